@@ -1,0 +1,34 @@
+# Every target makes what it needs; each works first, alone, on a machine with Python 3.11 or newer.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# For a CPU-only torch: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+
+.PHONY: run test setup lab figure clean
+
+run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, with a report
+	$(BIN)/python -m anonlab run --profile quick
+
+test: $(VENV)/.installed  ## lint, unit tests, every notebook
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -q
+
+setup: $(VENV)/.installed  ## install only
+
+lab: $(VENV)/.installed  ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+figure: $(VENV)/.installed  ## draw the README's picture again
+	$(BIN)/python -m anonlab.readme_figure
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install torch torchvision --index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+clean:  ## everything that was made, but not your photos
+	rm -rf $(VENV) outputs/runs outputs/notebooks

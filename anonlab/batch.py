@@ -1,0 +1,108 @@
+"""Many photos in, many out: what the command line does, as a function."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from .errors import AnonlabError, OutputNotWritable, UnknownOption, UnreadableImage
+from .photos import READABLE, atomic_path, write_photo
+from .pipeline import Anonymizer, Controls
+
+
+def read_key(path: Path) -> bytes:
+    """The secret in a file, at least 16 bytes. Raises `UnknownOption`."""
+    try:
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise UnknownOption(
+            f"key file {path} cannot be read ({error.strerror}); make one with: "
+            f'python -c "import secrets; print(secrets.token_hex(32))" > {path}'
+        ) from None
+    if len(key) < 16:
+        raise UnknownOption(f"key file {path} holds {len(key)} bytes; a secret needs at least 16")
+    return key
+
+
+def plan(sources: list[Path], out: Path) -> list[tuple[Path, Path]]:
+    """(photo, output) for each photo; a folder's photos keep their places below it.
+
+    Names that do not exist stay in the list, so that they are reported like any other failure.
+    """
+    pairs = []
+    for source in sources:
+        if source.is_dir():
+            inside = sorted(
+                path
+                for path in source.rglob("*")
+                if path.suffix.lower() in READABLE
+                and not path.name.startswith(".")
+                and out.resolve() not in path.resolve().parents
+            )
+            pairs += [(path, out / path.relative_to(source)) for path in inside]
+            if not inside:
+                pairs.append((source, out / source.name))
+        else:
+            pairs.append((source, out / source.name))
+    return pairs
+
+
+def anonymize_files(
+    anonymizer: Anonymizer,
+    sources: list[Path],
+    out: Path,
+    controls: Controls,
+    faces: str = "all",
+    record_path: Path | None = None,
+    progress: bool = False,
+) -> dict:
+    """Anonymize photos and folders into `out`, and write the record.
+
+    A photo that fails is named in the record with its error and the others are still done; nothing
+    but anonymized pictures is ever written. Returns the record.
+    Raises `OutputNotWritable` when the output folder cannot be used at all.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputNotWritable(
+            f"{out} cannot be made ({error.strerror}); choose another output folder"
+        ) from None
+    with atomic_path(out / ".writable"):  # better now than after the first minute
+        pass
+    (out / ".writable").unlink()
+    record: dict = {"controls": asdict(controls) | {"faces": faces}, "photos": []}
+    taken: set[Path] = set()
+    for source, output in tqdm(plan(sources, out), unit="photo", disable=not progress):
+        entry: dict = {"source": str(source), "output": None, "error": None, "faces": []}
+        try:
+            _check_target(source, output, taken)
+            result = anonymizer(source, faces=faces, progress=progress, **vars(controls))
+            write_photo(result.image, output, result.icc_profile)
+            taken.add(output.resolve())
+            entry["output"] = str(output)
+            entry["faces"] = [face.record() for face in result.faces]
+        except AnonlabError as error:
+            entry["error"] = str(error)
+        except (RuntimeError, MemoryError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            entry["error"] = f"{source} could not be processed ({reason}); try a smaller copy"
+        record["photos"].append(entry)
+        if record_path:
+            with atomic_path(record_path) as partial:
+                partial.write_text(json.dumps(record, indent=2) + "\n")
+    return record
+
+
+def _check_target(source: Path, output: Path, taken: set[Path]) -> None:
+    if source.is_dir():
+        raise UnreadableImage(f"{source} is a folder without photos; name one that has some")
+    if output.resolve() == source.resolve():
+        raise OutputNotWritable(f"{source} would be overwritten; choose another output folder")
+    if output.resolve() in taken:
+        raise OutputNotWritable(
+            f"{source} has the same name as a photo before it; anonymize it into another folder"
+        )

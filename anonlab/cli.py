@@ -1,0 +1,169 @@
+"""The command line: anonymize photos, run the notebooks, look after the weights.
+
+Exit status: 0 all done, 1 something failed (the rest is still done), 2 bad usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .errors import AnonlabError, UnknownOption
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except UnknownOption as error:
+        print(f"anonlab: {error}", file=sys.stderr)
+        return 2
+    except AnonlabError as error:
+        print(f"anonlab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("anonlab: stopped; photos that were finished are written", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    root = argparse.ArgumentParser(
+        prog="anonlab", description="High-similarity, controllable face anonymization."
+    )
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+
+    one = commands.add_parser("anonymize", help="anonymize photos or folders of photos")
+    one.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
+    one.add_argument("--out", required=True, type=Path, help="folder for the results")
+    one.add_argument(
+        "--mask-area",
+        type=share,
+        default=0.25,
+        metavar="0-1",
+        help="share of the face that is regenerated (default 0.25)",
+    )
+    one.add_argument(
+        "--strength",
+        type=share,
+        default=1.0,
+        metavar="0-1",
+        help="from the person (0) to the virtual identity (1, default)",
+    )
+    one.add_argument(
+        "--target-distance",
+        type=float,
+        default=None,
+        metavar="D",
+        help="the recogniser's distance to reach, instead of --strength",
+    )
+    one.add_argument("--seed", type=int, default=0, help="which virtual identity (default 0)")
+    one.add_argument(
+        "--keep",
+        default="gender,age,tone",
+        help="attributes to share, or none (default gender,age,tone)",
+    )
+    one.add_argument(
+        "--key",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="secret: the same person gets the same new face (default: a new one)",
+    )
+    one.add_argument("--faces", choices=("all", "largest"), default="all")
+    one.add_argument("--method", choices=("optimize",), default="optimize")
+    one.add_argument("--generator", choices=("mobile",), default="mobile")
+    one.add_argument("--recognizer", choices=("dlib",), default="dlib")
+    one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    one.add_argument(
+        "--json",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="where the record goes (default OUT/record.json)",
+    )
+    one.set_defaults(command=anonymize)
+
+    run = commands.add_parser("run", help="execute the notebooks and write an HTML report")
+    run.add_argument("--profile", choices=("quick", "full"), default="quick")
+    run.add_argument("--only", default=None, metavar="NN", help="one notebook, by number")
+    run.add_argument("--out", type=Path, default=Path("outputs/runs"))
+    run.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a notebook parameter; an unknown name is an error",
+    )
+    run.set_defaults(command=run_notebooks)
+
+    doctor = commands.add_parser("doctor", help="which weights are here, what is missing")
+    doctor.add_argument("--download", metavar="NAME", help="fetch one optional model")
+    doctor.set_defaults(command=check_weights)
+    return root
+
+
+def share(text: str) -> float:
+    """A number between 0 and 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def anonymize(options: argparse.Namespace) -> int:
+    """`anonlab anonymize`: photos in, anonymized photos and a record out."""
+    from .batch import anonymize_files, read_key
+    from .pipeline import Anonymizer, Controls
+
+    keep = () if options.keep == "none" else tuple(options.keep.split(","))
+    controls = Controls(options.mask_area, options.strength, options.target_distance, options.seed, keep)
+    key = read_key(options.key) if options.key else None
+    anonymizer = Anonymizer.load(
+        options.generator, options.recognizer, options.method, options.device, key
+    )
+    record = anonymize_files(
+        anonymizer,
+        options.photos,
+        options.out,
+        controls,
+        options.faces,
+        options.json or options.out / "record.json",
+        progress=sys.stderr.isatty(),
+    )
+    failed = 0
+    for photo in record["photos"]:
+        if photo["error"]:
+            failed += 1
+            print(f"anonlab: {photo['error']}", file=sys.stderr)
+            continue
+        faces = ", ".join(f"distance {face['distance']:.2f}" for face in photo["faces"])
+        print(f"{photo['source']} -> {photo['output']} ({faces})")
+    return 1 if failed else 0
+
+
+def run_notebooks(options: argparse.Namespace) -> int:
+    """`anonlab run`: every notebook by papermill, and an index of what they made."""
+    from .report import run
+
+    return run(options.profile, options.only, options.out, options.parameter)
+
+
+def check_weights(options: argparse.Namespace) -> int:
+    """`anonlab doctor`: one line for each pretrained file."""
+    from . import weights
+
+    if options.download:
+        print(f"downloaded {weights.download(options.download)}")
+    broken = 0
+    for key, weight in weights.WEIGHTS.items():
+        state, text = weights.status(key)
+        broken += state in ("missing", "corrupt")
+        print(f"{state:9} {key:23} {weight.what} [{weight.licence}]")
+        if state != "ok":
+            print(f"{'':9} {text}")
+    print("everything that is needed is here" if not broken else f"{broken} files need repair")
+    return 1 if broken else 0

@@ -1,0 +1,37 @@
+"""Named errors. Each message is one sentence that says which file, what is wrong and what to do."""
+
+
+class AnonlabError(Exception):
+    """Root of everything this package raises on purpose."""
+
+
+class UnreadableImage(AnonlabError):
+    """The file is not an image that can be decoded."""
+
+
+class NoFaceFound(AnonlabError):
+    """No face was detected, or the one that was is cut off by the frame."""
+
+
+class StillRecognised(AnonlabError):
+    """The recogniser still matches the person after the last attempt; nothing is written."""
+
+
+class OutputNotWritable(AnonlabError):
+    """The result cannot be stored where it was asked for."""
+
+
+class UnknownOption(AnonlabError, ValueError):
+    """A control has a name or a value that does not exist."""
+
+
+class WeightsMissing(AnonlabError):
+    """A pretrained file is not on this machine."""
+
+
+class WeightsCorrupt(AnonlabError):
+    """A pretrained file is there but is not the file we know."""
+
+
+class DeviceUnavailable(AnonlabError):
+    """The device that was asked for does not exist on this machine."""

@@ -1,0 +1,153 @@
+"""Which new identity a person gets.
+
+The target keeps what the person shares with a group (gender, age, skin tone) and moves everything
+else: the embedding's difference from the group's mean is turned away from the person, by an angle
+of 75°, beyond a right angle, into a direction that only the holder of the key can compute.
+
+A plain reflection (180°) is the farthest, but anyone can reflect it back. A right angle and a bit
+leaves almost nothing to reflect.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from skimage.color import rgb2lab
+
+from . import weights
+from .errors import UnknownOption
+from .perception import resize
+
+KEEP = ("gender", "age", "tone")
+TURN = math.radians(75)  # from the reflected axis towards the keyed direction
+AGE_WIDTH, TONE_WIDTH = 7.0, 10.0  # of a group's soft edge: years, degrees
+COMPONENTS = 64  # principal directions in which identities are drawn
+# Skin in an aligned image of side 256: both cheeks and the forehead (top, bottom, left, right).
+SKIN = ((145, 165, 75, 100), (145, 165, 156, 181), (78, 92, 105, 151))
+
+
+def skin_tone(image: torch.Tensor) -> float:
+    """Individual typology angle of an aligned face `(1, 3, S, S)`, in degrees, light is high.
+
+    arctan((L* - 50) / b*) of the median colour of cheeks and forehead (Chardon et al. 1991).
+    """
+    pixels = resize(image, 256)[0].clamp(-1, 1).permute(1, 2, 0).cpu().numpy() / 2 + 0.5
+    skin = np.concatenate([pixels[a:b, c:d].reshape(-1, 3) for a, b, c, d in SKIN])
+    lightness, _, yellow = np.median(rgb2lab(skin), axis=0)
+    return float(np.degrees(np.arctan2(lightness - 50, yellow)))
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What a person shares with many others, as read by anonlab (estimates, not facts)."""
+
+    gender: float  # -1 … 1, towards the two labels of the population's file
+    age: float  # years
+    tone: float  # degrees, see `skin_tone`
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A virtual identity for one person."""
+
+    target: torch.Tensor  # (1, dim), the embedding to reach
+    origin: torch.Tensor  # (1, dim), the mean of the group, from which directions count
+    cosine: float  # between target and source as seen from the origin
+
+
+class Population:
+    """Embeddings and attributes of generated people, the crowd that identities are drawn from."""
+
+    def __init__(self, tensors: dict[str, torch.Tensor], device: torch.device | str = "cpu"):
+        self.embeddings = tensors["embeddings"].to(device, torch.float32)  # (N, dim)
+        self.gender = tensors["gender"].to(device, torch.float32)  # (N,), -1 or 1
+        self.age = tensors["age"].to(device, torch.float32)  # (N,), years
+        self.tone = tensors["tone"].to(device, torch.float32)  # (N,), degrees
+        self.mean = self.embeddings.mean(0, keepdim=True)
+        labels = torch.stack([self.gender, self.age], 1)
+        self.label_mean = labels.mean(0)
+        self.readout = _ridge(self.embeddings - self.mean, labels - self.label_mean)
+
+    @classmethod
+    def load(cls, device: torch.device | str = "cpu") -> Population:
+        """The one that ships, for the recogniser `dlib`."""
+        return cls(weights.load_shipped("population"), device)
+
+    def attributes(self, embedding: torch.Tensor, image: torch.Tensor) -> Attributes:
+        """Gender and age by linear regression from the embedding `(1, dim)`; tone from pixels."""
+        gender, age = ((embedding - self.mean) @ self.readout + self.label_mean)[0].tolist()
+        return Attributes(max(-1.0, min(1.0, gender)), age, skin_tone(image))
+
+    def membership(self, attributes: Attributes, keep: Iterable[str] = KEEP) -> torch.Tensor:
+        """How much each generated person belongs to the group: `(N,)`, summing to 1.
+
+        Raises `UnknownOption` for a name that is not in `KEEP`.
+        """
+        keep = tuple(keep)
+        unknown = sorted(set(keep) - set(KEEP))
+        if unknown:
+            raise UnknownOption(f"keep {', '.join(unknown)} does not exist; choose from: {KEEP}")
+        log = torch.zeros_like(self.age)
+        if "gender" in keep:
+            log = log - 4.0 * (self.gender != math.copysign(1, attributes.gender))
+        if "age" in keep:
+            log = log - ((self.age - attributes.age) / AGE_WIDTH).square() / 2
+        if "tone" in keep:
+            log = log - ((self.tone - attributes.tone) / TONE_WIDTH).square() / 2
+        return log.softmax(0)
+
+    def virtual_identity(
+        self,
+        embedding: torch.Tensor,
+        attributes: Attributes,
+        key: bytes,
+        seed: int = 0,
+        strength: float = 1.0,
+        keep: Iterable[str] = KEEP,
+    ) -> Identity:
+        """The identity that a person with `embedding (1, dim)` gets.
+
+        `strength` goes along the sphere around the group's mean, from the person (0) to the new
+        identity (1). The same key and seed give the same person the same identity in every photo,
+        and different people different ones: the keyed direction is a rotation of the person's own.
+        Raises `UnknownOption`.
+        """
+        if not 0 <= strength <= 1:
+            raise UnknownOption(f"strength {strength} is not between 0 and 1")
+        membership = self.membership(attributes, keep)
+        origin = membership @ self.embeddings
+        difference = embedding[0] - origin
+        axis = F.normalize(difference, dim=0)
+        # The crowd's principal directions and their spread, so that what is drawn is face-like.
+        centred = self.embeddings - self.mean
+        _, spread, directions = torch.linalg.svd(centred, full_matrices=False)
+        count = min(COMPONENTS, len(directions))
+        spread, directions = spread[:count], directions[:count]
+        rotation = _random_rotation(count, key, seed).to(embedding)
+        drawn = (rotation @ ((directions @ axis) / spread) * spread) @ directions
+        drawn = F.normalize(drawn - (drawn @ axis) * axis, dim=0)
+        angle = strength * (math.pi - TURN)
+        direction = math.cos(angle) * axis + math.sin(angle) * drawn
+        radius = difference.norm()
+        return Identity((origin + radius * direction)[None], origin[None], math.cos(angle))
+
+
+def _random_rotation(size: int, key: bytes, seed: int) -> torch.Tensor:
+    """A uniformly random orthogonal matrix that only the key and the seed determine."""
+    digest = hashlib.sha256(key + b"\0" + str(seed).encode()).digest()
+    rng = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+    q, r = torch.linalg.qr(torch.randn(size, size, generator=rng, dtype=torch.float64))
+    return (q * r.diagonal().sign()).float()
+
+
+def _ridge(inputs: torch.Tensor, outputs: torch.Tensor, damping: float = 0.01) -> torch.Tensor:
+    """Linear regression, `(N, A)` to `(N, B)`, as a matrix `(A, B)`."""
+    gram = inputs.T @ inputs
+    gram = gram + damping * gram.diagonal().mean() * torch.eye(len(gram), device=gram.device)
+    return torch.linalg.solve(gram, inputs.T @ outputs)

@@ -1,0 +1,115 @@
+"""Regeneration by latent optimisation: the slow reference for the trained encoder.
+
+Find W+ codes whose picture continues the unmasked part of the photo and, seen together with it,
+is the virtual identity and not the person (after Abdal et al. 2019, "Image2StyleGAN", with an
+identity term).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from tqdm.auto import tqdm
+
+from .generators import Generator
+from .identities import Identity
+from .perception import resize
+from .perceptual import PerceptualDistance
+from .recognizers import Recognizer, distance
+
+SIZE = 256  # pixels of the preview that is optimised
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Steps and weights of the optimisation."""
+
+    steps: int = 70
+    learning_rate: float = 0.08
+    pixels: float = 2.0  # mean absolute difference outside the mask
+    colours: float = 1.0  # the same of 16×16 means over the whole face
+    perceptual: float = 3.0  # ST-LPIPS between photo and composite
+    identity: float = 1.0  # what the cosine to the virtual identity lacks of `goal`
+    goal: float = 0.75  # more is not more private, only less like a face
+    source: float = 1.0  # cosine to the person, where it exceeds the identity's own
+    distance: float = 4.0  # miss of `target_distance`
+    spread: float = 0.05  # mean squared difference of the rows of W+, in standard deviations
+    prior: float = 0.02  # mean squared distance from w_avg, in standard deviations
+
+
+def optimize_latents(
+    generator: Generator,
+    recognizer: Recognizer,
+    perceptual: PerceptualDistance,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    identity: Identity,
+    target_distance: float | None = None,
+    fit: Fit = Fit(),
+    rng: torch.Generator | None = None,
+    progress: bool = False,
+) -> torch.Tensor:
+    """Codes `ws (1, num_ws, w_dim)` for one aligned face.
+
+    `image (1, 3, S, S)` in [-1, 1]; `mask (1, 1, S, S)`, 1 = to be regenerated. With
+    `target_distance` the recogniser's distance to the person is held at that value, on the way
+    to the identity. `rng` jitters the recogniser's view, so that the result does not depend on one
+    exact crop.
+    """
+    image, mask = resize(image, SIZE), resize(mask, SIZE)
+    rng = rng or torch.Generator().manual_seed(0)
+    origin = identity.origin
+    unit = F.normalize(identity.target - origin, dim=1)
+    with torch.no_grad():
+        source_embedding = recognizer.embed(image)
+        source = F.normalize(source_embedding - origin, dim=1)
+        photo_features = perceptual.features(image)
+    w_avg, w_std = generator.w_avg, generator.w_std
+    # Everything is in standard deviations of w: one row for all layers, and what each adds to it.
+    common = torch.zeros(1, 1, generator.w_dim, device=image.device, requires_grad=True)
+    extra = torch.zeros(1, generator.num_ws, generator.w_dim, device=image.device, requires_grad=True)
+    optimizer = torch.optim.Adam([common, extra], lr=fit.learning_rate, betas=(0.9, 0.95))
+    bar = tqdm(range(fit.steps), desc="regenerate", unit="step", disable=not progress, leave=False)
+    for step in bar:
+        rate = fit.learning_rate * _ramp(step / fit.steps)
+        optimizer.param_groups[0]["lr"] = rate
+        made = generator.synthesis(w_avg + w_std * (common + extra), SIZE)
+        composite = image + mask * (made - image)
+        embedding = recognizer.embed(_jitter(composite, rng))
+        direction = F.normalize(embedding - origin, dim=1)
+        to_target, to_source = (direction * unit).sum(), (direction * source).sum()
+        loss = (
+            fit.pixels * ((made - image).abs() * (1 - mask)).mean()
+            + fit.colours * (F.avg_pool2d(made, 16) - F.avg_pool2d(image, 16)).abs().mean()
+            + fit.perceptual * perceptual.compare(perceptual.features(composite), photo_features).sum()
+            + fit.perceptual / 3 * perceptual.compare(perceptual.features(made), photo_features).sum()
+            + fit.identity * (fit.goal - to_target).clamp_min(0)
+            + fit.source * (to_source - max(identity.cosine, 0.0)).clamp_min(0)
+            + fit.spread * extra.square().mean() * generator.num_ws
+            + fit.prior * (common + extra).square().mean()
+        )
+        if target_distance is not None:
+            miss = distance(recognizer, embedding, source_embedding) - target_distance
+            loss = loss + fit.distance * miss.abs().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        bar.set_postfix(loss=f"{loss.item():.3f}", source=f"{to_source.item():.2f}")
+    return (w_avg + w_std * (common + extra)).detach()
+
+
+def _ramp(t: float) -> float:
+    """Learning rate over time: up in the first tenth, a cosine down in the last half."""
+    if t < 0.1:
+        return (t + 0.02) / 0.12
+    return 1.0 if t < 0.5 else 0.5 * (1 + torch.cos(torch.tensor((t - 0.5) * 2 * torch.pi)).item())
+
+
+def _jitter(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """A shift of up to 2 % of the side and a zoom of up to 4 %, at random."""
+    dx, dy, zoom = (2 * torch.rand(3, generator=rng) - 1).tolist()
+    theta = torch.tensor([[1 + 0.04 * zoom, 0, 0.04 * dx], [0, 1 + 0.04 * zoom, 0.04 * dy]])
+    grid = F.affine_grid(theta[None].to(images), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, align_corners=False, padding_mode="border")

@@ -1,0 +1,290 @@
+"""The three stages as one call: `Anonymizer.load()(photo)`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm.auto import tqdm
+
+from .compose import compose
+from .errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
+from .faces import Detector, Face, align, paste
+from .generators import Generator, load_generator
+from .identities import KEEP, Identity, Population
+from .optimize import Fit, optimize_latents
+from .perception import attribute, mask_from_attribution, resize
+from .perceptual import PerceptualDistance, load_stlpips
+from .photos import Photo, read_photo
+from .recognizers import Recognizer, distance, load_recognizer
+
+METHODS = ("optimize",)
+FACES = ("all", "largest")
+ATTEMPTS = 3  # the first, and two with more area
+AREA_STEP, AREA_LIMIT = 1.4, 0.6
+OVERLAP = 0.3  # intersection over union that makes a found face the same one
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What a user can turn. Raises `UnknownOption` for a value that does not exist."""
+
+    mask_area: float = 0.25  # share of aligned pixels that is regenerated, 0–1
+    strength: float = 1.0  # from the person (0) to the virtual identity (1)
+    target_distance: float | None = None  # instead of strength: the recogniser's distance to reach
+    seed: int = 0  # which virtual identity
+    keep: tuple[str, ...] = KEEP  # attributes that the virtual identity shares
+
+    def __post_init__(self) -> None:
+        for name in ("mask_area", "strength"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UnknownOption(f"{name} {getattr(self, name)} is not between 0 and 1")
+        if self.target_distance is not None and not 0 < self.target_distance <= 2:
+            raise UnknownOption(f"target_distance {self.target_distance} is not between 0 and 2")
+        unknown = sorted(set(self.keep) - set(KEEP))
+        if unknown:
+            raise UnknownOption(f"keep {', '.join(unknown)} does not exist; choose from: {KEEP}")
+
+
+@dataclass(frozen=True)
+class FaceResult:
+    """One face, before and after, and the numbers that tell how it went."""
+
+    box: tuple[float, float, float, float]  # in the photo: left, top, right, bottom
+    attribution: torch.Tensor  # (1, 1, 256, 256), stage 1
+    mask: torch.Tensor  # (1, 1, 1024, 1024), 1 = regenerated
+    aligned: torch.Tensor  # (1, 3, 1024, 1024), the face as it was
+    generated: torch.Tensor  # (1, 3, 1024, 1024), the whole picture that the generator made
+    anonymized: torch.Tensor  # (1, 3, 1024, 1024), the composite
+    ws: torch.Tensor  # (1, num_ws, w_dim)
+    distance: float  # the recogniser's, measured again on the finished photo
+    threshold: float
+    matched: bool
+    controls: Controls  # as used in the end
+    attempts: int
+    seconds: float
+
+    def record(self) -> dict:
+        """What `record.json` says of a face."""
+        return {
+            "box": [round(float(side), 1) for side in self.box],
+            "distance": round(self.distance, 4),
+            "threshold": self.threshold,
+            "matched": self.matched,
+            "mask_area": self.controls.mask_area,
+            "strength": self.controls.strength,
+            "seed": self.controls.seed,
+            "attempts": self.attempts,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """An anonymized photo."""
+
+    image: Image.Image  # same size as the input
+    faces: list[FaceResult] = field(default_factory=list)
+    icc_profile: bytes | None = None
+
+
+class Anonymizer:
+    """Perception, regeneration and compositing with one set of pretrained parts.
+
+    Load it once and call it often. `key` is the user's secret: with the same key and seed a
+    person gets the same new face in every photo. Without one a key is drawn that lives as long as
+    this object.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        recognizer: Recognizer,
+        generator: Generator,
+        perceptual: PerceptualDistance,
+        population: Population,
+        key: bytes | None = None,
+        fit: Fit = Fit(),
+        device: torch.device | str = "cpu",
+    ):
+        self.detector, self.recognizer, self.generator = detector, recognizer, generator
+        self.perceptual, self.population, self.fit = perceptual, population, fit
+        self.key = key if key is not None else secrets.token_bytes(32)
+        self.device = torch.device(device)
+
+    @classmethod
+    def load(
+        cls,
+        generator: str = "mobile",
+        recognizer: str = "dlib",
+        method: str = "optimize",
+        device: str = "auto",
+        key: bytes | None = None,
+        fit: Fit = Fit(),
+    ) -> Anonymizer:
+        """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`.
+
+        Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing` or `WeightsCorrupt`.
+        """
+        if method not in METHODS:
+            raise UnknownOption(f"method {method!r} does not exist; choose from: {', '.join(METHODS)}")
+        chosen = pick_device(device)
+        guide = load_recognizer(recognizer, device=chosen)
+        made = load_generator(generator, device=chosen)
+        return cls(
+            Detector(chosen),
+            guide,
+            made,
+            load_stlpips(chosen),
+            Population.load(chosen),
+            key,
+            fit,
+            chosen,
+        )
+
+    def __call__(
+        self,
+        image: str | os.PathLike | Image.Image | np.ndarray,
+        *,
+        faces: str = "all",
+        verify: bool = True,
+        progress: bool = False,
+        **controls,
+    ) -> Result:
+        """Anonymize a photo: a path, a PIL image or an `(H, W, 3)` uint8 array.
+
+        `controls` are the fields of `Controls`. With `verify` a face that the recogniser still
+        matches is tried again with more area and full strength, and `StillRecognised` is raised
+        when that does not help; without, the result says `matched` and the caller decides.
+        Raises `UnreadableImage`, `NoFaceFound`, `UnknownOption`.
+        """
+        if faces not in FACES:
+            raise UnknownOption(f"faces {faces!r} does not exist; choose from: {', '.join(FACES)}")
+        try:
+            wanted = Controls(**controls)
+        except TypeError as error:
+            raise UnknownOption(f"{error}; the controls are {list(Controls().__dict__)}") from None
+        photo = read_photo(image)
+        found = self.detector(photo)
+        results = []
+        current = photo
+        for face in tqdm(
+            found if faces == "all" else found[:1], desc=photo.name, unit="face", disable=not progress
+        ):
+            result, pixels = self._one_face(current, face, wanted, verify, progress)
+            results.append(result)
+            current = replace(current, pixels=pixels)
+        return Result(photo.image(current.pixels), results, photo.icc_profile)
+
+    def _one_face(
+        self, photo: Photo, face: Face, wanted: Controls, verify: bool, progress: bool
+    ) -> tuple[FaceResult, np.ndarray]:
+        start = time.monotonic()
+        aligned = align(photo, face).to(self.device)
+        with torch.no_grad():
+            source = self.recognizer.embed(aligned)
+        attribution = attribute(self.recognizer, aligned)
+        controls = wanted
+        for attempt in range(1, ATTEMPTS + 1):
+            identity = self.identity(source, aligned, controls)
+            mask = mask_from_attribution(attribution, controls.mask_area, size=aligned.shape[-1])
+            ws, generated, anonymized = self.regenerate(aligned, mask, identity, controls, progress)
+            pixels = paste(photo, face, anonymized.cpu(), mask.cpu())
+            after = self._measure(replace(photo, pixels=pixels), face, source)
+            matched = after is not None and after < self.recognizer.threshold
+            if (after is not None and not matched) or not verify:
+                break
+            more = min(AREA_LIMIT, max(controls.mask_area * AREA_STEP, 0.1))
+            controls = replace(controls, mask_area=more, strength=1.0, target_distance=None)
+        else:
+            reason = "is no longer found as a face" if after is None else "is still recognised"
+            raise StillRecognised(
+                f"{photo.name} shows a face at {[round(side) for side in face.box]} that {reason} "
+                f"after {ATTEMPTS} attempts; nothing was written: try another seed or a larger "
+                f"mask_area"
+            )
+        result = FaceResult(
+            box=face.box,
+            attribution=attribution.cpu(),
+            mask=mask.cpu(),
+            aligned=aligned.cpu(),
+            generated=generated.cpu(),
+            anonymized=anonymized.cpu(),
+            ws=ws.cpu(),
+            distance=float("nan") if after is None else after,
+            threshold=self.recognizer.threshold,
+            matched=matched,
+            controls=controls,
+            attempts=attempt,
+            seconds=time.monotonic() - start,
+        )
+        return result, pixels
+
+    def identity(self, source: torch.Tensor, aligned: torch.Tensor, controls: Controls) -> Identity:
+        """The virtual identity for an embedding `(1, dim)` and its aligned face."""
+        attributes = self.population.attributes(source, aligned)
+        return self.population.virtual_identity(
+            source, attributes, self.key, controls.seed, controls.strength, controls.keep
+        )
+
+    def regenerate(
+        self,
+        aligned: torch.Tensor,
+        mask: torch.Tensor,
+        identity: Identity,
+        controls: Controls,
+        progress: bool = False,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Stage 3 on one aligned face: codes, the generated picture and the composite."""
+        ws = optimize_latents(
+            self.generator,
+            self.recognizer,
+            self.perceptual,
+            aligned,
+            mask,
+            identity,
+            controls.target_distance,
+            self.fit,
+            torch.Generator().manual_seed(controls.seed),
+            progress,
+        )
+        with torch.no_grad():
+            generated = self.generator.synthesis(ws).clamp(-1, 1)
+            generated = resize(generated, aligned.shape[-1])
+            return ws, generated, compose(generated, aligned, mask)
+
+    def _measure(self, photo: Photo, face: Face, source: torch.Tensor) -> float | None:
+        """Distance of the face in a finished photo to `source`; None if it is not found there."""
+        try:
+            again = max(self.detector(photo), key=lambda other: overlap(face, other))
+            if overlap(face, again) < OVERLAP:
+                return None
+            image = align(photo, again).to(self.device)
+        except NoFaceFound:
+            return None
+        with torch.no_grad():
+            return distance(self.recognizer, self.recognizer.embed(image), source).item()
+
+
+def overlap(a: Face, b: Face) -> float:
+    """Intersection over union of two faces' boxes."""
+    width = min(a.box[2], b.box[2]) - max(a.box[0], b.box[0])
+    height = min(a.box[3], b.box[3]) - max(a.box[1], b.box[1])
+    shared = max(0.0, width) * max(0.0, height)
+    return shared / (a.area + b.area - shared)
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one. Raises `DeviceUnavailable` or `UnknownOption`."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise UnknownOption(f"device {name!r} does not exist; choose auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceUnavailable("this machine has no CUDA device that torch can use; choose cpu")
+    return torch.device(name)

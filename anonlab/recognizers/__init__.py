@@ -1,0 +1,53 @@
+"""Pretrained face recognisers behind one protocol."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from .. import weights
+from ..errors import UnknownOption
+from .base import Recognizer, centred, crop, distance, matches
+from .dlib_resnet import DlibResNet, load_dlib
+from .facenet import load_facenet
+from .onnx import OnnxRecognizer
+
+__all__ = [
+    "RECOGNIZERS",
+    "DlibResNet",
+    "OnnxRecognizer",
+    "Recognizer",
+    "centred",
+    "crop",
+    "distance",
+    "load_recognizer",
+    "matches",
+]
+
+RECOGNIZERS = ("dlib", "facenet", "onnx")
+
+
+def load_recognizer(
+    name: str = "dlib",
+    path: str | os.PathLike | None = None,
+    device: torch.device | str = "cpu",
+    **options,
+) -> Recognizer:
+    """A pretrained recogniser by name, frozen.
+
+    `dlib` is embedded. `facenet` takes `path` or a downloaded file and `pretrained`
+    (`vggface2` or `casia-webface`). `onnx` takes the `path` of any embedding model and the options
+    of `OnnxRecognizer`. Raises `UnknownOption`, `WeightsMissing` or `WeightsCorrupt`.
+    """
+    if name == "dlib":
+        model = load_dlib()
+        model.mean.copy_(weights.load_shipped("population")["mean"])
+        return model.to(device)
+    if name == "facenet":
+        return load_facenet(path, device=device, **options)
+    if name == "onnx":
+        if path is None:
+            raise UnknownOption("recogniser 'onnx' needs the path of an .onnx file")
+        return OnnxRecognizer(path, **options)
+    raise UnknownOption(f"recogniser {name!r} does not exist; choose from: {', '.join(RECOGNIZERS)}")

@@ -1,0 +1,84 @@
+"""Any embedding model in ONNX, by path: for measuring with a recogniser that no loss has used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from ..errors import UnknownOption, WeightsCorrupt, WeightsMissing
+from .base import Metric, crop
+
+
+class OnnxRecognizer:
+    """A recogniser run by ONNX Runtime on the CPU; it has no gradients.
+
+    - `box`: the crop, (left, top, right, bottom) in an aligned image of side 512; the default is
+      where ArcFace's five-point template of 112 px falls.
+    - `size`: side of the model's input; read from the model when it states one.
+    - `scale`, `offset`: the model is given `pixel · scale + offset`, pixels 0–255; the default
+      makes [-1, 1].
+    - `bgr`: whether it wants blue first.
+    - `metric`, `threshold`, `far`, `far_source`: see `Recognizer`. Without a threshold nothing
+      can match, so measure one first (two faces match when their distance is below it).
+
+    Raises `WeightsMissing`, `WeightsCorrupt` or `UnknownOption`.
+    """
+
+    differentiable = False
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        box: tuple[float, float, float, float] = (64.0, 64.0, 448.0, 448.0),
+        size: int | None = None,
+        scale: float = 1 / 127.5,
+        offset: float = -1.0,
+        bgr: bool = False,
+        metric: Metric = "cosine",
+        threshold: float = 0.0,
+        far: float = float("nan"),
+        far_source: str = "none given",
+        name: str | None = None,
+    ):
+        import onnxruntime
+
+        path = Path(path)
+        if not path.is_file():
+            raise WeightsMissing(f"{path} (ONNX recogniser) does not exist; check the path")
+        if metric not in ("euclidean", "cosine"):
+            raise UnknownOption(f"metric {metric!r} does not exist; choose euclidean or cosine")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self.session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise WeightsCorrupt(
+                f"{path} is not an ONNX model that can be run ({str(error).splitlines()[0]}); "
+                f"export it again"
+            ) from None
+        self.input = self.session.get_inputs()[0]
+        height = self.input.shape[-2] if len(self.input.shape) == 4 else None
+        self.size = size or (height if isinstance(height, int) else 0)
+        if not self.size:
+            raise UnknownOption(f"{path} does not state its input size; pass size=")
+        self.name, self.box = name or path.stem, box
+        self.scale, self.offset, self.bgr = scale, offset, bgr
+        self.metric, self.threshold = metric, threshold
+        self.far, self.far_source = far, far_source
+        self.dim = self.embed(torch.zeros(1, 3, 64, 64)).shape[1]
+        self.mean = torch.zeros(self.dim)
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, dim)`."""
+        chips = (crop(images.detach().cpu(), self.box, self.size) + 1) * 127.5
+        chips = chips.clamp(0, 255) * self.scale + self.offset
+        if self.bgr:
+            chips = chips.flip(1)
+        # one at a time: many exported models have a fixed batch size of one
+        outputs = [self.session.run(None, {self.input.name: chip[None].numpy()})[0] for chip in chips]
+        return torch.cat([torch.from_numpy(output.reshape(1, -1)) for output in outputs])
