@@ -35,12 +35,13 @@ def plan(sources: list[Path], out: Path) -> list[tuple[Path, Path]]:
     pairs = []
     for source in sources:
         if source.is_dir():
+            within = source.resolve() in out.resolve().parents  # results of an earlier run
             inside = sorted(
                 path
                 for path in source.rglob("*")
                 if path.suffix.lower() in READABLE
                 and not path.name.startswith(".")
-                and out.resolve() not in path.resolve().parents
+                and not (within and out.resolve() in path.resolve().parents)
             )
             pairs += [(path, out / path.relative_to(source)) for path in inside]
             if not inside:
@@ -76,10 +77,15 @@ def anonymize_files(
     (out / ".writable").unlink()
     record: dict = {"controls": asdict(controls) | {"faces": faces}, "photos": []}
     taken: set[Path] = set()
-    for source, output in tqdm(plan(sources, out), unit="photo", disable=not progress):
+    if record_path:
+        with atomic_path(record_path) as partial:
+            partial.write_text(json.dumps(record, indent=2) + "\n")
+    pairs = plan(sources, out)
+    originals = {source.resolve() for source, _ in pairs}
+    for source, output in tqdm(pairs, unit="photo", disable=not progress):
         entry: dict = {"source": str(source), "output": None, "error": None, "faces": []}
         try:
-            _check_target(source, output, taken)
+            _check_target(source, output, taken, originals)
             result = anonymizer(source, faces=faces, progress=progress, **vars(controls))
             write_photo(result.image, output, result.icc_profile)
             taken.add(output.resolve())
@@ -97,11 +103,15 @@ def anonymize_files(
     return record
 
 
-def _check_target(source: Path, output: Path, taken: set[Path]) -> None:
+def _check_target(source: Path, output: Path, taken: set[Path], originals: set[Path]) -> None:
     if source.is_dir():
         raise UnreadableImage(f"{source} is a folder without photos; name one that has some")
     if output.resolve() == source.resolve():
         raise OutputNotWritable(f"{source} would be overwritten; choose another output folder")
+    if output.resolve() in originals:
+        raise OutputNotWritable(
+            f"{source} would replace the photo {output}; choose another output folder"
+        )
     if output.resolve() in taken:
         raise OutputNotWritable(
             f"{source} has the same name as a photo before it; anonymize it into another folder"

@@ -8,6 +8,7 @@ from .perception import blurred, resize
 
 SIZE = 256  # pixels at which colours are compared
 NEAR, FAR = 6.0, 32.0  # Gaussian reach of the colour correction, in those pixels
+TOLERANCE = 0.3  # a larger difference is another thing behind, not another colour
 FAR_SHARE = 0.02  # weight of the far one: it only decides where the near one has nothing to say
 
 
@@ -16,11 +17,13 @@ def harmonise(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) 
 
     `generated, image (N, 3, S, S)`, `mask (N, 1, S, S)`. The difference between the two outside
     the mask is carried inwards by normalised convolution (Knutsson and Westin 1993), as smooth as
-    a membrane: no detail of the original crosses the mask's edge.
+    a membrane: no detail of the original crosses the mask's edge. Where the two show different
+    things (hair against a wall) the difference counts for little.
     """
-    outside = 1 - resize(mask, SIZE)
-    difference = (resize(image, SIZE) - resize(generated, SIZE)) * outside
-    both = torch.cat([difference, outside], 1)
+    difference = resize(image, SIZE) - resize(generated, SIZE)
+    mismatch = difference.square().mean(1, keepdim=True) / TOLERANCE**2
+    certainty = (1 - resize(mask, SIZE)) * (-mismatch).exp()
+    both = torch.cat([difference * certainty, certainty], 1)
     spread = blurred(both, NEAR) + FAR_SHARE * blurred(both, FAR)
     correction = spread[:, :3] / spread[:, 3:].clamp_min(1e-6)
     return generated + resize(correction, generated.shape[-1])

@@ -152,7 +152,8 @@ def paste(photo: Photo, face: Face, aligned: torch.Tensor, mask: torch.Tensor) -
     result = photo.pixels.copy()
     for row in range(top, bottom, STRIP):  # a face of 50 megapixels must not become gigabytes
         end = min(row + STRIP, bottom)
-        strip = inverse + [[0, 0, inverse[0, 1] * (row - top)], [0, 0, inverse[1, 1] * (row - top)]]
+        strip = inverse.copy()
+        strip[:, 2] += inverse[:, 1] * (row - top)
         shape = (end - row, right - left)
         window = _sample(both, strip, shape)
         x, y = _grid(strip, shape, window.dtype)
@@ -168,7 +169,7 @@ def paste(photo: Photo, face: Face, aligned: torch.Tensor, mask: torch.Tensor) -
 def to_uint8(images: torch.Tensor) -> np.ndarray:
     """`(1, 3, H, W)` or `(3, H, W)` in [-1, 1] to `(H, W, 3)` uint8."""
     image = images.detach().reshape(images.shape[-3:]).clamp(-1, 1).permute(1, 2, 0)
-    return ((image + 1) * 127.5).round().to(torch.uint8).cpu().numpy()
+    return ((image + 1) * 127.5).round().to(torch.uint8).contiguous().cpu().numpy()
 
 
 def _to_tensor(pixels: np.ndarray) -> torch.Tensor:

@@ -27,6 +27,7 @@ from .perception import resize
 KEEP = ("gender", "age", "tone")
 TURN = math.radians(75)  # from the reflected axis towards the keyed direction
 AGE_WIDTH, TONE_WIDTH = 7.0, 10.0  # of a group's soft edge: years, degrees
+CROWD_SEED = 20240529  # of the generated people in the file
 COMPONENTS = 64  # principal directions in which identities are drawn
 # Skin in an aligned image of side 256: both cheeks and the forehead (top, bottom, left, right).
 SKIN = ((145, 165, 75, 100), (145, 165, 156, 181), (78, 92, 105, 151))
@@ -69,20 +70,34 @@ class Population:
         self.gender = tensors["gender"].to(device, torch.float32)  # (N,), -1 or 1
         self.age = tensors["age"].to(device, torch.float32)  # (N,), years
         self.tone = tensors["tone"].to(device, torch.float32)  # (N,), degrees
+        self.thumbnails = tensors["thumbnails"].to(device, torch.float32) / 127.5 - 1  # (N, 3, 16, 16)
         self.mean = self.embeddings.mean(0, keepdim=True)
-        labels = torch.stack([self.gender, self.age], 1)
+        labels = torch.stack([self.gender, self.age, self.tone], 1)  # in the order of KEEP
         self.label_mean = labels.mean(0)
-        self.readout = _ridge(self.embeddings - self.mean, labels - self.label_mean)
+        centred = self.embeddings - self.mean
+        self.readout = ridge(centred, labels - self.label_mean)  # (dim, 3)
+        self.covariance = centred.T @ centred / len(centred)
+        # The crowd's principal directions and spreads, so that what is drawn is face-like.
+        _, spread, directions = torch.linalg.svd(centred, full_matrices=False)
+        self.spread, self.directions = spread[:COMPONENTS], directions[:COMPONENTS]
 
     @classmethod
     def load(cls, device: torch.device | str = "cpu") -> Population:
         """The one that ships, for the recogniser `dlib`."""
         return cls(weights.load_shipped("population"), device)
 
+    def z(self, z_dim: int) -> torch.Tensor:
+        """The `z (N, z_dim)` that the crowd was generated from."""
+        rng = torch.Generator().manual_seed(CROWD_SEED)
+        return torch.randn(len(self.embeddings), z_dim, generator=rng)
+
     def attributes(self, embedding: torch.Tensor, image: torch.Tensor) -> Attributes:
         """Gender and age by linear regression from the embedding `(1, dim)`; tone from pixels."""
-        gender, age = ((embedding - self.mean) @ self.readout + self.label_mean)[0].tolist()
+        gender, age, _ = self._read(embedding[0]).tolist()
         return Attributes(max(-1.0, min(1.0, gender)), age, skin_tone(image))
+
+    def _read(self, embedding: torch.Tensor) -> torch.Tensor:
+        return (embedding - self.mean[0]) @ self.readout + self.label_mean
 
     def membership(self, attributes: Attributes, keep: Iterable[str] = KEEP) -> torch.Tensor:
         """How much each generated person belongs to the group: `(N,)`, summing to 1.
@@ -124,18 +139,31 @@ class Population:
         origin = membership @ self.embeddings
         difference = embedding[0] - origin
         axis = F.normalize(difference, dim=0)
-        # The crowd's principal directions and their spread, so that what is drawn is face-like.
-        centred = self.embeddings - self.mean
-        _, spread, directions = torch.linalg.svd(centred, full_matrices=False)
-        count = min(COMPONENTS, len(directions))
-        spread, directions = spread[:count], directions[:count]
-        rotation = _random_rotation(count, key, seed).to(embedding)
-        drawn = (rotation @ ((directions @ axis) / spread) * spread) @ directions
-        drawn = F.normalize(drawn - (drawn @ axis) * axis, dim=0)
+        rotation = _random_rotation(len(self.spread), key, seed).to(embedding)
+        drawn = (rotation @ (self.directions @ axis / self.spread) * self.spread) @ self.directions
+        drawn = F.normalize(self._without(drawn - (drawn @ axis) * axis, keep), dim=0)
         angle = strength * (math.pi - TURN)
         direction = math.cos(angle) * axis + math.sin(angle) * drawn
-        radius = difference.norm()
-        return Identity((origin + radius * direction)[None], origin[None], math.cos(angle))
+        # Somebody average has a short way to everybody: the new identity is at least as far from
+        # the group's mean as its members usually are.
+        usual = (membership @ (self.embeddings - origin).square().sum(1)).sqrt()
+        radius = torch.lerp(difference.norm(), difference.norm().maximum(usual), strength)
+        target = origin + radius * direction
+        cosine = F.cosine_similarity(target - origin, difference, dim=0).item()
+        return Identity(target[None], origin[None], cosine)
+
+    def _without(self, direction: torch.Tensor, keep: Iterable[str]) -> torch.Tensor:
+        """`direction (dim,)` changed as little as possible so that it moves no kept attribute.
+
+        Little in the crowd's own metric (Mahalanobis): an age is held by what changes with age, and
+        not by what the linear readout happens to weigh.
+        """
+        kept = [KEEP.index(name) for name in keep]
+        if not kept:
+            return direction
+        readout = self.readout[:, kept]
+        natural = self.covariance @ readout
+        return direction - natural @ torch.linalg.solve(readout.T @ natural, direction @ readout)
 
 
 def _random_rotation(size: int, key: bytes, seed: int) -> torch.Tensor:
@@ -146,7 +174,7 @@ def _random_rotation(size: int, key: bytes, seed: int) -> torch.Tensor:
     return (q * r.diagonal().sign()).float()
 
 
-def _ridge(inputs: torch.Tensor, outputs: torch.Tensor, damping: float = 0.01) -> torch.Tensor:
+def ridge(inputs: torch.Tensor, outputs: torch.Tensor, damping: float = 0.01) -> torch.Tensor:
     """Linear regression, `(N, A)` to `(N, B)`, as a matrix `(A, B)`."""
     gram = inputs.T @ inputs
     gram = gram + damping * gram.diagonal().mean() * torch.eye(len(gram), device=gram.device)

@@ -15,20 +15,21 @@ from tqdm.auto import tqdm
 
 from .generators import Generator
 from .identities import Identity
-from .perception import resize
+from .perception import blurred, resize
 from .perceptual import PerceptualDistance
 from .recognizers import Recognizer, distance
 
 SIZE = 256  # pixels of the preview that is optimised
+RING = 8.0  # width of the surroundings of the mask, in those pixels
 
 
 @dataclass(frozen=True)
 class Fit:
     """Steps and weights of the optimisation."""
 
-    steps: int = 70
-    learning_rate: float = 0.08
-    pixels: float = 2.0  # mean absolute difference outside the mask
+    steps: int = 60
+    learning_rate: float = 0.05
+    pixels: float = 4.0  # mean absolute difference outside the mask, most of all around it
     colours: float = 1.0  # the same of 16×16 means over the whole face
     perceptual: float = 3.0  # ST-LPIPS between photo and composite
     identity: float = 1.0  # what the cosine to the virtual identity lacks of `goal`
@@ -36,7 +37,7 @@ class Fit:
     source: float = 1.0  # cosine to the person, where it exceeds the identity's own
     distance: float = 4.0  # miss of `target_distance`
     spread: float = 0.05  # mean squared difference of the rows of W+, in standard deviations
-    prior: float = 0.02  # mean squared distance from w_avg, in standard deviations
+    prior: float = 0.012  # mean squared distance from w_avg, in standard deviations
 
 
 def optimize_latents(
@@ -46,6 +47,7 @@ def optimize_latents(
     image: torch.Tensor,
     mask: torch.Tensor,
     identity: Identity,
+    start: torch.Tensor,
     target_distance: float | None = None,
     fit: Fit = Fit(),
     rng: torch.Generator | None = None,
@@ -53,7 +55,8 @@ def optimize_latents(
 ) -> torch.Tensor:
     """Codes `ws (1, num_ws, w_dim)` for one aligned face.
 
-    `image (1, 3, S, S)` in [-1, 1]; `mask (1, 1, S, S)`, 1 = to be regenerated. With
+    `image (1, 3, S, S)` in [-1, 1]; `mask (1, 1, S, S)`, 1 = to be regenerated; `start
+    (1, w_dim)` where to begin. With
     `target_distance` the recogniser's distance to the person is held at that value, on the way
     to the identity. `rng` jitters the recogniser's view, so that the result does not depend on one
     exact crop.
@@ -66,9 +69,10 @@ def optimize_latents(
         source_embedding = recognizer.embed(image)
         source = F.normalize(source_embedding - origin, dim=1)
         photo_features = perceptual.features(image)
+    where = (1 - mask) * (0.3 + 2.5 * blurred(mask, RING))  # a seam would show at the mask's edge
     w_avg, w_std = generator.w_avg, generator.w_std
     # Everything is in standard deviations of w: one row for all layers, and what each adds to it.
-    common = torch.zeros(1, 1, generator.w_dim, device=image.device, requires_grad=True)
+    common = ((start - w_avg) / w_std)[:, None].detach().clone().requires_grad_(True)
     extra = torch.zeros(1, generator.num_ws, generator.w_dim, device=image.device, requires_grad=True)
     optimizer = torch.optim.Adam([common, extra], lr=fit.learning_rate, betas=(0.9, 0.95))
     bar = tqdm(range(fit.steps), desc="regenerate", unit="step", disable=not progress, leave=False)
@@ -81,7 +85,7 @@ def optimize_latents(
         direction = F.normalize(embedding - origin, dim=1)
         to_target, to_source = (direction * unit).sum(), (direction * source).sum()
         loss = (
-            fit.pixels * ((made - image).abs() * (1 - mask)).mean()
+            fit.pixels * ((made - image).abs() * where).mean()
             + fit.colours * (F.avg_pool2d(made, 16) - F.avg_pool2d(image, 16)).abs().mean()
             + fit.perceptual * perceptual.compare(perceptual.features(composite), photo_features).sum()
             + fit.perceptual / 3 * perceptual.compare(perceptual.features(made), photo_features).sum()

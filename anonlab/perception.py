@@ -1,51 +1,74 @@
 """Stage 1, perception: who is this, and where in the picture does a recogniser see it?
 
 The question is put to a recogniser by Captum, along a path from a blurred face to the face
-itself. The plain gradient of a face's similarity to itself is no answer: at the maximum of
-similarity every slope is zero.
+itself. The gradient of a face's similarity to itself is no answer: at the maximum of similarity
+every slope is zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from captum.attr import IntegratedGradients
-from torchvision.transforms.functional import gaussian_blur
 
 from .errors import UnknownOption
-from .recognizers import Recognizer, centred
+from .recognizers import Recognizer, centred, distance
 
 ATTRIBUTION_SIZE = 256  # pixels of the aligned face on which attribution runs
 BLUR_SIGMA = 16.0  # of the baseline, in those pixels: no recogniser knows anybody in it
+STEPS = 40  # of the path; 24 miss completeness by up to 20 %, 40 by up to 5 %
 SMOOTHING_SIGMA = 5.0  # of the attribution, in those pixels
 
 
 def identity_score(
     recognizer: Recognizer, reference: torch.Tensor
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The function `images (N, 3, S, S) -> (N,)`: cosine to the person in `reference (1, dim)`.
+    """The function `images (N, 3, S, S) -> (N,)`: how much of the person in `reference (1, dim)`.
 
-    Cosine of embeddings without their common mean: about 1 for the same photo, 0 for strangers.
+    The part of the embedding, without the mean of all people, that points towards the person, as
+    a share of the person's own: 1 for the same photo, about 0 for strangers. (Not the cosine: a
+    blurred face has nearly no embedding left, and dividing by its length bends the path.)
     """
-    target = centred(recognizer, reference.detach())
+    mean = recognizer.mean.to(reference)
+    own = reference.detach() - mean
 
     def score(images: torch.Tensor) -> torch.Tensor:
-        return (centred(recognizer, recognizer.embed(images)) * target).sum(1)
+        return ((recognizer.embed(images) - mean) * own).sum(1) / own.square().sum()
 
     return score
 
 
+def cosine_score(
+    recognizer: Recognizer, reference: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The cosine between centred embeddings, `(N, 3, S, S) -> (N,)`: similarity as it is reported.
+
+    Its gradient at the person's own face is zero: never attribute with it there.
+    """
+    target = centred(recognizer, reference.detach())
+    return lambda images: (centred(recognizer, recognizer.embed(images)) * target).sum(1)
+
+
 def blurred(images: torch.Tensor, sigma: float = BLUR_SIGMA) -> torch.Tensor:
-    """`images (N, 3, S, S)` without the detail that makes a person; the path's starting point."""
-    size = 2 * int(3 * sigma) + 1
-    pad = size // 2
-    padded = F.pad(images, (pad, pad, pad, pad), mode="replicate")
-    return gaussian_blur(padded, [size, size], [sigma, sigma])[..., pad:-pad, pad:-pad]
+    """`images (N, C, S, S)` under a Gaussian of `sigma` pixels; edges are continued.
+
+    Without the detail that makes a person: the starting point of the path.
+    """
+    reach = int(3 * sigma)
+    steps = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
+    kernel = torch.exp(-steps.square() / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
+    padded = F.pad(images, (reach, reach, reach, reach), mode="replicate")
+    # one axis after the other; torchvision's gaussian_blur convolves in two dimensions, 40× slower
+    rows = F.conv2d(padded, kernel, groups=images.shape[1])
+    return F.conv2d(rows, kernel.mT, groups=images.shape[1])
 
 
-def integrated_gradients(recognizer: Recognizer, image: torch.Tensor, steps: int = 24) -> torch.Tensor:
+def integrated_gradients(
+    recognizer: Recognizer, image: torch.Tensor, steps: int = STEPS
+) -> torch.Tensor:
     """Signed attribution of the identity score, `(1, 3, S, S)`, for one aligned face.
 
     Integrated gradients (Sundararajan et al. 2017) from the blurred face, by Captum. Complete: the
@@ -65,7 +88,7 @@ def integrated_gradients(recognizer: Recognizer, image: torch.Tensor, steps: int
 def attribute(
     recognizer: Recognizer,
     image: torch.Tensor,
-    steps: int = 24,
+    steps: int = STEPS,
     smoothing: float = SMOOTHING_SIGMA,
 ) -> torch.Tensor:
     """Where the identity is: `(1, 1, 256, 256)`, ≥ 0, for one aligned face `(1, 3, S, S)`.
@@ -120,3 +143,33 @@ def resize(images: torch.Tensor, size: int) -> torch.Tensor:
     return F.interpolate(
         images, size=(size, size), mode="bilinear", align_corners=False, antialias=smaller
     )
+
+
+def deletion_curve(
+    recognizer: Recognizer, image: torch.Tensor, ranking: torch.Tensor, areas: Sequence[float]
+) -> list[float]:
+    """Distance to the person when the top share of `ranking` is blurred, for each of `areas`.
+
+    The deletion test of Petsiuk et al. 2018 with blurring as deletion: the faster it rises, the
+    better the ranking (any attribution, `(1, 1, S, S)`) knows where the identity is.
+    """
+    with torch.no_grad():
+        source, nobody = recognizer.embed(image), blurred(image)
+        hidden = torch.cat(
+            [
+                image + mask_from_attribution(ranking, area, 0, image.shape[-1]) * (nobody - image)
+                for area in areas
+            ]
+        )
+        return distance(recognizer, recognizer.embed(hidden), source).tolist()
+
+
+def disc_ranking(size: int) -> torch.Tensor:
+    """The ranking that needs no recogniser: the nearer to the face's centre the earlier."""
+    v, u = torch.meshgrid(*[(torch.arange(size) + 0.5) / size] * 2, indexing="ij")
+    return (2 - torch.hypot(u - 0.5, v - 0.55))[None, None]
+
+
+def random_ranking(size: int, rng: torch.Generator) -> torch.Tensor:
+    """The ranking that any other has to beat."""
+    return torch.rand(1, 1, size, size, generator=rng)

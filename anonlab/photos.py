@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 from .errors import OutputNotWritable, UnreadableImage
 
-MAX_PIXELS = 200_000_000
+MAX_PIXELS = 178_000_000
 MIN_SIDE = 32  # nothing smaller can hold a face that any detector finds
 READABLE = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"}
 
@@ -63,7 +63,15 @@ def read_photo(source: str | os.PathLike | Image.Image | np.ndarray) -> Photo:
             )
         return _checked(Photo(source.copy(), "array"))
     if isinstance(source, Image.Image):
-        return _decode(source, getattr(source, "filename", "") or "image")
+        name = str(getattr(source, "filename", "") or "image")
+        try:
+            return _decode(source, name)
+        except UnreadableImage:
+            raise
+        except Exception as error:
+            raise UnreadableImage(
+                f"{name} is damaged or not an image ({error}); open and re-save it in a photo editor"
+            ) from None
     path = Path(source)
     if path.is_dir():
         raise UnreadableImage(f"{path} is a folder; name a photo in it, or use the command line")
@@ -97,18 +105,21 @@ def _decode(image: Image.Image, name: str) -> Photo:
     image.load()
     image = ImageOps.exif_transpose(image)
     alpha = None
+    if image.mode.startswith("I;16"):
+        image.info.pop("transparency", None)  # one grey value of 65536
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         alpha = np.array(image.getchannel("A"))
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if values.max() > 255 else 255.0
+        top = 65535.0 if image.mode.startswith("I;16") or values.max() > 255 else 255.0
         pixels = np.repeat((values / top * 255).round().clip(0, 255).astype(np.uint8)[..., None], 3, 2)
     else:
         if image.mode == "CMYK":
             icc_profile = None  # it describes inks, and the output is RGB
         pixels = np.array(image.convert("RGB"))
-    monochrome = bool((pixels == pixels[..., :1]).all())
+    grey_profile = icc_profile is None or icc_profile[16:20] == b"GRAY"
+    monochrome = grey_profile and bool((pixels == pixels[..., :1]).all())
     return _checked(Photo(pixels, name, alpha, monochrome, icc_profile))
 
 
@@ -177,5 +188,11 @@ class atomic_path:
             return
         umask = os.umask(0)
         os.umask(umask)
-        self.partial.chmod(0o666 & ~umask)
-        os.replace(self.partial, self.path)
+        try:
+            self.partial.chmod(0o666 & ~umask)
+            os.replace(self.partial, self.path)
+        except OSError as failed:
+            self.partial.unlink(missing_ok=True)
+            raise OutputNotWritable(
+                f"{self.path} cannot be written ({failed.strerror}); choose another output folder"
+            ) from None

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from .compose import compose
 from .errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
 from .faces import Detector, Face, align, paste
+from .first_guess import FirstGuess
 from .generators import Generator, load_generator
 from .identities import KEEP, Identity, Population
 from .optimize import Fit, optimize_latents
@@ -114,6 +115,7 @@ class Anonymizer:
     ):
         self.detector, self.recognizer, self.generator = detector, recognizer, generator
         self.perceptual, self.population, self.fit = perceptual, population, fit
+        self.first_guess = FirstGuess(generator, population)
         self.key = key if key is not None else secrets.token_bytes(32)
         self.device = torch.device(device)
 
@@ -190,7 +192,7 @@ class Anonymizer:
             source = self.recognizer.embed(aligned)
         attribution = attribute(self.recognizer, aligned)
         controls = wanted
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempts in range(1, ATTEMPTS + 1):  # noqa: B007 (told in the result)
             identity = self.identity(source, aligned, controls)
             mask = mask_from_attribution(attribution, controls.mask_area, size=aligned.shape[-1])
             ws, generated, anonymized = self.regenerate(aligned, mask, identity, controls, progress)
@@ -220,7 +222,7 @@ class Anonymizer:
             threshold=self.recognizer.threshold,
             matched=matched,
             controls=controls,
-            attempts=attempt,
+            attempts=attempts,
             seconds=time.monotonic() - start,
         )
         return result, pixels
@@ -248,6 +250,7 @@ class Anonymizer:
             aligned,
             mask,
             identity,
+            self.first_guess(aligned, identity.target),
             controls.target_distance,
             self.fit,
             torch.Generator().manual_seed(controls.seed),

