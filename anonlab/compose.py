@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .perception import blurred, resize
+from .images import blurred, resize
 
 SIZE = 256  # pixels at which colours are compared
 NEAR, FAR = 6.0, 32.0  # Gaussian reach of the colour correction, in those pixels

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from .errors import NoFaceFound
+from .images import to_tensor, to_uint8
 from .photos import Photo
 
 ALIGNED_SIZE = 1024
@@ -125,7 +126,7 @@ def align(photo: Photo, face: Face, size: int = ALIGNED_SIZE) -> torch.Tensor:
         crop = crop.resize(small, Image.Resampling.LANCZOS)
     matrix = matrix.copy()
     matrix[:, 2] -= (left, top)
-    source = _to_tensor(np.asarray(crop))
+    source = to_tensor(np.asarray(crop))
     return _sample(source, matrix * scale[:, None], (size, size)).clamp(-1, 1)
 
 
@@ -160,20 +161,10 @@ def paste(photo: Photo, face: Face, aligned: torch.Tensor, mask: torch.Tensor) -
         inside = (x >= 0) & (y >= 0) & (x <= small) & (y <= small)
         weight = window[:, 3:].clamp(0, 1) * inside
         weight = torch.where(weight < 1 / 512, 0.0, weight)  # too little to change a pixel
-        original = _to_tensor(photo.pixels[row:end, left:right])
+        original = to_tensor(photo.pixels[row:end, left:right])
         blended = original + weight * (window[:, :3].clamp(-1, 1) - original)
         result[row:end, left:right] = to_uint8(blended)
     return result
-
-
-def to_uint8(images: torch.Tensor) -> np.ndarray:
-    """`(1, 3, H, W)` or `(3, H, W)` in [-1, 1] to `(H, W, 3)` uint8."""
-    image = images.detach().reshape(images.shape[-3:]).clamp(-1, 1).permute(1, 2, 0)
-    return ((image + 1) * 127.5).round().to(torch.uint8).contiguous().cpu().numpy()
-
-
-def _to_tensor(pixels: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
 def _grid(matrix: np.ndarray, shape: tuple[int, int], dtype) -> tuple[torch.Tensor, torch.Tensor]:

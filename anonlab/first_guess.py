@@ -11,7 +11,7 @@ import torch
 
 from .generators import Generator
 from .identities import Population, ridge
-from .perception import resize
+from .images import resize
 
 SIDE = 16
 EMBEDDING_WEIGHT = 2.0  # of a standardised number of the embedding against one of the picture

@@ -1,8 +1,8 @@
 """Which new identity a person gets.
 
 The target keeps what the person shares with a group (gender, age, skin tone) and moves everything
-else: the embedding's difference from the group's mean is turned away from the person, by an angle
-of 75°, beyond a right angle, into a direction that only the holder of the key can compute.
+else: the embedding's difference from the group's mean is turned away from the person, to
+102°, a little beyond a right angle, into a direction that only the holder of the key can compute.
 
 A plain reflection (180°) is the farthest, but anyone can reflect it back. A right angle and a bit
 leaves almost nothing to reflect.
@@ -22,11 +22,12 @@ from skimage.color import rgb2lab
 
 from . import weights
 from .errors import UnknownOption
-from .perception import resize
+from .images import resize
 
 KEEP = ("gender", "age", "tone")
-TURN = math.radians(75)  # from the reflected axis towards the keyed direction
+TURN = math.radians(78)  # from the reflected axis towards the keyed direction
 AGE_WIDTH, TONE_WIDTH = 7.0, 10.0  # of a group's soft edge: years, degrees
+MEMBERS = 60  # that a group has at least, if need be with a softer edge
 CROWD_SEED = 20240529  # of the generated people in the file
 COMPONENTS = 64  # principal directions in which identities are drawn
 # Skin in an aligned image of side 256: both cheeks and the forehead (top, bottom, left, right).
@@ -108,14 +109,18 @@ class Population:
         unknown = sorted(set(keep) - set(KEEP))
         if unknown:
             raise UnknownOption(f"keep {', '.join(unknown)} does not exist; choose from: {KEEP}")
-        log = torch.zeros_like(self.age)
-        if "gender" in keep:
-            log = log - 4.0 * (self.gender != math.copysign(1, attributes.gender))
+        gender = -4.0 * (self.gender != math.copysign(1, attributes.gender)) * ("gender" in keep)
+        away = torch.zeros_like(self.age)
         if "age" in keep:
-            log = log - ((self.age - attributes.age) / AGE_WIDTH).square() / 2
+            away = away + ((self.age - attributes.age) / AGE_WIDTH).square() / 2
         if "tone" in keep:
-            log = log - ((self.tone - attributes.tone) / TONE_WIDTH).square() / 2
-        return log.softmax(0)
+            away = away + ((self.tone - attributes.tone) / TONE_WIDTH).square() / 2
+        width = 1.0
+        while True:
+            weight = (gender - away / width**2).softmax(0)
+            if 1 / weight.square().sum() >= MEMBERS:  # how many equal members that is worth
+                return weight
+            width *= 1.2  # few are like that: a mean of three people would be one of them
 
     def virtual_identity(
         self,

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from .generators import Generator
 from .identities import Identity
-from .perception import blurred, resize
+from .images import blurred, resize
 from .perceptual import PerceptualDistance
 from .recognizers import Recognizer, distance
 

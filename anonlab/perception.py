@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from captum.attr import IntegratedGradients
 
 from .errors import UnknownOption
+from .images import blurred, resize
 from .recognizers import Recognizer, centred, distance
 
 ATTRIBUTION_SIZE = 256  # pixels of the aligned face on which attribution runs
@@ -51,21 +51,6 @@ def cosine_score(
     return lambda images: (centred(recognizer, recognizer.embed(images)) * target).sum(1)
 
 
-def blurred(images: torch.Tensor, sigma: float = BLUR_SIGMA) -> torch.Tensor:
-    """`images (N, C, S, S)` under a Gaussian of `sigma` pixels; edges are continued.
-
-    Without the detail that makes a person: the starting point of the path.
-    """
-    reach = int(3 * sigma)
-    steps = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
-    kernel = torch.exp(-steps.square() / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
-    padded = F.pad(images, (reach, reach, reach, reach), mode="replicate")
-    # one axis after the other; torchvision's gaussian_blur convolves in two dimensions, 40× slower
-    rows = F.conv2d(padded, kernel, groups=images.shape[1])
-    return F.conv2d(rows, kernel.mT, groups=images.shape[1])
-
-
 def integrated_gradients(
     recognizer: Recognizer, image: torch.Tensor, steps: int = STEPS
 ) -> torch.Tensor:
@@ -81,7 +66,7 @@ def integrated_gradients(
     score = identity_score(recognizer, recognizer.embed(image))
     method = IntegratedGradients(score)
     return method.attribute(
-        image, blurred(image), n_steps=steps, method="gausslegendre", internal_batch_size=8
+        image, blurred(image, BLUR_SIGMA), n_steps=steps, method="gausslegendre", internal_batch_size=8
     ).to(image.dtype)
 
 
@@ -133,18 +118,6 @@ def masked_face(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return image * (1 - resize(mask, image.shape[-1]))
 
 
-def resize(images: torch.Tensor, size: int) -> torch.Tensor:
-    """`(N, C, S, S)` to `(N, C, size, size)`: means downwards, bilinear upwards."""
-    if images.shape[-1] == size:
-        return images
-    if images.shape[-1] % size == 0:
-        return F.avg_pool2d(images, images.shape[-1] // size)
-    smaller = images.shape[-1] > size
-    return F.interpolate(
-        images, size=(size, size), mode="bilinear", align_corners=False, antialias=smaller
-    )
-
-
 def deletion_curve(
     recognizer: Recognizer, image: torch.Tensor, ranking: torch.Tensor, areas: Sequence[float]
 ) -> list[float]:
@@ -154,7 +127,7 @@ def deletion_curve(
     better the ranking (any attribution, `(1, 1, S, S)`) knows where the identity is.
     """
     with torch.no_grad():
-        source, nobody = recognizer.embed(image), blurred(image)
+        source, nobody = recognizer.embed(image), blurred(image, BLUR_SIGMA)
         hidden = torch.cat(
             [
                 image + mask_from_attribution(ranking, area, 0, image.shape[-1]) * (nobody - image)

@@ -18,13 +18,15 @@ from .faces import Detector, Face, align, paste
 from .first_guess import FirstGuess
 from .generators import Generator, load_generator
 from .identities import KEEP, Identity, Population
+from .images import resize
 from .optimize import Fit, optimize_latents
-from .perception import attribute, mask_from_attribution, resize
+from .perception import attribute, mask_from_attribution
 from .perceptual import PerceptualDistance, load_stlpips
 from .photos import Photo, read_photo
 from .recognizers import Recognizer, distance, load_recognizer
 
 METHODS = ("optimize",)
+GUIDES = ("dlib",)
 FACES = ("all", "largest")
 ATTEMPTS = 3  # the first, and two with more area
 AREA_STEP, AREA_LIMIT = 1.4, 0.6
@@ -135,6 +137,11 @@ class Anonymizer:
         """
         if method not in METHODS:
             raise UnknownOption(f"method {method!r} does not exist; choose from: {', '.join(METHODS)}")
+        if recognizer not in GUIDES:
+            raise UnknownOption(
+                f"recognizer {recognizer!r} cannot guide, because the crowd that ships is embedded "
+                f"by {', '.join(GUIDES)}; use it through load_recognizer to measure"
+            )
         chosen = pick_device(device)
         guide = load_recognizer(recognizer, device=chosen)
         made = load_generator(generator, device=chosen)

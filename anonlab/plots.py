@@ -10,7 +10,9 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .faces import Face, to_uint8
+from .faces import Face
+from .images import resize, to_uint8
+from .perception import masked_face
 from .photos import Photo
 
 if TYPE_CHECKING:
@@ -30,16 +32,12 @@ def _panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
 
 def picture(image: torch.Tensor, side: int = 512) -> np.ndarray:
     """An aligned image tensor as `(side, side, 3)` uint8 for showing."""
-    from .perception import resize
-
     return to_uint8(resize(image.cpu(), side))
 
 
 def overlay(image: torch.Tensor, heat: torch.Tensor, side: int = 512) -> np.ndarray:
     """`heat (1, 1, h, w)` in [0, 1] as colour over a darkened `image (1, 3, S, S)`."""
     import matplotlib
-
-    from .perception import resize
 
     values = resize(heat.cpu(), side)[0, 0].clamp(0, 1).numpy()
     colours = matplotlib.colormaps[HEAT](values)[..., :3]
@@ -50,8 +48,6 @@ def overlay(image: torch.Tensor, heat: torch.Tensor, side: int = 512) -> np.ndar
 
 def mask_overlay(image: torch.Tensor, mask: torch.Tensor, side: int = 512) -> np.ndarray:
     """What stays, as it is; what will be regenerated, in mid-grey."""
-    from .perception import masked_face
-
     return picture(masked_face(image.cpu(), mask.cpu()), side)
 
 
@@ -101,7 +97,7 @@ def stages_figure(results: Sequence[FaceResult]) -> Figure:
             axis.set_title(title, fontsize=11)
         verdict = "matched" if result.matched else "not matched"
         row[-1].set_title(
-            f"anonymized\ndistance {result.distance:.2f} (threshold {result.threshold}): {verdict}",
+            f"anonymized: {verdict}\ndistance {result.distance:.2f}, threshold {result.threshold}",
             fontsize=9,
         )
     return figure

@@ -17,11 +17,10 @@ from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
 from . import weights
-from .faces import to_uint8
 from .first_guess import SIDE
 from .generators import Generator, load_generator
 from .identities import CROWD_SEED, skin_tone
-from .perception import resize
+from .images import resize, to_uint8
 from .photos import atomic_path
 from .recognizers.dlib_resnet import load_dlib
 

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from .errors import UnknownOption
-from .faces import to_uint8
 from .generators import Generator
+from .images import to_uint8
 
 ASTRONAUT = "astronaut"  # Eileen Collins, NASA, public domain; ships with scikit-image
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from anonlab import weights
 from anonlab.errors import WeightsCorrupt
-from anonlab.faces import to_uint8
+from anonlab.images import to_uint8
 from anonlab.recognizers.base import centred, distance, matches
 from anonlab.recognizers.dlib_resnet import CHIP_BOX, crop, read_dlib
 

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from anonlab.errors import NoFaceFound
-from anonlab.faces import Face, align, face_oval, paste, to_uint8, visible_share
+from anonlab.faces import Face, align, face_oval, paste, visible_share
+from anonlab.images import to_uint8
 from anonlab.photos import Photo, read_photo
 from anonlab.samples import sample_photo
 

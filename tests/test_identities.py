@@ -124,7 +124,7 @@ def test_who_knows_the_method_but_not_the_key_cannot_undo_it(population, people)
         hits += int(
             F.cosine_similarity(undone - identity.origin, sources - identity.origin).argmax() == index
         )
-    assert hits / len(people) <= 0.3  # a plain reflection gives 1.0; chance is 0.02
+    assert hits / len(people) <= 0.15  # a plain reflection gives 1.0; chance is 0.02
 
 
 def test_readout_of_gender_and_age_generalises(population):

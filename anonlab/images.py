@@ -1,0 +1,42 @@
+"""What every room does with pictures: resize, blur, to and from 8 bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+
+def resize(images: torch.Tensor, size: int) -> torch.Tensor:
+    """`(N, C, S, S)` to `(N, C, size, size)`: means downwards, bilinear upwards."""
+    if images.shape[-1] == size:
+        return images
+    if images.shape[-1] % size == 0:
+        return F.avg_pool2d(images, images.shape[-1] // size)
+    smaller = images.shape[-1] > size
+    return F.interpolate(
+        images, size=(size, size), mode="bilinear", align_corners=False, antialias=smaller
+    )
+
+
+def blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:
+    """`images (N, C, S, S)` under a Gaussian of `sigma` pixels; edges are continued."""
+    reach = int(3 * sigma)
+    steps = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
+    kernel = torch.exp(-steps.square() / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
+    padded = F.pad(images, (reach, reach, reach, reach), mode="replicate")
+    # one axis after the other; torchvision's gaussian_blur convolves in two dimensions, 40× slower
+    rows = F.conv2d(padded, kernel, groups=images.shape[1])
+    return F.conv2d(rows, kernel.mT, groups=images.shape[1])
+
+
+def to_uint8(images: torch.Tensor) -> np.ndarray:
+    """`(1, 3, H, W)` or `(3, H, W)` in [-1, 1] to `(H, W, 3)` uint8."""
+    image = images.detach().reshape(images.shape[-3:]).clamp(-1, 1).permute(1, 2, 0)
+    return ((image + 1) * 127.5).round().to(torch.uint8).contiguous().cpu().numpy()
+
+
+def to_tensor(pixels: np.ndarray) -> torch.Tensor:
+    """`(H, W, 3)` uint8 to `(1, 3, H, W)` in [-1, 1]."""
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1

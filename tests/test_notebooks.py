@@ -1,0 +1,66 @@
+"""The notebooks: their anatomy, and that every one of them runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from anonlab import report
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+PATHS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def cells(path: Path, kind: str) -> list[str]:
+    return [
+        "".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == kind
+    ]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_anatomy(path):
+    node = json.loads(path.read_text())
+    code = [cell for cell in node["cells"] if cell["cell_type"] == "code"]
+    assert node["metadata"]["kernelspec"]["name"] == "python3"
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+    assert "parameters" in code[0]["metadata"]["tags"]
+    for line in ast.parse("".join(code[0]["source"])).body:
+        ast.literal_eval(line.value)  # plain literals
+    assert all("#" in line for line in "".join(code[0]["source"]).splitlines())
+    assert "settings(" in "".join(code[1]["source"])
+    assert "record(" in "".join(code[-1]["source"])
+    text = "\n".join(cells(path, "markdown"))
+    for part in (f"# {path.name[:2]} · ", "**Goal.**", "**Needs**", "**Time**", "What you should see",
+                 "## Exercises", "## Summary", "**Next"):  # fmt: skip
+        assert part in text, part
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_notebooks_call_and_define_nothing(path):
+    for source in cells(path, "code"):
+        for node in ast.walk(ast.parse(source)):
+            assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.While | ast.Try)
+
+
+def test_every_notebook_runs_in_the_quick_profile(tmp_path):
+    assert report.run("quick", out=tmp_path) == 0
+    [folder] = tmp_path.iterdir()
+    metrics = json.loads((folder / "metrics.json").read_text())["notebooks"]
+    assert sorted(metrics) == [path.stem for path in PATHS]
+    numbers = {name[:2]: one["metrics"] for name, one in metrics.items()}
+    assert numbers["00"]["outside_pixels_changed"] == 0
+    assert numbers["00"]["distance_mirrored"] < 0.6 < numbers["00"]["distance_nearest_stranger"]
+    assert abs(numbers["01"]["completeness"] - 1) <= 0.05
+    assert (
+        numbers["01"]["deletion_0.1_integrated_gradients"] > numbers["01"]["deletion_0.1_random"] + 0.2
+    )
+    assert numbers["04"]["matched"] is False
+    assert numbers["04"]["st_lpips"] < 0.08
+    page = (folder / "index.html").read_text()
+    for name in metrics:
+        assert f"{name}.html" in page
+        assert (folder / f"{name}.html").stat().st_size > 100_000
+    assert len(list(folder.glob("*/*.png"))) >= 10

@@ -1,0 +1,253 @@
+"""The whole way on real weights; few steps, because what is tested is the way and not the picture."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from anonlab import Anonymizer, Controls, cli
+from anonlab.compose import compose, harmonise
+from anonlab.errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
+from anonlab.first_guess import FirstGuess
+from anonlab.images import resize
+from anonlab.optimize import Fit
+from anonlab.photos import read_photo
+from anonlab.recognizers import distance
+from anonlab.samples import sample_photo
+
+KEY = b"a secret of at least 16 bytes"
+FEW = Fit(steps=12)
+
+
+@pytest.fixture(scope="module")
+def anonymizer() -> Anonymizer:
+    return Anonymizer.load(device="cpu", key=KEY, fit=FEW)
+
+
+@pytest.fixture(scope="module")
+def photo() -> Image.Image:
+    return sample_photo("astronaut")
+
+
+@pytest.fixture(scope="module")
+def result(anonymizer, photo):
+    return anonymizer(photo, mask_area=0.25, seed=0)
+
+
+def test_the_person_is_not_matched_and_the_photo_is_still_the_photo(result, photo, anonymizer):
+    [face] = result.faces
+    assert result.image.size == photo.size
+    assert face.distance > face.threshold == 0.6
+    assert not face.matched
+    before, after = np.asarray(photo).astype(int), np.asarray(result.image).astype(int)
+    changed = (before != after).any(2)
+    assert 0.005 < changed.mean() < 0.1  # her face is a small part of the photo
+    _, _, right, bottom = (int(side) for side in face.box)
+    assert not changed[bottom + 60 :].any()
+    assert not changed[:, right + 80 :].any()
+
+
+def test_the_distance_is_that_of_the_finished_photo(result, anonymizer, astronaut_face):
+    from anonlab.faces import align
+
+    photo = read_photo(result.image)
+    with torch.no_grad():
+        made = anonymizer.recognizer.embed(align(photo, anonymizer.detector(photo)[0]))
+        source = anonymizer.recognizer.embed(astronaut_face)
+    assert abs(distance(anonymizer.recognizer, made, source).item() - result.faces[0].distance) < 1e-3
+
+
+def test_result_holds_what_design_promises(result):
+    [face] = result.faces
+    assert face.attribution.shape == (1, 1, 256, 256)
+    assert face.mask.shape == (1, 1, 1024, 1024)
+    assert face.aligned.shape == face.anonymized.shape == (1, 3, 1024, 1024)
+    assert abs(face.mask.mean().item() - face.controls.mask_area) < 0.02
+    outside = face.mask == 0
+    assert torch.equal((face.aligned * outside), (face.anonymized * outside))
+    assert face.controls.seed == 0
+
+
+def test_same_seed_same_result_another_seed_another_person(anonymizer, photo, result):
+    again = anonymizer(photo, mask_area=0.25, seed=0)
+    assert np.array_equal(np.asarray(again.image), np.asarray(result.image))
+    other = anonymizer(photo, mask_area=0.25, seed=1)
+    with torch.no_grad():
+        pair = [anonymizer.recognizer.embed(one.faces[0].anonymized) for one in (again, other)]
+    assert distance(anonymizer.recognizer, *pair).item() > 0.4
+
+
+def test_optimisation_fits_what_stays(anonymizer, astronaut_face):
+    """More steps bring the regenerated picture nearer to the photo outside the mask."""
+    from dataclasses import replace
+
+    from anonlab.optimize import optimize_latents
+
+    face = resize(astronaut_face, 256)
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 90:200, 80:176] = 1
+    with torch.no_grad():
+        identity = anonymizer.identity(anonymizer.recognizer.embed(face), face, Controls())
+    start = anonymizer.first_guess(face, identity.target)
+    errors = []
+    for steps in (1, 15):
+        ws = optimize_latents(
+            anonymizer.generator, anonymizer.recognizer, anonymizer.perceptual, face, mask,
+            identity, start, fit=replace(FEW, steps=steps),
+        )  # fmt: skip
+        with torch.no_grad():
+            made = anonymizer.generator.synthesis(ws, 256)
+        errors.append(((made - face).abs() * (1 - mask)).mean().item())
+    assert errors[1] < 0.9 * errors[0]
+
+
+def test_first_guess_beats_the_average_on_people_it_has_not_seen(
+    generator, population, recognizer, synthetic_faces
+):
+    guess = FirstGuess(generator, population)
+    with torch.no_grad():
+        own = recognizer.embed(synthetic_faces)
+        made = generator.synthesis(generator.broadcast(guess(synthetic_faces, own)), 256)
+        average = generator.synthesis(generator.broadcast(generator.w_avg[None]), 256)
+        truth = resize(synthetic_faces, 256)
+        assert (made - truth).abs().mean() < 0.8 * (average - truth).abs().mean()
+        near = distance(recognizer, recognizer.embed(made), own).mean()
+        far = distance(recognizer, recognizer.embed(average).expand_as(own), own).mean()
+    assert near < far
+
+
+def test_a_face_still_matched_is_tried_again_with_more_area_and_then_refused(
+    anonymizer, photo, monkeypatch
+):
+    areas = []
+
+    def keep_the_face(aligned, mask, identity, controls, progress=False):
+        areas.append((controls.mask_area, controls.strength))
+        return torch.zeros(1, 16, 512), aligned, aligned
+
+    monkeypatch.setattr(anonymizer, "regenerate", keep_the_face)
+    with pytest.raises(StillRecognised, match="nothing was written"):
+        anonymizer(photo, mask_area=0.2, strength=0.5)
+    assert areas == [(0.2, 0.5), (pytest.approx(0.28), 1.0), (pytest.approx(0.392), 1.0)]
+    unverified = anonymizer(photo, strength=0.0, verify=False)
+    assert unverified.faces[0].matched
+    assert unverified.faces[0].distance < 0.2
+
+
+def test_a_face_that_is_gone_is_refused(anonymizer, photo, monkeypatch):
+    def erase(aligned, mask, identity, controls, progress=False):
+        return torch.zeros(1, 16, 512), aligned, torch.zeros_like(aligned)
+
+    monkeypatch.setattr(anonymizer, "regenerate", erase)
+    with pytest.raises(StillRecognised, match="no longer found"):
+        anonymizer(photo, mask_area=0.9)
+
+
+def test_every_face_of_a_photo_is_changed_or_only_the_largest(anonymizer, generator, monkeypatch):
+    canvas = Image.new("RGB", (900, 520), (128, 128, 128))
+    canvas.paste(sample_photo("synthetic-3", generator).resize((500, 500)), (0, 10))
+    canvas.paste(sample_photo("synthetic-8", generator).resize((380, 380)), (510, 10))
+
+    def paint(aligned, mask, identity, controls, progress=False):
+        return torch.zeros(1, 16, 512), aligned, 1 - 2 * mask * torch.ones_like(aligned)
+
+    monkeypatch.setattr(anonymizer, "regenerate", paint)
+    both = anonymizer(canvas, verify=False)
+    one = anonymizer(canvas, faces="largest", verify=False)
+    assert (len(both.faces), len(one.faces)) == (2, 1)
+    small = (slice(None), slice(520, 900))
+    assert np.array_equal(np.asarray(one.image)[small], np.asarray(canvas)[small])
+    assert not np.array_equal(np.asarray(both.image)[small], np.asarray(canvas)[small])
+
+
+def test_grey_stays_grey_and_alpha_stays(anonymizer, photo, monkeypatch):
+    def lighten(aligned, mask, identity, controls, progress=False):
+        return torch.zeros(1, 16, 512), aligned, (aligned + 0.3 * mask).clamp(-1, 1)
+
+    monkeypatch.setattr(anonymizer, "regenerate", lighten)
+    assert anonymizer(photo.convert("L"), verify=False).image.mode == "L"
+    clear = photo.copy()
+    clear.putalpha(200)
+    image = anonymizer(clear, verify=False).image
+    assert image.mode == "RGBA"
+    assert image.getextrema()[3] == (200, 200)
+
+
+def test_harmonising_removes_a_colour_cast(astronaut_face):
+    face = resize(astronaut_face, 256)
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 100:180, 90:166] = 1
+    cast = face + torch.tensor([0.2, -0.1, 0.05])[None, :, None, None]
+    assert (harmonise(cast, face, mask) - face).abs().mean() < 0.01
+    joined = compose(cast, face, mask)
+    assert torch.equal(joined[mask.expand(-1, 3, -1, -1) == 0], face[mask.expand(-1, 3, -1, -1) == 0])
+    assert (joined - face).abs().max() < 0.05
+
+
+def test_harmonising_carries_no_detail_of_the_original_inside(astronaut_face):
+    face = resize(astronaut_face, 256)
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 60:220, 60:196] = 1
+    flat = torch.zeros_like(face)
+    inside = harmonise(flat, face, mask)[..., 100:180, 100:156]
+    changed = face.clone()
+    changed[..., 60:220, 60:196] = 0  # another face altogether
+    assert torch.equal(inside, harmonise(flat, changed, mask)[..., 100:180, 100:156])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"mask_area": 2}, {"strength": -1}, {"keep": ("hair",)}, {"faces": "some"}, {"colour": 1},
+     {"target_distance": 9}],
+)  # fmt: skip
+def test_unknown_options_are_refused_before_any_work(anonymizer, options):
+    with pytest.raises(UnknownOption):
+        anonymizer("does-not-exist.jpg", **options)
+
+
+def test_unknown_parts_are_refused():
+    with pytest.raises(UnknownOption, match="method"):
+        Anonymizer.load(method="magic")
+    with pytest.raises(UnknownOption, match="generator"):
+        Anonymizer.load(generator="stylegan9", device="cpu")
+    with pytest.raises(UnknownOption, match="cannot guide"):
+        Anonymizer.load(recognizer="onnx")
+    with pytest.raises(UnknownOption, match="device"):
+        Anonymizer.load(device="tpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_without_cuda_is_a_clear_error():
+    with pytest.raises(DeviceUnavailable, match="choose cpu"):
+        Anonymizer.load(device="cuda")
+
+
+def test_a_photo_without_a_face(anonymizer):
+    with pytest.raises(NoFaceFound):
+        anonymizer(Image.new("RGB", (300, 300), (10, 90, 30)))
+
+
+def test_command_line_on_a_real_photo(anonymizer, photo, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    photo.save(folder / "her.jpg", quality=95)
+    Image.new("RGB", (200, 200), (200, 30, 30)).save(folder / "wall.png")
+    key = tmp_path / "key"
+    key.write_bytes(KEY)
+    monkeypatch.setattr(Anonymizer, "load", lambda *_: anonymizer)
+    status = cli.main(["anonymize", str(folder), "--out", str(tmp_path / "out"), "--key", str(key)])
+    assert status == 1  # the wall has no face
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["her.jpg", "record.json"]
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    good, bad = record["photos"]
+    assert good["faces"][0]["matched"] is False
+    assert set(good["faces"][0]) >= {
+        "box", "distance", "threshold", "matched", "mask_area", "seed", "seconds"
+    }  # fmt: skip
+    assert bad["output"] is None
+    assert "wall.png" in bad["error"]
+    assert "wall.png" in capsys.readouterr().err
