@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -58,3 +59,18 @@ def test_readme_names_only_make_targets_and_notebooks_that_exist():
 def test_every_room_is_small_enough_to_read():
     for path in (ROOT / "anonlab").rglob("*.py"):
         assert len(path.read_text().splitlines()) <= 350, path
+
+
+def test_numbers_in_the_readme_are_the_measured_ones():
+    readme = (ROOT / "README.md").read_text()
+    measured = json.loads((ROOT / "data" / "measured.json").read_text())
+    rates = measured["match_rate"]
+    for row in (
+        f"| {measured['people'] - len(measured['failed'])} of {measured['people']} |",
+        f"| {rates['dlib_own']:.0%} / {rates['dlib_other']:.0%} |",
+        f"| {rates['unseen_own']:.0%} / {rates['unseen_other']:.0%} |",
+        f"| {measured['st_lpips']:.3f} |",
+        f"| {measured['seconds_median']:.0f} s |",
+        f"| {measured['peak_memory_gib']:.1f} GiB |",
+    ):
+        assert row in readme

@@ -13,6 +13,7 @@ import argparse
 import csv
 import json
 import resource
+import statistics
 import time
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def main() -> None:
         "match_rate": {f"{a}_{b}": mean(f"{a}_{b}_matched") for a in judges for b in ("own", "other")},
         "distance": {f"{a}_{b}": mean(f"{a}_{b}") for a in judges for b in ("own", "other")},
         "st_lpips": mean("st_lpips"),
-        "seconds": mean("seconds"),
+        "seconds_median": statistics.median(row["seconds"] for row in done),
         "attempts": mean("attempts"),
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
