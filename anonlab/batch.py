@@ -34,13 +34,13 @@ def plan(sources: list[Path], out: Path) -> list[tuple[Path, Path]]:
     """
     pairs = []
     for source in sources:
-        if source.is_dir():
+        if _is_folder(source):
             within = source.resolve() in out.resolve().parents  # results of an earlier run
             inside = sorted(
                 path
                 for path in source.rglob("*")
                 if path.suffix.lower() in READABLE
-                and not path.name.startswith(".")
+                and not any(part.startswith(".") for part in path.relative_to(source).parts)
                 and not (within and out.resolve() in path.resolve().parents)
             )
             pairs += [(path, out / path.relative_to(source)) for path in inside]
@@ -49,6 +49,13 @@ def plan(sources: list[Path], out: Path) -> list[tuple[Path, Path]]:
         else:
             pairs.append((source, out / source.name))
     return pairs
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, for example
+        return False
 
 
 def anonymize_files(
@@ -93,7 +100,7 @@ def anonymize_files(
             entry["faces"] = [face.record() for face in result.faces]
         except AnonlabError as error:
             entry["error"] = str(error)
-        except (RuntimeError, MemoryError) as error:
+        except Exception as error:  # whatever it is, the other photos are still done
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             entry["error"] = f"{source} could not be processed ({reason}); try a smaller copy"
         record["photos"].append(entry)
@@ -104,7 +111,7 @@ def anonymize_files(
 
 
 def _check_target(source: Path, output: Path, taken: set[Path], originals: set[Path]) -> None:
-    if source.is_dir():
+    if _is_folder(source):
         raise UnreadableImage(f"{source} is a folder without photos; name one that has some")
     if output.resolve() == source.resolve():
         raise OutputNotWritable(f"{source} would be overwritten; choose another output folder")

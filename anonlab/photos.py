@@ -73,11 +73,11 @@ def read_photo(source: str | os.PathLike | Image.Image | np.ndarray) -> Photo:
                 f"{name} is damaged or not an image ({error}); open and re-save it in a photo editor"
             ) from None
     path = Path(source)
-    if path.is_dir():
-        raise UnreadableImage(f"{path} is a folder; name a photo in it, or use the command line")
-    if not path.exists():
-        raise UnreadableImage(f"{path} does not exist; check the spelling")
     try:
+        if path.is_dir():
+            raise UnreadableImage(f"{path} is a folder; name a photo in it, or use the command line")
+        if not path.exists():
+            raise UnreadableImage(f"{path} does not exist; check the spelling")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
@@ -112,7 +112,8 @@ def _decode(image: Image.Image, name: str) -> Photo:
         alpha = np.array(image.getchannel("A"))
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode.startswith("I;16") or values.max() > 255 else 255.0
+        deep = image.mode.startswith("I;16") or values.max() > 255
+        top = 65535.0 if deep else 255.0 if values.max() > 1 else 1.0
         pixels = np.repeat((values / top * 255).round().clip(0, 255).astype(np.uint8)[..., None], 3, 2)
     else:
         if image.mode == "CMYK":

@@ -23,7 +23,7 @@ HEAT = "inferno"
 
 
 def _panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
-    figure = Figure(figsize=(PANEL * columns, (PANEL + 0.35) * rows), layout="constrained")
+    figure = Figure(figsize=(PANEL * columns, (PANEL + 0.6) * rows), layout="constrained")
     axes = np.atleast_2d(figure.subplots(rows, columns, squeeze=False))
     for axis in axes.flat:
         axis.set_axis_off()

@@ -639,3 +639,19 @@ def test_the_key_is_not_in_the_output(tmp_path: Path, anonymize: Command) -> Non
     everything = b"".join((tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out"))
     assert b"0123456789abcdef" not in everything
     assert "0123456789abcdef" not in outcome.out + outcome.err + os.sep.join(files(tmp_path / "out"))
+
+
+def test_a_name_that_is_too_long(tmp_path: Path, anonymize: Command) -> None:
+    """An error of that photo, in words."""
+    done = anonymize(tmp_path / ("x" * 300 + ".jpg"), "--out", tmp_path / "out")
+    assert done.status == 1
+    assert "xxx" in done.err
+
+
+def test_hidden_folders_are_left_alone(tmp_path: Path, anonymize: Command, stand_in: StandIn) -> None:
+    """Thumbnails that other programs keep are not the user's photos."""
+    (tmp_path / "in" / ".thumbnails").mkdir(parents=True)
+    good(tmp_path / "in" / "a.png")
+    good(tmp_path / "in" / ".thumbnails" / "a.png", seed=1)
+    assert anonymize(tmp_path / "in", "--out", tmp_path / "out").status == 0
+    assert [path.parent.name for path in stand_in.seen] == ["in"]

@@ -618,3 +618,12 @@ def test_atomic_path_shows_nothing_before_the_end(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
     assert not partial.exists()
+
+
+def test_float_picture_between_0_and_1(tmp_path: Path) -> None:
+    """Scaled by its own range, not read as nearly black."""
+    path = tmp_path / "float.tif"
+    Image.fromarray(np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)).save(path)
+    pixels = read_photo(path).pixels
+    assert pixels.min() == 0
+    assert pixels.max() == 255
