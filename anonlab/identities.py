@@ -2,7 +2,7 @@
 
 The target keeps what the person shares with a group (gender, age, skin tone) and moves everything
 else: the embedding's difference from the group's mean is turned away from the person, to
-102°, a little beyond a right angle, into a direction that only the holder of the key can compute.
+100°, a little beyond a right angle, into a direction that only the holder of the key can compute.
 
 A plain reflection (180°) is the farthest, but anyone can reflect it back. A right angle and a bit
 leaves almost nothing to reflect.
@@ -25,7 +25,7 @@ from .errors import UnknownOption
 from .images import resize
 
 KEEP = ("gender", "age", "tone")
-TURN = math.radians(78)  # from the reflected axis towards the keyed direction
+TURN = math.radians(80)  # from the reflected axis towards the keyed direction
 AGE_WIDTH, TONE_WIDTH = 7.0, 10.0  # of a group's soft edge: years, degrees
 MEMBERS = 60  # that a group has at least, if need be with a softer edge
 CROWD_SEED = 20240529  # of the generated people in the file
@@ -142,11 +142,14 @@ class Population:
             raise UnknownOption(f"strength {strength} is not between 0 and 1")
         membership = self.membership(attributes, keep)
         origin = membership @ self.embeddings
+        # What people of exactly this age would be on average: few of the crowd may be that old.
+        origin = origin + self._natural_change(self._read(embedding[0]) - self._read(origin), keep)
         difference = embedding[0] - origin
         axis = F.normalize(difference, dim=0)
         rotation = _random_rotation(len(self.spread), key, seed).to(embedding)
         drawn = (rotation @ (self.directions @ axis / self.spread) * self.spread) @ self.directions
-        drawn = F.normalize(self._without(drawn - (drawn @ axis) * axis, keep), dim=0)
+        drawn = drawn - (drawn @ axis) * axis
+        drawn = F.normalize(drawn - self._natural_change(drawn @ self.readout, keep), dim=0)
         angle = strength * (math.pi - TURN)
         direction = math.cos(angle) * axis + math.sin(angle) * drawn
         # Somebody average has a short way to everybody: the new identity is at least as far from
@@ -157,18 +160,16 @@ class Population:
         cosine = F.cosine_similarity(target - origin, difference, dim=0).item()
         return Identity(target[None], origin[None], cosine)
 
-    def _without(self, direction: torch.Tensor, keep: Iterable[str]) -> torch.Tensor:
-        """`direction (dim,)` changed as little as possible so that it moves no kept attribute.
+    def _natural_change(self, change: torch.Tensor, keep: Iterable[str]) -> torch.Tensor:
+        """The smallest step `(dim,)` that changes the kept attributes' readout by `change (3,)`.
 
-        Little in the crowd's own metric (Mahalanobis): an age is held by what changes with age, and
-        not by what the linear readout happens to weigh.
+        Smallest in the crowd's own metric (Mahalanobis): an age is changed by what changes with
+        age, and not by what the linear readout happens to weigh.
         """
         kept = [KEEP.index(name) for name in keep]
-        if not kept:
-            return direction
         readout = self.readout[:, kept]
         natural = self.covariance @ readout
-        return direction - natural @ torch.linalg.solve(readout.T @ natural, direction @ readout)
+        return natural @ torch.linalg.solve(readout.T @ natural, change[kept])
 
 
 def _random_rotation(size: int, key: bytes, seed: int) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from anonlab import weights
 from anonlab.errors import UnknownOption
-from anonlab.identities import KEEP, TURN, Attributes, Population, ridge, skin_tone
+from anonlab.identities import KEEP, MEMBERS, TURN, Attributes, Population, ridge, skin_tone
 
 KEY = b"a secret of at least 16 bytes"
 
@@ -100,31 +100,33 @@ def test_turned_by_the_angle_that_was_measured_to_be_hard_to_undo(population, pe
     assert abs(identity.cosine - math.cos(math.pi - TURN)) < 1e-4
 
 
-def test_kept_attributes_move_much_less_than_free_ones(population, people):
+def test_kept_attributes_read_the_same_and_free_ones_do_not(population, people):
     sources = torch.cat([embedding for embedding, _ in people])
 
     def read(embeddings):
-        return ((embeddings - population.mean) @ population.readout)[:, :2]
+        return (embeddings - population.mean) @ population.readout  # gender, age, tone
 
-    kept = (read(targets(population, people)) - read(sources)).abs().mean(0)
+    kept = (read(targets(population, people)) - read(sources)).abs()
+    assert kept.max() < 1e-3
     free = (read(targets(population, people, keep=())) - read(sources)).abs().mean(0)
-    assert (free > 2 * kept).all()  # gender, age
-    assert (
-        (read(targets(population, people))[:, 0] > 0) == (read(sources)[:, 0] > 0)
-    ).float().mean() > 0.9
+    assert (free > torch.tensor([0.5, 5.0, 10.0])).all()
+    age_only = (read(targets(population, people, keep=("age",))) - read(sources)).abs()
+    assert age_only[:, 1].max() < 1e-3 < 0.3 < age_only[:, 0].mean()
 
 
 def test_who_knows_the_method_but_not_the_key_cannot_undo_it(population, people):
     """Reflect each target back about its group's mean and look it up among the people."""
     sources = torch.cat([embedding for embedding, _ in people])
-    hits = 0
-    for index, (embedding, attributes) in enumerate(people):
-        identity = population.virtual_identity(embedding, attributes, KEY)
-        undone = 2 * identity.origin - identity.target
-        hits += int(
-            F.cosine_similarity(undone - identity.origin, sources - identity.origin).argmax() == index
-        )
-    assert hits / len(people) <= 0.15  # a plain reflection gives 1.0; chance is 0.02
+    hits = []
+    for key in (KEY, KEY * 2, KEY * 3, KEY * 4):
+        for index, (embedding, attributes) in enumerate(people):
+            identity = population.virtual_identity(embedding, attributes, key)
+            undone = identity.origin - identity.target
+            looked_up = F.cosine_similarity(undone, sources - identity.origin).argmax()
+            hits.append(int(looked_up == index))
+    # a plain reflection gives 1, chance is 0.02; the attacker here knows the exact target, of which
+    # a photo shows him only an approximation
+    assert sum(hits) / len(hits) <= 0.1
 
 
 def test_readout_of_gender_and_age_generalises(population):
@@ -140,7 +142,8 @@ def test_group_is_people_of_that_kind(population):
     weight = population.membership(Attributes(1.0, 60.0, 20.0), KEEP)
     assert abs(weight.sum().item() - 1) < 1e-5
     assert (weight * (population.gender < 0)).sum() < 0.1
-    assert abs((weight * population.age).sum() - 60) < 8
+    assert (weight * population.age).sum() > population.age.mean() + 10
+    assert 1 / weight.square().sum() >= MEMBERS  # few are 60, but the group is no single person
     everybody = population.membership(Attributes(1.0, 60.0, 20.0), ())
     torch.testing.assert_close(everybody, torch.full_like(everybody, 1 / len(everybody)))
 
