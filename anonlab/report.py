@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, make_dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from IPython.display import Image
 from matplotlib.figure import Figure
 
 from . import weights
@@ -68,11 +69,14 @@ def record(output: str | Path, metrics: dict) -> dict:
     return metrics
 
 
-def save_figure(figure: Figure, output: str | Path, name: str) -> Figure:
-    """Write a figure to `output/name.png` and return it, so that the notebook shows it too."""
+def save_figure(figure: Figure, output: str | Path, name: str) -> Image:
+    """Write a figure to `output/name.png`; the picture that comes back is what a notebook shows.
+
+    (A `Figure` alone is only shown where matplotlib's inline backend was switched on.)
+    """
     with atomic_path(Path(output) / f"{name}.png") as partial:
         figure.savefig(partial, format="png", dpi=110)
-    return figure
+    return Image(filename=str(Path(output) / f"{name}.png"), width=int(figure.get_figwidth() * 72))
 
 
 def run(

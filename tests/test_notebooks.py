@@ -59,6 +59,14 @@ def test_every_notebook_runs_in_the_quick_profile(tmp_path):
     )
     assert numbers["04"]["matched"] is False
     assert numbers["04"]["st_lpips"] < 0.08
+    for path in PATHS:  # the pictures are in the pages, not only beside them
+        shown = [
+            output
+            for cell in json.loads((folder / path.name).read_text())["cells"]
+            for output in cell.get("outputs", [])
+            if "image/png" in output.get("data", {})
+        ]
+        assert len(shown) == len(list((folder / path.stem).glob("*.png"))) >= 3, path
     page = (folder / "index.html").read_text()
     for name in metrics:
         assert f"{name}.html" in page
