@@ -195,6 +195,7 @@ def _execute(path: Path, target: Path, parameters: dict, one: Run) -> None:
             cwd=str(path.parent),
             progress_bar=False,
             log_output=False,
+            extra_arguments=["--log-level=ERROR"],  # the kernel's warnings would cut our lines
         )
         for cell in notebook.cells:
             if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
