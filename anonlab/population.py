@@ -20,7 +20,7 @@ from . import weights
 from .first_guess import SIDE
 from .generators import Generator, load_generator
 from .identities import CROWD_SEED, skin_tone
-from .images import resize, to_uint8
+from .images import resize
 from .photos import atomic_path
 from .recognizers.dlib_resnet import load_dlib
 
@@ -45,9 +45,11 @@ def make(count: int = COUNT) -> dict[str, torch.Tensor]:
     embeddings, gender, age, tone, thumbnails = [], [], [], [], []
     for image in tqdm(people(generator, count), total=count, desc="people"):
         embeddings.append(recognizer.embed(image)[0])
-        tone.append(skin_tone(image))
         thumbnails.append(to_bytes(resize(image, SIDE)))
-        [read] = judge.predict(to_uint8(image), [list(FACE_BOX)])
+        # the labels are read off an 8-bit picture, cut off and not rounded
+        pixels = ((image.clamp(-1, 1) + 1) * 127.5).to(torch.uint8)
+        tone.append(skin_tone(pixels.float() / 127.5 - 1))
+        [read] = judge.predict(pixels[0].permute(1, 2, 0).contiguous().numpy(), [list(FACE_BOX)])
         gender.append(1 if read["gender"]["value"] == "female" else -1)
         age.append(read["age"]["value"])
     stacked = torch.stack(embeddings)
