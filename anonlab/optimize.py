@@ -70,6 +70,8 @@ def optimize_latents(
         source = F.normalize(source_embedding - origin, dim=1)
         photo_features = perceptual.features(image)
     where = (1 - mask) * (0.3 + 2.5 * blurred(mask, RING))  # a seam would show at the mask's edge
+    # A distance that was asked for is held; the push beyond it would pull the other way.
+    push = 1.0 if target_distance is None else 0.1
     w_avg, w_std = generator.w_avg, generator.w_std
     # Everything is in standard deviations of w: one row for all layers, and what each adds to it.
     common = ((start - w_avg) / w_std)[:, None].detach().clone().requires_grad_(True)
@@ -89,8 +91,8 @@ def optimize_latents(
             + fit.colours * (F.avg_pool2d(made, 16) - F.avg_pool2d(image, 16)).abs().mean()
             + fit.perceptual * perceptual.compare(perceptual.features(composite), photo_features).sum()
             + fit.perceptual / 3 * perceptual.compare(perceptual.features(made), photo_features).sum()
-            + fit.identity * (fit.goal - to_target).clamp_min(0)
-            + fit.source * (to_source - max(identity.cosine, 0.0)).clamp_min(0)
+            + push * fit.identity * (fit.goal - to_target).clamp_min(0)
+            + push * fit.source * (to_source - max(identity.cosine, 0.0)).clamp_min(0)
             + fit.spread * extra.square().mean() * generator.num_ws
             + fit.prior * (common + extra).square().mean()
         )
