@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
 from .errors import AnonlabError, OutputNotWritable, UnknownOption, UnreadableImage
-from .photos import READABLE, atomic_path, write_photo
+from .photos import READABLE, atomic_path, write_json, write_photo
 from .pipeline import Anonymizer, Controls
 
 
@@ -85,8 +84,7 @@ def anonymize_files(
     record: dict = {"controls": asdict(controls) | {"faces": faces}, "photos": []}
     taken: set[Path] = set()
     if record_path:
-        with atomic_path(record_path) as partial:
-            partial.write_text(json.dumps(record, indent=2) + "\n")
+        write_json(record_path, record)
     pairs = plan(sources, out)
     originals = {source.resolve() for source, _ in pairs}
     for source, output in tqdm(pairs, unit="photo", disable=not progress):
@@ -105,8 +103,7 @@ def anonymize_files(
             entry["error"] = f"{source} could not be processed ({reason}); try a smaller copy"
         record["photos"].append(entry)
         if record_path:
-            with atomic_path(record_path) as partial:
-                partial.write_text(json.dumps(record, indent=2) + "\n")
+            write_json(record_path, record)
     return record
 
 

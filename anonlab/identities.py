@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,13 @@ def skin_tone(image: torch.Tensor) -> float:
     skin = np.concatenate([pixels[a:b, c:d].reshape(-1, 3) for a, b, c, d in SKIN])
     lightness, _, yellow = np.median(rgb2lab(skin), axis=0)
     return float(np.degrees(np.arctan2(lightness - 50, yellow)))
+
+
+def check_keep(keep: Sequence[str]) -> None:
+    """Raises `UnknownOption` for a name that is not in `KEEP`."""
+    unknown = sorted(set(keep) - set(KEEP))
+    if unknown:
+        raise UnknownOption(f"keep {', '.join(unknown)} does not exist; choose from: {KEEP}")
 
 
 @dataclass(frozen=True)
@@ -100,15 +107,12 @@ class Population:
     def _read(self, embedding: torch.Tensor) -> torch.Tensor:
         return (embedding - self.mean[0]) @ self.readout + self.label_mean
 
-    def membership(self, attributes: Attributes, keep: Iterable[str] = KEEP) -> torch.Tensor:
+    def membership(self, attributes: Attributes, keep: Sequence[str] = KEEP) -> torch.Tensor:
         """How much each generated person belongs to the group: `(N,)`, summing to 1.
 
         Raises `UnknownOption` for a name that is not in `KEEP`.
         """
-        keep = tuple(keep)
-        unknown = sorted(set(keep) - set(KEEP))
-        if unknown:
-            raise UnknownOption(f"keep {', '.join(unknown)} does not exist; choose from: {KEEP}")
+        check_keep(keep)
         gender = -4.0 * (self.gender != math.copysign(1, attributes.gender)) * ("gender" in keep)
         away = torch.zeros_like(self.age)
         if "age" in keep:
@@ -129,7 +133,7 @@ class Population:
         key: bytes,
         seed: int = 0,
         strength: float = 1.0,
-        keep: Iterable[str] = KEEP,
+        keep: Sequence[str] = KEEP,
     ) -> Identity:
         """The identity that a person with `embedding (1, dim)` gets.
 
@@ -160,7 +164,7 @@ class Population:
         cosine = F.cosine_similarity(target - origin, difference, dim=0).item()
         return Identity(target[None], origin[None], cosine)
 
-    def _natural_change(self, change: torch.Tensor, keep: Iterable[str]) -> torch.Tensor:
+    def _natural_change(self, change: torch.Tensor, keep: Sequence[str]) -> torch.Tensor:
         """The smallest step `(dim,)` that changes the kept attributes' readout by `change (3,)`.
 
         Smallest in the crowd's own metric (Mahalanobis): an age is changed by what changes with

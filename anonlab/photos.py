@@ -6,6 +6,7 @@ shows the original face, do not.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 import warnings
@@ -197,3 +198,9 @@ class atomic_path:
             raise OutputNotWritable(
                 f"{self.path} cannot be written ({failed.strerror}); choose another output folder"
             ) from None
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as indented JSON, at once or not at all. Raises `OutputNotWritable`."""
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(value, indent=2) + "\n")

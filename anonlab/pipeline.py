@@ -17,7 +17,7 @@ from .errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOpti
 from .faces import Detector, Face, align, paste
 from .first_guess import FirstGuess
 from .generators import Generator, load_generator
-from .identities import KEEP, Identity, Population
+from .identities import KEEP, Identity, Population, check_keep
 from .images import resize
 from .optimize import Fit, optimize_latents
 from .perception import attribute, mask_from_attribution
@@ -49,9 +49,7 @@ class Controls:
                 raise UnknownOption(f"{name} {getattr(self, name)} is not between 0 and 1")
         if self.target_distance is not None and not 0 < self.target_distance <= 2:
             raise UnknownOption(f"target_distance {self.target_distance} is not between 0 and 2")
-        unknown = sorted(set(self.keep) - set(KEEP))
-        if unknown:
-            raise UnknownOption(f"keep {', '.join(unknown)} does not exist; choose from: {KEEP}")
+        check_keep(self.keep)
 
 
 @dataclass(frozen=True)

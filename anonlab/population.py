@@ -21,7 +21,7 @@ from .first_guess import SIDE
 from .generators import Generator, load_generator
 from .identities import CROWD_SEED, skin_tone
 from .images import resize
-from .photos import atomic_path
+from .photos import atomic_path, write_json
 from .recognizers.dlib_resnet import load_dlib
 
 COUNT = 2000
@@ -92,8 +92,7 @@ def main() -> None:
         "tone_quartiles": tensors["tone"].float().quantile(torch.tensor([0.25, 0.5, 0.75])).tolist(),
         "sha256": weights.sha256(path),
     }
-    with atomic_path(path.with_suffix(".json")) as partial:
-        partial.write_text(json.dumps(card, indent=2) + "\n")
+    write_json(path.with_suffix(".json"), card)
     print(json.dumps(card, indent=2))
 
 

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from . import weights
 from .errors import AnonlabError, UnknownOption
-from .photos import atomic_path
+from .photos import atomic_path, write_json
 
 HEADLESS = "ANONLAB_HEADLESS"  # set while papermill runs: no widgets, no progress bars
 PACKAGES = ("torch", "torchvision", "captum", "facenet-pytorch", "numpy", "openvino")
@@ -64,8 +64,7 @@ def settings(**values: object) -> object:
 
 def record(output: str | Path, metrics: dict) -> dict:
     """Write a notebook's numbers to `output/metrics.json` and return them."""
-    with atomic_path(Path(output) / "metrics.json") as partial:
-        partial.write_text(json.dumps(metrics, indent=2) + "\n")
+    write_json(Path(output) / "metrics.json", metrics)
     return metrics
 
 
@@ -261,8 +260,7 @@ def _write_summary(target: Path, profile: str, runs: list[Run]) -> None:
             for one in runs
         },
     }
-    with atomic_path(target / "metrics.json") as partial:
-        partial.write_text(json.dumps(summary, indent=2) + "\n")
+    write_json(target / "metrics.json", summary)
     rows = "".join(
         f"<tr><td><a href='{one.name}.html'>{one.name}</a></td><td class='{one.status}'>{one.status}"
         f"</td><td>{one.seconds:.0f} s</td></tr>"
