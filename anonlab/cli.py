@@ -6,6 +6,7 @@ Exit status: 0 all done, 1 something failed (the rest is still done), 2 bad usag
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -73,7 +74,13 @@ def parser() -> argparse.ArgumentParser:
         help="secret: the same person gets the same new face (default: a new one)",
     )
     one.add_argument("--faces", choices=("all", "largest"), default="all")
-    one.add_argument("--method", choices=("optimize",), default="optimize")
+    one.add_argument(
+        "--method",
+        choices=("auto", "encode", "optimize"),
+        default="auto",
+        help="one pass of the trained encoder, or an optimisation (default: encode if it is here)",
+    )
+    one.add_argument("--polish", type=int, default=None, metavar="0-100", help="steps of optimisation")
     one.add_argument("--generator", choices=("mobile",), default="mobile")
     one.add_argument("--recognizer", choices=("dlib",), default="dlib")
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -100,6 +107,35 @@ def parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=run_notebooks)
 
+    train = commands.add_parser("train", help="train a network on generated faces")
+    train.add_argument("what", choices=("encoder", "landmarks", "perception"))
+    train.add_argument("--out", type=Path, default=None, help="default outputs/train/WHAT")
+    train.add_argument("--steps", type=int, default=None)
+    train.add_argument("--batch", type=int, default=None)
+    train.add_argument("--learning-rate", type=float, default=None)
+    train.add_argument("--validate-every", type=int, default=None, metavar="STEPS")
+    train.add_argument("--seed", type=int, default=None)
+    train.add_argument("--samples", type=int, default=None, help="generated faces to learn from")
+    train.add_argument(
+        "--photos", type=Path, default=None, metavar="FOLDER", help="learn from these faces as well"
+    )
+    train.add_argument("--size", choices=("base", "small"), default="base", help="of the encoder")
+    train.add_argument(
+        "--latent-share",
+        type=share,
+        default=None,
+        metavar="0-1",
+        help="of the encoder's steps that run without generator, ten times faster",
+    )
+    train.add_argument("--generator", choices=("mobile",), default="mobile")
+    train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    train.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
+    train.add_argument(
+        "--minutes", type=float, default=None, help="stop with a checkpoint after this time"
+    )
+    train.add_argument("--ship", action="store_true", help="put the result where anonlab loads it")
+    train.set_defaults(command=train_network)
+
     doctor = commands.add_parser("doctor", help="which weights are here, what is missing")
     doctor.add_argument("--download", metavar="NAME", help="fetch one optional model")
     doctor.set_defaults(command=check_weights)
@@ -120,7 +156,9 @@ def anonymize(options: argparse.Namespace) -> int:
     from .pipeline import Anonymizer, Controls
 
     keep = () if options.keep == "none" else tuple(options.keep.split(","))
-    controls = Controls(options.mask_area, options.strength, options.target_distance, options.seed, keep)
+    controls = Controls(
+        options.mask_area, options.strength, options.target_distance, options.seed, keep, options.polish
+    )
     key = read_key(options.key) if options.key else None
     anonymizer = Anonymizer.load(
         options.generator, options.recognizer, options.method, options.device, key
@@ -150,6 +188,22 @@ def run_notebooks(options: argparse.Namespace) -> int:
     from .report import run
 
     return run(options.profile, options.only, options.out, options.parameter)
+
+
+def train_network(options: argparse.Namespace) -> int:
+    """`anonlab train`: weights, a card, a log and its curves."""
+    from .training.run import run
+
+    names = (
+        "what device generator size samples photos latent_share resume minutes ship "
+        "steps batch learning_rate validate_every seed"
+    )
+    chosen = {name: getattr(options, name) for name in names.split()}
+    out = options.out or Path("outputs/train") / options.what
+    card = run(out=out, progress=sys.stderr.isatty(), **chosen)
+    if card:
+        print(json.dumps(card, indent=2))
+    return 0
 
 
 def check_weights(options: argparse.Namespace) -> int:

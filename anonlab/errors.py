@@ -33,5 +33,13 @@ class WeightsCorrupt(AnonlabError):
     """A pretrained file is there but is not the file we know."""
 
 
+class WeightsMismatch(AnonlabError):
+    """A pretrained file is whole, but belongs to another network."""
+
+
+class TrainingDiverged(AnonlabError):
+    """The loss is no longer a number; the last good checkpoint is kept."""
+
+
 class DeviceUnavailable(AnonlabError):
     """The device that was asked for does not exist on this machine."""

@@ -41,3 +41,12 @@ class FirstGuess:
         """Aligned `images (N, 3, S, S)` and embeddings `targets (N, dim)` to `w (N, w_dim)`."""
         inputs = self._inputs(resize(images, SIDE), targets)
         return self.generator.w_avg + self.generator.w_std * (inputs @ self.matrix)
+
+    def affine(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same as `(matrix (inputs, w_dim), bias (w_dim,))` on a 16×16 picture in [-1, 1] and a
+        standardised embedding, in standard deviations of `w`: where the encoder starts."""
+        matrix = self.matrix.clone()
+        picture = self.picture_mean.numel()
+        matrix[:picture] /= self.picture_std
+        matrix[picture:] *= EMBEDDING_WEIGHT
+        return matrix, -self.picture_mean @ matrix[:picture]

@@ -17,7 +17,7 @@ from .generators import Generator
 from .identities import Identity
 from .images import blurred, resize
 from .perceptual import PerceptualDistance
-from .recognizers import Recognizer, distance
+from .recognizers import Recognizer, distance, jittered
 
 SIZE = 256  # pixels of the preview that is optimised
 RING = 8.0  # width of the surroundings of the mask, in those pixels
@@ -56,8 +56,7 @@ def optimize_latents(
     """Codes `ws (1, num_ws, w_dim)` for one aligned face.
 
     `image (1, 3, S, S)` in [-1, 1]; `mask (1, 1, S, S)`, 1 = to be regenerated; `start
-    (1, w_dim)` where to begin. With
-    `target_distance` the recogniser's distance to the person is held at that value, on the way
+    (1, num_ws, w_dim)` where to begin. With `target_distance` the recogniser's distance to the person is held at that value, on the way
     to the identity. `rng` jitters the recogniser's view, so that the result does not depend on one
     exact crop.
     """
@@ -74,8 +73,11 @@ def optimize_latents(
     push = 1.0 if target_distance is None else 0.1
     w_avg, w_std = generator.w_avg, generator.w_std
     # Everything is in standard deviations of w: one row for all layers, and what each adds to it.
-    common = ((start - w_avg) / w_std)[:, None].detach().clone().requires_grad_(True)
-    extra = torch.zeros(1, generator.num_ws, generator.w_dim, device=image.device, requires_grad=True)
+    rows = ((start - w_avg) / w_std).detach()
+    common = rows.mean(1, keepdim=True)
+    extra = rows - common
+    common.requires_grad_(True)
+    extra.requires_grad_(True)
     optimizer = torch.optim.Adam([common, extra], lr=fit.learning_rate, betas=(0.9, 0.95))
     bar = tqdm(range(fit.steps), desc="regenerate", unit="step", disable=not progress, leave=False)
     for step in bar:
@@ -83,7 +85,7 @@ def optimize_latents(
         optimizer.param_groups[0]["lr"] = rate
         made = generator.synthesis(w_avg + w_std * (common + extra), SIZE)
         composite = image + mask * (made - image)
-        embedding = recognizer.embed(_jitter(composite, rng))
+        embedding = recognizer.embed(jittered(composite, rng))
         direction = F.normalize(embedding - origin, dim=1)
         to_target, to_source = (direction * unit).sum(), (direction * source).sum()
         loss = (
@@ -111,11 +113,3 @@ def _ramp(t: float) -> float:
     if t < 0.1:
         return (t + 0.02) / 0.12
     return 1.0 if t < 0.5 else 0.5 * (1 + torch.cos(torch.tensor((t - 0.5) * 2 * torch.pi)).item())
-
-
-def _jitter(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """A shift of up to 2 % of the side and a zoom of up to 4 %, at random."""
-    dx, dy, zoom = (2 * torch.rand(3, generator=rng) - 1).tolist()
-    theta = torch.tensor([[1 + 0.04 * zoom, 0, 0.04 * dx], [0, 1 + 0.04 * zoom, 0.04 * dy]])
-    grid = F.affine_grid(theta[None].to(images), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False, padding_mode="border")

@@ -12,24 +12,27 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .compose import compose
+from . import weights
+from .encoder import Encoder, load_encoder
 from .errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
 from .faces import Detector, Face, align, paste
 from .first_guess import FirstGuess
 from .generators import Generator, load_generator
 from .identities import KEEP, Identity, Population, check_keep
-from .images import resize
-from .optimize import Fit, optimize_latents
+from .optimize import Fit
 from .perception import attribute, mask_from_attribution
 from .perceptual import PerceptualDistance, load_stlpips
 from .photos import Photo, read_photo
 from .recognizers import Recognizer, distance, load_recognizer
+from .regenerate import Regenerator
 
-METHODS = ("optimize",)
+METHODS = ("auto", "encode", "optimize")
 GUIDES = ("dlib",)
 FACES = ("all", "largest")
 ATTEMPTS = 3  # the first, and two with more area
 AREA_STEP, AREA_LIMIT = 1.4, 0.6
+MAX_POLISH = 100  # steps; more change nothing that can be seen
+RETRY_POLISH = 20  # steps that help an encoder whose one pass was not enough
 OVERLAP = 0.3  # intersection over union that makes a found face the same one
 
 
@@ -42,6 +45,7 @@ class Controls:
     target_distance: float | None = None  # instead of strength: the recogniser's distance to reach
     seed: int = 0  # which virtual identity
     keep: tuple[str, ...] = KEEP  # attributes that the virtual identity shares
+    polish: int | None = None  # steps of optimisation; None: 60 without an encoder, 0 with one
 
     def __post_init__(self) -> None:
         for name in ("mask_area", "strength"):
@@ -49,6 +53,8 @@ class Controls:
                 raise UnknownOption(f"{name} {getattr(self, name)} is not between 0 and 1")
         if self.target_distance is not None and not 0 < self.target_distance <= 2:
             raise UnknownOption(f"target_distance {self.target_distance} is not between 0 and 2")
+        if self.polish is not None and not 0 <= self.polish <= MAX_POLISH:
+            raise UnknownOption(f"polish {self.polish} is not between 0 and {MAX_POLISH}")
         check_keep(self.keep)
 
 
@@ -80,6 +86,7 @@ class FaceResult:
             "mask_area": self.controls.mask_area,
             "strength": self.controls.strength,
             "seed": self.controls.seed,
+            "polish": self.controls.polish,
             "attempts": self.attempts,
             "seconds": round(self.seconds, 2),
         }
@@ -112,10 +119,13 @@ class Anonymizer:
         key: bytes | None = None,
         fit: Fit = Fit(),
         device: torch.device | str = "cpu",
+        encoder: Encoder | None = None,
     ):
         self.detector, self.recognizer, self.generator = detector, recognizer, generator
-        self.perceptual, self.population, self.fit = perceptual, population, fit
-        self.first_guess = FirstGuess(generator, population)
+        self.perceptual, self.population = perceptual, population
+        self.regenerator = Regenerator(
+            generator, recognizer, perceptual, FirstGuess(generator, population), encoder, fit
+        )
         self.key = key if key is not None else secrets.token_bytes(32)
         self.device = torch.device(device)
 
@@ -124,14 +134,15 @@ class Anonymizer:
         cls,
         generator: str = "mobile",
         recognizer: str = "dlib",
-        method: str = "optimize",
+        method: str = "auto",
         device: str = "auto",
         key: bytes | None = None,
         fit: Fit = Fit(),
     ) -> Anonymizer:
         """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`.
 
-        Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing` or `WeightsCorrupt`.
+        `method` is `encode` (one pass of the trained encoder), `optimize` (latent optimisation), or
+        `auto`: encode where an encoder for this generator is installed. Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing` or `WeightsCorrupt`.
         """
         if method not in METHODS:
             raise UnknownOption(f"method {method!r} does not exist; choose from: {', '.join(METHODS)}")
@@ -143,6 +154,8 @@ class Anonymizer:
         chosen = pick_device(device)
         guide = load_recognizer(recognizer, device=chosen)
         made = load_generator(generator, device=chosen)
+        has_encoder = weights.status(f"encoder-{made.name}")[0] != "optional"
+        encode = method == "encode" or (method == "auto" and has_encoder)
         return cls(
             Detector(chosen),
             guide,
@@ -152,6 +165,7 @@ class Anonymizer:
             key,
             fit,
             chosen,
+            load_encoder(made, device=chosen) if encode else None,
         )
 
     def __call__(
@@ -198,9 +212,8 @@ class Anonymizer:
         attribution = attribute(self.recognizer, aligned)
         controls = wanted
         for attempts in range(1, ATTEMPTS + 1):  # noqa: B007 (told in the result)
-            identity = self.identity(source, aligned, controls)
             mask = mask_from_attribution(attribution, controls.mask_area, size=aligned.shape[-1])
-            ws, generated, anonymized = self.regenerate(aligned, mask, identity, controls, progress)
+            ws, generated, anonymized = self.regenerate(aligned, mask, source, controls, progress)
             pixels = paste(photo, face, anonymized.cpu(), mask.cpu())
             after = self._measure(replace(photo, pixels=pixels), face, source)
             matched = after is not None and after < self.recognizer.threshold
@@ -208,6 +221,8 @@ class Anonymizer:
                 break
             more = min(AREA_LIMIT, max(controls.mask_area * AREA_STEP, 0.1))
             controls = replace(controls, mask_area=more, strength=1.0, target_distance=None)
+            if self.regenerator.encoder is not None:
+                controls = replace(controls, polish=max(controls.polish or 0, RETRY_POLISH))
         else:
             reason = "is no longer found as a face" if after is None else "is still recognised"
             raise StillRecognised(
@@ -243,28 +258,27 @@ class Anonymizer:
         self,
         aligned: torch.Tensor,
         mask: torch.Tensor,
-        identity: Identity,
+        source: torch.Tensor,
         controls: Controls,
         progress: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Stage 3 on one aligned face: codes, the generated picture and the composite."""
-        ws = optimize_latents(
-            self.generator,
-            self.recognizer,
-            self.perceptual,
+        """Stages 2 and 3 on one aligned face with embedding `source (1, dim)`: codes, the generated
+        picture and the composite."""
+
+        def identity_at(strength: float) -> Identity:
+            return self.identity(source, aligned, replace(controls, strength=strength))
+
+        ws = self.regenerator.codes(
             aligned,
             mask,
-            identity,
-            self.first_guess(aligned, identity.target),
+            identity_at,
+            controls.strength,
             controls.target_distance,
-            self.fit,
-            torch.Generator().manual_seed(controls.seed),
+            controls.polish,
+            controls.seed,
             progress,
         )
-        with torch.no_grad():
-            generated = self.generator.synthesis(ws).clamp(-1, 1)
-            generated = resize(generated, aligned.shape[-1])
-            return ws, generated, compose(generated, aligned, mask)
+        return ws, *self.regenerator.pictures(ws, aligned, mask)
 
     def _measure(self, photo: Photo, face: Face, source: torch.Tensor) -> float | None:
         """Distance of the face in a finished photo to `source`; None if it is not found there."""

@@ -134,3 +134,27 @@ def curves_figure(
     axis.legend(frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def curves_figure(log: list[dict], validation: list[dict]) -> Figure:
+    """A training's losses and its validation numbers over its steps, one small plot for each.
+
+    `log` and `validation` are rows with a `step`, as in `log.csv` and `validation.csv`.
+    """
+    names = [("loss", name) for row in log[:1] for name in row if name not in ("step", "images", "lr")]
+    names += [("validation", name) for row in validation[:1] for name in row if name != "step"]
+    names += [("loss", name) for name in (log[-1] if log else {}) if name not in (*log[0], "step")]
+    columns = 4
+    rows = max(1, -(-len(names) // columns))
+    figure = Figure(figsize=(12, 2.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for (kind, name), axis in zip(names, axes, strict=False):
+        source = [row for row in (log if kind == "loss" else validation) if name in row]
+        colour = "C0" if kind == "loss" else "C1"
+        axis.plot([row["step"] for row in source], [row[name] for row in source], "o-", ms=2, c=colour)
+        axis.set_title(f"{kind}: {name}", fontsize=9)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.3)
+    for axis in list(axes):
+        axis.set_axis_off()
+    return figure

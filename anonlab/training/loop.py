@@ -1,0 +1,224 @@
+"""The training loop. It knows nothing of what is trained: a task brings model and losses.
+
+AdamW, a cosine schedule, clipped gradients, an exponential moving average, a checkpoint that a
+stopped run resumes from exactly, and a log in CSV.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from ..errors import TrainingDiverged, UnknownOption
+from ..photos import atomic_path
+
+
+class Task(Protocol):
+    """What is trained, and on what."""
+
+    name: str
+    model: nn.Module
+
+    def losses(
+        self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        """The named, already weighted terms of one step's loss; `progress` goes from 0 to 1."""
+        ...
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Numbers on samples that are never trained on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast."""
+
+    steps: int = 1000
+    batch: int = 32
+    learning_rate: float = 3e-4
+    warm_up: int = 100  # steps of rising learning rate
+    weight_decay: float = 0.01
+    ema: float = 0.999  # decay of the moving average; less at the beginning
+    clip: float = 1.0  # of the gradient's norm
+    log_every: int = 50
+    validate_every: int = 1000
+    save_every: int = 500
+    seed: int = 0
+
+
+@dataclass
+class Trained:
+    """What came out of a run."""
+
+    model: nn.Module  # the moving average
+    finished: bool  # False when the time was up first
+    step: int
+    images: int
+    seconds: float
+    batch: int  # in the end; smaller than planned after running out of memory
+    log: list[dict]  # the rows of log.csv
+    validation: list[dict]  # the rows of validation.csv
+
+
+def train(
+    task: Task,
+    plan: Plan,
+    out: Path,
+    resume: bool = False,
+    minutes: float | None = None,
+    progress: bool = False,
+) -> Trained:
+    """Train `task` and keep `checkpoint.pt`, `log.csv` and `validation.csv` in `out`.
+
+    With `resume` it goes on where `out/checkpoint.pt` stopped, and ends as if it had never
+    stopped. `minutes` stops this call, with a checkpoint, when the time is up. Out of memory
+    halves the batch and says so. Raises `TrainingDiverged` (the checkpoint before stays) and
+    `UnknownOption` when there is nothing to resume or the plan is another one.
+    """
+    device = next(task.model.parameters()).device
+    model, average = task.model, copy.deepcopy(task.model).eval().requires_grad_(False)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.98)
+    )
+    rng = torch.Generator().manual_seed(plan.seed)
+    state = Trained(average, False, 0, 0, 0.0, plan.batch, [], [])
+    sums: dict[str, float] = {}
+    path = out / "checkpoint.pt"
+    if resume:
+        sums = _restore(path, task, plan, model, average, optimizer, rng, state)
+
+    def save() -> None:
+        content = {
+            "task": task.name, "plan": asdict(plan), "model": model.state_dict(),
+            "average": average.state_dict(), "optimizer": optimizer.state_dict(),
+            "rng": rng.get_state(), "sums": sums, "step": state.step, "images": state.images,
+            "seconds": state.seconds, "batch": state.batch, "log": state.log,
+            "validation": state.validation,
+        }  # fmt: skip
+        with atomic_path(path) as partial:
+            torch.save(content, partial)
+        _write_csv(out / "log.csv", state.log)
+        _write_csv(out / "validation.csv", state.validation)
+
+    before, start = state.seconds, time.monotonic()
+    bar = tqdm(total=plan.steps, initial=state.step, desc=task.name, unit="step", disable=not progress)
+    while state.step < plan.steps:
+        state.seconds = before + time.monotonic() - start
+        if minutes is not None and state.seconds - before > 60 * minutes:
+            save()
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(plan, state.step)
+        drawn = rng.get_state()
+        try:
+            terms = task.losses(model, state.batch, state.step / plan.steps, rng)
+            loss = torch.stack(list(terms.values())).sum()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+        except torch.OutOfMemoryError:
+            state.batch = _halve(state.batch, optimizer)
+            rng.set_state(drawn)
+            continue
+        if not (loss.isfinite() and norm.isfinite()):
+            last = f"{path} keeps the last good state" if path.is_file() else "nothing was saved yet"
+            raise TrainingDiverged(
+                f"the loss of {task.name} is not a number at step {state.step}; {last}: "
+                f"resume it with a lower learning rate"
+            )
+        optimizer.step()
+        state.step += 1
+        state.images += state.batch
+        _follow(average, model, min(plan.ema, (1 + state.step) / (10 + state.step)))
+        for name, value in {**terms, "total": loss, "norm": norm}.items():
+            sums[name] = sums.get(name, 0.0) + value.item()
+        bar.update()
+        if state.step % plan.log_every == 0 or state.step == plan.steps:
+            count = (state.step - 1) % plan.log_every + 1
+            row = {"step": state.step, "images": state.images, "lr": learning_rate(plan, state.step - 1)}
+            state.log.append(row | {name: total / count for name, total in sums.items()})
+            bar.set_postfix(loss=f"{sums['total'] / count:.3f}")
+            sums = {}
+        if state.step % plan.validate_every == 0 or state.step == plan.steps:
+            with torch.no_grad():
+                state.validation.append({"step": state.step} | task.validate(average))
+        if state.step % plan.save_every == 0 or state.step == plan.steps:
+            state.seconds = before + time.monotonic() - start
+            save()
+    bar.close()
+    state.finished = state.step >= plan.steps
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return state
+
+
+def learning_rate(plan: Plan, step: int) -> float:
+    """Up in `warm_up` steps, then down a half cosine to a hundredth."""
+    rise = min(1.0, (step + 1) / max(1, plan.warm_up))
+    fall = 0.505 + 0.495 * math.cos(math.pi * step / plan.steps)
+    return plan.learning_rate * rise * fall
+
+
+@torch.no_grad()
+def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move the average towards the model; buffers are copied."""
+    mine, theirs = list(average.parameters()), list(model.parameters())
+    torch._foreach_lerp_(mine, theirs, 1 - decay)
+    for a, b in zip(average.buffers(), model.buffers(), strict=True):
+        a.copy_(b)
+
+
+def _halve(batch: int, optimizer: torch.optim.Optimizer) -> int:
+    """Half the batch, after the memory of the failed step is free. Raises when one is too many."""
+    if batch == 1:
+        raise
+    optimizer.zero_grad(set_to_none=True)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    print(f"out of memory: going on with batches of {batch // 2} instead of {batch}", flush=True)
+    return batch // 2
+
+
+def _restore(path, task, plan, model, average, optimizer, rng, state) -> dict[str, float]:
+    """Fill everything from a checkpoint, and return the sums of the log's unfinished row."""
+    if not path.is_file():
+        raise UnknownOption(f"{path} does not exist, so there is nothing to resume; leave out --resume")
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UnknownOption(
+            f"{path} is not a checkpoint that can be read ({error}); start again"
+        ) from None
+    # A lower learning rate is how one goes on after a loss that was no number.
+    mine = asdict(plan) | {"learning_rate": saved["plan"]["learning_rate"]}
+    if (saved["task"], saved["plan"]) != (task.name, mine):
+        changed = [name for name in mine if mine[name] != saved["plan"].get(name)]
+        raise UnknownOption(
+            f"{path} is of {saved['task']} with another {', '.join(changed) or 'task'}; resume with the "
+            f"same options, or start again in another folder"
+        )
+    model.load_state_dict(saved["model"])
+    average.load_state_dict(saved["average"])
+    optimizer.load_state_dict(saved["optimizer"])
+    rng.set_state(saved["rng"])
+    for name in ("step", "images", "seconds", "batch", "log", "validation"):
+        setattr(state, name, saved[name])
+    return saved["sums"]
+
+
+def _write_csv(path: Path, rows: list[dict]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_path(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, restval="")
+        writer.writeheader()
+        writer.writerows(rows)

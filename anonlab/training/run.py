@@ -1,0 +1,146 @@
+"""`python -m anonlab train`: one call from nothing to weights with a card."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from .. import encoder, weights
+from ..errors import OutputNotWritable, UnknownOption
+from ..generators import load_generator
+from ..identities import Population
+from ..landmarks import load_landmarks
+from ..perceptual import load_stlpips
+from ..photos import atomic_path
+from ..pipeline import pick_device
+from ..plots import curves_figure
+from ..recognizers import load_recognizer
+from .encoder import EncoderTask
+from .export import export
+from .landmarks import LandmarkTask
+from .loop import Plan, Task, train
+from .perception import PerceptionTask
+from .photos import load_photos
+from .synthetic import Samples, join, load_samples
+
+SIZES = {
+    "base": encoder.EncoderConfig(),
+    # for a CPU: a ninth of the work
+    "small": encoder.EncoderConfig(
+        resolution=128, channels=(32, 64, 128, 256), width=256, layers=3, heads=4
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Network:
+    """Something that can be trained, with the plan that made the weights that ship."""
+
+    plan: Plan
+    samples: int
+    latent_share: float = 0.0
+
+
+NETWORKS = {
+    "encoder": Network(
+        Plan(steps=16000, batch=48, warm_up=500, validate_every=2000), 12000, latent_share=0.25
+    ),
+    "landmarks": Network(
+        Plan(steps=2500, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
+    ),
+    "perception": Network(
+        Plan(steps=2500, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
+    ),
+}
+
+
+def run(
+    what: str,
+    out: Path,
+    device: str = "auto",
+    generator: str = "mobile",
+    size: str = "base",
+    samples: int | None = None,
+    photos: Path | None = None,
+    latent_share: float | None = None,
+    resume: bool = False,
+    minutes: float | None = None,
+    ship: bool = False,
+    progress: bool = False,
+    **changes: object,
+) -> dict | None:
+    """Train a network of `NETWORKS` and write weights, card, log and curves to `out`.
+
+    `changes` are fields of `Plan`. Returns the card, or None when `minutes` were up first (go on
+    with `resume`). With `ship` weights and card also go where anonlab loads them from. Raises
+    `UnknownOption`, `DeviceUnavailable`, `TrainingDiverged` or `OutputNotWritable`.
+    """
+    if what not in NETWORKS:
+        raise UnknownOption(f"{what!r} cannot be trained; choose from: {', '.join(NETWORKS)}")
+    if size not in SIZES:
+        raise UnknownOption(f"size {size!r} does not exist; choose from: {', '.join(SIZES)}")
+    network = NETWORKS[what]
+    plan = replace(network.plan, **{name: value for name, value in changes.items() if value is not None})
+    chosen = pick_device(device)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputNotWritable(
+            f"{out} cannot be a folder ({error.strerror}); choose another --out"
+        ) from None
+    made, guide = load_generator(generator, device=chosen), load_recognizer(device=chosen)
+    crowd = Population.load()
+    known = load_samples(made, guide, crowd, samples or network.samples, progress=progress)
+    if photos:
+        known = join([known, load_photos(photos, made, guide, crowd, progress)])
+    share = network.latent_share if latent_share is None else latent_share
+    task, metadata = _task(what, known, made, guide, crowd, SIZES[size], share, plan.seed)
+    trained = train(task, plan, out, resume, minutes, progress)
+    with atomic_path(out / "curves.png") as partial:
+        curves_figure(trained.log, trained.validation).savefig(partial, format="png", dpi=110)
+    if not trained.finished:
+        print(f"the time is up at step {trained.step} of {plan.steps}; go on with --resume")
+        return None
+    name = f"encoder-{made.name}" if what == "encoder" else what
+    targets = [out] + ([weights.data_folder()] if ship else [])
+    for folder in targets:
+        card = export(
+            trained,
+            plan,
+            folder / f"{name}.safetensors",
+            command=shlex.join(["python", "-m", "anonlab", *sys.argv[1:]]),
+            metadata=metadata,
+            samples=len(known),
+        )
+    return card
+
+
+def _task(
+    what: str, known: Samples, made, guide, crowd: Population, config, share: float, seed: int
+) -> tuple[Task, dict[str, str]]:
+    if what == "landmarks":
+        return LandmarkTask(known, seed), {"anonlab": "landmarks"}
+    if what == "perception":
+        return PerceptionTask(known, guide, seed=seed), {"anonlab": "perception"}
+    device = made.w_avg.device
+    config = replace(config, generator=made.name, num_ws=made.num_ws, w_dim=made.w_dim)
+    config = replace(config, recognizer=guide.name, identity_dim=guide.dim)
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")  # TF32: twice the speed, no visible difference
+    task = EncoderTask(
+        known,
+        made,
+        guide,
+        load_stlpips(device),
+        load_landmarks(device),
+        Population.load(device),
+        config,
+        latent_share=share,
+        seed=seed,
+    )
+    return task, encoder.metadata(config)

@@ -1,0 +1,188 @@
+"""Generated faces with known codes, made once and kept on the device: what training learns from.
+
+Every sample comes with what the recogniser says of it, so that a training step needs no
+attribution: its embedding, the map of where its identity is, and virtual identities to aim at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tqdm.auto import tqdm
+
+from .. import weights
+from ..generators import Generator
+from ..identities import Population
+from ..images import blurred, resize
+from ..perception import BLUR_SIGMA, SMOOTHING_SIGMA, identity_score
+from ..photos import atomic_path
+from ..recognizers import Recognizer
+
+SIZE = 256  # pixels of the cached pictures
+MAP_SIZE = 64  # pixels of the cached attribution
+MAP_STEPS = 8  # Gauss-Legendre nodes of its path: the ranking is that of 40 to 0.9998
+MIXED = 0.4  # share of samples whose coarse and fine rows come from two people
+PSI = (0.5, 1.0)  # truncation, drawn uniformly
+TARGETS = 2  # virtual identities per sample
+CHUNK, BATCH = 250, 50  # samples in a file, and at a time
+VERSION = 1  # of the files; count it up when a sample would come out differently
+
+
+@dataclass(frozen=True)
+class Samples:
+    """N faces and what is known of them. All tensors live on one device."""
+
+    images: torch.Tensor  # (N, 3, 256, 256) uint8
+    ws: torch.Tensor  # (N, num_ws, w_dim) float16; zeros where unknown
+    known: torch.Tensor  # (N,) bool: generated, so that `ws` is the truth
+    embeddings: torch.Tensor  # (N, dim) float32
+    attribution: torch.Tensor  # (N, 1, 64, 64) float16, the maximum of each is 1
+    targets: torch.Tensor  # (N, K, dim) float32, virtual identities
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: slice | torch.Tensor) -> Samples:
+        return Samples(**{one.name: getattr(self, one.name)[index] for one in fields(self)})
+
+    def to(self, device: torch.device | str) -> Samples:
+        """On another device."""
+        return replace(self, **{one.name: getattr(self, one.name).to(device) for one in fields(self)})
+
+    def pictures(self, index: slice | torch.Tensor) -> torch.Tensor:
+        """Some of the images as `(n, 3, 256, 256)` in [-1, 1]."""
+        return self.images[index].float() / 127.5 - 1
+
+
+def join(parts: list[Samples]) -> Samples:
+    """Several sets as one."""
+    return Samples(
+        **{one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(Samples)}
+    )
+
+
+def draw_codes(generator: Generator, count: int, rng: torch.Generator) -> torch.Tensor:
+    """Random `ws (count, num_ws, w_dim)`, truncated and partly style-mixed; `rng` is on the CPU."""
+    z = torch.randn(2, count, generator.z_dim, generator=rng).to(generator.w_avg)
+    psi = PSI[0] + (PSI[1] - PSI[0]) * torch.rand(2, count, 1, generator=rng).to(z)
+    first, second = (generator.mapping(z[i]) for i in range(2))
+    first, second = (generator.w_avg + p * (w - generator.w_avg) for w, p in zip((first, second), psi))
+    crossover = torch.randint(1, generator.num_ws, (count, 1, 1), generator=rng)
+    mixed = torch.rand(count, 1, 1, generator=rng) < MIXED
+    rows = torch.arange(generator.num_ws)[None, :, None]
+    use_second = (mixed & (rows >= crossover)).to(z.device)
+    return torch.where(use_second, generator.broadcast(second), generator.broadcast(first))
+
+
+def load_samples(
+    generator: Generator,
+    recognizer: Recognizer,
+    population: Population,
+    count: int,
+    seed: int = 1,
+    folder: Path | None = None,
+    progress: bool = False,
+) -> Samples:
+    """`count` generated faces, always the same for one seed (rounded up to whole chunks of 250).
+
+    Chunks are kept in `folder` (the user's cache), so that an interrupted run goes on and a second
+    one starts at once. `population` should be on the CPU: identities are chosen one by one.
+    """
+    folder = folder or weights.cache_folder() / "samples"
+    parts = []
+    bar = range(-(-count // CHUNK))
+    for number in tqdm(bar, desc="samples", unit="chunk", disable=not progress):
+        path = folder / f"{generator.name}-{recognizer.name}-v{VERSION}-{seed}-{number:03d}.safetensors"
+        if path.is_file():
+            part = Samples(**load_file(path, device=str(generator.w_avg.device)))
+        else:
+            part = generate(generator, recognizer, population, CHUNK, 1000 * seed + number)
+            stored = {one.name: getattr(part, one.name).contiguous() for one in fields(Samples)}
+            with atomic_path(path) as partial:
+                save_file(stored, partial)
+        parts.append(part)
+    return join(parts)
+
+
+@torch.no_grad()
+def generate(
+    generator: Generator, recognizer: Recognizer, population: Population, count: int, seed: int
+) -> Samples:
+    """`count` generated faces and what is known of them."""
+    rng = torch.Generator().manual_seed(seed)
+    ws = draw_codes(generator, count, rng)
+    parts = []
+    for start in range(0, count, BATCH):
+        codes = ws[start : start + BATCH]
+        pictures = synthesize(generator, codes)
+        images = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        known = torch.ones(len(codes), dtype=torch.bool, device=codes.device)
+        parts.append(describe(recognizer, population, images, codes, known, seed + start))
+    return join(parts)
+
+
+def synthesize(generator: Generator, ws: torch.Tensor) -> torch.Tensor:
+    """Previews `(N, 3, 256, 256)`. One at a time on a CPU, where that is faster than a batch."""
+    if ws.device.type == "cpu":
+        return torch.cat([generator.synthesis(row[None], SIZE) for row in ws])
+    return generator.synthesis(ws, SIZE)
+
+
+def describe(
+    recognizer: Recognizer,
+    population: Population,
+    images: torch.Tensor,
+    ws: torch.Tensor,
+    known: torch.Tensor,
+    seed: int,
+) -> Samples:
+    """What the recogniser says of `images (N, 3, 256, 256)` uint8."""
+    pictures = images.float() / 127.5 - 1
+    embeddings = recognizer.embed(pictures)
+    targets = torch.stack(
+        [
+            torch.cat(
+                [
+                    _target(population, embedding[None], picture[None], f"{seed + i}-{k}".encode())
+                    for k in range(TARGETS)
+                ]
+            )
+            for i, (embedding, picture) in enumerate(zip(embeddings, pictures, strict=True))
+        ]
+    )
+    return Samples(
+        images, ws.half(), known, embeddings, quick_attribution(recognizer, pictures), targets
+    )
+
+
+def _target(
+    population: Population, embedding: torch.Tensor, picture: torch.Tensor, key: bytes
+) -> torch.Tensor:
+    """One virtual identity `(1, dim)`, chosen as for a user with this key."""
+    here = population.mean.device
+    attributes = population.attributes(embedding.to(here), picture)
+    return population.virtual_identity(embedding.to(here), attributes, key).target.to(embedding)
+
+
+def quick_attribution(recognizer: Recognizer, pictures: torch.Tensor) -> torch.Tensor:
+    """A small map of where the identity is, `(N, 1, 64, 64)` float16, for a whole batch at once.
+
+    The same integral as `perception.attribute`, in few steps and written out, because it is asked
+    of every sample. The test compares the two.
+    """
+    baseline = blurred(pictures, BLUR_SIGMA)
+    with torch.no_grad():
+        score = identity_score(recognizer, recognizer.embed(pictures))
+    total = torch.zeros_like(pictures)
+    for node, weight in zip(*np.polynomial.legendre.leggauss(MAP_STEPS), strict=True):
+        with torch.enable_grad():
+            point = torch.lerp(baseline, pictures, float(node + 1) / 2).requires_grad_(True)
+            [slope] = torch.autograd.grad(score(point).sum(), point)
+        total += float(weight) * slope
+    heat = blurred((total * (pictures - baseline)).abs().sum(1, keepdim=True), SMOOTHING_SIGMA)
+    heat = resize(heat, MAP_SIZE)
+    return (heat / heat.amax((2, 3), keepdim=True).clamp_min(1e-12)).half()
