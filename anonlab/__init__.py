@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from . import errors
 
 if TYPE_CHECKING:
-    from .pipeline import Anonymizer, Controls
+    from .controls import Controls
+    from .pipeline import Anonymizer
 
 __version__ = "0.1.0"
 __all__ = ["Anonymizer", "Controls", "__version__", "errors"]

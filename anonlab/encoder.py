@@ -212,8 +212,8 @@ def load_encoder(
     ours = (generator.name, generator.num_ws, generator.w_dim)
     if theirs != ours:
         raise WeightsMismatch(
-            f"{path} was trained for generator {theirs[0]} with num_ws {theirs[1]} and w_dim {theirs[2]}, "
-            f"not for {ours[0]} with {ours[1]} and {ours[2]}; train one for it with: "
+            f"{path} was trained for generator {theirs[0]} with num_ws {theirs[1]} and "
+            f"w_dim {theirs[2]}, not for {ours[0]} with {ours[1]} and {ours[2]}; train one for it with: "
             f"python -m anonlab train encoder"
         )
     model = Encoder(config)

@@ -41,5 +41,9 @@ class TrainingDiverged(AnonlabError):
     """The loss is no longer a number; the last good checkpoint is kept."""
 
 
+class StaleRequest(AnonlabError):
+    """Somebody has asked for something else meanwhile; nobody waits for this result."""
+
+
 class DeviceUnavailable(AnonlabError):
     """The device that was asked for does not exist on this machine."""

@@ -15,14 +15,6 @@ from . import weights
 from .images import resize
 
 COUNT = 68
-REGIONS = {
-    "jaw": range(0, 17),
-    "brows": range(17, 27),
-    "nose": range(27, 36),
-    "eyes": range(36, 48),
-    "mouth": range(48, 68),
-}
-RIGHT_EYE, LEFT_EYE = range(36, 42), range(42, 48)  # of the person, left and right in the picture
 # The point that each one becomes in a mirror.
 MIRROR = (
     *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),

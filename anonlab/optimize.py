@@ -56,9 +56,9 @@ def optimize_latents(
     """Codes `ws (1, num_ws, w_dim)` for one aligned face.
 
     `image (1, 3, S, S)` in [-1, 1]; `mask (1, 1, S, S)`, 1 = to be regenerated; `start
-    (1, num_ws, w_dim)` where to begin. With `target_distance` the recogniser's distance to the person is held at that value, on the way
-    to the identity. `rng` jitters the recogniser's view, so that the result does not depend on one
-    exact crop.
+    (1, num_ws, w_dim)` where to begin. With `target_distance` the recogniser's distance to the
+    person is held at that value, on the way to the identity. `rng` jitters the recogniser's view,
+    so that the result does not depend on one exact crop.
     """
     image, mask = resize(image, SIZE), resize(mask, SIZE)
     rng = rng or torch.Generator().manual_seed(0)

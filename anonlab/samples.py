@@ -12,6 +12,7 @@ from .generators import Generator
 from .images import to_uint8
 
 ASTRONAUT = "astronaut"  # Eileen Collins, NASA, public domain; ships with scikit-image
+SAMPLES = (ASTRONAUT, *(f"synthetic-{seed}" for seed in (3, 8, 15, 21, 42)))  # to choose from
 
 
 def sample_photo(name: str, generator: Generator | None = None) -> Image.Image:

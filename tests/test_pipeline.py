@@ -92,7 +92,7 @@ def test_optimisation_fits_what_stays(anonymizer, astronaut_face):
     mask[..., 90:200, 80:176] = 1
     with torch.no_grad():
         identity = anonymizer.identity(anonymizer.recognizer.embed(face), face, Controls())
-    start = anonymizer.regenerator.first_guess(face, identity.target)
+    start = anonymizer.regenerator.start(face, mask, identity)
     errors = []
     for steps in (1, 15):
         ws = optimize_latents(

@@ -11,7 +11,7 @@ from torch import nn
 
 from anonlab import cli
 from anonlab.errors import TrainingDiverged, UnknownOption
-from anonlab.plots import curves_figure
+from anonlab.plots import training_figure
 from anonlab.training.loop import Plan, learning_rate, train
 
 PLAN = Plan(
@@ -126,7 +126,7 @@ def test_the_log_has_every_loss_and_its_curves(tmp_path):
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
     assert [int(row["step"]) for row in rows] == [5, 10, 12]
     assert all(float(row["miss"]) == float(row["total"]) for row in rows)
-    figure = curves_figure(out.log, out.validation)
+    figure = training_figure(out.log, out.validation)
     titles = [axis.get_title() for axis in figure.axes if axis.axison]
     assert titles == ["loss: miss", "loss: total", "loss: norm", "validation: slope"]
 

@@ -26,6 +26,7 @@ class Recognizer(Protocol):
     far: float
     far_source: str
     differentiable: bool
+    box: tuple[float, float, float, float]  # what it looks at, in an aligned image of side 512
     mean: torch.Tensor  # (dim,)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:

@@ -30,6 +30,8 @@ class FaceNet(nn.Module):
     far = 0.01
     far_source = "facenet's LFW protocol, order of magnitude; calibrate on your own photos"
     differentiable = True
+    box = FACE_BOX
+    cam_layer = "network.repeat_2"
 
     def __init__(self, network: nn.Module, pretrained: str):
         super().__init__()

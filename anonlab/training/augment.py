@@ -122,11 +122,13 @@ def jpeg(images: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
     basis = torch.cos((2 * k + 1) * k[:, None] * math.pi / 16) / 2
     basis[0] /= 2**0.5
     scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50).view(n, 1, 1, 1, 1, 1)
-    table = images.new_tensor(JPEG_TABLE)[:, None, :] * scale / 127.5  # (N, 1, 1, 8, 1, 8)
-    blocks = images.reshape(n, c, height // 8, 8, width // 8, 8)
+    table = images.new_tensor(JPEG_TABLE)[:, None, :] * scale  # (N, 1, 1, 8, 1, 8)
+    table = table.round().clamp_min(1)
+    blocks = (images * 127.5 - 0.5).reshape(n, c, height // 8, 8, width // 8, 8)
     spectrum = torch.einsum("ui,ncaibj,vj->ncaubv", basis, blocks, basis)
     spectrum = (spectrum / table).round() * table
-    return torch.einsum("ui,ncaubv,vj->ncaibj", basis, spectrum, basis).reshape(images.shape)
+    blocks = torch.einsum("ui,ncaubv,vj->ncaibj", basis, spectrum, basis)
+    return (blocks.reshape(images.shape) + 0.5) / 127.5
 
 
 def occlude(

@@ -14,7 +14,7 @@ from ..generators import Generator
 from ..identities import Population
 from ..images import resize
 from ..landmarks import LandmarkNetwork, landmark_error, openings
-from ..perception import mask_from_attribution
+from ..masks import mask_from_attribution
 from ..perceptual import PerceptualDistance
 from ..recognizers import Recognizer, centred, jittered, matches
 from .augment import augment
@@ -183,6 +183,13 @@ class EncoderTask:
         answer = (batch.exact & batch.own)[:, None, None]
         miss = ((ws - batch.ws) / self.generator.w_std).square() * answer
         return miss.sum() / (answer.sum() * miss[0].numel()).clamp_min(1)
+
+    def example(self, count: int, seed: int) -> list[torch.Tensor]:
+        """`count` faces as the network meets them, then what the mask leaves of each."""
+        rng = torch.Generator().manual_seed(seed)
+        index = self.held_out + torch.arange(count) % (len(self.samples) - self.held_out)
+        batch = self.draw(index, rng, self.mix)
+        return [*batch.images.split(1), *(batch.images * (1 - batch.mask)).split(1)]
 
     def validate(self, model: torch.nn.Module, batch: int = 16) -> dict[str, float]:
         """On samples never trained on, mask area 0.25: the own identity, and a virtual one."""

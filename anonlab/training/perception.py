@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..faithfulness import rank_correlation
 from ..perception_network import PerceptionNetwork
 from ..recognizers import Recognizer
 from .augment import augment
@@ -63,9 +64,3 @@ def correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Pearson's correlation of two maps, `(N, ...)` and `(N, ...)` to `(N,)`."""
     a, b = (x.flatten(1) - x.flatten(1).mean(1, keepdim=True) for x in (a, b))
     return F.cosine_similarity(a, b, dim=1)
-
-
-def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Spearman's correlation of two maps; ties in the order of their pixels."""
-    ranks = [x.flatten(1).argsort(1, stable=True).argsort(1).float() for x in (a, b)]
-    return correlation(*ranks)

@@ -17,7 +17,7 @@ from ..landmarks import load_landmarks
 from ..perceptual import load_stlpips
 from ..photos import atomic_path
 from ..pipeline import pick_device
-from ..plots import curves_figure
+from ..plots import training_figure
 from ..recognizers import load_recognizer
 from .encoder import EncoderTask
 from .export import export
@@ -98,10 +98,10 @@ def run(
     if photos:
         known = join([known, load_photos(photos, made, guide, crowd, progress)])
     share = network.latent_share if latent_share is None else latent_share
-    task, metadata = _task(what, known, made, guide, crowd, SIZES[size], share, plan.seed)
+    task, metadata = _task(what, known, made, guide, SIZES[size], share, plan.seed)
     trained = train(task, plan, out, resume, minutes, progress)
     with atomic_path(out / "curves.png") as partial:
-        curves_figure(trained.log, trained.validation).savefig(partial, format="png", dpi=110)
+        training_figure(trained.log, trained.validation).savefig(partial, format="png", dpi=110)
     if not trained.finished:
         print(f"the time is up at step {trained.step} of {plan.steps}; go on with --resume")
         return None
@@ -120,7 +120,7 @@ def run(
 
 
 def _task(
-    what: str, known: Samples, made, guide, crowd: Population, config, share: float, seed: int
+    what: str, known: Samples, made, guide, config, share: float, seed: int
 ) -> tuple[Task, dict[str, str]]:
     if what == "landmarks":
         return LandmarkTask(known, seed), {"anonlab": "landmarks"}

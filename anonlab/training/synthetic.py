@@ -15,10 +15,11 @@ from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 
 from .. import weights
+from ..attribution import BLUR_SIGMA, identity_score
 from ..generators import Generator
 from ..identities import Population
 from ..images import blurred, resize
-from ..perception import BLUR_SIGMA, SMOOTHING_SIGMA, identity_score
+from ..perception import SMOOTHING_SIGMA
 from ..photos import atomic_path
 from ..recognizers import Recognizer
 
@@ -69,8 +70,9 @@ def draw_codes(generator: Generator, count: int, rng: torch.Generator) -> torch.
     """Random `ws (count, num_ws, w_dim)`, truncated and partly style-mixed; `rng` is on the CPU."""
     z = torch.randn(2, count, generator.z_dim, generator=rng).to(generator.w_avg)
     psi = PSI[0] + (PSI[1] - PSI[0]) * torch.rand(2, count, 1, generator=rng).to(z)
-    first, second = (generator.mapping(z[i]) for i in range(2))
-    first, second = (generator.w_avg + p * (w - generator.w_avg) for w, p in zip((first, second), psi))
+    first, second = (
+        generator.w_avg + psi[i] * (generator.mapping(z[i]) - generator.w_avg) for i in range(2)
+    )
     crossover = torch.randint(1, generator.num_ws, (count, 1, 1), generator=rng)
     mixed = torch.rand(count, 1, 1, generator=rng) < MIXED
     rows = torch.arange(generator.num_ws)[None, :, None]
@@ -87,20 +89,20 @@ def load_samples(
     folder: Path | None = None,
     progress: bool = False,
 ) -> Samples:
-    """`count` generated faces, always the same for one seed (rounded up to whole chunks of 250).
+    """`count` generated faces, always the same for one seed (beyond 250, in whole chunks of 250).
 
     Chunks are kept in `folder` (the user's cache), so that an interrupted run goes on and a second
     one starts at once. `population` should be on the CPU: identities are chosen one by one.
     """
     folder = folder or weights.cache_folder() / "samples"
-    parts = []
-    bar = range(-(-count // CHUNK))
-    for number in tqdm(bar, desc="samples", unit="chunk", disable=not progress):
-        path = folder / f"{generator.name}-{recognizer.name}-v{VERSION}-{seed}-{number:03d}.safetensors"
+    parts, chunk = [], min(CHUNK, count)
+    kind = f"{generator.name}-{recognizer.name}-v{VERSION}-{seed}-{chunk}"
+    for number in tqdm(range(-(-count // chunk)), desc="samples", unit="chunk", disable=not progress):
+        path = folder / f"{kind}-{number:03d}.safetensors"
         if path.is_file():
             part = Samples(**load_file(path, device=str(generator.w_avg.device)))
         else:
-            part = generate(generator, recognizer, population, CHUNK, 1000 * seed + number)
+            part = generate(generator, recognizer, population, chunk, 1000 * seed + number)
             stored = {one.name: getattr(part, one.name).contiguous() for one in fields(Samples)}
             with atomic_path(path) as partial:
                 save_file(stored, partial)

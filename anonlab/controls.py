@@ -1,0 +1,79 @@
+"""What a user can turn, in one place: for the call, the command line, the explorer and a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from .errors import UnknownOption
+from .identities import KEEP, check_keep
+from .perception import METHODS
+from .regions import check_regions
+
+MAX_POLISH = 100  # steps; more change nothing that can be seen
+MAX_SOFTNESS = 20.0
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What a user can turn. Raises `UnknownOption` for a value that does not exist."""
+
+    mask_area: float = 0.25  # share of aligned pixels that is regenerated, 0–1
+    strength: float = 1.0  # from the person (0) to the virtual identity (1)
+    target_distance: float | None = None  # instead of strength: the recogniser's distance to reach
+    seed: int = 0  # which virtual identity
+    keep: tuple[str, ...] = KEEP  # attributes that the virtual identity shares
+    polish: int | None = None  # steps of optimisation; None: 60 without an encoder, 0 with one
+    perception: str = "integrated_gradients"  # the method of stage 1, one of `METHODS`
+    mask_threshold: float | None = None  # instead of mask_area: the attribution from which on, 0–1
+    include: tuple[str, ...] = ()  # facial regions that are always regenerated
+    exclude: tuple[str, ...] = ()  # facial regions that are never regenerated
+    softness: float = 3.0  # Gaussian of the mask's edge, in pixels of 256
+    smallest: float = 0.0  # share of pixels below which a piece of the mask is dropped
+    symmetric: bool = False  # join the mask with its mirror image
+
+    def __post_init__(self) -> None:
+        for name in ("keep", "include", "exclude"):  # a file has lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in ("mask_area", "strength", "mask_threshold", "smallest"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise UnknownOption(f"{name} {value} is not between 0 and 1")
+        if self.target_distance is not None and not 0 < self.target_distance <= 2:
+            raise UnknownOption(f"target_distance {self.target_distance} is not between 0 and 2")
+        if self.polish is not None and not 0 <= self.polish <= MAX_POLISH:
+            raise UnknownOption(f"polish {self.polish} is not between 0 and {MAX_POLISH}")
+        if not 0 <= self.softness <= MAX_SOFTNESS:
+            raise UnknownOption(f"softness {self.softness} is not between 0 and {MAX_SOFTNESS:g}")
+        if self.perception not in METHODS:
+            raise UnknownOption(
+                f"perception {self.perception!r} does not exist; choose from: {', '.join(METHODS)}"
+            )
+        check_keep(self.keep)
+        check_regions((*self.include, *self.exclude))
+
+    def to_json(self) -> str:
+        """All of them, as `anonlab anonymize --settings FILE` reads them."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def read_controls(path: Path) -> dict:
+    """The settings in a JSON file, checked. Raises `UnknownOption` with the file's name."""
+    try:
+        given = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnknownOption(f"{path} cannot be read ({error.strerror}); choose another file") from None
+    except ValueError as error:
+        raise UnknownOption(f"{path} is not JSON ({error}); save it again from the explorer") from None
+    names = [one.name for one in fields(Controls)]
+    unknown = sorted(set(given) - set(names)) if isinstance(given, dict) else ["(no object)"]
+    if unknown:
+        raise UnknownOption(f"{path} sets {', '.join(unknown)}; the controls are {', '.join(names)}")
+    try:
+        Controls(**given)
+    except UnknownOption as error:
+        raise UnknownOption(f"{path}: {error}") from None
+    except TypeError as error:
+        raise UnknownOption(f"{path} has a value of the wrong kind ({error})") from None
+    return given

@@ -1,0 +1,95 @@
+"""Stages 2 and 3 together: one pass, polish, and a distance that was asked for."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anonlab import Anonymizer, Controls
+from anonlab.encoder import Encoder, EncoderConfig
+from anonlab.errors import StillRecognised, UnknownOption
+from anonlab.faces import Detector
+from anonlab.first_guess import FirstGuess
+from anonlab.images import resize
+from anonlab.masks import mask_from_attribution
+from anonlab.perception import attribute
+from anonlab.regenerate import TOLERANCE, Regenerator
+
+TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
+
+
+@pytest.fixture(scope="module")
+def regenerator(generator, recognizer, perceptual, population) -> Regenerator:
+    """With an encoder that has not learned anything yet: it answers with the first guess."""
+    guess = FirstGuess(generator, population)
+    encoder = Encoder(TINY).start_at(guess).eval().requires_grad_(False)
+    return Regenerator(generator, recognizer, perceptual, guess, encoder)
+
+
+@pytest.fixture(scope="module")
+def asked(recognizer, population, synthetic_faces):
+    """A face, its mask, and its identities by strength."""
+    face = synthetic_faces[:1]
+    with torch.no_grad():
+        source = recognizer.embed(face)
+    attributes = population.attributes(source, face)
+    mask = mask_from_attribution(attribute(recognizer, face), 0.4, size=512)
+    return face, mask, lambda s: population.virtual_identity(source, attributes, b"key", 0, s)
+
+
+def test_with_an_encoder_the_default_is_one_pass(regenerator, asked, monkeypatch):
+    monkeypatch.setattr(
+        "anonlab.regenerate.optimize_latents", lambda *_: pytest.fail("it was optimised")
+    )
+    face, mask, identity_at = asked
+    ws = regenerator.codes(face, mask, identity_at)
+    expected = regenerator.encoder(face, mask, identity_at(1.0).target)
+    assert torch.equal(ws, expected)
+
+
+def test_polish_starts_there_and_brings_the_picture_nearer(regenerator, asked):
+    face, mask, identity_at = asked
+    plain = regenerator.codes(face, mask, identity_at)
+    polished = regenerator.codes(face, mask, identity_at, polish=12)
+    small = resize(face, 256), resize(mask, 256)
+    misses = []
+    for ws in (plain, polished):
+        made, _ = regenerator.pictures(ws, *small, 256)
+        misses.append(((made - small[0]).abs() * (1 - small[1])).mean().item())
+    assert misses[1] < 0.9 * misses[0]
+    apart = (polished - plain).norm(dim=2).mean()
+    assert 0 < apart < (regenerator.generator.w_std.norm() * 2)
+
+
+@pytest.mark.parametrize("wanted", [0.45, 0.6])
+def test_a_distance_that_was_asked_for_is_reached(regenerator, asked, wanted):
+    face, mask, identity_at = asked
+    ws = regenerator.codes(face, mask, identity_at, target_distance=wanted)
+    assert abs(regenerator.reached(ws, face, mask) - wanted) <= TOLERANCE
+
+
+@pytest.mark.parametrize("polish", [-1, 101])
+def test_polish_has_its_limits(polish):
+    with pytest.raises(UnknownOption, match="polish"):
+        Controls(polish=polish)
+
+
+def test_a_failed_pass_is_polished_at_the_next_attempt(regenerator, population, astronaut, monkeypatch):
+    anonymizer = Anonymizer(
+        Detector(),
+        regenerator.recognizer,
+        regenerator.generator,
+        regenerator.perceptual,
+        population,
+        encoder=regenerator.encoder,
+    )
+    asked_for = []
+
+    def keep_the_face(aligned, mask, source, controls, progress=False):
+        asked_for.append(controls.polish)
+        return torch.zeros(1, 16, 512), aligned, aligned
+
+    monkeypatch.setattr(anonymizer, "regenerate", keep_the_face)
+    with pytest.raises(StillRecognised):
+        anonymizer(astronaut.image(astronaut.pixels))
+    assert asked_for == [None, 20, 20]
