@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # For a CPU-only torch: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 
-.PHONY: run test setup lab figure clean
+.PHONY: run test setup lab explore figure clean
 
 run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, with a report
 	$(BIN)/python -m anonlab run --profile quick
@@ -19,6 +19,9 @@ setup: $(VENV)/.installed  ## install only
 
 lab: $(VENV)/.installed  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+explore: $(VENV)/.installed  ## the mask explorer as a web page, on this machine only
+	$(BIN)/voila notebooks/02_mask_explorer.ipynb
 
 figure: $(VENV)/.installed  ## draw the README's picture again
 	$(BIN)/python -m anonlab.readme_figure

@@ -40,32 +40,34 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
     one.add_argument("--out", required=True, type=Path, help="folder for the results")
     one.add_argument(
+        "--settings", type=Path, metavar="FILE", help="controls saved by the explorer; options win"
+    )
+    one.add_argument(
         "--mask-area",
         type=share,
-        default=0.25,
         metavar="0-1",
         help="share of the face that is regenerated (default 0.25)",
     )
     one.add_argument(
         "--strength",
         type=share,
-        default=1.0,
         metavar="0-1",
         help="from the person (0) to the virtual identity (1, default)",
     )
     one.add_argument(
         "--target-distance",
         type=float,
-        default=None,
         metavar="D",
         help="the recogniser's distance to reach, instead of --strength",
     )
-    one.add_argument("--seed", type=int, default=0, help="which virtual identity (default 0)")
+    one.add_argument("--seed", type=int, help="which virtual identity (default 0)")
+    one.add_argument("--keep", type=names, help="attributes to share, or none (default gender,age,tone)")
     one.add_argument(
-        "--keep",
-        default="gender,age,tone",
-        help="attributes to share, or none (default gender,age,tone)",
+        "--perception", metavar="METHOD", help="how the mask is found (default integrated_gradients)"
     )
+    one.add_argument("--include", type=names, metavar="REGIONS", help="always regenerated: mouth,eyes …")
+    one.add_argument("--exclude", type=names, metavar="REGIONS", help="never regenerated")
+    one.add_argument("--softness", type=float, metavar="PIXELS", help="of the mask's edge (default 3)")
     one.add_argument(
         "--key",
         type=Path,
@@ -150,15 +152,29 @@ def share(text: str) -> float:
     return value
 
 
+def names(text: str) -> tuple[str, ...]:
+    """`a,b` as a tuple; `none` is empty."""
+    return () if text == "none" else tuple(text.split(","))
+
+
+def chosen_controls(options: argparse.Namespace) -> dict:
+    """The controls of a settings file, and over them those that were given as options."""
+    from dataclasses import fields
+
+    from .controls import Controls, read_controls
+
+    saved = read_controls(options.settings) if options.settings else {}
+    given = {one.name: getattr(options, one.name, None) for one in fields(Controls)}
+    return saved | {name: value for name, value in given.items() if value is not None}
+
+
 def anonymize(options: argparse.Namespace) -> int:
     """`anonlab anonymize`: photos in, anonymized photos and a record out."""
     from .batch import anonymize_files, read_key
-    from .pipeline import Anonymizer, Controls
+    from .controls import Controls
+    from .pipeline import Anonymizer
 
-    keep = () if options.keep == "none" else tuple(options.keep.split(","))
-    controls = Controls(
-        options.mask_area, options.strength, options.target_distance, options.seed, keep, options.polish
-    )
+    controls = Controls(**chosen_controls(options))
     key = read_key(options.key) if options.key else None
     anonymizer = Anonymizer.load(
         options.generator, options.recognizer, options.method, options.device, key

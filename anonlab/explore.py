@@ -13,10 +13,10 @@ from pathlib import Path
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from .controls import Controls
-from .errors import AnonlabError
+from .errors import AnonlabError, UnreadableImage
 from .latest import Latest
 from .perception import METHODS
 from .photos import READABLE, atomic_path
@@ -24,10 +24,9 @@ from .pipeline import Anonymizer
 from .plots import mask_figure, preview_figure
 from .regions import REGIONS
 from .samples import SAMPLES, open_photo
-from .workbench import Workbench
+from .workbench import View, Workbench
 
 SEEDS = range(6)  # of the gallery
-HINT = "Move a control. The dashed line is where the recogniser stops knowing the person."
 
 
 def png(figure: Figure) -> bytes:
@@ -80,7 +79,7 @@ class Explorer:
         self.make = widgets.Button(description="full quality", icon="magic")
         self.save_picture = widgets.Button(description="save picture", icon="save", disabled=True)
         self.save_settings = widgets.Button(description="save settings", icon="sliders")
-        self.status = widgets.HTML(HINT)
+        self.status = widgets.HTML()
         self.mask_image, self.preview_image = widgets.Image(), widgets.Image()
         self.seeds_image, self.full_image = widgets.Image(), widgets.Image()
         for hidden in (self.seeds_image, self.full_image):
@@ -126,18 +125,20 @@ class Explorer:
             controls = self.controls()
             view = self.bench.view(controls)
             self.mask_image.value = png(mask_figure(view))
-            self._say(HINT)
+            self._say(str(view))
         except AnonlabError as error:
             self.latest.cancel()
             self._fail(error)
             return
         self._outdate()
 
-        def work(current: Callable[[], bool]) -> bytes:
-            return png(preview_figure(self.bench.preview(view, controls, current)))
+        def work(current: Callable[[], bool]) -> tuple[View, bytes]:
+            found = self.bench.preview(view, controls, current)
+            return found, png(preview_figure(found))
 
-        def show(picture: bytes) -> None:
-            self.preview_image.value = picture
+        def show(made: tuple[View, bytes]) -> None:
+            found, self.preview_image.value = made
+            self._say(str(found))
 
         self.latest.submit(work, show, self._fail)
 
@@ -151,8 +152,16 @@ class Explorer:
         self.refresh()
 
     def _uploaded(self, files: Sequence[dict]) -> None:
+        def load() -> Image.Image:
+            try:
+                return Image.open(io.BytesIO(bytes(files[0]["content"])))
+            except UnidentifiedImageError:
+                raise UnreadableImage(
+                    f"{files[0]['name']} is not an image that can be decoded; choose a JPEG or PNG"
+                ) from None
+
         if files:
-            self._open(lambda: Image.open(io.BytesIO(bytes(files[0]["content"]))))
+            self._open(load)
 
     def _draw_seeds(self) -> None:
         controls = self.controls()
@@ -160,7 +169,7 @@ class Explorer:
 
         def show(picture: bytes) -> None:
             self.seeds_image.value, self.seeds_image.layout.display = picture, ""
-            self._say(HINT)
+            self._say("six people, one setting: the seed is the only difference")
 
         self.latest.submit(
             lambda current: png(self.bench.seeds(controls, SEEDS, current)), show, self._fail

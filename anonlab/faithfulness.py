@@ -7,14 +7,17 @@ random ranking and a disc in the middle of the face are what any method has to b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from tqdm.auto import tqdm
 
 from .attribution import BLUR_SIGMA
 from .images import blurred, resize
 from .masks import mask_from_attribution
+from .perception import Perception
 from .recognizers import Recognizer, distance
 
 AREAS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5)  # shares of the face, 1–50 %
@@ -104,6 +107,42 @@ def stability(
         pair = [x[..., inner, inner] for x in (reference, back)]
         found.append(rank_correlation(*pair).item())
     return sum(found) / len(found)
+
+
+def compare_methods(
+    perception: Perception,
+    faces: Sequence[torch.Tensor],
+    methods: Sequence[str],
+    areas: Sequence[float] = AREAS,
+    rng: torch.Generator | None = None,
+    progress: bool = False,
+) -> dict[str, dict[str, float]]:
+    """Methods, a disc and chance, tested on the same faces: rows of a table.
+
+    `deletion` and `insertion` are areas under the curves of mean distances, `deletion_at_10` is the
+    deletion curve at a tenth of the face, `stability` is measured on the first face. `faces` are
+    `(1, 3, 256, 256)` each.
+    """
+    rng = rng or torch.Generator().manual_seed(0)
+    recognizer, size = perception.recognizer, faces[0].shape[-1]
+    makers: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+        method: partial(perception, method=method) for method in methods
+    }
+    makers["disc in the centre"] = lambda _: disc_ranking(size)
+    makers["random"] = lambda _: random_ranking(size, rng)
+    table = {}
+    for name, make in tqdm(makers.items(), desc="methods", disable=not progress):
+        maps = [make(face) for face in faces]
+        pairs = list(zip(faces, maps, strict=True))
+        deleted = np.mean([deletion_curve(recognizer, *pair, [*areas, 0.1]) for pair in pairs], 0)
+        inserted = np.mean([insertion_curve(recognizer, *pair, areas) for pair in pairs], 0)
+        table[name] = {
+            "deletion": area_under(areas, deleted[:-1]),
+            "insertion": area_under(areas, inserted),
+            "deletion_at_10": float(deleted[-1]),
+            "stability": stability(make, faces[0], rng),
+        }
+    return table
 
 
 def disc_ranking(size: int) -> torch.Tensor:

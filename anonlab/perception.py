@@ -72,6 +72,14 @@ class Perception:
         self._network = self._network or load_perception_network()
         return self._network
 
+    def refusal(self, image: torch.Tensor, method: str) -> str:
+        """Why a method cannot answer here; empty when it can."""
+        try:
+            self(image, method)
+        except UnknownOption as error:
+            return str(error)
+        return ""
+
     def __call__(
         self,
         image: torch.Tensor,

@@ -219,6 +219,23 @@ def training_figure(log: list[dict], validation: list[dict]) -> Figure:
     return figure
 
 
+def matrix_figure(matrix: dict[str, dict[str, float]], title: str) -> Figure:
+    """A square table `{row: {column: number}}` as colours with its numbers."""
+    names = list(matrix)
+    values = np.array([[matrix[a][b] for b in names] for a in names])
+    figure = Figure(figsize=(1.6 + 0.62 * len(names), 1.2 + 0.5 * len(names)), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(values, vmin=0, vmax=1, cmap="viridis")
+    labels = [name.replace("_", " ") for name in names]
+    axis.set_xticks(range(len(names)), labels, rotation=40, ha="right", fontsize=8)
+    axis.set_yticks(range(len(names)), labels, fontsize=8)
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if value < 0.6 else "black"
+        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour)
+    axis.set_title(title, fontsize=10)
+    return figure
+
+
 def table_figure(table: dict[str, dict[str, float]], columns: Sequence[str], note: str = "") -> Figure:
     """Rows of numbers, `{title: {name: number}}`, of which `columns` are shown."""
     figure = Figure(figsize=(2.6 + 1.6 * len(columns), 0.9 + 0.32 * len(table)), layout="constrained")

@@ -5,7 +5,7 @@ No widgets here. Everything that does not change when a slider moves is computed
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -39,6 +39,15 @@ class View:
     threshold: float
     preview: torch.Tensor | None = None  # (1, 3, 256, 256), the composite in one pass
     preview_distance: float | None = None  # to the person
+
+    def __str__(self) -> str:
+        """The numbers in a sentence."""
+        text = (
+            f"{self.share:.0%} of the face in the mask; distance {self.distance:.2f} when it is blurred"
+        )
+        if self.preview_distance is not None:
+            text += f", {self.preview_distance:.2f} in the preview"
+        return f"{text}; a match is below {self.threshold:g}"
 
 
 class Workbench:
@@ -108,7 +117,7 @@ class Workbench:
         return replace(view, preview=composite, preview_distance=away)
 
     def seeds(
-        self, controls: Controls, seeds: range, current: Callable[[], bool] = lambda: True
+        self, controls: Controls, seeds: Sequence[int], current: Callable[[], bool] = lambda: True
     ) -> Figure:
         """The same setting with several virtual identities. Raises `StaleRequest`."""
         view = self.view(controls)

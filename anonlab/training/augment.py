@@ -108,8 +108,15 @@ def degrade(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     n = len(images)
     x = torch.lerp(images, blurred(images, 1.5), uniform(rng, n, 0, 1, images))
     sigma = uniform(rng, n, 0, 0.06, images)
-    x = x + sigma * torch.randn(images.shape, generator=rng).to(images)
+    x = x + sigma * noise(images, rng)
     return jpeg(x, uniform(rng, n, 20, 90, images))
+
+
+def noise(like: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Standard normal noise, drawn where it is needed: a CPU would take longer than the GPU's step."""
+    seed = int(torch.randint(2**62, (1,), generator=rng))
+    there = torch.Generator(like.device).manual_seed(seed)
+    return torch.randn(like.shape, generator=there, device=like.device)
 
 
 def jpeg(images: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,6 @@ def export(
     write_weights(trained.model, path, metadata)
     card = {
         "command": command,
-        "commit": commit(),
         "hardware": hardware(next(trained.model.parameters()).device),
         "torch": torch.__version__,
         "minutes": round(trained.seconds / 60, 1),

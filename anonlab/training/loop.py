@@ -130,7 +130,9 @@ def train(
             state.batch = _halve(state.batch, optimizer)
             rng.set_state(drawn)
             continue
-        if not (loss.isfinite() and norm.isfinite()):
+        # one transfer a step: every other would make a GPU wait
+        numbers = torch.stack([*terms.values(), loss, norm]).tolist()
+        if not all(map(math.isfinite, numbers)):
             last = f"{path} keeps the last good state" if path.is_file() else "nothing was saved yet"
             raise TrainingDiverged(
                 f"the loss of {task.name} is not a number at step {state.step}; {last}: "
@@ -140,8 +142,8 @@ def train(
         state.step += 1
         state.images += state.batch
         _follow(average, model, min(plan.ema, (1 + state.step) / (10 + state.step)))
-        for name, value in {**terms, "total": loss, "norm": norm}.items():
-            sums[name] = sums.get(name, 0.0) + value.item()
+        for name, value in zip((*terms, "total", "norm"), numbers, strict=True):
+            sums[name] = sums.get(name, 0.0) + value
         bar.update()
         if state.step % plan.log_every == 0 or state.step == plan.steps:
             count = (state.step - 1) % plan.log_every + 1

@@ -20,7 +20,7 @@ from ..pipeline import pick_device
 from ..plots import training_figure
 from ..recognizers import load_recognizer
 from .encoder import EncoderTask
-from .export import export
+from .export import commit, export
 from .landmarks import LandmarkTask
 from .loop import Plan, Task, train
 from .perception import PerceptionTask
@@ -85,7 +85,7 @@ def run(
         raise UnknownOption(f"size {size!r} does not exist; choose from: {', '.join(SIZES)}")
     network = NETWORKS[what]
     plan = replace(network.plan, **{name: value for name, value in changes.items() if value is not None})
-    chosen = pick_device(device)
+    chosen, started_at = pick_device(device), commit()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -114,6 +114,7 @@ def run(
             folder / f"{name}.safetensors",
             command=shlex.join(["python", "-m", "anonlab", *sys.argv[1:]]),
             metadata=metadata,
+            commit=started_at,
             samples=len(known),
         )
     return card
