@@ -235,7 +235,8 @@ def provenance() -> dict:
     git = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
     )
-    used = {key: weight.sha256 for key, weight in weights.WEIGHTS.items() if not weight.optional}
+    keys = [key for key, weight in weights.WEIGHTS.items() if not weight.optional]
+    used = {key: weights.expected_sha256(key) for key in keys if weights.path_of(key).is_file()}
     return {
         "commit": git.stdout.strip() or None,
         "python": platform.python_version(),

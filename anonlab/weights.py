@@ -211,6 +211,14 @@ def card_of(key: str) -> dict:
         return {}
 
 
+def expected_sha256(key: str) -> str:
+    """What the file of `key` must have: from the table, or from the card of what we trained.
+
+    "" when there is neither: a trained file without its card is not trusted.
+    """
+    return card_of(key).get("sha256", "") if WEIGHTS[key].train else WEIGHTS[key].sha256
+
+
 def locate(key: str) -> Path:
     """The verified path of a pretrained file.
 
@@ -223,8 +231,8 @@ def locate(key: str) -> Path:
         raise WeightsMissing(
             f"{path} ({weight.what}, {origin}) is missing; repair it with: {repair(key)}"
         )
-    expected = card_of(key).get("sha256", "no card") if weight.train else weight.sha256
-    if not sha256(path).startswith(expected):
+    expected = expected_sha256(key)
+    if not sha256(path).startswith(expected) or (weight.train and not expected):
         raise WeightsCorrupt(
             f"{path} ({weight.what}, {origin}) is not the file it should be; "
             f"repair it with: {repair(key)}"
@@ -255,10 +263,15 @@ def converted(name: str, keys: list[str], convert: Callable[[], dict]) -> dict[s
     The copy's name carries the sha256 of what it was made from, and a second file its own, so a
     stale or damaged copy is made again. A cache that cannot be written is done without.
     """
-    source = hashlib.sha256("".join(sha256(locate(key)) for key in keys).encode()).hexdigest()
+    digests = [WEIGHTS[key].sha256 for key in keys]  # those of the files, or `locate` refuses them
+    source = hashlib.sha256("".join(digests).encode()).hexdigest()
     path = cache_folder() / f"{name}-{source[:16]}.safetensors"
     seal = path.with_suffix(".sha256")
-    if path.is_file() and seal.is_file() and seal.read_text() == sha256(path):
+    sealed = path.is_file() and seal.is_file() and seal.read_text() == sha256(path)
+    if any(status(key)[0] != "missing" for key in keys) or not sealed:
+        for key in keys:  # without its package a sealed copy is enough: machines without pip
+            locate(key)
+    if sealed:
         return load_file(path)
     state = {key: tensor.contiguous() for key, tensor in convert().items()}
     try:

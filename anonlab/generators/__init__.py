@@ -22,8 +22,11 @@ def load_generator(name: str = "mobile", device: torch.device | str = "cpu") -> 
     if name not in GENERATORS:
         raise UnknownOption(f"generator {name!r} does not exist; choose from: {', '.join(GENERATORS)}")
     keys = [key for key in weights.WEIGHTS if key.startswith("mobile-")]
-    folder = weights.path_of("mobile-mapping").parent
+
+    def read() -> dict[str, torch.Tensor]:
+        return read_openvino(weights.path_of("mobile-mapping").parent)
+
     model = MobileStyleGAN()
-    model.load_state_dict(weights.converted("mobile-stylegan", keys, lambda: read_openvino(folder)))
+    model.load_state_dict(weights.converted("mobile-stylegan", keys, read))
     # Faster on CPUs, no slower on GPUs.
     return model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)

@@ -149,8 +149,11 @@ def read_dlib(path: Path) -> dict[str, torch.Tensor]:
 def load_dlib() -> DlibResNet:
     """The pretrained network, frozen, on the CPU, its `mean` still zero."""
     model = DlibResNet()
-    file = weights.locate("dlib-resnet")
-    state = weights.converted("dlib-resnet", ["dlib-resnet"], lambda: read_dlib(file))
+
+    def read() -> dict[str, torch.Tensor]:
+        return read_dlib(weights.path_of("dlib-resnet"))
+
+    state = weights.converted("dlib-resnet", ["dlib-resnet"], read)
     missing = model.load_state_dict(state, strict=False).missing_keys
     assert missing == ["mean", "channel_means"], missing  # ours, not in dlib's file
     return model.eval().requires_grad_(False)
