@@ -242,7 +242,11 @@ def test_the_landmark_network_agrees_with_dlib(samples):
 
 @pytest.mark.parametrize("what", ["landmarks", "perception"])
 def test_the_small_networks_learn(what, samples, recognizer, tmp_path):
-    task = LandmarkTask(samples) if what == "landmarks" else PerceptionTask(samples, recognizer)
+    task = (
+        LandmarkTask(samples)
+        if what == "landmarks"
+        else PerceptionTask(samples, recognizer, augmented=4)
+    )
     plan = Plan(steps=25, batch=4, learning_rate=2e-3, warm_up=3, log_every=5, ema=0.9)
     out = train(task, plan, tmp_path)
     assert out.log[-1]["total"] < 0.7 * out.log[0]["total"]

@@ -5,43 +5,58 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import nn
+from tqdm.auto import tqdm
 
 from ..faithfulness import rank_correlation
 from ..perception_network import PerceptionNetwork
 from ..recognizers import Recognizer
 from .augment import augment
-from .synthetic import Samples, quick_attribution
+from .synthetic import BATCH, Samples, quick_attribution
 
 HELD_OUT = 64
+AUGMENTED = 1500  # pictures that are moved, recoloured and degraded, with maps of their own
 
 
 class PerceptionTask:
-    """The network against integrated gradients, and against its own mirror image.
+    """The network against integrated gradients, on clean faces and on photo-like ones.
 
-    A moved face has a moved map only nearly (the recogniser's chip is fixed), so the maps of
-    pictures that are moved or recoloured are asked of the recogniser again.
+    A moved face has a moved map only nearly (the recogniser's chip is fixed), so the recogniser is
+    asked again for every picture that is changed: once, before training.
     """
 
     name = "perception"
 
-    def __init__(self, samples: Samples, recognizer: Recognizer, fresh: float = 0.5, seed: int = 0):
-        self.samples, self.recognizer, self.fresh = samples, recognizer, fresh
-        self.held_out = min(HELD_OUT, len(samples) // 4)
+    def __init__(
+        self,
+        samples: Samples,
+        recognizer: Recognizer,
+        augmented: int = AUGMENTED,
+        seed: int = 0,
+        progress: bool = False,
+    ):
+        self.samples, self.held_out = samples, min(HELD_OUT, len(samples) // 4)
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # modules draw their first weights from the global generator
             self.model: nn.Module = PerceptionNetwork().to(samples.images.device)
+        rng = torch.Generator().manual_seed(seed)
+        images, maps = [samples.images[self.held_out :]], [samples.attribution[self.held_out :]]
+        starts = range(0, augmented, BATCH)
+        for start in tqdm(starts, desc="augmented", unit="batch", disable=not progress):
+            count = min(BATCH, augmented - start)
+            index = torch.randint(self.held_out, len(samples), (count,), generator=rng)
+            index = index.to(samples.images.device)
+            seen = augment(samples.pictures(index), samples.attribution[index].float(), rng).images
+            images.append(((seen + 1) * 127.5).round().to(torch.uint8))
+            maps.append(quick_attribution(recognizer, seen))
+        self.images, self.maps = torch.cat(images), torch.cat(maps)
 
     def losses(
         self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
     ) -> dict[str, torch.Tensor]:
         """Difference of the roots, and what their correlation lacks of 1."""
-        index = torch.randint(self.held_out, len(self.samples), (batch,), generator=rng)
-        index = index.to(self.samples.images.device)
-        images, maps = self.samples.pictures(index), self.samples.attribution[index].float()
-        if torch.rand((), generator=rng).item() < self.fresh:
-            images = augment(images, maps, rng).images
-            maps = quick_attribution(self.recognizer, images).float()
-        wanted, found = maps.sqrt(), model(images)
+        index = torch.randint(len(self.images), (batch,), generator=rng).to(self.images.device)
+        wanted = self.maps[index].float().sqrt()
+        found = model(self.images[index].float() / 127.5 - 1)
         return {
             "root": F.l1_loss(found, wanted),
             "correlation": 0.2 * (1 - correlation(found, wanted)).mean(),

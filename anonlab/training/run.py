@@ -53,7 +53,7 @@ NETWORKS = {
         Plan(steps=2500, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
     ),
     "perception": Network(
-        Plan(steps=2500, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
+        Plan(steps=2000, batch=24, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
     ),
 }
 
