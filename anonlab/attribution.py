@@ -8,9 +8,11 @@ face's similarity to itself answers neither: at the maximum of similarity every 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from captum.attr import (
     FeatureAblation,
@@ -162,13 +164,30 @@ def integrated_gradients(inquiry: Inquiry) -> torch.Tensor:
     ).to(inquiry.image.dtype)
 
 
+@contextmanager
+def seeded(rng: torch.Generator) -> Iterator[None]:
+    """Captum draws from the global generators of torch and NumPy: seed them, and put them back."""
+    seed, numpy_state = int(torch.randint(2**31, (1,), generator=rng)), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            np.random.seed(seed)
+            yield
+    finally:
+        np.random.set_state(numpy_state)
+
+
+def _leaf(image: torch.Tensor) -> torch.Tensor:
+    """A copy that Captum may differentiate by without a warning."""
+    return image.detach().clone().requires_grad_(True)
+
+
 def gradient_shap(inquiry: Inquiry) -> torch.Tensor:
     """Expected gradients between noisy faces and noisy baselines (Lundberg and Lee 2017)."""
     baseline = inquiry.nobody()
     draws = torch.randn((4, *baseline.shape[1:]), generator=inquiry.rng).to(baseline)
     score, total = inquiry.score(), torch.zeros_like(inquiry.image)
-    with torch.random.fork_rng():  # Captum draws from the global generator
-        torch.manual_seed(int(torch.randint(2**31, (1,), generator=inquiry.rng)))
+    with seeded(inquiry.rng):
         for _ in range(max(1, inquiry.steps // AT_ONCE)):
             total += GradientShap(score).attribute(
                 inquiry.image, baseline + 0.05 * draws, n_samples=AT_ONCE, stdevs=0.02
@@ -178,21 +197,20 @@ def gradient_shap(inquiry: Inquiry) -> torch.Tensor:
 
 def saliency(inquiry: Inquiry) -> torch.Tensor:
     """The slope of the distance to the look-alikes (Simonyan et al. 2014)."""
-    return Saliency(inquiry.margin()).attribute(inquiry.image, abs=False)
+    return Saliency(inquiry.margin()).attribute(_leaf(inquiry.image), abs=False)
 
 
 def input_x_gradient(inquiry: Inquiry) -> torch.Tensor:
     """The same, times the picture: what is bright and matters (Shrikumar et al. 2016)."""
-    return InputXGradient(inquiry.margin()).attribute(inquiry.image)
+    return InputXGradient(inquiry.margin()).attribute(_leaf(inquiry.image)).detach()
 
 
 def smooth_grad(inquiry: Inquiry) -> torch.Tensor:
     """The mean slope around the picture, by Captum's NoiseTunnel (Smilkov et al. 2017)."""
     tunnel = NoiseTunnel(Saliency(inquiry.margin()))
-    with torch.random.fork_rng():  # Captum draws from the global generator
-        torch.manual_seed(int(torch.randint(2**31, (1,), generator=inquiry.rng)))
+    with seeded(inquiry.rng):
         return tunnel.attribute(
-            inquiry.image, nt_type="smoothgrad", nt_samples=inquiry.steps // 2,
+            _leaf(inquiry.image), nt_type="smoothgrad", nt_samples=inquiry.steps // 2,
             nt_samples_batch_size=AT_ONCE, stdevs=0.1, abs=False,
         )  # fmt: skip
 

@@ -70,7 +70,7 @@ def build_mask(
 ) -> torch.Tensor:
     """The mask that `controls` describe: `(1, 1, size, size)` in [0, 1].
 
-    By area or threshold; then regions in, crumbs out, mirrored, regions out, softened. Including a
+    By area or threshold; then crumbs out, regions in, mirrored, regions out, softened. Including a
     region makes the mask larger than `mask_area`. `points (1, 68, 2)` are needed for regions.
     """
     if controls.mask_threshold is not None:
@@ -78,22 +78,19 @@ def build_mask(
     else:
         mask = mask_from_attribution(attribution, controls.mask_area, softness=0)
     side = attribution.shape[-1]
-    if controls.include:
-        mask = union(mask, mask_of_regions(_needed(points), controls.include, side).to(mask))
+    if (controls.include or controls.exclude) and points is None:
+        raise UnknownOption("regions need the 68 points of the face; pass points=landmarks(image)")
     if controls.smallest > 0:
         mask = without_crumbs(mask, controls.smallest)
+    if controls.include:
+        mask = union(mask, mask_of_regions(points, controls.include, side).to(mask))
     if controls.symmetric:
         mask = symmetric(mask)
     if controls.exclude:
-        mask = subtract(mask, mask_of_regions(_needed(points), controls.exclude, side).to(mask))
+        mask = subtract(mask, mask_of_regions(points, controls.exclude, side).to(mask))
     if 0 < mask.mean() < 1:
         mask = soften(mask, controls.softness)
     return mask if size is None else resize(mask, size).clamp(0, 1)
-
-
-def _needed(points: torch.Tensor | None) -> torch.Tensor:
-    assert points is not None, "regions need the 68 points of the face"
-    return points
 
 
 def mask_by_threshold(attribution: torch.Tensor, threshold: float) -> torch.Tensor:
@@ -142,9 +139,10 @@ def without_crumbs(mask: torch.Tensor, smallest: float) -> torch.Tensor:
     if len(sizes) < 2:
         return mask
     large = sizes >= min(smallest * pieces.size, sizes.max())
-    # whatever is not in a small piece may stay: the soft edges of the large ones, too
+    # the soft edges of large pieces stay, those of crumbs go
     crumbs = torch.from_numpy((~large & (sizes > 0))[pieces]).to(mask)
-    return mask * (1 - blurred(crumbs[None, None], 1.0).gt(0.05).to(mask))
+    keep = torch.from_numpy(large[pieces]).to(mask)
+    return mask * (1 - blurred(crumbs[None, None], 1.0).gt(0.05).to(mask) * (1 - keep))
 
 
 def soften(mask: torch.Tensor, softness: float = SOFTNESS) -> torch.Tensor:

@@ -28,7 +28,8 @@ def pairwise(recognizer: Recognizer, a: torch.Tensor, b: torch.Tensor) -> torch.
 def linkage(distances: torch.Tensor, rank: int = 1) -> float:
     """Share of probes whose own gallery entry is among their `rank` nearest (identification).
 
-    `distances (N, M)`; the entry of probe `i` is column `i`. Chance is `rank / M`.
+    `distances (N, M)`; the entry of probe `i` is column `i`. Chance is `rank / M`. A tie counts
+    for the attacker.
     """
     own = distances.diagonal()[:, None]
     return ((distances < own).sum(1) < rank).float().mean().item()
