@@ -63,13 +63,13 @@ class Perception:
     @property
     def landmarks(self) -> LandmarkNetwork:
         """68 points of aligned faces."""
-        self._landmarks = self._landmarks or load_landmarks()
+        self._landmarks = self._landmarks or load_landmarks(self.recognizer.mean.device)
         return self._landmarks
 
     @property
     def network(self) -> PerceptionNetwork:
         """The map in one pass."""
-        self._network = self._network or load_perception_network()
+        self._network = self._network or load_perception_network(self.recognizer.mean.device)
         return self._network
 
     def refusal(self, image: torch.Tensor, method: str) -> str:

@@ -133,7 +133,7 @@ def distance_axis(axis: Axes, distances: dict[str, float], threshold: float) -> 
 def mask_overlay_with_heat(view: View) -> np.ndarray:
     """The face under its heat map, with the mask's edge in white."""
     drawn = overlay(view.image, view.attribution, SIDE).copy()
-    inside = resize(view.mask, SIDE)[0, 0].numpy() > 0.5
+    inside = resize(view.mask, SIDE)[0, 0].cpu().numpy() > 0.5
     edge = inside ^ binary_erosion(inside, iterations=2)
     drawn[edge] = 255 if drawn.dtype == np.uint8 else 1.0
     return drawn

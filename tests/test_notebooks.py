@@ -57,6 +57,11 @@ def test_every_notebook_runs_in_the_quick_profile(tmp_path):
     assert (
         numbers["01"]["deletion_0.1_integrated_gradients"] > numbers["01"]["deletion_0.1_random"] + 0.2
     )
+    assert numbers["01"]["network_deletion"] > numbers["01"]["random_deletion"] + 0.1
+    assert 0.2 < numbers["02"]["share"] < 0.3
+    assert numbers["02"]["distance_blurred"] > 0.6
+    assert numbers["03"]["smoke"] is True
+    assert numbers["03"]["latent_last"] < 0.9 * numbers["03"]["latent_first"]
     assert numbers["04"]["matched"] is False
     assert numbers["04"]["st_lpips"] < 0.08
     for path in PATHS:  # the pictures are in the pages, not only beside them
