@@ -31,15 +31,7 @@ def deletion_curve(
     The deletion test of Petsiuk et al. 2018 with blurring as deletion: the faster it rises, the
     better the ranking (any attribution, `(1, 1, S, S)`) knows where the identity is.
     """
-    with torch.no_grad():
-        source, nobody = recognizer.embed(image), blurred(image, BLUR_SIGMA)
-        hidden = torch.cat(
-            [
-                image + mask_from_attribution(ranking, area, 0, image.shape[-1]) * (nobody - image)
-                for area in areas
-            ]
-        )
-        return distance(recognizer, recognizer.embed(hidden), source).tolist()
+    return _curve(recognizer, image, ranking, areas, image, blurred(image, BLUR_SIGMA))
 
 
 def insertion_curve(
@@ -49,15 +41,22 @@ def insertion_curve(
 
     The insertion test of Petsiuk et al. 2018: the faster it falls, the better.
     """
-    with torch.no_grad():
-        source, nobody = recognizer.embed(image), blurred(image, BLUR_SIGMA)
-        shown = torch.cat(
-            [
-                nobody + mask_from_attribution(ranking, area, 0, image.shape[-1]) * (image - nobody)
-                for area in areas
-            ]
-        )
-        return distance(recognizer, recognizer.embed(shown), source).tolist()
+    return _curve(recognizer, image, ranking, areas, blurred(image, BLUR_SIGMA), image)
+
+
+@torch.no_grad()
+def _curve(
+    recognizer: Recognizer,
+    image: torch.Tensor,
+    ranking: torch.Tensor,
+    areas: Sequence[float],
+    outside: torch.Tensor,
+    inside: torch.Tensor,
+) -> list[float]:
+    """Distances of `inside` put into `outside` through the masks of all `areas`."""
+    masks = torch.cat([mask_from_attribution(ranking, area, 0, image.shape[-1]) for area in areas])
+    mixed = outside + masks * (inside - outside)
+    return distance(recognizer, recognizer.embed(mixed), recognizer.embed(image)).tolist()
 
 
 def area_under(areas: Sequence[float], values: Sequence[float]) -> float:

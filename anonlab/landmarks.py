@@ -13,6 +13,7 @@ from torch import nn
 
 from . import weights
 from .images import resize
+from .layers import conv_step
 
 COUNT = 68
 # The point that each one becomes in a mirror.
@@ -32,14 +33,13 @@ class LandmarkNetwork(nn.Module):
         super().__init__()
         c = channels
 
-        def step(a: int, b: int, stride: int = 1) -> nn.Sequential:
-            return nn.Sequential(nn.Conv2d(a, b, 3, stride, 1), nn.GroupNorm(8, b), nn.SiLU())
-
-        self.to_32 = nn.Sequential(step(3, c, 2), step(c, 2 * c, 2), step(2 * c, 2 * c))
-        self.to_16 = nn.Sequential(step(2 * c, 3 * c, 2), step(3 * c, 3 * c))
-        self.to_8 = nn.Sequential(step(3 * c, 4 * c, 2), step(4 * c, 4 * c), step(4 * c, 3 * c))
-        self.up_16 = step(3 * c, 2 * c)
-        self.up_32 = nn.Sequential(step(2 * c, 2 * c), nn.Conv2d(2 * c, COUNT, 1))
+        self.to_32 = nn.Sequential(conv_step(3, c, 2), conv_step(c, 2 * c, 2), conv_step(2 * c, 2 * c))
+        self.to_16 = nn.Sequential(conv_step(2 * c, 3 * c, 2), conv_step(3 * c, 3 * c))
+        self.to_8 = nn.Sequential(
+            conv_step(3 * c, 4 * c, 2), conv_step(4 * c, 4 * c), conv_step(4 * c, 3 * c)
+        )
+        self.up_16 = conv_step(3 * c, 2 * c)
+        self.up_32 = nn.Sequential(conv_step(2 * c, 2 * c), nn.Conv2d(2 * c, COUNT, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Aligned `images (N, 3, S, S)` to points `(N, 68, 2)`, x and y in [0, 1] of the side."""

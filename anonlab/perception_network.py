@@ -13,6 +13,7 @@ from torch import nn
 
 from . import weights
 from .images import resize
+from .layers import conv_step
 
 
 class PerceptionNetwork(nn.Module):
@@ -25,21 +26,18 @@ class PerceptionNetwork(nn.Module):
         super().__init__()
         c = channels
 
-        def step(a: int, b: int, stride: int = 1) -> nn.Sequential:
-            return nn.Sequential(nn.Conv2d(a, b, 3, stride, 1), nn.GroupNorm(8, b), nn.SiLU())
-
         def level(a: int, b: int) -> nn.Sequential:
-            return nn.Sequential(step(a, b, 2), step(b, b))
+            return nn.Sequential(conv_step(a, b, 2), conv_step(b, b))
 
         self.to_64 = level(3, c)
         self.to_32 = level(c, 2 * c)
         self.to_16 = level(2 * c, 4 * c)
         self.to_8 = level(4 * c, 6 * c)
-        self.to_4 = nn.Sequential(level(6 * c, 6 * c), step(6 * c, 6 * c))
-        self.up_8 = step(12 * c, 4 * c)
-        self.up_16 = step(8 * c, 2 * c)
-        self.up_32 = step(4 * c, 2 * c)
-        self.up_64 = nn.Sequential(step(3 * c, c), nn.Conv2d(c, 1, 3, padding=1))
+        self.to_4 = nn.Sequential(level(6 * c, 6 * c), conv_step(6 * c, 6 * c))
+        self.up_8 = conv_step(12 * c, 4 * c)
+        self.up_16 = conv_step(8 * c, 2 * c)
+        self.up_32 = conv_step(4 * c, 2 * c)
+        self.up_64 = nn.Sequential(conv_step(3 * c, c), nn.Conv2d(c, 1, 3, padding=1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Aligned `images (N, 3, S, S)` to the square root of their map, `(N, 1, 64, 64)`, ≥ 0.
