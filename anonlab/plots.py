@@ -196,13 +196,17 @@ def curves_figure(
 
 
 def training_figure(log: list[dict], validation: list[dict]) -> Figure:
-    """A training's losses and its validation numbers over its steps, one small plot for each.
+    """A training's losses and validation numbers over its steps: a small plot for each that has a
+    curve of at least three points.
 
     `log` and `validation` are rows with a `step`, as in `log.csv` and `validation.csv`.
     """
-    names = [("loss", name) for row in log[:1] for name in row if name not in ("step", "images", "lr")]
-    names += [("validation", name) for row in validation[:1] for name in row if name != "step"]
-    names += [("loss", name) for name in (log[-1] if log else {}) if name not in (*log[0], "step")]
+    names = [
+        (kind, name)
+        for kind, rows in (("loss", log), ("validation", validation))
+        for name in dict.fromkeys(name for row in rows for name in row)
+        if name not in ("step", "images", "lr") and sum(name in row for row in rows) > 2
+    ]
     columns = 4
     rows = max(1, -(-len(names) // columns))
     figure = Figure(figsize=(12, 2.2 * rows), layout="constrained")
@@ -261,7 +265,10 @@ def table_figure(table: dict[str, dict[str, float]], columns: Sequence[str], not
 def watermark(figure: Figure, text: str) -> Figure:
     """Write `text` across a figure, so that nobody takes it for what it is not."""
     if text:
+        width, height = figure.get_size_inches()
+        size, slope = 115 * width / len(text), 20 if height > 3 else 0
         figure.text(
-            0.5, 0.5, text, ha="center", va="center", rotation=20, fontsize=26, color="C3", alpha=0.22
-        )
+            0.5, 0.5, text, ha="center", va="center", rotation=slope, fontsize=min(26, size),
+            color="C3", alpha=0.22,
+        )  # fmt: skip
     return figure

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from ..images import blurred
 
-CLEAN = 0.25  # share of pictures that are left as they are
+CLEAN = 0.25  # share of pictures whose pose, light and colours are left as they are
 # The luminance table of JPEG (ITU-T T.81, Annex K), which its quality scales.
 JPEG_TABLE = (
     (16, 11, 10, 16, 24, 40, 51, 61),
@@ -49,10 +49,15 @@ def chance(rng: torch.Generator, n: int, probability: float, like: torch.Tensor)
     return (torch.rand(n, 1, 1, 1, generator=rng) < probability).to(like)
 
 
-def augment(images: torch.Tensor, maps: torch.Tensor, rng: torch.Generator) -> Augmented:
-    """`images (N, 3, S, S)` in [-1, 1] and `maps (N, 1, s, s)` of the same faces."""
+def augment(
+    images: torch.Tensor, maps: torch.Tensor, rng: torch.Generator, clean: float = CLEAN
+) -> Augmented:
+    """`images (N, 3, S, S)` in [-1, 1] and `maps (N, 1, s, s)` of the same faces.
+
+    The share `clean` is neither moved nor recoloured, so that its codes stay true.
+    """
     n = len(images)
-    moved = 1 - chance(rng, n, CLEAN, images)
+    moved = 1 - chance(rng, n, clean, images)
     matrices = motion(n, moved, rng)
     images, maps = warp(images, matrices), warp(maps, matrices)
     images = torch.lerp(images, colour(images, rng), moved)

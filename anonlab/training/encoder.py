@@ -17,7 +17,7 @@ from ..landmarks import LandmarkNetwork, landmark_error, openings
 from ..masks import mask_from_attribution
 from ..perceptual import PerceptualDistance
 from ..recognizers import Recognizer, centred, jittered, matches
-from .augment import augment
+from .augment import CLEAN, augment
 from .synthetic import SIZE, Samples, synthesize
 
 HELD_OUT = 64  # the first samples are for validation only (a quarter, where there are few)
@@ -105,17 +105,17 @@ class EncoderTask:
         """The weighted terms for a random batch."""
         index = torch.randint(self.held_out, len(self.samples), (batch,), generator=rng)
         if progress < self.latent_share:
-            own = self.draw(index, rng, Mix(own=1.0, other=0.0, virtual=0.0))
+            own = self.draw(index, rng, Mix(own=1.0, other=0.0, virtual=0.0), clean=1.0)
             ws = model(own.images, own.mask, own.wanted)
             return {"latent": self.latent(ws, own)}
         drawn = self.draw(index, rng, self.mix)
         return self.terms(model(drawn.images, drawn.mask, drawn.wanted), drawn, rng)
 
-    def draw(self, index: torch.Tensor, rng: torch.Generator, mix: Mix) -> Batch:
+    def draw(self, index: torch.Tensor, rng: torch.Generator, mix: Mix, clean: float = CLEAN) -> Batch:
         """Samples `index (N,)`, augmented, masked, and with an identity to aim at."""
         index = index.to(self.samples.images.device)
         n = len(index)
-        seen = augment(self.samples.pictures(index), self.samples.attribution[index].float(), rng)
+        seen = augment(self.samples.pictures(index), self.samples.attribution[index].float(), rng, clean)
         area = AREA[0] + (AREA[1] - AREA[0]) * torch.rand((), generator=rng).item()
         mask = mask_from_attribution(seen.maps, area, softness=1.0, size=SIZE)
         with torch.no_grad():

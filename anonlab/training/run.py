@@ -85,6 +85,7 @@ def run(
         raise UnknownOption(f"size {size!r} does not exist; choose from: {', '.join(SIZES)}")
     network = NETWORKS[what]
     plan = replace(network.plan, **{name: value for name, value in changes.items() if value is not None})
+    plan = replace(plan, warm_up=min(plan.warm_up, plan.steps // 10))
     chosen, started_at = pick_device(device), commit()
     try:
         out.mkdir(parents=True, exist_ok=True)
