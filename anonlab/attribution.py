@@ -230,7 +230,8 @@ def layer_grad_cam(inquiry: Inquiry) -> torch.Tensor:
     cut = crop(where, box, 64)
     [spread] = torch.autograd.grad((cut * resize(cam, 64)).sum(), where)
     [weight] = torch.autograd.grad(crop(where, box, 64).sum(), where)
-    return blurred(spread, 4.0) / (blurred(weight, 4.0) + 1e-6)
+    smooth = blurred(weight, 4.0)
+    return blurred(spread, 4.0) / (smooth + 0.1 * smooth.amax())  # little where hardly anything was cut
 
 
 def occlusion(inquiry: Inquiry) -> torch.Tensor:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from .attribution import BLUR_SIGMA
+from .faces import face_oval
 from .images import blurred, resize
 from .masks import mask_from_attribution
 from .perception import Perception
@@ -72,12 +73,19 @@ def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def agreement(maps: dict[str, torch.Tensor]) -> dict[str, dict[str, float]]:
-    """Rank correlation between every two of several maps `(1, 1, S, S)` of one face.
+    """Rank correlation, inside the face, between every two of several maps `(1, 1, S, S)` of it.
 
-    The maps may come from different methods or from different recognisers.
+    The maps may come from different methods or from different recognisers. (Over the whole picture
+    any two maps agree: the face is hot and the background is not.)
     """
-    small = {name: resize(one, 64) for name, one in maps.items()}
-    return {a: {b: rank_correlation(small[a], small[b]).item() for b in small} for a in small}
+    inner = {name: inside_face(one) for name, one in maps.items()}
+    return {a: {b: rank_correlation(inner[a], inner[b]).item() for b in inner} for a in inner}
+
+
+def inside_face(heat: torch.Tensor, size: int = 64) -> torch.Tensor:
+    """The values of a map `(N, 1, S, S)` inside the oval of an aligned face, `(N, P)`."""
+    oval = torch.from_numpy(face_oval(size) > 0.5).to(heat.device)
+    return resize(heat, size)[:, 0][:, oval]
 
 
 def stability(

@@ -19,7 +19,14 @@ from london import people
 from tqdm.auto import tqdm
 
 from anonlab.faces import Detector, align
-from anonlab.faithfulness import AREAS, area_under, deletion_curve, disc_ranking, rank_correlation
+from anonlab.faithfulness import (
+    AREAS,
+    area_under,
+    deletion_curve,
+    disc_ranking,
+    inside_face,
+    rank_correlation,
+)
 from anonlab.identities import Population
 from anonlab.images import resize
 from anonlab.perception import Perception
@@ -50,8 +57,8 @@ def main() -> None:
             seconds[name].append(time.monotonic() - start)
         slow = perception(face, steps=40)
         for name, heat in maps.items():
-            pair = (resize(heat, 64), resize(slow, 64))
-            correlations[name].append(rank_correlation(*pair).item())
+            whole, inside = (resize(heat, 64), resize(slow, 64)), (inside_face(heat), inside_face(slow))
+            correlations[name].append([rank_correlation(*pair).item() for pair in (whole, inside)])
         for name, heat in (maps | {"disc": disc_ranking(256)}).items():
             curves[name].append(deletion_curve(perception.recognizer, face, heat, AREAS))
     summary = {
@@ -63,7 +70,8 @@ def main() -> None:
     }
     for name in methods:
         summary[name]["seconds_median"] = statistics.median(seconds[name])
-        summary[name]["rank_correlation_with_40_steps"] = statistics.mean(correlations[name])
+        whole, inside = np.mean(correlations[name], 0).round(4).tolist()
+        summary[name] |= {"rank_correlation_with_40_steps": whole, "the_same_inside_the_face": inside}
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "summary.json").write_text(json.dumps(summary, indent=2))
     print(json.dumps(summary, indent=2))
