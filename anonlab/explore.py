@@ -24,7 +24,8 @@ from .pipeline import Anonymizer
 from .plots import mask_figure, preview_figure
 from .regions import REGIONS
 from .samples import SAMPLES, open_photo
-from .workbench import View, Workbench
+from .view import View
+from .workbench import Workbench
 
 SEEDS = range(6)  # of the gallery
 

@@ -201,7 +201,7 @@ class Anonymizer:
             matched = after is not None and after < self.recognizer.threshold
             if (after is not None and not matched) or not verify:
                 break
-            more = min(AREA_LIMIT, max(mask.mean().item() * AREA_STEP, 0.1))
+            more = min(AREA_LIMIT, max(round(mask.mean().item() * AREA_STEP, 3), 0.1))
             controls = replace(
                 controls, mask_area=more, mask_threshold=None, strength=1.0, target_distance=None
             )

@@ -16,10 +16,10 @@ from .faces import Face
 from .images import resize, to_uint8
 from .masks import masked_face
 from .photos import Photo
+from .view import View
 
 if TYPE_CHECKING:
     from .pipeline import FaceResult
-    from .workbench import View
 
 PANEL = 2.6  # inches
 SIDE = 256  # pixels of a face in the explorer

@@ -6,7 +6,7 @@ No widgets here. Everything that does not change when a slider moves is computed
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from matplotlib.figure import Figure
@@ -21,33 +21,10 @@ from .photos import Photo, read_photo
 from .pipeline import Anonymizer, Result
 from .plots import gallery, mask_figure, preview_figure
 from .recognizers import distance
+from .view import View
 
 SIZE = 256  # pixels of everything that must answer at once
 KEPT = 8  # attributions of one face that are remembered
-
-
-@dataclass(frozen=True)
-class View:
-    """One face under one setting."""
-
-    image: torch.Tensor  # (1, 3, 256, 256)
-    attribution: torch.Tensor  # (1, 1, 256, 256)
-    mask: torch.Tensor  # (1, 1, 256, 256)
-    masked: torch.Tensor  # (1, 3, 256, 256), what stays
-    share: float  # of the face's pixels that are regenerated
-    distance: float  # to the person, when the masked part is blurred
-    threshold: float
-    preview: torch.Tensor | None = None  # (1, 3, 256, 256), the composite in one pass
-    preview_distance: float | None = None  # to the person
-
-    def __str__(self) -> str:
-        """The numbers in a sentence."""
-        text = (
-            f"{self.share:.0%} of the face in the mask; distance {self.distance:.2f} when it is blurred"
-        )
-        if self.preview_distance is not None:
-            text += f", {self.preview_distance:.2f} in the preview"
-        return f"{text}; a match is below {self.threshold:g}"
 
 
 class Workbench:

@@ -481,6 +481,14 @@ def test_record_has_these_keys(tmp_path: Path, anonymize: Command) -> None:
         "target_distance": None,
         "seed": 3,
         "keep": ["age", "tone"],
+        "polish": None,
+        "perception": "integrated_gradients",
+        "mask_threshold": None,
+        "include": [],
+        "exclude": [],
+        "softness": 3.0,
+        "smallest": 0.0,
+        "symmetric": False,
         "faces": "largest",
     }
     assert [set(photo) for photo in record["photos"]] == [PHOTO_KEYS, PHOTO_KEYS]
@@ -495,6 +503,7 @@ def test_record_has_these_keys(tmp_path: Path, anonymize: Command) -> None:
             "mask_area": 0.4,
             "strength": 0.5,
             "seed": 3,
+            "polish": None,
             "attempts": 1,
             "seconds": 0.1,
         }
@@ -628,7 +637,7 @@ def test_key_arrives(tmp_path: Path, anonymize: Command, stand_in: StandIn) -> N
         *(tmp_path / "a.png", "--out", tmp_path / "out", "--key", tmp_path / "key", "--device", "cpu")
     )
     assert outcome.status == 0
-    assert stand_in.loads == [("mobile", "dlib", "optimize", "cpu", b"0123456789abcdef")]
+    assert stand_in.loads == [("mobile", "dlib", "auto", "cpu", b"0123456789abcdef")]
 
 
 def test_the_key_is_not_in_the_output(tmp_path: Path, anonymize: Command) -> None:

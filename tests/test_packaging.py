@@ -74,3 +74,10 @@ def test_numbers_in_the_readme_are_the_measured_ones():
         f"| {measured['peak_memory_gib']:.1f} GiB |",
     ):
         assert row in readme
+    one = measured["stage_1"]
+    for name, title in (
+        ("integrated_gradients", "integrated gradients"),
+        ("network", "network, its fast copy"),
+    ):
+        assert f"| {title} | {one['deletion_at_10'][name]} | {one['seconds'][name]} |" in readme
+    assert f"correlation of {one['network_rank_correlation']} " in readme
