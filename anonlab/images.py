@@ -31,6 +31,13 @@ def blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:
     return F.conv2d(rows, kernel.mT, groups=images.shape[1])
 
 
+def warp(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
+    """`images (N, C, S, S)` moved by `matrices (N, 2, 3)`, from where a pixel goes to where it comes
+    from, both in [-1, 1]; edges are continued."""
+    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, align_corners=False, padding_mode="border")
+
+
 def to_uint8(images: torch.Tensor) -> np.ndarray:
     """`(1, 3, H, W)` or `(3, H, W)` in [-1, 1] to `(H, W, 3)` uint8."""
     image = images.detach().reshape(images.shape[-3:]).clamp(-1, 1).permute(1, 2, 0)

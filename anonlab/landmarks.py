@@ -56,7 +56,7 @@ class LandmarkNetwork(nn.Module):
 def load_landmarks(device: torch.device | str = "cpu") -> LandmarkNetwork:
     """The one that ships, frozen. Raises `WeightsMissing` or `WeightsCorrupt`."""
     model = LandmarkNetwork()
-    model.load_state_dict({k: v.float() for k, v in weights.load_shipped("landmarks").items()})
+    model.load_state_dict(weights.load_shipped("landmarks"))
     return model.eval().requires_grad_(False).to(device)
 
 

@@ -62,5 +62,5 @@ class PerceptionNetwork(nn.Module):
 def load_perception_network(device: torch.device | str = "cpu") -> PerceptionNetwork:
     """The one that ships, for the recogniser `dlib`. Raises `WeightsMissing` or `WeightsCorrupt`."""
     model = PerceptionNetwork()
-    model.load_state_dict({k: v.float() for k, v in weights.load_shipped("perception").items()})
+    model.load_state_dict(weights.load_shipped("perception"))
     return model.eval().requires_grad_(False).to(device)

@@ -135,7 +135,7 @@ class Anonymizer:
         chosen = pick_device(device)
         guide = load_recognizer(recognizer, device=chosen)
         made = load_generator(generator, device=chosen)
-        has_encoder = weights.status(f"encoder-{made.name}")[0] != "optional"
+        has_encoder = weights.path_of(f"encoder-{made.name}").is_file()
         encode = method == "encode" or (method == "auto" and has_encoder)
         return cls(
             Detector(chosen),

@@ -84,11 +84,17 @@ def gallery(images: Sequence, titles: Sequence[str] = (), columns: int = 4) -> F
     return figure
 
 
-def mask_figure(view: View) -> Figure:
-    """Where the identity is, what stays, and how far that is from the person."""
+def _explorer_panels() -> tuple[Figure, np.ndarray]:
+    """Two faces and a place for bars; drawn fast, so without a layout engine."""
     figure = Figure(figsize=(9.0, 3.4), dpi=80)
     axes = figure.subplots(1, 3, gridspec_kw={"width_ratios": (1, 1, 0.8)})
     figure.subplots_adjust(0.01, 0.13, 0.97, 0.9, wspace=0.08)
+    return figure, axes
+
+
+def mask_figure(view: View) -> Figure:
+    """Where the identity is, what stays, and how far that is from the person."""
+    figure, axes = _explorer_panels()
     axes[0].imshow(mask_overlay_with_heat(view))
     axes[0].set_title("identity, and the mask's edge", fontsize=10)
     axes[1].imshow(picture(view.masked, SIDE))
@@ -102,9 +108,7 @@ def mask_figure(view: View) -> Figure:
 def preview_figure(view: View) -> Figure:
     """The face before and after one pass, and both distances to the person."""
     assert view.preview is not None and view.preview_distance is not None
-    figure = Figure(figsize=(9.0, 3.4), dpi=80)
-    axes = figure.subplots(1, 3, gridspec_kw={"width_ratios": (1, 1, 0.8)})
-    figure.subplots_adjust(0.01, 0.13, 0.97, 0.9, wspace=0.08)
+    figure, axes = _explorer_panels()
     for axis, image, title in zip(
         axes, (view.image, view.preview), ("the person", "preview of the new face"), strict=False
     ):
@@ -135,7 +139,7 @@ def mask_overlay_with_heat(view: View) -> np.ndarray:
     drawn = overlay(view.image, view.attribution, SIDE).copy()
     inside = resize(view.mask, SIDE)[0, 0].cpu().numpy() > 0.5
     edge = inside ^ binary_erosion(inside, iterations=2)
-    drawn[edge] = 255 if drawn.dtype == np.uint8 else 1.0
+    drawn[edge] = 255
     return drawn
 
 

@@ -57,8 +57,8 @@ class Regenerator:
 
         `identity_at(strength)` says who to be. With `target_distance` the strength, and then the
         codes, are searched until the composite is within 0.02 of it, as far as mask and generator
-        allow. `polish`
-        is the number of optimisation steps: by default none with an encoder, else `fit.steps`.
+        allow. `polish` is the number of optimisation steps: by default none with an encoder, else
+        `fit.steps`.
         """
         image, mask = resize(image, 2 * SIZE), resize(mask, 2 * SIZE)
         rng = torch.Generator().manual_seed(seed)

@@ -268,7 +268,7 @@ def converted(name: str, keys: list[str], convert: Callable[[], dict]) -> dict[s
     path = cache_folder() / f"{name}-{source[:16]}.safetensors"
     seal = path.with_suffix(".sha256")
     sealed = path.is_file() and seal.is_file() and seal.read_text() == sha256(path)
-    if any(status(key)[0] != "missing" for key in keys) or not sealed:
+    if any(_is_here(key) for key in keys) or not sealed:
         for key in keys:  # without its package a sealed copy is enough: machines without pip
             locate(key)
     if sealed:
@@ -282,6 +282,14 @@ def converted(name: str, keys: list[str], convert: Callable[[], dict]) -> dict[s
     except (OSError, OutputNotWritable):
         pass
     return state
+
+
+def _is_here(key: str) -> bool:
+    """Whether there is a file at all, whatever it holds: reading it through takes longer."""
+    try:
+        return path_of(key).is_file()
+    except WeightsMissing:
+        return False
 
 
 def cache_folder() -> Path:

@@ -12,6 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
+from .attribution import BLUR_SIGMA
 from .controls import Controls
 from .errors import StaleRequest
 from .faces import align
@@ -44,7 +45,7 @@ class Workbench:
             embedding = self.anonymizer.recognizer.embed(image)
             points = self.anonymizer.perception.landmarks(image)
         self.photo, self.image, self.source, self.points = photo, image, embedding, points
-        self.nobody = blurred(image, 16.0)
+        self.nobody = blurred(image, BLUR_SIGMA)
         self.attributions = {}
 
     def attribution(self, method: str) -> torch.Tensor:

@@ -13,13 +13,13 @@ from PIL import Image
 from anonlab.encoder import EncoderConfig
 from anonlab.errors import UnknownOption
 from anonlab.faithfulness import rank_correlation
-from anonlab.images import blurred, resize, to_tensor, to_uint8
+from anonlab.images import blurred, resize, to_tensor, to_uint8, warp
 from anonlab.judges import DlibLandmarks
 from anonlab.landmarks import LandmarkNetwork, load_landmarks
 from anonlab.perception import attribute
 from anonlab.perception_network import PerceptionNetwork
 from anonlab.training import synthetic
-from anonlab.training.augment import augment, jpeg, motion, warp, warp_points
+from anonlab.training.augment import augment, jpeg, motion, warp_points
 from anonlab.training.encoder import EncoderTask, LossWeights, Mix
 from anonlab.training.landmarks import LandmarkTask, move_points
 from anonlab.training.loop import Plan, train

@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 import torch
 import torch.nn.functional as F
 
+from ..images import warp
+
 Metric = Literal["euclidean", "cosine"]
 
 
@@ -79,6 +81,4 @@ def jittered(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     dx, dy, zoom = (2 * torch.rand(n, 3, generator=rng) - 1).T
     zero, scale = torch.zeros(n), 1 + 0.04 * zoom
     rows = (torch.stack([scale, zero, 0.04 * dx], 1), torch.stack([zero, scale, 0.04 * dy], 1))
-    theta = torch.stack(rows, 1).to(images)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False, padding_mode="border")
+    return warp(images, torch.stack(rows, 1).to(images))

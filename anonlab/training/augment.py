@@ -10,9 +10,8 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
-from ..images import blurred
+from ..images import blurred, warp
 
 CLEAN = 0.25  # share of pictures whose pose, light and colours are left as they are
 # The luminance table of JPEG (ITU-T T.81, Annex K), which its quality scales.
@@ -79,12 +78,6 @@ def motion(n: int, amount: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     cos, sin = zoom * angle.cos(), zoom * angle.sin()
     rows = ((mirror * cos, -mirror * sin, shift_x), (sin, cos, shift_y))
     return torch.stack([torch.stack(row, 1) for row in rows], 1)
-
-
-def warp(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """`images (N, C, S, S)` moved by `matrices (N, 2, 3)`; edges are continued."""
-    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False, padding_mode="border")
 
 
 def warp_points(points: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:

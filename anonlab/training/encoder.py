@@ -12,15 +12,14 @@ from ..encoder import Encoder, EncoderConfig
 from ..first_guess import FirstGuess
 from ..generators import Generator
 from ..identities import Population
-from ..images import resize
 from ..landmarks import LandmarkNetwork, landmark_error, openings
 from ..masks import mask_from_attribution
 from ..perceptual import PerceptualDistance
 from ..recognizers import Recognizer, centred, jittered, matches
 from .augment import CLEAN, augment
+from .loop import seeded_model
 from .synthetic import SIZE, Samples, synthesize
 
-HELD_OUT = 64  # the first samples are for validation only (a quarter, where there are few)
 AREA = (0.05, 0.5)  # of the dynamic mask, drawn for every batch
 
 
@@ -68,8 +67,9 @@ class Batch:
 class EncoderTask:
     """Everything that training the encoder needs, for `anonlab.training.loop.train`.
 
-    The first `latent_share` of the steps has only the latent loss: no generator and no recogniser
-    run, so they cost a tenth. `more` recognisers join the loss that moves away from the person.
+    The first `latent_share` of the steps has only the latent loss: no generator runs and nothing is
+    differentiated but the encoder, so they cost a tenth. `more` recognisers join the loss that moves
+    away from the person.
     """
 
     name = "encoder"
@@ -92,10 +92,8 @@ class EncoderTask:
         self.samples, self.generator, self.recognizer = samples, generator, recognizer
         self.perceptual, self.landmarks = perceptual, landmarks
         self.weight, self.mix, self.latent_share, self.more = weight, mix, latent_share, more
-        self.held_out = min(HELD_OUT, len(samples) // 4)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)  # modules draw their first weights from the global generator
-            model = Encoder(config)
+        self.held_out = samples.held_out
+        model = seeded_model(lambda: Encoder(config), seed)
         device = generator.w_avg.device
         self.model: torch.nn.Module = model.start_at(FirstGuess(generator, population)).to(device)
 
@@ -235,4 +233,4 @@ def reconstruct(task: EncoderTask, model: torch.nn.Module, index: int) -> torch.
         rebuilt = synthesize(task.generator, model(image, mask, own))
         made = synthesize(task.generator, model(image, mask, task.samples.targets[where, 0]))
     parts = [image, image * (1 - mask), rebuilt, image + mask * (made - image)]
-    return torch.cat([resize(part, SIZE) for part in parts]).clamp(-1, 1)
+    return torch.cat(parts).clamp(-1, 1)

@@ -12,9 +12,8 @@ from torch import nn
 from ..judges import DlibLandmarks
 from ..landmarks import MIRROR, LandmarkNetwork, landmark_error, openings
 from .augment import augment, warp_points
+from .loop import seeded_model
 from .synthetic import Samples
-
-HELD_OUT = 64
 
 
 class LandmarkTask:
@@ -25,13 +24,11 @@ class LandmarkTask:
     def __init__(self, samples: Samples, seed: int = 0):
         device = samples.images.device
         teacher = DlibLandmarks()
-        self.samples, self.held_out = samples, min(HELD_OUT, len(samples) // 4)
+        self.samples, self.held_out = samples, samples.held_out
         self.points = torch.cat(
             [teacher(samples.pictures(slice(i, i + 1))) for i in range(len(samples))]
         ).to(device)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)  # modules draw their first weights from the global generator
-            self.model: nn.Module = LandmarkNetwork().to(device)
+        self.model: nn.Module = seeded_model(LandmarkNetwork, seed).to(device)
 
     def losses(
         self, model: nn.Module, batch: int, progress: float, rng: torch.Generator

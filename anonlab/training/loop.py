@@ -10,6 +10,7 @@ import copy
 import csv
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -68,6 +69,13 @@ class Trained:
     batch: int  # in the end; smaller than planned after running out of memory
     log: list[dict]  # the rows of log.csv
     validation: list[dict]  # the rows of validation.csv
+
+
+def seeded_model(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """What `make()` returns with the first weights of `seed`; the global generator is put back."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # modules draw from the global generator
+        return make()
 
 
 def train(

@@ -11,9 +11,9 @@ from ..faithfulness import rank_correlation
 from ..perception_network import PerceptionNetwork
 from ..recognizers import Recognizer
 from .augment import augment
+from .loop import seeded_model
 from .synthetic import BATCH, Samples, quick_attribution
 
-HELD_OUT = 64
 AUGMENTED = 1500  # pictures that are moved, recoloured and degraded, with maps of their own
 
 
@@ -34,10 +34,8 @@ class PerceptionTask:
         seed: int = 0,
         progress: bool = False,
     ):
-        self.samples, self.held_out = samples, min(HELD_OUT, len(samples) // 4)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)  # modules draw their first weights from the global generator
-            self.model: nn.Module = PerceptionNetwork().to(samples.images.device)
+        self.samples, self.held_out = samples, samples.held_out
+        self.model: nn.Module = seeded_model(PerceptionNetwork, seed).to(samples.images.device)
         rng = torch.Generator().manual_seed(seed)
         images, maps = [samples.images[self.held_out :]], [samples.attribution[self.held_out :]]
         starts = range(0, augmented, BATCH)

@@ -6,7 +6,7 @@ attribution: its embedding, the map of where its identity is, and virtual identi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ MAP_SIZE = 64  # pixels of the cached attribution
 MAP_STEPS = 8  # Gauss-Legendre nodes of its path: the ranking is that of 40 to 0.9998
 MIXED = 0.4  # share of samples whose coarse and fine rows come from two people
 PSI = (0.5, 1.0)  # truncation, drawn uniformly
+HELD_OUT = 64  # samples for validation, of many
 TARGETS = 2  # virtual identities per sample
 CHUNK, BATCH = 250, 50  # samples in a file, and at a time
 VERSION = 1  # of the files; count it up when a sample would come out differently
@@ -47,12 +48,10 @@ class Samples:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: slice | torch.Tensor) -> Samples:
-        return Samples(**{one.name: getattr(self, one.name)[index] for one in fields(self)})
-
-    def to(self, device: torch.device | str) -> Samples:
-        """On another device."""
-        return replace(self, **{one.name: getattr(self, one.name).to(device) for one in fields(self)})
+    @property
+    def held_out(self) -> int:
+        """How many of the first are for validation only; a quarter, where there are few."""
+        return min(HELD_OUT, len(self) // 4)
 
     def pictures(self, index: slice | torch.Tensor) -> torch.Tensor:
         """Some of the images as `(n, 3, 256, 256)` in [-1, 1]."""
