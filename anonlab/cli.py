@@ -78,9 +78,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--faces", choices=("all", "largest"), default="all")
     one.add_argument(
         "--method",
-        choices=("auto", "encode", "optimize"),
+        choices=("auto", "encode", "guess", "optimize"),
         default="auto",
-        help="one pass of the trained encoder, or an optimisation (default: encode if it is here)",
+        help="one pass of the trained encoder or of the linear first guess, or an optimisation "
+        "(default: encode if its weights are here, else optimize)",
     )
     one.add_argument("--polish", type=int, default=None, metavar="0-100", help="steps of optimisation")
     one.add_argument("--generator", choices=("mobile",), default="mobile")

@@ -28,12 +28,12 @@ from .photos import Photo, read_photo
 from .recognizers import Recognizer, distance, load_recognizer
 from .regenerate import Regenerator
 
-METHODS = ("auto", "encode", "optimize")
+METHODS = ("auto", "encode", "guess", "optimize")
 GUIDES = ("dlib",)
 FACES = ("all", "largest")
 ATTEMPTS = 3  # the first, and two with more area
 AREA_STEP, AREA_LIMIT = 1.4, 0.6
-RETRY_POLISH = 20  # steps that help an encoder whose one pass was not enough
+RETRY_POLISH = 20  # steps that help where one pass was not enough
 OVERLAP = 0.3  # intersection over union that makes a found face the same one
 
 
@@ -99,11 +99,12 @@ class Anonymizer:
         fit: Fit = Fit(),
         device: torch.device | str = "cpu",
         encoder: Encoder | None = None,
+        one_pass: bool | None = None,
     ):
         self.detector, self.recognizer, self.generator = detector, recognizer, generator
         self.perceptual, self.population = perceptual, population
         self.regenerator = Regenerator(
-            generator, recognizer, perceptual, FirstGuess(generator, population), encoder, fit
+            generator, recognizer, perceptual, FirstGuess(generator, population), encoder, fit, one_pass
         )
         self.perception = Perception(recognizer, population)
         self.key = key if key is not None else secrets.token_bytes(32)
@@ -121,8 +122,9 @@ class Anonymizer:
     ) -> Anonymizer:
         """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`.
 
-        `method` is `encode` (one pass of the trained encoder), `optimize` (latent optimisation), or
-        `auto`: encode where an encoder for this generator is installed. Raises `UnknownOption`,
+        `method` is `encode` (one pass of the trained encoder), `guess` (one pass of the linear first
+        guess: seconds, coarser), `optimize` (latent optimisation), or `auto`: encode where an
+        encoder for this generator is installed, else optimize. Raises `UnknownOption`,
         `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
         """
         if method not in METHODS:
@@ -147,6 +149,7 @@ class Anonymizer:
             fit,
             chosen,
             load_encoder(made, device=chosen) if encode else None,
+            one_pass=encode or method == "guess",
         )
 
     def __call__(
@@ -205,7 +208,7 @@ class Anonymizer:
             controls = replace(
                 controls, mask_area=more, mask_threshold=None, strength=1.0, target_distance=None
             )
-            if self.regenerator.encoder is not None:
+            if self.regenerator.one_pass:
                 controls = replace(controls, polish=max(controls.polish or 0, RETRY_POLISH))
         else:
             reason = "is no longer found as a face" if after is None else "is still recognised"
@@ -245,9 +248,10 @@ class Anonymizer:
         source: torch.Tensor,
         controls: Controls,
         progress: bool = False,
+        resolution: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Stages 2 and 3 on one aligned face with embedding `source (1, dim)`: codes, the generated
-        picture and the composite."""
+        picture (made at `resolution`) and the composite, both of the face's size."""
 
         def identity_at(strength: float) -> Identity:
             return self.identity(source, aligned, replace(controls, strength=strength))
@@ -262,7 +266,7 @@ class Anonymizer:
             controls.seed,
             progress,
         )
-        return ws, *self.regenerator.pictures(ws, aligned, mask)
+        return ws, *self.regenerator.pictures(ws, aligned, mask, resolution)
 
     def _measure(self, photo: Photo, face: Face, source: torch.Tensor) -> float | None:
         """Distance of the face in a finished photo to `source`; None if it is not found there."""

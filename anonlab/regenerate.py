@@ -1,7 +1,8 @@
 """Stages 2 and 3 on one aligned face: from photo, mask and identity to codes and pictures.
 
 With a trained encoder the codes are one pass, which `polish` steps of optimisation may refine.
-Without one they start at the linear first guess and are optimised in full.
+Without one they start at the linear first guess and are optimised in full, unless one pass of the
+first guess is asked for.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ MARGINS = (0.05, 0.1, 0.2)  # … and how much more is asked for, round by round
 
 
 class Regenerator:
-    """Pretrained parts of stages 2 and 3. `encoder` may be None."""
+    """Pretrained parts of stages 2 and 3. `encoder` may be None; `one_pass` says whether the codes
+    are then taken as the first guess has them (default: only an encoder's are)."""
 
     def __init__(
         self,
@@ -38,9 +40,11 @@ class Regenerator:
         first_guess: FirstGuess,
         encoder: Encoder | None = None,
         fit: Fit = Fit(),
+        one_pass: bool | None = None,
     ):
         self.generator, self.recognizer, self.perceptual = generator, recognizer, perceptual
         self.first_guess, self.encoder, self.fit = first_guess, encoder, fit
+        self.one_pass = encoder is not None if one_pass is None else one_pass
 
     def codes(
         self,
@@ -57,15 +61,15 @@ class Regenerator:
 
         `identity_at(strength)` says who to be. With `target_distance` the strength, and then the
         codes, are searched until the composite is within 0.02 of it, as far as mask and generator
-        allow. `polish` is the number of optimisation steps: by default none with an encoder, else
+        allow. `polish` is the number of optimisation steps: by default none in one pass, else
         `fit.steps`.
         """
         image, mask = resize(image, 2 * SIZE), resize(mask, 2 * SIZE)
         rng = torch.Generator().manual_seed(seed)
-        if target_distance is not None and self.encoder is not None:
+        if target_distance is not None and self.one_pass:
             strength = self._search(image, mask, identity_at, target_distance)
         identity = identity_at(strength)
-        steps = (0 if self.encoder is not None else self.fit.steps) if polish is None else polish
+        steps = (0 if self.one_pass else self.fit.steps) if polish is None else polish
         ws = self.start(image, mask, identity)
 
         def optimize(ws: torch.Tensor, steps: int, aim: float | None) -> torch.Tensor:
@@ -116,7 +120,7 @@ class Regenerator:
         identity_at: Callable[[float], Identity],
         wanted: float,
     ) -> float:
-        """The strength at which the encoder's composite has the distance `wanted`, by halving."""
+        """The strength at which one pass gives a composite of the distance `wanted`, by halving."""
         low, high = 0.0, 1.0
         for _ in range(HALVINGS):
             middle = (low + high) / 2

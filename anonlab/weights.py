@@ -116,6 +116,14 @@ WEIGHTS: dict[str, Weight] = {
         "stlpips_pytorch",
         "b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee",
     ),
+    "stlpips-vgg": Weight(
+        "features of realism, ST-LPIPS (VGG)",
+        "BSD-2-Clause",
+        "weights/vST0.0/vgg_shift_tolerant.pth",
+        "stlpips_pytorch==0.0.2",
+        "stlpips_pytorch",
+        "44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250",
+    ),
     "population": Weight(
         "embeddings and attributes of generated people, for choosing virtual identities",
         "Apache-2.0; made by `python -m anonlab.population`",
@@ -158,6 +166,14 @@ WEIGHTS: dict[str, Weight] = {
         "alexnet-owt-7be5be79.pth",
         sha256="7be5be79",
         url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    ),
+    "inception": Weight(
+        "optional features of FID (Inception v3 as of 2015)",
+        "Apache-2.0; trained on ImageNet",
+        "weights-inception-2015-12-05-6726825d.pth",
+        sha256="6726825d",
+        url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+        "weights-inception-2015-12-05-6726825d.pth",
     ),
 }
 

@@ -1,0 +1,92 @@
+"""Who is evaluated: people with several photos each, from a folder or from what is embedded."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UnknownOption
+from ..photos import READABLE
+from ..samples import ASTRONAUT
+
+EMBEDDED = "embedded"
+LFW = "lfw"
+FIRST_SEED = 100  # of the embedded people; smaller ones are the samples of the notebooks
+LFW_COMMAND = 'python -c "from sklearn.datasets import fetch_lfw_people as f; f()"'
+
+
+@dataclass(frozen=True)
+class Person:
+    """A name, and photos of that person: paths, or names of samples. The first one is anonymized,
+    the second stands in the attacker's gallery."""
+
+    name: str
+    photos: tuple[Path | str, ...]
+
+
+def load_people(source: str | Path, count: int | None = None) -> list[Person]:
+    """People of one source, at most `count`, spread over all of it.
+
+    `embedded` is generated people with two views each, and the astronaut, who has one photo;
+    `lfw` is scikit-learn's cache of Labeled Faces in the Wild; else a folder: with an `index.csv`
+    (columns `file` and `identity`), or in the layout `person/photo.jpg`. People with two photos
+    come before those with one. Raises `UnknownOption`.
+    """
+    if count is not None and count < 1:
+        raise UnknownOption(f"{source} is asked for {count} people; ask for at least 1")
+    if str(source) == EMBEDDED:
+        return embedded_people(count or 9)
+    folder = lfw_folder() if str(source) == LFW else Path(source)
+    if not folder.is_dir():
+        raise UnknownOption(f"{folder} is not a folder; name one with photos as person/photo.jpg")
+    index = folder / "index.csv"
+    photos = _indexed(index) if index.is_file() else _folders(folder)
+    if not photos:
+        raise UnknownOption(f"{folder} holds no person/photo.jpg; make one folder for each person")
+    several = [name for name in sorted(photos) if len(photos[name]) > 1]
+    single = [name for name in sorted(photos) if len(photos[name]) < 2]
+    names = several + single
+    if count is not None and count < len(names):
+        pool = several if len(several) >= count else names
+        names = [pool[index * len(pool) // count] for index in range(count)]
+    return [Person(name, tuple(photos[name])) for name in names]
+
+
+def embedded_people(count: int) -> list[Person]:
+    """`count` people that need no files: generated ones, and the astronaut as the last."""
+    seeds = range(FIRST_SEED, FIRST_SEED + count - 1)
+    people = [
+        Person(f"synthetic-{seed}", (f"synthetic-{seed}", f"synthetic-{seed}-1")) for seed in seeds
+    ]
+    return [*people, Person(ASTRONAUT, (ASTRONAUT,))]
+
+
+def lfw_folder() -> Path:
+    """Where scikit-learn keeps LFW. Raises `UnknownOption` with the command that fetches it."""
+    from sklearn.datasets import get_data_home
+
+    home = Path(get_data_home()) / "lfw_home"
+    for name in ("lfw_funneled", "lfw"):
+        if (home / name).is_dir():
+            return home / name
+    raise UnknownOption(f"{home} holds no Labeled Faces in the Wild; fetch it with: {LFW_COMMAND}")
+
+
+def _indexed(index: Path) -> dict[str, list[Path]]:
+    photos: dict[str, list[Path]] = {}
+    with index.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        if not {"file", "identity"} <= set(rows.fieldnames or ()):
+            raise UnknownOption(f"{index} lacks the columns file and identity; add them")
+        for row in rows:  # a file that is not there stays, so that it is reported
+            photos.setdefault(row["identity"], []).append(index.parent / row["file"])
+    return photos
+
+
+def _folders(folder: Path) -> dict[str, list[Path]]:
+    return {
+        person.name: sorted(path for path in person.iterdir() if path.suffix.lower() in READABLE)
+        for person in folder.iterdir()
+        if person.is_dir() and not person.name.startswith(".")
+    }

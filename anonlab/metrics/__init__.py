@@ -1,0 +1,52 @@
+"""What is measured: one documented function a number, grouped by the question it answers.
+
+`privacy` asks who is still found, `similarity` what the picture lost, `utility` whether the face
+can still be used, `realism` whether it is a face at all, `intervals` how sure a number is.
+"""
+
+from .intervals import bootstrap, exact_interval, interval
+from .privacy import (
+    area_under_roc,
+    calibrated_threshold,
+    collapse_ratio,
+    equal_error_rate,
+    linkage,
+    linked,
+    match_rate,
+    pairwise,
+    protection,
+    roc,
+    undone_distances,
+)
+from .realism import Features, frechet_distance, load_features, precision_recall
+from .similarity import changed_share, psnr, ssim_map
+from .utility import POSE_NAMES, head_pose, kept, tones, utility
+
+__all__ = [
+    "POSE_NAMES",
+    "Features",
+    "area_under_roc",
+    "bootstrap",
+    "calibrated_threshold",
+    "changed_share",
+    "collapse_ratio",
+    "equal_error_rate",
+    "exact_interval",
+    "frechet_distance",
+    "head_pose",
+    "interval",
+    "kept",
+    "linkage",
+    "linked",
+    "load_features",
+    "match_rate",
+    "pairwise",
+    "precision_recall",
+    "protection",
+    "psnr",
+    "roc",
+    "ssim_map",
+    "tones",
+    "undone_distances",
+    "utility",
+]

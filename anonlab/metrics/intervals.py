@@ -1,0 +1,48 @@
+"""How sure a number is: 95 % intervals, drawn by person, because people are what was sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.stats import binomtest
+
+DRAWS, LEVEL = 2000, 0.95
+
+
+def bootstrap(
+    values: np.ndarray,
+    statistic: Callable[..., np.ndarray] = np.mean,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The percentile interval of `statistic` over people (Efron and Tibshirani 1993).
+
+    `values (N,)` holds one number a person; NaNs are people to whom the question does not apply.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(seed)
+    drawn = values[rng.integers(len(values), size=(draws, len(values)))]
+    low, high = np.quantile(statistic(drawn, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def exact_interval(successes: int, trials: int) -> tuple[float, float]:
+    """The exact binomial interval of a share (Clopper and Pearson 1934, by SciPy)."""
+    found = binomtest(successes, trials).proportion_ci(LEVEL, method="exact")
+    return float(found.low), float(found.high)
+
+
+def interval(hits: np.ndarray) -> tuple[float, float]:
+    """Of a share: the bootstrap by person, or the exact interval where all or nobody was hit.
+
+    A bootstrap of "0 of 12" says 0 to 0, which is not what twelve people can show.
+    """
+    hits = np.asarray(hits, dtype=np.float64)
+    hits = hits[~np.isnan(hits)]
+    if len(hits) and hits.min() == hits.max():
+        return exact_interval(int(hits.sum()), len(hits))
+    return bootstrap(hits)

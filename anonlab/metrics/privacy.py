@@ -1,0 +1,116 @@
+"""Who is still found. Embeddings are `(N, dim)`, one row a person, in the same order everywhere.
+
+Distances `(N, M)` hold probe `i` against gallery entry `j`; probe `i`'s own entry is column `i`.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from ..identities import Attributes, Population
+from ..recognizers import Recognizer, distance, matches
+
+
+def match_rate(recognizer: Recognizer, after: torch.Tensor, before: torch.Tensor) -> float:
+    """Share of people that the recogniser still matches at its threshold (verification)."""
+    return matches(recognizer, after, before).float().mean().item()
+
+
+def pairwise(recognizer: Recognizer, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """The recogniser's distance between all rows of `a` and all of `b`: `(N, M)`."""
+    return torch.stack([distance(recognizer, row.expand_as(b), b) for row in a])
+
+
+def calibrated_threshold(impostors: torch.Tensor, far: float = 1e-3) -> float:
+    """The largest threshold at which at most the share `far` of the impostor distances match.
+
+    Two faces match when their distance is below it; `impostors (N,)` are distances between
+    different people of the set at hand, whose threshold may differ a lot from a published one
+    (NIST FRVT reports at fixed false-match rates for that reason). With fewer than 1 / `far`
+    pairs nobody may match: the threshold is then the smallest of them.
+    """
+    ordered = impostors.double().sort().values
+    allowed = int(len(ordered) * far + 1e-9)
+    return ordered[min(allowed, len(ordered) - 1)].item()
+
+
+def linked(distances: torch.Tensor, rank: int = 1) -> torch.Tensor:
+    """Whether each probe's own gallery entry is among its `rank` nearest: booleans `(N,)`.
+
+    A tie counts for the attacker.
+    """
+    own = distances.diagonal()[:, None]
+    return (distances < own).sum(1) < rank
+
+
+def linkage(distances: torch.Tensor, rank: int = 1) -> float:
+    """Share of probes whose own gallery entry is among their `rank` nearest (closed-set
+    identification, the cumulative match of ISO/IEC 19795-1). Chance is `rank / M`."""
+    return linked(distances, rank).float().mean().item()
+
+
+def protection(matched_before: torch.Tensor, matched_after: torch.Tensor) -> float:
+    """Of the pairs that matched before, the share that no longer does (protection success rate).
+
+    Booleans `(N,)`. NaN when no pair matched before: there was nothing to protect.
+    """
+    if not matched_before.any():
+        return float("nan")
+    return (~matched_after[matched_before]).float().mean().item()
+
+
+def roc(genuine: torch.Tensor, impostors: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """False-accept and true-accept rates over all thresholds, from distances `(N,)` and `(M,)`."""
+    labels = np.r_[np.ones(len(genuine)), np.zeros(len(impostors))]
+    false, true, _ = roc_curve(labels, -torch.cat([genuine, impostors]).double().numpy())
+    return false, true
+
+
+def area_under_roc(genuine: torch.Tensor, impostors: torch.Tensor) -> float:
+    """The chance that a genuine pair is nearer than an impostor pair: 1 is recognised, 0.5 is not."""
+    labels = np.r_[np.ones(len(genuine)), np.zeros(len(impostors))]
+    return float(roc_auc_score(labels, -torch.cat([genuine, impostors]).double().numpy()))
+
+
+def equal_error_rate(genuine: torch.Tensor, impostors: torch.Tensor) -> float:
+    """Where false accepts and false rejects are equally many: 0 is recognised, 0.5 is not."""
+    false, true = roc(genuine, impostors)
+    gap = false - (1 - true)
+    at = int(np.argmax(gap >= 0))
+    if at == 0:
+        return float(false[0])
+    share = gap[at - 1] / (gap[at - 1] - gap[at])  # between the two points that enclose it
+    return float(false[at - 1] + share * (false[at] - false[at - 1]))
+
+
+def undone_distances(population: Population, after: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
+    """What an attacker who knows the method compares: `(N, M)` distances after undoing it.
+
+    Every result is reflected back about the mean of every group that the method could have used
+    (gender, age, tone), because the attacker does not know which; the best group counts. The key
+    he does not have. Distances are 1 - cosine as seen from the group's mean.
+    """
+    ages, tones = (25.0, 35.0, 45.0, 55.0, 65.0), (0.0, 25.0, 50.0)
+    best = torch.full((len(after), len(gallery)), float("inf"))
+    for gender, age, tone in itertools.product((-1.0, 1.0), ages, tones):
+        origin = population.membership(Attributes(gender, age, tone)) @ population.embeddings
+        back = F.normalize(origin - after, dim=1)
+        best = torch.minimum(best, 1 - back @ F.normalize(gallery - origin, dim=1).T)
+    return best
+
+
+def collapse_ratio(recognizer: Recognizer, after: torch.Tensor, before: torch.Tensor) -> float:
+    """Mean distance between different people's results over that between the people themselves.
+
+    Near 0 when everybody gets the same face; 1 when people stay as different as they were.
+    """
+    others = ~torch.eye(len(after), dtype=torch.bool)
+    return (
+        pairwise(recognizer, after, after)[others].mean()
+        / pairwise(recognizer, before, before)[others].mean()
+    ).item()

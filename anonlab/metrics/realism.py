@@ -1,0 +1,109 @@
+"""Whether the pictures look like pictures of faces, as a set: Fréchet distance, precision, recall.
+
+The numbers depend on the feature space and on the number of pictures, so both are always named.
+Only features of the Inception network of Heusel et al. 2017 make a "FID"; its weights are not
+embedded. Without them ST-LPIPS's VGG features take their place, under their own name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from .. import weights
+from ..errors import WeightsMissing
+from ..images import resize
+
+VGG_SIDE = 128  # pixels: a face's texture is there, and 2 cores take a tenth of a second
+NEIGHBOURS = 3  # of precision and recall, as in the paper
+
+
+@dataclass(frozen=True)
+class Features:
+    """A named feature space: `embed(images (N, 3, S, S)) -> (N, D)`."""
+
+    name: str
+    is_fid: bool
+    embed: Callable[[torch.Tensor], torch.Tensor]
+
+
+def load_features(device: torch.device | str = "cpu") -> Features:
+    """Inception where its weights and `torch-fidelity` are here, else ST-LPIPS's VGG.
+
+    Raises `WeightsMissing` or `WeightsCorrupt` when neither can be had.
+    """
+    try:
+        path = weights.locate("inception")
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except (WeightsMissing, ImportError):
+        return _vgg(device)
+    network = FeatureExtractorInceptionV3(
+        "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)
+    )
+    network = network.eval().requires_grad_(False).to(device)
+
+    def embed(images: torch.Tensor) -> torch.Tensor:
+        pixels = ((images.to(device).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        return network(pixels)[0].cpu()
+
+    return Features("Inception v3 (pool3), as FID has it", True, embed)
+
+
+def _vgg(device: torch.device | str) -> Features:
+    weights.locate("stlpips-vgg")
+    from stlpips_pytorch import stlpips
+
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
+        network = stlpips.LPIPS(net="vgg", variant="shift_tolerant", verbose=False)
+    network = network.eval().requires_grad_(False).to(device)
+
+    @torch.no_grad()
+    def embed(images: torch.Tensor) -> torch.Tensor:
+        layers = network.net(network.scaling_layer(resize(images.to(device), VGG_SIDE)))
+        return F.normalize(layers[-1].mean((2, 3)), dim=1).cpu()
+
+    return Features(f"ST-LPIPS VGG, last layer, means over {VGG_SIDE} px pictures", False, embed)
+
+
+class _Given(nn.Identity):
+    """Features go in, features come out."""
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.num_features = size
+
+
+def frechet_distance(real: torch.Tensor, made: torch.Tensor) -> float:
+    """Fréchet distance of two sets of features `(N, D)` and `(M, D)` as Gaussians.
+
+    Heusel et al. 2017, by torchmetrics. It is biased upwards for few pictures: compare only
+    numbers of equally many, and see what two sets of real pictures have.
+    """
+    metric = FrechetInceptionDistance(feature=_Given(real.shape[1])).set_dtype(torch.float64)
+    metric.update(real.double(), real=True)
+    metric.update(made.double(), real=False)
+    return max(0.0, metric.compute().item())
+
+
+def precision_recall(
+    real: torch.Tensor, made: torch.Tensor, neighbours: int = NEIGHBOURS
+) -> tuple[float, float]:
+    """Share of made pictures that look real, and of real ones that could be made.
+
+    Kynkäänniemi et al. 2019: a picture is inside a set when it is nearer to one of its members
+    than that one's third-nearest neighbour. Features `(N, D)` and `(M, D)`, more than `neighbours`.
+    """
+
+    def share(members: torch.Tensor, asked: torch.Tensor) -> float:
+        reach = torch.cdist(members, members).kthvalue(neighbours + 1, dim=1).values  # 1st: itself
+        return (torch.cdist(asked, members) <= reach).any(1).float().mean().item()
+
+    real, made = real.double(), made.double()
+    return share(real, made), share(made, real)
