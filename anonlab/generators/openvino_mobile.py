@@ -1,4 +1,4 @@
-"""MobileStyleGAN by OpenVINO: the same pictures on a CPU in about half the time.
+"""MobileStyleGAN by OpenVINO: the same pictures on a CPU in less than half the time.
 
 The file that `random-face` ships takes one `w` for all layers and answers at 1024 only. Here the
 torch module's own weights are written down as an OpenVINO graph instead: one row of W+ for each
@@ -6,7 +6,7 @@ layer, and all three resolutions. Nothing is traced, so building a graph is a ma
 milliseconds; compiling it takes a second, when a resolution is first asked for.
 
 At f32, the default, pictures differ from torch's by less than 0.01/255. OpenVINO's own default
-on CPUs that have it is bf16: a third faster again, 0.5/255 off on average, but up to 40/255 in
+on CPUs that have it is bf16: a third faster again, 0.5/255 off on average, but up to 45/255 in
 single pixels (`python -m anonlab bench` measures both). It is not used unless asked for.
 """
 

@@ -35,3 +35,11 @@ def openvino_problem() -> str:
     except (ImportError, OSError, RuntimeError) as error:
         return f"{type(error).__name__}: {error}"
     return "" if "CPU" in devices else f"it knows only the devices {devices}"
+
+
+def cpu_precisions() -> tuple[str, ...]:
+    """What OpenVINO can compute with here: `f32`, on some CPUs `bf16` too, or nothing at all."""
+    if openvino_problem():
+        return ()
+    offered = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("f32", "bf16") if "BF16" in offered else ("f32",)
