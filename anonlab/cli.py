@@ -139,6 +139,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--ship", action="store_true", help="put the result where anonlab loads it")
     train.set_defaults(command=train_network)
 
+    bench = commands.add_parser("bench", help="time every part, and measure its memory")
+    bench.add_argument("--out", type=Path, default=Path("outputs/bench"))
+    bench.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    bench.add_argument("--repeats", type=int, default=None, help="of every case (default 5, quick 2)")
+    bench.add_argument("--quick", action="store_true", help="fewer sizes: a minute on 2 CPU cores")
+    bench.set_defaults(command=benchmark)
+
     doctor = commands.add_parser("doctor", help="which weights are here, what is missing")
     doctor.add_argument("--download", metavar="NAME", help="fetch one optional model")
     doctor.set_defaults(command=check_weights)
@@ -221,6 +228,28 @@ def train_network(options: argparse.Namespace) -> int:
     if card:
         print(json.dumps(card, indent=2))
     return 0
+
+
+def benchmark(options: argparse.Namespace) -> int:
+    """`anonlab bench`: a table here, and the same as JSON and figures in a folder."""
+    from .bench import run
+
+    progress = sys.stderr.isatty()
+    result = run(options.out, options.device, options.repeats, options.quick, progress)
+    failed = 0
+    for row in result["rows"]:
+        name = f"{row['view']:12} {row['panel']:21} {row['series']:32} {row['x']:3g}"
+        if "error" in row:
+            failed += 1
+            print(f"anonlab: {' '.join(name.split())} failed ({row['error']})", file=sys.stderr)
+            continue
+        seconds = row["seconds"]
+        print(
+            f"{name} {seconds['median']:9.4f} s ({seconds['min']:.4f}–{seconds['max']:.4f}) "
+            f"{row['images_per_second']:8.2f} /s {row['memory_mb']:7.0f} MB"
+        )
+    print(f"written to {options.out}")
+    return 1 if failed else 0
 
 
 def check_weights(options: argparse.Namespace) -> int:

@@ -39,7 +39,9 @@ def people(generator: Generator, count: int = COUNT, seed: int = CROWD_SEED) -> 
 def make(count: int = COUNT) -> dict[str, torch.Tensor]:
     """The tensors of the file: embeddings, mean, gender (1 female, -1 male), age, tone,
     thumbnails."""
-    generator, recognizer, judge = load_generator(), load_dlib(), AttributeJudge()
+    # torch on every machine: the crowd that ships was made by it
+    generator = load_generator(backend="torch")
+    recognizer, judge = load_dlib(), AttributeJudge()
     embeddings, gender, age, tone, thumbnails = [], [], [], [], []
     for image in tqdm(people(generator, count), total=count, desc="people"):
         embeddings.append(recognizer.embed(image)[0])

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .openvino_runtime import import_openvino
+
 LRELU_GAIN = 2**0.5  # the mapping network's; the convolutions of the distilled network have none
 CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # of the features at 4, 8, 16 … 512 px
 
@@ -87,6 +89,7 @@ class MobileStyleGAN(nn.Module):
     """
 
     name = "mobile"
+    backend = "torch"
     z_dim = 512
     w_dim = 512
     num_ws = 16
@@ -118,10 +121,7 @@ class MobileStyleGAN(nn.Module):
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
         """`ws (N, 16, 512)` to images `(N, 3, R, R)`, R one of `resolutions` (default 1024)."""
-        resolution = resolution or self.img_resolution
-        expected = (self.num_ws, self.w_dim)
-        assert tuple(ws.shape[1:]) == expected, f"ws must be (N, 16, 512), not {tuple(ws.shape)}"
-        assert resolution in self.resolutions, f"{resolution} is not one of {self.resolutions}"
+        resolution = self._checked(ws, resolution)
         x = self.conv1(self.const.expand(len(ws), -1, -1, -1), ws[:, 0])
         for i, block in enumerate(self.blocks[:-1]):
             x = block(x, ws[:, 2 * i + 1], ws[:, 2 * i + 2])
@@ -130,6 +130,14 @@ class MobileStyleGAN(nn.Module):
         if resolution == self.img_resolution:
             return inverse_haar(self.to_rgb(x))
         return F.conv2d(x, self.to_rgb.weight[:3], self.to_rgb.bias[:3]) / 2
+
+    def _checked(self, ws: torch.Tensor, resolution: int | None) -> int:
+        """The resolution that is meant, after a look at what was passed."""
+        resolution = resolution or self.img_resolution
+        expected = (self.num_ws, self.w_dim)
+        assert tuple(ws.shape[1:]) == expected, f"ws must be (N, 16, 512), not {tuple(ws.shape)}"
+        assert resolution in self.resolutions, f"{resolution} is not one of {self.resolutions}"
+        return resolution
 
     def preview_block(self, x: torch.Tensor, w1: torch.Tensor, w2: torch.Tensor) -> torch.Tensor:
         """The last block at 256 instead of 512: `(N, 128, 256, 256)` to `(N, 64, 256, 256)`.
@@ -152,9 +160,7 @@ def read_openvino(folder: Path) -> dict[str, torch.Tensor]:
     `folder` holds `MappingNetwork.xml/.bin` and `SynthesisNetwork.xml/.bin`. Adds `w_avg` and
     `w_std`, measured on 65,536 draws with a fixed seed.
     """
-    import openvino
-
-    core = openvino.Core()
+    core = import_openvino().Core()
     mapping = core.read_model(folder / "MappingNetwork.xml")
     synthesis = core.read_model(folder / "SynthesisNetwork.xml")
     state: dict[str, torch.Tensor] = {}

@@ -1,0 +1,156 @@
+"""The benchmark's arithmetic, files and table of cases, on workloads that do nothing."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from anonlab import cli
+from anonlab.bench import Case, all_cases, measure, run
+from anonlab.bench import cases as bench_cases
+from anonlab.bench.figures import AXES, view_figure
+from anonlab.bench.measure import PeakMemory
+from anonlab.errors import OutputNotWritable, UnknownOption
+
+CPU = torch.device("cpu")
+
+
+def case(
+    view: str = "synthesis", panel: str = "256 px", series: str = "a", x: float = 1, **more
+) -> Case:
+    return Case(view, panel, series, x, more.pop("images", 4), lambda parts: lambda: parts, **more)
+
+
+def ticking(*durations: float):
+    """A clock by which the repeats take these times."""
+    moments = [0.0]
+    for duration in durations:
+        moments += [moments[-1] + duration, moments[-1] + duration]
+    return iter(moments).__next__
+
+
+def test_the_warm_up_is_not_timed_and_the_median_is_the_middle():
+    calls = []
+    one = Case("v", "p", "s", 1, 4, lambda parts: lambda: calls.append(parts))
+    row = measure(one, "parts", 3, CPU, ticking(2.0, 0.5, 1.0))
+    assert row["seconds"] == {"median": 1.0, "min": 0.5, "max": 2.0}
+    assert row["images_per_second"] == 4.0 and row["repeats"] == 3
+    assert calls == ["parts"] * 4
+
+
+def test_a_case_may_ask_for_fewer_repeats_and_add_numbers():
+    one = case(repeats=1, check=lambda parts, result: {"error_max": parts + result})
+    row = measure(one, 21, 5, CPU, ticking(1.0))
+    assert row["repeats"] == 1 and row["error_max"] == 42.0
+
+
+def test_memory_is_the_peak_and_not_what_remains():
+    with PeakMemory(CPU) as peak:
+        np.ones(50 * 2**20, np.uint8).sum()  # freed again at once
+    assert 40 * 2**20 < peak.growth < 500 * 2**20
+    with PeakMemory(CPU) as nothing:
+        pass
+    assert nothing.growth < 5 * 2**20
+
+
+def test_numbers_and_figures_are_written_and_a_failure_stops_only_itself(tmp_path):
+    def broken(parts):
+        raise RuntimeError("out of memory")
+
+    cases = [
+        *(case(series=name, x=x) for name in "ab" for x in (1, 2, 4)),
+        Case("pipeline", "one photo", "broken", 1, 1, broken),
+        case("pipeline", "one photo", "whole"),
+    ]
+    result = run(tmp_path / "bench", "cpu", 3, cases=cases, parts=0)
+    written = json.loads((tmp_path / "bench" / "bench.json").read_text())
+    assert written == result
+    assert written["settings"] == {"repeats": 3, "quick": False, "cases": 8}
+    assert {"commit", "packages", "cores", "device"} <= set(written["provenance"])
+    assert written["provenance"]["device"]["threads"] == torch.get_num_threads()
+    failed = [row for row in written["rows"] if "error" in row]
+    assert [row["series"] for row in failed] == ["broken"]
+    assert failed[0]["error"] == "RuntimeError: out of memory"
+    for row in written["rows"]:
+        assert {"view", "panel", "series", "x", "images"} <= set(row)
+        if row not in failed:
+            assert row["seconds"]["min"] <= row["seconds"]["median"] <= row["seconds"]["max"]
+            assert row["images_per_second"] == pytest.approx(4 / row["seconds"]["median"])
+            assert row["memory_mb"] >= 0
+    assert sorted(path.name for path in (tmp_path / "bench").iterdir()) == [
+        "bench.json", "pipeline.png", "synthesis.png",
+    ]  # fmt: skip
+    for name in ("synthesis", "pipeline"):
+        with Image.open(tmp_path / "bench" / f"{name}.png") as picture:
+            assert np.asarray(picture.convert("L")).std() > 5  # something is drawn
+
+
+def test_a_figure_shows_speed_or_time_of_every_row_that_worked():
+    def row(series: str, x: float, **seconds: float) -> dict:
+        return {"panel": "p", "series": series, "x": x, "images": 2, "seconds": seconds}
+
+    times = {"median": 0.5, "min": 0.25, "max": 1.0}
+    rows = [row("a", x, **times) | {"view": "synthesis"} for x in (1, 4)]
+    rows += [row(name, 1, **times) | {"view": "pipeline"} for name in ("x", "y")]
+    rows += [{"view": "pipeline", "panel": "p", "series": "z", "x": 1, "images": 1, "error": "no"}]
+    [lines] = view_figure("synthesis", rows).axes
+    assert lines.containers[0].lines[0].get_ydata().tolist() == [4.0, 4.0]  # 2 pictures in 0.5 s
+    low, high = lines.containers[0].lines[2][0].get_segments()[0][:, 1]
+    assert (low, high) == (2.0, 8.0)
+    [bars] = view_figure("pipeline", rows).axes
+    assert [label.get_text() for label in bars.get_yticklabels()] == ["x", "y"]
+    assert [bar.get_width() for bar in bars.patches] == [0.5, 0.5]
+    assert "nothing was measured" in view_figure("faces", rows).axes[0].texts[0].get_text()
+
+
+def test_every_stage_size_and_growth_is_covered(monkeypatch):
+    monkeypatch.setattr(bench_cases, "cpu_precisions", lambda: ("f32", "bf16"))
+    for quick in (False, True):
+        views = {one.view for one in all_cases(CPU, quick)}
+        assert views == set(AXES)
+    found = all_cases(CPU)
+    assert len({one.name for one in found}) == len(found)
+
+    def values(view: str, name: str) -> set:
+        return {getattr(one, name) for one in found if one.view == view}
+
+    assert (
+        values("synthesis", "panel") == values("generators", "panel") == {"256 px", "512 px", "1024 px"}
+    )
+    assert values("synthesis", "series") == {"torch, channels_last", "OpenVINO f32"}
+    assert values("synthesis", "x") == {1, 2, 4}
+    assert values("generators", "series") == {
+        "torch, contiguous", "torch, channels_last", "OpenVINO f32", "OpenVINO bf16",
+    }  # fmt: skip
+    assert values("faces", "x") == {1, 2, 4} and values("pixels", "x") == {1, 4, 12}
+    assert values("attribution", "panel") == {"integrated gradients", "network"}
+    assert values("encoding", "panel") == {"first guess", "encoder"}
+    [optimised] = [one for one in found if one.series.startswith("optimised")]
+    assert optimised.repeats == 1
+
+
+def test_variants_are_those_that_the_device_has(monkeypatch):
+    monkeypatch.setattr(bench_cases, "cpu_precisions", lambda: ())
+    assert list(bench_cases.variants(CPU)) == ["torch, contiguous", "torch, channels_last"]
+    on_cuda = all_cases(torch.device("cuda"))
+    assert {one.x for one in on_cuda if one.view == "synthesis"} == {1, 2, 4, 8, 16}
+    assert {one.series for one in on_cuda if one.view == "generators"} == {
+        "torch, contiguous", "torch, channels_last", "torch.compile",
+    }  # fmt: skip
+
+
+def test_bad_usage(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["bench", "--device", "tpu", "--out", str(tmp_path)])
+    assert stopped.value.code == 2
+    with pytest.raises(UnknownOption, match="auto, cpu or cuda"):
+        run(tmp_path, "tpu", cases=[])
+    assert cli.main(["bench", "--repeats", "0", "--out", str(tmp_path)]) == 2
+    assert "at least once" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputNotWritable, match="another output folder"):
+        run(tmp_path / "file", "cpu", cases=[case()], parts=0)

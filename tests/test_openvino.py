@@ -1,0 +1,134 @@
+"""OpenVINO's pictures against torch's, and when which of the two answers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+import anonlab.generators
+from anonlab.errors import DeviceUnavailable, UnknownOption
+from anonlab.generators import MobileStyleGAN, load_generator
+from anonlab.generators.openvino_mobile import OpenVINOMobileStyleGAN
+from anonlab.generators.openvino_runtime import cpu_precisions
+
+STEP = 2 / 255  # one step of an 8-bit picture, in [-1, 1]
+TOLERANCE = 0.05 * STEP
+
+
+@pytest.fixture(scope="module")
+def by_torch():
+    return load_generator(backend="torch")
+
+
+@pytest.fixture(scope="module")
+def by_openvino():
+    return load_generator(backend="openvino")
+
+
+def mixed_codes(generator, seed: int, count: int = 2) -> torch.Tensor:
+    """W+ in which every row comes from another person."""
+    z = torch.randn(count * 16, 512, generator=torch.Generator().manual_seed(seed))
+    return generator.mapping(z).reshape(count, 16, 512)
+
+
+@pytest.mark.parametrize("resolution", [256, 512, 1024])
+def test_pictures_are_those_of_torch_row_by_row(by_torch, by_openvino, resolution):
+    ws = mixed_codes(by_torch, resolution)
+    with torch.no_grad():
+        expected, found = (one.synthesis(ws, resolution) for one in (by_torch, by_openvino))
+        assert found.shape == (2, 3, resolution, resolution) and found.dtype == torch.float32
+        assert (found - expected).abs().max() < TOLERANCE
+        # the tolerance tells codes apart that differ in one row by a thousandth
+        ws[:, 9] *= 1.001
+        assert (by_torch.synthesis(ws, resolution) - found).abs().max() > TOLERANCE
+
+
+def test_bf16_is_another_precision(by_torch):
+    if "bf16" not in cpu_precisions():
+        pytest.skip("this CPU has no bf16")
+    coarse = load_generator(backend="openvino")
+    coarse.precision = "bf16"
+    ws = mixed_codes(by_torch, 1, count=1)
+    with torch.no_grad():
+        error = (coarse.synthesis(ws, 256) - by_torch.synthesis(ws, 256)).abs()
+    assert error.max() > TOLERANCE  # the parity test above would refuse it
+    assert error.mean() < 2 * STEP
+
+
+def test_same_codes_same_picture_whoever_else_is_in_the_batch(by_openvino):
+    ws = mixed_codes(by_openvino, 2)
+    with torch.no_grad():
+        both = by_openvino.synthesis(ws, 256)
+        assert torch.equal(both, load_generator(backend="openvino").synthesis(ws, 256))
+        assert torch.equal(both[1:], by_openvino.synthesis(ws[1:], 256))
+        assert by_openvino.synthesis(ws[:0], 256).shape == (0, 3, 256, 256)
+
+
+def test_gradients_are_those_of_torch(by_torch, by_openvino):
+    ws = mixed_codes(by_torch, 3, count=1).requires_grad_(True)
+    gradients = [
+        torch.autograd.grad(one.synthesis(ws, 256).square().mean(), ws)[0]
+        for one in (by_torch, by_openvino)
+    ]
+    assert torch.equal(*gradients) and gradients[0].abs().max() > 0
+    with torch.no_grad():  # nobody asks for a gradient here
+        assert not torch.equal(by_openvino.synthesis(ws, 256), by_torch.synthesis(ws, 256))
+
+
+def test_threads_are_those_of_torch(by_openvino):
+    before = torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            network = by_openvino._network(256)
+            assert network.get_property("INFERENCE_NUM_THREADS") == count
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_two_threads_at_once_get_their_own_pictures(by_openvino):
+    parts = mixed_codes(by_openvino, 4, count=4).split(1)
+
+    def make(ws: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return by_openvino.synthesis(ws, 256)
+
+    alone = [make(ws) for ws in parts]
+    with ThreadPoolExecutor(4) as pool:
+        assert all(torch.equal(a, b) for a, b in zip(alone, pool.map(make, parts), strict=True))
+
+
+def test_wrong_shapes_are_refused(by_openvino):
+    with pytest.raises(AssertionError, match="ws must be"):
+        by_openvino.synthesis(torch.zeros(1, 14, 512))
+    with pytest.raises(AssertionError, match="not one of"):
+        by_openvino.synthesis(torch.zeros(1, 16, 512), 333)
+
+
+def test_the_backend_is_chosen_by_device_and_by_what_works(monkeypatch):
+    assert isinstance(load_generator(), OpenVINOMobileStyleGAN)
+    assert type(load_generator(backend="torch")) is MobileStyleGAN
+    with pytest.raises(UnknownOption, match=r"auto, torch, openvino"):
+        load_generator(backend="onnx")
+    with pytest.raises(DeviceUnavailable, match="backend torch"):
+        load_generator(device="cuda", backend="openvino")
+    monkeypatch.setattr(anonlab.generators, "openvino_problem", lambda: "ImportError: no such module")
+    assert type(load_generator()) is MobileStyleGAN
+    with pytest.raises(DeviceUnavailable, match="no such module"):
+        load_generator(backend="openvino")
+
+
+def test_openvino_does_not_report_home():
+    code = """
+import sys
+from anonlab.generators.openvino_runtime import cpu_precisions
+import_openvino()
+from openvino.tools.ovc import telemetry_utils
+assert telemetry_utils.tm.__name__.endswith("telemetry_stub"), telemetry_utils.tm
+assert not [name for name in sys.modules if name.startswith("openvino_telemetry")]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
