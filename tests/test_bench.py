@@ -12,7 +12,7 @@ from PIL import Image
 from anonlab import cli
 from anonlab.bench import Case, all_cases, measure, run
 from anonlab.bench import cases as bench_cases
-from anonlab.bench.figures import AXES, view_figure
+from anonlab.bench.figures import AXES, memory_figure, view_figure
 from anonlab.bench.measure import PeakMemory
 from anonlab.errors import OutputNotWritable, UnknownOption
 
@@ -82,7 +82,7 @@ def test_numbers_and_figures_are_written_and_a_failure_stops_only_itself(tmp_pat
             assert row["images_per_second"] == pytest.approx(4 / row["seconds"]["median"])
             assert row["memory_mb"] >= 0
     assert sorted(path.name for path in (tmp_path / "bench").iterdir()) == [
-        "bench.json", "pipeline.png", "synthesis.png",
+        "bench.json", "memory.png", "pipeline.png", "synthesis.png",
     ]  # fmt: skip
     for name in ("synthesis", "pipeline"):
         with Image.open(tmp_path / "bench" / f"{name}.png") as picture:
@@ -105,6 +105,14 @@ def test_a_figure_shows_speed_or_time_of_every_row_that_worked():
     assert [label.get_text() for label in bars.get_yticklabels()] == ["x", "y"]
     assert [bar.get_width() for bar in bars.patches] == [0.5, 0.5]
     assert "nothing was measured" in view_figure("faces", rows).axes[0].texts[0].get_text()
+
+
+def test_memory_is_drawn_where_there_is_some():
+    names = {"view": "v", "panel": "p", "series": "s"}
+    rows = [names | {"x": x, "memory_mb": mb} for x, mb in ((1, 0.2), (2, 30.0), (4, 60.0))]
+    [axis] = memory_figure([*rows, names | {"x": 8, "error": "no"}]).axes
+    assert [bar.get_width() for bar in axis.patches] == [30.0, 60.0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["v: p, s, 2", "v: p, s, 4"]
 
 
 def test_every_stage_size_and_growth_is_covered(monkeypatch):

@@ -133,12 +133,13 @@ class Parts:
 def all_cases(device: torch.device, quick: bool = False) -> list[Case]:
     """Every case for a device, in the order in which they run; nothing is loaded yet."""
     batches = (1, 2) if quick else (1, 2, 4, 8, 16) if device.type == "cuda" else (1, 2, 4)
+    sizes = (256, 1024) if quick else (256, 512, 1024)
     found = variants(device)
     return [
         *attribution(batches),
         *encoding(batches),
-        *synthesis([name for name in found if found[name].batches], (1,) if quick else batches),
-        *generators(found, (256,) if quick else (256, 512, 1024)),
+        *synthesis([name for name in found if found[name].batches], sizes, (1,) if quick else batches),
+        *generators(found, sizes[:1] if quick else sizes),
         *pipeline(QUICK_STEPS if quick else Fit().steps),
         *photo_faces((1, 2) if quick else (1, 2, 4)),
         *photo_pixels((1, 4) if quick else (1, 4, 12)),
@@ -200,11 +201,11 @@ def _pictures(name: str, batch: int, resolution: int) -> Callable[[Parts], Work]
     return prepare
 
 
-def synthesis(names: Iterable[str], batches: Iterable[int]) -> list[Case]:
+def synthesis(names: Iterable[str], resolutions: Iterable[int], batches: Iterable[int]) -> list[Case]:
     """Stage 3's pictures, by resolution, batch size and backend."""
     return [
         Case("synthesis", f"{size} px", name, n, n, _pictures(name, n, size))
-        for size in (256, 512, 1024)
+        for size in resolutions
         for name in names
         for n in batches
     ]

@@ -46,6 +46,23 @@ def view_figure(view: str, rows: Sequence[dict], note: str = "") -> Figure:
     return figure
 
 
+def memory_figure(rows: Sequence[dict], note: str = "") -> Figure:
+    """How much memory the first call of every case took, in MB; what took less than 1 is left out."""
+    rows = [row for row in rows if row.get("memory_mb", 0) >= 1]
+    figure = Figure(figsize=(9, 1.4 + 0.24 * len(rows)), layout="constrained")
+    axis = figure.subplots()
+    names = [f"{row['view']}: {row['panel']}, {row['series']}, {row['x']:g}" for row in rows]
+    bars = axis.barh(range(len(rows)), [row["memory_mb"] for row in rows], color="#7d5ba6")
+    axis.bar_label(bars, fmt="%.0f", padding=4, fontsize=8)
+    axis.set_yticks(range(len(rows)), names, fontsize=8)
+    axis.invert_yaxis()
+    axis.margins(x=0.1, y=0.02)
+    axis.set_xlabel("MB that the first call needed beyond what was there")
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle("memory" if not note else f"memory   ({note})", fontsize=12)
+    return figure
+
+
 def _value(row: dict, quantity: str) -> tuple[float, float, float]:
     """Median, lowest and highest of what is drawn."""
     seconds = row["seconds"]

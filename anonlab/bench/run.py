@@ -15,7 +15,7 @@ from ..photos import atomic_path, write_json
 from ..pipeline import pick_device
 from ..report import provenance
 from .cases import Parts, all_cases
-from .figures import view_figure
+from .figures import memory_figure, view_figure
 from .measure import Case, describe, measure
 
 REPEATS, QUICK_REPEATS = 5, 2
@@ -30,8 +30,9 @@ def run(
     cases: Sequence[Case] | None = None,
     parts: Any = None,
 ) -> dict:
-    """Time every case and write `out/bench.json` and `out/VIEW.png`; returns what the JSON says.
+    """Time every case; write `out/bench.json` and a PNG for each view and for memory.
 
+    Returns what the JSON says.
     `cases` and `parts` are by default those of `anonlab.bench.cases`. A case that fails has an
     `error` instead of numbers, and the others go on. Raises `UnknownOption`, `DeviceUnavailable` or
     `OutputNotWritable`.
@@ -56,9 +57,12 @@ def run(
         result["rows"].append(_row(case, parts, repeats, chosen))
         write_json(out / "bench.json", result)
     model = result["provenance"]["device"]["model"]
-    for view in dict.fromkeys(case.view for case in cases):
-        with atomic_path(out / f"{view}.png") as partial:
-            view_figure(view, result["rows"], model).savefig(partial, format="png", dpi=110)
+    views = dict.fromkeys(case.view for case in cases)
+    figures = {view: view_figure(view, result["rows"], model) for view in views}
+    figures["memory"] = memory_figure(result["rows"], model)
+    for name, figure in figures.items():
+        with atomic_path(out / f"{name}.png") as partial:
+            figure.savefig(partial, format="png", dpi=110)
     return result
 
 

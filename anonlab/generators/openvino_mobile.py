@@ -5,8 +5,8 @@ torch module's own weights are written down as an OpenVINO graph instead: one ro
 layer, and all three resolutions. Nothing is traced, so building a graph is a matter of
 milliseconds; compiling it takes a second, when a resolution is first asked for.
 
-At f32, the default, pictures differ from torch's by less than 0.01/255. OpenVINO's own default
-on CPUs that have it is bf16: a third faster again, 0.5/255 off on average, but up to 45/255 in
+At f32, the default, pictures differ from torch's by at most 0.02/255. OpenVINO's own default
+on CPUs that have it is bf16: a third faster again, 0.6/255 off on average, but up to 67/255 in
 single pixels (`python -m anonlab bench` measures both). It is not used unless asked for.
 """
 
