@@ -51,6 +51,14 @@ class Row:
         """The embedding `(dim,)` of the first photo after a method; None where it was not tried."""
         return self.tensors.get(f"probe/{recognizer}/{method}")
 
+    def gallery(self, recognizer: str) -> torch.Tensor | None:
+        """The embedding `(dim,)` of the second photo; None where there is only one."""
+        return self.tensors.get(f"gallery/{recognizer}/{ORIGINAL}")
+
+    def has_gallery(self) -> bool:
+        """Whether there is a second photo."""
+        return any(name.startswith("gallery/") for name in self.tensors)
+
 
 @dataclass
 class Evaluation:

@@ -1,0 +1,279 @@
+"""From people to the numbers of the table: who is found, what is kept, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from .. import metrics
+from ..identities import Population
+from ..recognizers import distance
+from .judging import HOW_TO_ADD, Judge
+from .methods import ORIGINAL, OTHER_PHOTO, Protocol
+from .run import Evaluation, Row
+
+FAR = 1e-3
+SMALL = 40  # people below which a set of features says little
+SHARES = ("detected", "gender_kept")  # each is 0 or 1 for a person
+
+
+def summarise(evaluation: Evaluation, judges: Sequence[Judge], population: Population) -> dict:
+    """Everything that the report shows, as one object of plain numbers; see the parts below.
+
+    The same rows give the same numbers.
+    """
+    rows = evaluation.rows
+    pairs = [row for row in rows if row.has_gallery()]
+    recognizers = {one.name: _recognizer(one, pairs) for one in judges}
+    methods = {}
+    for name in _methods(rows):
+        tried = [row for row in rows if name in row.numbers]
+        about: dict = {"people": len(tried), "means": _means(tried, name)}
+        if name != OTHER_PHOTO:
+            about["privacy"] = {
+                one.name: _privacy(one, name, tried, pairs, recognizers[one.name]) for one in judges
+            }
+            if name.startswith("anonlab"):
+                about["undone"] = _undone(judges, name, pairs, population)
+        about["realism"] = _realism(tried, name)
+        methods[name] = about
+    return {
+        "people": len(rows),
+        "people_in_gallery": len(pairs),
+        "problems": len(evaluation.problems),
+        "unseen_recognisers": sum(not one.seen for one in judges),
+        "recognizers": recognizers,
+        "methods": methods,
+        "calibration": _calibration(rows),
+    }
+
+
+def headline(summary: dict, protocol: Protocol) -> str:
+    """One sentence that claims no more than was measured, on unseen recognisers only."""
+    if not summary["unseen_recognisers"]:
+        return f"no unseen recogniser: privacy not established; {HOW_TO_ADD}"
+    ours = summary["methods"][protocol.main]
+    parts = []
+    for name, one in summary["recognizers"].items():
+        if not one["seen"]:
+            found = ours["privacy"][name]
+            if "match_rate_other" not in found:
+                return (
+                    "nobody has a second photo: privacy not established; add photos of the same people"
+                )
+            low, high = found["match_rate_other_interval"]
+            parts.append(
+                f"{name} still matches {found['match_rate_other']:.1%} of {found['pairs']} people "
+                f"with another photo of theirs (95 %: {low:.1%} to {high:.1%}; before: "
+                f"{one['tar_before']:.1%}; threshold from {one['impostor_pairs']:,} impostor pairs"
+                + ("" if one["impostor_pairs"] * FAR >= 1 else ", too few for a FAR of 1e-3")
+                + ")"
+            )
+    return (
+        f"{protocol.main}: " + "; ".join(parts) + (f"; ST-LPIPS {ours['means']['st_lpips']['mean']:.3f}")
+    )
+
+
+def failures(evaluation: Evaluation, judges: Sequence[Judge], summary: dict, method: str) -> list[Row]:
+    """People in the order of how badly the method failed on them: those whom most recognisers
+    still match come first, then the nearest ones."""
+
+    def badness(row: Row) -> tuple[int, float]:
+        matched, nearest = 0, float("inf")
+        for one in judges:
+            before, after = row.probe(one.name, ORIGINAL), row.probe(one.name, method)
+            against = [x for x in (before, row.gallery(one.name)) if x is not None]
+            if after is None:
+                continue
+            for other in against:
+                away = distance(one.recognizer, after[None], other[None]).item()
+                limit = summary["recognizers"][one.name]["threshold_far"] or one.recognizer.threshold
+                matched += away < max(limit, one.recognizer.threshold)
+                nearest = min(nearest, away / max(limit, one.recognizer.threshold, 1e-9))
+        return -matched, nearest
+
+    return sorted(evaluation.rows, key=badness)
+
+
+def _methods(rows: list[Row]) -> list[str]:
+    names: dict[str, None] = {}
+    for row in rows:
+        names |= dict.fromkeys(row.numbers)
+    return list(names)
+
+
+def _distances(judge: Judge, pairs: list[Row], kind: str, method: str, against: str) -> torch.Tensor:
+    """Probes of a method against the gallery (or the attacker's own gallery): `(N, N)`."""
+    probes = torch.stack([row.probe(judge.name, method) for row in pairs])
+    gallery = torch.stack([row.tensors[f"{kind}/{judge.name}/{against}"] for row in pairs])
+    return metrics.pairwise(judge.recognizer, probes, gallery)
+
+
+def _strangers(distances: torch.Tensor) -> torch.Tensor:
+    return distances[~torch.eye(len(distances), dtype=torch.bool)]
+
+
+def _recognizer(judge: Judge, pairs: list[Row]) -> dict:
+    """How well it tells these people apart before anything is done to them."""
+    about: dict = {
+        "seen": judge.seen,
+        "threshold_published": judge.recognizer.threshold,
+        "far_published": judge.recognizer.far,
+        "threshold_far": None,
+        "impostor_pairs": 0,
+    }
+    if len(pairs) > 1:
+        away = _distances(judge, pairs, "gallery", ORIGINAL, ORIGINAL)
+        impostors, genuine = _strangers(away), away.diagonal()
+        threshold = metrics.calibrated_threshold(impostors, FAR)
+        about |= {
+            "threshold_far": threshold,
+            "impostor_pairs": len(impostors),
+            "tar_before": (genuine < threshold).float().mean().item(),
+            "auc_before": metrics.area_under_roc(genuine, impostors),
+            "eer_before": metrics.equal_error_rate(genuine, impostors),
+        }
+    return about
+
+
+def _privacy(judge: Judge, method: str, tried: list[Row], pairs: list[Row], about: dict) -> dict:
+    """Verification, identification and attacks with one recogniser.
+
+    `own` compares with the very photo that was anonymized, `other` with another photo of the
+    person; both at the threshold calibrated on this set, and `_published` at the recogniser's.
+    """
+    recognizer = judge.recognizer
+    before = torch.stack([row.probe(judge.name, ORIGINAL) for row in tried])
+    after = torch.stack([row.probe(judge.name, method) for row in tried])
+    own = distance(recognizer, after, before)
+    threshold = about["threshold_far"] or recognizer.threshold
+    numbers: dict = {
+        "distance_own": own.mean().item(),
+        "match_rate_own": (own < threshold).float().mean().item(),
+        "match_rate_own_interval": metrics.interval((own < threshold).numpy()),
+        "match_rate_own_published": (own < recognizer.threshold).float().mean().item(),
+    }
+    if len(tried) > 1:
+        numbers["collapse_ratio"] = metrics.collapse_ratio(recognizer, after, before)
+    ours = [row for row in pairs if row.probe(judge.name, method) is not None]
+    numbers["pairs"] = len(ours)
+    if len(ours) < 2:
+        return numbers
+    away = _distances(judge, ours, "gallery", method, ORIGINAL)
+    genuine, impostors = away.diagonal(), _strangers(away)
+    was = _distances(judge, ours, "gallery", ORIGINAL, ORIGINAL).diagonal() < threshold
+    hits = {rank: metrics.linked(away, rank) for rank in (1, 5)}
+    numbers |= {
+        "distance_other": genuine.mean().item(),
+        "match_rate_other": (genuine < threshold).float().mean().item(),
+        "match_rate_other_interval": metrics.interval((genuine < threshold).numpy()),
+        "match_rate_other_published": (genuine < recognizer.threshold).float().mean().item(),
+        "protection": metrics.protection(was, genuine < threshold),
+        "linkage_rank_1": hits[1].float().mean().item(),
+        "linkage_rank_1_interval": metrics.interval(hits[1].numpy()),
+        "linkage_rank_5": hits[5].float().mean().item(),
+        "chance_rank_1": 1 / len(ours),
+        "chance_rank_5": min(1.0, 5 / len(ours)),
+        "auc": metrics.area_under_roc(genuine, impostors),
+        "eer": metrics.equal_error_rate(genuine, impostors),
+    }
+    for kind, name in (("attacker", "same_tool"), ("attacker with key", "same_tool_with_key")):
+        if all(f"{kind}/{judge.name}/{method}" in row.tensors for row in ours):
+            away = _distances(judge, ours, kind, method, method)
+            numbers[f"linkage_rank_1_{name}"] = metrics.linkage(away)
+            numbers[f"match_rate_{name}"] = (away.diagonal() < threshold).float().mean().item()
+    return numbers
+
+
+def _undone(
+    judges: Sequence[Judge], method: str, pairs: list[Row], population: Population
+) -> dict[str, float]:
+    """Rank 1 of who knows the method: undoing the reflection, or taking the least similar person.
+
+    Only the guide's embedding has a crowd to reflect about.
+    """
+    guide = next(one for one in judges if one.seen)
+    ours = [row for row in pairs if row.probe(guide.name, method) is not None]
+    if len(ours) < 2:
+        return {}
+    after = torch.stack([row.probe(guide.name, method) for row in ours])
+    gallery = torch.stack([row.gallery(guide.name) for row in ours])
+    away = metrics.pairwise(guide.recognizer, after, gallery)
+    return {
+        "linkage_rank_1_undone": metrics.linkage(metrics.undone_distances(population, after, gallery)),
+        "linkage_rank_1_least_similar": metrics.linkage(-away),
+        "chance_rank_1": 1 / len(ours),
+    }
+
+
+def _means(tried: list[Row], method: str) -> dict[str, dict]:
+    """Similarity and utility: the mean over people and its interval."""
+    numbers = {}
+    for name in tried[0].numbers[method]:
+        values = np.array([row.numbers[method][name] for row in tried])
+        low, high = metrics.interval(values) if name in SHARES else metrics.bootstrap(values)
+        numbers[name] = {"mean": float(values.mean()), "interval": [low, high]}
+    return numbers
+
+
+def _realism(tried: list[Row], method: str) -> dict:
+    """Against the unchanged faces of the same people, in the panel's feature space."""
+    if len(tried) < 5:
+        return {}
+    real = torch.stack([row.tensors[f"features/{ORIGINAL}"] for row in tried])
+    made = torch.stack([row.tensors[f"features/{method}"] for row in tried])
+    precision, recall = metrics.precision_recall(real, made)
+    return {
+        "pictures": len(tried),
+        "frechet": metrics.frechet_distance(real, made),
+        "precision": precision,
+        "recall": recall,
+        "small_sample": len(tried) < SMALL,
+    }
+
+
+def _calibration(rows: list[Row]) -> dict[str, dict]:
+    """What was asked of a control and what came out: mean and the mean miss."""
+    found: dict[str, dict[float, list[float]]] = {}
+    for row in rows:
+        for control, numbers in row.asked.items():
+            for asked, reached in zip(numbers[::2], numbers[1::2], strict=True):
+                found.setdefault(control, {}).setdefault(asked, []).append(reached)
+    return {
+        control: {
+            f"{asked:g}": {
+                "reached": float(np.mean(values)),
+                "miss": float(np.mean(np.abs(np.array(values) - asked))),
+                "people": len(values),
+            }
+            for asked, values in sorted(points.items())
+        }
+        for control, points in found.items()
+    }
+
+
+def points(summary: dict) -> list[dict]:
+    """Every method as a point of the trade-off: how similar, and how many are still matched.
+
+    Matched by the unseen recogniser that sees most; by the guide when there is none.
+    """
+    judges = summary["recognizers"]
+    names = [name for name, one in judges.items() if not one["seen"]] or list(judges)
+    made = []
+    for method, about in summary["methods"].items():
+        if method == OTHER_PHOTO:
+            continue
+        rates = [about["privacy"][name].get("match_rate_other") for name in names]
+        rates = [rate for rate in rates if rate is not None]
+        if rates:
+            made.append(
+                {
+                    "method": method,
+                    "st_lpips": about["means"]["st_lpips"]["mean"],
+                    "matched": max(rates),
+                    "people": about["people"],
+                }
+            )
+    return made
