@@ -52,7 +52,11 @@ def index_page(
         f"<style>{STYLE}</style><h1>{escape(title)}</h1>"
         f"<p>Profile <b>{escape(profile)}</b>, commit {escape(commit or 'unknown')}, "
         f"<a href='metrics.json'>metrics.json</a></p>"
-        + ("<p>This run was accepted: it is what later ones are held to.</p>" if accepting else "")
+        + (
+            "<p>What ran to its end here was accepted: later runs are held to it.</p>"
+            if accepting
+            else ""
+        )
         + "<table><tr><th>notebook</th><th>status</th><th>time</th><th>against what was accepted</th>"
         f"</tr>{rows}</table>{''.join(map(_section, runs))}{left_out if skipped else ''}"
     )

@@ -230,7 +230,11 @@ def read_baseline(path: Path) -> Baseline | None:
     if not path.is_file():
         return None
     try:
-        return Baseline(**json.loads(path.read_text()))
+        baseline = Baseline(**json.loads(path.read_text()))
+        for name in ("provenance", "parameters", "metrics", "tolerance"):
+            if not isinstance(getattr(baseline, name), dict):
+                raise TypeError(f"{name} is no object")
+        return baseline
     except (ValueError, TypeError) as error:
         raise DamagedBaseline(
             f"{path} is not a baseline ({error}); restore it, or delete it and run with --accept"

@@ -183,9 +183,9 @@ def _print_verdict(one: Run) -> None:
         print(f"  not compared: parameters differ ({', '.join(one.comparison.differing)})")
     for row in one.failed:
         print(f"  failed {row}")
-    better = len(one.comparison.named("better"))
+    better = ", ".join(row.name for row in one.comparison.named("better"))
     if better:
-        print(f"  {better} metrics are better than accepted; renew the baseline with --accept")
+        print(f"  better than accepted: {better}; renew the baseline with --accept")
 
 
 def _accept(report: _Report, notebook: Notebook, repeats: list[Run], old: Baseline | None) -> None:

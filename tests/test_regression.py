@@ -254,7 +254,7 @@ def test_a_tampered_number_is_rejected_in_one_line_and_in_red(tmp_path, run):
     assert summary["notebooks"]["00_one"]["failed"] == ["ours/match_rate"]
     tamper(tmp_path, "ours/match_rate", 0.3)
     status, printed, _ = run()
-    assert status == 0 and "1 metrics are better than accepted" in printed
+    assert status == 0 and "  better than accepted: ours/match_rate; renew" in printed
     status, printed, folder = run(parameters=["AREA=0.4"])
     assert status == 0 and "not compared: parameters differ (AREA)" in printed
     assert "not compared: parameters differ (AREA)" in (folder / "index.html").read_text()
@@ -268,7 +268,7 @@ def test_a_notebook_that_fails_is_never_accepted(tmp_path, run):
 
 def test_tolerances_from_three_seeds(tmp_path, run):
     notebook(tmp_path)
-    status, printed, folder = run(accept=True, seeds=(0, 1, 2))
+    status, _, folder = run(accept=True, seeds=(0, 1, 2))
     assert status == 0
     made = stored(tmp_path)
     assert made["seeds"] == [0, 1, 2]
@@ -279,6 +279,15 @@ def test_tolerances_from_three_seeds(tmp_path, run):
     assert "href='seed-0/00_one.html'" in page and "src='seed-0/00_one/face.png'" in page
     assert run(parameters=["SEED=3"])[0] == 0  # 0.23
     assert run(parameters=["SEED=5"])[0] == 1  # 0.25
+
+
+def test_one_seed_that_fails_is_the_notebooks_failure(tmp_path, run):
+    notebook(tmp_path, code=RECORD + "1 / (SEED - 1)")
+    status, _, folder = run(accept=True, seeds=(0, 1))
+    one = json.loads((folder / "metrics.json").read_text())["notebooks"]["00_one"]
+    assert (status, one["status"]) == (1, "failed")
+    assert one["error"].startswith("SEED 1: ZeroDivisionError")
+    assert not (tmp_path / "b").exists()
 
 
 def test_seeds_need_a_notebook_that_has_one_and_accept(tmp_path, run):
@@ -301,9 +310,9 @@ def test_seeds_need_a_notebook_that_has_one_and_accept(tmp_path, run):
 def test_a_damaged_baseline_stops_before_the_work(tmp_path, run):
     notebook(tmp_path)
     (tmp_path / "b").mkdir()
-    for text in ("{", "[]", '{"metrics": {}}'):
+    for text in ("{", "[]", '{"metrics": {}}', json.dumps(vars(baseline({})) | {"metrics": [1]})):
         (tmp_path / "b" / "00_one-quick.json").write_text(text)
-        with pytest.raises(DamagedBaseline, match="00_one-quick.json"):
+        with pytest.raises(DamagedBaseline, match="00_one-quick"):
             run()
     assert not (tmp_path / "runs").exists()
 
