@@ -108,6 +108,25 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="set a notebook parameter; an unknown name is an error",
     )
+    run.add_argument(
+        "--baselines",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="accepted numbers to compare with (default tests/baselines of the checkout)",
+    )
+    run.add_argument(
+        "--accept",
+        action="store_true",
+        help="make this run's numbers the accepted ones; say what changes",
+    )
+    run.add_argument(
+        "--seeds",
+        type=whole_numbers,
+        default=(),
+        metavar="0,1,2",
+        help="with --accept: repeat notebooks that have a SEED, which gives the tolerances",
+    )
     run.set_defaults(command=run_notebooks)
 
     train = commands.add_parser("train", help="train a network on generated faces")
@@ -165,6 +184,14 @@ def names(text: str) -> tuple[str, ...]:
     return () if text == "none" else tuple(text.split(","))
 
 
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """`0,1,2` as a tuple."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a list of whole numbers like 0,1,2") from None
+
+
 def chosen_controls(options: argparse.Namespace) -> dict:
     """The controls of a settings file, and over them those that were given as options."""
     from dataclasses import fields
@@ -211,7 +238,15 @@ def run_notebooks(options: argparse.Namespace) -> int:
     """`anonlab run`: every notebook by papermill, and an index of what they made."""
     from .report import run
 
-    return run(options.profile, options.only, options.out, options.parameter)
+    return run(
+        options.profile,
+        options.only,
+        options.out,
+        options.parameter,
+        baselines=options.baselines,
+        accept=options.accept,
+        seeds=options.seeds,
+    )
 
 
 def train_network(options: argparse.Namespace) -> int:

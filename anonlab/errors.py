@@ -47,3 +47,7 @@ class StaleRequest(AnonlabError):
 
 class DeviceUnavailable(AnonlabError):
     """The device that was asked for does not exist on this machine."""
+
+
+class DamagedBaseline(AnonlabError):
+    """A file of accepted numbers cannot be read."""

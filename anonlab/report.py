@@ -1,55 +1,30 @@
 """Run the notebooks by papermill and write one folder that shows what came out.
 
-A notebook says in its metadata what it needs and what its profiles set:
-`"anonlab": {"needs": ["00"], "profiles": {"quick": {...}, "full": {...}}}`.
-It gets the parameter `OUTPUT`, a folder; `record` and `save_figure` put numbers and pictures there.
+A notebook gets the parameter `OUTPUT`, a folder; `record` and `save_figure` put numbers and pictures
+there. The numbers are held to those that were accepted (see `regression`).
 """
 
 from __future__ import annotations
 
 import ast
-import html
-import json
 import os
-import platform
-import subprocess
+import shutil
 import time
-from dataclasses import dataclass, field, make_dataclass
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 
 from IPython.display import Image
 from matplotlib.figure import Figure
 
-from . import weights
-from .errors import AnonlabError, UnknownOption
+from . import regression, weights
+from .errors import UnknownOption
+from .execution import HEADLESS, Notebook, NotebookFailed, Run, execute, read_notebook
+from .pages import index_page
 from .photos import atomic_path, write_json
-
-HEADLESS = "ANONLAB_HEADLESS"  # set while papermill runs: no widgets, no progress bars
-PACKAGES = ("torch", "torchvision", "captum", "facenet-pytorch", "numpy", "openvino")
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.3rem .8rem;text-align:left;
-border-bottom:1px solid #ddd}.failed,.skipped{color:#b03a2e}.ok{color:#1e7e45}
-pre{background:#f6f6f6;padding:1rem;overflow-x:auto;font-size:13px}img{max-width:100%;
-border:1px solid #eee;margin:.4rem 0}small{color:#777}
-"""
-
-
-class NotebookFailed(AnonlabError):
-    """A notebook did not run to its end, cell by cell."""
-
-
-@dataclass
-class Run:
-    """What became of one notebook."""
-
-    name: str
-    status: str = "ok"  # ok, failed, skipped
-    seconds: float = 0.0
-    error: str = ""
-    metrics: dict = field(default_factory=dict)
-    figures: list[str] = field(default_factory=list)
+from .provenance import provenance
+from .regression import Baseline
+from .trend import ACCEPTED, read_past, trends
 
 
 def headless() -> bool:
@@ -78,83 +53,172 @@ def save_figure(figure: Figure, output: str | Path, name: str) -> Image:
     return Image(filename=str(Path(output) / f"{name}.png"), width=int(figure.get_figwidth() * 72))
 
 
+@dataclass(frozen=True)
+class _Report:
+    """What is the same for all notebooks of a run."""
+
+    profile: str
+    target: Path  # the folder of this run, in the folder of all runs
+    baselines: Path
+    accept: bool
+    seeds: tuple[int, ...]
+    given: dict  # parameters of the command line
+    provenance: dict
+
+    def baseline(self, notebook: Notebook) -> Path:
+        return self.baselines / f"{notebook.name}-{self.profile}.json"
+
+    def accepted_pictures(self, notebook: Notebook) -> Path:
+        return self.target.parent / ACCEPTED / f"{notebook.name}-{self.profile}"
+
+
 def run(
     profile: str = "quick",
     only: str | None = None,
     out: Path = Path("outputs/runs"),
-    parameters: list[str] | tuple[str, ...] = (),
+    parameters: Sequence[str] = (),
     folder: Path | None = None,
+    baselines: Path | None = None,
+    accept: bool = False,
+    seeds: Sequence[int] = (),
 ) -> int:
-    """Execute the notebooks in order; returns 0 when all of them ran to the end, else 1.
+    """Execute the notebooks in order and hold their numbers to the accepted ones.
 
-    `only` picks one by its number (its needs are then taken as met); `parameters` are
-    `NAME=VALUE`. Raises `UnknownOption` for a notebook or parameter that does not exist.
+    Returns 0 when all of them ran to the end and no metric failed, else 1. `only` picks one
+    notebook by its number (its needs are then taken as met); `parameters` are `NAME=VALUE`;
+    `baselines` is the folder of `<notebook>-<profile>.json`, by default `tests/baselines` beside
+    the notebooks' folder. With `accept` the numbers become the baselines instead; with `seeds` as
+    well, each notebook with a parameter SEED runs once a seed, which gives the tolerances. Raises
+    `UnknownOption` for a notebook, parameter or combination that does not exist, and
+    `DamagedBaseline`.
     """
+    if profile not in ("quick", "full"):
+        raise UnknownOption(f"profile {profile!r} does not exist; choose quick or full")
     folder = folder or weights.notebooks_folder()
+    baselines = baselines or folder.resolve().parent / "tests" / "baselines"
     paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    if only:
-        paths = [path for path in paths if path.name.startswith(only)]
-    if not paths:
+    notebooks = [read_notebook(path, profile) for path in paths if path.name.startswith(only or "")]
+    if not notebooks:
         raise UnknownOption(
             f"{folder} has no notebook {only or ''}; see what is there with: ls {folder}"
         )
     given = _parse(parameters)
-    declared = {path: set(_declared(path)) for path in paths}
-    for name in given:
-        if not any(name in names for names in declared.values()):
+    for name in [*given, *(["SEED"] if seeds else [])]:
+        if not any(name in notebook.declared for notebook in notebooks):
             raise UnknownOption(f"no notebook declares a parameter {name}; see their parameters cells")
-    target = _new_folder(out)
+    if seeds and (not accept or "SEED" in given or not 1 < len(set(seeds)) == len(seeds)):
+        raise UnknownOption(
+            "--seeds takes two or more different seeds, with --accept and without -p SEED=…"
+        )
+    for notebook in notebooks:  # a damaged one is reported before the work, not after it
+        regression.read_baseline(baselines / f"{notebook.name}-{profile}.json")
+    used = [notebook.parameters(given).get("SEED") for notebook in notebooks]
+    origin = provenance(seeds=seeds or dict.fromkeys(seed for seed in used if isinstance(seed, int)))
+    report = _Report(profile, _new_folder(out), baselines, accept, tuple(seeds), given, origin)
     runs: list[Run] = []
-    for path in paths:
-        settings = _settings(path, profile)
-        unknown = sorted(set(settings) - declared[path])
-        mine = {name: value for name, value in given.items() if name in declared[path]}
-        done = {one.name[:2]: one.status for one in runs}
-        broken = [need for need in _metadata(path).get("needs", []) if done.get(need, "ok") != "ok"]
-        print(f"{path.stem} …", end=" ", flush=True)
-        one = Run(path.stem)
-        if unknown:
-            one.status = "failed"
-            one.error = (
-                f"profile {profile} sets {', '.join(unknown)}, which the notebook does not declare"
-            )
-        elif broken:
-            one.status, one.error = "skipped", f"needs {', '.join(broken)}, which did not run"
-        else:
-            _execute(path, target, settings | mine, one)
-        print(f"{one.status} ({one.seconds:.0f} s)", flush=True)
-        runs.append(one)
-        _write_summary(target, profile, runs)
-    print(f"report: {target / 'index.html'}")
-    return 0 if all(one.status == "ok" for one in runs) else 1
+    for notebook in notebooks:
+        print(f"{notebook.name} …", end=" ", flush=True)
+        broken = {one.name[:2] for one in runs if one.status != "ok"} & set(notebook.needs)
+        runs.append(_one(report, notebook, sorted(broken)))
+        _write_summary(report, notebooks, runs)
+    print(f"report: {report.target / 'index.html'}")
+    failed = any(one.status != "ok" or (not accept and one.failed) for one in runs)
+    return 1 if failed else 0
 
 
-def _metadata(path: Path) -> dict:
-    return json.loads(path.read_text())["metadata"].get("anonlab", {})
+def _one(report: _Report, notebook: Notebook, broken: list[str]) -> Run:
+    """Run one notebook, hold it to its baseline or make it the new one, and say so in lines."""
+    unknown = sorted(set(notebook.chosen) - set(notebook.declared))
+    if unknown or broken:
+        one = Run(notebook.name, status="failed" if unknown else "skipped")
+        one.error = (
+            f"profile {report.profile} sets {', '.join(unknown)}, which the notebook does not declare"
+            if unknown
+            else f"needs {', '.join(broken)}, which did not run"
+        )
+        print(f"{one.status} (0 s)", flush=True)
+        return one
+    seeds = report.seeds if "SEED" in notebook.declared else ()
+    if seeds:
+        repeats = [
+            execute(notebook, report.given | {"SEED": seed}, report.target, f"seed-{seed}")
+            for seed in seeds
+        ]
+    else:
+        repeats = [execute(notebook, report.given, report.target)]
+    one = _first(repeats)
+    print(f"{one.status} ({one.seconds:.0f} s)", flush=True)
+    if one.status == "ok":
+        old = regression.read_baseline(report.baseline(notebook))
+        if old:
+            _compare(report, notebook, one, old)
+        if report.accept:
+            _accept(report, notebook, repeats, old)
+        elif old:
+            _print_verdict(one)
+    return one
 
 
-def _settings(path: Path, profile: str) -> dict:
-    profiles = _metadata(path).get("profiles", {})
-    if profile not in ("quick", "full"):
-        raise UnknownOption(f"profile {profile!r} does not exist; choose quick or full")
-    return dict(profiles.get(profile, {}))
+def _first(repeats: list[Run]) -> Run:
+    """The first of the runs, which is shown, with the time of all and the failure of any."""
+    one = repeats[0]
+    one.seconds = sum(other.seconds for other in repeats)
+    for other in repeats:
+        if other.status != "ok" and one.status == "ok":
+            one.status, one.error = other.status, f"SEED {other.parameters['SEED']}: {other.error}"
+    return one
 
 
-def _declared(path: Path) -> list[str]:
-    """Names assigned in the cell tagged `parameters`."""
-    for cell in json.loads(path.read_text())["cells"]:
-        if "parameters" in cell["metadata"].get("tags", []):
-            body = ast.parse("".join(cell["source"])).body
-            targets = [
-                node.targets if isinstance(node, ast.Assign) else [node.target]
-                for node in body
-                if isinstance(node, (ast.Assign, ast.AnnAssign))
-            ]
-            return [name.id for group in targets for name in group if isinstance(name, ast.Name)]
-    return []
+def _compare(report: _Report, notebook: Notebook, one: Run, old: Baseline) -> None:
+    one.comparison = regression.compare(old, one.metrics, one.parameters, notebook.ignore)
+    one.changed = [key for key, value in report.provenance.items() if old.provenance.get(key) != value]
+    # copied, so that this folder still shows what it was compared with after the next --accept
+    beside = report.target / ACCEPTED / notebook.name
+    pictures = _copy_pictures(sorted(report.accepted_pictures(notebook).glob("*.png")), beside)
+    one.accepted_figures = [str(path.relative_to(report.target)) for path in pictures]
 
 
-def _parse(parameters: list[str] | tuple[str, ...]) -> dict:
+def _print_verdict(one: Run) -> None:
+    if one.comparison.differing:
+        print(f"  not compared: parameters differ ({', '.join(one.comparison.differing)})")
+    for row in one.failed:
+        print(f"  failed {row}")
+    better = ", ".join(row.name for row in one.comparison.named("better"))
+    if better:
+        print(f"  better than accepted: {better}; renew the baseline with --accept")
+
+
+def _accept(report: _Report, notebook: Notebook, repeats: list[Run], old: Baseline | None) -> None:
+    one = repeats[0]
+    if len(repeats) > 1:
+        seeds = list(report.seeds)
+    else:
+        seeds = [one.parameters["SEED"]] if "SEED" in one.parameters else []
+    metrics = [other.metrics for other in repeats]
+    made = report.provenance | {"seeds": seeds}
+    new = regression.accept(metrics, seeds, one.parameters, made, old, notebook.ignore)
+    for line in regression.difference(old, new, notebook.ignore):
+        print(f"  {line}")
+    weak = regression.compare(new, one.metrics, one.parameters, notebook.ignore).cannot_fail
+    if weak:
+        print(f"  cannot fail, because the tolerance is as large as the number: {', '.join(weak)}")
+    regression.write_baseline(report.baseline(notebook), new)
+    pictures = [report.target / figure for figure in one.figures]
+    _copy_pictures(pictures, report.accepted_pictures(notebook))
+
+
+def _copy_pictures(pictures: list[Path], folder: Path) -> list[Path]:
+    """Make `folder` hold exactly these pictures; where they are now."""
+    for stale in folder.glob("*.png"):
+        if stale.name not in {picture.name for picture in pictures}:
+            stale.unlink()
+    for picture in pictures:
+        with atomic_path(folder / picture.name) as partial:
+            shutil.copyfile(picture, partial)
+    return [folder / picture.name for picture in pictures]
+
+
+def _parse(parameters: Sequence[str]) -> dict:
     parsed = {}
     for text in parameters:
         name, equals, value = text.partition("=")
@@ -177,117 +241,35 @@ def _new_folder(out: Path) -> Path:
     raise NotebookFailed(f"{out} is full of runs of this second; try again")
 
 
-def _execute(path: Path, target: Path, parameters: dict, one: Run) -> None:
-    import papermill
-
-    output = target / path.stem
-    output.mkdir()
-    executed = target / path.name
-    start = time.monotonic()
-    os.environ[HEADLESS] = "1"
-    try:
-        notebook = papermill.execute_notebook(
-            str(path),
-            str(executed),
-            parameters | {"OUTPUT": str(output)},
-            kernel_name="python3",
-            cwd=str(path.parent),
-            progress_bar=False,
-            log_output=False,
-            extra_arguments=["--log-level=ERROR"],  # the kernel's warnings would cut our lines
-        )
-        for cell in notebook.cells:
-            if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
-                raise NotebookFailed(f"a cell of {path.name} was not executed: {cell.source[:80]!r}")
-    except papermill.PapermillExecutionError as error:
-        one.status, one.error = "failed", f"{error.ename}: {error.evalue}\n" + _plain(error.traceback)
-    except Exception as error:  # a dead kernel, a broken file: this notebook's failure, not the run's
-        one.status, one.error = "failed", f"{type(error).__name__}: {error}"
-    finally:
-        os.environ.pop(HEADLESS, None)
-    one.seconds = time.monotonic() - start
-    one.figures = [f"{path.stem}/{figure.name}" for figure in sorted(output.glob("*.png"))]
-    numbers = output / "metrics.json"
-    if numbers.is_file():
-        one.metrics = json.loads(numbers.read_text())
-    elif one.status == "ok":
-        one.status, one.error = "failed", f"{path.name} recorded no metrics"
-    if executed.is_file():
-        _write_page(executed)
-
-
-def _plain(lines: list[str]) -> str:
-    import re
-
-    return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))
-
-
-def _write_page(executed: Path) -> None:
-    from nbconvert import HTMLExporter
-
-    body, _ = HTMLExporter().from_filename(str(executed))
-    with atomic_path(executed.with_suffix(".html")) as partial:
-        partial.write_text(body)
-
-
-def provenance() -> dict:
-    """Commit, packages, weights and machine: what a number depends on."""
-    git = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
-    )
-    keys = [key for key, weight in weights.WEIGHTS.items() if not weight.optional]
-    used = {key: weights.expected_sha256(key) for key in keys if weights.path_of(key).is_file()}
-    return {
-        "commit": git.stdout.strip() or None,
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
-        "weights": used,
-        "cores": os.cpu_count(),
-    }
-
-
-def _write_summary(target: Path, profile: str, runs: list[Run]) -> None:
+def _write_summary(report: _Report, notebooks: list[Notebook], runs: list[Run]) -> None:
     """`metrics.json` and `index.html`, after every notebook, so that a run can be watched."""
     summary = {
-        "profile": profile,
-        "provenance": provenance(),
+        "profile": report.profile,
+        "provenance": report.provenance,
         "notebooks": {
             one.name: {
                 "status": one.status,
                 "seconds": round(one.seconds, 1),
                 "error": one.error or None,
+                "parameters": one.parameters,
                 "metrics": one.metrics,
+                "failed": [row.name for row in one.failed],
             }
             for one in runs
         },
     }
-    write_json(target / "metrics.json", summary)
-    rows = "".join(
-        f"<tr><td><a href='{one.name}.html'>{one.name}</a></td><td class='{one.status}'>{one.status}"
-        f"</td><td>{one.seconds:.0f} s</td></tr>"
-        for one in runs
+    write_json(report.target / "metrics.json", summary)
+    past = read_past(report.target.parent)  # this run is the newest of them
+    for notebook, one in zip(notebooks, runs, strict=False):  # those that ran so far
+        patterns = notebook.trend, notebook.ignore
+        one.trends = trends(past, one.name, report.profile, one.parameters, *patterns)
+    page = index_page(
+        f"anonlab run {report.target.name}",
+        report.profile,
+        report.provenance["commit"],
+        runs,
+        past.skipped,
+        report.accept,
     )
-    sections = "".join(_section(one) for one in runs)
-    page = (
-        f"<!doctype html><meta charset='utf-8'><title>anonlab run {target.name}</title>"
-        f"<style>{STYLE}</style><h1>anonlab run {target.name}</h1>"
-        f"<p>Profile <b>{profile}</b>, commit {summary['provenance']['commit'] or 'unknown'}, "
-        f"<a href='metrics.json'>metrics.json</a></p>"
-        f"<table><tr><th>notebook</th><th>status</th><th>time</th></tr>{rows}</table>{sections}"
-    )
-    with atomic_path(target / "index.html") as partial:
+    with atomic_path(report.target / "index.html") as partial:
         partial.write_text(page)
-
-
-def _section(one: Run) -> str:
-    numbers = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{html.escape(_number(value))}</td></tr>"
-        for name, value in one.metrics.items()
-    )
-    error = f"<pre>{html.escape(one.error)}</pre>" if one.error else ""
-    figures = "".join(f"<p><img src='{name}' alt='{name}'></p>" for name in one.figures)
-    return f"<h2>{one.name}</h2>{error}<table>{numbers}</table>{figures}"
-
-
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

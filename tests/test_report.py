@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 
-from anonlab import report
+from anonlab import report, weights
 from anonlab.errors import UnknownOption
 
 RECORD = "import json, pathlib; pathlib.Path(OUTPUT, 'metrics.json').write_text(json.dumps({'x': X}))"
@@ -117,9 +119,18 @@ def test_only_one(tmp_path, run):
 
 
 def test_provenance_names_what_a_number_depends_on():
-    provenance = report.provenance()
-    assert provenance["packages"]["torch"]
-    assert len(provenance["weights"]["dlib-resnet"]) == 64
+    provenance = report.provenance(torch.device("cpu"), seeds=(3, 4))
+    assert provenance["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert provenance["weights"]["dlib-resnet"] == weights.WEIGHTS["dlib-resnet"].sha256
+    assert (provenance["seeds"], provenance["device"]) == ([3, 4], "cpu")
+    assert provenance["tf32"]["matmul"] is (torch.get_float32_matmul_precision() != "highest")
+
+
+def test_provenance_hashes_the_file_that_is_here_not_the_one_that_should_be(tmp_path, monkeypatch):
+    path = tmp_path / "altered"
+    path.write_bytes(b"altered")
+    monkeypatch.setattr(weights, "path_of", lambda key: path if key == "dlib-resnet" else tmp_path)
+    assert report.provenance()["weights"] == {"dlib-resnet": hashlib.sha256(b"altered").hexdigest()}
 
 
 def test_settings_are_frozen():

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 from torch import nn
 
 from .. import weights
 from ..photos import atomic_path, write_json
+from ..provenance import provenance
 from .loop import Plan, Trained
 
 
@@ -25,8 +23,7 @@ def export(
     write_weights(trained.model, path, metadata)
     card = {
         "command": command,
-        "hardware": hardware(next(trained.model.parameters()).device),
-        "torch": torch.__version__,
+        **provenance(next(trained.model.parameters()).device, [plan.seed]),
         "minutes": round(trained.seconds / 60, 1),
         "steps": trained.step,
         "planned_steps": plan.steps,
@@ -45,23 +42,3 @@ def write_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> Non
     state = {name: tensor.half().contiguous().cpu() for name, tensor in model.state_dict().items()}
     with atomic_path(path) as partial:
         save_file(state, partial, metadata=metadata)
-
-
-def commit() -> str | None:
-    """The commit of this checkout, `+changes` when files differ from it; None outside git."""
-
-    def git(*arguments: str) -> str:
-        result = subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True
-        )
-        return result.stdout.strip()
-
-    head = git("rev-parse", "HEAD")
-    return (head + ("+changes" if git("status", "--porcelain") else "")) or None
-
-
-def hardware(device: torch.device) -> str:
-    """What the run ran on, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"

@@ -18,9 +18,10 @@ from ..perceptual import load_stlpips
 from ..photos import atomic_path
 from ..pipeline import pick_device
 from ..plots import training_figure
+from ..provenance import commit
 from ..recognizers import load_recognizer
 from .encoder import EncoderTask
-from .export import commit, export
+from .export import export
 from .landmarks import LandmarkTask
 from .loop import Plan, Task, train
 from .perception import PerceptionTask

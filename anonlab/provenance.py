@@ -1,0 +1,77 @@
+"""What a number depends on: commit, packages, weights, seeds and the machine that made it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from . import weights
+from .errors import WeightsMissing
+
+PACKAGES = ("torch", "torchvision", "captum", "facenet-pytorch", "numpy", "openvino", "onnxruntime")
+
+
+def provenance(device: torch.device | None = None, seeds: Iterable[int] = ()) -> dict:
+    """Everything a number depends on, as JSON; `device` None is the one that `auto` means.
+
+    All pretrained files of this machine are in it, used or not; they are hashed as they lie there,
+    which takes about a second: call it once a run. TF32 is the state of this process.
+    """
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return {
+        "commit": commit(),
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "weights": {key: weights.sha256(path) for key in weights.WEIGHTS if (path := _file(key))},
+        "seeds": list(seeds),
+        "device": device.type,
+        "hardware": hardware(device),
+        "tf32": {
+            "matmul": torch.get_float32_matmul_precision() != "highest",
+            "cudnn": torch.backends.cudnn.allow_tf32,
+        },
+        "cores": os.cpu_count(),
+    }
+
+
+def commit() -> str | None:
+    """The commit of this checkout, `+changes` when files differ from it; None outside git."""
+    if not shutil.which("git"):
+        return None
+
+    def git(*arguments: str) -> str:
+        folder = Path(__file__).parent
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True).stdout
+
+    if not git("ls-files", Path(__file__).name):  # installed inside somebody else's repository
+        return None
+    return git("rev-parse", "HEAD").strip() + ("+changes" if git("status", "--porcelain") else "")
+
+
+def hardware(device: torch.device) -> str:
+    """What the run ran on, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _file(key: str) -> Path | None:
+    try:
+        path = weights.path_of(key)
+    except WeightsMissing:
+        return None
+    return path if path.is_file() else None
