@@ -78,10 +78,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--faces", choices=("all", "largest"), default="all")
     one.add_argument(
         "--method",
-        choices=("auto", "encode", "guess", "optimize"),
+        choices=("auto", "one-pass", "encode", "optimize"),
         default="auto",
-        help="one pass of the trained encoder or of the linear first guess, or an optimisation "
-        "(default: encode if its weights are here, else optimize)",
+        help="optimize takes a minute a face; one-pass takes seconds and is coarser until an encoder is "
+        "trained (default: encode if its weights are here, else optimize)",
     )
     one.add_argument("--polish", type=int, default=None, metavar="0-100", help="steps of optimisation")
     one.add_argument("--generator", choices=("mobile",), default="mobile")
@@ -157,6 +157,28 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--ship", action="store_true", help="put the result where anonlab loads it")
     train.set_defaults(command=train_network)
+
+    judge = commands.add_parser("evaluate", help="measure privacy, similarity and utility on people")
+    judge.add_argument(
+        "people",
+        nargs="+",
+        metavar="FOLDER[:COUNT]",
+        help="folders in the layout person/photo.jpg, or embedded, or lfw (scikit-learn's cache)",
+    )
+    judge.add_argument("--out", type=Path, default=Path("outputs/evaluation"))
+    judge.add_argument("--unseen", type=Path, metavar="FILE.onnx", help="a recogniser that took no part")
+    judge.add_argument(
+        "--unseen-options",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help='its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
+    )
+    judge.add_argument("--optimised", type=int, default=10, help="people for the slow optimisation")
+    judge.add_argument("--calibrated", type=int, default=5, help="people for target_distance")
+    judge.add_argument("--seed", type=int, default=0)
+    judge.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    judge.set_defaults(command=evaluate_people)
 
     bench = commands.add_parser("bench", help="time every part, and measure its memory")
     bench.add_argument("--out", type=Path, default=Path("outputs/bench"))
@@ -263,6 +285,31 @@ def train_network(options: argparse.Namespace) -> int:
     if card:
         print(json.dumps(card, indent=2))
     return 0
+
+
+def evaluate_people(options: argparse.Namespace) -> int:
+    """`anonlab evaluate`: every method on the same people; stopped and started again it goes on."""
+    from .evaluation.command import evaluate_sources, write_report
+    from .evaluation.methods import Protocol
+
+    protocol = Protocol(optimised=options.optimised, calibrated=options.calibrated, seed=options.seed)
+    sources = dict(source_and_count(text) for text in options.people)
+    report = evaluate_sources(
+        sources, protocol, options.out / "people", options.unseen, options.unseen_options,
+        options.device, progress=True,
+    )  # fmt: skip
+    write_report(report, options.out)
+    print(report.headline)
+    for one in report.evaluation.problems:
+        print(f"anonlab: {one['person']}: {one['problem']}", file=sys.stderr)
+    print(f"written to {options.out}")
+    return 0
+
+
+def source_and_count(text: str) -> tuple[str, int | None]:
+    """`folder:100` as a folder and a number; all people without one."""
+    source, colon, count = text.rpartition(":")
+    return (source, int(count)) if colon and count.isdigit() else (text, None)
 
 
 def benchmark(options: argparse.Namespace) -> int:

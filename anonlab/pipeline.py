@@ -28,7 +28,7 @@ from .photos import Photo, read_photo
 from .recognizers import Recognizer, distance, load_recognizer
 from .regenerate import Regenerator
 
-METHODS = ("auto", "encode", "guess", "optimize")
+METHODS = ("auto", "one-pass", "encode", "optimize")
 GUIDES = ("dlib",)
 FACES = ("all", "largest")
 ATTEMPTS = 3  # the first, and two with more area
@@ -122,9 +122,10 @@ class Anonymizer:
     ) -> Anonymizer:
         """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`.
 
-        `method` is `encode` (one pass of the trained encoder), `guess` (one pass of the linear first
-        guess: seconds, coarser), `optimize` (latent optimisation), or `auto`: encode where an
-        encoder for this generator is installed, else optimize. Raises `UnknownOption`,
+        `method` is `optimize` (latent optimisation, a minute), `encode` (one pass of the trained
+        encoder), `one-pass` (the encoder where it is installed, else the linear first guess:
+        seconds, coarser), or `auto`: encode where an encoder for this generator is installed, else
+        optimize. Raises `UnknownOption`,
         `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
         """
         if method not in METHODS:
@@ -138,7 +139,7 @@ class Anonymizer:
         guide = load_recognizer(recognizer, device=chosen)
         made = load_generator(generator, device=chosen)
         has_encoder = weights.path_of(f"encoder-{made.name}").is_file()
-        encode = method == "encode" or (method == "auto" and has_encoder)
+        encode = method == "encode" or (method in ("auto", "one-pass") and has_encoder)
         return cls(
             Detector(chosen),
             guide,
@@ -149,7 +150,7 @@ class Anonymizer:
             fit,
             chosen,
             load_encoder(made, device=chosen) if encode else None,
-            one_pass=encode or method == "guess",
+            one_pass=encode or method == "one-pass",
         )
 
     def __call__(

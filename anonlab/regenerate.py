@@ -26,6 +26,10 @@ TOLERANCE = 0.02  # of a distance that was asked for
 HALVINGS = 7  # of the range of strengths, when the encoder searches for a distance
 PUSH_STEPS = 12  # of optimisation, when the distance is still too small …
 MARGINS = (0.05, 0.1, 0.2)  # … and how much more is asked for, round by round
+# How far beyond the identity the first guess aims when nothing comes after it: ridge regression
+# shrinks what it is asked for. On 14 generated faces 1.5 brings dlib's matches from 5 to 1 at
+# ST-LPIPS 0.075 instead of 0.061; from 2 on faces break.
+OVERSHOOT = 1.5
 
 
 class Regenerator:
@@ -93,7 +97,11 @@ class Regenerator:
         """Codes `(1, num_ws, w_dim)` in one pass: the encoder's, or the linear first guess."""
         if self.encoder is not None:
             return self.encoder(image, mask, identity.target)
-        return self.generator.broadcast(self.first_guess(image, identity.target))
+        target = identity.target
+        if self.one_pass:
+            source = self.recognizer.embed(image)
+            target = source + OVERSHOOT * (target - source)
+        return self.generator.broadcast(self.first_guess(image, target))
 
     @torch.no_grad()
     def pictures(

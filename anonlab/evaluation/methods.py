@@ -21,8 +21,8 @@ class Protocol:
     areas: tuple[float, ...] = (0.1, 0.15, 0.25, 0.4, 0.55)
     main_area: float = 0.25  # where the other controls are turned, and of the identity mask
     strengths: tuple[float, ...] = (0.25, 0.5, 0.75)
-    target_distances: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7)
-    calibrated: int = 10  # people on whom target_distance is tried
+    target_distances: tuple[float, ...] = (0.45, 0.6, 0.75)
+    calibrated: int = 5  # people on whom target_distance is tried
     optimised: int = 10  # people on whom the latent optimisation is tried
     k: tuple[int, ...] = (5, 10)  # group sizes of k-same
     seed: int = 0  # of the virtual identities and of the key

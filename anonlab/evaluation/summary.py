@@ -277,3 +277,26 @@ def points(summary: dict) -> list[dict]:
                 }
             )
     return made
+
+
+def numbers(summary: dict) -> dict:
+    """What a run records and is held to: no intervals, one level for each method."""
+    recorded: dict = {
+        name: summary[name] for name in ("people", "people_in_gallery", "problems", "unseen_recognisers")
+    }
+    for name, one in summary["recognizers"].items():
+        recorded[name] = {key: one.get(key) for key in ("threshold_far", "auc_before", "eer_before")}
+    for method, about in summary["methods"].items():
+        line: dict = {"n": about["people"]}
+        line |= {name: value["mean"] for name, value in about["means"].items()}
+        line |= {key: value for key, value in about["realism"].items() if isinstance(value, float)}
+        line |= {key: value for key, value in about.get("undone", {}).items() if "chance" not in key}
+        for judge, found in about.get("privacy", {}).items():
+            line[judge] = {"n": found["pairs"]} | {
+                key: value
+                for key, value in found.items()
+                if isinstance(value, float) and "chance" not in key
+            }
+        recorded[method] = line
+    recorded["calibration"] = summary["calibration"]
+    return recorded

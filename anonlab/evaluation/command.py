@@ -1,0 +1,91 @@
+"""The whole evaluation as one call: what `anonlab evaluate` does, and what notebook 05 shows."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..photos import atomic_path, write_json
+from ..pipeline import Anonymizer
+from . import figures
+from .judging import Judge, Panel, load_judges
+from .methods import Protocol
+from .people import load_people
+from .run import Evaluation, evaluate
+from .summary import failures, summarise
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came out, and who judged."""
+
+    evaluation: Evaluation
+    judges: list[Judge]
+    protocol: Protocol
+    summary: dict
+
+    @property
+    def headline(self) -> str:
+        """The first line of every report."""
+        return figures.headline(self.summary, self.protocol)
+
+    def worst_first(self) -> list:
+        """Everybody, the people on whom anonlab failed before the others."""
+        return failures(self.evaluation, self.judges, self.summary, self.protocol.main)
+
+    def sheets(self) -> list:
+        """Contact sheets of everybody, failures first."""
+        rows = self.worst_first()
+        return [
+            figures.contact_sheet(rows[start : start + figures.SHEET], self.judges, self.protocol)
+            for start in range(0, len(rows), figures.SHEET)
+        ]
+
+
+def evaluate_sources(
+    sources: Mapping[str, int | None],
+    protocol: Protocol,
+    state: Path,
+    unseen: str | Path | None = None,
+    unseen_options: dict | None = None,
+    device: str = "auto",
+    progress: bool = False,
+    anonymizer: Anonymizer | None = None,
+) -> Report:
+    """Evaluate the people of every source (`embedded`, `lfw` or a folder; how many, or None for all).
+
+    Finished people are kept in `state`. Raises `UnknownOption`, `WeightsMissing`, `WeightsCorrupt`.
+    """
+    people = [one for source, count in sources.items() for one in load_people(source, count)]
+    anonymizer = anonymizer or Anonymizer.load(method="one-pass", device=device)
+    judges = load_judges(anonymizer.recognizer, unseen, unseen_options, anonymizer.device)
+    panel = Panel(judges, anonymizer.detector, anonymizer.device)
+    evaluation = evaluate(anonymizer, people, panel, protocol, state, progress)
+    summary = summarise(evaluation, judges, anonymizer.population) | {"judges": panel.names()}
+    return Report(evaluation, judges, protocol, summary)
+
+
+def write_report(report: Report, out: Path) -> None:
+    """`summary.json`, `table.csv`, `problems.json` and all figures below `out`."""
+    write_json(out / "summary.json", {"headline": report.headline} | report.summary)
+    write_json(out / "problems.json", report.evaluation.problems)
+    lines = figures.table(report.summary)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["method", *next(iter(lines.values()))])
+    writer.writeheader()
+    writer.writerows({"method": method} | line for method, line in lines.items())
+    with atomic_path(out / "table.csv") as partial:
+        partial.write_text(text.getvalue())
+    drawn = {
+        "table": figures.table_figure(report.summary),
+        "tradeoff": figures.tradeoff_figure(report.summary, report.protocol),
+        "calibration": figures.calibration_figure(report.summary),
+        "roc": figures.roc_figure(report.evaluation, report.judges, report.protocol),
+    }
+    drawn |= {f"people-{number:02}": sheet for number, sheet in enumerate(report.sheets(), 1)}
+    for name, figure in drawn.items():
+        with atomic_path(out / f"{name}.png") as partial:
+            figure.savefig(partial, format="png", dpi=110)
