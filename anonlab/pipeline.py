@@ -118,8 +118,10 @@ class Anonymizer:
         device: str = "auto",
         key: bytes | None = None,
         fit: Fit = Fit(),
+        generator_path: str | os.PathLike | None = None,
     ) -> Anonymizer:
-        """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`.
+        """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`; `generator_path` is the
+        weights file of `stylegan2`.
 
         `method` is `encode` (one pass of the trained encoder), `optimize` (latent optimisation), or
         `auto`: encode where an encoder for this generator is installed. Raises `UnknownOption`,
@@ -134,7 +136,7 @@ class Anonymizer:
             )
         chosen = pick_device(device)
         guide = load_recognizer(recognizer, device=chosen)
-        made = load_generator(generator, device=chosen)
+        made = load_generator(generator, generator_path, chosen)
         has_encoder = weights.path_of(f"encoder-{made.name}").is_file()
         encode = method == "encode" or (method == "auto" and has_encoder)
         return cls(

@@ -14,7 +14,7 @@ import torch
 from .compose import compose
 from .encoder import Encoder
 from .first_guess import FirstGuess
-from .generators import Generator
+from .generators import Generator, require_preview
 from .identities import Identity
 from .images import resize
 from .optimize import SIZE, Fit, optimize_latents
@@ -28,7 +28,10 @@ MARGINS = (0.05, 0.1, 0.2)  # … and how much more is asked for, round by round
 
 
 class Regenerator:
-    """Pretrained parts of stages 2 and 3. `encoder` may be None."""
+    """Pretrained parts of stages 2 and 3. `encoder` may be None.
+
+    Raises `UnknownOption` for a generator whose pictures are too small.
+    """
 
     def __init__(
         self,
@@ -39,6 +42,7 @@ class Regenerator:
         encoder: Encoder | None = None,
         fit: Fit = Fit(),
     ):
+        require_preview(generator)
         self.generator, self.recognizer, self.perceptual = generator, recognizer, perceptual
         self.first_guess, self.encoder, self.fit = first_guess, encoder, fit
 
