@@ -47,15 +47,15 @@ class Found:
     about: dict[str, str] | None = None  # the header of our own files
 
 
-def load_stylegan2(path: Path, half: int = 0) -> StyleGAN2:
+def load_stylegan2(path: Path) -> StyleGAN2:
     """The generator of a file, float32 and on the CPU; the format is recognised by content.
 
-    `half` as in `StyleGAN2`. Its name is `stylegan2-` and a fingerprint of the weights, the same in
-    every format. `w_std`, and `w_avg` where a file has none, are measured on seeded draws. Raises
-    `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
+    Its name is `stylegan2-` and a fingerprint of the weights, the same in every format. `w_std`, and
+    `w_avg` where a file has none, are measured on seeded draws. Raises `WeightsMissing`,
+    `WeightsCorrupt` or `WeightsMismatch`.
     """
     found = read_file(path)
-    model = _ours(path, found, half) if found.about else _theirs(path, found, half)
+    model = _ours(path, found) if found.about else _theirs(path, found)
     model.name = f"stylegan2-{fingerprint(model)}"
     if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
         raise WeightsCorrupt(f"{path} holds numbers that are not finite; copy it again")
@@ -123,7 +123,7 @@ def _read_safetensors(path: Path) -> Found:
     return Found(tensors, about=about if about.get("anonlab") == "stylegan2" else None)
 
 
-def _ours(path: Path, found: Found, half: int) -> StyleGAN2:
+def _ours(path: Path, found: Found) -> StyleGAN2:
     try:
         fields = json.loads(found.about["config"])
         config = StyleGAN2Config(**fields | {"channels": tuple(fields["channels"])})
@@ -131,14 +131,14 @@ def _ours(path: Path, found: Found, half: int) -> StyleGAN2:
         raise WeightsCorrupt(
             f"{path} has a header that is not ours ({error!r}); copy it again"
         ) from None
-    model = StyleGAN2(config, half=half)
+    model = StyleGAN2(config)
     state = model.state_dict()
     _check(path, found.tensors, {name: state[name].shape for name in state})
     model.load_state_dict(found.tensors)
     return model
 
 
-def _theirs(path: Path, found: Found, half: int) -> StyleGAN2:
+def _theirs(path: Path, found: Found) -> StyleGAN2:
     tensors = found.tensors
     naming = next((one for one in NAMINGS if one.mark in tensors), None)
     for part, what in OTHERS.items():
@@ -162,7 +162,7 @@ def _theirs(path: Path, found: Found, half: int) -> StyleGAN2:
             f"{path} resamples with another filter than [1, 3, 3, 1] ({_listed(wrong)}), which anonlab "
             f"does not know; choose an official StyleGAN2"
         )
-    model = StyleGAN2(config, half=half)
+    model = StyleGAN2(config)
     state = model.state_dict()
     rows = [row for row in naming.rows(config) if row.ours != "w_avg" or row.theirs in tensors]
     given = {name: tensor for name, tensor in tensors.items() if name not in filters}
