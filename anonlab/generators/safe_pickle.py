@@ -65,7 +65,7 @@ def _module(meta: dict) -> SavedModule:
         name: tensor
         for kind in ("_parameters", "_buffers")
         for name, tensor in state.get(kind, {}).items()
-        if tensor is not None
+        if isinstance(tensor, torch.Tensor)
     }
     plain = (bool, int, float, str, type(None))
     settings = {name: value for name, value in state.items() if isinstance(value, plain)}

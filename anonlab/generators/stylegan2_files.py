@@ -101,8 +101,9 @@ def read_file(path: Path) -> Found:
                 break
     clamp = None
     if isinstance(content, SavedModule):
-        clamps = {content.settings[name] for name in content.settings if name.endswith("conv_clamp")}
-        clamp, content = max(clamps - {None}, default=None), content.tensors
+        clamps = [value for name, value in content.settings.items() if name.endswith("conv_clamp")]
+        clamp = max((float(c) for c in clamps if isinstance(c, int | float)), default=None)
+        content = content.tensors
     elif isinstance(content, dict) and isinstance(average, torch.Tensor):
         content = {**content, "latent_avg": average}
     if not isinstance(content, dict) or not all(isinstance(x, torch.Tensor) for x in content.values()):
@@ -127,13 +128,13 @@ def _ours(path: Path, found: Found) -> StyleGAN2:
     try:
         fields = json.loads(found.about["config"])
         config = StyleGAN2Config(**fields | {"channels": tuple(fields["channels"])})
-    except (KeyError, TypeError, ValueError, AssertionError) as error:
+        shapes = _shapes(config)
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
         raise WeightsCorrupt(
             f"{path} has a header that is not ours ({error!r}); copy it again"
         ) from None
+    _check(path, found.tensors, shapes)
     model = StyleGAN2(config)
-    state = model.state_dict()
-    _check(path, found.tensors, {name: state[name].shape for name in state})
     model.load_state_dict(found.tensors)
     return model
 
@@ -162,16 +163,23 @@ def _theirs(path: Path, found: Found) -> StyleGAN2:
             f"{path} resamples with another filter than [1, 3, 3, 1] ({_listed(wrong)}), which anonlab "
             f"does not know; choose an official StyleGAN2"
         )
-    model = StyleGAN2(config)
-    state = model.state_dict()
+    shapes = _shapes(config)
     rows = [row for row in naming.rows(config) if row.ours != "w_avg" or row.theirs in tensors]
     given = {name: tensor for name, tensor in tensors.items() if name not in filters}
-    _check(path, given, {row.theirs: state[row.ours].shape for row in rows})
+    _check(path, given, {row.theirs: shapes[row.ours] for row in rows})
+    model = StyleGAN2(config)
+    state = model.state_dict()
     for row in rows:
-        state[row.ours] = (tensors[row.theirs].float() * row.factor).reshape(state[row.ours].shape)
+        state[row.ours] = (tensors[row.theirs].float() * row.factor).reshape(shapes[row.ours])
     model.load_state_dict(state)
     _measure(model, has_average="w_avg" in {row.ours for row in rows})
     return model
+
+
+def _shapes(config: StyleGAN2Config) -> dict[str, torch.Size]:
+    """Of every tensor of ours, before there is memory for it: a header could ask for too much."""
+    with torch.device("meta"):
+        return {name: tensor.shape for name, tensor in StyleGAN2(config).state_dict().items()}
 
 
 def _check(path: Path, given: dict[str, torch.Tensor], wanted: dict[str, torch.Size]) -> None:
