@@ -219,6 +219,7 @@ def test_other_networks_are_recognised(raw, stored, marker):
         (slow.nvidia_pickle(mark), ["a discriminator"]),
         (slow.nvidia_pickle(raw, key="D"), ["no generator under G_ema", "D, training_set_kwargs"]),
         ({"g_running": old, "discriminator": {}}, ["a StyleGAN1 network"]),
+        ({"g_ema": {1: torch.zeros(3)}}, ["no generator under G_ema or g_ema but 1"]),
         ({"weight": torch.zeros(3)}, ["no StyleGAN2 that anonlab knows but weight"]),
         (slow.rosinality(raw) | {"args": Namespace(size=16)}, ["argparse.Namespace", "keep only"]),
     ):

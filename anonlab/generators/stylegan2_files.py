@@ -106,7 +106,9 @@ def read_file(path: Path) -> Found:
         content = content.tensors
     elif isinstance(content, dict) and isinstance(average, torch.Tensor):
         content = {**content, "latent_avg": average}
-    if not isinstance(content, dict) or not all(isinstance(x, torch.Tensor) for x in content.values()):
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in content.items()
+    ):
         keys = f" but {_listed(content)}" if isinstance(content, dict) else ""
         raise WeightsMismatch(
             f"{path} holds no generator under G_ema or g_ema{keys}; choose a checkpoint that has one"
