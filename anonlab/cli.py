@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
         "trained (default: encode if its weights are here, else optimize)",
     )
     one.add_argument("--polish", type=int, default=None, metavar="0-100", help="steps of optimisation")
-    one.add_argument("--generator", choices=("mobile",), default="mobile")
+    add_generator(one)
     one.add_argument("--recognizer", choices=("dlib",), default="dlib")
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     one.add_argument(
@@ -149,7 +149,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="0-1",
         help="of the encoder's steps that run without generator, ten times faster",
     )
-    train.add_argument("--generator", choices=("mobile",), default="mobile")
+    add_generator(train)
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     train.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
     train.add_argument(
@@ -189,8 +189,23 @@ def parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="which weights are here, what is missing")
     doctor.add_argument("--download", metavar="NAME", help="fetch one optional model")
+    doctor.add_argument(
+        "--sha256", default="", metavar="HEX", help="what the download must have, if you know it"
+    )
     doctor.set_defaults(command=check_weights)
     return root
+
+
+def add_generator(command: argparse.ArgumentParser) -> None:
+    """The two options that choose a generator."""
+    command.add_argument("--generator", choices=("mobile", "stylegan2"), default="mobile")
+    command.add_argument(
+        "--generator-weights",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="of stylegan2: .pkl of NVIDIA, .pt of rosinality or .safetensors of anonlab",
+    )
 
 
 def share(text: str) -> float:
@@ -234,7 +249,12 @@ def anonymize(options: argparse.Namespace) -> int:
     controls = Controls(**chosen_controls(options))
     key = read_key(options.key) if options.key else None
     anonymizer = Anonymizer.load(
-        options.generator, options.recognizer, options.method, options.device, key
+        options.generator,
+        options.recognizer,
+        options.method,
+        options.device,
+        key,
+        generator_path=options.generator_weights,
     )
     record = anonymize_files(
         anonymizer,
@@ -276,7 +296,7 @@ def train_network(options: argparse.Namespace) -> int:
     from .training.run import run
 
     names = (
-        "what device generator size samples photos latent_share resume minutes ship "
+        "what device generator generator_weights size samples photos latent_share resume minutes ship "
         "steps batch learning_rate validate_every seed"
     )
     chosen = {name: getattr(options, name) for name in names.split()}
@@ -339,7 +359,8 @@ def check_weights(options: argparse.Namespace) -> int:
     from . import weights
 
     if options.download:
-        print(f"downloaded {weights.download(options.download)}")
+        path = weights.download(options.download, options.sha256)
+        print(f"downloaded {path} (sha256 {weights.sha256(path)})")
     broken = 0
     for key, weight in weights.WEIGHTS.items():
         state, text = weights.status(key)

@@ -214,7 +214,7 @@ def load_encoder(
         raise WeightsMismatch(
             f"{path} was trained for generator {theirs[0]} with num_ws {theirs[1]} and "
             f"w_dim {theirs[2]}, not for {ours[0]} with {ours[1]} and {ours[2]}; train one for it with: "
-            f"python -m anonlab train encoder"
+            f"python -m anonlab train encoder --generator {generator.name.partition('-')[0]}"
         )
     model = Encoder(config)
     try:

@@ -2,7 +2,8 @@
 
 Ridge regression on the generated crowd, from a picture of 16×16 pixels (pose, light, colours,
 hair) and an embedding (who) to `w`. It costs nothing and starts the optimisation at a clean face
-of the virtual identity in the photo's pose, instead of at `w_avg`.
+of the virtual identity in the photo's pose, instead of at `w_avg`. For a generator that did not
+make the crowd there is nothing to fit, and the guess is `w_avg`.
 """
 
 from __future__ import annotations
@@ -19,18 +20,21 @@ DAMPING = 0.3
 
 
 class FirstGuess:
-    """Fitted on `population` for one generator; a tenth of a second."""
+    """Fitted on `population` for the generator that made it, in a tenth of a second."""
 
     def __init__(self, generator: Generator, population: Population):
         self.generator = generator
         with torch.no_grad():
-            w = generator.mapping(population.z(generator.z_dim).to(generator.w_avg))
             pictures = population.thumbnails.flatten(1)
             self.picture_mean, self.picture_std = pictures.mean(0), pictures.std()
             self.embedding_mean = population.mean[0]
             self.embedding_std = population.embeddings.std()
             inputs = self._inputs(population.thumbnails, population.embeddings)
-            self.matrix = ridge(inputs, (w - generator.w_avg) / generator.w_std, DAMPING)
+            if generator.name == population.generator:
+                w = generator.mapping(population.z(generator.z_dim).to(generator.w_avg))
+                self.matrix = ridge(inputs, (w - generator.w_avg) / generator.w_std, DAMPING)
+            else:
+                self.matrix = inputs.new_zeros(inputs.shape[1], generator.w_dim)
 
     def _inputs(self, thumbnails: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
         picture = (thumbnails.flatten(1) - self.picture_mean) / self.picture_std

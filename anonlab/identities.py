@@ -73,6 +73,8 @@ class Identity:
 class Population:
     """Embeddings and attributes of generated people, the crowd that identities are drawn from."""
 
+    generator = "mobile"  # that made the pictures, from `z`
+
     def __init__(self, tensors: dict[str, torch.Tensor], device: torch.device | str = "cpu"):
         self.embeddings = tensors["embeddings"].to(device, torch.float32)  # (N, dim)
         self.gender = tensors["gender"].to(device, torch.float32)  # (N,), -1 or 1

@@ -119,14 +119,16 @@ class Anonymizer:
         device: str = "auto",
         key: bytes | None = None,
         fit: Fit = Fit(),
+        generator_path: str | os.PathLike | None = None,
     ) -> Anonymizer:
-        """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`.
+        """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`; `generator_path` is the
+        weights file of `stylegan2`.
 
         `method` is `optimize` (latent optimisation, a minute), `encode` (one pass of the trained
         encoder), `one-pass` (the encoder where it is installed, else the linear first guess:
         seconds, coarser), or `auto`: encode where an encoder for this generator is installed, else
-        optimize. Raises `UnknownOption`,
-        `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
+        optimize. Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or
+        `WeightsMismatch`.
         """
         if method not in METHODS:
             raise UnknownOption(f"method {method!r} does not exist; choose from: {', '.join(METHODS)}")
@@ -137,15 +139,21 @@ class Anonymizer:
             )
         chosen = pick_device(device)
         guide = load_recognizer(recognizer, device=chosen)
-        made = load_generator(generator, device=chosen)
+        made = load_generator(generator, generator_path, chosen)
         has_encoder = weights.path_of(f"encoder-{made.name}").is_file()
         encode = method == "encode" or (method in ("auto", "one-pass") and has_encoder)
+        population = Population.load(chosen)
+        if method == "one-pass" and not encode and made.name != population.generator:
+            raise UnknownOption(
+                f"method one-pass needs an encoder for generator {made.name}, because the first guess "
+                f"knows only {population.generator}; choose optimize, or train one"
+            )
         return cls(
             Detector(chosen),
             guide,
             made,
             load_stlpips(chosen),
-            Population.load(chosen),
+            population,
             key,
             fit,
             chosen,

@@ -15,7 +15,7 @@ import torch
 from .compose import compose
 from .encoder import Encoder
 from .first_guess import FirstGuess
-from .generators import Generator
+from .generators import Generator, require_preview
 from .identities import Identity
 from .images import resize
 from .optimize import SIZE, Fit, optimize_latents
@@ -34,7 +34,10 @@ OVERSHOOT = 1.5
 
 class Regenerator:
     """Pretrained parts of stages 2 and 3. `encoder` may be None; `one_pass` says whether the codes
-    are then taken as the first guess has them (default: only an encoder's are)."""
+    are then taken as the first guess has them (default: only an encoder's are).
+
+    Raises `UnknownOption` for a generator whose pictures are too small.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Regenerator:
         fit: Fit = Fit(),
         one_pass: bool | None = None,
     ):
+        require_preview(generator)
         self.generator, self.recognizer, self.perceptual = generator, recognizer, perceptual
         self.first_guess, self.encoder, self.fit = first_guess, encoder, fit
         self.one_pass = encoder is not None if one_pass is None else one_pass

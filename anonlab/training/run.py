@@ -11,7 +11,7 @@ import torch
 
 from .. import encoder, weights
 from ..errors import OutputNotWritable, UnknownOption
-from ..generators import load_generator
+from ..generators import load_generator, require_preview
 from ..identities import Population
 from ..landmarks import load_landmarks
 from ..perceptual import load_stlpips
@@ -64,6 +64,7 @@ def run(
     out: Path,
     device: str = "auto",
     generator: str = "mobile",
+    generator_weights: Path | None = None,
     size: str = "base",
     samples: int | None = None,
     photos: Path | None = None,
@@ -76,9 +77,10 @@ def run(
 ) -> dict | None:
     """Train a network of `NETWORKS` and write weights, card, log and curves to `out`.
 
-    `changes` are fields of `Plan`. Returns the card, or None when `minutes` were up first (go on
-    with `resume`). With `ship` weights and card also go where anonlab loads them from. Raises
-    `UnknownOption`, `DeviceUnavailable`, `TrainingDiverged` or `OutputNotWritable`.
+    `generator` and `generator_weights` are name and file for `load_generator`, `changes` fields of
+    `Plan`. Returns the card, or None when `minutes` were up first (go on with `resume`). With
+    `ship` weights and card also go where anonlab loads them from. Raises `UnknownOption`,
+    `DeviceUnavailable`, `TrainingDiverged`, `OutputNotWritable`, or what `load_generator` does.
     """
     if what not in NETWORKS:
         raise UnknownOption(f"{what!r} cannot be trained; choose from: {', '.join(NETWORKS)}")
@@ -94,7 +96,8 @@ def run(
         raise OutputNotWritable(
             f"{out} cannot be a folder ({error.strerror}); choose another --out"
         ) from None
-    made, guide = load_generator(generator, device=chosen), load_recognizer(device=chosen)
+    made = require_preview(load_generator(generator, generator_weights, chosen))
+    guide = load_recognizer(device=chosen)
     crowd = Population.load()
     known = load_samples(made, guide, crowd, samples or network.samples, progress=progress)
     if photos:
@@ -118,6 +121,7 @@ def run(
             metadata=metadata,
             commit=started_at,
             samples=len(known),
+            generator=made.name,
         )
     return card
 

@@ -1,0 +1,258 @@
+"""StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) in plain torch: config F, skip architecture.
+
+Written from the paper and, for half precision, from "Training GANs with limited data" (Karras et
+al. 2020, arXiv:2006.06676). Equalised learning rates (Karras et al. 2018, arXiv:1710.10196) are
+folded into the weights by the loader, so what is here is what the network computes; the tests
+compare it with slow, direct formulas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..errors import UnknownOption
+
+LRELU_GAIN = 2**0.5  # keeps the variance through a leaky ReLU
+NOISE_MODES = ("const", "random", "none")
+HALF_CLAMP = 256.0  # of activations, so that float16 cannot overflow
+PREVIEW = 256  # the smallest picture on offer
+
+
+@dataclass(frozen=True)
+class StyleGAN2Config:
+    """The shape of the network, as the loaders infer it from a file."""
+
+    img_resolution: int = 1024
+    channels: tuple[int, ...] = (512, 512, 512, 512, 512, 256, 128, 64, 32)  # at 4, 8, 16 … px
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int = 8
+    conv_clamp: float | None = None  # of activations, in networks that were trained in half precision
+
+    def __post_init__(self) -> None:
+        levels = self.img_resolution.bit_length() - 2
+        assert self.img_resolution == 2 ** (levels + 1) >= 8, f"{self.img_resolution} is not a size"
+        assert len(self.channels) == levels, f"{self.channels} are not the channels of {levels} levels"
+
+
+def standard_channels(img_resolution: int, multiplier: int = 2, most: int = 512) -> tuple[int, ...]:
+    """Channels at 4, 8, … px of the official networks: multiplier 2 is config F, 1 half of it."""
+    sizes = (2**k for k in range(2, img_resolution.bit_length()))
+    return tuple(min(16384 * multiplier // size, most) for size in sizes)
+
+
+def upfirdn2d(
+    x: torch.Tensor,
+    taps: torch.Tensor,
+    up: int = 1,
+    down: int = 1,
+    padding: tuple[int, int] = (0, 0),
+    gain: float = 1.0,
+) -> torch.Tensor:
+    """Insert zeros, filter, and keep every `down`-th pixel of `x (N, C, H, W)`, in both directions.
+
+    `taps (K,)` is one factor of a separable filter; `padding` (before, after) is in pixels of the
+    upsampled image.
+    """
+    n, c, h, w = x.shape
+    if up > 1:
+        x = F.pad(x.reshape(n, c, h, 1, w, 1), (0, up - 1, 0, 0, 0, up - 1))
+        x = x.reshape(n, c, h * up, w * up)
+    x = F.pad(x, padding * 2)
+    kernel = (taps.flip(0) * gain**0.5).to(x.dtype)  # flipped: conv2d correlates
+    x = F.conv2d(x, kernel.view(1, 1, 1, -1).expand(c, -1, -1, -1), stride=(1, down), groups=c)
+    return F.conv2d(x, kernel.view(1, 1, -1, 1).expand(c, -1, -1, -1), stride=(down, 1), groups=c)
+
+
+def modulated_conv2d(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    styles: torch.Tensor,
+    demodulate: bool = True,
+    up: bool = False,
+    fused: bool | None = None,
+) -> torch.Tensor:
+    """Convolve `x (N, I, H, W)` with `weight (O, I, k, k)` scaled by `styles (N, I)` for each sample.
+
+    With `demodulate` every output channel's kernel has norm 1. With `up` the result is that of a
+    transposed convolution with stride 2, `(N, O, 2H + k - 2, …)`, else it has the size of `x`.
+    `fused` makes a kernel for each sample and convolves in groups; unfused scales the activations
+    before and after one shared convolution, which is the same, and on a CPU 1.3 times as fast (1.7
+    with gradients).
+    """
+    (n, i, h, w), (o, _, k, _) = x.shape, weight.shape
+    if fused is None:  # kernels of norm 1 stay within float16, scaled activations might not
+        fused = x.dtype == torch.float16
+    gains = styles.new_ones(n, o)
+    if demodulate:
+        gains = (styles.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt()
+    if not fused:
+        x = x * styles[:, :, None, None].to(x.dtype)
+        kernel = weight.to(x.dtype)
+        if up:
+            x = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
+        else:
+            x = F.conv2d(x, kernel, padding=k // 2)
+        return x * gains[:, :, None, None].to(x.dtype) if demodulate else x
+    kernels = (weight * styles[:, None, :, None, None] * gains[:, :, None, None, None]).to(x.dtype)
+    x = x.reshape(1, n * i, h, w)
+    if up:
+        x = F.conv_transpose2d(x, kernels.transpose(1, 2).reshape(n * i, o, k, k), stride=2, groups=n)
+    else:
+        x = F.conv2d(x, kernels.reshape(n * o, i, k, k), padding=k // 2, groups=n)
+    return x.reshape(n, o, *x.shape[2:])
+
+
+class StyledConv(nn.Module):
+    """Modulated 3×3 convolution, doubling the size first if `up`; noise, bias, leaky ReLU."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, w_dim: int, size: int, up: bool, clamp: float | None
+    ):
+        super().__init__()
+        self.up, self.clamp = up, clamp
+        self.affine = nn.Linear(w_dim, in_channels)
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.register_buffer("noise", torch.zeros(size, size))
+
+    def forward(
+        self, x: torch.Tensor, w: torch.Tensor, taps: torch.Tensor, noise: torch.Tensor | None
+    ) -> torch.Tensor:
+        x = modulated_conv2d(x, self.weight, self.affine(w), up=self.up)
+        if self.up:
+            x = upfirdn2d(x, taps, padding=(1, 1), gain=4)
+        if noise is not None:
+            x = x + (noise * self.noise_strength).to(x.dtype)
+        x = F.leaky_relu(x + self.bias[:, None, None].to(x.dtype), 0.2) * LRELU_GAIN
+        clamp = self.clamp or (HALF_CLAMP if x.dtype == torch.float16 else None)
+        return x.clamp(-clamp, clamp) if clamp else x
+
+
+class ToRGB(nn.Module):
+    """A modulated 1×1 convolution to colours, without demodulation."""
+
+    def __init__(self, in_channels: int, w_dim: int, clamp: float | None):
+        super().__init__()
+        self.clamp = clamp
+        self.affine = nn.Linear(w_dim, in_channels)
+        self.weight = nn.Parameter(torch.randn(3, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        x = modulated_conv2d(x, self.weight, self.affine(w), demodulate=False)
+        x = x.to(w.dtype) + self.bias[:, None, None]  # the sum over sizes is never in half precision
+        return x.clamp(-self.clamp, self.clamp) if self.clamp else x
+
+
+class StyleGAN2(nn.Module):
+    """The generator: see `anonlab.generators.base.Generator` for the contract.
+
+    `num_ws` is 14, 16 or 18 for 256, 512 or 1024 px: one row for each convolution, and one for the
+    last to-RGB layer; the others share the row of the convolution after them. The picture is a sum
+    over sizes, so `synthesis` may stop at any of `resolutions` and save what comes after; what it
+    shows there is the sum so far. The larger sizes add more than detail, though (figure 8 of the
+    paper: in config F most of the contrast), so that sum is no small version of the picture. With
+    `exact_previews` smaller pictures are the means of the native one, at its full price. `half` is
+    the number of largest sizes that run in float16, which happens on CUDA only.
+    """
+
+    def __init__(
+        self,
+        config: StyleGAN2Config = StyleGAN2Config(),
+        name: str = "stylegan2",
+        half: int = 0,
+        exact_previews: bool = False,
+    ):
+        super().__init__()
+        self.config, self.name, self.half, self.exact_previews = config, name, half, exact_previews
+        self.z_dim, self.w_dim, self.img_resolution = config.z_dim, config.w_dim, config.img_resolution
+        self.sizes = tuple(4 * 2**level for level in range(len(config.channels)))
+        self.num_ws = 2 * len(self.sizes)
+        self.resolutions = tuple(size for size in self.sizes if size >= min(PREVIEW, self.sizes[-1]))
+        widths = [config.z_dim] + [config.w_dim] * config.mapping_layers
+        self.mapping_layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        channels, rest = config.channels, config.conv_clamp
+        self.const = nn.Parameter(torch.randn(1, channels[0], 4, 4))
+        self.convs = nn.ModuleList([StyledConv(channels[0], channels[0], config.w_dim, 4, False, rest)])
+        for (before, after), size in zip(pairwise(channels), self.sizes[1:], strict=True):
+            self.convs.append(StyledConv(before, after, config.w_dim, size, True, rest))
+            self.convs.append(StyledConv(after, after, config.w_dim, size, False, rest))
+        self.to_rgbs = nn.ModuleList(ToRGB(c, config.w_dim, rest) for c in channels)
+        self.register_buffer("w_avg", torch.zeros(config.w_dim))
+        self.register_buffer("w_std", torch.ones(config.w_dim))
+        self.register_buffer("taps", torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8, persistent=False)
+
+    def mapping(self, z: torch.Tensor, truncation_psi: float = 1.0) -> torch.Tensor:
+        """`z (N, z_dim)`, standard normal, to `w (N, w_dim)`."""
+        assert z.ndim == 2 and z.shape[1] == self.z_dim, f"z must be (N, {self.z_dim}), not {z.shape}"
+        x = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+        for layer in self.mapping_layers:
+            x = F.leaky_relu(layer(x), 0.2) * LRELU_GAIN
+        return self.w_avg + truncation_psi * (x - self.w_avg) if truncation_psi != 1 else x
+
+    def broadcast(self, w: torch.Tensor) -> torch.Tensor:
+        """`w (N, w_dim)` to `ws (N, num_ws, w_dim)`."""
+        return w[:, None].expand(-1, self.num_ws, -1)
+
+    def truncate(self, ws: torch.Tensor, psi: float, cutoff: int | None = None) -> torch.Tensor:
+        """`ws (N, num_ws, w_dim)` with its first `cutoff` rows (default all) pulled towards `w_avg`."""
+        cutoff = self.num_ws if cutoff is None else cutoff
+        return torch.cat([self.w_avg + psi * (ws[:, :cutoff] - self.w_avg), ws[:, cutoff:]], 1)
+
+    def synthesis(
+        self,
+        ws: torch.Tensor,
+        resolution: int | None = None,
+        noise_mode: str = "const",
+        rng: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """`ws (N, num_ws, w_dim)` to images `(N, 3, R, R)`, R one of `resolutions` (default native).
+
+        `noise_mode` is `const` (the same picture every time), `random` (drawn from `rng`) or
+        `none`. Raises `UnknownOption`.
+        """
+        resolution = resolution or self.img_resolution
+        shape = (self.num_ws, self.w_dim)
+        assert tuple(ws.shape[1:]) == shape, f"ws must be (N, {shape[0]}, {shape[1]}), not {ws.shape}"
+        assert resolution in self.resolutions, f"{resolution} is not one of {self.resolutions}"
+        if noise_mode not in NOISE_MODES or (noise_mode == "random") != (rng is not None):
+            raise UnknownOption(
+                f"noise_mode {noise_mode!r} with rng {rng} is not possible; choose const or none, or "
+                f"random with a torch.Generator"
+            )
+        if self.exact_previews and resolution < self.img_resolution:
+            native = self.synthesis(ws, None, noise_mode, rng)
+            return F.avg_pool2d(native, self.img_resolution // resolution)
+        last = self.sizes.index(resolution)
+        x = self.const.expand(len(ws), -1, -1, -1)
+        image: torch.Tensor | float = 0.0
+        for level in range(last + 1):
+            x = x.to(self._dtype(level, x))
+            for row in range(max(0, 2 * level - 1), 2 * level + 1):
+                conv = self.convs[row]
+                x = conv(x, ws[:, row], self.taps, self._noise(conv, len(ws), noise_mode, rng))
+            if level:
+                image = upfirdn2d(image, self.taps, up=2, padding=(2, 1), gain=4)
+            image = image + self.to_rgbs[level](x, ws[:, 2 * level + 1])
+        return image
+
+    def _dtype(self, level: int, x: torch.Tensor) -> torch.dtype:
+        """The precision of one size: half for the largest, and only on CUDA."""
+        half = x.is_cuda and level >= len(self.sizes) - self.half
+        return torch.float16 if half else self.const.dtype
+
+    def _noise(
+        self, conv: StyledConv, n: int, mode: str, rng: torch.Generator | None
+    ) -> torch.Tensor | None:
+        """`(size, size)` or `(N, 1, size, size)`, before its strength."""
+        if mode != "random":
+            return conv.noise if mode == "const" else None
+        drawn = torch.randn(n, 1, *conv.noise.shape, generator=rng, device=rng.device)
+        return drawn.to(conv.noise)

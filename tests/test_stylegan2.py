@@ -1,0 +1,304 @@
+"""StyleGAN2 against slow, direct formulas: the same network, computed another way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import stylegan2_reference as slow
+import torch
+import torch.nn.functional as F
+from scipy.signal import convolve2d
+
+from anonlab.errors import UnknownOption
+from anonlab.generators.stylegan2 import (
+    StyleGAN2,
+    StyleGAN2Config,
+    modulated_conv2d,
+    standard_channels,
+    upfirdn2d,
+)
+from anonlab.generators.stylegan2_names import NAMINGS
+
+TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+
+
+def build(raw: dict[str, torch.Tensor], clamp: float | None = None) -> StyleGAN2:
+    """The network with NVIDIA's raw tensors, by the translation table alone."""
+    config = NAMINGS[0].config(raw, clamp)
+    model = StyleGAN2(config)
+    state = model.state_dict()
+    for row in NAMINGS[0].rows(config):
+        state[row.ours] = (raw[row.theirs] * row.factor).reshape(state[row.ours].shape)
+    model.load_state_dict(state)
+    return model.eval().requires_grad_(False)
+
+
+def draw(*shape: int, seed: int = 1) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def raw():
+    return slow.raw_tensors(16, [6, 5, 4])
+
+
+@pytest.fixture(scope="module")
+def model(raw):
+    return build(raw)
+
+
+@pytest.mark.parametrize(("up", "down", "padding", "gain"), [
+    (1, 1, (1, 1), 4.0), (2, 1, (2, 1), 4.0), (1, 2, (1, 1), 1.0), (3, 2, (0, 5), 2.0),
+    (2, 1, (-1, 3), 1.0),
+])  # fmt: skip
+def test_upfirdn_is_zero_insertion_and_convolution(up, down, padding, gain):
+    x, taps = draw(2, 3, 9, 9), torch.tensor([0.1, 0.5, 0.25, 0.9])  # asymmetric: a flip would show
+    found = upfirdn2d(x, taps, up, down, padding, gain)
+    kernel = gain * np.outer(taps, taps)
+    for image, expected in zip(found.flatten(0, 1), x.flatten(0, 1), strict=True):
+        sparse = np.zeros((9 * up, 9 * up))
+        sparse[::up, ::up] = expected
+        before, after = padding
+        sparse = np.pad(sparse, (max(before, 0), max(after, 0)))[max(-before, 0) :, max(-before, 0) :]
+        reference = convolve2d(sparse, kernel, mode="valid")[::down, ::down]
+        np.testing.assert_allclose(image, reference, atol=1e-5)
+
+
+@pytest.mark.parametrize("up", [False, True])
+@pytest.mark.parametrize("demodulate", [False, True])
+def test_fused_and_unfused_are_the_sum_over_explicit_kernels(up, demodulate):
+    x, weight, styles = draw(3, 4, 6, 6), draw(5, 4, 3, 3, seed=2), draw(3, 4, seed=3)
+    forms = [modulated_conv2d(x, weight, styles, demodulate, up, fused) for fused in (True, False)]
+    torch.testing.assert_close(*forms)
+    for n in range(3):
+        kernel = (weight * styles[n][None, :, None, None]).numpy()
+        if demodulate:
+            kernel = kernel / np.sqrt((kernel**2).sum((1, 2, 3), keepdims=True) + 1e-8)
+        for a in range(5):
+            expected = 0
+            for b in range(4):
+                if up:
+                    sparse = np.zeros((11, 11))
+                    sparse[::2, ::2] = x[n, b]
+                    expected = expected + convolve2d(sparse, kernel[a, b], mode="full")
+                else:
+                    expected = expected + convolve2d(x[n, b], kernel[a, b, ::-1, ::-1], mode="same")
+            np.testing.assert_allclose(forms[0][n, a], expected, atol=1e-5)
+
+
+def test_a_demodulated_convolution_does_not_depend_on_the_scale_of_the_style():
+    x, weight, styles = draw(2, 4, 6, 6), draw(5, 4, 3, 3, seed=2), draw(2, 4, seed=3)
+    same = modulated_conv2d(x, weight, 7 * styles)
+    torch.testing.assert_close(modulated_conv2d(x, weight, styles), same)
+    plain = modulated_conv2d(x, weight, styles, demodulate=False)
+    torch.testing.assert_close(modulated_conv2d(x, weight, 7 * styles, demodulate=False), 7 * plain)
+
+
+def test_half_precision_is_close_to_full_even_for_large_styles():
+    x, weight, styles = draw(2, 8, 6, 6), draw(5, 8, 3, 3, seed=2), 1e4 * draw(2, 8, seed=3)
+    full = modulated_conv2d(x, weight, styles)
+    half = modulated_conv2d(x.half(), weight, styles)
+    assert half.dtype == torch.float16
+    assert (half.float() - full).abs().max() < 0.01 * full.abs().max()
+
+
+def test_half_precision_at_the_largest_sizes_is_the_same_picture(raw, model, monkeypatch):
+    ws, full = draw(2, 6, 16), model.synthesis(draw(2, 6, 16))
+    # only CUDA chooses it; the arithmetic can be checked anywhere
+    monkeypatch.setattr(model, "_dtype", lambda level, _: torch.float16 if level else torch.float32)
+    half = model.synthesis(ws)
+    assert half.dtype == torch.float32
+    assert 0 < (half - full).abs().max() < 0.01 * full.abs().max()
+
+
+def test_the_mapping_agrees_with_the_formulas(model, raw):
+    z = draw(5, 16)
+    torch.testing.assert_close(
+        model.mapping(z).double(), slow.slow_mapping(raw, z), atol=1e-5, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("noise_mode", ["const", "none"])
+def test_the_synthesis_agrees_with_the_formulas(model, raw, noise_mode):
+    ws = draw(2, 6, 16)
+    found = model.synthesis(ws, noise_mode=noise_mode)
+    expected = slow.slow_synthesis(raw, ws, 16, noise_mode == "const")
+    torch.testing.assert_close(found.double(), expected, atol=2e-5, rtol=1e-4)
+    # each sample for itself
+    torch.testing.assert_close(model.synthesis(ws[:1], noise_mode=noise_mode), found[:1])
+
+
+def test_a_64_pixel_generator_agrees_with_the_formulas_and_with_its_recorded_slice():
+    raw = slow.raw_tensors(64, [6, 5, 4, 4, 3], seed=5)
+    ws = build(raw).broadcast(build(raw).mapping(draw(1, 16, seed=9), 0.7))
+    found = build(raw).synthesis(ws)
+    torch.testing.assert_close(found.double(), slow.slow_synthesis(raw, ws, 64), atol=2e-5, rtol=1e-4)
+    recorded = torch.tensor(RECORDED)
+    torch.testing.assert_close(found[0, 0, 30:33, 30:33], recorded, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("change", ["first noise", "rgb", "gain", "blur", "mapping rate"])
+def test_each_quirk_shows_in_the_comparison(raw, change, monkeypatch):
+    """What upstream does is done: a network without the quirk is another one."""
+    ws, z = draw(1, 6, 16), draw(3, 16)
+    expected, codes = slow.slow_synthesis(raw, ws, 16), slow.slow_mapping(raw, z)
+    broken = build(raw)
+    if change == "first noise":
+        broken.convs[0].noise_strength.zero_()
+    elif change == "rgb":
+        plain = modulated_conv2d
+        monkeypatch.setattr(
+            "anonlab.generators.stylegan2.modulated_conv2d",
+            lambda x, weight, styles, up=False, **_: plain(x, weight, styles, up=up),
+        )
+    elif change == "gain":
+        monkeypatch.setattr("anonlab.generators.stylegan2.LRELU_GAIN", 1.0)
+    elif change == "blur":
+        broken.taps = torch.tensor([0.0, 1.0, 1.0, 0.0]) / 2
+    else:
+        broken.mapping_layers[0].bias /= 0.01
+        assert (broken.mapping(z) - codes).abs().max() > 0.1
+        return
+    assert (broken.synthesis(ws) - expected).abs().max() > 0.01
+
+
+def test_stopping_early_is_the_sum_so_far():
+    config = StyleGAN2Config(512, (4, 4, 4, 4, 3, 3, 2, 2), 8, 8, 2)
+    torch.manual_seed(0)
+    model = StyleGAN2(config).eval().requires_grad_(False)
+    assert model.resolutions == (256, 512) and model.num_ws == 16
+    ws = draw(1, 16, 8)
+    early, native = model.synthesis(ws, 256), model.synthesis(ws)
+    assert early.shape == (1, 3, 256, 256) and native.shape == (1, 3, 512, 512)
+    model.to_rgbs[-1].weight.zero_()  # nothing is added at 512: the rest is the early picture, larger
+    model.to_rgbs[-1].bias.zero_()
+    torch.testing.assert_close(model.synthesis(ws), upfirdn2d(early, TAPS, 2, 1, (2, 1), 4))
+    changed = ws.clone()
+    changed[:, -2:] += 1  # the rows of 512
+    assert torch.equal(model.synthesis(changed, 256), early)
+    assert not torch.allclose(model.synthesis(changed), native, atol=1e-3)
+    with pytest.raises(AssertionError, match="not one of"):
+        model.synthesis(ws, 128)
+
+
+def test_exact_previews_are_means_of_the_native_picture():
+    config = StyleGAN2Config(512, (4, 4, 4, 4, 3, 3, 2, 2), 8, 8, 2)
+    torch.manual_seed(0)
+    model = StyleGAN2(config, exact_previews=True).eval().requires_grad_(False)
+    model.to_rgbs[-1].bias.fill_(1)  # larger sizes may add light, which an early stop does not see
+    ws = draw(1, 16, 8)
+    exact = model.synthesis(ws, 256)
+    assert torch.equal(exact, F.avg_pool2d(model.synthesis(ws), 2))
+    model.exact_previews = False
+    assert 0.9 < (exact - model.synthesis(ws, 256)).mean() < 1.1
+
+
+@pytest.mark.parametrize(("size", "num_ws"), [(256, 14), (512, 16), (1024, 18)])
+def test_the_official_shapes(size, num_ws):
+    with torch.device("meta"):
+        one, two = (StyleGAN2(StyleGAN2Config(size, standard_channels(size, m))) for m in (1, 2))
+    assert one.num_ws == two.num_ws == num_ws
+    assert two.resolutions == tuple(s for s in (256, 512, 1024) if s <= size)
+    assert two.convs[-1].weight.shape[0] == 32768 // size == 2 * one.convs[-1].weight.shape[0]
+    if size == 1024:  # what the official code prints for config F
+        assert sum(p.numel() for p in two.parameters()) == 30_370_060
+
+
+def test_truncation_with_a_cutoff(model):
+    z = draw(4, 16)
+    w = model.mapping(z)
+    torch.testing.assert_close(model.mapping(z, 0.5), (w + model.w_avg) / 2)
+    ws = model.broadcast(w)
+    cut = model.truncate(ws, 0.5, cutoff=2)
+    assert torch.equal(cut[:, 2:], ws[:, 2:])
+    torch.testing.assert_close(cut[:, :2], model.broadcast(model.mapping(z, 0.5))[:, :2])
+    torch.testing.assert_close(
+        model.truncate(ws, 0.0), model.broadcast(model.w_avg[None]).expand(4, -1, -1)
+    )
+
+
+def test_noise_modes(model):
+    ws = draw(2, 6, 16)
+    assert torch.equal(model.synthesis(ws), model.synthesis(ws))
+
+    def noisy(seed: int) -> torch.Tensor:
+        rng = torch.Generator().manual_seed(seed)
+        return model.synthesis(ws, noise_mode="random", rng=rng)
+
+    assert torch.equal(noisy(3), noisy(3))
+    assert not torch.allclose(noisy(3), noisy(4), atol=1e-3)
+    for mode, rng in (("random", None), ("loud", None), ("const", torch.Generator())):
+        with pytest.raises(UnknownOption, match="noise_mode"):
+            model.synthesis(ws, noise_mode=mode, rng=rng)
+
+
+def test_gradients_are_those_of_finite_differences(raw):
+    model = build(raw).double()
+    ws = draw(1, 6, 16).double().requires_grad_(True)
+    torch.manual_seed(0)
+    assert torch.autograd.gradcheck(model.synthesis, (ws,), fast_mode=True)
+    assert torch.autograd.gradcheck(model.mapping, (draw(2, 16).double().requires_grad_(True),))
+    x, weight, styles = (draw(2, *shape).double() for shape in ((3, 4, 4), (3, 3, 3), (3,)))
+    for fused in (True, False):
+        inputs = tuple(one.clone().requires_grad_(True) for one in (x, weight, styles))
+        assert torch.autograd.gradcheck(
+            lambda *args: modulated_conv2d(*args, up=True, fused=fused),  # noqa: B023
+            inputs,
+            fast_mode=True,
+        )
+
+
+def test_it_runs_under_torch_func(model):
+    ws, tangent = draw(3, 6, 16), draw(3, 6, 16, seed=2)
+
+    def synthesize(one: torch.Tensor) -> torch.Tensor:
+        return model.synthesis(one[None])[0]
+
+    torch.testing.assert_close(
+        torch.func.vmap(synthesize)(ws), model.synthesis(ws), atol=1e-5, rtol=1e-4
+    )
+    _, slope = torch.func.jvp(model.synthesis, (ws,), (tangent,))
+    step = 1e-3
+    difference = (model.synthesis(ws + step * tangent) - model.synthesis(ws - step * tangent)) / (
+        2 * step
+    )
+    assert (slope - difference).abs().mean() < 0.01 * slope.abs().mean()
+
+    def brightness(parameters: dict) -> torch.Tensor:
+        class_call = Call(model)
+        return torch.func.functional_call(class_call, parameters, (ws,)).mean()
+
+    parameters = {f"model.{name}": p for name, p in model.named_parameters()}
+    gradient = torch.func.grad(brightness)(parameters)
+    torch.testing.assert_close(gradient["model.to_rgbs.2.bias"], torch.full((3,), 1 / 3))
+
+
+class Call(torch.nn.Module):
+    """`synthesis` as forward, which is what functional_call calls."""
+
+    def __init__(self, model: StyleGAN2):
+        super().__init__()
+        self.model = model
+
+    def forward(self, ws: torch.Tensor) -> torch.Tensor:
+        return self.model.synthesis(ws)
+
+
+def test_the_clamp_of_half_precision_training_is_kept(raw):
+    ws = draw(1, 6, 16)
+    free, loose, tight = (build(raw, clamp).synthesis(ws) for clamp in (None, 256.0, 0.5))
+    assert torch.equal(free, loose)
+    assert tight.abs().max() < free.abs().max()
+
+
+def test_channels_last_is_the_same_network(raw):
+    ws = draw(2, 6, 16)
+    other = build(raw).to(memory_format=torch.channels_last)
+    torch.testing.assert_close(other.synthesis(ws), build(raw).synthesis(ws), atol=1e-5, rtol=1e-4)
+
+
+RECORDED = [
+    [18.9968376, 17.4126930, 17.1468544],
+    [18.9729557, 17.6371555, 14.6326971],
+    [14.4516325, 13.9641838, 13.0609341],
+]
