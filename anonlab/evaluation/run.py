@@ -34,8 +34,28 @@ from .methods import OPTIMISED, ORIGINAL, OTHER_PHOTO, SIZE, Protocol, Subject, 
 from .people import Person
 
 THUMBNAIL = 128  # pixels, for the contact sheets
-SHOW_ONLY = ("cli", "plots", "figures", "summary", "report", "pages", "regression", "trend", "explore",
-             "workbench", "latest", "bench", "execution", "provenance", "batch")  # fmt: skip
+SHOW_ONLY = frozenset(  # rooms on which no number depends
+    [
+        "cli",
+        "commands",
+        "command",
+        "plots",
+        "figures",
+        "summary",
+        "report",
+        "pages",
+        "regression",
+        "trend",
+        "explore",
+        "workbench",
+        "latest",
+        "view",
+        "bench",
+        "execution",
+        "provenance",
+        "batch",
+    ]
+)
 
 
 @dataclass
