@@ -25,6 +25,7 @@ class Protocol:
     calibrated: int = 5  # people on whom target_distance is tried
     optimised: int = 10  # people on whom the latent optimisation is tried
     k: tuple[int, ...] = (5, 10)  # group sizes of k-same
+    peers: bool = True  # the baselines too, and the attackers who use the same tool
     seed: int = 0  # of the virtual identities and of the key
 
     @property

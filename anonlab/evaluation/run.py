@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
@@ -19,7 +20,7 @@ from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
 from .. import weights
-from ..baselines import baselines, k_same
+from ..baselines import Baseline, baselines, k_same, original
 from ..errors import AnonlabError, UnknownOption
 from ..faces import align
 from ..images import resize, to_tensor, to_uint8
@@ -93,7 +94,7 @@ def evaluate(
     """Measure everybody; finished people are read from `state`, the rest is added to it.
 
     Missing or damaged photos, photos without a face and people with one photo only are named in
-    `problems`, and everybody else is still evaluated. Memory: 1.6 MB a person.
+    `problems`, and everybody else is still evaluated. Memory: 5 MB a person.
     Raises `UnknownOption` when nobody is left.
     """
     problems: list[dict[str, str]] = []
@@ -105,14 +106,14 @@ def evaluate(
     if not faces:
         raise UnknownOption("nobody can be evaluated, because no photo shows a face; check the folder")
     pair = [one for one in faces if len(one.pixels) > 1]
-    means: dict[str, dict[str, torch.Tensor]] = {one.person.name: {} for one in faces}
-    gallery_means: dict[str, dict[str, torch.Tensor]] = {one.person.name: {} for one in faces}
-    for k in protocol.k:
+    means: dict[str, dict[str, np.ndarray]] = {one.person.name: {} for one in faces}
+    gallery_means: dict[str, dict[str, np.ndarray]] = {one.person.name: {} for one in faces}
+    for k in protocol.k if protocol.peers else ():
         for target, group, index in ((means, faces, 0), (gallery_means, pair, 1)):
             if group:
                 made = k_same([one.image(index) for one in group], k)
                 for one, image in zip(group, made, strict=True):
-                    target[one.person.name][f"k-same {k}"] = _rounded(image)
+                    target[one.person.name][f"k-same {k}"] = to_uint8(image)
     setting = _setting(anonymizer, panel, protocol, faces)
     rows = []
     for number, one in enumerate(tqdm(faces, desc="measuring", unit="person", disable=not progress)):
@@ -198,16 +199,17 @@ def _measure(
     protocol: Protocol,
     calibrate: bool,
     optimise: bool,
-    means: dict[str, torch.Tensor],
-    gallery_means: dict[str, torch.Tensor],
+    means: dict[str, np.ndarray],
+    gallery_means: dict[str, np.ndarray],
 ) -> Row:
     before = faces.image(0)
     subject = Subject(anonymizer, before, protocol.seed)
     was = panel.look(before)
     mask = subject.mask(protocol.main_area).cpu()
-    simple = baselines()
+    simple = baselines() if protocol.peers else {ORIGINAL: original}
     made = {name: method(before) for name, method in simple.items()}
-    made |= means | our_methods(subject, protocol)
+    made |= {name: to_tensor(pixels) for name, pixels in means.items()}
+    made |= our_methods(subject, protocol)
     if optimise:
         made[OPTIMISED] = _optimised(subject, protocol)
     row = Row(faces.person.name, {}, {}, {})
@@ -228,15 +230,29 @@ def _measure(
         row.tensors[f"features/{OTHER_PHOTO}"] = panel.features.embed(other)[0]
         row.tensors[f"picture/{OTHER_PHOTO}"] = torch.from_numpy(to_uint8(resize(other, THUMBNAIL)))
         _keep(row, panel, "gallery", ORIGINAL, other)
-        theirs = Subject(anonymizer, other, protocol.seed)
-        tools = {name: method(other) for name, method in simple.items() if name != ORIGINAL}
-        tools |= gallery_means
-        tools[protocol.main] = theirs.make(protocol.key(attacker=True), protocol.main_area)
-        for name, image in tools.items():
-            _keep(row, panel, "attacker", name, _rounded(image.cpu()))
-        with_key = theirs.make(protocol.key(), protocol.main_area)
-        _keep(row, panel, "attacker with key", protocol.main, _rounded(with_key.cpu()))
+        if protocol.peers:
+            _same_tool(row, anonymizer, panel, protocol, other, simple, gallery_means)
     return row
+
+
+def _same_tool(
+    row: Row,
+    anonymizer: Anonymizer,
+    panel: Panel,
+    protocol: Protocol,
+    other: torch.Tensor,
+    simple: dict[str, Baseline],
+    means: dict[str, np.ndarray],
+) -> None:
+    """The gallery of an attacker who anonymizes it with the same tool, without and with the key."""
+    theirs = Subject(anonymizer, other, protocol.seed)
+    tools = {name: method(other) for name, method in simple.items() if name != ORIGINAL}
+    tools |= {name: to_tensor(pixels) for name, pixels in means.items()}
+    tools[protocol.main] = theirs.make(protocol.key(attacker=True), protocol.main_area)
+    for name, image in tools.items():
+        _keep(row, panel, "attacker", name, _rounded(image.cpu()))
+    with_key = theirs.make(protocol.key(), protocol.main_area)
+    _keep(row, panel, "attacker with key", protocol.main, _rounded(with_key.cpu()))
 
 
 def _keep(row: Row, panel: Panel, kind: str, method: str, image: torch.Tensor) -> None:
