@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from .photos import atomic_path
-from .regression import VERDICTS, Comparison, shown
+from .regression import VERDICTS, Comparison, Row, shown
 from .trend import Trend
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ pre{background:#f6f6f6;padding:1rem;overflow-x:auto;font-size:13px}img{max-width
 border:1px solid #eee;margin:.4rem 0}small,.shown,.shown td{color:#777}tr.failed td{color:#b03a2e;
 font-weight:600}.pair{display:grid;grid-template-columns:1fr 1fr;gap:1rem}figure{margin:0}
 """
+FOLD = 40  # rows of a table that are shown without a click
 WIDTH, HEIGHT, MARGIN = 240, 48, 6  # of a curve, in pixels
 
 
@@ -49,7 +50,7 @@ def index_page(
     left_out = f"<p><small>{skipped} damaged or foreign folders are not in the trends.</small></p>"
     return (
         f"<!doctype html><meta charset='utf-8'><title>{escape(title)}</title>"
-        f"<style>{STYLE}</style><h1>{escape(title)}</h1>"
+        f"<style>{STYLE}</style><h1>{escape(title)}</h1>{''.join(map(_headline, runs))}"
         f"<p>Profile <b>{escape(profile)}</b>, commit {escape(commit or 'unknown')}, "
         f"<a href='metrics.json'>metrics.json</a></p>"
         + (
@@ -60,6 +61,12 @@ def index_page(
         + "<table><tr><th>notebook</th><th>status</th><th>time</th><th>against what was accepted</th>"
         f"</tr>{rows}</table>{''.join(map(_section, runs))}{left_out if skipped else ''}"
     )
+
+
+def _headline(one: Run) -> str:
+    """What a notebook calls its headline comes first: the evaluation's claim, or that there is none."""
+    text = one.numbers.get("headline")
+    return f"<p><b>{escape(str(text))}</b></p>" if text else ""
 
 
 def _link(one: Run) -> str:
@@ -85,7 +92,7 @@ def _section(one: Run) -> str:
             f"<tr><td>{escape(name)}</td><td>{escape(shown(value))}</td></tr>"
             for name, value in one.numbers.items()
         )
-        table = f"<table>{numbers}</table>"
+        table = _folded(f"<table>{numbers}</table>", len(one.numbers), "numbers")
     else:
         table = _comparison(one.comparison)
     return (
@@ -112,14 +119,30 @@ def _remarks(one: Run) -> str:
 
 
 def _comparison(comparison: Comparison) -> str:
-    rows = "".join(
+    """What needs a reader first; what is as accepted is folded where there is much of it."""
+    calm = ("ok", "shown")
+    parts = ([row for row in comparison.rows if row.verdict not in calm],
+             [row for row in comparison.rows if row.verdict in calm])  # fmt: skip
+    head = "<th>metric</th><th>accepted</th><th>new</th><th>tolerance</th><th>verdict</th>"
+    tables = [
+        f"<table><tr>{head}</tr>{''.join(map(_row, rows))}</table>" if rows else "" for rows in parts
+    ]
+    return tables[0] + _folded(tables[1], len(parts[1]), "numbers as accepted")
+
+
+def _row(row: Row) -> str:
+    return (
         f"<tr class='{row.verdict}'><td>{escape(row.name)}</td><td>{escape(shown(row.accepted))}</td>"
         f"<td>{escape(shown(row.now))}</td><td>{escape(shown(row.tolerance))}</td>"
         f"<td class='{row.verdict}'>{row.verdict}</td></tr>"
-        for row in comparison.rows
     )
-    head = "<th>metric</th><th>accepted</th><th>new</th><th>tolerance</th><th>verdict</th>"
-    return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+def _folded(table: str, count: int, what: str) -> str:
+    """A table as it is, or behind a line to click on when it is long."""
+    if count <= FOLD:
+        return table
+    return f"<details><summary>{count} {what}</summary>{table}</details>"
 
 
 def _pictures(one: Run) -> str:

@@ -22,7 +22,7 @@ SPREAD = 3  # a tolerance in sample standard deviations over the seeds
 FLOOR = 1e-4  # and at least this share of the value: float32 networks differ so much between CPUs
 MISSING = "missing"  # what is shown where there is no number
 UNJUDGED = ("*seconds", "*minutes", "*_mib", "*_gib")  # they belong to the machine
-SHARES = ("*rate*", "*linkage*", "*protection*", "*detected*", "*kept*")  # of `n` cases
+SHARES = ("*rate*", "*linkage*", "*protection*", "*detect*", "*kept*")  # of `n` cases
 DIRECTIONS = {  # the first pattern that fits a part of the name, last part first, says what is better
     "*threshold*": "same",
     "*fingerprint*": "same",
@@ -38,7 +38,7 @@ DIRECTIONS = {  # the first pattern that fits a part of the name, last part firs
     "*lpips*": "lower",  # ST-LPIPS as well
     "*ssim*": "higher",
     "*psnr*": "higher",
-    "*detected*": "higher",
+    "*detect*": "higher",
     "*landmark_error*": "lower",
     "*age_error*": "lower",
     "*_difference": "lower",
