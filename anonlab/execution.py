@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import AnonlabError
-from .pages import write_notebook_page
+from .photos import atomic_path
 from .regression import Comparison, Row, flatten
 from .trend import Trend
 
@@ -151,10 +151,19 @@ def execute(notebook: Notebook, given: dict, target: Path, place: str = "") -> R
     elif one.status == "ok":
         one.status, one.error = "failed", f"{executed.name} recorded no metrics"
     if executed.is_file():
-        write_notebook_page(executed)
+        _write_page(executed)
         one.page = str(executed.with_suffix(".html").relative_to(target))
     return one
 
 
 def _plain(lines: list[str]) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))
+
+
+def _write_page(executed: Path) -> None:
+    """An executed notebook as HTML beside it."""
+    from nbconvert import HTMLExporter
+
+    body, _ = HTMLExporter().from_filename(str(executed))
+    with atomic_path(executed.with_suffix(".html")) as partial:
+        partial.write_text(body)

@@ -1,18 +1,14 @@
-"""HTML of a run: the index, and one page for each executed notebook."""
+"""HTML of a run's index: what ran, what is worse than accepted, numbers, pictures, trends."""
 
 from __future__ import annotations
 
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from .photos import atomic_path
+from .execution import Run
 from .regression import VERDICTS, Comparison, Row, shown
 from .trend import Trend
-
-if TYPE_CHECKING:
-    from .execution import Run
 
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#222}
@@ -24,15 +20,6 @@ font-weight:600}.pair{display:grid;grid-template-columns:1fr 1fr;gap:1rem}figure
 """
 FOLD = 40  # rows of a table that are shown without a click
 WIDTH, HEIGHT, MARGIN = 240, 48, 6  # of a curve, in pixels
-
-
-def write_notebook_page(executed: Path) -> None:
-    """An executed notebook as HTML beside it."""
-    from nbconvert import HTMLExporter
-
-    body, _ = HTMLExporter().from_filename(str(executed))
-    with atomic_path(executed.with_suffix(".html")) as partial:
-        partial.write_text(body)
 
 
 def index_page(
