@@ -176,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
         help='its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
     )
     judge.add_argument("--optimised", type=int, default=10, help="people for the slow optimisation")
-    judge.add_argument("--calibrated", type=int, default=5, help="people for target_distance")
+    judge.add_argument("--calibrated", type=int, default=3, help="people for target_distance")
     judge.add_argument("--seed", type=int, default=0)
     judge.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     judge.set_defaults(command=commands.evaluate_people)

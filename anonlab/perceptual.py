@@ -49,7 +49,8 @@ def load_stlpips(device: torch.device | str = "cpu") -> PerceptualDistance:
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
         network = stlpips.LPIPS(net="alex", variant="shift_tolerant", verbose=False)
     model = PerceptualDistance(network, "ST-LPIPS (AlexNet)")
-    return model.eval().requires_grad_(False).to(device)
+    # a third less time on CPUs
+    return model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
 
 
 def load_lpips(device: torch.device | str = "cpu") -> PerceptualDistance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,11 @@ from . import figures
 from .judging import Judge, Panel, load_judges
 from .methods import Protocol
 from .people import load_people
-from .run import Evaluation, evaluate
+from .rows import Evaluation
+from .run import evaluate
 from .summary import failures, summarise
+
+MOST_WORKERS = 8  # people at a time; each takes some hundred megabytes
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ def evaluate_sources(
     anonymizer = anonymizer or Anonymizer.load(method="one-pass", device=device)
     judges = load_judges(anonymizer.recognizer, unseen, unseen_options, anonymizer.device)
     panel = Panel(judges, anonymizer.detector, anonymizer.device)
-    evaluation = evaluate(anonymizer, people, panel, protocol, state, progress)
+    on_cpu = anonymizer.device.type == "cpu"
+    workers = min(MOST_WORKERS, os.cpu_count() or 1) if on_cpu else 1
+    evaluation = evaluate(anonymizer, people, panel, protocol, state, progress, workers)
     summary = summarise(evaluation, judges, anonymizer.population) | {"judges": panel.names()}
     return Report(evaluation, judges, protocol, summary)
 

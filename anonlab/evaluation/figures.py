@@ -13,7 +13,7 @@ from .. import metrics
 from ..recognizers import distance
 from .judging import Judge
 from .methods import OPTIMISED, ORIGINAL, OTHER_PHOTO, Protocol, ours
-from .run import Evaluation, Row, thumbnail
+from .rows import Evaluation, Row, thumbnail
 from .summary import FAR, headline, points
 
 OURS, THEIRS, SLOW = "#c44e52", "#4c72b0", "#dd8452"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from ..controls import Controls
 from ..masks import build_mask
 from ..pipeline import Anonymizer
+from ..regenerate import Regenerator
 
 SIZE = 512  # pixels of the aligned faces that are made and judged
 ORIGINAL, OTHER_PHOTO = "original", "another photo"
@@ -22,7 +24,7 @@ class Protocol:
     main_area: float = 0.25  # where the other controls are turned, and of the identity mask
     strengths: tuple[float, ...] = (0.25, 0.5, 0.75)
     target_distances: tuple[float, ...] = (0.45, 0.6, 0.75)
-    calibrated: int = 5  # people on whom target_distance is tried
+    calibrated: int = 3  # people on whom target_distance is tried
     optimised: int = 10  # people on whom the latent optimisation is tried
     k: tuple[int, ...] = (5, 10)  # group sizes of k-same
     peers: bool = True  # the baselines too, and the attackers who use the same tool
@@ -59,11 +61,14 @@ class Subject:
         """`(1, 1, SIZE, SIZE)`, 1 = regenerated."""
         return build_mask(self.attribution, Controls(mask_area=area), None, SIZE)
 
-    def make(self, key: bytes, area: float, **controls) -> torch.Tensor:
+    def make(
+        self, key: bytes, area: float, regenerator: Regenerator | None = None, **controls
+    ) -> torch.Tensor:
         """The composite `(1, 3, SIZE, SIZE)` at these controls, without a second attempt."""
         chosen = Controls(mask_area=area, seed=self.seed, **controls)
-        self.anonymizer.key = key
-        _, _, composite = self.anonymizer.regenerate(
+        tool = copy.copy(self.anonymizer)  # the caller's keeps its key
+        tool.key, tool.regenerator = key, regenerator or tool.regenerator
+        _, _, composite = tool.regenerate(
             self.image, self.mask(area), self.source, chosen, resolution=SIZE
         )
         return composite

@@ -12,7 +12,7 @@ from ..identities import Population
 from ..recognizers import distance
 from .judging import HOW_TO_ADD, Judge
 from .methods import ORIGINAL, OTHER_PHOTO, Protocol
-from .run import Evaluation, Row
+from .rows import Evaluation, Row
 
 FAR = 1e-3
 SMALL = 40  # people below which a set of features says little

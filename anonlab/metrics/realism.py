@@ -62,7 +62,7 @@ def _vgg(device: torch.device | str) -> Features:
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
         network = stlpips.LPIPS(net="vgg", variant="shift_tolerant", verbose=False)
-    network = network.eval().requires_grad_(False).to(device)
+    network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
 
     @torch.no_grad()
     def embed(images: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,130 @@
+"""One person: every method on the first photo, the second one in the gallery, all judges on both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from ..baselines import Baseline
+from ..images import resize, to_tensor, to_uint8
+from ..optimize import Fit
+from ..pipeline import Anonymizer
+from ..recognizers import distance
+from ..regenerate import Regenerator
+from .judging import Panel
+from .methods import OPTIMISED, ORIGINAL, OTHER_PHOTO, Protocol, Subject, our_methods, ours
+from .people import Person
+from .rows import Row
+
+THUMBNAIL = 128  # pixels, for the contact sheets
+
+
+@dataclass
+class Faces:
+    """The aligned faces of one person, 8 bits each: a thousand people must fit into memory."""
+
+    person: Person
+    digests: list[str] = field(default_factory=list)  # of the photos
+    pixels: list[np.ndarray] = field(default_factory=list)  # (SIZE, SIZE, 3) uint8, two at most
+
+    def image(self, index: int) -> torch.Tensor:
+        """`(1, 3, SIZE, SIZE)` in [-1, 1]."""
+        return to_tensor(self.pixels[index])
+
+
+def rounded(image: torch.Tensor) -> torch.Tensor:
+    """As 8-bit pixels hold it: what would be in a file."""
+    return to_tensor(to_uint8(image))
+
+
+def measure(
+    anonymizer: Anonymizer,
+    faces: Faces,
+    panel: Panel,
+    protocol: Protocol,
+    calibrate: bool,
+    optimise: bool,
+    means: dict[str, np.ndarray],
+    gallery_means: dict[str, np.ndarray],
+    simple: dict[str, Baseline],
+) -> Row:
+    """Every method on one person, judged by everybody; `calibrate` and `optimise` are the slow parts.
+
+    `means` and `gallery_means` are k-same's pictures of the two photos, `simple` the baselines.
+    """
+    before = faces.image(0)
+    subject = Subject(anonymizer, before, protocol.seed)
+    was = panel.look(before)
+    mask = subject.mask(protocol.main_area).cpu()
+    made = {name: method(before) for name, method in simple.items()}
+    made |= {name: to_tensor(pixels) for name, pixels in means.items()}
+    made |= our_methods(subject, protocol)
+    if optimise:
+        made[OPTIMISED] = _optimised(subject, protocol)
+    row = Row(faces.person.name, {}, {}, {})
+    for name, image in made.items():
+        image = rounded(image.cpu())
+        row.numbers[name] = panel.compare(before, was, image, mask)
+        _keep(row, panel, "probe", name, image)
+        row.tensors[f"features/{name}"] = panel.features.embed(image)[0]
+        row.tensors[f"picture/{name}"] = torch.from_numpy(to_uint8(resize(image, THUMBNAIL)))
+    row.asked["mask_area"] = [
+        number for area in protocol.areas for number in (area, row.numbers[ours(area)]["changed_share"])
+    ]
+    if calibrate:
+        row.asked["target_distance"] = _calibrated(subject, protocol)
+    if len(faces.pixels) > 1:
+        other = faces.image(1)
+        row.numbers[OTHER_PHOTO] = panel.compare(before, was, other, mask, same_frame=False)
+        row.tensors[f"features/{OTHER_PHOTO}"] = panel.features.embed(other)[0]
+        row.tensors[f"picture/{OTHER_PHOTO}"] = torch.from_numpy(to_uint8(resize(other, THUMBNAIL)))
+        _keep(row, panel, "gallery", ORIGINAL, other)
+        if protocol.peers:
+            _same_tool(row, anonymizer, panel, protocol, other, simple, gallery_means)
+    return row
+
+
+def _same_tool(
+    row: Row,
+    anonymizer: Anonymizer,
+    panel: Panel,
+    protocol: Protocol,
+    other: torch.Tensor,
+    simple: dict[str, Baseline],
+    means: dict[str, np.ndarray],
+) -> None:
+    """The gallery of an attacker who anonymizes it with the same tool, without and with the key."""
+    theirs = Subject(anonymizer, other, protocol.seed)
+    tools = {name: method(other) for name, method in simple.items() if name != ORIGINAL}
+    tools |= {name: to_tensor(pixels) for name, pixels in means.items()}
+    tools[protocol.main] = theirs.make(protocol.key(attacker=True), protocol.main_area)
+    for name, image in tools.items():
+        _keep(row, panel, "attacker", name, rounded(image.cpu()))
+    with_key = theirs.make(protocol.key(), protocol.main_area)
+    _keep(row, panel, "attacker with key", protocol.main, rounded(with_key.cpu()))
+
+
+def _keep(row: Row, panel: Panel, kind: str, method: str, image: torch.Tensor) -> None:
+    for recognizer, embedding in panel.embed(image).items():
+        row.tensors[f"{kind}/{recognizer}/{method}"] = embedding
+
+
+def _optimised(subject: Subject, protocol: Protocol) -> torch.Tensor:
+    """The slow reference, whatever the anonymizer does by default."""
+    fast = subject.anonymizer.regenerator
+    slow = Regenerator(fast.generator, fast.recognizer, fast.perceptual, fast.first_guess)
+    return subject.make(protocol.key(), protocol.main_area, slow, polish=Fit().steps)
+
+
+def _calibrated(subject: Subject, protocol: Protocol) -> list[float]:
+    """[asked, reached, …]: distances as the guide has them, between the 8-bit pictures."""
+    pairs = []
+    for wanted in protocol.target_distances:
+        image = subject.make(protocol.key(), protocol.main_area, target_distance=wanted)
+        recognizer = subject.anonymizer.recognizer
+        with torch.no_grad():
+            reached = distance(recognizer, recognizer.embed(rounded(image)), subject.source)
+        pairs += [wanted, reached.item()]
+    return pairs
