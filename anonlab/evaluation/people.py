@@ -46,10 +46,10 @@ def load_people(source: str | Path, count: int | None = None) -> list[Person]:
         raise UnknownOption(f"{folder} holds no person/photo.jpg; make one folder for each person")
     several = [name for name in sorted(photos) if len(photos[name]) > 1]
     single = [name for name in sorted(photos) if len(photos[name]) < 2]
-    names = several + single
-    if count is not None and count < len(names):
-        pool = several if len(several) >= count else names
-        names = [pool[index * len(pool) // count] for index in range(count)]
+    if count is None:
+        count = len(photos)
+    names = _spread(several, count)
+    names += _spread(single, count - len(names))
     return [Person(name, tuple(photos[name])) for name in names]
 
 
@@ -73,14 +73,27 @@ def lfw_folder() -> Path:
     raise UnknownOption(f"{home} holds no Labeled Faces in the Wild; fetch it with: {LFW_COMMAND}")
 
 
+def _spread(names: list[str], count: int) -> list[str]:
+    """`count` of them at even steps, or all when there are fewer."""
+    count = min(count, len(names))
+    return [names[index * len(names) // count] for index in range(count)]
+
+
 def _indexed(index: Path) -> dict[str, list[Path]]:
     photos: dict[str, list[Path]] = {}
-    with index.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if not {"file", "identity"} <= set(rows.fieldnames or ()):
-            raise UnknownOption(f"{index} lacks the columns file and identity; add them")
-        for row in rows:  # a file that is not there stays, so that it is reported
-            photos.setdefault(row["identity"], []).append(index.parent / row["file"])
+    try:
+        with index.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
+            rows = csv.DictReader(file)
+            if not {"file", "identity"} <= set(rows.fieldnames or ()):
+                raise UnknownOption(f"{index} lacks the columns file and identity; add them")
+            for row in rows:  # a file that is not there stays, so that it is reported
+                if not row["file"] or not row["identity"]:
+                    raise UnknownOption(
+                        f"{index}, line {rows.line_num}, lacks a file or an identity; complete it"
+                    )
+                photos.setdefault(row["identity"], []).append(index.parent / row["file"])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UnknownOption(f"{index} is no table ({error}); save it as CSV in UTF-8") from None
     return photos
 
 

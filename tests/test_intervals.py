@@ -1,0 +1,75 @@
+"""Intervals: exact ones against published values, drawn ones against what they promise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import beta
+
+from anonlab.metrics import bootstrap, exact_interval, interval
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [(0, 12, 0.0, 0.2646), (12, 12, 0.7354, 1.0), (1, 10, 0.0025, 0.4450), (5, 10, 0.1871, 0.8129)],
+)
+def test_clopper_and_pearsons_own_values(successes, trials, low, high):
+    assert exact_interval(successes, trials) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(3, 10), (17, 40), (171, 173)])
+def test_the_exact_interval_is_two_quantiles_of_beta(successes, trials):
+    low = beta.ppf(0.025, successes, trials - successes + 1)
+    high = beta.ppf(0.975, successes + 1, trials - successes)
+    assert exact_interval(successes, trials) == pytest.approx((low, high))
+
+
+def test_the_bootstrap_of_a_mean_is_the_normal_interval_for_many_people():
+    values = np.random.default_rng(0).normal(3, 2, 2000)
+    half = 1.96 * values.std() / 2000**0.5
+    assert bootstrap(values) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.01)
+
+
+def test_the_bootstrap_covers_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(300):
+        low, high = bootstrap(rng.exponential(1.0, 80), draws=500)
+        covered += low <= 1 <= high
+    assert 0.89 < covered / 300 < 0.98
+
+
+def test_another_statistic_and_a_seed():
+    values = np.random.default_rng(2).exponential(1.0, 101)
+    low, high = bootstrap(values, np.median)
+    assert low < np.median(values) < high < values.mean() * 1.5
+    assert bootstrap(values, np.median) == (low, high)
+    assert bootstrap(values, seed=0) != bootstrap(values, seed=1)
+
+
+def test_people_to_whom_the_question_does_not_apply_are_left_out():
+    values = np.array([1.0, 2.0, 5.0, 7.0])
+    with_holes = np.array([np.nan, 1.0, 2.0, np.nan, 5.0, 7.0])
+    assert bootstrap(with_holes) == bootstrap(values)
+    assert interval(np.array([0.0, np.nan, 0.0])) == exact_interval(0, 2)
+
+
+@pytest.mark.parametrize("values", [np.array([]), np.array([np.nan, np.nan])])
+def test_nobody_has_no_interval(values):
+    for found in (bootstrap(values), interval(values)):
+        assert all(math.isnan(side) for side in found)
+
+
+def test_a_share_of_all_or_nobody_is_not_certain():
+    assert interval(np.zeros(12)) == exact_interval(0, 12)
+    assert interval(np.ones(12, dtype=bool)) == exact_interval(12, 12)
+    assert bootstrap(np.zeros(12)) == (0, 0)  # what would have been claimed
+
+
+def test_any_other_share_is_drawn_by_person():
+    hits = np.array([True] * 4 + [False] * 16)
+    low, high = interval(hits)
+    assert (low, high) == bootstrap(hits)
+    assert 0 <= low < 0.2 < high < 0.5

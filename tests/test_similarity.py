@@ -1,0 +1,110 @@
+"""Pixel measures against scikit-image, torchmetrics and values known beforehand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from anonlab.images import blurred, resize, to_tensor, to_uint8
+from anonlab.metrics import changed_share, psnr, ssim_map
+
+LEVEL = 2 / 255  # one step of 8-bit pixels
+BORDER = 5  # half a window, which scikit-image leaves out of its mean and torchmetrics does not
+
+
+@pytest.fixture(scope="module")
+def face(astronaut_face) -> torch.Tensor:
+    return to_tensor(to_uint8(resize(astronaut_face, 128)))
+
+
+@pytest.fixture(scope="module")
+def soft(face) -> torch.Tensor:
+    return to_tensor(to_uint8(blurred(face, 2.0)))
+
+
+def black(size: int = 100) -> torch.Tensor:
+    return torch.full((1, 3, size, size), -1.0)
+
+
+def inner(similarity: np.ndarray) -> float:
+    return similarity[BORDER:-BORDER, BORDER:-BORDER].mean()
+
+
+def test_ssim_of_a_picture_with_itself_is_one_everywhere(face):
+    assert ssim_map(face, face) == pytest.approx(np.ones((128, 128)))
+
+
+def test_ssim_is_scikit_images(face, soft):
+    colours = [
+        structural_similarity(
+            to_uint8(face)[..., colour], to_uint8(soft)[..., colour], data_range=255,
+            gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+        )
+        for colour in range(3)
+    ]  # fmt: skip
+    assert inner(ssim_map(face, soft)) == pytest.approx(np.mean(colours), abs=1e-9)
+    assert np.mean(colours) < 0.95
+
+
+def test_ssim_is_torchmetrics_too(face, soft):
+    expected = structural_similarity_index_measure(
+        torch.from_numpy(to_uint8(face)).permute(2, 0, 1)[None].double(),
+        torch.from_numpy(to_uint8(soft)).permute(2, 0, 1)[None].double(),
+        data_range=255.0,
+    ).item()
+    assert ssim_map(face, soft).mean() == pytest.approx(expected, abs=2e-3)  # the border counts
+
+
+def test_ssim_falls_only_where_the_picture_changed(face):
+    after = face.clone()
+    after[..., 40:60, 40:60] = -after[..., 40:60, 40:60]
+    similarity = ssim_map(face, after)
+    assert similarity[45:55, 45:55].max() < 0.5
+    away = np.ones((128, 128), dtype=bool)
+    away[34:66, 34:66] = False  # a window's reach around the square
+    assert similarity[away] == pytest.approx(np.ones(away.sum()))
+
+
+@pytest.mark.parametrize("levels", [1, 10, 255])
+def test_psnr_of_a_constant_difference(levels):
+    expected = 20 * np.log10(255 / levels)
+    assert psnr(black(), black() + levels * LEVEL) == pytest.approx(expected, abs=1e-9)
+
+
+def test_psnr_is_scikit_images_and_a_hundred_for_no_change(face, soft):
+    expected = peak_signal_noise_ratio(to_uint8(face), to_uint8(soft), data_range=255)
+    assert psnr(face, soft) == pytest.approx(expected)
+    assert psnr(face, face) == 100
+
+
+def test_psnr_ignores_what_its_weight_leaves_out():
+    after = black()
+    after[..., :50] = 1.0
+    after[..., 50:] += 10 * LEVEL
+    right = np.zeros((100, 100))
+    right[:, 50:] = 1
+    assert psnr(black(), after, right) == pytest.approx(20 * np.log10(25.5))
+    assert psnr(black(), after, 1 - right) == pytest.approx(0)
+    assert psnr(black(), after, np.ones((100, 100))) == pytest.approx(psnr(black(), after))
+
+
+def test_psnr_counts_a_half_weighted_pixel_half():
+    after = black()
+    after[..., :50] += 20 * LEVEL
+    weight = np.ones((100, 100))
+    weight[:, :50] = 0.5
+    expected = 10 * np.log10(255**2 / (0.5 * 400 / 1.5))
+    assert psnr(black(), after, weight) == pytest.approx(expected)
+
+
+def test_changed_share_counts_pixels_beyond_rounding():
+    after = black()
+    after[0, 0, :10, :10] += 3 * LEVEL  # one colour is enough
+    after[..., 50:, :] += 2 * LEVEL  # rounding
+    assert changed_share(black(), after) == pytest.approx(0.01)
+    assert changed_share(after, black()) == pytest.approx(0.01)
+    assert changed_share(after, after) == 0
+    assert changed_share(black(), black() + 3 * LEVEL) == 1
