@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..photos import atomic_path, write_json
@@ -63,7 +63,12 @@ def evaluate_sources(
 
     Finished people are kept in `state`. Raises `UnknownOption`, `WeightsMissing`, `WeightsCorrupt`.
     """
-    people = [one for source, count in sources.items() for one in load_people(source, count)]
+    people = [
+        # two folders may each have a person 001
+        one if len(sources) == 1 else replace(one, name=f"{Path(source).name}/{one.name}")
+        for source, count in sources.items()
+        for one in load_people(source, count)
+    ]
     anonymizer = anonymizer or Anonymizer.load(method="one-pass", device=device)
     judges = load_judges(anonymizer.recognizer, unseen, unseen_options, anonymizer.device)
     panel = Panel(judges, anonymizer.detector, anonymizer.device)
