@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -147,3 +149,24 @@ def test_without_any_features_the_error_says_how_to_get_them(monkeypatch):
     monkeypatch.setattr(weights, "locate", missing)
     with pytest.raises(WeightsMissing, match="pip install"):
         load_features()
+
+
+def test_with_inception_it_is_a_fid(tmp_path, monkeypatch, synthetic_faces):
+    """The real network of torch-fidelity, with random weights where the download would lie."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    path = tmp_path / "checkpoints" / weights.WEIGHTS["inception"].path
+    path.parent.mkdir()
+    torch.save({}, path)
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
+        empty = FeatureExtractorInceptionV3(
+            "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)
+        )
+    torch.save(empty.state_dict(), path)
+    known = replace(weights.WEIGHTS["inception"], sha256=weights.sha256(path))
+    monkeypatch.setitem(weights.WEIGHTS, "inception", known)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    found = load_features()
+    assert found.is_fid and "Inception" in found.name
+    assert found.embed(synthetic_faces[:1]).shape == (1, 2048)
