@@ -6,11 +6,12 @@ import csv
 import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..photos import atomic_path, write_json
 from ..pipeline import Anonymizer
+from ..provenance import provenance
 from . import figures
 from .judging import Judge, Panel, load_judges
 from .methods import Protocol
@@ -81,7 +82,11 @@ def evaluate_sources(
 
 def write_report(report: Report, out: Path) -> None:
     """`summary.json`, `table.csv`, `problems.json` and all figures below `out`."""
-    write_json(out / "summary.json", {"headline": report.headline} | report.summary)
+    made_by = {
+        "protocol": asdict(report.protocol),
+        "provenance": provenance(seeds=[report.protocol.seed]),
+    }
+    write_json(out / "summary.json", {"headline": report.headline} | report.summary | made_by)
     write_json(out / "problems.json", report.evaluation.problems)
     lines = figures.table(report.summary)
     text = io.StringIO()
