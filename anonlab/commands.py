@@ -120,7 +120,10 @@ def benchmark(options: argparse.Namespace) -> int:
     from .bench import run
 
     progress = sys.stderr.isatty()
-    result = run(options.out, options.device, options.repeats, options.quick, progress)
+    result = run(
+        options.out, options.device, options.repeats, options.quick, progress,
+        generator_weights=options.generator_weights,
+    )  # fmt: skip
     failed = 0
     for row in result["rows"]:
         name = f"{row['view']:12} {row['panel']:21} {row['series']:32} {row['x']:3g}"
