@@ -186,6 +186,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     bench.add_argument("--repeats", type=int, default=None, help="of every case (default 5, quick 2)")
     bench.add_argument("--quick", action="store_true", help="fewer sizes: a minute on 2 CPU cores")
+    add_generator_weights(bench)
     bench.set_defaults(command=commands.benchmark)
 
     doctor = menu.add_parser("doctor", help="which weights are here, what is missing")
@@ -200,6 +201,11 @@ def parser() -> argparse.ArgumentParser:
 def add_generator(command: argparse.ArgumentParser) -> None:
     """The two options that choose a generator."""
     command.add_argument("--generator", choices=("mobile", "stylegan2"), default="mobile")
+    add_generator_weights(command)
+
+
+def add_generator_weights(command: argparse.ArgumentParser) -> None:
+    """The option that says where a StyleGAN2 is."""
     command.add_argument(
         "--generator-weights",
         type=Path,

@@ -120,7 +120,10 @@ def benchmark(options: argparse.Namespace) -> int:
     from .bench import run
 
     progress = sys.stderr.isatty()
-    result = run(options.out, options.device, options.repeats, options.quick, progress)
+    result = run(
+        options.out, options.device, options.repeats, options.quick, progress,
+        generator_weights=options.generator_weights,
+    )  # fmt: skip
     failed = 0
     for row in result["rows"]:
         name = f"{row['view']:12} {row['panel']:21} {row['series']:32} {row['x']:3g}"
@@ -145,8 +148,8 @@ def check_weights(options: argparse.Namespace) -> int:
         path = weights.download(options.download, options.sha256)
         print(f"downloaded {path} (sha256 {weights.sha256(path)})")
     broken = 0
-    for key, weight in weights.WEIGHTS.items():
-        state, text = weights.status(key)
+    for key in (*weights.WEIGHTS, *weights.other_encoders()):
+        weight, (state, text) = weights.weight_of(key), weights.status(key)
         broken += state in ("missing", "corrupt")
         print(f"{state:9} {key:23} {weight.what} [{weight.licence}]")
         if state != "ok":

@@ -47,6 +47,12 @@ def weight_of(key: str) -> Weight:
     return WEIGHTS[key]
 
 
+def other_encoders() -> list[str]:
+    """Keys of the encoders in `data/` that have no line in the table: those of other generators."""
+    found = (path.stem for path in data_folder().glob("encoder-*.safetensors"))
+    return sorted(key for key in found if key not in WEIGHTS)
+
+
 def path_of(key: str) -> Path:
     """Where the file of `key` is or would be. Raises `WeightsMissing` without its package."""
     weight = weight_of(key)
@@ -194,7 +200,7 @@ def status(key: str) -> tuple[str, str]:
     try:
         return "ok", str(locate(key))
     except WeightsMissing as error:
-        spare = WEIGHTS[key].optional or key.startswith("encoder")
+        spare = weight_of(key).optional or key.startswith("encoder")
         return ("optional" if spare else "missing"), str(error)
     except WeightsCorrupt as error:
         return "corrupt", str(error)

@@ -66,13 +66,14 @@ def slow_upsample(x: torch.Tensor) -> torch.Tensor:
     return torch.tensor(out, dtype=x.dtype)
 
 
-def slow_convolution(x: np.ndarray, kernel: np.ndarray, up: bool) -> np.ndarray:
-    """One channel to one channel: 3×3 with zero padding, or doubled and blurred."""
+def slow_convolution(x: np.ndarray, kernels: np.ndarray, up: bool) -> np.ndarray:
+    """`x (I, H, W)` and `kernels (I, 3, 3)` to one channel: zero-padded, or doubled and blurred."""
     if not up:  # networks correlate, signal processing convolves
-        return convolve2d(x, kernel[::-1, ::-1], mode="same")
-    sparse = np.zeros((2 * len(x) - 1, 2 * len(x) - 1))
-    sparse[::2, ::2] = x
-    return convolve2d(np.pad(convolve2d(sparse, kernel, mode="full"), 1), 4 * KERNEL, mode="valid")
+        return sum(convolve2d(a, k[::-1, ::-1], mode="same") for a, k in zip(x, kernels, strict=True))
+    sparse = np.zeros((len(x), 2 * x.shape[1] - 1, 2 * x.shape[2] - 1))
+    sparse[:, ::2, ::2] = x
+    larger = sum(convolve2d(a, k, mode="full") for a, k in zip(sparse, kernels, strict=True))
+    return convolve2d(np.pad(larger, 1), 4 * KERNEL, mode="valid")
 
 
 def slow_styled(raw: dict, name: str, x: torch.Tensor, w: torch.Tensor, up: bool, noise: bool):
@@ -84,11 +85,7 @@ def slow_styled(raw: dict, name: str, x: torch.Tensor, w: torch.Tensor, up: bool
         style = affine @ w[i].double() + raw[f"{name}.affine.bias"].double()
         kernel = weight * style[None, :, None, None]
         kernel = kernel / torch.sqrt((kernel**2).sum((1, 2, 3), keepdim=True) + 1e-8)
-        maps = [
-            sum(slow_convolution(x[i, b].double().numpy(), kernel[a, b].numpy(), up)
-                for b in range(weight.shape[1]))
-            for a in range(weight.shape[0])
-        ]  # fmt: skip
+        maps = [slow_convolution(x[i].double().numpy(), one.numpy(), up) for one in kernel]
         out.append(torch.tensor(np.stack(maps)))
     y = torch.stack(out)
     if noise:

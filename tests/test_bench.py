@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
+import stylegan2_reference as slow
 import torch
 from PIL import Image
 
 from anonlab import cli
 from anonlab.bench import Case, all_cases, measure, run
 from anonlab.bench import cases as bench_cases
+from anonlab.bench import variants as bench_variants
 from anonlab.bench.figures import AXES, memory_figure, view_figure
 from anonlab.bench.measure import PeakMemory
 from anonlab.errors import OutputNotWritable, UnknownOption
@@ -116,7 +119,7 @@ def test_memory_is_drawn_where_there_is_some():
 
 
 def test_every_stage_size_and_growth_is_covered(monkeypatch):
-    monkeypatch.setattr(bench_cases, "cpu_precisions", lambda: ("f32", "bf16"))
+    monkeypatch.setattr(bench_variants, "cpu_precisions", lambda: ("f32", "bf16"))
     for quick in (False, True):
         views = {one.view for one in all_cases(CPU, quick)}
         assert views == set(AXES)
@@ -142,13 +145,69 @@ def test_every_stage_size_and_growth_is_covered(monkeypatch):
 
 
 def test_variants_are_those_that_the_device_has(monkeypatch):
-    monkeypatch.setattr(bench_cases, "cpu_precisions", lambda: ())
-    assert list(bench_cases.variants(CPU)) == ["torch, contiguous", "torch, channels_last"]
+    monkeypatch.setattr(bench_variants, "cpu_precisions", lambda: ())
+    assert list(bench_variants.variants(CPU)) == ["torch, contiguous", "torch, channels_last"]
     on_cuda = all_cases(torch.device("cuda"))
     assert {one.x for one in on_cuda if one.view == "synthesis"} == {1, 2, 4, 8, 16}
     assert {one.series for one in on_cuda if one.view == "generators"} == {
         "torch, contiguous", "torch, channels_last", "torch.compile",
     }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stylegan2(tmp_path_factory):
+    """A small random network of 64 px, as NVIDIA would have written it."""
+    path = tmp_path_factory.mktemp("bench") / "random-64.pkl"
+    path.write_bytes(slow.nvidia_pickle(slow.raw_tensors(64, [6, 5, 4, 4, 3])))
+    return path
+
+
+def test_a_stylegan2_is_timed_at_the_sizes_that_it_has(stylegan2, monkeypatch):
+    monkeypatch.setattr(bench_variants, "cpu_precisions", lambda: ())
+    more = bench_variants.stylegan2_variants(stylegan2)
+    found = bench_variants.variants(CPU, more)
+    ours = [name for name in found if name.startswith("StyleGAN2")]
+    assert ours == ["StyleGAN2, contiguous", "StyleGAN2, channels_last"]
+    cases = [one for one in all_cases(CPU, True, found) if one.series in ours]
+    assert {(one.view, one.panel) for one in cases} == {
+        ("synthesis", "64 px"), ("generators", "64 px"),
+    }  # fmt: skip
+    parts = bench_cases.Parts(CPU, found)
+    [fast] = [one for one in cases if (one.view, one.series) == ("generators", ours[1])]
+    row = measure(fast, parts, 1, CPU)
+    assert 0 < row["error_max"] < 0.01  # compared with its own network, in another layout
+    assert "StyleGAN2, float16" in bench_variants.variants(torch.device("cuda"), more)
+
+
+def test_the_weights_are_an_option(stylegan2, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    assert bench_variants.stylegan2_variants() == {}
+    out = ["--out", str(tmp_path / "bench")]
+    assert cli.main(["bench", *out, "--generator-weights", str(tmp_path / "gone.pkl")]) == 1
+    assert "gone.pkl" in capsys.readouterr().err
+    seen = []
+
+    def cases(device, quick, found):
+        seen.extend(found)
+        return [case()]
+
+    monkeypatch.setattr(sys.modules["anonlab.bench.run"], "all_cases", cases)
+    assert cli.main(["bench", *out, "--device", "cpu", "--generator-weights", str(stylegan2)]) == 0
+    assert "StyleGAN2, contiguous" in seen
+
+
+def test_every_variant_of_the_embedded_generator_loads():
+    for name, one in bench_variants.variants(CPU).items():
+        model = one.load(CPU)
+        assert model.name == "mobile", name
+        assert one.resolutions == model.resolutions
+
+
+def test_one_pass_and_optimised_are_what_they_are_called():
+    parts = bench_cases.Parts(CPU)
+    assert parts.anonymizer.regenerator.one_pass
+    assert not parts.optimizer.regenerator.one_pass
+    assert parts.optimizer.generator is parts.anonymizer.generator
 
 
 def test_bad_usage(tmp_path, capsys):

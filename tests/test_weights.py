@@ -91,6 +91,23 @@ def test_doctor_reports_damage(monkeypatch, tmp_path, capsys):
     assert "corrupt   population" in capsys.readouterr().out
 
 
+def test_doctor_lists_the_encoders_of_other_generators(monkeypatch, tmp_path, capsys):
+    shipped = weights.data_folder()
+    for path in (*shipped.glob("*.safetensors"), *shipped.glob("*.json")):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(weights, "data_folder", lambda: tmp_path)
+    assert weights.other_encoders() == []
+    key = "encoder-stylegan2-0123abcd"
+    path = tmp_path / f"{key}.safetensors"
+    path.write_bytes(b"weights")
+    path.with_suffix(".json").write_text(json.dumps({"sha256": weights.sha256(path)}))
+    assert cli.main(["doctor"]) == 0
+    assert f"ok        {key} stage 2 for the generator stylegan2-0123abcd" in capsys.readouterr().out
+    path.write_bytes(b"weighty")
+    assert cli.main(["doctor"]) == 1
+    assert f"corrupt   {key}" in capsys.readouterr().out
+
+
 def test_loading_the_parts_needs_no_network(no_network):
     from anonlab import Anonymizer
 

@@ -1,9 +1,8 @@
-"""What is timed. A new generator is one line in `VARIANTS`, a new workload one function here."""
+"""What is timed. A new workload is one function here; ways to make pictures are in `variants`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -13,8 +12,7 @@ from .. import weights
 from ..encoder import Encoder, EncoderConfig
 from ..errors import NoFaceFound
 from ..faces import align
-from ..generators import Generator, load_generator
-from ..generators.openvino_runtime import cpu_precisions
+from ..generators import Generator
 from ..images import resize
 from ..masks import mask_from_attribution
 from ..optimize import Fit
@@ -22,70 +20,25 @@ from ..photos import read_photo
 from ..pipeline import Anonymizer
 from ..samples import sample_photo
 from .measure import Case, Work
+from .variants import Variant, variants
 
-REFERENCE = "torch, contiguous"
 SEEDS = (3, 8, 15, 21)  # of generated faces in one photo
 TILE = 512  # pixels of each
 QUICK_STEPS = 1  # of the optimisation
 
 
-def _torch(device: torch.device, memory_format: torch.memory_format) -> Generator:
-    model = load_generator("mobile", device, backend="torch")
-    return model.to(memory_format=memory_format)
-
-
-def _openvino(device: torch.device, precision: str) -> Generator:
-    model = load_generator("mobile", device, backend="openvino")
-    model.precision = precision
-    return model
-
-
-def _compiled(device: torch.device) -> Generator:
-    model = _torch(device, torch.channels_last)
-    model.synthesis = torch.compile(model.synthesis)
-    return model
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One way to make pictures from codes."""
-
-    load: Callable[[torch.device], Generator]
-    devices: tuple[str, ...] = ("cpu", "cuda")
-    precision: str = ""  # that OpenVINO must have; "" for variants without OpenVINO
-    batches: bool = False  # also timed for several batch sizes
-
-
-VARIANTS: dict[str, Variant] = {
-    REFERENCE: Variant(lambda device: _torch(device, torch.contiguous_format)),
-    "torch, channels_last": Variant(lambda device: _torch(device, torch.channels_last), batches=True),
-    "torch.compile": Variant(_compiled, devices=("cuda",)),
-    "OpenVINO f32": Variant(lambda device: _openvino(device, "f32"), ("cpu",), "f32", batches=True),
-    "OpenVINO bf16": Variant(lambda device: _openvino(device, "bf16"), ("cpu",), "bf16"),
-}
-
-
-def variants(device: torch.device) -> dict[str, Variant]:
-    """Those that work on this device and machine."""
-    here = ("", *cpu_precisions())
-    return {
-        name: one
-        for name, one in VARIANTS.items()
-        if device.type in one.devices and one.precision in here
-    }
-
-
 class Parts:
     """Everything the cases need, loaded when it is first asked for."""
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device, found: dict[str, Variant] | None = None):
         self.device = device
+        self.variants = variants(device) if found is None else found
         self._generators: dict[str, Generator] = {}
 
     def generator(self, name: str) -> Generator:
         """A variant by its name."""
         if name not in self._generators:
-            self._generators[name] = VARIANTS[name].load(self.device)
+            self._generators[name] = self.variants[name].load(self.device)
         return self._generators[name]
 
     def codes(self, name: str, batch: int) -> torch.Tensor:
@@ -97,8 +50,18 @@ class Parts:
 
     @cached_property
     def anonymizer(self) -> Anonymizer:
-        """With the encoder if its weights are here."""
-        return Anonymizer.load(device=self.device.type, key=b"a key for measuring time only")
+        """In one pass: with the encoder if its weights are here."""
+        key = b"a key for measuring time only"
+        return Anonymizer.load(method="one-pass", device=self.device.type, key=key)
+
+    @cached_property
+    def optimizer(self) -> Anonymizer:
+        """The same parts without encoder, taking the steps of `Fit` or those that it is told."""
+        one = self.anonymizer
+        return Anonymizer(
+            one.detector, one.recognizer, one.generator, one.perceptual, one.population, one.key,
+            device=one.device,
+        )  # fmt: skip
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -130,15 +93,21 @@ class Parts:
         return canvas
 
 
-def all_cases(device: torch.device, quick: bool = False) -> list[Case]:
-    """Every case for a device, in the order in which they run; nothing is loaded yet."""
+def all_cases(
+    device: torch.device, quick: bool = False, found: dict[str, Variant] | None = None
+) -> list[Case]:
+    """Every case for a device, in the order in which they run; nothing is loaded yet.
+
+    `found` are the ways to make pictures, by default those of the embedded generator.
+    """
     batches = (1, 2) if quick else (1, 2, 4, 8, 16) if device.type == "cuda" else (1, 2, 4)
     sizes = (256, 1024) if quick else (256, 512, 1024)
-    found = variants(device)
+    found = variants(device) if found is None else found
+    several = {name: one for name, one in found.items() if one.batches}
     return [
         *attribution(batches),
         *encoding(batches),
-        *synthesis([name for name in found if found[name].batches], sizes, (1,) if quick else batches),
+        *synthesis(several, sizes, (1,) if quick else batches),
         *generators(found, sizes[:1] if quick else sizes),
         *pipeline(QUICK_STEPS if quick else Fit().steps),
         *photo_faces((1, 2) if quick else (1, 2, 4)),
@@ -201,39 +170,51 @@ def _pictures(name: str, batch: int, resolution: int) -> Callable[[Parts], Work]
     return prepare
 
 
-def synthesis(names: Iterable[str], resolutions: Iterable[int], batches: Iterable[int]) -> list[Case]:
+def _sizes(found: dict[str, Variant], asked: Iterable[int]) -> list[tuple[int, str]]:
+    """(resolution, variant), smallest first: those that are asked for, or the native one where a
+    generator can make none of them."""
+    pairs = [
+        (size, name)
+        for name, one in found.items()
+        for size in [size for size in asked if size in one.resolutions] or one.resolutions[-1:]
+    ]
+    return sorted(pairs, key=lambda pair: pair[0])  # stable: variants stay in their order
+
+
+def synthesis(
+    found: dict[str, Variant], resolutions: Iterable[int], batches: Iterable[int]
+) -> list[Case]:
     """Stage 3's pictures, by resolution, batch size and backend."""
     return [
         Case("synthesis", f"{size} px", name, n, n, _pictures(name, n, size))
-        for size in resolutions
-        for name in names
+        for size, name in _sizes(found, resolutions)
         for n in batches
     ]
 
 
-def generators(names: Iterable[str], resolutions: Iterable[int]) -> list[Case]:
-    """Every variant, one picture at a time, and how far its pixels are from the reference's."""
+def generators(found: dict[str, Variant], resolutions: Iterable[int]) -> list[Case]:
+    """Every variant, one picture at a time, and how far its pixels are from its reference's."""
 
     def error(name: str, size: int) -> Callable[[Parts, torch.Tensor], dict[str, float]]:
         def check(parts: Parts, made: torch.Tensor) -> dict[str, float]:
-            if parts.generator(name).name != parts.generator(REFERENCE).name:
-                return {}  # another network
-            steps = (made - _pictures(REFERENCE, 1, size)(parts)()).abs() * 127.5
+            expected = _pictures(found[name].reference, 1, size)(parts)()
+            steps = (made - expected).abs() * 127.5
             return {"error_mean": steps.mean().item(), "error_max": steps.max().item()}
 
         return check
 
     return [
         Case("generators", f"{size} px", name, 1, 1, _pictures(name, 1, size), check=error(name, size))
-        for size in resolutions
-        for name in names
+        for size, name in _sizes(found, resolutions)
     ]
 
 
-def _anonymize(image: Callable[[Parts], Image.Image], polish: int) -> Callable[[Parts], Work]:
+def _anonymize(image: Callable[[Parts], Image.Image], steps: int = 0) -> Callable[[Parts], Work]:
+    """A whole photo, in one pass or with so many steps of optimisation."""
+
     def prepare(parts: Parts) -> Work:
-        photo = image(parts)
-        return lambda: parts.anonymizer(photo, polish=polish, verify=False)
+        photo, ask = image(parts), parts.optimizer if steps else parts.anonymizer
+        return lambda: ask(photo, polish=steps, verify=False)
 
     return prepare
 
@@ -250,7 +231,7 @@ def pipeline(steps: int) -> list[Case]:
 
     one_pass, optimised = f"one pass ({_one_pass()})", f"optimised ({steps} step{'s' * (steps > 1)})"
     return [
-        Case("pipeline", "one photo, one face", one_pass, 1, 1, _anonymize(astronaut, 0)),
+        Case("pipeline", "one photo, one face", one_pass, 1, 1, _anonymize(astronaut)),
         Case("pipeline", "one photo, one face", optimised, 1, 1, _anonymize(astronaut, steps), 1),
     ]
 
@@ -260,7 +241,7 @@ def photo_faces(counts: Iterable[int]) -> list[Case]:
     return [
         Case(
             "faces", "1024 × 1024 pixels", f"one pass ({_one_pass()})", n, n,
-            _anonymize(lambda parts, n=n: parts.collage(n), 0),
+            _anonymize(lambda parts, n=n: parts.collage(n)),
         )
         for n in counts
     ]  # fmt: skip
@@ -282,7 +263,7 @@ def photo_pixels(megapixels: Iterable[float]) -> list[Case]:
 
     cases = []
     for size in megapixels:
-        whole = _anonymize(lambda _, size=size: enlarged(size), 0)
+        whole = _anonymize(lambda _, size=size: enlarged(size))
         cases.append(Case("pixels", "one face", f"one pass ({_one_pass()})", size, 1, whole))
         cases.append(Case("pixels", "one face", "of which detection", size, 1, detect(size)))
     return cases

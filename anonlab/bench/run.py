@@ -17,6 +17,7 @@ from ..report import provenance
 from .cases import Parts, all_cases
 from .figures import memory_figure, view_figure
 from .measure import Case, describe, measure
+from .variants import stylegan2_variants, variants
 
 REPEATS, QUICK_REPEATS = 5, 2
 
@@ -29,25 +30,28 @@ def run(
     progress: bool = False,
     cases: Sequence[Case] | None = None,
     parts: Any = None,
+    generator_weights: Path | None = None,
 ) -> dict:
     """Time every case; write `out/bench.json` and a PNG for each view and for memory.
 
     Returns what the JSON says.
-    `cases` and `parts` are by default those of `anonlab.bench.cases`. A case that fails has an
-    `error` instead of numbers, and the others go on. Raises `UnknownOption`, `DeviceUnavailable` or
-    `OutputNotWritable`.
+    `cases` and `parts` are by default those of `anonlab.bench.cases`, with a StyleGAN2 among them if
+    its file is given as `generator_weights` or was downloaded. A case that fails has an `error`
+    instead of numbers, and the others go on. Raises `UnknownOption`, `DeviceUnavailable`,
+    `OutputNotWritable`, or as `load_generator` for a file that is given.
     """
     chosen = pick_device(device)
     repeats = (QUICK_REPEATS if quick else REPEATS) if repeats is None else repeats
     if repeats < 1:
         raise UnknownOption(f"repeats {repeats} is too few; measure at least once")
-    cases = all_cases(chosen, quick) if cases is None else cases
+    found = variants(chosen, stylegan2_variants(generator_weights) if cases is None else None)
+    cases = all_cases(chosen, quick, found) if cases is None else cases
     result = {
         "provenance": provenance() | {"device": about(chosen)},
         "settings": {"repeats": repeats, "quick": quick, "cases": len(cases)},
         "rows": [],
     }
-    parts = Parts(chosen) if parts is None else parts
+    parts = Parts(chosen, found) if parts is None else parts
     # written at once and after every case: a folder that cannot be written is told of before the
     # first minute, and what was measured survives an interruption
     write_json(out / "bench.json", result)

@@ -22,6 +22,7 @@ __all__ = [
     "Generator",
     "MobileStyleGAN",
     "StyleGAN2",
+    "find_stylegan2",
     "load_generator",
     "require_preview",
 ]
@@ -64,6 +65,17 @@ def load_generator(
         model.half, model.exact_previews = half, exact_previews
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return model.eval().requires_grad_(False).to(device, memory_format=layout)
+
+
+def find_stylegan2(
+    path: str | os.PathLike | None = None, device: torch.device | str = "cpu"
+) -> StyleGAN2 | None:
+    """The StyleGAN2 of a file, or without one (None or "") the official one that `doctor --download`
+    has fetched; None if there is none of these. Raises as `load_generator` for a file that is given.
+    """
+    if not path and not any(weights.path_of(key).is_file() for key in OFFICIAL):
+        return None
+    return load_generator("stylegan2", path or None, device)
 
 
 def require_preview(generator: Generator) -> Generator:
