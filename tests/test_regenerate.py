@@ -13,7 +13,7 @@ from anonlab.first_guess import FirstGuess
 from anonlab.images import resize
 from anonlab.masks import mask_from_attribution
 from anonlab.perception import attribute
-from anonlab.regenerate import TOLERANCE, Regenerator
+from anonlab.regenerate import OVERSHOOT, TOLERANCE, Regenerator
 
 TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
 
@@ -93,3 +93,51 @@ def test_a_failed_pass_is_polished_at_the_next_attempt(regenerator, population, 
     with pytest.raises(StillRecognised):
         anonymizer(astronaut.image(astronaut.pixels))
     assert asked_for == [None, 20, 20]
+
+
+def test_one_pass_needs_no_optimisation(astronaut, monkeypatch):
+    monkeypatch.setattr(
+        "anonlab.regenerate.optimize_latents", lambda *_: pytest.fail("it was optimised")
+    )
+    anonymizer = Anonymizer.load(method="one-pass", key=b"a secret of at least 16 bytes")
+    assert anonymizer.regenerator.one_pass
+    (face,) = anonymizer(astronaut.image(astronaut.pixels), verify=False).faces
+    assert face.distance > 0.4
+    assert face.attempts == 1
+
+
+def test_the_first_guess_aims_beyond_the_identity(regenerator, population, synthetic_faces, monkeypatch):
+    """Without an encoder: ridge regression shrinks what it is asked for."""
+    parts = regenerator.generator, regenerator.recognizer, regenerator.perceptual
+    guess = regenerator.first_guess
+    single = Regenerator(*parts, guess, one_pass=True)
+    distances = {}
+    for beyond in (1.0, OVERSHOOT):
+        monkeypatch.setattr("anonlab.regenerate.OVERSHOOT", beyond)
+        distances[beyond] = []
+        for face in synthetic_faces[:3].split(1):
+            with torch.no_grad():
+                source = regenerator.recognizer.embed(face)
+            attributes = population.attributes(source, face)
+            mask = torch.ones(1, 1, 512, 512)
+            ws = single.codes(
+                face,
+                mask,
+                lambda s: population.virtual_identity(source, attributes, b"key", 0, s),  # noqa: B023
+            )
+            distances[beyond].append(single.reached(ws, face, mask, 256))
+    assert OVERSHOOT > 1
+    nearer, farther = (torch.tensor(distances[beyond]) for beyond in (1.0, OVERSHOOT))
+    assert (farther > nearer).all()
+    assert (farther - nearer).mean() > 0.02
+
+
+def test_of_the_full_optimisation_the_first_guess_is_only_the_start(regenerator, asked):
+    """It aims at the identity itself, and the loss does the rest."""
+    face, mask, identity_at = asked
+    parts = regenerator.generator, regenerator.recognizer, regenerator.perceptual
+    full = Regenerator(*parts, regenerator.first_guess)
+    identity = identity_at(1.0)
+    expected = regenerator.first_guess(face, identity.target)
+    assert not full.one_pass
+    torch.testing.assert_close(full.start(face, mask, identity), full.generator.broadcast(expected))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from .. import metrics
-from ..errors import NoFaceFound, WeightsMissing
+from ..errors import NoFaceFound, UnknownOption, WeightsMissing
 from ..faces import Detector
 from ..identities import skin_tone
 from ..images import resize, to_uint8
@@ -19,7 +19,7 @@ from ..judges import AttributeJudge, DlibLandmarks
 from ..landmarks import landmark_error, load_landmarks, openings
 from ..perceptual import PerceptualDistance, load_lpips, load_stlpips
 from ..photos import Photo
-from ..recognizers import Recognizer, load_recognizer
+from ..recognizers import OnnxRecognizer, Recognizer, load_recognizer
 
 SEEN_SIZE = 256  # pixels at which perceptual distances, SSIM and the detector look
 HOW_TO_ADD = (
@@ -52,7 +52,14 @@ def load_judges(
     with contextlib.suppress(WeightsMissing):
         judges.append(Judge("facenet", load_recognizer("facenet", device=device), False))
     if unseen:
-        model = load_recognizer("onnx", unseen, **(options or {}))
+        try:
+            model = OnnxRecognizer(unseen, **(options or {}))
+        except TypeError as error:
+            raise UnknownOption(f"{error}; the options are those of OnnxRecognizer") from None
+        if model.name in [one.name for one in judges]:
+            raise UnknownOption(
+                f"{unseen} has the name of another recogniser, {model.name}; give it its own name"
+            )
         judges.append(Judge(model.name, model, False))
     return judges
 

@@ -1,0 +1,210 @@
+"""From rows to sentences: hand-made people on whom every number is known."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from anonlab.evaluation.figures import table
+from anonlab.evaluation.judging import HOW_TO_ADD, Judge, load_judges
+from anonlab.evaluation.methods import Protocol
+from anonlab.evaluation.run import Evaluation, Row
+from anonlab.evaluation.summary import failures, headline, numbers, points, summarise
+from anonlab.metrics import exact_interval
+
+MAIN = Protocol().main
+GUIDE = Judge("guide", SimpleNamespace(metric="euclidean", threshold=0.6, far=0.01), True)
+UNSEEN = Judge("stranger", SimpleNamespace(metric="cosine", threshold=0.3, far=0.001), False)
+SECOND = Judge("second", SimpleNamespace(metric="cosine", threshold=0.3, far=0.001), False)
+JUDGES = (GUIDE, UNSEEN, SECOND)
+PLAIN = {"st_lpips": 0.0, "detected": 1.0, "landmark_error": 0.0, "tone_difference": 0.0}
+CHANGED = {"st_lpips": 0.08, "detected": 1.0, "landmark_error": 0.05, "tone_difference": 2.0}
+
+
+def person(number: int, kept: bool, gallery: bool = True, lpips: float = 0.08) -> Row:
+    """Embeddings are unit vectors, another axis for each person. The guide is not fooled, `second`
+    always is; `stranger` still sees the person where he is `kept`, else his opposite."""
+    own = torch.eye(128)[number]
+    tensors = {}
+    for judge, after in ((GUIDE, own), (UNSEEN, own if kept else -own), (SECOND, -own)):
+        tensors[f"probe/{judge.name}/original"] = own
+        tensors[f"probe/{judge.name}/{MAIN}"] = after
+        if gallery:
+            tensors[f"gallery/{judge.name}/original"] = own
+            tensors[f"attacker/{judge.name}/{MAIN}"] = own
+            tensors[f"attacker with key/{judge.name}/{MAIN}"] = after
+    for method, shift in (("original", 0.0), (MAIN, 2.0), ("another photo", 0.0)):
+        tensors[f"features/{method}"] = torch.tensor([number % 4, number % 3, number % 5]) + shift
+    measured = {"original": PLAIN, MAIN: CHANGED | {"st_lpips": lpips}, "another photo": PLAIN}
+    return Row(f"person {number}", measured, {"mask_area": [0.25, 0.2 + 0.01 * number]}, tensors)
+
+
+@pytest.fixture(scope="module")
+def twelve() -> Evaluation:
+    """Of twelve people the numbers 2, 7 and 9 are still known to `stranger`."""
+    return Evaluation([person(number, number in (2, 7, 9)) for number in range(12)], [{"person": "x"}])
+
+
+@pytest.fixture(scope="module")
+def summary(twelve, population) -> dict:
+    return summarise(twelve, JUDGES, population)
+
+
+def test_without_an_unseen_recogniser_nothing_is_claimed(twelve, population):
+    found = summarise(twelve, [GUIDE], population)
+    line = headline(found, Protocol())
+    assert line.startswith("no unseen recogniser: privacy not established")
+    assert HOW_TO_ADD in line
+    assert "--download facenet-vggface2" in line and "--unseen" in line
+    assert "%" not in line and found["unseen_recognisers"] == 0
+
+
+def test_without_second_photos_nothing_is_claimed(population):
+    rows = [person(number, False, gallery=False) for number in range(4)]
+    found = summarise(Evaluation(rows), JUDGES, population)
+    assert found["people_in_gallery"] == 0
+    assert "privacy not established; add photos of the same people" in headline(found, Protocol())
+
+
+def test_the_headline_quotes_unseen_recognisers_only(summary):
+    line = headline(summary, Protocol())
+    assert "guide" not in line and "100.0% of" not in line
+    assert "stranger still matches 25.0% of 12 people" in line
+    assert "second still matches 0.0% of 12 people" in line
+    assert "(95 %: 0.0% to 26.5%; before: 100.0%" in line  # the exact interval of 0 of 12
+    assert "132 impostor pairs, too few for a FAR of 1e-3" in line
+    assert line.endswith("ST-LPIPS 0.080")
+
+
+def test_every_privacy_number_of_twelve_known_people(summary):
+    found = summary["methods"][MAIN]["privacy"]["stranger"]
+    expected = {
+        "pairs": 12, "match_rate_own": 0.25, "match_rate_other": 0.25, "protection": 0.75,
+        "match_rate_other_published": 0.25, "distance_other": 1.5, "chance_rank_1": 1 / 12,
+        "chance_rank_5": 5 / 12, "linkage_rank_1": 0.25, "linkage_rank_5": 0.25, "auc": 0.25,
+        "collapse_ratio": pytest.approx(1, abs=0.1), "linkage_rank_1_same_tool": 0.25,
+        "linkage_rank_1_same_tool_with_key": 1, "match_rate_same_tool_with_key": 1,
+    }  # fmt: skip
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    low, high = found["match_rate_other_interval"]
+    assert 0 <= low < 0.25 < high < 0.6
+    second = summary["methods"][MAIN]["privacy"]["second"]
+    assert second["match_rate_other_interval"] == exact_interval(0, 12)
+    before = summary["methods"]["original"]["privacy"]
+    for judge in JUDGES:
+        assert before[judge.name]["distance_own"] == pytest.approx(0, abs=1e-6)
+        assert (before[judge.name]["linkage_rank_1"], before[judge.name]["protection"]) == (1, 0)
+
+
+def test_who_was_seen_is_said_of_every_recogniser(summary):
+    seen = {name: one["seen"] for name, one in summary["recognizers"].items()}
+    assert seen == {"guide": True, "stranger": False, "second": False}
+    assert summary["unseen_recognisers"] == 2
+    assert summary["recognizers"]["guide"]["threshold_far"] == pytest.approx(2**0.5)
+    assert summary["recognizers"]["stranger"]["impostor_pairs"] == 132
+
+
+def test_judges_are_the_guide_and_what_took_no_part(recognizer, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # where no FaceNet was downloaded
+    assert [(one.name, one.seen) for one in load_judges(recognizer)] == [("dlib", True)]
+
+
+def test_means_are_over_people_and_shares_have_exact_intervals(population):
+    rows = [person(number, False, lpips=number / 10) for number in range(5)]
+    found = summarise(Evaluation(rows), JUDGES, population)["methods"][MAIN]["means"]
+    assert found["st_lpips"]["mean"] == pytest.approx(0.2)
+    assert found["st_lpips"]["interval"][0] < 0.2 < found["st_lpips"]["interval"][1]
+    assert found["detected"] == {"mean": 1.0, "interval": [*exact_interval(5, 5)]}
+
+
+def test_realism_needs_five_people_and_says_when_the_set_is_small(twelve, summary, population):
+    found = summary["methods"][MAIN]["realism"]
+    assert found["pictures"] == 12 and found["small_sample"]
+    assert found["frechet"] == pytest.approx(12, rel=1e-4)  # three features moved by two
+    assert summary["methods"]["original"]["realism"]["frechet"] == pytest.approx(0, abs=1e-6)
+    few = summarise(Evaluation(twelve.rows[:4]), JUDGES, population)
+    assert few["methods"][MAIN]["realism"] == {}
+    assert not re.search(r"\bfid\b", json.dumps(summary).lower())
+
+
+def test_calibration_is_the_mean_and_the_mean_miss(summary):
+    reached = 0.2 + 0.01 * np.arange(12)
+    assert summary["calibration"]["mask_area"]["0.25"] == pytest.approx(
+        {"reached": reached.mean(), "miss": abs(reached - 0.25).mean(), "people": 12}
+    )
+
+
+def test_failures_put_who_is_still_matched_first(twelve, summary):
+    order = [row.person for row in failures(twelve, JUDGES, summary, MAIN)]
+    assert set(order[:3]) == {"person 2", "person 7", "person 9"}
+    assert sorted(order) == sorted(row.person for row in twelve.rows)
+
+
+def test_among_the_hidden_the_nearest_comes_first():
+    """One recogniser, nobody matched: half of them turned by 130 degrees, the others by less."""
+    rows = []
+    for number, degrees in enumerate((130, 100, 170, 120)):
+        angle = math.radians(degrees)
+        own, after = torch.zeros(8), torch.zeros(8)
+        own[2 * number], after[2 * number : 2 * number + 2] = (
+            1,
+            torch.tensor([math.cos(angle), math.sin(angle)]),
+        )
+        tensors = {"probe/stranger/original": own, f"probe/stranger/{MAIN}": after}
+        rows.append(Row(str(degrees), {}, {}, tensors))
+    rows.append(Row("not tried", {}, {}, {"probe/stranger/original": torch.eye(8)[7]}))
+    about = {"recognizers": {"stranger": {"threshold_far": None}}}
+    order = [row.person for row in failures(Evaluation(rows), [UNSEEN], about, MAIN)]
+    assert order == ["100", "120", "130", "170", "not tried"]
+
+
+def test_points_take_the_unseen_recogniser_that_sees_most(summary):
+    found = {one["method"]: one for one in points(summary)}
+    assert set(found) == {"original", MAIN}  # another photo is no method
+    assert found[MAIN] == {
+        "method": MAIN,
+        "st_lpips": pytest.approx(0.08),
+        "matched": 0.25,
+        "people": 12,
+    }
+    assert found["original"]["matched"] == 1
+
+
+def test_points_fall_back_to_the_guide(twelve, population):
+    found = {one["method"]: one for one in points(summarise(twelve, [GUIDE], population))}
+    assert found[MAIN]["matched"] == 1
+
+
+def test_the_table_has_unseen_rates_first_and_gaps_where_nothing_was_measured(summary):
+    lines = table(summary)
+    assert list(lines) == ["original", MAIN, "another photo"]
+    assert list(lines[MAIN])[:3] == [
+        "people",
+        "stranger (unseen) matched",
+        "stranger (unseen) rank 1",
+    ]
+    assert list(lines[MAIN])[5:7] == ["guide (seen) matched", "guide (seen) rank 1"]
+    assert lines[MAIN]["stranger (unseen) matched"] == 0.25
+    assert lines[MAIN]["guide (seen) matched"] == 1
+    assert math.isnan(lines["another photo"]["guide (seen) matched"])
+    assert math.isnan(lines[MAIN]["age error"])
+    assert table(summary, ["ST-LPIPS"])[MAIN] == {"ST-LPIPS": pytest.approx(0.08)}
+
+
+def test_recorded_numbers_are_plain_and_have_no_intervals(summary):
+    found = numbers(summary)
+    assert json.loads(json.dumps(found)) == found
+    assert "interval" not in json.dumps(found) and "chance" not in json.dumps(found)
+    assert found[MAIN]["stranger"]["match_rate_other"] == 0.25
+    assert found[MAIN]["st_lpips"] == pytest.approx(0.08)
+    assert (found["people"], found["problems"], found[MAIN]["n"]) == (12, 1, 12)
+
+
+def test_the_same_rows_give_the_same_summary(twelve, summary, population):
+    assert summarise(twelve, JUDGES, population) == summary
