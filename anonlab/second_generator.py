@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from math import isnan
 
 import numpy as np
 import torch
@@ -61,12 +62,13 @@ def views(
     wanted = {"the average face": codes(generator, 0, truncation_psi=0.0)}
     wanted |= {f"draw {seed}": codes(generator, seed) for seed in seeds}
     pictures = {title: generator.synthesis(ws, SIZE).clamp(-1, 1) for title, ws in wanted.items()}
-    return {f"regenerated: distance {made.distance:.2f}": made.anonymized} | pictures
+    said = "no face found" if isnan(made.distance) else f"distance {made.distance:.2f}"
+    return {f"regenerated: {said}": made.anonymized} | pictures
 
 
 def summary(generator: Generator | None, made: FaceResult | None) -> dict | None:
-    """The numbers to record of it; None without a generator."""
+    """The numbers to record of it; None without a generator, and no distance without a face."""
     if generator is None or made is None:
         return None
-    return {"name": generator.name, "distance": made.distance, "matched": made.matched,
-            "seconds": made.seconds}  # fmt: skip
+    away = None if isnan(made.distance) else made.distance
+    return {"name": generator.name, "distance": away, "matched": made.matched, "seconds": made.seconds}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import stylegan2_reference as slow
@@ -145,9 +147,13 @@ def test_the_same_photo_through_a_second_generator(path, astronaut):
     assert made.ws.shape == (1, 14, 16)
     assert made.controls.mask_area == 0.2 and made.controls.seed == 1
     assert summary(model, made)["name"] == model.name
-    shown = views(model, made, (3,))
-    assert list(shown) == [f"regenerated: distance {made.distance:.2f}", "the average face", "draw 3"]
+    found, lost = replace(made, distance=0.734), replace(made, distance=float("nan"))
+    shown = views(model, found, (3,))
+    assert list(shown) == ["regenerated: distance 0.73", "the average face", "draw 3"]
     assert torch.equal(next(iter(shown.values())), made.anonymized)
+    assert summary(model, found)["distance"] == 0.734
+    assert next(iter(views(model, lost, ()))) == "regenerated: no face found"
+    assert summary(model, lost)["distance"] is None
     average = model.synthesis(model.broadcast(model.w_avg[None])).clamp(-1, 1)
     torch.testing.assert_close(shown["the average face"], average)
 
