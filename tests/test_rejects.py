@@ -17,11 +17,12 @@ from anonlab import Anonymizer, regression
 from anonlab.encoder import Encoder, EncoderConfig
 from anonlab.evaluation.judging import Panel, load_judges
 from anonlab.evaluation.methods import Protocol, ours
-from anonlab.evaluation.people import load_people
+from anonlab.evaluation.people import Person, load_people
 from anonlab.evaluation.run import evaluate
 from anonlab.evaluation.summary import numbers, summarise
 from anonlab.images import blurred
 from anonlab.regenerate import Regenerator
+from anonlab.samples import sample_photo
 
 BASELINE = Path(__file__).parent / "baselines" / "05_evaluate-quick.json"
 METHOD = ours(0.25)
@@ -49,20 +50,30 @@ def check(honest, tmp_path_factory):
         areas=(0.25,), strengths=(), calibrated=0, optimised=0, peers=False, seed=parameters["SEED"]
     )
     [(source, count)] = parameters["PEOPLE"].items()
-    people = load_people(source, count)
+    photos = tmp_path_factory.mktemp("photos")
+    people = [_written(one, honest, photos) for one in load_people(source, count)]
     judges = [one for one in load_judges(honest.recognizer) if one.seen]
     panel = Panel(judges, honest.detector)
 
     def compare(anonymizer) -> regression.Comparison:
         state = tmp_path_factory.mktemp("state")
-        evaluation = evaluate(anonymizer, people, panel, protocol, state)
-        made = numbers(summarise(evaluation, judges, honest.population))[METHOD]
-        flat = regression.flatten({METHOD: made})
+        evaluation = evaluate(anonymizer, people, panel, protocol, state, workers=2)
+        found = numbers(summarise(evaluation, judges, honest.population))
+        made = {name: found[name] for name in (METHOD, "fingerprint")}
+        flat = regression.flatten(made)
         held = {name: value for name, value in baseline.metrics.items() if name in flat}
         assert len(held) > 25
-        return regression.compare(replace(baseline, metrics=held), {METHOD: made}, parameters)
+        return regression.compare(replace(baseline, metrics=held), made, parameters)
 
     return compare
+
+
+def _written(person: Person, anonymizer: Anonymizer, folder: Path) -> Person:
+    """The same person with the photos in files, so that they are generated once."""
+    paths = [folder / f"{name}.png" for name in person.photos]
+    for name, path in zip(person.photos, paths, strict=True):
+        sample_photo(name, anonymizer.generator).save(path)
+    return Person(person.name, tuple(paths))
 
 
 def failed(comparison: regression.Comparison) -> set[str]:
@@ -94,7 +105,8 @@ def test_an_untrained_encoder_is_rejected(check, honest):
     regenerator = Regenerator(
         part.generator, part.recognizer, part.perceptual, part.first_guess, encoder
     )
-    assert "st_lpips" in failed(check(tampered(honest, regenerator=regenerator)))
+    found = failed(check(tampered(honest, regenerator=regenerator)))
+    assert {"dlib/collapse_ratio", "dlib/distance_own", "fingerprint/encoder"} <= found
 
 
 def test_shuffled_masks_are_rejected(check, honest):
@@ -121,8 +133,13 @@ def test_a_blurred_output_is_rejected(check, honest):
     assert {"st_lpips", "ssim_outside", "psnr_outside"} <= found
 
 
-def test_weights_with_one_altered_tensor_are_rejected(check, honest):
+def test_weights_with_one_altered_tensor_are_rejected(check):
+    """A slight change is told by the weights' fingerprint, a large one by what it does as well."""
     other = Anonymizer.load(method="one-pass", device="cpu", key=b"a key for measuring only")
     with torch.no_grad():
-        other.generator.blocks[2].conv1.weight.mul_(1.25)
-    assert failed(check(other))
+        other.generator.blocks[4].conv1.weight.neg_()
+    assert {"fingerprint/generator", "st_lpips"} <= failed(check(other))
+    slight = Anonymizer.load(method="one-pass", device="cpu", key=b"a key for measuring only")
+    with torch.no_grad():
+        slight.generator.blocks[2].conv1.weight[0, 0].mul_(1.01)
+    assert failed(check(slight)) == {"fingerprint/generator"}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..controls import Controls
+from ..errors import UnknownOption
 from ..masks import build_mask
 from ..pipeline import Anonymizer
 from ..regenerate import Regenerator
@@ -22,13 +23,19 @@ class Protocol:
 
     areas: tuple[float, ...] = (0.1, 0.15, 0.25, 0.4, 0.55)
     main_area: float = 0.25  # where the other controls are turned, and of the identity mask
-    strengths: tuple[float, ...] = (0.25, 0.5, 0.75)
+    strengths: tuple[float, ...] = (0.25, 0.5)
     target_distances: tuple[float, ...] = (0.45, 0.6, 0.75)
     calibrated: int = 3  # people on whom target_distance is tried
     optimised: int = 10  # people on whom the latent optimisation is tried
     k: tuple[int, ...] = (5, 10)  # group sizes of k-same
     peers: bool = True  # the baselines too, and the attackers who use the same tool
     seed: int = 0  # of the virtual identities and of the key
+
+    def __post_init__(self) -> None:
+        if self.main_area not in self.areas:
+            raise UnknownOption(
+                f"the areas {self.areas} lack the main one; add {self.main_area}, or choose another"
+            )
 
     @property
     def main(self) -> str:

@@ -43,6 +43,7 @@ class Evaluation:
 
     rows: list[Row]
     problems: list[dict[str, str]] = field(default_factory=list)
+    fingerprints: dict[str, str] = field(default_factory=dict)  # of the weights that made it
 
 
 def write_row(path: Path, row: Row) -> None:

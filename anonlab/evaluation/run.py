@@ -34,6 +34,7 @@ from .rows import Evaluation, Row, read_row, write_row
 
 SHOW_ONLY = (  # rooms on which no number depends
     *("cli", "commands", "command", "batch", "report", "execution", "pages", "provenance", "bench"),
+    *("mixing", "generator_figures", "second_generator"),
     *("plots", "figures", "summary", "regression", "trend", "explore", "workbench", "latest", "view"),
 )
 
@@ -64,8 +65,13 @@ def evaluate(
         raise UnknownOption("nobody can be evaluated, because no photo shows a face; check the folder")
     simple = baselines() if protocol.peers else {ORIGINAL: original}
     ks = protocol.k if protocol.peers else ()
-    means = _means(faces, 0, ks), _means([one for one in faces if len(one.pixels) > 1], 1, ks)
-    setting = _setting(anonymizer, panel, protocol, faces)
+    means = _means(faces, 0, ks), _means(faces, 1, ks)
+    fingerprints = {
+        "generator": _fingerprint(anonymizer.generator),
+        "recognizer": _fingerprint(anonymizer.recognizer),
+        "encoder": _fingerprint(anonymizer.regenerator.encoder),
+    }
+    setting = _setting(anonymizer, panel, protocol, faces, fingerprints)
 
     def one_person(number: int) -> Row:
         one = faces[number]
@@ -74,7 +80,7 @@ def evaluate(
         path = state / f"{name.hexdigest()[:24]}.safetensors"
         row = read_row(path)
         if row is None:
-            mine = (pictures.get(one.person.name, {}) for pictures in means)
+            mine = (pictures[number] for pictures in means)
             row = measure(anonymizer, one, panel, protocol, *slow, *mine, simple)
             write_row(path, row)
         return row
@@ -88,7 +94,7 @@ def evaluate(
                 for row in apply(one_person, range(start, start + len(part))):
                     rows.append(row)
                     bar.update()
-    return Evaluation(rows, problems)
+    return Evaluation(rows, problems, fingerprints)
 
 
 @contextmanager
@@ -107,12 +113,14 @@ def _map(workers: int) -> Iterator[Callable]:
         torch.set_num_threads(threads)
 
 
-def _means(faces: list[Faces], index: int, ks: Sequence[int]) -> dict[str, dict[str, np.ndarray]]:
-    """k-same's pictures of one photo of everybody, by person and by method."""
-    found: dict[str, dict[str, np.ndarray]] = {one.person.name: {} for one in faces}
-    for k in ks if faces else ():
-        for one, image in zip(faces, k_same([one.image(index) for one in faces], k), strict=True):
-            found[one.person.name][f"k-same {k}"] = to_uint8(image)
+def _means(faces: list[Faces], index: int, ks: Sequence[int]) -> list[dict[str, np.ndarray]]:
+    """k-same's pictures of everybody's first or second photo, by method; {} for who has none."""
+    found: list[dict[str, np.ndarray]] = [{} for _ in faces]
+    having = [number for number, one in enumerate(faces) if len(one.pixels) > index]
+    for k in ks if having else ():
+        made = k_same([faces[number].image(index) for number in having], k)
+        for number, image in zip(having, made, strict=True):
+            found[number][f"k-same {k}"] = to_uint8(image)
     return found
 
 
@@ -138,7 +146,11 @@ def _faces(anonymizer: Anonymizer, person: Person, problems: list[dict[str, str]
 
 
 def _setting(
-    anonymizer: Anonymizer, panel: Panel, protocol: Protocol, faces: list[Faces]
+    anonymizer: Anonymizer,
+    panel: Panel,
+    protocol: Protocol,
+    faces: list[Faces],
+    fingerprints: dict[str, str],
 ) -> dict[str, object]:
     """Everything that a person's numbers depend on, besides his own photos."""
     code = hashlib.sha256()
@@ -146,15 +158,14 @@ def _setting(
     for path in sorted(package.rglob("*.py")):
         if path.stem not in SHOW_ONLY:
             code.update(path.read_bytes())
-    parts = (anonymizer.generator, anonymizer.recognizer, *(one.recognizer for one in panel.judges))
     return {
         "code": code.hexdigest(),
         "protocol": asdict(protocol),
         "judges": panel.names(),
         "weights": [weights.expected_sha256(key) for key in weights.WEIGHTS if _installed(key)],
-        "parts": [_fingerprint(part) for part in parts],
+        "judges_weights": [_fingerprint(one.recognizer) for one in panel.judges],
+        "parts": fingerprints,
         "one_pass": anonymizer.regenerator.one_pass,
-        "encoder": _fingerprint(anonymizer.regenerator.encoder),
         "people": [one.digests for one in faces],  # k-same mixes them
     }
 
@@ -167,8 +178,10 @@ def _installed(key: str) -> bool:
 
 
 def _fingerprint(part: object) -> str:
-    """What a model answers to does not tell whether one of its tensors was changed; its sum does."""
+    """Of a network's parameters to the bit, so that one altered tensor tells; else what it is."""
     if not isinstance(part, torch.nn.Module):
         return type(part).__name__
-    sums = [value.double().sum().item() for value in part.state_dict().values()]
-    return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for name, parameter in part.named_parameters():  # buffers are measured, and differ between CPUs
+        digest.update(name.encode() + parameter.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]

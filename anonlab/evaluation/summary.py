@@ -47,6 +47,7 @@ def summarise(evaluation: Evaluation, judges: Sequence[Judge], population: Popul
         "recognizers": recognizers,
         "methods": methods,
         "calibration": _calibration(rows),
+        "fingerprint": evaluation.fingerprints,
     }
 
 
@@ -298,5 +299,5 @@ def numbers(summary: dict) -> dict:
                 if isinstance(value, float) and "chance" not in key
             }
         recorded[method] = line
-    recorded["calibration"] = summary["calibration"]
+    recorded |= {name: summary[name] for name in ("calibration", "fingerprint")}
     return recorded

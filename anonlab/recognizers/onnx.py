@@ -52,6 +52,10 @@ class OnnxRecognizer:
             raise UnknownOption(f"metric {metric!r} does not exist; choose euclidean or cosine")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "0"
+        )  # leaves the core to torch
         try:
             self.session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]
