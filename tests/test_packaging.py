@@ -81,3 +81,25 @@ def test_numbers_in_the_readme_are_the_measured_ones():
     ):
         assert f"| {title} | {one['deletion_at_10'][name]} | {one['seconds'][name]} |" in readme
     assert f"correlation of {one['network_rank_correlation']} " in readme
+
+
+def evaluation_row(method: str, about: dict, unseen: str, seen: str) -> str:
+    """One line of the README's table of methods."""
+    one, other = about["privacy"][unseen], about["privacy"][seen]
+    means = {name: value["mean"] for name, value in about["means"].items()}
+    low, high = one["match_rate_other_interval"]
+    return (
+        f"| {method} | {about['people']} | {one['match_rate_other']:.1%} ({low:.1%}–{high:.1%}) "
+        f"| {one['linkage_rank_1']:.1%} | {other['match_rate_other']:.1%} | {means['st_lpips']:.3f} "
+        f"| {means['st_lpips_outside']:.3f} | {means['detected']:.0%} | {means['gender_kept']:.0%} |"
+    )
+
+
+def test_the_table_of_methods_in_the_readme_is_the_measured_one():
+    readme = (ROOT / "README.md").read_text()
+    measured = json.loads((ROOT / "data" / "evaluation.json").read_text())
+    assert measured["unseen_recognisers"] == 1
+    by_kind = {one["seen"]: name for name, one in measured["recognizers"].items()}
+    for method, about in measured["methods"].items():
+        if "privacy" in about:
+            assert evaluation_row(method, about, by_kind[False], by_kind[True]) in readme, method
