@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anonlab import Anonymizer, Controls, cli
+from anonlab import Anonymizer, Controls, cli, commands
 from anonlab.controls import read_controls
 from anonlab.errors import StaleRequest, UnknownOption
 from anonlab.explore import Explorer, photo_choices, png
@@ -177,7 +177,7 @@ def test_saved_settings_are_what_the_command_line_takes(explorer, tmp_path, monk
     options = cli.parser().parse_args(
         ["anonymize", "x.jpg", "--out", "o", "--settings", str(path), "--seed", "8"]
     )
-    chosen = Controls(**cli.chosen_controls(options))
+    chosen = Controls(**commands.chosen_controls(options))
     assert (chosen.mask_area, chosen.exclude, chosen.seed) == (0.31, ("mouth",), 8)
     explorer.latest.wait()
 

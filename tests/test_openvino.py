@@ -125,7 +125,7 @@ def test_the_backend_is_chosen_by_device_and_by_what_works(monkeypatch):
 def test_openvino_does_not_report_home():
     code = """
 import sys
-from anonlab.generators.openvino_runtime import cpu_precisions
+from anonlab.generators.openvino_runtime import import_openvino
 import_openvino()
 from openvino.tools.ovc import telemetry_utils
 assert telemetry_utils.tm.__name__.endswith("telemetry_stub"), telemetry_utils.tm

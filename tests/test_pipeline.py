@@ -238,7 +238,7 @@ def test_command_line_on_a_real_photo(anonymizer, photo, tmp_path, monkeypatch, 
     Image.new("RGB", (200, 200), (200, 30, 30)).save(folder / "wall.png")
     key = tmp_path / "key"
     key.write_bytes(KEY)
-    monkeypatch.setattr(Anonymizer, "load", lambda *_: anonymizer)
+    monkeypatch.setattr(Anonymizer, "load", lambda *_, **__: anonymizer)
     status = cli.main(["anonymize", str(folder), "--out", str(tmp_path / "out"), "--key", str(key)])
     assert status == 1  # the wall has no face
     assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["her.jpg", "record.json"]

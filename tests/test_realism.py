@@ -155,8 +155,9 @@ def test_with_inception_it_is_a_fid(tmp_path, monkeypatch, synthetic_faces):
     """The real network of torch-fidelity, with random weights where the download would lie."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    path = tmp_path / "checkpoints" / weights.WEIGHTS["inception"].path
-    path.parent.mkdir()
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = weights.path_of("inception")
+    path.parent.mkdir(parents=True)
     torch.save({}, path)
     with monkeypatch.context() as patch:
         patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
@@ -166,7 +167,6 @@ def test_with_inception_it_is_a_fid(tmp_path, monkeypatch, synthetic_faces):
     torch.save(empty.state_dict(), path)
     known = replace(weights.WEIGHTS["inception"], sha256=weights.sha256(path))
     monkeypatch.setitem(weights.WEIGHTS, "inception", known)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     found = load_features()
     assert found.is_fid and "Inception" in found.name
     assert found.embed(synthetic_faces[:1]).shape == (1, 2048)
