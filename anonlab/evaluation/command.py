@@ -18,7 +18,8 @@ from .methods import Protocol
 from .people import load_people
 from .rows import Evaluation
 from .run import evaluate
-from .summary import failures, summarise
+from .summary import failures, headline, summarise
+from .tradeoff import tradeoff_figure
 
 MOST_WORKERS = 8  # people at a time; each takes some hundred megabytes
 
@@ -35,7 +36,7 @@ class Report:
     @property
     def headline(self) -> str:
         """The first line of every report."""
-        return figures.headline(self.summary, self.protocol)
+        return headline(self.summary, self.protocol)
 
     def worst_first(self) -> list:
         """Everybody, the people on whom anonlab failed before the others."""
@@ -97,7 +98,7 @@ def write_report(report: Report, out: Path) -> None:
         partial.write_text(text.getvalue())
     drawn = {
         "table": figures.table_figure(report.summary),
-        "tradeoff": figures.tradeoff_figure(report.summary, report.protocol),
+        "tradeoff": tradeoff_figure(report.summary, report.protocol),
         "calibration": figures.calibration_figure(report.summary),
         "roc": figures.roc_figure(report.evaluation, report.judges, report.protocol),
     }

@@ -1,4 +1,4 @@
-"""What the report shows: the table, the trade-off, calibration, ROC curves and contact sheets."""
+"""What the report shows: the table, calibration, ROC curves and contact sheets."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ..recognizers import distance
 from .judging import Judge
 from .methods import OPTIMISED, ORIGINAL, OTHER_PHOTO, Protocol, ours
 from .rows import Evaluation, Row, thumbnail
-from .summary import FAR, headline, points
+from .summary import FAR
+from .tradeoff import OURS
 
-OURS, THEIRS, SLOW = "#c44e52", "#4c72b0", "#dd8452"
 NEVER = "–"  # not measured
 SHEET = 8  # people on a contact sheet
 
@@ -83,42 +83,6 @@ def _cell(name: str, value: float) -> str:
     if "matched" in name or "rank" in name or name in ("face found", "gender kept"):
         return f"{value:.1%}" if 0 < value < 0.1 else f"{value:.0%}"
     return f"{value:.1f}" if name in ("age error", "tone") else f"{value:.3f}"
-
-
-def tradeoff_figure(summary: dict, protocol: Protocol) -> Figure:
-    """Privacy against similarity: down is private, left is similar."""
-    figure = Figure(figsize=(9, 5.6), layout="constrained")
-    axis = figure.subplots()
-    found = {one["method"]: one for one in points(summary)}
-    areas = [found[ours(area)] for area in protocol.areas if ours(area) in found]
-    turned = [found[ours(protocol.main_area, s)] for s in (*protocol.strengths, 1.0)
-              if ours(protocol.main_area, s) in found]  # fmt: skip
-    for line, style, label in ((areas, "-", "mask_area"), (turned, ":", "strength")):
-        axis.plot(
-            [one["st_lpips"] for one in line], [one["matched"] for one in line],
-            style, color=OURS, lw=1.6, label=f"anonlab, {label}", zorder=2,
-        )  # fmt: skip
-    for name, one in found.items():
-        mine = name.startswith("anonlab")
-        colour = SLOW if name == OPTIMISED else OURS if mine else THEIRS
-        axis.plot(one["st_lpips"], one["matched"], "o", color=colour, ms=6, zorder=3)
-        label = name.removeprefix("anonlab ") + (
-            f" ({one['people']} people)" if name == OPTIMISED else ""
-        )
-        axis.annotate(
-            label, (one["st_lpips"], one["matched"]), (3, 5), textcoords="offset points", fontsize=7.5,
-            color=colour, rotation=40,
-        )  # fmt: skip
-    unseen = [name for name, one in summary["recognizers"].items() if not one["seen"]]
-    judge = " or ".join(unseen) if unseen else "the guide: nothing is established by it"
-    axis.set(
-        xlabel="ST-LPIPS to the photo (left: it is still my photo)",
-        ylabel=f"still matched with another photo ({judge})",
-        ylim=(-0.04, 1.2),
-    )
-    axis.grid(alpha=0.3)
-    axis.legend(loc="upper right", frameon=False)
-    return figure
 
 
 def calibration_figure(summary: dict) -> Figure:
@@ -211,15 +175,3 @@ def _away(judge: Judge, row: Row, method: str) -> str:
     if probe is None or reference is None:
         return ""
     return f"{distance(judge.recognizer, probe[None], reference[None]).item():.2f}"
-
-
-__all__ = [
-    "SHEET",
-    "calibration_figure",
-    "contact_sheet",
-    "headline",
-    "roc_figure",
-    "table",
-    "table_figure",
-    "tradeoff_figure",
-]

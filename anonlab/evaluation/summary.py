@@ -256,9 +256,9 @@ def _calibration(rows: list[Row]) -> dict[str, dict]:
 
 
 def points(summary: dict) -> list[dict]:
-    """Every method as a point of the trade-off: how similar, and how many are still matched.
+    """Every method as a point of the trade-off: how similar, how many are matched or found.
 
-    Matched by the unseen recogniser that sees most; by the guide when there is none.
+    By the unseen recogniser that sees most; by the guide when there is none. With 95 % intervals.
     """
     judges = summary["recognizers"]
     names = [name for name, one in judges.items() if not one["seen"]] or list(judges)
@@ -266,17 +266,19 @@ def points(summary: dict) -> list[dict]:
     for method, about in summary["methods"].items():
         if method == OTHER_PHOTO:
             continue
-        rates = [about["privacy"][name].get("match_rate_other") for name in names]
-        rates = [rate for rate in rates if rate is not None]
-        if rates:
-            made.append(
-                {
-                    "method": method,
-                    "st_lpips": about["means"]["st_lpips"]["mean"],
-                    "matched": max(rates),
-                    "people": about["people"],
-                }
-            )
+        found = [about["privacy"][name] for name in names]
+        found = [one for one in found if one.get("match_rate_other") is not None]
+        if not found:
+            continue
+        point = {
+            "method": method,
+            "st_lpips": about["means"]["st_lpips"]["mean"],
+            "people": about["people"],
+        }
+        for measure, key in (("matched", "match_rate_other"), ("linkage", "linkage_rank_1")):
+            worst = max(found, key=lambda one: one[key])
+            point |= {measure: worst[key], f"{measure}_interval": worst[f"{key}_interval"]}
+        made.append(point)
     return made
 
 
