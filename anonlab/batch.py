@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .errors import AnonlabError, OutputNotWritable, UnknownOption, UnreadableImage
-from .photos import READABLE, atomic_path, write_json, write_photo
+from .photos import READABLE, output_folder, write_json, write_photo
 from .pipeline import Anonymizer, Controls
 
 
@@ -72,15 +72,7 @@ def anonymize_files(
     but anonymized pictures is ever written. Returns the record.
     Raises `OutputNotWritable` when the output folder cannot be used at all.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputNotWritable(
-            f"{out} cannot be made ({error.strerror}); choose another output folder"
-        ) from None
-    with atomic_path(out / ".writable"):  # better now than after the first minute
-        pass
-    (out / ".writable").unlink()
+    output_folder(out)
     record: dict = {"controls": asdict(controls) | {"faces": faces}, "photos": []}
     taken: set[Path] = set()
     if record_path:

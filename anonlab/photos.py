@@ -200,6 +200,23 @@ class atomic_path:
             ) from None
 
 
+def output_folder(path: Path) -> Path:
+    """Make a folder and try to write into it: better now than after the first minutes of work.
+
+    Raises `OutputNotWritable`.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputNotWritable(
+            f"{path} cannot be a folder ({error.strerror}); choose another output folder"
+        ) from None
+    with atomic_path(path / ".writable"):
+        pass
+    (path / ".writable").unlink()
+    return path
+
+
 def write_json(path: Path, value: object) -> None:
     """Write `value` as indented JSON, at once or not at all. Raises `OutputNotWritable`."""
     with atomic_path(path) as partial:

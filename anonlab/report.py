@@ -21,7 +21,7 @@ from . import regression, weights
 from .errors import UnknownOption
 from .execution import HEADLESS, Notebook, NotebookFailed, Run, execute, read_notebook
 from .pages import index_page
-from .photos import atomic_path, write_json
+from .photos import atomic_path, output_folder, write_json
 from .provenance import provenance
 from .regression import Baseline
 from .trend import ACCEPTED, read_past, trends
@@ -89,8 +89,8 @@ def run(
     `baselines` is the folder of `<notebook>-<profile>.json`, by default `tests/baselines` beside
     the notebooks' folder. With `accept` the numbers become the baselines instead; with `seeds` as
     well, each notebook with a parameter SEED runs once a seed, which gives the tolerances. Raises
-    `UnknownOption` for a notebook, parameter or combination that does not exist, and
-    `DamagedBaseline`.
+    `UnknownOption` for a notebook, parameter or combination that does not exist, `DamagedBaseline`,
+    and `OutputNotWritable`.
     """
     if profile not in ("quick", "full"):
         raise UnknownOption(f"profile {profile!r} does not exist; choose quick or full")
@@ -236,8 +236,7 @@ def _new_folder(out: Path) -> Path:
     for number in range(100):
         folder = out.resolve() / (name if not number else f"{name}-{number}")
         if not folder.exists():
-            folder.mkdir(parents=True)
-            return folder
+            return output_folder(folder)
     raise NotebookFailed(f"{out} is full of runs of this second; try again")
 
 

@@ -442,6 +442,21 @@ def test_output_path_is_a_file(tmp_path: Path, anonymize: Command, below: str) -
     assert files(tmp_path) == ["a.png", "out"]
 
 
+@pytest.mark.parametrize("command", ["run", "train encoder", "evaluate embedded:1"])
+def test_every_command_refuses_an_unusable_folder_before_its_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture, command: str
+) -> None:
+    """Nothing is downloaded, generated or trained first: it answers at once."""
+    (tmp_path / "out").write_text("here first")
+    status = cli.main([*command.split(), "--out", str(tmp_path / "out" / "below")])
+    lines = capsys.readouterr().err.splitlines()
+    assert status == 1
+    assert len(lines) == 1
+    assert str(tmp_path / "out") in lines[0]
+    assert lines[0].endswith("choose another output folder")
+    assert (tmp_path / "out").read_text() == "here first"
+
+
 def test_folder_with_the_photos_name(tmp_path: Path, anonymize: Command) -> None:
     """An error of that photo only; the next one is done and no temporary file stays."""
     good(tmp_path / "a.png", 1)

@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 
 from .. import encoder, weights
-from ..errors import OutputNotWritable, UnknownOption
+from ..errors import UnknownOption
 from ..generators import load_generator, require_preview
 from ..identities import Population
 from ..landmarks import load_landmarks
 from ..perceptual import load_stlpips
-from ..photos import atomic_path
+from ..photos import atomic_path, output_folder
 from ..pipeline import pick_device
 from ..plots import training_figure
 from ..provenance import commit
@@ -90,12 +90,7 @@ def run(
     plan = replace(network.plan, **{name: value for name, value in changes.items() if value is not None})
     plan = replace(plan, warm_up=min(plan.warm_up, plan.steps // 10))
     chosen, started_at = pick_device(device), commit()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputNotWritable(
-            f"{out} cannot be a folder ({error.strerror}); choose another --out"
-        ) from None
+    output_folder(out)
     made = require_preview(load_generator(generator, generator_weights, chosen))
     guide = load_recognizer(device=chosen)
     crowd = Population.load()
