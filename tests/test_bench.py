@@ -118,6 +118,12 @@ def test_memory_is_drawn_where_there_is_some():
     assert [label.get_text() for label in axis.get_yticklabels()] == ["v: p, s, 2", "v: p, s, 4"]
 
 
+@pytest.fixture(autouse=True)
+def compiler(monkeypatch):
+    """Whether this machine has one must not decide."""
+    monkeypatch.setattr(bench_variants, "has_compiler", lambda: True)
+
+
 def test_every_stage_size_and_growth_is_covered(monkeypatch):
     monkeypatch.setattr(bench_variants, "cpu_precisions", lambda: ("f32", "bf16"))
     for quick in (False, True):
@@ -135,23 +141,28 @@ def test_every_stage_size_and_growth_is_covered(monkeypatch):
     assert values("synthesis", "series") == {"torch, channels_last", "OpenVINO f32"}
     assert values("synthesis", "x") == {1, 2, 4}
     assert values("generators", "series") == {
-        "torch, contiguous", "torch, channels_last", "OpenVINO f32", "OpenVINO bf16",
+        "torch, contiguous", "torch, channels_last", "torch.compile", "OpenVINO f32", "OpenVINO bf16",
     }  # fmt: skip
     assert values("faces", "x") == {1, 2, 4} and values("pixels", "x") == {1, 4, 12}
     assert values("attribution", "panel") == {"integrated gradients", "network"}
     assert values("encoding", "panel") == {"first guess", "encoder"}
+    quick = {one.series for one in all_cases(CPU, True) if one.view == "generators"}
+    assert quick == values("generators", "series") - {"torch.compile"}  # it starts slowly
     [optimised] = [one for one in found if one.series.startswith("optimised")]
     assert optimised.repeats == 1
 
 
 def test_variants_are_those_that_the_device_has(monkeypatch):
     monkeypatch.setattr(bench_variants, "cpu_precisions", lambda: ())
-    assert list(bench_variants.variants(CPU)) == ["torch, contiguous", "torch, channels_last"]
+    plain = ["torch, contiguous", "torch, channels_last"]
+    assert list(bench_variants.variants(CPU)) == [*plain, "torch.compile"]
     on_cuda = all_cases(torch.device("cuda"))
     assert {one.x for one in on_cuda if one.view == "synthesis"} == {1, 2, 4, 8, 16}
     assert {one.series for one in on_cuda if one.view == "generators"} == {
         "torch, contiguous", "torch, channels_last", "torch.compile",
     }  # fmt: skip
+    monkeypatch.setattr(bench_variants, "has_compiler", lambda: False)
+    assert list(bench_variants.variants(CPU)) == plain
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +178,8 @@ def test_a_stylegan2_is_timed_at_the_sizes_that_it_has(stylegan2, monkeypatch):
     more = bench_variants.stylegan2_variants(stylegan2)
     found = bench_variants.variants(CPU, more)
     ours = [name for name in found if name.startswith("StyleGAN2")]
-    assert ours == ["StyleGAN2, contiguous", "StyleGAN2, channels_last"]
+    assert ours == ["StyleGAN2, contiguous", "StyleGAN2, channels_last", "StyleGAN2, torch.compile"]
+    assert "StyleGAN2, torch.compile" in {one.series for one in all_cases(CPU, False, found)}
     cases = [one for one in all_cases(CPU, True, found) if one.series in ours]
     assert {(one.view, one.panel) for one in cases} == {
         ("synthesis", "64 px"), ("generators", "64 px"),

@@ -103,12 +103,13 @@ def all_cases(
     batches = (1, 2) if quick else (1, 2, 4, 8, 16) if device.type == "cuda" else (1, 2, 4)
     sizes = (256, 1024) if quick else (256, 512, 1024)
     found = variants(device) if found is None else found
+    single = {name: one for name, one in found.items() if not (quick and one.compiles)}
     several = {name: one for name, one in found.items() if one.batches}
     return [
         *attribution(batches),
         *encoding(batches),
         *synthesis(several, sizes, (1,) if quick else batches),
-        *generators(found, sizes[:1] if quick else sizes),
+        *generators(single, sizes[:1] if quick else sizes),
         *pipeline(QUICK_STEPS if quick else Fit().steps),
         *photo_faces((1, 2) if quick else (1, 2, 4)),
         *photo_pixels((1, 4) if quick else (1, 4, 12)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ class Variant:
     precision: str = ""  # that OpenVINO must have; "" for variants without OpenVINO
     batches: bool = False  # also timed for several batch sizes
     resolutions: tuple[int, ...] = (256, 512, 1024)  # what it can be asked for
+    compiles: bool = False  # needs a C++ compiler and up to a minute; not in a quick run
     reference: str = REFERENCE  # the variant of the same network that pixels are compared with
 
 
@@ -38,6 +40,11 @@ def _openvino(device: torch.device, precision: str) -> Generator:
     return model
 
 
+def has_compiler() -> bool:
+    """Whether there is a C++ compiler, which `torch.compile` needs."""
+    return shutil.which(os.environ.get("CXX", "g++")) is not None
+
+
 def compiled(model: Generator) -> Generator:
     """The same, its `synthesis` through `torch.compile`."""
     model.synthesis = torch.compile(model.synthesis)
@@ -48,7 +55,7 @@ VARIANTS: dict[str, Variant] = {
     REFERENCE: Variant(lambda device: _torch(device, torch.contiguous_format)),
     "torch, channels_last": Variant(lambda device: _torch(device, torch.channels_last), batches=True),
     "torch.compile": Variant(
-        lambda device: compiled(_torch(device, torch.channels_last)), devices=("cuda",)
+        lambda device: compiled(_torch(device, torch.channels_last)), compiles=True
     ),
     "OpenVINO f32": Variant(lambda device: _openvino(device, "f32"), ("cpu",), "f32", batches=True),
     "OpenVINO bf16": Variant(lambda device: _openvino(device, "bf16"), ("cpu",), "bf16"),
@@ -68,17 +75,16 @@ def stylegan2_variants(path: str | os.PathLike | None = None) -> dict[str, Varia
     def load(device: torch.device, half: int = 0, channels_last: bool = True) -> Generator:
         return load_generator("stylegan2", path or None, device, half, channels_last)
 
-    def variant(load: Callable[[torch.device], Generator], *devices: str, batches: bool = False):
-        return Variant(
-            load, devices or ("cpu", "cuda"), "", batches, found.resolutions, f"{name}, contiguous"
-        )
+    def variant(load: Callable[[torch.device], Generator], *devices: str, **more: bool):
+        sizes, same = found.resolutions, f"{name}, contiguous"
+        return Variant(load, devices or ("cpu", "cuda"), resolutions=sizes, reference=same, **more)
 
     name = "StyleGAN2"
     return {
         f"{name}, contiguous": variant(lambda device: load(device, channels_last=False)),
         f"{name}, channels_last": variant(load, batches=True),
         f"{name}, float16": variant(lambda device: load(device, HALF), "cuda", batches=True),
-        f"{name}, torch.compile": variant(lambda device: compiled(load(device)), "cuda"),
+        f"{name}, torch.compile": variant(lambda device: compiled(load(device)), compiles=True),
     }
 
 
@@ -88,5 +94,5 @@ def variants(device: torch.device, more: dict[str, Variant] | None = None) -> di
     return {
         name: one
         for name, one in (VARIANTS | (more or {})).items()
-        if device.type in one.devices and one.precision in here
+        if device.type in one.devices and one.precision in here and (not one.compiles or has_compiler())
     }

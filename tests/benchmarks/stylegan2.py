@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import stylegan2_reference as slow
 
 from anonlab.bench.run import about
-from anonlab.bench.variants import HALF, VARIANTS, compiled, variants
+from anonlab.bench.variants import HALF, VARIANTS, compiled, has_compiler, variants
 from anonlab.generators import load_generator
 from anonlab.generators import stylegan2 as network
 from anonlab.photos import write_json
@@ -82,10 +82,11 @@ def ours(path: Path, device: torch.device) -> dict[str, Callable[[], Work]]:
         "fused, channels_last": (True, True),
     }
     ways = {name: functools.partial(synthesis, path, device, *form) for name, form in forms.items()}
-    if device.type == "cuda":
-        fast = functools.partial(synthesis, path, device, None, True)
-        ways[f"float16 in {HALF} sizes"] = functools.partial(fast, HALF)
+    fast = functools.partial(synthesis, path, device, None, True)
+    if has_compiler():
         ways["torch.compile"] = functools.partial(fast, 0, compiled)
+    if device.type == "cuda":
+        ways[f"float16 in {HALF} sizes"] = functools.partial(fast, HALF)
         ways["torch.compile, float16"] = functools.partial(fast, HALF, compiled)
     return ways
 
