@@ -94,9 +94,7 @@ def evaluate_people(options: argparse.Namespace) -> int:
     """`anonlab evaluate`: every method on the same people; stopped and started again it goes on."""
     from .evaluation.command import evaluate_sources, write_report
     from .evaluation.methods import Protocol
-    from .photos import output_folder
 
-    output_folder(options.out)
     protocol = Protocol(optimised=options.optimised, calibrated=options.calibrated, seed=options.seed)
     sources = dict(source_and_count(text) for text in options.people)
     report = evaluate_sources(

@@ -298,7 +298,7 @@ def test_labels_of_the_tradeoff_cover_neither_each_other_nor_a_point():
         }
         for number in range(12)
     }
-    summary = {"recognizers": {"stranger": {"seen": False}}, "methods": methods}
+    summary = {"recognizers": {"stranger": {"seen": False}}, "methods": methods, "people_in_gallery": 20}
     figure = tradeoff_figure(summary, Protocol())
     figure.draw_without_rendering()
     for axis in figure.axes:

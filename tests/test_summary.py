@@ -102,6 +102,21 @@ def test_every_privacy_number_of_twelve_known_people(summary):
         assert (before[judge.name]["linkage_rank_1"], before[judge.name]["protection"]) == (1, 0)
 
 
+def test_a_method_tried_on_few_has_to_hide_them_among_all(population):
+    """Four of twelve were tried; the first looks most like one of the other eight."""
+    rows = [person(number, kept=True) for number in range(12)]
+    for row in rows[4:]:
+        del row.numbers[MAIN]
+        row.tensors = {name: value for name, value in row.tensors.items() if MAIN not in name}
+    rows[0].tensors[f"probe/stranger/{MAIN}"] = torch.eye(128)[0] + 2 * torch.eye(128)[11]
+    found = summarise(Evaluation(rows), JUDGES, population)["methods"][MAIN]
+    privacy = found["privacy"]["stranger"]
+    assert found["people"] == privacy["pairs"] == 4
+    assert privacy["chance_rank_1"] == found["undone"]["chance_rank_1"] == 1 / 12
+    assert privacy["linkage_rank_1"] == 0.75  # it would be 1 in a gallery of four
+    assert privacy["linkage_rank_5"] == 1
+
+
 def test_who_was_seen_is_said_of_every_recogniser(summary):
     seen = {name: one["seen"] for name, one in summary["recognizers"].items()}
     assert seen == {"guide": True, "stranger": False, "second": False}

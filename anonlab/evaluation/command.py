@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ..photos import atomic_path, write_json
+from ..photos import atomic_path, output_folder, write_json
 from ..pipeline import Anonymizer
 from ..provenance import provenance
 from . import figures
@@ -63,7 +63,8 @@ def evaluate_sources(
 ) -> Report:
     """Evaluate the people of every source (`embedded`, `lfw` or a folder; how many, or None for all).
 
-    Finished people are kept in `state`. Raises `UnknownOption`, `WeightsMissing`, `WeightsCorrupt`.
+    Finished people are kept in `state`. Raises `UnknownOption`, `OutputNotWritable`,
+    `WeightsMissing`, `WeightsCorrupt`.
     """
     people = [
         # two folders may each have a person 001
@@ -71,6 +72,7 @@ def evaluate_sources(
         for source, count in sources.items()
         for one in load_people(source, count)
     ]
+    output_folder(state)
     anonymizer = anonymizer or Anonymizer.load(method="one-pass", device=device)
     judges = load_judges(anonymizer.recognizer, unseen, unseen_options, anonymizer.device)
     panel = Panel(judges, anonymizer.detector, anonymizer.device)

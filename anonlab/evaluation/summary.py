@@ -105,15 +105,26 @@ def _methods(rows: list[Row]) -> list[str]:
     return list(names)
 
 
-def _distances(judge: Judge, pairs: list[Row], kind: str, method: str, against: str) -> torch.Tensor:
-    """Probes of a method against the gallery (or the attacker's own gallery): `(N, N)`."""
-    probes = torch.stack([row.probe(judge.name, method) for row in pairs])
-    gallery = torch.stack([row.tensors[f"{kind}/{judge.name}/{against}"] for row in pairs])
-    return metrics.pairwise(judge.recognizer, probes, gallery)
+def _tried(judge: Judge, method: str, pairs: list[Row]) -> tuple[list[Row], list[Row]]:
+    """Who was tried, and everybody of the gallery with those first.
+
+    A method that was tried on few still has to hide them among all.
+    """
+    ours = [row for row in pairs if row.probe(judge.name, method) is not None]
+    return ours, ours + [row for row in pairs if row.probe(judge.name, method) is None]
+
+
+def _distances(
+    judge: Judge, rows: list[Row], gallery: list[Row], kind: str, method: str, against: str
+) -> torch.Tensor:
+    """Probes of a method `(N, M)` against the gallery, or the attacker's own gallery."""
+    probes = torch.stack([row.probe(judge.name, method) for row in rows])
+    entries = torch.stack([row.tensors[f"{kind}/{judge.name}/{against}"] for row in gallery])
+    return metrics.pairwise(judge.recognizer, probes, entries)
 
 
 def _strangers(distances: torch.Tensor) -> torch.Tensor:
-    return distances[~torch.eye(len(distances), dtype=torch.bool)]
+    return distances[~torch.eye(*distances.shape, dtype=torch.bool)]
 
 
 def _recognizer(judge: Judge, pairs: list[Row]) -> dict:
@@ -126,7 +137,7 @@ def _recognizer(judge: Judge, pairs: list[Row]) -> dict:
         "impostor_pairs": 0,
     }
     if len(pairs) > 1:
-        away = _distances(judge, pairs, "gallery", ORIGINAL, ORIGINAL)
+        away = _distances(judge, pairs, pairs, "gallery", ORIGINAL, ORIGINAL)
         impostors, genuine = _strangers(away), away.diagonal()
         threshold = metrics.calibrated_threshold(impostors, FAR)
         about |= {
@@ -158,13 +169,13 @@ def _privacy(judge: Judge, method: str, tried: list[Row], pairs: list[Row], abou
     }
     if len(tried) > 1:
         numbers["collapse_ratio"] = metrics.collapse_ratio(recognizer, after, before)
-    ours = [row for row in pairs if row.probe(judge.name, method) is not None]
+    ours, gallery = _tried(judge, method, pairs)
     numbers["pairs"] = len(ours)
-    if len(ours) < 2:
+    if not ours or len(gallery) < 2:
         return numbers
-    away = _distances(judge, ours, "gallery", method, ORIGINAL)
+    away = _distances(judge, ours, gallery, "gallery", method, ORIGINAL)
     genuine, impostors = away.diagonal(), _strangers(away)
-    was = _distances(judge, ours, "gallery", ORIGINAL, ORIGINAL).diagonal() < threshold
+    was = _distances(judge, ours, ours, "gallery", ORIGINAL, ORIGINAL).diagonal() < threshold
     hits = {rank: metrics.linked(away, rank) for rank in (1, 5)}
     numbers |= {
         "distance_other": genuine.mean().item(),
@@ -175,14 +186,14 @@ def _privacy(judge: Judge, method: str, tried: list[Row], pairs: list[Row], abou
         "linkage_rank_1": hits[1].float().mean().item(),
         "linkage_rank_1_interval": metrics.interval(hits[1].numpy()),
         "linkage_rank_5": hits[5].float().mean().item(),
-        "chance_rank_1": 1 / len(ours),
-        "chance_rank_5": min(1.0, 5 / len(ours)),
+        "chance_rank_1": 1 / len(gallery),
+        "chance_rank_5": min(1.0, 5 / len(gallery)),
         "auc": metrics.area_under_roc(genuine, impostors),
         "eer": metrics.equal_error_rate(genuine, impostors),
     }
     for kind, name in (("attacker", "same_tool"), ("attacker with key", "same_tool_with_key")):
         if all(f"{kind}/{judge.name}/{method}" in row.tensors for row in ours):
-            away = _distances(judge, ours, kind, method, method)
+            away = _distances(judge, ours, ours, kind, method, method)
             numbers[f"linkage_rank_1_{name}"] = metrics.linkage(away)
             numbers[f"match_rate_{name}"] = (away.diagonal() < threshold).float().mean().item()
     return numbers
@@ -196,16 +207,16 @@ def _undone(
     Only the guide's embedding has a crowd to reflect about.
     """
     guide = next(one for one in judges if one.seen)
-    ours = [row for row in pairs if row.probe(guide.name, method) is not None]
-    if len(ours) < 2:
+    ours, everybody = _tried(guide, method, pairs)
+    if not ours or len(everybody) < 2:
         return {}
     after = torch.stack([row.probe(guide.name, method) for row in ours])
-    gallery = torch.stack([row.gallery(guide.name) for row in ours])
+    gallery = torch.stack([row.gallery(guide.name) for row in everybody])
     away = metrics.pairwise(guide.recognizer, after, gallery)
     return {
         "linkage_rank_1_undone": metrics.linkage(metrics.undone_distances(population, after, gallery)),
         "linkage_rank_1_least_similar": metrics.linkage(-away),
-        "chance_rank_1": 1 / len(ours),
+        "chance_rank_1": 1 / len(everybody),
     }
 
 

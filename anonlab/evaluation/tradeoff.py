@@ -16,10 +16,8 @@ from .methods import OPTIMISED, Protocol, ours
 from .summary import points
 
 OURS, THEIRS, SLOW = "#c44e52", "#4c72b0", "#dd8452"
-DISTANCES, DIRECTIONS = (
-    (9, 16, 26, 38, 52, 70, 95),
-    16,
-)  # where a label may stand: points away, ways round
+DISTANCES = (9, 16, 26, 38, 52, 70, 95)  # where a label may stand: points away from its dot
+DIRECTIONS = 16  # and ways round it
 MARGIN = 1.0  # pixels that stay free around a label
 
 
@@ -27,34 +25,32 @@ def tradeoff_figure(summary: dict, protocol: Protocol) -> Figure:
     """Privacy against similarity, by two attackers: down is private, left is similar.
 
     Both axes are drawn in square roots, because the interesting methods crowd near zero. Bars are
-    95 % intervals. A gallery of another size than the rest is another task: such methods have no
-    point in the second panel.
+    95 % intervals.
     """
     figure = Figure(figsize=(13, 6.4), layout="constrained")
     panels = figure.subplots(1, 2)
     found = points(summary)
     unseen = [name for name, one in summary["recognizers"].items() if not one["seen"]]
     judge = " or ".join(unseen) if unseen else "the guide: nothing is established by it"
-    most = max((one["people"] for one in found), default=0)
-    chance = f"chance {1 / most:.1%}" if most else "no pairs"
+    people = summary["people_in_gallery"]
+    chance = f"chance {1 / people:.1%}" if people else "no pairs"
     asked = {
-        "matched": ("matched with another photo", found),
-        "linkage": (f"nearest to the own other photo of {most} ({chance})",
-                    [one for one in found if one["people"] == most]),
-    }  # fmt: skip
-    for axis, (measure, (title, shown)) in zip(panels, asked.items(), strict=True):
-        _scale(axis, shown)
+        "matched": "matched with another photo",
+        "linkage": f"nearest to the own other photo of {people} ({chance})",
+    }
+    for axis, (measure, title) in zip(panels, asked.items(), strict=True):
+        _scale(axis, found)
         axis.set(title=f"{title}\n{judge}", xlabel="ST-LPIPS to the photo (left: it is still my photo)")
-        _lines({one["method"]: one for one in shown}, measure, axis, protocol)
-        for one in shown:
+        _lines({one["method"]: one for one in found}, measure, axis, protocol)
+        for one in found:
             low, high = one[f"{measure}_interval"]
             axis.plot([one["st_lpips"]] * 2, [low, high], color=_colour(one), lw=1, alpha=0.35)
             axis.plot(one["st_lpips"], one[measure], "o", color=_colour(one), ms=6, zorder=3,
                       clip_on=False)  # fmt: skip
     panels[0].legend(loc="upper right", frameon=False)
     figure.draw_without_rendering()  # labels need to know where the points are
-    for axis, (measure, (_, shown)) in zip(panels, asked.items(), strict=True):
-        _label(axis, [(one["st_lpips"], one[measure], _name(one), _colour(one)) for one in shown])
+    for axis, measure in zip(panels, asked, strict=True):
+        _label(axis, [(one["st_lpips"], one[measure], _name(one), _colour(one)) for one in found])
     return figure
 
 
