@@ -192,8 +192,8 @@ def _privacy(judge: Judge, method: str, tried: list[Row], pairs: list[Row], abou
         "eer": metrics.equal_error_rate(genuine, impostors),
     }
     for kind, name in (("attacker", "same_tool"), ("attacker with key", "same_tool_with_key")):
-        if all(f"{kind}/{judge.name}/{method}" in row.tensors for row in ours):
-            away = _distances(judge, ours, ours, kind, method, method)
+        if all(f"{kind}/{judge.name}/{method}" in row.tensors for row in gallery):
+            away = _distances(judge, ours, gallery, kind, method, method)
             numbers[f"linkage_rank_1_{name}"] = metrics.linkage(away)
             numbers[f"match_rate_{name}"] = (away.diagonal() < threshold).float().mean().item()
     return numbers
