@@ -39,13 +39,20 @@ DIRECTIONS = {  # the first pattern that fits a part of the name, last part firs
     "*reached*": "same",
     "*miss*": "lower",
     "*match_rate*": "lower",
+    "*matched*": "lower",
     "*linkage*": "lower",
-    "distance_*": "higher",  # to the person
+    "distance": "higher",  # to the person
+    "distance_*": "higher",
+    "*deletion*": "higher",  # distance when what a map found is hidden, ...
+    "*insertion*": "lower",  # ... and when only that is shown
+    "*stability*": "higher",
     "*auc*": "lower",  # the attacker's
     "*eer*": "higher",  # the attacker's errors
     "*protection*": "higher",
     "*collapse_ratio*": "higher",
     "*lpips*": "lower",  # ST-LPIPS as well
+    "*perceptual*": "lower",
+    "latent_*": "lower",  # a training loss
     "*ssim*": "higher",
     "*psnr*": "higher",
     "*detect*": "higher",

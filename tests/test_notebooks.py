@@ -45,8 +45,14 @@ def test_notebooks_call_and_define_nothing(path):
             assert not isinstance(node, ast.FunctionDef | ast.ClassDef | ast.While | ast.Try)
 
 
-def test_every_notebook_runs_in_the_quick_profile(tmp_path):
+def test_every_notebook_has_accepted_numbers():
+    accepted = (FOLDER.parent / "tests" / "baselines").glob("*-quick.json")
+    assert sorted(path.stem.removesuffix("-quick") for path in accepted) == [p.stem for p in PATHS]
+
+
+def test_every_notebook_runs_in_the_quick_profile(tmp_path, capsys):
     assert report.run("quick", out=tmp_path) == 0
+    assert "not compared" not in capsys.readouterr().out  # all of them were held to accepted numbers
     [folder] = tmp_path.iterdir()
     metrics = json.loads((folder / "metrics.json").read_text())["notebooks"]
     assert sorted(metrics) == [path.stem for path in PATHS]
