@@ -142,4 +142,4 @@ def test_a_folder_that_cannot_be_is_a_sentence(capsys, tmp_path):
     (tmp_path / "file").write_text("")
     status = cli.main(["train", "landmarks", "--device", "cpu", "--out", str(tmp_path / "file" / "t")])
     assert status == 1
-    assert "choose another --out" in capsys.readouterr().err
+    assert "choose another output folder" in capsys.readouterr().err
