@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,7 +13,7 @@ from ..recognizers import distance
 from .judging import Judge
 from .methods import OPTIMISED, ORIGINAL, OTHER_PHOTO, Protocol, ours
 from .rows import Evaluation, Row, thumbnail
-from .summary import FAR
+from .summary import FAR, gallery_distances, probes_and_gallery, strangers
 from .tradeoff import OURS
 
 NEVER = "–"  # not measured
@@ -125,13 +124,11 @@ def roc_figure(evaluation: Evaluation, judges: Sequence[Judge], protocol: Protoc
 
 
 def _roc(judge: Judge, pairs: list[Row], method: str) -> tuple[np.ndarray, np.ndarray] | None:
-    tried = [row for row in pairs if row.probe(judge.name, method) is not None]
-    if len(tried) < 2:
+    tried, gallery = probes_and_gallery(judge, method, pairs)
+    if not tried or len(gallery) < 2:
         return None
-    probes = torch.stack([row.probe(judge.name, method) for row in tried])
-    gallery = torch.stack([row.gallery(judge.name) for row in tried])
-    away = metrics.pairwise(judge.recognizer, probes, gallery)
-    return metrics.roc(away.diagonal(), away[~torch.eye(len(away), dtype=torch.bool)])
+    away = gallery_distances(judge, tried, gallery, "gallery", method, ORIGINAL)
+    return metrics.roc(away.diagonal(), strangers(away))
 
 
 def contact_sheet(rows: Sequence[Row], judges: Sequence[Judge], protocol: Protocol) -> Figure:

@@ -105,7 +105,7 @@ def _methods(rows: list[Row]) -> list[str]:
     return list(names)
 
 
-def _tried(judge: Judge, method: str, pairs: list[Row]) -> tuple[list[Row], list[Row]]:
+def probes_and_gallery(judge: Judge, method: str, pairs: list[Row]) -> tuple[list[Row], list[Row]]:
     """Who was tried, and everybody of the gallery with those first.
 
     A method that was tried on few still has to hide them among all.
@@ -114,7 +114,7 @@ def _tried(judge: Judge, method: str, pairs: list[Row]) -> tuple[list[Row], list
     return ours, ours + [row for row in pairs if row.probe(judge.name, method) is None]
 
 
-def _distances(
+def gallery_distances(
     judge: Judge, rows: list[Row], gallery: list[Row], kind: str, method: str, against: str
 ) -> torch.Tensor:
     """Probes of a method `(N, M)` against the gallery, or the attacker's own gallery."""
@@ -123,7 +123,8 @@ def _distances(
     return metrics.pairwise(judge.recognizer, probes, entries)
 
 
-def _strangers(distances: torch.Tensor) -> torch.Tensor:
+def strangers(distances: torch.Tensor) -> torch.Tensor:
+    """Of distances `(N, M)` those between different people; entry `i` belongs to probe `i`."""
     return distances[~torch.eye(*distances.shape, dtype=torch.bool)]
 
 
@@ -137,8 +138,8 @@ def _recognizer(judge: Judge, pairs: list[Row]) -> dict:
         "impostor_pairs": 0,
     }
     if len(pairs) > 1:
-        away = _distances(judge, pairs, pairs, "gallery", ORIGINAL, ORIGINAL)
-        impostors, genuine = _strangers(away), away.diagonal()
+        away = gallery_distances(judge, pairs, pairs, "gallery", ORIGINAL, ORIGINAL)
+        impostors, genuine = strangers(away), away.diagonal()
         threshold = metrics.calibrated_threshold(impostors, FAR)
         about |= {
             "threshold_far": threshold,
@@ -169,13 +170,13 @@ def _privacy(judge: Judge, method: str, tried: list[Row], pairs: list[Row], abou
     }
     if len(tried) > 1:
         numbers["collapse_ratio"] = metrics.collapse_ratio(recognizer, after, before)
-    ours, gallery = _tried(judge, method, pairs)
+    ours, gallery = probes_and_gallery(judge, method, pairs)
     numbers["pairs"] = len(ours)
     if not ours or len(gallery) < 2:
         return numbers
-    away = _distances(judge, ours, gallery, "gallery", method, ORIGINAL)
-    genuine, impostors = away.diagonal(), _strangers(away)
-    was = _distances(judge, ours, ours, "gallery", ORIGINAL, ORIGINAL).diagonal() < threshold
+    away = gallery_distances(judge, ours, gallery, "gallery", method, ORIGINAL)
+    genuine, impostors = away.diagonal(), strangers(away)
+    was = gallery_distances(judge, ours, ours, "gallery", ORIGINAL, ORIGINAL).diagonal() < threshold
     hits = {rank: metrics.linked(away, rank) for rank in (1, 5)}
     numbers |= {
         "distance_other": genuine.mean().item(),
@@ -193,7 +194,7 @@ def _privacy(judge: Judge, method: str, tried: list[Row], pairs: list[Row], abou
     }
     for kind, name in (("attacker", "same_tool"), ("attacker with key", "same_tool_with_key")):
         if all(f"{kind}/{judge.name}/{method}" in row.tensors for row in gallery):
-            away = _distances(judge, ours, gallery, kind, method, method)
+            away = gallery_distances(judge, ours, gallery, kind, method, method)
             numbers[f"linkage_rank_1_{name}"] = metrics.linkage(away)
             numbers[f"match_rate_{name}"] = (away.diagonal() < threshold).float().mean().item()
     return numbers
@@ -207,7 +208,7 @@ def _undone(
     Only the guide's embedding has a crowd to reflect about.
     """
     guide = next(one for one in judges if one.seen)
-    ours, everybody = _tried(guide, method, pairs)
+    ours, everybody = probes_and_gallery(guide, method, pairs)
     if not ours or len(everybody) < 2:
         return {}
     after = torch.stack([row.probe(guide.name, method) for row in ours])

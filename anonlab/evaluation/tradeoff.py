@@ -16,6 +16,7 @@ from .methods import OPTIMISED, Protocol, ours
 from .summary import points
 
 OURS, THEIRS, SLOW = "#c44e52", "#4c72b0", "#dd8452"
+TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1)  # of both axes
 DISTANCES = (9, 16, 26, 38, 52, 70, 95)  # where a label may stand: points away from its dot
 DIRECTIONS = 16  # and ways round it
 MARGIN = 1.0  # pixels that stay free around a label
@@ -55,13 +56,12 @@ def tradeoff_figure(summary: dict, protocol: Protocol) -> Figure:
 
 
 def _scale(axis: Axes, shown: list[dict]) -> None:
-    for name, most in (("x", max((one["st_lpips"] for one in shown), default=0)), ("y", 1.0)):
-        ticks = np.array([0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1])
-        getattr(axis, f"set_{name}scale")("function", functions=(_root, np.square))
-        getattr(axis, f"set_{name}ticks")(
-            ticks, [f"{tick:g}" if name == "x" else f"{tick:.0%}" for tick in ticks]
-        )
-        getattr(axis, f"set_{name}lim")(0, max(0.1, most) * 1.08)
+    most = max((one["st_lpips"] for one in shown), default=0)
+    axis.set_xscale("function", functions=(_root, np.square))
+    axis.set_yscale("function", functions=(_root, np.square))
+    axis.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axis.set_yticks(TICKS, [f"{tick:.0%}" for tick in TICKS])
+    axis.set(xlim=(0, max(0.1, most) * 1.08), ylim=(0, 1.08))
     axis.grid(alpha=0.3)
 
 
@@ -103,8 +103,7 @@ def _label(axis: Axes, labels: list[tuple[float, float, str, str]]) -> None:
             va="center", arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkB": 3},
             path_effects=[withStroke(linewidth=2, foreground="white")],
         )  # fmt: skip
-        box = _place(text, frame, taken)
-        taken.append(box)
+        taken.append(_place(text, frame, taken))
 
 
 def _place(text: Annotation, frame: Bbox, taken: list[Bbox]) -> Bbox:
@@ -112,7 +111,7 @@ def _place(text: Annotation, frame: Bbox, taken: list[Bbox]) -> Bbox:
     width, height = text.get_window_extent().size
     scale = text.get_figure().dpi / 72
     x, y = text.axes.transData.transform(text.xy)
-    best, least = (0.0, 0.0), float("inf")
+    least = float("inf")
     for away, turn in product(DISTANCES, range(DIRECTIONS)):
         # a wide text stands further to the side than above
         angle = 2 * pi * turn / DIRECTIONS + pi / 4
@@ -122,11 +121,11 @@ def _place(text: Annotation, frame: Bbox, taken: list[Bbox]) -> Bbox:
         inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
         clash = sum(map(box.overlaps, taken)) + (not inside)
         if clash < least:
-            best, least = (dx, dy), clash
+            least, place, taking = clash, (dx, dy), box
         if not clash:
             break
-    text.set_position(best)
-    return _box(x + best[0] * scale, y + best[1] * scale, width, height)
+    text.set_position(place)
+    return taking
 
 
 def _box(x: float, y: float, width: float, height: float) -> Bbox:
