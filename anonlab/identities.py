@@ -136,12 +136,14 @@ class Population:
         seed: int = 0,
         strength: float = 1.0,
         keep: Sequence[str] = KEEP,
+        turn: float = TURN,
     ) -> Identity:
         """The identity that a person with `embedding (1, dim)` gets.
 
         `strength` goes along the sphere around the group's mean, from the person (0) to the new
         identity (1). The same key and seed give the same person the same identity in every photo,
         and different people different ones: the keyed direction is a rotation of the person's own.
+        `turn` is the angle from the reflected axis towards the keyed direction, in radians.
         Raises `UnknownOption`.
         """
         if not 0 <= strength <= 1:
@@ -156,7 +158,7 @@ class Population:
         drawn = (rotation @ (self.directions @ axis / self.spread) * self.spread) @ self.directions
         drawn = drawn - (drawn @ axis) * axis
         drawn = F.normalize(drawn - self._natural_change(drawn @ self.readout, keep), dim=0)
-        angle = strength * (math.pi - TURN)
+        angle = strength * (math.pi - turn)
         direction = math.cos(angle) * axis + math.sin(angle) * drawn
         # Somebody average has a short way to everybody: the new identity is at least as far from
         # the group's mean as its members usually are.

@@ -6,6 +6,7 @@ attribution: its embedding, the map of where its identity is, and virtual identi
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -17,11 +18,14 @@ from tqdm.auto import tqdm
 from .. import weights
 from ..attribution import BLUR_SIGMA, identity_score
 from ..generators import Generator
-from ..identities import Population
+from ..identities import KEEP, Population
 from ..images import blurred, resize
+from ..landmarks import load_landmarks
 from ..perception import SMOOTHING_SIGMA
+from ..perception_network import PerceptionNetwork
 from ..photos import atomic_path
 from ..recognizers import Recognizer
+from .traits import directions, exaggerate
 
 SIZE = 256  # pixels of the cached pictures
 MAP_SIZE = 64  # pixels of the cached attribution
@@ -29,9 +33,14 @@ MAP_STEPS = 8  # Gauss-Legendre nodes of its path: the ranking is that of 40 to 
 MIXED = 0.4  # share of samples whose coarse and fine rows come from two people
 PSI = (0.5, 1.0)  # truncation, drawn uniformly
 HELD_OUT = 64  # samples for validation, of many
-TARGETS = 2  # virtual identities per sample
+TARGETS = 4  # virtual identities per sample; the first is what a user would get
+WALKED = 0.35  # share of samples whose rows go towards another person, each by its own share …
+WALK = 0.5  # … of at most this
+TURNS = (0.0, math.radians(120))  # of the other targets: from the opposite to 60° from the person
+RADII = (0.8, 1.3)  # and how far from the group's mean they are, relative to what a user gets
+TYPICAL = 8  # chunks that are drawn as they come; of the later ones every second is harder
 CHUNK, BATCH = 250, 50  # samples in a file, and at a time
-VERSION = 1  # of the files; count it up when a sample would come out differently
+VERSION = 2  # of the files; count it up when a sample would come out differently
 
 
 @dataclass(frozen=True)
@@ -66,17 +75,21 @@ def join(parts: list[Samples]) -> Samples:
 
 
 def draw_codes(generator: Generator, count: int, rng: torch.Generator) -> torch.Tensor:
-    """Random `ws (count, num_ws, w_dim)`, truncated and partly style-mixed; `rng` is on the CPU."""
-    z = torch.randn(2, count, generator.z_dim, generator=rng).to(generator.w_avg)
-    psi = PSI[0] + (PSI[1] - PSI[0]) * torch.rand(2, count, 1, generator=rng).to(z)
-    first, second = (
-        generator.w_avg + psi[i] * (generator.mapping(z[i]) - generator.w_avg) for i in range(2)
+    """Random `ws (count, num_ws, w_dim)`: truncated, partly style-mixed, and partly with each row on
+    its own way towards another person; `rng` is on the CPU."""
+    z = torch.randn(3, count, generator.z_dim, generator=rng).to(generator.w_avg)
+    psi = PSI[0] + (PSI[1] - PSI[0]) * torch.rand(3, count, 1, generator=rng).to(z)
+    first, second, third = (
+        generator.w_avg + psi[i] * (generator.mapping(z[i]) - generator.w_avg) for i in range(3)
     )
     crossover = torch.randint(1, generator.num_ws, (count, 1, 1), generator=rng)
     mixed = torch.rand(count, 1, 1, generator=rng) < MIXED
     rows = torch.arange(generator.num_ws)[None, :, None]
     use_second = (mixed & (rows >= crossover)).to(z.device)
-    return torch.where(use_second, generator.broadcast(second), generator.broadcast(first))
+    ws = torch.where(use_second, generator.broadcast(second), generator.broadcast(first))
+    share = WALK * torch.rand(count, generator.num_ws, 1, generator=rng)
+    share = share * (torch.rand(count, 1, 1, generator=rng) < WALKED)
+    return torch.lerp(ws, generator.broadcast(third), share.to(ws))
 
 
 def load_samples(
@@ -87,21 +100,33 @@ def load_samples(
     seed: int = 1,
     folder: Path | None = None,
     progress: bool = False,
+    network: PerceptionNetwork | None = None,
 ) -> Samples:
     """`count` generated faces, always the same for one seed (beyond 250, in whole chunks of 250).
 
     Chunks are kept in `folder` (the user's cache), so that an interrupted run goes on and a second
-    one starts at once. `population` should be on the CPU: identities are chosen one by one.
+    one starts at once. `population` should be on the CPU: identities are chosen one by one. With a
+    `network` the maps are the perception network's, 50 times as fast as integrated gradients. From
+    the ninth chunk on every second one has faces with stronger traits (`traits`): turned heads, open
+    mouths, closed eyes, dark skin, light from one side.
     """
     folder = folder or weights.cache_folder() / "samples"
-    parts, chunk = [], min(CHUNK, count)
-    kind = f"{generator.name}-{recognizer.name}-v{VERSION}-{seed}-{chunk}"
+    parts: list[Samples] = []
+    chunk, traits = min(CHUNK, count), None
+    maps = "network" if network else "gradients"
+    kind = f"{generator.name}-{recognizer.name}-{maps}-v{VERSION}-{seed}-{chunk}"
     for number in tqdm(range(-(-count // chunk)), desc="samples", unit="chunk", disable=not progress):
         path = folder / f"{kind}-{number:03d}.safetensors"
         if path.is_file():
             part = Samples(**load_file(path, device=str(generator.w_avg.device)))
         else:
-            part = generate(generator, recognizer, population, chunk, 1000 * seed + number)
+            harder = number >= TYPICAL and number % 2 == 1
+            if harder and traits is None:
+                traits = fit_traits(generator, join(parts[:TYPICAL]))
+            there = traits if harder else None
+            part = generate(
+                generator, recognizer, population, chunk, 1000 * seed + number, network, there
+            )
             stored = {one.name: getattr(part, one.name).contiguous() for one in fields(Samples)}
             with atomic_path(path) as partial:
                 save_file(stored, partial)
@@ -110,19 +135,38 @@ def load_samples(
 
 
 @torch.no_grad()
+def fit_traits(generator: Generator, samples: Samples) -> torch.Tensor:
+    """`traits.directions` of these samples, `(T, w_dim)`."""
+    network = load_landmarks(samples.images.device)
+    batches = torch.arange(len(samples)).split(BATCH)
+    points = torch.cat([network(samples.pictures(index)) for index in batches])
+    changes = (samples.ws.float().mean(1) - generator.w_avg) / generator.w_std
+    pictures = torch.cat([resize(samples.pictures(index), 64) for index in batches])
+    return directions(changes, points, pictures)
+
+
+@torch.no_grad()
 def generate(
-    generator: Generator, recognizer: Recognizer, population: Population, count: int, seed: int
+    generator: Generator,
+    recognizer: Recognizer,
+    population: Population,
+    count: int,
+    seed: int,
+    network: PerceptionNetwork | None = None,
+    traits: torch.Tensor | None = None,
 ) -> Samples:
-    """`count` generated faces and what is known of them."""
+    """`count` generated faces and what is known of them; with `traits (T, w_dim)` harder ones."""
     rng = torch.Generator().manual_seed(seed)
     ws = draw_codes(generator, count, rng)
+    if traits is not None:
+        ws = ws + generator.w_std * exaggerate(traits, count, rng)[:, None]
     parts = []
     for start in range(0, count, BATCH):
         codes = ws[start : start + BATCH]
         pictures = synthesize(generator, codes)
         images = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         known = torch.ones(len(codes), dtype=torch.bool, device=codes.device)
-        parts.append(describe(recognizer, population, images, codes, known, seed + start))
+        parts.append(describe(recognizer, population, images, codes, known, seed + start, network))
     return join(parts)
 
 
@@ -140,33 +184,42 @@ def describe(
     ws: torch.Tensor,
     known: torch.Tensor,
     seed: int,
+    network: PerceptionNetwork | None = None,
 ) -> Samples:
-    """What the recogniser says of `images (N, 3, 256, 256)` uint8."""
+    """What the recogniser says of `images (N, 3, 256, 256)` uint8; maps as in `load_samples`."""
     pictures = images.float() / 127.5 - 1
     embeddings = recognizer.embed(pictures)
-    targets = torch.stack(
-        [
-            torch.cat(
-                [
-                    _target(population, embedding[None], picture[None], f"{seed + i}-{k}".encode())
-                    for k in range(TARGETS)
-                ]
-            )
-            for i, (embedding, picture) in enumerate(zip(embeddings, pictures, strict=True))
-        ]
-    )
-    return Samples(
-        images, ws.half(), known, embeddings, quick_attribution(recognizer, pictures), targets
-    )
+    targets = [
+        wanted_identities(population, embedding[None], picture[None], seed + i)
+        for i, (embedding, picture) in enumerate(zip(embeddings, pictures, strict=True))
+    ]
+    if network is None:
+        maps = quick_attribution(recognizer, pictures)
+    else:
+        maps = resize(network(pictures).square(), MAP_SIZE)
+        maps = (maps / maps.amax((2, 3), keepdim=True).clamp_min(1e-12)).half()
+    return Samples(images, ws.half(), known, embeddings, maps, torch.stack(targets))
 
 
-def _target(
-    population: Population, embedding: torch.Tensor, picture: torch.Tensor, key: bytes
+def wanted_identities(
+    population: Population, embedding: torch.Tensor, picture: torch.Tensor, seed: int
 ) -> torch.Tensor:
-    """One virtual identity `(1, dim)`, chosen as for a user with this key."""
-    here = population.mean.device
-    attributes = population.attributes(embedding.to(here), picture)
-    return population.virtual_identity(embedding.to(here), attributes, key).target.to(embedding)
+    """`TARGETS` virtual identities `(K, dim)` for one face: first what a user would get, then a wider
+    family (other turns, radii and kept attributes), so that another choice of identity later needs
+    no new encoder."""
+    here = embedding.to(population.mean.device)
+    attributes = population.attributes(here, picture)
+    rng = torch.Generator().manual_seed(seed)
+    found = [population.virtual_identity(here, attributes, f"{seed}-0".encode()).target]
+    for number in range(1, TARGETS):
+        turn, radius, *kept = torch.rand(2 + len(KEEP), generator=rng).tolist()
+        keep = [name for name, draw in zip(KEEP, kept, strict=True) if draw < 0.75]
+        turn = TURNS[0] + (TURNS[1] - TURNS[0]) * turn
+        key = f"{seed}-{number}".encode()
+        new = population.virtual_identity(here, attributes, key, keep=keep, turn=turn)
+        scale = RADII[0] + (RADII[1] - RADII[0]) * radius
+        found.append(torch.lerp(new.origin, new.target, scale))
+    return torch.cat(found).to(embedding)
 
 
 def quick_attribution(recognizer: Recognizer, pictures: torch.Tensor) -> torch.Tensor:
