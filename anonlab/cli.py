@@ -152,6 +152,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add_generator(train)
     train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    train.add_argument(
+        "--start", type=Path, default=None, metavar="FILE", help="go on from these encoder's weights"
+    )
     train.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
     train.add_argument(
         "--minutes", type=float, default=None, help="stop with a checkpoint after this time"

@@ -79,8 +79,8 @@ def train_network(options: argparse.Namespace) -> int:
     from .training.run import run
 
     names = (
-        "what device generator generator_weights size samples photos latent_share resume minutes ship "
-        "steps batch learning_rate validate_every seed"
+        "what device generator generator_weights size samples photos latent_share start resume minutes "
+        "ship steps batch learning_rate validate_every seed"
     )
     chosen = {name: getattr(options, name) for name in names.split()}
     out = options.out or Path("outputs/train") / options.what

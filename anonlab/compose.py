@@ -20,11 +20,13 @@ def harmonise(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) 
     a membrane: no detail of the original crosses the mask's edge. Where the two show different
     things (hair against a wall) the difference counts for little.
     """
-    difference = resize(image, SIZE) - resize(generated, SIZE)
+    size = min(SIZE, image.shape[-1])
+    difference = resize(image, size) - resize(generated, size)
     mismatch = difference.square().mean(1, keepdim=True) / TOLERANCE**2
-    certainty = (1 - resize(mask, SIZE)) * (-mismatch).exp()
+    certainty = (1 - resize(mask, size)) * (-mismatch).exp()
     both = torch.cat([difference * certainty, certainty], 1)
-    spread = blurred(both, NEAR) + FAR_SHARE * blurred(both, FAR)
+    scale = size / SIZE
+    spread = blurred(both, scale * NEAR) + FAR_SHARE * blurred(both, scale * FAR)
     correction = spread[:, :3] / spread[:, 3:].clamp_min(1e-6)
     return generated + resize(correction, generated.shape[-1])
 

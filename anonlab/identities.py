@@ -45,6 +45,13 @@ def skin_tone(image: torch.Tensor) -> float:
     return float(np.degrees(np.arctan2(lightness - 50, yellow)))
 
 
+def skin_colours(images: torch.Tensor) -> torch.Tensor:
+    """Mean colours of both cheeks and the forehead of aligned faces: `(N, C, S, S)` to `(N, C, 3)`."""
+    scale = images.shape[-1] / 256
+    boxes = (tuple(round(side * scale) for side in box) for box in SKIN)
+    return torch.stack([images[:, :, a:b, c:d].mean((2, 3)) for a, b, c, d in boxes], 2)
+
+
 def check_keep(keep: Sequence[str]) -> None:
     """Raises `UnknownOption` for a name that is not in `KEEP`."""
     unknown = sorted(set(keep) - set(KEEP))

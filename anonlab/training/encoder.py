@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
+from ..compose import compose, harmonise
 from ..encoder import Encoder, EncoderConfig
 from ..first_guess import FirstGuess
 from ..generators import Generator
-from ..identities import Population
-from ..landmarks import LandmarkNetwork, landmark_error, openings
+from ..identities import Population, skin_colours
+from ..images import blurred, resize
+from ..landmarks import LandmarkNetwork, eye_patches, landmark_error, openings
 from ..masks import mask_from_attribution
 from ..perceptual import PerceptualDistance
 from ..recognizers import Recognizer, centred, jittered, matches
@@ -21,6 +22,8 @@ from .loop import seeded_model
 from .synthetic import SIZE, Samples, synthesize
 
 AREA = (0.05, 0.5)  # of the dynamic mask, drawn for every batch
+PREVIEW = 128  # pixels of a preview
+RING = 6.0  # width of the surroundings of the mask, in pixels of 256
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,10 @@ class LossWeights:
     identity: float = 0.35  # 1 - cosine of the generated face to the wanted identity
     fooling: float = 0.35  # the same of the composite, as far as it is below `goal`
     source: float = 0.5  # cosine of the composite to the person, above what the wanted one has
-    expression: float = 0.6  # 68 points, and how far mouth and eyes are open
+    expression: float = 0.6  # 68 points, and twice how far mouth and eyes are open
+    seam: float = 1.0  # absolute difference in a ring around the mask
+    skin: float = 0.5  # colours of cheeks and forehead
+    eyes: float = 0.25  # colours in and around the irises
     latent: float = 0.1  # distance to the true codes, own identity, in standard deviations
     prior: float = 0.003  # squared distance from w_avg, in standard deviations
     spread: float = 0.02  # squared difference between the rows of W+
@@ -54,9 +60,10 @@ class Mix:
 class Batch:
     """One step's faces and what is asked of them."""
 
-    images: torch.Tensor  # (N, 3, 256, 256)
-    mask: torch.Tensor  # (N, 1, 256, 256)
-    visible: torch.Tensor  # (N, 1, 256, 256): neither masked nor occluded
+    images: torch.Tensor  # (N, 3, S, S), S is 128 where a preview of that size is rendered, else 256
+    mask: torch.Tensor  # (N, 1, S, S)
+    visible: torch.Tensor  # (N, 1, S, S): neither masked nor occluded
+    uncovered: torch.Tensor  # (N,): 1 where nothing was put in front
     source: torch.Tensor  # (N, dim), the embedding of the picture as it is now
     wanted: torch.Tensor  # (N, dim)
     ws: torch.Tensor  # (N, num_ws, w_dim)
@@ -68,8 +75,9 @@ class EncoderTask:
     """Everything that training the encoder needs, for `anonlab.training.loop.train`.
 
     The first `latent_share` of the steps has only the latent loss: no generator runs and nothing is
-    differentiated but the encoder, so they cost a tenth. `more` recognisers join the loss that moves
-    away from the person.
+    differentiated but the encoder, so they cost a tenth. With a `preview`, codes to pictures of 128 px,
+    all but the last `fine_share` of the steps look at those instead of at 256 px. `more` recognisers
+    join the loss that moves away from the person.
     """
 
     name = "encoder"
@@ -88,11 +96,13 @@ class EncoderTask:
         latent_share: float = 0.0,
         more: Sequence[Recognizer] = (),
         seed: int = 0,
+        preview: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        fine_share: float = 0.0,
     ):
         self.samples, self.generator, self.recognizer = samples, generator, recognizer
         self.perceptual, self.landmarks = perceptual, landmarks
         self.weight, self.mix, self.latent_share, self.more = weight, mix, latent_share, more
-        self.held_out = samples.held_out
+        self.held_out, self.preview, self.fine_share = samples.held_out, preview, fine_share
         model = seeded_model(lambda: Encoder(config), seed)
         device = generator.w_avg.device
         self.model: torch.nn.Module = model.start_at(FirstGuess(generator, population)).to(device)
@@ -101,21 +111,42 @@ class EncoderTask:
         self, model: torch.nn.Module, batch: int, progress: float, rng: torch.Generator
     ) -> dict[str, torch.Tensor]:
         """The weighted terms for a random batch."""
-        index = torch.randint(self.held_out, len(self.samples), (batch,), generator=rng)
         if progress < self.latent_share:
+            index = torch.randint(self.held_out, len(self.samples), (batch,), generator=rng)
             own = self.draw(index, rng, Mix(own=1.0, other=0.0, virtual=0.0), clean=1.0)
             ws = model(own.images, own.mask, own.wanted)
             return {"latent": self.latent(ws, own)}
-        drawn = self.draw(index, rng, self.mix)
+        coarse = self.preview is not None and progress < 1 - self.fine_share
+        drawn = self.random_batch(batch, rng, size=PREVIEW if coarse else SIZE)
         return self.terms(model(drawn.images, drawn.mask, drawn.wanted), drawn, rng)
 
-    def draw(self, index: torch.Tensor, rng: torch.Generator, mix: Mix, clean: float = CLEAN) -> Batch:
-        """Samples `index (N,)`, augmented, masked, and with an identity to aim at."""
+    def random_batch(
+        self, batch: int, rng: torch.Generator, clean: float = CLEAN, size: int = SIZE
+    ) -> Batch:
+        """Random samples that are not held out, with the usual mix of identities."""
+        index = torch.randint(self.held_out, len(self.samples), (batch,), generator=rng)
+        return self.draw(index, rng, self.mix, clean, size)
+
+    def render(self, ws: torch.Tensor, size: int) -> torch.Tensor:
+        """Pictures `(N, 3, size, size)` of codes."""
+        if size == SIZE or self.preview is None:
+            return resize(synthesize(self.generator, ws), size)
+        return self.preview(ws)
+
+    def draw(
+        self,
+        index: torch.Tensor,
+        rng: torch.Generator,
+        mix: Mix,
+        clean: float = CLEAN,
+        size: int = SIZE,
+    ) -> Batch:
+        """Samples `index (N,)` at `size` pixels, augmented, masked, and with an identity to aim at."""
         index = index.to(self.samples.images.device)
-        n = len(index)
-        seen = augment(self.samples.pictures(index), self.samples.attribution[index].float(), rng, clean)
+        n, maps = len(index), self.samples.attribution[index].float()
+        seen = augment(resize(self.samples.pictures(index), size), maps, rng, clean)
         area = AREA[0] + (AREA[1] - AREA[0]) * torch.rand((), generator=rng).item()
-        mask = mask_from_attribution(seen.maps, area, softness=1.0, size=SIZE)
+        mask = mask_from_attribution(seen.maps, area, softness=1.0, size=size)
         with torch.no_grad():
             source = self.recognizer.embed(seen.images)
         kind = torch.rand(n, 1, generator=rng).to(source)
@@ -134,6 +165,7 @@ class EncoderTask:
             seen.images,
             mask,
             (1 - mask) * (1 - seen.occluded),
+            1 - seen.occluded.amax((1, 2, 3)),
             source,
             wanted,
             self.samples.ws[index].float(),
@@ -143,9 +175,10 @@ class EncoderTask:
 
     def terms(self, ws: torch.Tensor, batch: Batch, rng: torch.Generator) -> dict[str, torch.Tensor]:
         """All weighted losses of the codes that the encoder gave."""
-        weight, images = self.weight, batch.images
-        made = synthesize(self.generator, ws)
-        composite = images + batch.mask * (made - images)
+        weight, images, size = self.weight, batch.images, batch.images.shape[-1]
+        made = self.render(ws, size)
+        matched = harmonise(made, images, batch.mask)
+        composite = images + batch.mask * (matched - images)
         with torch.no_grad():
             features = self.perceptual.features(images)
             points = self.landmarks(images)
@@ -158,18 +191,25 @@ class EncoderTask:
             there, before = guide.embed(faces[len(images) :]), guide.embed(images)
             close = (centred(guide, there) * centred(guide, before)).sum(1)
             too_close = too_close + (close - allowed).clamp_min(0) * ~batch.own
-        new_points = self.landmarks(made)
+        new_points = self.landmarks(torch.cat([made, composite]))
+        old_points = points.repeat(2, 1, 1)
+        gaps = (openings(new_points) - openings(old_points)).abs().mean()
         change = (ws - self.generator.w_avg) / self.generator.w_std
+        ring = 2 * blurred(batch.mask, RING * size / SIZE) * batch.visible
+        skin = (skin_colours(matched) - skin_colours(images)).abs().mean((1, 2)) * batch.uncovered
+        eyes = (eye_patches(composite, points) - eye_patches(images, points)).abs().mean((1, 2, 3, 4))
         found = {
             "pixels": ((made - images).abs() * batch.visible).mean(),
-            "colours": (F.avg_pool2d(made, 16) - F.avg_pool2d(images, 16)).abs().mean(),
+            "colours": (resize(made, 16) - resize(images, 16)).abs().mean(),
             "perceptual": self.perceptual.compare(self.perceptual.features(made), features).mean(),
             "composite": self.perceptual.compare(self.perceptual.features(composite), features).mean(),
             "identity": (1 - (is_made * wanted).sum(1)).mean(),
             "fooling": (weight.goal - (is_composite * wanted).sum(1)).clamp_min(0).mean(),
             "source": too_close.mean(),
-            "expression": landmark_error(new_points, points).mean()
-            + (openings(new_points) - openings(points)).abs().mean(),
+            "expression": landmark_error(new_points, old_points).mean() + 2 * gaps,
+            "seam": ((matched - images).abs() * ring).sum() / ring.sum().clamp_min(1) / 3,
+            "skin": skin.mean(),
+            "eyes": (eyes * batch.uncovered).mean(),
             "prior": change.square().mean(),
             "spread": change.var(1).mean(),
         }
@@ -202,21 +242,28 @@ class EncoderTask:
         mask = mask_from_attribution(self.samples.attribution[index].float(), 0.25, 1.0, SIZE)
         mine = centred(self.recognizer, own)
         points = self.landmarks(images)
+        patches = eye_patches(images, points).mean((3, 4))
         numbers = {}
         for name, wanted in (("own", own), ("virtual", self.samples.targets[index, 0])):
-            made = synthesize(self.generator, model(images, mask, wanted))
-            composite = images + mask * (made - images)
+            made = synthesize(self.generator, model(images, mask, wanted)).clamp(-1, 1)
+            composite = compose(made, images, mask)
             after, aim = self.recognizer.embed(composite), centred(self.recognizer, wanted)
             reached = (centred(self.recognizer, self.recognizer.embed(made)) * aim).sum(1)
-            numbers |= {
-                f"{name}_reached": reached.mean().item(),
-                f"{name}_perceptual": self.perceptual(made, images).mean().item(),
-                f"{name}_composite_perceptual": self.perceptual(composite, images).mean().item(),
-                f"{name}_source_cosine": (centred(self.recognizer, after) * mine).sum(1).mean().item(),
-                f"{name}_landmark_error": landmark_error(self.landmarks(composite), points)
-                .mean()
-                .item(),
+            new_points = self.landmarks(composite)
+            gaps = (openings(new_points) - openings(points)).abs().mean(0)
+            skin = (skin_colours(composite) - skin_colours(images)).abs()
+            found = {
+                "reached": reached,
+                "perceptual": self.perceptual(made, images),
+                "composite_perceptual": self.perceptual(composite, images),
+                "source_cosine": (centred(self.recognizer, after) * mine).sum(1),
+                "landmark_error": landmark_error(new_points, points),
+                "mouth": gaps[0],
+                "eyes": gaps[1:],
+                "skin": skin,
+                "iris": (eye_patches(composite, points).mean((3, 4)) - patches).abs(),
             }
+            numbers |= {f"{name}_{what}": value.mean().item() for what, value in found.items()}
             if name == "virtual":
                 still = matches(self.recognizer, after, own)
                 numbers["virtual_matched"] = still.float().mean().item()
@@ -232,5 +279,5 @@ def reconstruct(task: EncoderTask, model: torch.nn.Module, index: int) -> torch.
     with torch.no_grad():
         rebuilt = synthesize(task.generator, model(image, mask, own))
         made = synthesize(task.generator, model(image, mask, task.samples.targets[where, 0]))
-    parts = [image, image * (1 - mask), rebuilt, image + mask * (made - image)]
+    parts = [image, image * (1 - mask), rebuilt, compose(made, image, mask)]
     return torch.cat(parts).clamp(-1, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import torch
 
 from .. import encoder, weights
 from ..errors import UnknownOption
-from ..generators import load_generator, require_preview
+from ..generators import MobileStyleGAN, load_generator, require_preview
 from ..identities import Population
 from ..landmarks import load_landmarks
+from ..perception_network import load_perception_network
 from ..perceptual import load_stlpips
 from ..photos import atomic_path, output_folder
 from ..pipeline import pick_device
@@ -21,11 +23,13 @@ from ..plots import training_figure
 from ..provenance import commit
 from ..recognizers import load_recognizer
 from .encoder import EncoderTask
-from .export import export
+from .export import export, write_weights
 from .landmarks import LandmarkTask
-from .loop import Plan, Task, train
+from .loop import Plan, Task, Trained, train
 from .perception import PerceptionTask
 from .photos import load_photos
+from .preview import fit_preview, quick
+from .surrogate import Surrogate, SurrogateTask
 from .synthetic import Samples, join, load_samples
 
 SIZES = {
@@ -38,23 +42,35 @@ SIZES = {
 
 
 @dataclass(frozen=True)
-class Network:
-    """Something that can be trained, with the plan that made the weights that ship."""
+class Recipe:
+    """How the weights that ship are made."""
 
     plan: Plan
     samples: int
-    latent_share: float = 0.0
+    latent_share: float = 0.0  # of the encoder's steps without a generator
+    warm_up: Plan | None = None  # of the encoder on the surrogate, before the plan
+    fine_share: float = 0.0  # of the encoder's steps at 256 px; the others are at 128 px
 
 
 NETWORKS = {
-    "encoder": Network(
-        Plan(steps=16000, batch=48, warm_up=500, validate_every=2000), 12000, latent_share=0.25
-    ),
-    "landmarks": Network(
+    "landmarks": Recipe(
         Plan(steps=2500, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
     ),
-    "perception": Network(
+    "perception": Recipe(
         Plan(steps=2000, batch=24, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
+    ),
+}
+ENCODERS = {
+    # half an hour on a GPU
+    "base": Recipe(
+        Plan(steps=16000, batch=48, warm_up=500, validate_every=2000), 12000, latent_share=0.25
+    ),
+    # two CPU cores: half an hour of samples, 20 minutes on the surrogate, hours on pictures of 128 px
+    "small": Recipe(
+        Plan(steps=12000, batch=8, learning_rate=1.5e-4, validate_every=500, save_every=100),
+        13000,
+        warm_up=Plan(steps=600, batch=32, learning_rate=4e-4, validate_every=300, save_every=100),
+        fine_share=0.05,
     ),
 }
 
@@ -69,41 +85,69 @@ def run(
     samples: int | None = None,
     photos: Path | None = None,
     latent_share: float | None = None,
+    start: Path | None = None,
     resume: bool = False,
     minutes: float | None = None,
     ship: bool = False,
     progress: bool = False,
     **changes: object,
 ) -> dict | None:
-    """Train a network of `NETWORKS` and write weights, card, log and curves to `out`.
+    """Train `what` ("encoder" or one of `NETWORKS`); weights, card, log and curves go to `out`.
 
     `generator` and `generator_weights` are name and file for `load_generator`, `changes` fields of
-    `Plan`. Returns the card, or None when `minutes` were up first (go on with `resume`). With
-    `ship` weights and card also go where anonlab loads them from. Raises `UnknownOption`,
-    `DeviceUnavailable`, `TrainingDiverged`, `OutputNotWritable`, or what `load_generator` does.
+    `Plan`. An encoder may `start` at the weights of a file, without warm-up. Returns the card, or None
+    when `minutes` were up first (go on with `resume`). With `ship` weights and card also go where
+    anonlab loads them from. Raises `UnknownOption`, `DeviceUnavailable`, `TrainingDiverged`,
+    `OutputNotWritable`, or what `load_generator` and `load_encoder` do.
     """
-    if what not in NETWORKS:
-        raise UnknownOption(f"{what!r} cannot be trained; choose from: {', '.join(NETWORKS)}")
+    if what != "encoder" and what not in NETWORKS:
+        raise UnknownOption(f"{what!r} cannot be trained; choose from: encoder, {', '.join(NETWORKS)}")
     if size not in SIZES:
         raise UnknownOption(f"size {size!r} does not exist; choose from: {', '.join(SIZES)}")
-    network = NETWORKS[what]
-    plan = replace(network.plan, **{name: value for name, value in changes.items() if value is not None})
+    began = time.monotonic()
+    recipe = ENCODERS[size] if what == "encoder" else NETWORKS[what]
+    if latent_share is not None:
+        recipe = replace(recipe, latent_share=latent_share)
+    plan = replace(recipe.plan, **{name: value for name, value in changes.items() if value is not None})
     plan = replace(plan, warm_up=min(plan.warm_up, plan.steps // 10))
     chosen, started_at = pick_device(device), commit()
     output_folder(out)
     made = require_preview(load_generator(generator, generator_weights, chosen))
+    made.precision = "bf16"  # where OpenVINO draws: samples and validation do not need more
     guide = load_recognizer(device=chosen)
     crowd = Population.load()
-    known = load_samples(made, guide, crowd, samples or network.samples, progress=progress)
+    network = load_perception_network(chosen) if what == "encoder" else None
+    count = samples or recipe.samples
+    known = load_samples(made, guide, crowd, count, progress=progress, network=network)
     if photos:
         known = join([known, load_photos(photos, made, guide, crowd, progress)])
-    share = network.latent_share if latent_share is None else latent_share
-    task, metadata = _task(what, known, made, guide, SIZES[size], share, plan.seed)
-    trained = train(task, plan, out, resume, minutes, progress)
+    metadata = {"anonlab": what}
+    if what == "landmarks":
+        task: Task = LandmarkTask(known, plan.seed)
+    elif what == "perception":
+        task = PerceptionTask(known, guide, seed=plan.seed)
+    else:
+        task = _encoder(known, made, guide, SIZES[size], recipe, plan.seed)
+        metadata = encoder.metadata(task.model.config)
+        if start is not None:
+            task.model.load_state_dict(encoder.load_encoder(made, start, chosen).state_dict())
+        elif recipe.warm_up and not (resume and (out / "checkpoint.pt").is_file()):
+            before = warm_up(task, recipe.warm_up, out / "warm-up", minutes, progress)
+            if not before.finished:
+                print(f"the time is up at step {before.step} of the warm-up; go on with --resume")
+                return None
+        if recipe.warm_up and isinstance(made, MobileStyleGAN):
+            fitted, errors = fit_preview(made, known, progress=progress)
+            print(f"preview at 128 px: mean error {errors['before']:.4f}, fitted {errors['after']:.4f}")
+            task.preview = quick(fitted, chosen)
+    if minutes is not None:
+        minutes = max(0.0, minutes - (time.monotonic() - began) / 60)
+    trained = train(task, plan, out, resume and (out / "checkpoint.pt").is_file(), minutes, progress)
     with atomic_path(out / "curves.png") as partial:
         training_figure(trained.log, trained.validation).savefig(partial, format="png", dpi=110)
     if not trained.finished:
         print(f"the time is up at step {trained.step} of {plan.steps}; go on with --resume")
+        write_weights(trained.model, out / "so-far.safetensors", metadata)
         return None
     name = f"encoder-{made.name}" if what == "encoder" else what
     targets = [out] + ([weights.data_folder()] if ship else [])
@@ -121,20 +165,26 @@ def run(
     return card
 
 
-def _task(
-    what: str, known: Samples, made, guide, config, share: float, seed: int
-) -> tuple[Task, dict[str, str]]:
-    if what == "landmarks":
-        return LandmarkTask(known, seed), {"anonlab": "landmarks"}
-    if what == "perception":
-        return PerceptionTask(known, guide, seed=seed), {"anonlab": "perception"}
+def warm_up(
+    task: EncoderTask, plan: Plan, out: Path, minutes: float | None = None, progress: bool = False
+) -> Trained:
+    """Train the encoder of `task` on the surrogate; it then has the moving average's weights."""
+    output_folder(out)
+    surrogate = Surrogate(task.samples, task.generator, task.recognizer, task.landmarks)
+    resume = (out / "checkpoint.pt").is_file()
+    trained = train(SurrogateTask(task, surrogate), plan, out, resume, minutes, progress)
+    task.model.load_state_dict(trained.model.state_dict())
+    return trained
+
+
+def _encoder(known: Samples, made, guide, config, recipe: Recipe, seed: int) -> EncoderTask:
     device = made.w_avg.device
     config = replace(config, generator=made.name, num_ws=made.num_ws, w_dim=made.w_dim)
     config = replace(config, recognizer=guide.name, identity_dim=guide.dim)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")  # TF32: twice the speed, no visible difference
-    task = EncoderTask(
+    return EncoderTask(
         known,
         made,
         guide,
@@ -142,7 +192,7 @@ def _task(
         load_landmarks(device),
         Population.load(device),
         config,
-        latent_share=share,
+        latent_share=recipe.latent_share,
         seed=seed,
+        fine_share=recipe.fine_share,
     )
-    return task, encoder.metadata(config)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from ..identities import SKIN, ridge
+from ..identities import ridge, skin_colours
 from ..landmarks import interocular, openings
 
 TRAITS = ("yaw", "pitch", "mouth", "eyes", "smile", "skin", "warmth", "light")
@@ -29,9 +29,7 @@ def measure(points: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
     tip, ends = points[:, 30], points[:, (0, 16)]
     eyes, mouth = points[:, 36:48].mean(1), points[:, 48:].mean(1)
     gaps = openings(points)
-    left, right, forehead = (
-        pictures[:, :, a // 4 : b // 4, c // 4 : d // 4].mean((2, 3)) for a, b, c, d in SKIN
-    )
+    left, right, forehead = skin_colours(pictures).unbind(2)
     skin = (left + right + forehead) / 3
     return torch.stack(
         [
