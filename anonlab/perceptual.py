@@ -28,7 +28,7 @@ class PerceptualDistance(nn.Module):
 
     def features(self, images: torch.Tensor) -> list[torch.Tensor]:
         """`images (N, 3, H, W)` in [-1, 1] to unit-length features of each layer."""
-        layers = self.network.net(self.network.scaling_layer(images))
+        layers = [x.float() for x in self.network.net(self.network.scaling_layer(images))]
         return [x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10) for x in layers]
 
     def compare(self, a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:

@@ -32,12 +32,12 @@ class LossWeights:
 
     pixels: float = 1.0  # mean absolute difference outside the mask
     colours: float = 0.5  # the same of 16×16 means over the whole face
-    perceptual: float = 1.0  # ST-LPIPS between photo and generated face
-    composite: float = 1.5  # ST-LPIPS between photo and composite
+    perceptual: float = 2.0  # ST-LPIPS between photo and generated face, own identity
+    composite: float = 2.0  # ST-LPIPS between photo and composite
     identity: float = 0.35  # 1 - cosine of the generated face to the wanted identity
-    fooling: float = 0.35  # the same of the composite, as far as it is below `goal`
-    source: float = 0.5  # cosine of the composite to the person, above what the wanted one has
-    expression: float = 0.6  # 68 points, and twice how far mouth and eyes are open
+    fooling: float = 0.5  # the same of the composite, as far as it is below `goal`
+    source: float = 0.7  # cosine of the composite to the person, above what the wanted one has
+    expression: float = 1.0  # 68 points, and twice how far mouth and eyes are open
     seam: float = 1.0  # absolute difference in a ring around the mask
     skin: float = 0.5  # colours of cheeks and forehead
     eyes: float = 0.25  # colours in and around the irises
@@ -76,8 +76,8 @@ class EncoderTask:
 
     The first `latent_share` of the steps has only the latent loss: no generator runs and nothing is
     differentiated but the encoder, so they cost a tenth. With a `preview`, codes to pictures of 128 px,
-    all but the last `fine_share` of the steps look at those instead of at 256 px. `more` recognisers
-    join the loss that moves away from the person.
+    all but the last `fine_share` of the steps look at those instead of at 256 px. `half` runs the
+    networks in bfloat16. `more` recognisers join the loss that moves away from the person.
     """
 
     name = "encoder"
@@ -98,11 +98,13 @@ class EncoderTask:
         seed: int = 0,
         preview: Callable[[torch.Tensor], torch.Tensor] | None = None,
         fine_share: float = 0.0,
+        half: bool = False,
     ):
         self.samples, self.generator, self.recognizer = samples, generator, recognizer
         self.perceptual, self.landmarks = perceptual, landmarks
         self.weight, self.mix, self.latent_share, self.more = weight, mix, latent_share, more
         self.held_out, self.preview, self.fine_share = samples.held_out, preview, fine_share
+        self.half = half
         model = seeded_model(lambda: Encoder(config), seed)
         device = generator.w_avg.device
         self.model: torch.nn.Module = model.start_at(FirstGuess(generator, population)).to(device)
@@ -118,7 +120,13 @@ class EncoderTask:
             return {"latent": self.latent(ws, own)}
         coarse = self.preview is not None and progress < 1 - self.fine_share
         drawn = self.random_batch(batch, rng, size=PREVIEW if coarse else SIZE)
-        return self.terms(model(drawn.images, drawn.mask, drawn.wanted), drawn, rng)
+        with self.autocast():
+            ws = model(drawn.images, drawn.mask, drawn.wanted)
+        return self.terms(ws.float(), drawn, rng)
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 for a network's convolutions and products, if asked for."""
+        return torch.autocast(self.generator.w_avg.device.type, torch.bfloat16, enabled=self.half)
 
     def random_batch(
         self, batch: int, rng: torch.Generator, clean: float = CLEAN, size: int = SIZE
@@ -179,19 +187,26 @@ class EncoderTask:
         made = self.render(ws, size)
         matched = harmonise(made, images, batch.mask)
         composite = images + batch.mask * (matched - images)
-        with torch.no_grad():
+        own = batch.own.nonzero().flatten()
+        with torch.no_grad(), self.autocast():
             features = self.perceptual.features(images)
-            points = self.landmarks(images)
+            points = self.landmarks(images).float()
         wanted, source = (centred(self.recognizer, e) for e in (batch.wanted, batch.source))
         faces = jittered(torch.cat([made, composite]), rng)
-        is_made, is_composite = centred(self.recognizer, self.recognizer.embed(faces)).chunk(2)
+        with self.autocast():
+            embeddings = self.recognizer.embed(faces).float()
+            new_points = self.landmarks(torch.cat([made, composite])).float()
+            looks = self.perceptual.compare(
+                self.perceptual.features(torch.cat([composite, made[own]])),
+                [torch.cat([x, x[own]]) for x in features],
+            )
+        is_made, is_composite = centred(self.recognizer, embeddings).chunk(2)
         allowed = (wanted * source).sum(1).clamp_min(0)
         too_close = ((is_composite * source).sum(1) - allowed).clamp_min(0)
         for guide in self.more:  # they were never asked who to be, only who not to be
             there, before = guide.embed(faces[len(images) :]), guide.embed(images)
             close = (centred(guide, there) * centred(guide, before)).sum(1)
             too_close = too_close + (close - allowed).clamp_min(0) * ~batch.own
-        new_points = self.landmarks(torch.cat([made, composite]))
         old_points = points.repeat(2, 1, 1)
         gaps = (openings(new_points) - openings(old_points)).abs().mean()
         change = (ws - self.generator.w_avg) / self.generator.w_std
@@ -201,8 +216,8 @@ class EncoderTask:
         found = {
             "pixels": ((made - images).abs() * batch.visible).mean(),
             "colours": (resize(made, 16) - resize(images, 16)).abs().mean(),
-            "perceptual": self.perceptual.compare(self.perceptual.features(made), features).mean(),
-            "composite": self.perceptual.compare(self.perceptual.features(composite), features).mean(),
+            "perceptual": looks[len(images) :].sum() / len(images),
+            "composite": looks[: len(images)].mean(),
             "identity": (1 - (is_made * wanted).sum(1)).mean(),
             "fooling": (weight.goal - (is_composite * wanted).sum(1)).clamp_min(0).mean(),
             "source": too_close.mean(),

@@ -130,7 +130,7 @@ def quick(
     C++ compiler, and in bfloat16 where the CPU has it (pictures then differ by 0.6/255 on average)."""
     if device.type != "cpu":
         return draw
-    half = torch.cpu._is_avx512_bf16_supported()
+    half = has_bfloat16()
     compiled = torch.compile(draw) if any(map(shutil.which, ("c++", "g++", "clang++"))) else draw
 
     def each(ws: torch.Tensor) -> torch.Tensor:
@@ -138,3 +138,8 @@ def quick(
             return torch.cat([compiled(row[None]) for row in ws]).float()
 
     return each
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU multiplies in bfloat16."""
+    return torch.cpu._is_avx512_bf16_supported()

@@ -28,7 +28,7 @@ from .landmarks import LandmarkTask
 from .loop import Plan, Task, Trained, train
 from .perception import PerceptionTask
 from .photos import load_photos
-from .preview import fit_preview, quick
+from .preview import fit_preview, has_bfloat16, quick
 from .surrogate import Surrogate, SurrogateTask
 from .synthetic import Samples, join, load_samples
 
@@ -195,4 +195,5 @@ def _encoder(known: Samples, made, guide, config, recipe: Recipe, seed: int) -> 
         latent_share=recipe.latent_share,
         seed=seed,
         fine_share=recipe.fine_share,
+        half=device.type == "cpu" and has_bfloat16(),
     )
