@@ -131,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(command=commands.run_notebooks)
 
     train = menu.add_parser("train", help="train a network on generated faces")
-    train.add_argument("what", choices=("encoder", "landmarks", "perception"))
+    train.add_argument("what", choices=("encoder", "glasses", "landmarks", "perception"))
     train.add_argument("--out", type=Path, default=None, help="default outputs/train/WHAT")
     train.add_argument("--steps", type=int, default=None)
     train.add_argument("--batch", type=int, default=None)

@@ -73,22 +73,6 @@ def landmark_error(points: torch.Tensor, reference: torch.Tensor) -> torch.Tenso
     return (points - reference).norm(dim=2).mean(1) / interocular(reference)
 
 
-def eye_patches(images: torch.Tensor, points: torch.Tensor, size: int = 8) -> torch.Tensor:
-    """The colours around both irises: `(N, 3, S, S)` and `points (N, 68, 2)` to `(N, 2, 3, size, size)`.
-
-    Squares around the lids' centre, 0.6 of the eye's width wide, sampled differentiably.
-    """
-    steps = (torch.arange(size, device=images.device, dtype=images.dtype) + 0.5) / size - 0.5
-    offsets = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1)  # (size, size, 2)
-    patches = []
-    for first in (36, 42):
-        eye = points[:, first : first + 6]
-        width = 0.6 * (eye[:, 0] - eye[:, 3]).norm(dim=1)
-        grid = eye.mean(1)[:, None, None] + width[:, None, None, None] * offsets
-        patches.append(F.grid_sample(images, 2 * grid - 1, align_corners=False, padding_mode="border"))
-    return torch.stack(patches, 1)
-
-
 def openings(points: torch.Tensor) -> torch.Tensor:
     """How far mouth, right and left eye are open, over the inter-ocular distance: `(N, 3)`.
 

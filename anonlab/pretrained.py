@@ -115,6 +115,12 @@ WEIGHTS: dict[str, Weight] = {
         "population.safetensors",
         sha256="d9c2ae811f87c6a17e36317762dfd0c751b679ce8fcdc78de6d860d3a9c52c67",
     ),
+    "glasses": Weight(
+        "whether glasses are worn, learned from labels given by eye to generated faces",
+        "Apache-2.0; trained on faces of MobileStyleGAN",
+        "glasses.safetensors",
+        train="python -m anonlab train glasses --ship",
+    ),
     "landmarks": Weight(
         "68 points of a face, learned from dlib on generated faces",
         "Apache-2.0; its teacher was trained on 300-W (research only)",

@@ -1,9 +1,11 @@
 """What is measured: one documented function a number, grouped by the question it answers.
 
 `privacy` asks who is still found, `similarity` what the picture lost, `utility` whether the face
-can still be used, `realism` whether it is a face at all, `intervals` how sure a number is.
+can still be used, `eyes` what became of glasses and eye colour, `realism` whether it is a face at
+all, `intervals` how sure a number is.
 """
 
+from .eyes import eyes_lightened, glasses_changed, glasses_flips
 from .intervals import bootstrap, exact_interval, interval
 from .privacy import (
     area_under_roc,
@@ -32,7 +34,10 @@ __all__ = [
     "collapse_ratio",
     "equal_error_rate",
     "exact_interval",
+    "eyes_lightened",
     "frechet_distance",
+    "glasses_changed",
+    "glasses_flips",
     "head_pose",
     "interval",
     "kept",

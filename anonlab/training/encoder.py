@@ -6,14 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from ..compose import compose, harmonise
 from ..encoder import Encoder, EncoderConfig
+from ..eyes import iris_patches
 from ..first_guess import FirstGuess
 from ..generators import Generator
+from ..glasses import GlassesNetwork
 from ..identities import Population, skin_colours
 from ..images import blurred, resize
-from ..landmarks import LandmarkNetwork, eye_patches, landmark_error, openings
+from ..landmarks import LandmarkNetwork, landmark_error, openings
 from ..masks import mask_from_attribution
 from ..perceptual import PerceptualDistance
 from ..recognizers import Recognizer, centred, jittered, matches
@@ -41,6 +44,7 @@ class LossWeights:
     seam: float = 1.0  # absolute difference in a ring around the mask
     skin: float = 0.5  # colours of cheeks and forehead
     eyes: float = 0.25  # colours in and around the irises
+    glasses: float = 0.05  # worn or not, as the readout sees them in the photo
     latent: float = 0.1  # distance to the true codes, own identity, in standard deviations
     prior: float = 0.003  # squared distance from w_avg, in standard deviations
     spread: float = 0.02  # squared difference between the rows of W+
@@ -96,6 +100,7 @@ class EncoderTask:
         latent_share: float = 0.0,
         more: Sequence[Recognizer] = (),
         seed: int = 0,
+        glasses: GlassesNetwork | None = None,
         preview: Callable[[torch.Tensor], torch.Tensor] | None = None,
         fine_share: float = 0.0,
         half: bool = False,
@@ -104,7 +109,7 @@ class EncoderTask:
         self.perceptual, self.landmarks = perceptual, landmarks
         self.weight, self.mix, self.latent_share, self.more = weight, mix, latent_share, more
         self.held_out, self.preview, self.fine_share = samples.held_out, preview, fine_share
-        self.half = half
+        self.half, self.glasses = half, glasses
         model = seeded_model(lambda: Encoder(config), seed)
         device = generator.w_avg.device
         self.model: torch.nn.Module = model.start_at(FirstGuess(generator, population)).to(device)
@@ -212,7 +217,9 @@ class EncoderTask:
         change = (ws - self.generator.w_avg) / self.generator.w_std
         ring = 2 * blurred(batch.mask, RING * size / SIZE) * batch.visible
         skin = (skin_colours(matched) - skin_colours(images)).abs().mean((1, 2)) * batch.uncovered
-        eyes = (eye_patches(composite, points) - eye_patches(images, points)).abs().mean((1, 2, 3, 4))
+        eyes = (
+            (around_irises(composite, points) - around_irises(images, points)).abs().mean((1, 2, 3, 4))
+        )
         found = {
             "pixels": ((made - images).abs() * batch.visible).mean(),
             "colours": (resize(made, 16) - resize(images, 16)).abs().mean(),
@@ -228,6 +235,10 @@ class EncoderTask:
             "prior": change.square().mean(),
             "spread": change.var(1).mean(),
         }
+        if self.glasses is not None:
+            with torch.no_grad():
+                worn = self.glasses(images).sigmoid()
+            found["glasses"] = F.binary_cross_entropy_with_logits(self.glasses(composite), worn)
         terms = {name: getattr(weight, name) * value for name, value in found.items()}
         return terms | {"latent": weight.latent * self.latent(ws, batch)}
 
@@ -257,7 +268,7 @@ class EncoderTask:
         mask = mask_from_attribution(self.samples.attribution[index].float(), 0.25, 1.0, SIZE)
         mine = centred(self.recognizer, own)
         points = self.landmarks(images)
-        patches = eye_patches(images, points).mean((3, 4))
+        patches = around_irises(images, points).mean((3, 4))
         numbers = {}
         for name, wanted in (("own", own), ("virtual", self.samples.targets[index, 0])):
             made = synthesize(self.generator, model(images, mask, wanted)).clamp(-1, 1)
@@ -276,9 +287,12 @@ class EncoderTask:
                 "mouth": gaps[0],
                 "eyes": gaps[1:],
                 "skin": skin,
-                "iris": (eye_patches(composite, points).mean((3, 4)) - patches).abs(),
+                "iris": (around_irises(composite, points).mean((3, 4)) - patches).abs(),
             }
             numbers |= {f"{name}_{what}": value.mean().item() for what, value in found.items()}
+            if self.glasses is not None:
+                now, then = self.glasses(composite) > 0, self.glasses(images) > 0
+                numbers[f"{name}_glasses_changed"] = (now != then).float().mean().item()
             if name == "virtual":
                 still = matches(self.recognizer, after, own)
                 numbers["virtual_matched"] = still.float().mean().item()
@@ -296,3 +310,8 @@ def reconstruct(task: EncoderTask, model: torch.nn.Module, index: int) -> torch.
         made = synthesize(task.generator, model(image, mask, task.samples.targets[where, 0]))
     parts = [image, image * (1 - mask), rebuilt, compose(made, image, mask)]
     return torch.cat(parts).clamp(-1, 1)
+
+
+def around_irises(images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """What the colour of the eyes is held by: `(N, 2, 3, 8, 8)`, little more than the irises."""
+    return iris_patches(images, points, size=8, width=0.6)

@@ -40,6 +40,7 @@ TURNS = (0.0, math.radians(120))  # of the other targets: from the opposite to 6
 RADII = (0.8, 1.3)  # and how far from the group's mean they are, relative to what a user gets
 TYPICAL = 8  # chunks that are drawn as they come; of the later ones every second is harder
 CHUNK, BATCH = 250, 50  # samples in a file, and at a time
+SEED = 1  # of the samples that networks learn from
 VERSION = 2  # of the files; count it up when a sample would come out differently
 
 
@@ -97,7 +98,7 @@ def load_samples(
     recognizer: Recognizer,
     population: Population,
     count: int,
-    seed: int = 1,
+    seed: int = SEED,
     folder: Path | None = None,
     progress: bool = False,
     network: PerceptionNetwork | None = None,
