@@ -14,8 +14,8 @@ from .. import encoder, weights
 from ..errors import UnknownOption
 from ..generators import MobileStyleGAN, load_generator, require_preview
 from ..generators.openvino_runtime import cpu_precisions
-from ..identities import Population
 from ..glasses import load_glasses
+from ..identities import Population
 from ..landmarks import load_landmarks
 from ..perception_network import load_perception_network
 from ..perceptual import load_stlpips
