@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ..encoder import Encoder, EncoderConfig
-from ..first_guess import FirstGuess
+from ..encoding.encoder import Encoder, EncoderConfig
+from ..encoding.first_guess import FirstGuess
 from ..generators import Generator
-from ..identities import Population
-from ..landmarks import LandmarkNetwork, landmark_error, openings
-from ..masks import mask_from_attribution
-from ..perceptual import PerceptualDistance
+from ..identity.population import Population
+from ..perception.landmarks import LandmarkNetwork, landmark_error, openings
+from ..perception.masks import mask_from_attribution
 from ..recognizers import Recognizer, centred, jittered, matches
+from ..recognizers.perceptual import PerceptualDistance
 from .augment import CLEAN, augment
 from .loop import seeded_model
 from .synthetic import SIZE, Samples, synthesize

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import torch
 
-from .. import encoder, weights
+from ..device import pick_device
+from ..encoding import encoder
 from ..errors import UnknownOption
+from ..figures.plots import training_figure
+from ..files import atomic_path, output_folder
 from ..generators import load_generator, require_preview
-from ..identities import Population
-from ..landmarks import load_landmarks
-from ..perceptual import load_stlpips
-from ..photos import atomic_path, output_folder
-from ..pipeline import pick_device
-from ..plots import training_figure
+from ..identity.population import Population
+from ..perception.landmarks import load_landmarks
 from ..provenance import commit
 from ..recognizers import load_recognizer
+from ..recognizers.perceptual import load_stlpips
+from ..weights import store
 from .encoder import EncoderTask
 from .export import export
 from .landmarks import LandmarkTask
@@ -106,7 +107,7 @@ def run(
         print(f"the time is up at step {trained.step} of {plan.steps}; go on with --resume")
         return None
     name = f"encoder-{made.name}" if what == "encoder" else what
-    targets = [out] + ([weights.data_folder()] if ship else [])
+    targets = [out] + ([store.data_folder()] if ship else [])
     for folder in targets:
         card = export(
             trained,
