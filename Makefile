@@ -24,7 +24,7 @@ explore: $(VENV)/.installed  ## the mask explorer as a web page, on this machine
 	$(BIN)/voila notebooks/02_mask_explorer.ipynb
 
 figure: $(VENV)/.installed  ## draw the README's picture again
-	$(BIN)/python -m anonlab.readme_figure
+	$(BIN)/python -m anonlab.figures.readme_figure
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

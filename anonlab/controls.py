@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from .errors import UnknownOption
-from .identities import KEEP, check_keep
-from .perception import METHODS
-from .regions import check_regions
 
+KEEP = ("gender", "age", "tone")
+METHODS = (  # of stage 1: what finds the mask
+    "integrated_gradients",
+    "gradient_shap",
+    "saliency",
+    "input_x_gradient",
+    "smooth_grad",
+    "layer_grad_cam",
+    "occlusion",
+    "feature_ablation",
+    "network",
+)
+REGIONS = ("brows", "eyes", "nose", "mouth", "cheeks", "jaw", "forehead")
 MAX_POLISH = 100  # steps; more change nothing that can be seen
 MAX_SOFTNESS = 20.0
+
+
+def check_keep(keep: Sequence[str]) -> None:
+    """Raises `UnknownOption` for a name that is not in `KEEP`."""
+    unknown = sorted(set(keep) - set(KEEP))
+    if unknown:
+        raise UnknownOption(f"keep {', '.join(unknown)} does not exist; choose from: {KEEP}")
+
+
+def check_regions(names: Sequence[str]) -> None:
+    """Raises `UnknownOption` for a name that is not in `REGIONS`."""
+    unknown = sorted(set(names) - set(REGIONS))
+    if unknown:
+        raise UnknownOption(
+            f"region {', '.join(unknown)} does not exist; choose from: {', '.join(REGIONS)}"
+        )
 
 
 @dataclass(frozen=True)

@@ -12,21 +12,23 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from . import weights
 from .controls import Controls
-from .encoder import Encoder, load_encoder
-from .errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
-from .faces import Detector, Face, align, paste
-from .first_guess import FirstGuess
+from .device import pick_device
+from .encoding.encoder import Encoder, load_encoder
+from .encoding.first_guess import FirstGuess
+from .errors import NoFaceFound, StillRecognised, UnknownOption
 from .generators import Generator, load_generator
-from .identities import Identity, Population
-from .masks import build_mask
-from .optimize import Fit
-from .perception import Perception
-from .perceptual import PerceptualDistance, load_stlpips
-from .photos import Photo, read_photo
+from .identity.population import Population
+from .identity.virtual import Identity, virtual_identity
+from .perception.masks import build_mask
+from .perception.perception import Perception
+from .photo.faces import Detector, Face, align, paste
+from .photo.photos import Photo, read_photo
 from .recognizers import Recognizer, distance, load_recognizer
-from .regenerate import Regenerator
+from .recognizers.perceptual import PerceptualDistance, load_stlpips
+from .regeneration.optimize import Fit
+from .regeneration.regenerate import Regenerator
+from .weights import store
 
 METHODS = ("auto", "one-pass", "encode", "optimize")
 GUIDES = ("dlib",)
@@ -140,7 +142,7 @@ class Anonymizer:
         chosen = pick_device(device)
         guide = load_recognizer(recognizer, device=chosen)
         made = load_generator(generator, generator_path, chosen)
-        has_encoder = weights.path_of(f"encoder-{made.name}").is_file()
+        has_encoder = store.path_of(f"encoder-{made.name}").is_file()
         encode = method == "encode" or (method in ("auto", "one-pass") and has_encoder)
         population = Population.load(chosen)
         if method == "one-pass" and not encode and made.name != population.generator:
@@ -246,8 +248,14 @@ class Anonymizer:
     def identity(self, source: torch.Tensor, aligned: torch.Tensor, controls: Controls) -> Identity:
         """The virtual identity for an embedding `(1, dim)` and its aligned face."""
         attributes = self.population.attributes(source, aligned)
-        return self.population.virtual_identity(
-            source, attributes, self.key, controls.seed, controls.strength, controls.keep
+        return virtual_identity(
+            self.population,
+            source,
+            attributes,
+            self.key,
+            controls.seed,
+            controls.strength,
+            controls.keep,
         )
 
     def regenerate(
@@ -296,14 +304,3 @@ def overlap(a: Face, b: Face) -> float:
     height = min(a.box[3], b.box[3]) - max(a.box[1], b.box[1])
     shared = max(0.0, width) * max(0.0, height)
     return shared / (a.area + b.area - shared)
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one. Raises `DeviceUnavailable` or `UnknownOption`."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise UnknownOption(f"device {name!r} does not exist; choose auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceUnavailable("this machine has no CUDA device that torch can use; choose cpu")
-    return torch.device(name)

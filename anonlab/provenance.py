@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from . import weights
 from .errors import WeightsMissing
+from .weights import store
 
 PACKAGES = ("torch", "torchvision", "captum", "facenet-pytorch", "numpy", "openvino", "onnxruntime")
 
@@ -29,7 +29,7 @@ def provenance(device: torch.device | None = None, seeds: Iterable[int] = ()) ->
         "commit": commit(),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
-        "weights": {key: weights.sha256(path) for key in weights.WEIGHTS if (path := _file(key))},
+        "weights": {key: store.sha256(path) for key in store.WEIGHTS if (path := _file(key))},
         "seeds": list(seeds),
         "device": device.type,
         "hardware": hardware(device),
@@ -71,7 +71,7 @@ def _version(package: str) -> str | None:
 
 def _file(key: str) -> Path | None:
     try:
-        path = weights.path_of(key)
+        path = store.path_of(key)
     except WeightsMissing:
         return None
     return path if path.is_file() else None

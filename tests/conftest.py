@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from anonlab.faces import ALIGNED_SIZE, Detector, align
 from anonlab.generators import load_generator
-from anonlab.identities import Population
-from anonlab.perceptual import load_stlpips
-from anonlab.photos import Photo, read_photo
+from anonlab.generators.samples import sample_photo
+from anonlab.identity.population import Population
+from anonlab.photo.faces import ALIGNED_SIZE, Detector, align
+from anonlab.photo.photos import Photo, read_photo
 from anonlab.recognizers import load_recognizer
-from anonlab.samples import sample_photo
+from anonlab.recognizers.perceptual import load_stlpips
 
 torch.set_num_threads(2)
 SHARED = Path(__file__).resolve().parents[2] / "shared"

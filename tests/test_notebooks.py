@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from anonlab import report
+from anonlab.runner import report
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))

@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 
 from anonlab import Anonymizer, Controls, cli
-from anonlab.compose import compose, harmonise
+from anonlab.encoding.first_guess import FirstGuess
 from anonlab.errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
-from anonlab.first_guess import FirstGuess
+from anonlab.generators.samples import sample_photo
 from anonlab.images import resize
-from anonlab.optimize import Fit
-from anonlab.photos import read_photo
+from anonlab.photo.photos import read_photo
 from anonlab.recognizers import distance
-from anonlab.samples import sample_photo
+from anonlab.regeneration.compose import compose, harmonise
+from anonlab.regeneration.optimize import Fit
 
 KEY = b"a secret of at least 16 bytes"
 FEW = Fit(steps=12)
@@ -52,7 +52,7 @@ def test_the_person_is_not_matched_and_the_photo_is_still_the_photo(result, phot
 
 
 def test_the_distance_is_that_of_the_finished_photo(result, anonymizer, astronaut_face):
-    from anonlab.faces import align
+    from anonlab.photo.faces import align
 
     photo = read_photo(result.image)
     with torch.no_grad():
@@ -85,7 +85,7 @@ def test_optimisation_fits_what_stays(anonymizer, astronaut_face):
     """More steps bring the regenerated picture nearer to the photo outside the mask."""
     from dataclasses import replace
 
-    from anonlab.optimize import optimize_latents
+    from anonlab.regeneration.optimize import optimize_latents
 
     face = resize(astronaut_face, 256)
     mask = torch.zeros(1, 1, 256, 256)

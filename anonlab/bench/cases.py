@@ -8,17 +8,17 @@ from functools import cached_property
 import torch
 from PIL import Image
 
-from .. import weights
-from ..encoder import Encoder, EncoderConfig
+from ..encoding.encoder import Encoder, EncoderConfig
 from ..errors import NoFaceFound
-from ..faces import align
 from ..generators import Generator
+from ..generators.samples import sample_photo
 from ..images import resize
-from ..masks import mask_from_attribution
-from ..optimize import Fit
-from ..photos import read_photo
+from ..perception.masks import mask_from_attribution
+from ..photo.faces import align
+from ..photo.photos import read_photo
 from ..pipeline import Anonymizer
-from ..samples import sample_photo
+from ..regeneration.optimize import Fit
+from ..weights import store
 from .measure import Case, Work
 from .variants import Variant, variants
 
@@ -136,7 +136,7 @@ def attribution(batches: Iterable[int]) -> list[Case]:
 
 def encoding(batches: Iterable[int]) -> list[Case]:
     """Stage 2 in one pass."""
-    trained = weights.path_of("encoder-mobile").is_file()
+    trained = store.path_of("encoder-mobile").is_file()
     name = "trained" if trained else "untrained, same shape"
 
     def first_guess(batch: int) -> Callable[[Parts], Work]:
@@ -221,7 +221,7 @@ def _anonymize(image: Callable[[Parts], Image.Image], steps: int = 0) -> Callabl
 
 
 def _one_pass() -> str:
-    return "encoder" if weights.path_of("encoder-mobile").is_file() else "first guess"
+    return "encoder" if store.path_of("encoder-mobile").is_file() else "first guess"
 
 
 def pipeline(steps: int) -> list[Case]:

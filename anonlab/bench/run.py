@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
+from ..device import pick_device
 from ..errors import UnknownOption
-from ..photos import atomic_path, write_json
-from ..pipeline import pick_device
-from ..report import provenance
+from ..files import atomic_path, write_json
+from ..provenance import provenance
 from .cases import Parts, all_cases
 from .figures import memory_figure, view_figure
 from .measure import Case, describe, measure

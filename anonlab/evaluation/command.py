@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ..photos import atomic_path, output_folder, write_json
+from ..files import atomic_path, output_folder, write_json
 from ..pipeline import Anonymizer
 from ..provenance import provenance
 from . import figures

@@ -12,14 +12,14 @@ import torch
 
 from .. import metrics
 from ..errors import NoFaceFound, UnknownOption, WeightsMissing
-from ..faces import Detector
-from ..identities import skin_tone
+from ..identity.population import skin_tone
 from ..images import resize, to_uint8
-from ..judges import AttributeJudge, DlibLandmarks
-from ..landmarks import landmark_error, load_landmarks, openings
-from ..perceptual import PerceptualDistance, load_lpips, load_stlpips
-from ..photos import Photo
+from ..perception.landmarks import landmark_error, load_landmarks, openings
+from ..photo.faces import Detector
+from ..photo.photos import Photo
 from ..recognizers import OnnxRecognizer, Recognizer, load_recognizer
+from ..recognizers.judges import AttributeJudge, DlibLandmarks
+from ..recognizers.perceptual import PerceptualDistance, load_lpips, load_stlpips
 
 SEEN_SIZE = 256  # pixels at which perceptual distances, SSIM and the detector look
 HOW_TO_ADD = (

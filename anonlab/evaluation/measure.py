@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from ..baselines import Baseline
 from ..images import resize, to_tensor, to_uint8
-from ..optimize import Fit
 from ..pipeline import Anonymizer
 from ..recognizers import distance
-from ..regenerate import Regenerator
+from ..regeneration.optimize import Fit
+from ..regeneration.regenerate import Regenerator
 from .judging import Panel
 from .methods import OPTIMISED, ORIGINAL, OTHER_PHOTO, Protocol, Subject, our_methods, ours
+from .peers import Baseline
 from .people import Person
 from .rows import Row
 

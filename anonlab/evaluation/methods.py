@@ -9,9 +9,9 @@ import torch
 
 from ..controls import Controls
 from ..errors import UnknownOption
-from ..masks import build_mask
+from ..perception.masks import build_mask
 from ..pipeline import Anonymizer
-from ..regenerate import Regenerator
+from ..regeneration.regenerate import Regenerator
 
 SIZE = 512  # pixels of the aligned faces that are made and judged
 ORIGINAL, OTHER_PHOTO = "original", "another photo"

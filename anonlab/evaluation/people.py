@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UnknownOption
-from ..photos import READABLE
-from ..samples import ASTRONAUT
+from ..generators.samples import ASTRONAUT
+from ..photo.photos import READABLE
 
 EMBEDDED = "embedded"
 LFW = "lfw"

@@ -11,7 +11,7 @@ from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ..photos import atomic_path
+from ..files import atomic_path
 from .methods import ORIGINAL
 
 

@@ -18,25 +18,23 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from .. import weights
-from ..baselines import baselines, k_same, original
 from ..errors import AnonlabError, UnknownOption
-from ..faces import align
+from ..generators.samples import open_photo
 from ..images import to_uint8
-from ..photos import read_photo
+from ..photo.faces import align
+from ..photo.photos import read_photo
 from ..pipeline import Anonymizer
-from ..samples import open_photo
+from ..weights import store
 from .judging import Panel
 from .measure import Faces, measure
 from .methods import ORIGINAL, SIZE, Protocol
+from .peers import baselines, k_same, original
 from .people import Person
 from .rows import Evaluation, Row, read_row, write_row
 
-SHOW_ONLY = (  # rooms on which no number depends
-    *("cli", "commands", "command", "batch", "report", "execution", "pages", "provenance", "bench"),
-    *("mixing", "generator_figures", "second_generator"),
-    *("plots", "figures", "tradeoff", "summary", "regression", "trend"),
-    *("explore", "workbench", "latest", "view"),
+SHOW_ONLY = (  # rooms and files on which no number depends
+    *("bench", "cli", "explorer", "figures", "runner"),
+    *("provenance", "mixing", "command", "tradeoff", "summary"),
 )
 
 
@@ -157,13 +155,13 @@ def _setting(
     code = hashlib.sha256()
     package = Path(__file__).parent.parent
     for path in sorted(package.rglob("*.py")):
-        if path.stem not in SHOW_ONLY:
+        if not {*path.relative_to(package).with_suffix("").parts} & {*SHOW_ONLY}:
             code.update(path.read_bytes())
     return {
         "code": code.hexdigest(),
         "protocol": asdict(protocol),
         "judges": panel.names(),
-        "weights": [weights.expected_sha256(key) for key in weights.WEIGHTS if _installed(key)],
+        "weights": [store.expected_sha256(key) for key in store.WEIGHTS if _installed(key)],
         "judges_weights": [_fingerprint(one.recognizer) for one in panel.judges],
         "parts": fingerprints,
         "one_pass": anonymizer.regenerator.one_pass,
@@ -173,7 +171,7 @@ def _setting(
 
 def _installed(key: str) -> bool:
     try:
-        return weights.path_of(key).is_file()
+        return store.path_of(key).is_file()
     except AnonlabError:
         return False
 

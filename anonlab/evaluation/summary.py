@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from .. import metrics
-from ..identities import Population
+from ..identity.population import Population
 from ..recognizers import distance
 from .judging import HOW_TO_ADD, Judge
 from .methods import ORIGINAL, OTHER_PHOTO, Protocol

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from .. import weights
 from ..errors import DeviceUnavailable, UnknownOption, WeightsMissing
+from ..weights import store
 from .base import Generator
 from .mobile_stylegan import MobileStyleGAN, read_openvino
 from .openvino_mobile import OpenVINOMobileStyleGAN
@@ -73,7 +73,7 @@ def find_stylegan2(
     """The StyleGAN2 of a file, or without one (None or "") the official one that `doctor --download`
     has fetched; None if there is none of these. Raises as `load_generator` for a file that is given.
     """
-    if not path and not any(weights.path_of(key).is_file() for key in OFFICIAL):
+    if not path and not any(store.path_of(key).is_file() for key in OFFICIAL):
         return None
     return load_generator("stylegan2", path or None, device)
 
@@ -92,13 +92,13 @@ def require_preview(generator: Generator) -> Generator:
 
 
 def _mobile(by_openvino: bool) -> MobileStyleGAN:
-    keys = [key for key in weights.WEIGHTS if key.startswith("mobile-")]
+    keys = [key for key in store.WEIGHTS if key.startswith("mobile-")]
 
     def read() -> dict[str, torch.Tensor]:
-        return read_openvino(weights.path_of("mobile-mapping").parent)
+        return read_openvino(store.path_of("mobile-mapping").parent)
 
     model = OpenVINOMobileStyleGAN() if by_openvino else MobileStyleGAN()
-    model.load_state_dict(weights.converted("mobile-stylegan", keys, read))
+    model.load_state_dict(store.converted("mobile-stylegan", keys, read))
     return model
 
 
@@ -119,9 +119,9 @@ def _by_openvino(backend: str, on_cpu: bool) -> bool:
 def _official() -> Path:
     """The first official file that is here, verified."""
     for key in OFFICIAL:
-        if weights.path_of(key).is_file():
-            return weights.locate(key)
+        if store.path_of(key).is_file():
+            return store.locate(key)
     raise WeightsMissing(
-        f"{weights.path_of(OFFICIAL[0])} (StyleGAN2) is missing; give a file of weights "
-        f"(--generator-weights), or fetch it with: {weights.repair(OFFICIAL[0])}"
+        f"{store.path_of(OFFICIAL[0])} (StyleGAN2) is missing; give a file of weights "
+        f"(--generator-weights), or fetch it with: {store.repair(OFFICIAL[0])}"
     )

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
-from ..photos import atomic_path
+from ..files import atomic_path
 from .safe_pickle import SavedModule, read_safely
 from .stylegan2 import StyleGAN2, StyleGAN2Config
 from .stylegan2_names import NAMINGS, is_filter

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from ..identities import Attributes, Population
+from ..identity.population import Attributes, Population
 from ..recognizers import Recognizer, distance, matches
 
 

@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from .. import weights
 from ..errors import WeightsMissing
 from ..images import resize
+from ..weights import store
 
 VGG_SIDE = 128  # pixels: a face's texture is there, and 2 cores take a tenth of a second
 NEIGHBOURS = 3  # of precision and recall, as in the paper
@@ -40,7 +40,7 @@ def load_features(device: torch.device | str = "cpu") -> Features:
     Raises `WeightsMissing` or `WeightsCorrupt` when neither can be had.
     """
     try:
-        path = weights.locate("inception")
+        path = store.locate("inception")
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except (WeightsMissing, ImportError):
         return _vgg(device)
@@ -57,7 +57,7 @@ def load_features(device: torch.device | str = "cpu") -> Features:
 
 
 def _vgg(device: torch.device | str) -> Features:
-    weights.locate("stlpips-vgg")
+    store.locate("stlpips-vgg")
     from stlpips_pytorch import stlpips
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads

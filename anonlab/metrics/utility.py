@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ..identities import skin_tone
-from ..landmarks import landmark_error, openings
+from ..identity.population import skin_tone
+from ..perception.landmarks import landmark_error, openings
 
 POSE_NAMES = ("yaw", "pitch", "roll")
 # Brows, corners of the eyes, nostrils, mouth and chin: numbers of the 68 points, and where they are

@@ -1,4 +1,4 @@
-"""Pretrained face recognisers behind one protocol."""
+"""Pretrained networks that look at faces: recognisers behind one protocol, distances, judges."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 
 import torch
 
-from .. import weights
 from ..errors import UnknownOption
+from ..weights import store
 from .base import Recognizer, centred, crop, distance, jittered, matches
 from .dlib_resnet import DlibResNet, load_dlib
 from .facenet import load_facenet
@@ -43,7 +43,7 @@ def load_recognizer(
     """
     if name == "dlib":
         model = load_dlib()
-        model.mean.copy_(weights.load_shipped("population")["mean"])
+        model.mean.copy_(store.load_shipped("population")["mean"])
         return model.to(device)
     if name == "facenet":
         return load_facenet(path, device=device, **options)

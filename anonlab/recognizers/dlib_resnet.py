@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .. import weights
 from ..errors import WeightsCorrupt
+from ..weights import store
 from .base import crop
 
 # dlib's input layer: subtract these (RGB, 0–255), divide by 256.
@@ -151,9 +151,9 @@ def load_dlib() -> DlibResNet:
     model = DlibResNet()
 
     def read() -> dict[str, torch.Tensor]:
-        return read_dlib(weights.path_of("dlib-resnet"))
+        return read_dlib(store.path_of("dlib-resnet"))
 
-    state = weights.converted("dlib-resnet", ["dlib-resnet"], read)
+    state = store.converted("dlib-resnet", ["dlib-resnet"], read)
     missing = model.load_state_dict(state, strict=False).missing_keys
     assert missing == ["mean", "channel_means"], missing  # ours, not in dlib's file
     return model.eval().requires_grad_(False)

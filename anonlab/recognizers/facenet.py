@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .. import weights
 from ..errors import UnknownOption, WeightsCorrupt, WeightsMissing
+from ..weights import store
 from .base import crop
 
 PRETRAINED = ("vggface2", "casia-webface")
@@ -57,7 +57,7 @@ def load_facenet(
 
     if pretrained not in PRETRAINED:
         raise UnknownOption(f"pretrained {pretrained!r} does not exist; choose from: {PRETRAINED}")
-    file = Path(path) if path else weights.locate(f"facenet-{pretrained}")
+    file = Path(path) if path else store.locate(f"facenet-{pretrained}")
     if not file.is_file():
         raise WeightsMissing(f"{file} (FaceNet weights) does not exist; check the path")
     network = InceptionResnetV1()
@@ -69,6 +69,6 @@ def load_facenet(
     except Exception as error:
         raise WeightsCorrupt(
             f"{file} does not hold FaceNet's weights ({str(error).splitlines()[0]}); "
-            f"repair it with: {weights.repair(f'facenet-{pretrained}')}"
+            f"repair it with: {store.repair(f'facenet-{pretrained}')}"
         ) from None
     return FaceNet(network.eval(), pretrained).requires_grad_(False).to(device)

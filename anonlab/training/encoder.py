@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ..compose import compose, harmonise
-from ..encoder import Encoder, EncoderConfig
-from ..eyes import iris_patches
-from ..first_guess import FirstGuess
+from ..encoding.encoder import Encoder, EncoderConfig
+from ..encoding.first_guess import FirstGuess
 from ..generators import Generator
-from ..glasses import GlassesNetwork
-from ..identities import Population, skin_colours
+from ..identity.population import Population, skin_colours
 from ..images import blurred, resize
-from ..landmarks import LandmarkNetwork, landmark_error, openings
-from ..masks import mask_from_attribution
-from ..perceptual import PerceptualDistance
+from ..perception.eyes import iris_patches
+from ..perception.glasses import GlassesNetwork
+from ..perception.landmarks import LandmarkNetwork, landmark_error, openings
+from ..perception.masks import mask_from_attribution
 from ..recognizers import Recognizer, centred, jittered, matches
+from ..recognizers.perceptual import PerceptualDistance
+from ..regeneration.compose import compose, harmonise
 from .augment import CLEAN, augment
 from .loop import seeded_model
 from .synthetic import SIZE, Samples, synthesize

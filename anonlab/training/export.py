@@ -7,9 +7,9 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
-from .. import weights
-from ..photos import atomic_path, write_json
+from ..files import atomic_path, write_json
 from ..provenance import provenance
+from ..weights import store
 from .loop import Plan, Trained
 
 
@@ -31,7 +31,7 @@ def export(
         "parameters": sum(p.numel() for p in trained.model.parameters()),
         "metrics": {k: v for k, v in (trained.validation or [{}])[-1].items() if k != "step"},
         **facts,
-        "sha256": weights.sha256(path),
+        "sha256": store.sha256(path),
     }
     write_json(path.with_suffix(".json"), card)
     return card

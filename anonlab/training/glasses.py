@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm.auto import tqdm
 
-from .. import weights
-from ..glasses import GlassesNetwork, window
+from ..perception.glasses import GlassesNetwork, window
+from ..weights import store
 from .augment import augment
 from .loop import seeded_model
 from .synthetic import BATCH, CHUNK, SEED, Samples
@@ -33,7 +33,7 @@ class Labels:
     @classmethod
     def load(cls, path: Path | None = None) -> Labels:
         """Those that ship. Raises `ValueError` when they were given to other faces than ours."""
-        read = json.loads((path or weights.data_folder() / "glasses_labels.json").read_text())
+        read = json.loads((path or store.data_folder() / "glasses_labels.json").read_text())
         if (read["seed"], read["chunk"]) != (SEED, CHUNK):
             raise ValueError(f"the labels are of other faces than those of seed {SEED}, by {CHUNK}")
         return cls(torch.tensor(read["worn"]), torch.tensor(read["bare"]))

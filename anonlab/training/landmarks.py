@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..judges import DlibLandmarks
-from ..landmarks import MIRROR, LandmarkNetwork, landmark_error, openings
+from ..perception.landmarks import MIRROR, LandmarkNetwork, landmark_error, openings
+from ..recognizers.judges import DlibLandmarks
 from .augment import augment, warp_points
 from .loop import seeded_model
 from .synthetic import Samples

@@ -20,7 +20,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ..errors import TrainingDiverged, UnknownOption
-from ..photos import atomic_path
+from ..files import atomic_path
 
 
 class Task(Protocol):

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..faithfulness import rank_correlation
-from ..perception_network import PerceptionNetwork
+from ..perception.faithfulness import rank_correlation
+from ..perception.perception_network import PerceptionNetwork
 from ..recognizers import Recognizer
 from .augment import augment
 from .loop import seeded_model

@@ -8,10 +8,10 @@ import torch
 from tqdm.auto import tqdm
 
 from ..errors import AnonlabError, UnknownOption
-from ..faces import Detector, align
 from ..generators import Generator
-from ..identities import Population
-from ..photos import READABLE, read_photo
+from ..identity.population import Population
+from ..photo.faces import Detector, align
+from ..photo.photos import READABLE, read_photo
 from ..recognizers import Recognizer
 from .synthetic import BATCH, SIZE, Samples, describe, join
 

@@ -10,20 +10,21 @@ from pathlib import Path
 
 import torch
 
-from .. import encoder, weights
+from ..device import pick_device
+from ..encoding import encoder
 from ..errors import UnknownOption
+from ..figures.plots import training_figure
+from ..files import atomic_path, output_folder
 from ..generators import MobileStyleGAN, load_generator, require_preview
 from ..generators.openvino_runtime import cpu_precisions
-from ..glasses import load_glasses
-from ..identities import Population
-from ..landmarks import load_landmarks
-from ..perception_network import load_perception_network
-from ..perceptual import load_stlpips
-from ..photos import atomic_path, output_folder
-from ..pipeline import pick_device
-from ..plots import training_figure
+from ..identity.population import Population
+from ..perception.glasses import load_glasses
+from ..perception.landmarks import load_landmarks
+from ..perception.perception_network import load_perception_network
 from ..provenance import commit
 from ..recognizers import load_recognizer
+from ..recognizers.perceptual import load_stlpips
+from ..weights import store
 from .encoder import EncoderTask
 from .export import export, write_weights
 from .glasses import GlassesTask, Labels
@@ -169,7 +170,7 @@ def run(
         write_weights(trained.model, out / "so-far.safetensors", metadata)
         return None
     name = f"encoder-{made.name}" if what == "encoder" else what
-    targets = [out] + ([weights.data_folder()] if ship else [])
+    targets = [out] + ([store.data_folder()] if ship else [])
     for folder in targets:
         card = export(
             trained,

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from ..generators import Generator
 from ..images import resize
-from ..landmarks import COUNT, LandmarkNetwork, landmark_error, openings
+from ..perception.landmarks import COUNT, LandmarkNetwork, landmark_error, openings
 from ..recognizers import Recognizer, centred
 from .encoder import Batch, EncoderTask
 from .synthetic import BATCH, Samples

@@ -15,16 +15,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 
-from .. import weights
-from ..attribution import BLUR_SIGMA, identity_score
+from ..controls import KEEP
+from ..files import atomic_path
 from ..generators import Generator
-from ..identities import KEEP, Population
+from ..identity.population import Population
+from ..identity.virtual import virtual_identity
 from ..images import blurred, resize
-from ..landmarks import load_landmarks
-from ..perception import SMOOTHING_SIGMA
-from ..perception_network import PerceptionNetwork
-from ..photos import atomic_path
+from ..perception.attribution import BLUR_SIGMA, identity_score
+from ..perception.landmarks import load_landmarks
+from ..perception.perception import SMOOTHING_SIGMA
+from ..perception.perception_network import PerceptionNetwork
 from ..recognizers import Recognizer
+from ..weights import store
 from .traits import directions, exaggerate
 
 SIZE = 256  # pixels of the cached pictures
@@ -111,7 +113,7 @@ def load_samples(
     the ninth chunk on every second one has faces with stronger traits (`traits`): turned heads, open
     mouths, closed eyes, dark skin, light from one side.
     """
-    folder = folder or weights.cache_folder() / "samples"
+    folder = folder or store.cache_folder() / "samples"
     parts: list[Samples] = []
     chunk, traits = min(CHUNK, count), None
     maps = "network" if network else "gradients"
@@ -211,13 +213,13 @@ def wanted_identities(
     here = embedding.to(population.mean.device)
     attributes = population.attributes(here, picture)
     rng = torch.Generator().manual_seed(seed)
-    found = [population.virtual_identity(here, attributes, f"{seed}-0".encode()).target]
+    found = [virtual_identity(population, here, attributes, f"{seed}-0".encode()).target]
     for number in range(1, TARGETS):
         turn, radius, *kept = torch.rand(2 + len(KEEP), generator=rng).tolist()
         keep = [name for name, draw in zip(KEEP, kept, strict=True) if draw < 0.75]
         turn = TURNS[0] + (TURNS[1] - TURNS[0]) * turn
         key = f"{seed}-{number}".encode()
-        new = population.virtual_identity(here, attributes, key, keep=keep, turn=turn)
+        new = virtual_identity(population, here, attributes, key, keep=keep, turn=turn)
         scale = RADII[0] + (RADII[1] - RADII[0]) * radius
         found.append(torch.lerp(new.origin, new.target, scale))
     return torch.cat(found).to(embedding)

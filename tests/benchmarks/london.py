@@ -22,13 +22,13 @@ from tqdm.auto import tqdm
 
 from anonlab import Anonymizer, Controls, metrics
 from anonlab.errors import AnonlabError
-from anonlab.faces import align
+from anonlab.figures.plots import stages_figure
 from anonlab.images import resize
-from anonlab.judges import AttributeJudge, DlibLandmarks
-from anonlab.masks import build_mask
-from anonlab.photos import read_photo
-from anonlab.plots import stages_figure
+from anonlab.perception.masks import build_mask
+from anonlab.photo.faces import align
+from anonlab.photo.photos import read_photo
 from anonlab.recognizers import centred, load_recognizer
+from anonlab.recognizers.judges import AttributeJudge, DlibLandmarks
 
 JUDGED = 512  # pixels of the aligned faces that the judges see
 

@@ -18,8 +18,9 @@ import torch
 from london import people
 from tqdm.auto import tqdm
 
-from anonlab.faces import Detector, align
-from anonlab.faithfulness import (
+from anonlab.identity.population import Population
+from anonlab.images import resize
+from anonlab.perception.faithfulness import (
     AREAS,
     area_under,
     deletion_curve,
@@ -27,10 +28,9 @@ from anonlab.faithfulness import (
     inside_face,
     rank_correlation,
 )
-from anonlab.identities import Population
-from anonlab.images import resize
-from anonlab.perception import Perception
-from anonlab.photos import read_photo
+from anonlab.perception.perception import Perception
+from anonlab.photo.faces import Detector, align
+from anonlab.photo.photos import read_photo
 from anonlab.recognizers import load_recognizer
 
 

@@ -28,10 +28,10 @@ import stylegan2_reference as slow
 
 from anonlab.bench.run import about
 from anonlab.bench.variants import HALF, VARIANTS, compiled, has_compiler, variants
+from anonlab.device import pick_device
+from anonlab.files import write_json
 from anonlab.generators import load_generator
 from anonlab.generators import stylegan2 as network
-from anonlab.photos import write_json
-from anonlab.pipeline import pick_device
 from anonlab.provenance import provenance
 
 # how far a picture may be off, in its standard deviations: float32 and float16 against float64

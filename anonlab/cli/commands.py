@@ -1,0 +1,158 @@
+"""What each command of `python -m anonlab` does, and what it says when it is done.
+
+Every function takes the parsed options and returns the exit status. Imports are inside, so that
+`--help` and a mistyped option do not wait for torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+
+def chosen_controls(options: argparse.Namespace) -> dict:
+    """The controls of a settings file, and over them those that were given as options."""
+    from dataclasses import fields
+
+    from ..controls import Controls, read_controls
+
+    saved = read_controls(options.settings) if options.settings else {}
+    given = {one.name: getattr(options, one.name, None) for one in fields(Controls)}
+    return saved | {name: value for name, value in given.items() if value is not None}
+
+
+def anonymize(options: argparse.Namespace) -> int:
+    """`anonlab anonymize`: photos in, anonymized photos and a record out."""
+    from ..controls import Controls
+    from ..pipeline import Anonymizer
+    from .batch import anonymize_files, read_key
+
+    controls = Controls(**chosen_controls(options))
+    key = read_key(options.key) if options.key else None
+    anonymizer = Anonymizer.load(
+        options.generator,
+        options.recognizer,
+        options.method,
+        options.device,
+        key,
+        generator_path=options.generator_weights,
+    )
+    record = anonymize_files(
+        anonymizer,
+        options.photos,
+        options.out,
+        controls,
+        options.faces,
+        options.json or options.out / "record.json",
+        progress=sys.stderr.isatty(),
+    )
+    failed = 0
+    for photo in record["photos"]:
+        if photo["error"]:
+            failed += 1
+            print(f"anonlab: {photo['error']}", file=sys.stderr)
+            continue
+        faces = ", ".join(f"distance {face['distance']:.2f}" for face in photo["faces"])
+        print(f"{photo['source']} -> {photo['output']} ({faces})")
+    return 1 if failed else 0
+
+
+def run_notebooks(options: argparse.Namespace) -> int:
+    """`anonlab run`: every notebook by papermill, and an index of what they made."""
+    from ..runner.report import run
+
+    return run(
+        options.profile,
+        options.only,
+        options.out,
+        options.parameter,
+        baselines=options.baselines,
+        accept=options.accept,
+        seeds=options.seeds,
+    )
+
+
+def train_network(options: argparse.Namespace) -> int:
+    """`anonlab train`: weights, a card, a log and its curves."""
+    from ..training.run import run
+
+    names = (
+        "what device generator generator_weights size samples photos latent_share start resume minutes "
+        "ship steps batch learning_rate validate_every seed"
+    )
+    chosen = {name: getattr(options, name) for name in names.split()}
+    out = options.out or Path("outputs/train") / options.what
+    card = run(out=out, progress=sys.stderr.isatty(), **chosen)
+    if card:
+        print(json.dumps(card, indent=2))
+    return 0
+
+
+def evaluate_people(options: argparse.Namespace) -> int:
+    """`anonlab evaluate`: every method on the same people; stopped and started again it goes on."""
+    from ..evaluation.command import evaluate_sources, write_report
+    from ..evaluation.methods import Protocol
+
+    protocol = Protocol(optimised=options.optimised, calibrated=options.calibrated, seed=options.seed)
+    sources = dict(source_and_count(text) for text in options.people)
+    report = evaluate_sources(
+        sources, protocol, options.out / "people", options.unseen, options.unseen_options,
+        options.device, progress=True,
+    )  # fmt: skip
+    write_report(report, options.out)
+    print(report.headline)
+    for one in report.evaluation.problems:
+        print(f"anonlab: {one['person']}: {one['problem']}", file=sys.stderr)
+    print(f"written to {options.out}")
+    return 0
+
+
+def source_and_count(text: str) -> tuple[str, int | None]:
+    """`folder:100` as a folder and a number; all people without one."""
+    source, colon, count = text.rpartition(":")
+    return (source, int(count)) if colon and count.isdigit() else (text, None)
+
+
+def benchmark(options: argparse.Namespace) -> int:
+    """`anonlab bench`: a table here, and the same as JSON and figures in a folder."""
+    from ..bench import run
+
+    progress = sys.stderr.isatty()
+    result = run(
+        options.out, options.device, options.repeats, options.quick, progress,
+        generator_weights=options.generator_weights,
+    )  # fmt: skip
+    failed = 0
+    for row in result["rows"]:
+        name = f"{row['view']:12} {row['panel']:21} {row['series']:32} {row['x']:3g}"
+        if "error" in row:
+            failed += 1
+            print(f"anonlab: {' '.join(name.split())} failed ({row['error']})", file=sys.stderr)
+            continue
+        seconds = row["seconds"]
+        print(
+            f"{name} {seconds['median']:9.4f} s ({seconds['min']:.4f}–{seconds['max']:.4f}) "
+            f"{row['images_per_second']:8.2f} /s {row['memory_mb']:7.0f} MB"
+        )
+    print(f"written to {options.out}")
+    return 1 if failed else 0
+
+
+def check_weights(options: argparse.Namespace) -> int:
+    """`anonlab doctor`: one line for each pretrained file."""
+    from ..weights import store
+
+    if options.download:
+        path = store.download(options.download, options.sha256)
+        print(f"downloaded {path} (sha256 {store.sha256(path)})")
+    broken = 0
+    for key in (*store.WEIGHTS, *store.other_encoders()):
+        weight, (state, text) = store.weight_of(key), store.status(key)
+        broken += state in ("missing", "corrupt")
+        print(f"{state:9} {key:23} {weight.what} [{weight.licence}]")
+        if state != "ok":
+            print(f"{'':9} {text}")
+    print("everything that is needed is here" if not broken else f"{broken} files need repair")
+    return 1 if broken else 0

@@ -1,0 +1,239 @@
+"""The command line: what can be asked, and with which options. `commands` does it.
+
+Exit status: 0 all done, 1 something failed (the rest is still done), 2 bad usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from ..errors import AnonlabError, UnknownOption
+from . import commands
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except UnknownOption as error:
+        print(f"anonlab: {error}", file=sys.stderr)
+        return 2
+    except AnonlabError as error:
+        print(f"anonlab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("anonlab: stopped; photos that were finished are written", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    root = argparse.ArgumentParser(
+        prog="anonlab", description="High-similarity, controllable face anonymization."
+    )
+    menu = root.add_subparsers(required=True, metavar="COMMAND")
+
+    one = menu.add_parser("anonymize", help="anonymize photos or folders of photos")
+    one.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
+    one.add_argument("--out", required=True, type=Path, help="folder for the results")
+    one.add_argument(
+        "--settings", type=Path, metavar="FILE", help="controls saved by the explorer; options win"
+    )
+    one.add_argument(
+        "--mask-area",
+        type=share,
+        metavar="0-1",
+        help="share of the face that is regenerated (default 0.25)",
+    )
+    one.add_argument(
+        "--strength",
+        type=share,
+        metavar="0-1",
+        help="from the person (0) to the virtual identity (1, default)",
+    )
+    one.add_argument(
+        "--target-distance",
+        type=float,
+        metavar="D",
+        help="the recogniser's distance to reach, instead of --strength",
+    )
+    one.add_argument("--seed", type=int, help="which virtual identity (default 0)")
+    one.add_argument("--keep", type=names, help="attributes to share, or none (default gender,age,tone)")
+    one.add_argument(
+        "--perception", metavar="METHOD", help="how the mask is found (default integrated_gradients)"
+    )
+    one.add_argument("--include", type=names, metavar="REGIONS", help="always regenerated: mouth,eyes …")
+    one.add_argument("--exclude", type=names, metavar="REGIONS", help="never regenerated")
+    one.add_argument("--softness", type=float, metavar="PIXELS", help="of the mask's edge (default 3)")
+    one.add_argument(
+        "--key",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="secret: the same person gets the same new face (default: a new one)",
+    )
+    one.add_argument("--faces", choices=("all", "largest"), default="all")
+    one.add_argument(
+        "--method",
+        choices=("auto", "one-pass", "encode", "optimize"),
+        default="auto",
+        help="optimize takes a minute a face; one-pass takes seconds and is coarser until an encoder is "
+        "trained (default: encode if its weights are here, else optimize)",
+    )
+    one.add_argument("--polish", type=int, default=None, metavar="0-100", help="steps of optimisation")
+    add_generator(one)
+    one.add_argument("--recognizer", choices=("dlib",), default="dlib")
+    one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    one.add_argument(
+        "--json",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="where the record goes (default OUT/record.json)",
+    )
+    one.set_defaults(command=commands.anonymize)
+
+    run = menu.add_parser("run", help="execute the notebooks and write an HTML report")
+    run.add_argument("--profile", choices=("quick", "full"), default="quick")
+    run.add_argument("--only", default=None, metavar="NN", help="one notebook, by number")
+    run.add_argument("--out", type=Path, default=Path("outputs/runs"))
+    run.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a notebook parameter; an unknown name is an error",
+    )
+    run.add_argument(
+        "--baselines",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="accepted numbers to compare with (default tests/baselines of the checkout)",
+    )
+    run.add_argument(
+        "--accept",
+        action="store_true",
+        help="make this run's numbers the accepted ones; say what changes",
+    )
+    run.add_argument(
+        "--seeds",
+        type=whole_numbers,
+        default=(),
+        metavar="0,1,2",
+        help="with --accept: repeat notebooks that have a SEED, which gives the tolerances",
+    )
+    run.set_defaults(command=commands.run_notebooks)
+
+    train = menu.add_parser("train", help="train a network on generated faces")
+    train.add_argument("what", choices=("encoder", "glasses", "landmarks", "perception"))
+    train.add_argument("--out", type=Path, default=None, help="default outputs/train/WHAT")
+    train.add_argument("--steps", type=int, default=None)
+    train.add_argument("--batch", type=int, default=None)
+    train.add_argument("--learning-rate", type=float, default=None)
+    train.add_argument("--validate-every", type=int, default=None, metavar="STEPS")
+    train.add_argument("--seed", type=int, default=None)
+    train.add_argument("--samples", type=int, default=None, help="generated faces to learn from")
+    train.add_argument(
+        "--photos", type=Path, default=None, metavar="FOLDER", help="learn from these faces as well"
+    )
+    train.add_argument("--size", choices=("base", "small"), default="base", help="of the encoder")
+    train.add_argument(
+        "--latent-share",
+        type=share,
+        default=None,
+        metavar="0-1",
+        help="of the encoder's steps that run without generator, ten times faster",
+    )
+    add_generator(train)
+    train.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    train.add_argument(
+        "--start", type=Path, default=None, metavar="FILE", help="go on from these encoder's weights"
+    )
+    train.add_argument("--resume", action="store_true", help="go on from OUT/checkpoint.pt")
+    train.add_argument(
+        "--minutes", type=float, default=None, help="stop with a checkpoint after this time"
+    )
+    train.add_argument("--ship", action="store_true", help="put the result where anonlab loads it")
+    train.set_defaults(command=commands.train_network)
+
+    judge = menu.add_parser("evaluate", help="measure privacy, similarity and utility on people")
+    judge.add_argument(
+        "people",
+        nargs="+",
+        metavar="FOLDER[:COUNT]",
+        help="folders in the layout person/photo.jpg, or embedded, or lfw (scikit-learn's cache)",
+    )
+    judge.add_argument("--out", type=Path, default=Path("outputs/evaluation"))
+    judge.add_argument("--unseen", type=Path, metavar="FILE.onnx", help="a recogniser that took no part")
+    judge.add_argument(
+        "--unseen-options",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help='its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
+    )
+    judge.add_argument("--optimised", type=int, default=10, help="people for the slow optimisation")
+    judge.add_argument("--calibrated", type=int, default=3, help="people for target_distance")
+    judge.add_argument("--seed", type=int, default=0)
+    judge.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    judge.set_defaults(command=commands.evaluate_people)
+
+    bench = menu.add_parser("bench", help="time every part, and measure its memory")
+    bench.add_argument("--out", type=Path, default=Path("outputs/bench"))
+    bench.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    bench.add_argument("--repeats", type=int, default=None, help="of every case (default 5, quick 2)")
+    bench.add_argument("--quick", action="store_true", help="fewer sizes: a minute on 2 CPU cores")
+    add_generator_weights(bench)
+    bench.set_defaults(command=commands.benchmark)
+
+    doctor = menu.add_parser("doctor", help="which weights are here, what is missing")
+    doctor.add_argument("--download", metavar="NAME", help="fetch one optional model")
+    doctor.add_argument(
+        "--sha256", default="", metavar="HEX", help="what the download must have, if you know it"
+    )
+    doctor.set_defaults(command=commands.check_weights)
+    return root
+
+
+def add_generator(command: argparse.ArgumentParser) -> None:
+    """The two options that choose a generator."""
+    command.add_argument("--generator", choices=("mobile", "stylegan2"), default="mobile")
+    add_generator_weights(command)
+
+
+def add_generator_weights(command: argparse.ArgumentParser) -> None:
+    """The option that says where a StyleGAN2 is."""
+    command.add_argument(
+        "--generator-weights",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="of stylegan2: .pkl of NVIDIA, .pt of rosinality or .safetensors of anonlab",
+    )
+
+
+def share(text: str) -> float:
+    """A number between 0 and 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def names(text: str) -> tuple[str, ...]:
+    """`a,b` as a tuple; `none` is empty."""
+    return () if text == "none" else tuple(text.split(","))
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """`0,1,2` as a tuple."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a list of whole numbers like 0,1,2") from None

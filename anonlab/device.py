@@ -1,0 +1,18 @@
+"""Where tensors live: the CPU or CUDA."""
+
+from __future__ import annotations
+
+import torch
+
+from .errors import DeviceUnavailable, UnknownOption
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one. Raises `DeviceUnavailable` or `UnknownOption`."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda"):
+        raise UnknownOption(f"device {name!r} does not exist; choose auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceUnavailable("this machine has no CUDA device that torch can use; choose cpu")
+    return torch.device(name)

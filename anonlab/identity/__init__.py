@@ -1,0 +1,1 @@
+"""The condition of stage 2: who to be, chosen from a reference population of generated people."""

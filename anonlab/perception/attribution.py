@@ -1,0 +1,275 @@
+"""Attribution methods, all by Captum: which pixels does a recogniser need to know this person?
+
+Every method takes an `Inquiry` and returns a signed map `(1, C, 256, 256)`. There are two
+questions. Against *nobody*: what makes the person appear, on the way from a face without identity?
+Against *impostors*: what tells the person from the people who look most alike? The gradient of a
+face's similarity to itself answers neither: at the maximum of similarity every slope is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from captum.attr import (
+    FeatureAblation,
+    GradientShap,
+    InputXGradient,
+    IntegratedGradients,
+    LayerGradCam,
+    NoiseTunnel,
+    Occlusion,
+    Saliency,
+)
+from torch import nn
+
+from ..controls import REGIONS
+from ..errors import UnknownOption
+from ..images import blurred, resize
+from ..recognizers import Recognizer, centred, crop
+from .regions import region_masks
+
+BLUR_SIGMA = 16.0  # of the baseline, in pixels of 256: no recogniser knows anybody in it
+STEPS = 40  # of the path; 24 miss completeness by up to 20 %, 40 by up to 5 %
+AT_ONCE = 8  # pictures in the recogniser at a time, which keeps memory below 2 GB
+IMPOSTORS = 8  # nearest people that the person is told from
+WINDOW, STRIDE = 32, 16  # of occlusion, in pixels of 256
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """One question to one recogniser about one face."""
+
+    recognizer: Recognizer
+    image: torch.Tensor  # (1, 3, 256, 256)
+    impostors: torch.Tensor | None = None  # (M, dim): the crowd in which look-alikes are searched
+    points: torch.Tensor | None = None  # (1, 68, 2): for methods that ask region by region
+    mean_face: torch.Tensor | None = None  # (1, 3, S, S): for the baseline of that name
+    rng: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
+    steps: int = STEPS
+    baseline: str = "blurred"
+    layer: str = ""  # for Grad-CAM; "" for the recogniser's own choice
+
+    def score(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The person's share in a picture, `identity_score`."""
+        return identity_score(self.recognizer, self.recognizer.embed(self.image).detach())
+
+    def margin(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """How far the picture is from the look-alikes, `impostor_score`."""
+        if self.impostors is None:
+            raise UnknownOption(
+                "this method compares with impostors, because the gradient of a face's similarity to "
+                "itself is zero; pass impostors=population.embeddings"
+            )
+        own = self.recognizer.embed(self.image).detach()
+        return impostor_score(self.recognizer, own, self.impostors)
+
+    def nobody(self) -> torch.Tensor:
+        """The picture from which a path starts, `(1, 3, 256, 256)`. Raises `UnknownOption`."""
+        if self.baseline not in BASELINES:
+            raise UnknownOption(
+                f"baseline {self.baseline!r} does not exist; choose from: {', '.join(BASELINES)}"
+            )
+        return BASELINES[self.baseline](self)
+
+
+def identity_score(
+    recognizer: Recognizer, reference: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The function `images (N, 3, S, S) -> (N,)`: how much of the person in `reference (1, dim)`.
+
+    The part of the embedding, without the mean of all people, that points towards the person, as
+    a share of the person's own: 1 for the same photo, about 0 for strangers. (Not the cosine: a
+    blurred face has nearly no embedding left, and dividing by its length bends the path.)
+    """
+    mean = recognizer.mean.to(reference)
+    own = reference.detach() - mean
+
+    def score(images: torch.Tensor) -> torch.Tensor:
+        return ((recognizer.embed(images) - mean) * own).sum(1) / own.square().sum()
+
+    return score
+
+
+def cosine_score(
+    recognizer: Recognizer, reference: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The cosine between centred embeddings, `(N, 3, S, S) -> (N,)`: similarity as it is reported.
+
+    Its gradient at the person's own face is zero: never attribute with it there.
+    """
+    target = centred(recognizer, reference.detach())
+    return lambda images: (centred(recognizer, recognizer.embed(images)) * target).sum(1)
+
+
+def impostor_score(
+    recognizer: Recognizer, reference: torch.Tensor, impostors: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """How far a picture is from the people of `impostors (M, dim)` who look most like the person.
+
+    One minus the mean cosine to the nearest eight. Unlike the similarity to oneself, it has a slope
+    at the person's own face: what to change to become one of them.
+    """
+    own = centred(recognizer, reference.detach())
+    crowd = centred(recognizer, impostors.to(reference))
+    nearest = crowd[(crowd @ own[0]).topk(min(IMPOSTORS, len(crowd))).indices]
+    return lambda images: 1 - (centred(recognizer, recognizer.embed(images)) @ nearest.T).mean(1)
+
+
+def _blurred_face(inquiry: Inquiry) -> torch.Tensor:
+    return blurred(inquiry.image, BLUR_SIGMA)
+
+
+def _mean_face(inquiry: Inquiry) -> torch.Tensor:
+    if inquiry.mean_face is None:
+        raise UnknownOption(
+            "the baseline mean needs a mean face; pass mean_face=population.thumbnails.mean(0)[None]"
+        )
+    return resize(inquiry.mean_face.to(inquiry.image), inquiry.image.shape[-1])
+
+
+def _masked_noise(inquiry: Inquiry) -> torch.Tensor:
+    """Noise of the face's own colours, where the recogniser looks; the picture elsewhere."""
+    image, size = inquiry.image, inquiry.image.shape[-1]
+    left, top, right, bottom = (round(side * size / 512) for side in inquiry.recognizer.box)
+    face = image[..., top:bottom, left:right]
+    mean, std = face.mean((2, 3), keepdim=True), face.std((2, 3), keepdim=True)
+    noise = torch.randn(face.shape, generator=inquiry.rng).to(image)
+    result = image.clone()
+    result[..., top:bottom, left:right] = (mean + std * noise).clamp(-1, 1)
+    return blurred(result, 2.0)
+
+
+BASELINES: dict[str, Callable[[Inquiry], torch.Tensor]] = {
+    "blurred": _blurred_face,
+    "mean": _mean_face,
+    "noise": _masked_noise,
+}
+
+
+def integrated_gradients(inquiry: Inquiry) -> torch.Tensor:
+    """Along the straight line from the baseline (Sundararajan et al. 2017).
+
+    Complete: the sum is the score of the face minus that of the baseline, up to the quadrature.
+    """
+    method = IntegratedGradients(inquiry.score())
+    return method.attribute(
+        inquiry.image,
+        inquiry.nobody(),
+        n_steps=inquiry.steps,
+        method="gausslegendre",
+        internal_batch_size=AT_ONCE,
+    ).to(inquiry.image.dtype)
+
+
+@contextmanager
+def seeded(rng: torch.Generator) -> Iterator[None]:
+    """Captum draws from the global generators of torch and NumPy: seed them, and put them back."""
+    seed, numpy_state = int(torch.randint(2**31, (1,), generator=rng)), np.random.get_state()
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            np.random.seed(seed)
+            yield
+    finally:
+        np.random.set_state(numpy_state)
+
+
+def _leaf(image: torch.Tensor) -> torch.Tensor:
+    """A copy that Captum may differentiate by without a warning."""
+    return image.detach().clone().requires_grad_(True)
+
+
+def gradient_shap(inquiry: Inquiry) -> torch.Tensor:
+    """Expected gradients between noisy faces and noisy baselines (Lundberg and Lee 2017)."""
+    baseline = inquiry.nobody()
+    draws = torch.randn((4, *baseline.shape[1:]), generator=inquiry.rng).to(baseline)
+    score, total = inquiry.score(), torch.zeros_like(inquiry.image)
+    with seeded(inquiry.rng):
+        for _ in range(max(1, inquiry.steps // AT_ONCE)):
+            total += GradientShap(score).attribute(
+                inquiry.image, baseline + 0.05 * draws, n_samples=AT_ONCE, stdevs=0.02
+            )
+    return total / max(1, inquiry.steps // AT_ONCE)
+
+
+def saliency(inquiry: Inquiry) -> torch.Tensor:
+    """The slope of the distance to the look-alikes (Simonyan et al. 2014)."""
+    return Saliency(inquiry.margin()).attribute(_leaf(inquiry.image), abs=False)
+
+
+def input_x_gradient(inquiry: Inquiry) -> torch.Tensor:
+    """The same, times the picture: what is bright and matters (Shrikumar et al. 2016)."""
+    return InputXGradient(inquiry.margin()).attribute(_leaf(inquiry.image)).detach()
+
+
+def smooth_grad(inquiry: Inquiry) -> torch.Tensor:
+    """The mean slope around the picture, by Captum's NoiseTunnel (Smilkov et al. 2017)."""
+    tunnel = NoiseTunnel(Saliency(inquiry.margin()))
+    with seeded(inquiry.rng):
+        return tunnel.attribute(
+            _leaf(inquiry.image), nt_type="smoothgrad", nt_samples=inquiry.steps // 2,
+            nt_samples_batch_size=AT_ONCE, stdevs=0.1, abs=False,
+        )  # fmt: skip
+
+
+def layer_grad_cam(inquiry: Inquiry) -> torch.Tensor:
+    """Grad-CAM on a named layer (Selvaraju et al. 2017), put back where the recogniser's crop was."""
+    recognizer, image = inquiry.recognizer, inquiry.image
+    layers = dict(recognizer.named_modules()) if isinstance(recognizer, nn.Module) else {}
+    name = inquiry.layer or getattr(recognizer, "cam_layer", "")
+    if not name or name not in layers:
+        known = ", ".join(layer for layer in layers if layer.count(".") == 1)
+        raise UnknownOption(f"recogniser {recognizer.name} has no layer {name!r}; choose from: {known}")
+    cam = LayerGradCam(inquiry.margin(), layers[name]).attribute(image, relu_attributions=True).detach()
+    # `crop` backwards: its gradient spreads the small map over the box that it was cut from
+    box = getattr(recognizer, "box", (0, 0, 512, 512))
+    where = torch.zeros_like(image[:, :1]).requires_grad_(True)
+    cut = crop(where, box, 64)
+    [spread] = torch.autograd.grad((cut * resize(cam, 64)).sum(), where)
+    [weight] = torch.autograd.grad(crop(where, box, 64).sum(), where)
+    smooth = blurred(weight, 4.0)
+    return blurred(spread, 4.0) / (smooth + 0.1 * smooth.amax())  # little where hardly anything was cut
+
+
+def occlusion(inquiry: Inquiry) -> torch.Tensor:
+    """What the score loses under a window of blur (Zeiler and Fergus 2014)."""
+    with torch.no_grad():
+        return Occlusion(inquiry.score()).attribute(
+            inquiry.image, (3, WINDOW, WINDOW), (3, STRIDE, STRIDE), inquiry.nobody(),
+            perturbations_per_eval=AT_ONCE,
+        )  # fmt: skip
+
+
+def feature_ablation(inquiry: Inquiry) -> torch.Tensor:
+    """What the score loses when a facial region is blurred: one number a region."""
+    if inquiry.points is None:
+        raise UnknownOption("this method asks region by region; pass points=landmarks(image)")
+    size = inquiry.image.shape[-1]
+    masks = region_masks(inquiry.points, size)
+    features = torch.zeros(1, 1, size, size, dtype=torch.long)
+    for number, name in enumerate(REGIONS, 1):
+        features[masks[name] > 0] = number
+    with torch.no_grad():
+        lost = FeatureAblation(inquiry.score()).attribute(
+            inquiry.image, inquiry.nobody(), feature_mask=features.to(inquiry.image.device),
+            perturbations_per_eval=AT_ONCE,
+        )  # fmt: skip
+    # a region's loss is spread over its pixels: a small region that matters is hot
+    share = torch.bincount(features.flatten(), minlength=len(REGIONS) + 1).clamp_min(1)
+    return lost[:, :1] / share[features].to(lost)
+
+
+REGISTRY: dict[str, Callable[[Inquiry], torch.Tensor]] = {
+    "integrated_gradients": integrated_gradients,
+    "gradient_shap": gradient_shap,
+    "saliency": saliency,
+    "input_x_gradient": input_x_gradient,
+    "smooth_grad": smooth_grad,
+    "layer_grad_cam": layer_grad_cam,
+    "occlusion": occlusion,
+    "feature_ablation": feature_ablation,
+}

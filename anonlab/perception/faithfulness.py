@@ -1,0 +1,163 @@
+"""Is a map true? Tests that need no taste.
+
+Blur what a map ranks first (deletion) or show only that (insertion), and ask the recogniser. A
+random ranking and a disc in the middle of the face are what any method has to beat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tqdm.auto import tqdm
+
+from ..images import blurred, resize
+from ..photo.faces import face_oval
+from ..recognizers import Recognizer, distance
+from .attribution import BLUR_SIGMA
+from .masks import mask_from_attribution
+from .perception import Perception
+
+AREAS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5)  # shares of the face, 1–50 %
+
+
+def deletion_curve(
+    recognizer: Recognizer, image: torch.Tensor, ranking: torch.Tensor, areas: Sequence[float]
+) -> list[float]:
+    """Distance to the person when the top share of `ranking` is blurred, for each of `areas`.
+
+    The deletion test of Petsiuk et al. 2018 with blurring as deletion: the faster it rises, the
+    better the ranking (any attribution, `(1, 1, S, S)`) knows where the identity is.
+    """
+    return _curve(recognizer, image, ranking, areas, image, blurred(image, BLUR_SIGMA))
+
+
+def insertion_curve(
+    recognizer: Recognizer, image: torch.Tensor, ranking: torch.Tensor, areas: Sequence[float]
+) -> list[float]:
+    """Distance to the person when only the top share of `ranking` is sharp, for each of `areas`.
+
+    The insertion test of Petsiuk et al. 2018: the faster it falls, the better.
+    """
+    return _curve(recognizer, image, ranking, areas, blurred(image, BLUR_SIGMA), image)
+
+
+@torch.no_grad()
+def _curve(
+    recognizer: Recognizer,
+    image: torch.Tensor,
+    ranking: torch.Tensor,
+    areas: Sequence[float],
+    outside: torch.Tensor,
+    inside: torch.Tensor,
+) -> list[float]:
+    """Distances of `inside` put into `outside` through the masks of all `areas`."""
+    masks = torch.cat([mask_from_attribution(ranking, area, 0, image.shape[-1]) for area in areas])
+    mixed = outside + masks * (inside - outside)
+    return distance(recognizer, recognizer.embed(mixed), recognizer.embed(image)).tolist()
+
+
+def area_under(areas: Sequence[float], values: Sequence[float]) -> float:
+    """Mean height of a curve over its areas (trapezoids): deletion wants it high, insertion low."""
+    return float(np.trapezoid(values, areas) / (areas[-1] - areas[0]))
+
+
+def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Spearman's correlation of maps `(N, ...)` and `(N, ...)`, as `(N,)`; ties in pixel order."""
+    ranks = [x.flatten(1).argsort(dim=1, stable=True).argsort(1).float() for x in (a, b)]
+    a, b = (x - x.mean(1, keepdim=True) for x in ranks)
+    return F.cosine_similarity(a, b, dim=1)
+
+
+def agreement(maps: dict[str, torch.Tensor]) -> dict[str, dict[str, float]]:
+    """Rank correlation, inside the face, between every two of several maps `(1, 1, S, S)` of it.
+
+    The maps may come from different methods or from different recognisers. (Over the whole picture
+    any two maps agree: the face is hot and the background is not.)
+    """
+    inner = {name: inside_face(one) for name, one in maps.items()}
+    return {a: {b: rank_correlation(inner[a], inner[b]).item() for b in inner} for a in inner}
+
+
+def inside_face(heat: torch.Tensor, size: int = 64) -> torch.Tensor:
+    """The values of a map `(N, 1, S, S)` inside the oval of an aligned face, `(N, P)`."""
+    oval = torch.from_numpy(face_oval(size) > 0.5).to(heat.device)
+    return resize(heat, size)[:, 0][:, oval]
+
+
+def stability(
+    make_map: Callable[[torch.Tensor], torch.Tensor],
+    image: torch.Tensor,
+    rng: torch.Generator,
+    shifts: int = 4,
+    reach: float = 0.02,
+) -> float:
+    """Mean rank correlation between a face's map and the maps of slightly shifted crops of it.
+
+    `image (1, 3, S, S)` is shifted by up to `reach` of its side; each map is shifted back before
+    it is compared. 1 is a map that does not depend on where exactly the aligner cut.
+    """
+    size = image.shape[-1]
+    limit = max(1, round(reach * size))
+    reference = make_map(image)
+    scale = reference.shape[-1] / size
+    inner = slice(round(limit * scale) + 1, -round(limit * scale) - 1)
+    found = []
+    for _ in range(shifts):
+        dx, dy = (torch.randint(-limit, limit + 1, (2,), generator=rng)).tolist()
+        padded = F.pad(image, (limit,) * 4, mode="replicate")
+        moved = padded[..., limit + dy : limit + dy + size, limit + dx : limit + dx + size]
+        back = make_map(moved).roll((round(dy * scale), round(dx * scale)), (-2, -1))
+        pair = [x[..., inner, inner] for x in (reference, back)]
+        found.append(rank_correlation(*pair).item())
+    return sum(found) / len(found)
+
+
+def compare_methods(
+    perception: Perception,
+    faces: Sequence[torch.Tensor],
+    methods: Sequence[str],
+    areas: Sequence[float] = AREAS,
+    rng: torch.Generator | None = None,
+    progress: bool = False,
+) -> dict[str, dict[str, float]]:
+    """Methods, a disc and chance, tested on the same faces: rows of a table.
+
+    `deletion` and `insertion` are areas under the curves of mean distances, `deletion_at_10` is the
+    deletion curve at a tenth of the face, `stability` is measured on the first face. `faces` are
+    `(1, 3, 256, 256)` each.
+    """
+    rng = rng or torch.Generator().manual_seed(0)
+    recognizer, size = perception.recognizer, faces[0].shape[-1]
+    makers: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+        method: partial(perception, method=method) for method in methods
+    }
+    makers["disc in the centre"] = lambda _: disc_ranking(size)
+    makers["random"] = lambda _: random_ranking(size, rng)
+    table = {}
+    for name, make in tqdm(makers.items(), desc="methods", disable=not progress):
+        maps = [make(face) for face in faces]
+        pairs = list(zip(faces, maps, strict=True))
+        deleted = np.mean([deletion_curve(recognizer, *pair, [*areas, 0.1]) for pair in pairs], 0)
+        inserted = np.mean([insertion_curve(recognizer, *pair, areas) for pair in pairs], 0)
+        table[name] = {
+            "deletion": area_under(areas, deleted[:-1]),
+            "insertion": area_under(areas, inserted),
+            "deletion_at_10": float(deleted[-1]),
+            "stability": stability(make, faces[0], rng),
+        }
+    return table
+
+
+def disc_ranking(size: int) -> torch.Tensor:
+    """The ranking that needs no recogniser: the nearer to the face's centre the earlier."""
+    v, u = torch.meshgrid(*[(torch.arange(size) + 0.5) / size] * 2, indexing="ij")
+    return (2 - torch.hypot(u - 0.5, v - 0.55))[None, None]
+
+
+def random_ranking(size: int, rng: torch.Generator) -> torch.Tensor:
+    """The ranking that any other has to beat."""
+    return torch.rand(1, 1, size, size, generator=rng)

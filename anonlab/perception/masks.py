@@ -1,0 +1,151 @@
+"""From a map to a mask: 1 is identity-relevant and will be regenerated, 0 stays as it is.
+
+By area, by threshold or by facial region; masks can be joined and taken from each other, mirrored,
+cleaned of crumbs and softened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from skimage.measure import label
+
+from ..controls import check_regions
+from ..errors import UnknownOption
+from ..images import blurred, resize
+from .regions import region_masks
+
+SOFTNESS = 3.0  # Gaussian of a mask's edge, in pixels of a 256 map
+
+
+def mask_from_attribution(
+    attribution: torch.Tensor, area: float, softness: float = 3.0, size: int | None = None
+) -> torch.Tensor:
+    """The share `area` of pixels with the highest attribution: `(N, 1, size, size)` in [0, 1].
+
+    1 is identity-relevant, to be regenerated. `softness` is the Gaussian of the edge, in pixels of
+    the attribution; the area of the soft mask (its mean) is `area` to within a pixel's width.
+    Areas 0 and 1 are exact. Raises `UnknownOption` for an area outside [0, 1].
+    """
+    if not 0 <= area <= 1:
+        raise UnknownOption(f"mask_area {area} is not between 0 and 1")
+    n, _, height, width = attribution.shape
+    if area in (0, 1):
+        mask = torch.full_like(attribution, area)
+    else:
+        flat = attribution.flatten(1)
+        count = round(area * flat.shape[1])
+        # by rank and not by value: ties at zero must not flood the mask
+        order = flat.argsort(dim=1, descending=True, stable=True)[:, :count]
+        mask = torch.zeros_like(flat).scatter_(1, order, 1.0).view(n, 1, height, width)
+        if softness > 0:
+            mask = blurred(mask, softness)
+    return mask if size is None else resize(mask, size).clamp(0, 1)
+
+
+def masked_face(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """What stays: `image (N, 3, S, S)` with the mask painted mid-grey (0)."""
+    return image * (1 - resize(mask, image.shape[-1]))
+
+
+class MaskControls(Protocol):
+    """The controls that shape a mask; see `anonlab.controls.Controls`."""
+
+    mask_area: float
+    mask_threshold: float | None
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    softness: float
+    smallest: float
+    symmetric: bool
+
+
+def build_mask(
+    attribution: torch.Tensor,
+    controls: MaskControls,
+    points: torch.Tensor | None = None,
+    size: int | None = None,
+) -> torch.Tensor:
+    """The mask that `controls` describe: `(1, 1, size, size)` in [0, 1].
+
+    By area or threshold; then crumbs out, regions in, mirrored, regions out, softened. Including a
+    region makes the mask larger than `mask_area`. `points (1, 68, 2)` are needed for regions.
+    """
+    if controls.mask_threshold is not None:
+        mask = mask_by_threshold(attribution, controls.mask_threshold)
+    else:
+        mask = mask_from_attribution(attribution, controls.mask_area, softness=0)
+    side = attribution.shape[-1]
+    if (controls.include or controls.exclude) and points is None:
+        raise UnknownOption("regions need the 68 points of the face; pass points=landmarks(image)")
+    if controls.smallest > 0:
+        mask = without_crumbs(mask, controls.smallest)
+    if controls.include:
+        mask = union(mask, mask_of_regions(points, controls.include, side).to(mask))
+    if controls.symmetric:
+        mask = symmetric(mask)
+    if controls.exclude:
+        mask = subtract(mask, mask_of_regions(points, controls.exclude, side).to(mask))
+    if 0 < mask.mean() < 1:
+        mask = soften(mask, controls.softness)
+    return mask if size is None else resize(mask, size).clamp(0, 1)
+
+
+def mask_by_threshold(attribution: torch.Tensor, threshold: float) -> torch.Tensor:
+    """Pixels whose attribution (maximum 1) is above `threshold`: `(N, 1, H, W)` of 0 and 1.
+
+    Raises `UnknownOption` for a threshold outside [0, 1].
+    """
+    if not 0 <= threshold <= 1:
+        raise UnknownOption(f"threshold {threshold} is not between 0 and 1")
+    return (attribution > threshold).to(attribution)
+
+
+def mask_of_regions(points: torch.Tensor, names: Sequence[str], size: int = 256) -> torch.Tensor:
+    """Facial regions by name from 68 points `(1, 68, 2)`: `(1, 1, size, size)` of 0 and 1.
+
+    Raises `UnknownOption` for a region that does not exist.
+    """
+    check_regions(names)
+    regions = region_masks(points, size)
+    return union(torch.zeros(1, 1, size, size), *(regions[name] for name in names))
+
+
+def union(*masks: torch.Tensor) -> torch.Tensor:
+    """What is in any of the masks."""
+    return torch.stack(masks).amax(0)
+
+
+def subtract(mask: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """What is in `mask` and not in `other`."""
+    return mask * (1 - other)
+
+
+def symmetric(mask: torch.Tensor) -> torch.Tensor:
+    """A mask and its mirror image: aligned faces that look ahead are symmetric about the middle."""
+    return union(mask, mask.flip(-1))
+
+
+def without_crumbs(mask: torch.Tensor, smallest: float) -> torch.Tensor:
+    """A mask `(1, 1, H, W)` without pieces of less than the share `smallest` of all pixels.
+
+    Pieces are 8-connected and counted at half height. If all are that small, the largest stays.
+    """
+    pieces = label(mask[0, 0].cpu().numpy() > 0.5, connectivity=2)
+    sizes = np.bincount(pieces.flatten())
+    sizes[0] = 0
+    if len(sizes) < 2:
+        return mask
+    large = sizes >= min(smallest * pieces.size, sizes.max())
+    # the soft edges of large pieces stay, those of crumbs go
+    crumbs = torch.from_numpy((~large & (sizes > 0))[pieces]).to(mask)
+    keep = torch.from_numpy(large[pieces]).to(mask)
+    return mask * (1 - blurred(crumbs[None, None], 1.0).gt(0.05).to(mask) * (1 - keep))
+
+
+def soften(mask: torch.Tensor, softness: float = SOFTNESS) -> torch.Tensor:
+    """A mask with an edge of a Gaussian of `softness` pixels."""
+    return blurred(mask, softness).clamp(0, 1) if softness > 0 else mask

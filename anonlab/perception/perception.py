@@ -1,0 +1,128 @@
+"""Stage 1, perception: who is this, and where in the picture does a recogniser see it?
+
+Every method gives the same kind of answer, a map between 0 and 1. `attribute` is the one the
+pipeline uses; `Perception` asks any of `METHODS` and has at hand what they need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from ..controls import METHODS
+from ..errors import UnknownOption
+from ..identity.population import Population
+from ..images import blurred, resize
+from ..recognizers import Recognizer
+from . import attribution
+from .attribution import Inquiry
+from .landmarks import LandmarkNetwork, load_landmarks
+from .perception_network import PerceptionNetwork, load_perception_network
+
+ATTRIBUTION_SIZE = 256  # pixels of the aligned face on which attribution runs
+MAP_STEPS = 16  # of the path: the map ranks as with 80 to 0.9999, though its sum is less exact
+SMOOTHING_SIGMA = 5.0  # of the attribution, in those pixels
+NEED_GRADIENTS = {*METHODS} - {"occlusion", "feature_ablation", "network"}
+
+
+def attribute(
+    recognizer: Recognizer,
+    image: torch.Tensor,
+    steps: int = MAP_STEPS,
+    smoothing: float = SMOOTHING_SIGMA,
+) -> torch.Tensor:
+    """Where the identity is, by integrated gradients: `(1, 1, 256, 256)` for `(1, 3, S, S)`."""
+    return Perception(recognizer)(image, steps=steps, smoothing=smoothing)
+
+
+def as_map(signed: torch.Tensor, smoothing: float = SMOOTHING_SIGMA) -> torch.Tensor:
+    """A signed attribution `(1, C, S, S)` as a map `(1, 1, S, S)` with maximum 1.
+
+    Absolute values, summed over colours, under a Gaussian of `smoothing` pixels.
+    """
+    heat = signed.detach().abs().sum(1, keepdim=True)
+    if smoothing > 0:
+        heat = blurred(heat, smoothing)
+    return heat / heat.amax((2, 3), keepdim=True).clamp_min(1e-12)
+
+
+class Perception:
+    """Stage 1 with what its methods need; `landmarks` and `network` are loaded when first asked."""
+
+    def __init__(
+        self,
+        recognizer: Recognizer,
+        population: Population | None = None,
+        landmarks: LandmarkNetwork | None = None,
+        network: PerceptionNetwork | None = None,
+    ):
+        self.recognizer, self.population = recognizer, population
+        self._landmarks, self._network = landmarks, network
+
+    @property
+    def landmarks(self) -> LandmarkNetwork:
+        """68 points of aligned faces."""
+        self._landmarks = self._landmarks or load_landmarks(self.recognizer.mean.device)
+        return self._landmarks
+
+    @property
+    def network(self) -> PerceptionNetwork:
+        """The map in one pass."""
+        self._network = self._network or load_perception_network(self.recognizer.mean.device)
+        return self._network
+
+    def refusal(self, image: torch.Tensor, method: str) -> str:
+        """Why a method cannot answer here; empty when it can."""
+        try:
+            self(image, method)
+        except UnknownOption as error:
+            return str(error)
+        return ""
+
+    def __call__(
+        self,
+        image: torch.Tensor,
+        method: str = "integrated_gradients",
+        smoothing: float = SMOOTHING_SIGMA,
+        steps: int = MAP_STEPS,
+        baseline: str = "blurred",
+        layer: str = "",
+        rng: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """Where the identity is: `(1, 1, 256, 256)` between 0 and 1, for one aligned face.
+
+        Raises `UnknownOption` for a method, baseline or layer that does not exist, for one that
+        needs gradients which the recogniser has not, and, with the reason, for a question that has
+        no answer.
+        """
+        image = resize(image, ATTRIBUTION_SIZE)
+        if method not in METHODS:
+            raise UnknownOption(f"method {method!r} does not exist; choose from: {', '.join(METHODS)}")
+        if method in NEED_GRADIENTS and not self.recognizer.differentiable:
+            raise UnknownOption(
+                f"recogniser {self.recognizer.name} has no gradients, which {method} needs; use dlib "
+                f"or facenet, or the method occlusion"
+            )
+        if method == "network":
+            if self.recognizer.name != "dlib":
+                raise UnknownOption("the network that ships learned from dlib; use another method")
+            with torch.no_grad():
+                heat = resize(self.network(image).square(), ATTRIBUTION_SIZE)
+            return heat / heat.amax().clamp_min(1e-12)
+        crowd = self.population
+        inquiry = Inquiry(
+            self.recognizer,
+            image,
+            impostors=crowd.embeddings if crowd else None,
+            points=self.landmarks(image).detach() if method == "feature_ablation" else None,
+            mean_face=crowd.thumbnails.mean(0)[None] if crowd else None,
+            rng=rng or torch.Generator().manual_seed(0),
+            steps=steps,
+            baseline=baseline,
+            layer=layer,
+        )
+        ask: Callable[[Inquiry], torch.Tensor] = attribution.REGISTRY[method]
+        signed = ask(inquiry)
+        # a region's or a window's number is already smooth
+        return as_map(signed, 0 if method == "feature_ablation" else smoothing)

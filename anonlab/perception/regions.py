@@ -1,0 +1,58 @@
+"""Facial regions as masks, drawn from 68 points: where the eyes are, and what is left of the face."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from skimage.draw import polygon
+from skimage.morphology import dilation, disk
+from skimage.morphology.convex_hull import convex_hull_image
+
+from ..controls import REGIONS
+
+MARGIN = 0.02  # by which eyes, brows and mouth are widened, in shares of the side
+FOREHEAD = 0.6  # height of the forehead above the brows, in distances from brow to nose tip
+
+
+def region_masks(points: torch.Tensor, size: int = 256) -> dict[str, torch.Tensor]:
+    """All of `REGIONS` from one face's points `(1, 68, 2)`: masks `(1, 1, size, size)` of 0 and 1.
+
+    They do not overlap. Jaw is what of the face lies below the mouth, forehead what lies above the
+    brows, cheeks the rest.
+    """
+    at = points[0].detach().cpu().numpy() * size
+    parts = {
+        "eyes": _hull(at[36:42], size) | _hull(at[42:48], size),
+        "brows": _hull(at[17:22], size) | _hull(at[22:27], size),
+        "mouth": _hull(at[48:60], size),
+        "nose": _hull(np.concatenate([at[27:36], at[[39, 42]]]), size),
+    }
+    wide = disk(max(1, round(MARGIN * size)))
+    for name in ("eyes", "brows", "mouth"):
+        parts[name] = dilation(parts[name], wide)
+    up = (at[19:25].mean(0) - at[30]) * FOREHEAD  # from the tip of the nose to the brows, and on
+    face = _hull(np.concatenate([at[:17], at[17:27] + up]), size)
+    taken = np.zeros((size, size), bool)
+    masks = {}
+    for name in ("eyes", "brows", "mouth", "nose"):  # the first one named gets what they share
+        masks[name] = parts[name] & ~taken
+        taken |= parts[name]
+    rows = np.arange(size)[:, None]
+    brow_line, mouth_line = at[17:27, 1].max(), at[48:60, 1].max()
+    rest = face & ~taken
+    masks["forehead"] = rest & (rows < brow_line)
+    masks["jaw"] = rest & (rows > mouth_line)
+    masks["cheeks"] = rest & ~masks["forehead"] & ~masks["jaw"]
+    return {name: torch.from_numpy(masks[name]).float()[None, None] for name in REGIONS}
+
+
+def _hull(points: np.ndarray, size: int) -> np.ndarray:
+    """The convex hull of `points (P, 2)`, x and y in pixels, as booleans `(size, size)`."""
+    corners = np.zeros((size, size), bool)
+    x, y = np.clip(np.round(points).astype(int), 0, size - 1).T
+    corners[y, x] = True
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        rows, columns = polygon(y, x, (size, size))
+        corners[rows, columns] = True
+        return corners
+    return convex_hull_image(corners)

@@ -1,0 +1,1 @@
+"""Photos: reading and writing files, finding faces, aligning them and pasting them back."""

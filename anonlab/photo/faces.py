@@ -1,0 +1,182 @@
+"""Find faces, cut them out in FFHQ's alignment, and put them back without a visible seam.
+
+Geometry only. Detection is MTCNN (Zhang et al. 2016) from facenet-pytorch; the alignment is the
+one that the FFHQ data set describes (Karras et al. 2019, appendix), from five points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from ..errors import NoFaceFound
+from ..images import to_tensor, to_uint8
+from .photos import Photo
+
+ALIGNED_SIZE = 1024
+DETECT_SIDE = 1280  # longer photos are scaled down to this before detection
+MIN_CONFIDENCE = 0.9
+MIN_FACE = 20  # pixels, in the photo as detected
+STRIP = 512  # rows of the photo that are blended at once
+MAX_OUTSIDE = 0.12  # share of the face oval that may lie beyond the frame
+
+
+@dataclass(frozen=True)
+class Face:
+    """One detected face, in pixels of the photo."""
+
+    box: tuple[float, float, float, float]  # left, top, right, bottom
+    points: np.ndarray  # (5, 2): right eye, left eye, nose, mouth corners, as seen from the camera
+    confidence: float
+
+    @property
+    def area(self) -> float:
+        """Area of the box, in square pixels."""
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+    def to_photo(self, size: int = ALIGNED_SIZE) -> np.ndarray:
+        """The `(2, 3)` matrix from pixels of the aligned square of side `size` to the photo's."""
+        eyes, mouth = self.points[:2].mean(0), self.points[3:].mean(0)
+        eye_to_eye = self.points[1] - self.points[0]
+        eye_to_mouth = mouth - eyes
+        # The horizontal axis averages the eye line and the perpendicular of the face's midline.
+        axis = eye_to_eye + np.array([eye_to_mouth[1], -eye_to_mouth[0]])
+        half = max(2.0 * np.hypot(*eye_to_eye), 1.8 * np.hypot(*eye_to_mouth))
+        x = axis / np.hypot(*axis) * half
+        y = np.array([-x[1], x[0]])
+        corner = eyes + 0.1 * eye_to_mouth - x - y
+        return np.stack([2 * x / size, 2 * y / size, corner], 1)
+
+
+class Detector:
+    """MTCNN on photos of any size. Weights come with facenet-pytorch."""
+
+    def __init__(self, device: torch.device | str = "cpu"):
+        from facenet_pytorch import MTCNN
+
+        from ..weights import store
+
+        for key in ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet"):
+            store.locate(key)
+        self.mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE, device=device)
+
+    def __call__(self, photo: Photo) -> list[Face]:
+        """Every face, largest first. Raises `NoFaceFound` when there is none."""
+        scale = min(1.0, DETECT_SIDE / max(photo.size))
+        image = Image.fromarray(photo.pixels)
+        if scale < 1:
+            size = (round(photo.size[0] * scale), round(photo.size[1] * scale))
+            image = image.resize(size, Image.Resampling.BOX, reducing_gap=2)
+        try:
+            boxes, confidences, points = self.mtcnn.detect(image, landmarks=True)
+        except (ValueError, RuntimeError, IndexError):
+            boxes = None  # MTCNN's image pyramid fails on very narrow pictures
+        faces = []
+        if boxes is not None:
+            ratio = np.array(photo.size) / np.array(image.size)
+            for box, confidence, point in zip(boxes, confidences, points, strict=True):
+                if confidence is not None and confidence >= MIN_CONFIDENCE:
+                    box = tuple((box.reshape(2, 2) * ratio).flatten().tolist())
+                    faces.append(Face(box, (point * ratio).astype(float), float(confidence)))
+        if not faces:
+            raise NoFaceFound(f"{photo.name} shows no face that can be found; use a photo with a face")
+        return sorted(faces, key=lambda face: -face.area)
+
+
+def face_oval(size: int) -> np.ndarray:
+    """A feathered ellipse over the face of an aligned square: `(size, size)` in [0, 1]."""
+    v, u = (np.mgrid[:size, :size] + 0.5) / size
+    r = np.hypot((u - 0.5) / 0.34, (v - 0.55) / 0.42)
+    t = np.clip((1 - r) / 0.25, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def visible_share(photo: Photo, face: Face) -> float:
+    """How much of the face oval lies inside the frame, in [0, 1]."""
+    oval = face_oval(64)
+    v, u = np.mgrid[:64, :64] + 0.5
+    x, y = np.einsum("ij,jhw->ihw", face.to_photo(64), np.stack([u, v, np.ones_like(u)]))
+    inside = (x >= 0) & (y >= 0) & (x <= photo.size[0]) & (y <= photo.size[1])
+    return float((oval * inside).sum() / oval.sum())
+
+
+def align(photo: Photo, face: Face, size: int = ALIGNED_SIZE) -> torch.Tensor:
+    """Cut the face out in FFHQ alignment: `(1, 3, size, size)` in [-1, 1].
+
+    Beyond the photo's frame the edge pixels go on. Raises `NoFaceFound` when more than 12 % of
+    the face's oval lies outside the frame.
+    """
+    if 1 - visible_share(photo, face) > MAX_OUTSIDE:
+        raise NoFaceFound(f"{photo.name} shows a face that is cut off by the frame; use a wider photo")
+    matrix = face.to_photo(size)
+    step = np.hypot(*matrix[:, 0])  # photo pixels for one aligned pixel
+    # Only the part of the photo that is needed, so that 50 megapixels stay 8-bit.
+    corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ matrix.T
+    left, top = np.maximum(np.floor(corners.min(0)).astype(int) - 4, 0)
+    right, bottom = np.ceil(corners.max(0)).astype(int) + 4
+    crop = Image.fromarray(photo.pixels[top:bottom, left:right])
+    scale = np.ones(2)
+    if step > 1:  # average down first: bicubic sampling alone would alias
+        small = [max(1, round(side / step)) for side in crop.size]
+        scale = np.array(small) / np.array(crop.size)
+        crop = crop.resize(small, Image.Resampling.LANCZOS)
+    matrix = matrix.copy()
+    matrix[:, 2] -= (left, top)
+    source = to_tensor(np.asarray(crop))
+    return _sample(source, matrix * scale[:, None], (size, size)).clamp(-1, 1)
+
+
+def paste(photo: Photo, face: Face, aligned: torch.Tensor, mask: torch.Tensor) -> np.ndarray:
+    """Put `aligned (1, 3, S, S)` back through `mask (1, 1, S, S)`, at the photo's resolution.
+
+    Returns `(H, W, 3)` uint8. Pixels where the mask is zero are the photo's, bit for bit.
+    """
+    size = aligned.shape[-1]
+    matrix = face.to_photo(size)
+    corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ matrix.T
+    width, height = photo.size
+    left, top = np.clip(np.floor(corners.min(0)).astype(int), 0, (width, height))
+    right, bottom = np.clip(np.ceil(corners.max(0)).astype(int), 0, (width, height))
+    step = np.hypot(*matrix[:, 0])
+    both = torch.cat([aligned, mask.to(aligned)], 1)
+    small = size
+    if step < 1:  # the photo's face is smaller than the aligned one
+        small = max(8, round(size * step))
+        both = F.interpolate(both, size=(small, small), mode="bicubic", antialias=True)
+    # From a pixel of the photo's window to one of the aligned square.
+    linear = np.linalg.inv(matrix[:, :2]) * (small / size)
+    inverse = np.concatenate([linear, (linear @ ([left, top] - matrix[:, 2]))[:, None]], 1)
+    result = photo.pixels.copy()
+    for row in range(top, bottom, STRIP):  # a face of 50 megapixels must not become gigabytes
+        end = min(row + STRIP, bottom)
+        strip = inverse.copy()
+        strip[:, 2] += inverse[:, 1] * (row - top)
+        shape = (end - row, right - left)
+        window = _sample(both, strip, shape)
+        x, y = _grid(strip, shape, window.dtype)
+        inside = (x >= 0) & (y >= 0) & (x <= small) & (y <= small)
+        weight = window[:, 3:].clamp(0, 1) * inside
+        weight = torch.where(weight < 1 / 512, 0.0, weight)  # too little to change a pixel
+        original = to_tensor(photo.pixels[row:end, left:right])
+        blended = original + weight * (window[:, :3].clamp(-1, 1) - original)
+        result[row:end, left:right] = to_uint8(blended)
+    return result
+
+
+def _grid(matrix: np.ndarray, shape: tuple[int, int], dtype) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where each output pixel's centre falls in the source, in source pixels: two `(H, W)`."""
+    v = torch.arange(shape[0], dtype=dtype)[:, None] + 0.5
+    u = torch.arange(shape[1], dtype=dtype)[None] + 0.5
+    (a, b, c), (d, e, f) = matrix.tolist()
+    return a * u + b * v + c, d * u + e * v + f
+
+
+def _sample(source: torch.Tensor, matrix: np.ndarray, shape: tuple[int, int]) -> torch.Tensor:
+    """Bicubic samples of `source (1, C, H, W)`; `matrix` maps output to source pixels."""
+    x, y = _grid(matrix, shape, source.dtype)
+    grid = torch.stack([x / source.shape[3] * 2 - 1, y / source.shape[2] * 2 - 1], -1)[None]
+    return F.grid_sample(source, grid, "bicubic", "border", align_corners=False)

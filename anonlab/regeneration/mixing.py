@@ -1,0 +1,131 @@
+"""What a generator's inputs do to a face: rows of W+ from somebody else, truncation, noise.
+
+Style mixing is an idea of StyleGAN (Karras et al. 2019, section 3.1), the truncation of `w` too
+(appendix B). Each row of W+ styles the layers of one size, so which rows are exchanged decides
+whether shapes or colours are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from ..errors import UnknownOption
+from ..generators import Generator, MobileStyleGAN, StyleGAN2
+from ..recognizers import Recognizer, distance
+
+GROUPS = {"coarse": 5, "middle": 9}  # the first row that is no longer in the group; the rest is fine
+
+
+def size_of_row(row: int) -> int:
+    """Side in pixels of the features that a row of W+ styles: 4, 8, 8, 16, 16 …"""
+    return 4 * 2 ** ((row + 1) // 2)
+
+
+def row_groups(num_ws: int) -> dict[str, range]:
+    """All rows of W+, by the size of what they style: `coarse` (4 to 16 pixels), `middle` (32 and 64)
+    and `fine` (from 128 pixels on, and the colours at the end)."""
+    ends = [0, *(min(end, num_ws) for end in GROUPS.values()), num_ws]
+    return dict(zip((*GROUPS, "fine"), map(range, ends, ends[1:]), strict=False))
+
+
+def swapped(ws_a: torch.Tensor, ws_b: torch.Tensor, rows: Iterable[int]) -> torch.Tensor:
+    """`ws_a (N, num_ws, w_dim)` with these rows of `ws_b`, of the same shape.
+
+    Raises `UnknownOption` for a row that does not exist and for codes of different shapes.
+    """
+    rows = list(rows)
+    if ws_a.shape != ws_b.shape or ws_a.ndim != 3:
+        raise UnknownOption(
+            f"codes of shapes {tuple(ws_a.shape)} and {tuple(ws_b.shape)} cannot be mixed; "
+            f"take both from the same generator, as (N, num_ws, w_dim)"
+        )
+    wrong = [row for row in rows if not 0 <= row < ws_a.shape[1]]
+    if wrong:
+        raise UnknownOption(
+            f"rows {wrong} of W+ do not exist; choose from 0 to {ws_a.shape[1] - 1} of this generator"
+        )
+    mixed = ws_a.clone()
+    mixed[:, rows] = ws_b[:, rows]
+    return mixed
+
+
+@torch.no_grad()
+def codes(generator: Generator, seed: int, truncation_psi: float = 0.7) -> torch.Tensor:
+    """W+ `(1, num_ws, w_dim)` of a generated person; the person of `sample_photo("synthetic-SEED")`."""
+    z = torch.randn(1, generator.z_dim, generator=torch.Generator().manual_seed(seed))
+    return generator.broadcast(generator.mapping(z.to(generator.w_avg.device), truncation_psi))
+
+
+@torch.no_grad()
+def swap_groups(
+    generator: Generator, ws_a: torch.Tensor, ws_b: torch.Tensor, resolution: int = 256
+) -> dict[str, torch.Tensor]:
+    """Pictures `(1, 3, R, R)` of A, of A with each group of B's rows, and of B."""
+    groups = row_groups(generator.num_ws)
+    mixed = {f"{name} rows of B": swapped(ws_a, ws_b, rows) for name, rows in groups.items()}
+    asked = {"A": ws_a} | mixed | {"B": ws_b}
+    return {name: generator.synthesis(ws, resolution).clamp(-1, 1) for name, ws in asked.items()}
+
+
+@torch.no_grad()
+def swap_rows(
+    generator: Generator, ws_a: torch.Tensor, ws_b: torch.Tensor, resolution: int = 256
+) -> torch.Tensor:
+    """Pictures `(num_ws + 1, 3, R, R)`: A, and A with one row of B at a time."""
+    single = [swapped(ws_a, ws_b, [row]) for row in range(generator.num_ws)]
+    return torch.cat([generator.synthesis(ws, resolution).clamp(-1, 1) for ws in (ws_a, *single)])
+
+
+@torch.no_grad()
+def ladder(
+    generator: Generator, seed: int, psis: Sequence[float], resolution: int = 256
+) -> dict[str, torch.Tensor]:
+    """The same draw at several `truncation_psi`: `{"psi 0.7": (1, 3, R, R)}`. 0 is the average face."""
+    found = ((psi, codes(generator, seed, psi)) for psi in psis)
+    return {f"psi {psi:g}": generator.synthesis(ws, resolution).clamp(-1, 1) for psi, ws in found}
+
+
+@torch.no_grad()
+def noise_pictures(generator: Generator | None, seed: int) -> dict[str, torch.Tensor | None]:
+    """The same person under different noise, `{noise: (1, 3, R, R)}` at the native size.
+
+    A `StyleGAN2` adds the noise of its file (`const`), or other draws, or none. `MobileStyleGAN` has
+    its noise among the weights, so there is only with and without. Without a generator the pictures
+    are None.
+    """
+    if generator is None:
+        return dict.fromkeys(("const", "random", "random again", "none"))
+    ws = codes(generator, seed)
+    if isinstance(generator, StyleGAN2):
+        draws = [torch.Generator(ws.device).manual_seed(number) for number in (0, 1)]
+        made = {
+            "const": generator.synthesis(ws),
+            "random": generator.synthesis(ws, noise_mode="random", rng=draws[0]),
+            "random again": generator.synthesis(ws, noise_mode="random", rng=draws[1]),
+            "none": generator.synthesis(ws, noise_mode="none"),
+        }
+    else:
+        made = {"const": generator.synthesis(ws), "none": without_noise(generator).synthesis(ws)}
+    return {name: image.clamp(-1, 1) for name, image in made.items()}
+
+
+def without_noise(generator: MobileStyleGAN) -> MobileStyleGAN:
+    """The same network, in torch, with all of its noise at zero."""
+    plain = MobileStyleGAN()
+    plain.load_state_dict(generator.state_dict())
+    plain = plain.to(generator.w_avg.device, memory_format=torch.channels_last).eval()
+    for name, parameter in plain.requires_grad_(False).named_parameters():
+        if name.endswith(".noise"):
+            parameter.zero_()
+    return plain
+
+
+@torch.no_grad()
+def changes(recognizer: Recognizer, pictures: torch.Tensor) -> tuple[list[float], list[float]]:
+    """How far `pictures (1 + N, 3, R, R)` are from the first of them: the mean change of a pixel, of
+    255, and the recogniser's distance; N of each."""
+    first, *others = recognizer.embed(pictures).split(1)
+    pixels = (pictures[1:] - pictures[:1]).abs().mean((1, 2, 3)) * 127.5
+    return pixels.tolist(), [distance(recognizer, first, other).item() for other in others]

@@ -1,0 +1,115 @@
+"""Stage 3 by latent optimisation: the slow reference for the trained encoder.
+
+Find W+ codes whose picture continues the unmasked part of the photo and, seen together with it,
+is the virtual identity and not the person (after Abdal et al. 2019, "Image2StyleGAN", with an
+identity term).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from tqdm.auto import tqdm
+
+from ..generators import Generator
+from ..identity.virtual import Identity
+from ..images import blurred, resize
+from ..recognizers import Recognizer, distance, jittered
+from ..recognizers.perceptual import PerceptualDistance
+
+SIZE = 256  # pixels of the preview that is optimised
+RING = 8.0  # width of the surroundings of the mask, in those pixels
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Steps and weights of the optimisation."""
+
+    steps: int = 60
+    learning_rate: float = 0.05
+    pixels: float = 4.0  # mean absolute difference outside the mask, most of all around it
+    colours: float = 1.0  # the same of 16×16 means over the whole face
+    perceptual: float = 3.0  # ST-LPIPS between photo and composite
+    identity: float = 1.0  # what the cosine to the virtual identity lacks of `goal`
+    goal: float = 0.75  # more is not more private, only less like a face
+    source: float = 1.0  # cosine to the person, where it exceeds the identity's own
+    distance: float = 4.0  # miss of `target_distance`
+    spread: float = 0.05  # mean squared difference of the rows of W+, in standard deviations
+    prior: float = 0.012  # mean squared distance from w_avg, in standard deviations
+
+
+def optimize_latents(
+    generator: Generator,
+    recognizer: Recognizer,
+    perceptual: PerceptualDistance,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    identity: Identity,
+    start: torch.Tensor,
+    target_distance: float | None = None,
+    fit: Fit = Fit(),
+    rng: torch.Generator | None = None,
+    progress: bool = False,
+) -> torch.Tensor:
+    """Codes `ws (1, num_ws, w_dim)` for one aligned face.
+
+    `image (1, 3, S, S)` in [-1, 1]; `mask (1, 1, S, S)`, 1 = to be regenerated; `start
+    (1, num_ws, w_dim)` where to begin. With `target_distance` the recogniser's distance to the
+    person is held at that value, on the way to the identity. `rng` jitters the recogniser's view,
+    so that the result does not depend on one exact crop.
+    """
+    image, mask = resize(image, SIZE), resize(mask, SIZE)
+    rng = rng or torch.Generator().manual_seed(0)
+    origin = identity.origin
+    unit = F.normalize(identity.target - origin, dim=1)
+    with torch.no_grad():
+        source_embedding = recognizer.embed(image)
+        source = F.normalize(source_embedding - origin, dim=1)
+        photo_features = perceptual.features(image)
+    where = (1 - mask) * (0.3 + 2.5 * blurred(mask, RING))  # a seam would show at the mask's edge
+    # A distance that was asked for is held; the push beyond it would pull the other way.
+    push = 1.0 if target_distance is None else 0.1
+    w_avg, w_std = generator.w_avg, generator.w_std
+    # Everything is in standard deviations of w: one row for all layers, and what each adds to it.
+    rows = ((start - w_avg) / w_std).detach()
+    common = rows.mean(1, keepdim=True)
+    extra = rows - common
+    common.requires_grad_(True)
+    extra.requires_grad_(True)
+    optimizer = torch.optim.Adam([common, extra], lr=fit.learning_rate, betas=(0.9, 0.95))
+    bar = tqdm(range(fit.steps), desc="regenerate", unit="step", disable=not progress, leave=False)
+    for step in bar:
+        rate = fit.learning_rate * _ramp(step / fit.steps)
+        optimizer.param_groups[0]["lr"] = rate
+        made = generator.synthesis(w_avg + w_std * (common + extra), SIZE)
+        composite = image + mask * (made - image)
+        embedding = recognizer.embed(jittered(composite, rng))
+        direction = F.normalize(embedding - origin, dim=1)
+        to_target, to_source = (direction * unit).sum(), (direction * source).sum()
+        loss = (
+            fit.pixels * ((made - image).abs() * where).mean()
+            + fit.colours * (F.avg_pool2d(made, 16) - F.avg_pool2d(image, 16)).abs().mean()
+            + fit.perceptual * perceptual.compare(perceptual.features(composite), photo_features).sum()
+            + fit.perceptual / 3 * perceptual.compare(perceptual.features(made), photo_features).sum()
+            + push * fit.identity * (fit.goal - to_target).clamp_min(0)
+            + push * fit.source * (to_source - max(identity.cosine, 0.0)).clamp_min(0)
+            + fit.spread * extra.square().mean() * generator.num_ws
+            + fit.prior * (common + extra).square().mean()
+        )
+        if target_distance is not None:
+            miss = distance(recognizer, embedding, source_embedding) - target_distance
+            loss = loss + fit.distance * miss.abs().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        bar.set_postfix(loss=f"{loss.item():.3f}", source=f"{to_source.item():.2f}")
+    return (w_avg + w_std * (common + extra)).detach()
+
+
+def _ramp(t: float) -> float:
+    """Learning rate over time: up in the first tenth, a cosine down in the last half."""
+    if t < 0.1:
+        return (t + 0.02) / 0.12
+    return 1.0 if t < 0.5 else 0.5 * (1 + torch.cos(torch.tensor((t - 0.5) * 2 * torch.pi)).item())

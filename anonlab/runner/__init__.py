@@ -1,0 +1,1 @@
+"""Run the notebooks by papermill and hold their numbers to the accepted ones."""

@@ -1,0 +1,211 @@
+"""Where every pretrained file of `table` is, whether it is whole, how to get it.
+
+The only place that knows paths. Files come with pip packages, ship in `data/`, or are optional
+and fetched only when somebody asks for them by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from platformdirs import user_cache_path
+from safetensors.torch import load_file, save_file
+
+from ..errors import OutputNotWritable, UnknownOption, WeightsCorrupt, WeightsMissing
+from ..files import atomic_path
+from .table import WEIGHTS, Weight
+
+
+def data_folder() -> Path:
+    """The folder of what ships with anonlab: `data/` of a checkout, or its copy in a wheel."""
+    installed = Path(__file__).parents[1] / "_data"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "data"
+
+
+def notebooks_folder() -> Path:
+    """The folder of the notebooks: `notebooks/` of a checkout, or its copy in a wheel."""
+    installed = Path(__file__).parents[1] / "_notebooks"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "notebooks"
+
+
+def weight_of(key: str) -> Weight:
+    """The line of the table for `key`. Every generator may have an encoder, so those need no line."""
+    if key not in WEIGHTS and key.startswith("encoder-"):
+        return Weight(
+            f"stage 2 for the generator {key.removeprefix('encoder-')}",
+            "that of the generator's weights",
+            f"{key}.safetensors",
+            train="python -m anonlab train encoder --ship --generator stylegan2 "
+            "--generator-weights FILE",
+        )
+    return WEIGHTS[key]
+
+
+def other_encoders() -> list[str]:
+    """Keys of the encoders in `data/` that have no line in the table: those of other generators."""
+    found = (path.stem for path in data_folder().glob("encoder-*.safetensors"))
+    return sorted(key for key in found if key not in WEIGHTS)
+
+
+def path_of(key: str) -> Path:
+    """Where the file of `key` is or would be. Raises `WeightsMissing` without its package."""
+    weight = weight_of(key)
+    if weight.module:
+        spec = importlib.util.find_spec(weight.module)
+        if spec is None or not spec.submodule_search_locations:
+            raise WeightsMissing(
+                f"{weight.path} ({weight.what}) is missing because the package {weight.package} "
+                f"is not installed; repair it with: {repair(key)}"
+            )
+        return Path(spec.submodule_search_locations[0]) / weight.path
+    if weight.optional:
+        return Path(torch.hub.get_dir()) / "checkpoints" / weight.path
+    return data_folder() / weight.path
+
+
+def repair(key: str) -> str:
+    """The command that brings the file of `key` back."""
+    weight = weight_of(key)
+    if weight.module:
+        return f"pip install --force-reinstall --no-deps {weight.package}"
+    if weight.optional:
+        return f"python -m anonlab doctor --download {key}"
+    if weight.train and not card_of(key):
+        return weight.train
+    return f"git checkout -- data/{weight.path}"
+
+
+def card_of(key: str) -> dict:
+    """The JSON card beside a file that we trained: its sha256, and how it was made; {} without."""
+    path = path_of(key).with_suffix(".json")
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def expected_sha256(key: str) -> str:
+    """What the file of `key` must have: from the table, from the card of what we trained, or from
+    the seal that its download left.
+
+    "" when there is none: a trained file without its card is not trusted.
+    """
+    weight = weight_of(key)
+    if weight.train:
+        return card_of(key).get("sha256", "")
+    seal = path_of(key).with_suffix(".sha256")
+    sealed = weight.optional and not weight.sha256 and seal.is_file()
+    return seal.read_text().strip() if sealed else weight.sha256
+
+
+def locate(key: str) -> Path:
+    """The verified path of a pretrained file.
+
+    Raises `WeightsMissing` when it is not there and `WeightsCorrupt` when its sha256 is not the
+    one in the table; both name the file, the package and the command that repairs it.
+    """
+    weight, path = weight_of(key), path_of(key)
+    origin = f"from the package {weight.package}" if weight.package else "of anonlab"
+    if not path.is_file():
+        raise WeightsMissing(
+            f"{path} ({weight.what}, {origin}) is missing; repair it with: {repair(key)}"
+        )
+    expected = expected_sha256(key)
+    if not sha256(path).startswith(expected) or (weight.train and not expected):
+        raise WeightsCorrupt(
+            f"{path} ({weight.what}, {origin}) is not the file it should be; "
+            f"repair it with: {repair(key)}"
+        )
+    return path
+
+
+def download(key: str, digest: str = "") -> Path:
+    """Fetch an optional file, because somebody asked for it by name, and verify it.
+
+    `digest` is its sha256, for files whose publisher states none; without one the first download is
+    trusted. Either way a seal beside the file remembers what it was.
+    """
+    if key not in WEIGHTS or not WEIGHTS[key].optional:
+        names = ", ".join(name for name, weight in WEIGHTS.items() if weight.optional)
+        raise UnknownOption(f"{key} is not an optional model; choose from: {names}")
+    weight, path = WEIGHTS[key], path_of(key)
+    try:
+        with atomic_path(path) as partial:
+            torch.hub.download_url_to_file(weight.url, str(partial), digest or weight.sha256 or None)
+        with atomic_path(path.with_suffix(".sha256")) as partial:
+            partial.write_text(sha256(path))
+    except Exception as error:
+        raise WeightsMissing(
+            f"{path} ({weight.what}) could not be downloaded from {weight.url} ({error}); "
+            f"fetch it elsewhere and put it there"
+        ) from None
+    return locate(key)
+
+
+def converted(name: str, keys: list[str], convert: Callable[[], dict]) -> dict[str, torch.Tensor]:
+    """A state dict that `convert()` makes of the files `keys`, kept in the user's cache folder.
+
+    The copy's name carries the sha256 of what it was made from, and a second file its own, so a
+    stale or damaged copy is made again. A cache that cannot be written is done without.
+    """
+    digests = [WEIGHTS[key].sha256 for key in keys]  # those of the files, or `locate` refuses them
+    source = hashlib.sha256("".join(digests).encode()).hexdigest()
+    path = cache_folder() / f"{name}-{source[:16]}.safetensors"
+    seal = path.with_suffix(".sha256")
+    sealed = path.is_file() and seal.is_file() and seal.read_text() == sha256(path)
+    if any(_is_here(key) for key in keys) or not sealed:
+        for key in keys:  # without its package a sealed copy is enough: machines without pip
+            locate(key)
+    if sealed:
+        return load_file(path)
+    state = {key: tensor.contiguous() for key, tensor in convert().items()}
+    try:
+        with atomic_path(path) as partial:
+            save_file(state, partial)
+        with atomic_path(seal) as partial:
+            partial.write_text(sha256(path))
+    except (OSError, OutputNotWritable):
+        pass
+    return state
+
+
+def _is_here(key: str) -> bool:
+    """Whether there is a file at all, whatever it holds: reading it through takes longer."""
+    try:
+        return path_of(key).is_file()
+    except WeightsMissing:
+        return False
+
+
+def cache_folder() -> Path:
+    """`$ANONLAB_CACHE`, or the user's cache folder for anonlab."""
+    chosen = os.environ.get("ANONLAB_CACHE")
+    return Path(chosen) if chosen else user_cache_path("anonlab")
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def status(key: str) -> tuple[str, str]:
+    """(`ok`, `missing`, `corrupt` or `optional`, the sentence that says what to do)."""
+    try:
+        return "ok", str(locate(key))
+    except WeightsMissing as error:
+        spare = weight_of(key).optional or key.startswith("encoder")
+        return ("optional" if spare else "missing"), str(error)
+    except WeightsCorrupt as error:
+        return "corrupt", str(error)
+
+
+def load_shipped(key: str) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file that ships in `data/`, verified."""
+    return load_file(locate(key))

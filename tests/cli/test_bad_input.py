@@ -1,0 +1,682 @@
+"""The command line with bad photos, bad folders and bad options, without the real models."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from anonlab import cli
+from anonlab.controls import Controls
+from anonlab.errors import NoFaceFound
+from anonlab.photo.photos import READABLE, read_photo
+from anonlab.pipeline import Anonymizer, FaceResult, Result
+
+PHOTO_KEYS = {"source", "output", "error", "faces"}
+
+
+@dataclass
+class StandIn:
+    """Reads photos for real; dark ones have no face, white ones run out of memory, others invert."""
+
+    loads: list[tuple] = field(default_factory=list)  # arguments of each `Anonymizer.load`
+    seen: list[Path] = field(default_factory=list)  # photos that it was called with
+
+    def __call__(
+        self, image: Path, *, faces: str = "all", progress: bool = False, **controls: object
+    ) -> Result:
+        self.seen.append(image)
+        wanted = Controls(**controls)
+        photo = read_photo(image)
+        if photo.pixels.mean() < 10:
+            raise NoFaceFound(f"{photo.name} shows no face that can be found; use a photo with a face")
+        if photo.pixels.mean() > 245:
+            raise RuntimeError("out of memory\ntried to allocate 80 GiB")
+        dot = torch.zeros(1, 3, 1, 1)
+        face = FaceResult(
+            box=(1.0, 2.0, 30.0, 40.0),
+            attribution=dot,
+            mask=dot,
+            aligned=dot,
+            generated=dot,
+            anonymized=dot,
+            ws=dot,
+            distance=0.75,
+            threshold=0.6,
+            matched=False,
+            controls=wanted,
+            attempts=1,
+            seconds=0.1,
+        )
+        return Result(photo.image(255 - photo.pixels), [face], photo.icc_profile)
+
+
+@dataclass
+class Outcome:
+    """What a command left: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """Every `Anonymizer.load` gives this one."""
+    made = StandIn()
+
+    def load(*arguments: object, generator_path: object = None) -> StandIn:
+        made.loads.append(arguments)
+        return made
+
+    monkeypatch.setattr(Anonymizer, "load", staticmethod(load))
+    return made
+
+
+@pytest.fixture
+def anonymize(stand_in: StandIn, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `anonlab anonymize ...`; argparse's own exit counts as an exit status."""
+
+    def command(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        try:
+            status = cli.main(["anonymize", *map(str, arguments)])
+        except SystemExit as stop:
+            status = stop.code
+        printed = capsys.readouterr()
+        assert "Traceback" not in printed.err
+        return Outcome(status, printed.out, printed.err)
+
+    return command
+
+
+def good(path: Path, seed: int = 0) -> np.ndarray:
+    """Write a photo 'with a face'; returns its pixels."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    return write(path, pixels)
+
+
+def write(path: Path, pixels: np.ndarray) -> np.ndarray:
+    """Write pixels to `path`, making its folder; returns them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return pixels
+
+
+def faceless(path: Path) -> np.ndarray:
+    """Write a dark photo."""
+    return write(path, np.random.default_rng(9).integers(0, 9, (48, 64, 3), dtype=np.uint8))
+
+
+def too_much(path: Path) -> np.ndarray:
+    """Write a white photo, which is more than the stand-in's memory can hold."""
+    return write(path, np.random.default_rng(8).integers(250, 256, (48, 64, 3), dtype=np.uint8))
+
+
+def text(path: Path) -> None:
+    """Write a letter with a photo's name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("Dear all,\nno photo here.\n")
+
+
+def half(path: Path, seed: int = 5) -> np.ndarray:
+    """Write the first half of a photo; returns the pixels of the whole."""
+    pixels = good(path, seed)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    return pixels
+
+
+def load_pixels(path: Path) -> np.ndarray:
+    """A picture on the disk as RGB."""
+    with Image.open(path) as image:
+        return np.array(image.convert("RGB"))
+
+
+def files(folder: Path) -> list[str]:
+    """Every file below `folder`, hidden ones too, by relative name."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def record_of(out: Path) -> list[dict]:
+    """The photos in the record."""
+    return json.loads((out / "record.json").read_text())["photos"]
+
+
+def assert_one_error(outcome: Outcome, *parts: str) -> None:
+    """Standard error is one line from anonlab, one sentence, with these parts in it."""
+    lines = outcome.err.splitlines()
+    assert len(lines) == 1, outcome.err
+    assert lines[0].startswith("anonlab: ")
+    assert "; " in lines[0]  # the remedy
+    assert ". " not in lines[0]
+    assert not lines[0].endswith(".")
+    for part in parts:
+        assert part in lines[0]
+
+
+def assert_only_error(outcome: Outcome, out: Path, *parts: str) -> None:
+    """One photo failed, it is in the record with its message, and no picture is in `out`."""
+    assert outcome.status == 1
+    assert outcome.out == ""
+    assert_one_error(outcome, *parts)
+    assert files(out) == ["record.json"]
+    (photo,) = record_of(out)
+    assert photo["output"] is None
+    assert photo["faces"] == []
+    assert f"anonlab: {photo['error']}" == outcome.err.strip()
+
+
+# Photos that cannot be done
+
+
+def test_good_photo(tmp_path: Path, anonymize: Command) -> None:
+    """The stand-in works: status 0, the inverted picture under the same name, a line for it."""
+    pixels = good(tmp_path / "a.png")
+    outcome = anonymize(tmp_path / "a.png", "--out", tmp_path / "out")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out == f"{tmp_path / 'a.png'} -> {tmp_path / 'out' / 'a.png'} (distance 0.75)\n"
+    assert files(tmp_path / "out") == ["a.png", "record.json"]
+    np.testing.assert_array_equal(load_pixels(tmp_path / "out" / "a.png"), 255 - pixels)
+
+
+def test_no_face(tmp_path: Path, anonymize: Command) -> None:
+    """Named, and not copied."""
+    faceless(tmp_path / "wall.png")
+    outcome = anonymize(tmp_path / "wall.png", "--out", tmp_path / "out")
+    assert_only_error(outcome, tmp_path / "out", "wall.png", "use a photo with a face")
+
+
+def test_unreadable(tmp_path: Path, anonymize: Command) -> None:
+    """A text file with a photo's name."""
+    text(tmp_path / "letter.jpg")
+    outcome = anonymize(tmp_path / "letter.jpg", "--out", tmp_path / "out")
+    assert_only_error(outcome, tmp_path / "out", "letter.jpg", "re-save it in a photo editor")
+
+
+def test_missing(tmp_path: Path, anonymize: Command) -> None:
+    """A photo that is not there."""
+    outcome = anonymize(tmp_path / "gone.jpg", "--out", tmp_path / "out")
+    assert_only_error(outcome, tmp_path / "out", "gone.jpg", "does not exist; check the spelling")
+
+
+@pytest.mark.parametrize("name", ["half.png", "half.jpg"])
+def test_truncated(tmp_path: Path, anonymize: Command, name: str) -> None:
+    """The first half of a file."""
+    half(tmp_path / name)
+    outcome = anonymize(tmp_path / name, "--out", tmp_path / "out")
+    assert_only_error(outcome, tmp_path / "out", name, "re-save it in a photo editor")
+
+
+@pytest.mark.parametrize("content", [None, "notes.txt", ".hidden.png"])
+def test_empty_folder(tmp_path: Path, anonymize: Command, content: str | None) -> None:
+    """A folder without photos is an error, also when other files are in it."""
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    if content:
+        (folder / content).write_text("no photo")
+    outcome = anonymize(folder, "--out", tmp_path / "out")
+    assert_only_error(outcome, tmp_path / "out", "holiday", "folder without photos; name one that has")
+
+
+def test_one_pixel(tmp_path: Path, anonymize: Command) -> None:
+    """Too small for a face."""
+    write(tmp_path / "dot.png", np.full((1, 1, 3), 100, np.uint8))
+    outcome = anonymize(tmp_path / "dot.png", "--out", tmp_path / "out")
+    assert_only_error(outcome, tmp_path / "out", "dot.png", "1×1", "needs at least")
+
+
+def test_no_photo_named(tmp_path: Path, anonymize: Command) -> None:
+    """Bad usage."""
+    assert anonymize("--out", tmp_path / "out").status == 2
+    assert not (tmp_path / "out").exists()
+
+
+# Many photos
+
+
+def test_good_photo_between_bad_ones(tmp_path: Path, anonymize: Command) -> None:
+    """It is done, the others are named in the record in their order, and the status is 1."""
+    text(tmp_path / "a.jpg")
+    pixels = good(tmp_path / "b.png")
+    faceless(tmp_path / "c.png")
+    sources = [tmp_path / name for name in ("a.jpg", "b.png", "c.png")]
+    outcome = anonymize(*sources, "--out", tmp_path / "out")
+    assert outcome.status == 1
+    assert files(tmp_path / "out") == ["b.png", "record.json"]
+    np.testing.assert_array_equal(load_pixels(tmp_path / "out" / "b.png"), 255 - pixels)
+    first, second, third = record_of(tmp_path / "out")
+    assert [first["source"], second["source"], third["source"]] == [str(path) for path in sources]
+    assert "a.jpg is damaged or not an image" in first["error"]
+    assert second["error"] is None
+    assert second["output"] == str(tmp_path / "out" / "b.png")
+    assert "c.png shows no face" in third["error"]
+    assert outcome.err.splitlines() == [f"anonlab: {first['error']}", f"anonlab: {third['error']}"]
+    assert outcome.out.splitlines() == [f"{sources[1]} -> {second['output']} (distance 0.75)"]
+
+
+def test_nothing_unanonymized_is_in_the_output(tmp_path: Path, anonymize: Command) -> None:
+    """No output has the pixels or the bytes of any input, whatever became of that input."""
+    folder = tmp_path / "in"
+    inputs = {
+        "a.png": good(folder / "a.png", 1),
+        "below/b.png": good(folder / "below" / "b.png", 2),
+        "c.png": faceless(folder / "c.png"),
+        "d.png": too_much(folder / "d.png"),
+        "e.png": half(folder / "e.png", 5),
+        "f.png": write(folder / "f.png", np.full((1, 1, 3), 100, np.uint8)),
+        "g.bmp": good(folder / "g.bmp", 6),
+        "h.jpg": half(folder / "h.jpg", 7),
+    }
+    text(folder / "i.jpg")
+    outcome = anonymize(folder, "--out", tmp_path / "out")
+    assert outcome.status == 1
+    assert files(tmp_path / "out") == ["a.png", "below/b.png", "g.bmp", "record.json"]
+    originals = {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for path in (tmp_path / "out").rglob("*"):
+        if not path.is_file():
+            continue
+        assert path.read_bytes() not in originals
+        if path.suffix in READABLE:
+            pixels = load_pixels(path)
+            for name, original in inputs.items():
+                assert not np.array_equal(pixels, original), (path, name)
+    assert {entry["source"]: bool(entry["error"]) for entry in record_of(tmp_path / "out")} == {
+        str(folder / name): name not in ("a.png", "below/b.png", "g.bmp") for name in (*inputs, "i.jpg")
+    }
+
+
+def test_folder_structure_is_kept(tmp_path: Path, anonymize: Command) -> None:
+    """Photos of a folder keep their names and places; other and hidden files are left alone."""
+    folder = tmp_path / "holiday"
+    inputs = {
+        name: good(folder / name, seed)
+        for seed, name in enumerate(("one.png", "beach/one.png", "beach/late/two.PNG", "a b.tif"))
+    }
+    text(folder / "notes.txt")
+    good(folder / ".thumbnail.png", 9)
+    outcome = anonymize(folder, "--out", tmp_path / "out")
+    assert outcome.status == 0
+    assert files(tmp_path / "out") == sorted([*inputs, "record.json"])
+    for name, pixels in inputs.items():
+        np.testing.assert_array_equal(load_pixels(tmp_path / "out" / name), 255 - pixels)
+
+
+def test_photos_named_one_by_one_keep_their_names(tmp_path: Path, anonymize: Command) -> None:
+    """From different folders into one."""
+    good(tmp_path / "x" / "a.png", 1)
+    good(tmp_path / "y" / "deep" / "b.bmp", 2)
+    outcome = anonymize(
+        tmp_path / "x" / "a.png", tmp_path / "y" / "deep" / "b.bmp", "--out", tmp_path / "out"
+    )
+    assert outcome.status == 0
+    assert files(tmp_path / "out") == ["a.png", "b.bmp", "record.json"]
+
+
+def test_second_photo_of_the_same_name(tmp_path: Path, anonymize: Command) -> None:
+    """It is an error, and the first one's result stays."""
+    first = good(tmp_path / "x" / "a.png", 1)
+    good(tmp_path / "y" / "a.png", 2)
+    outcome = anonymize(tmp_path / "x" / "a.png", tmp_path / "y" / "a.png", "--out", tmp_path / "out")
+    assert outcome.status == 1
+    assert_one_error(outcome, str(tmp_path / "y" / "a.png"), "into another folder")
+    np.testing.assert_array_equal(load_pixels(tmp_path / "out" / "a.png"), 255 - first)
+    assert [entry["output"] for entry in record_of(tmp_path / "out")] == [
+        str(tmp_path / "out" / "a.png"),
+        None,
+    ]
+
+
+def test_a_failed_photo_does_not_take_the_name(tmp_path: Path, anonymize: Command) -> None:
+    """A second photo of the name is done when the first one was not."""
+    faceless(tmp_path / "x" / "a.png")
+    pixels = good(tmp_path / "y" / "a.png", 2)
+    outcome = anonymize(tmp_path / "x" / "a.png", tmp_path / "y" / "a.png", "--out", tmp_path / "out")
+    assert outcome.status == 1
+    np.testing.assert_array_equal(load_pixels(tmp_path / "out" / "a.png"), 255 - pixels)
+
+
+def test_error_of_one_photo_is_of_that_photo_only(tmp_path: Path, anonymize: Command) -> None:
+    """An unexpected RuntimeError: its first line, the photo's name, and the next one is done."""
+    too_much(tmp_path / "a.png")
+    pixels = good(tmp_path / "b.png")
+    outcome = anonymize(tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out")
+    assert outcome.status == 1
+    assert_one_error(outcome, "a.png", "(out of memory)", "try a smaller copy")
+    assert "80 GiB" not in outcome.err
+    first, second = record_of(tmp_path / "out")
+    assert first["error"] == outcome.err.strip().removeprefix("anonlab: ")
+    assert first["output"] is None
+    assert second["error"] is None
+    assert files(tmp_path / "out") == ["b.png", "record.json"]
+    np.testing.assert_array_equal(load_pixels(tmp_path / "out" / "b.png"), 255 - pixels)
+
+
+# The output folder
+
+
+def test_output_folder_of_the_photo_itself(tmp_path: Path, anonymize: Command) -> None:
+    """Refused; the original is the same, byte for byte."""
+    good(tmp_path / "a.png")
+    before = (tmp_path / "a.png").read_bytes()
+    outcome = anonymize(tmp_path / "a.png", "--out", tmp_path)
+    assert outcome.status == 1
+    assert_one_error(outcome, "a.png would be overwritten; choose another output folder")
+    assert (tmp_path / "a.png").read_bytes() == before
+    assert files(tmp_path) == ["a.png", "record.json"]
+
+
+def test_output_folder_equal_to_input_folder(tmp_path: Path, anonymize: Command) -> None:
+    """Refused for what it is; the originals are the same, byte for byte."""
+    good(tmp_path / "in" / "a.png", 1)
+    good(tmp_path / "in" / "below" / "b.png", 2)
+    before = {name: (tmp_path / "in" / name).read_bytes() for name in ("a.png", "below/b.png")}
+    outcome = anonymize(tmp_path / "in", "--out", tmp_path / "in")
+    assert outcome.status == 1
+    assert {name: (tmp_path / "in" / name).read_bytes() for name in before} == before
+    assert files(tmp_path / "in") == ["a.png", "below/b.png", "record.json"]
+    assert "without photos" not in outcome.err
+    assert "choose another output folder" in outcome.err
+
+
+def test_output_folder_by_another_name(tmp_path: Path, anonymize: Command) -> None:
+    """A symbolic link to the photo's folder is that folder."""
+    good(tmp_path / "in" / "a.png")
+    before = (tmp_path / "in" / "a.png").read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    outcome = anonymize(tmp_path / "in" / "a.png", "--out", tmp_path / "link")
+    assert outcome.status == 1
+    assert_one_error(outcome, "a.png would be overwritten")
+    assert (tmp_path / "in" / "a.png").read_bytes() == before
+
+
+def test_output_that_is_another_photos_original(tmp_path: Path, anonymize: Command) -> None:
+    """No photo's result replaces the original of another photo in the same command."""
+    good(tmp_path / "copies" / "a.png", 1)
+    good(tmp_path / "a.png", 2)
+    before = (tmp_path / "a.png").read_bytes()
+    outcome = anonymize(tmp_path / "copies" / "a.png", tmp_path / "a.png", "--out", tmp_path)
+    assert outcome.status == 1
+    assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_output_folder_inside_the_input_folder(tmp_path: Path, anonymize: Command) -> None:
+    """A second run does not anonymize the results of the first."""
+    good(tmp_path / "in" / "a.png")
+    for _ in range(2):
+        assert anonymize(tmp_path / "in", "--out", tmp_path / "in" / "done").status == 0
+        assert files(tmp_path / "in") == ["a.png", "done/a.png", "done/record.json"]
+
+
+def test_output_folder_around_the_input_folder(
+    tmp_path: Path, anonymize: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`anonlab anonymize photos --out .` finds the photos."""
+    pixels = good(tmp_path / "photos" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    outcome = anonymize("photos", "--out", ".")
+    assert outcome.err == ""
+    assert outcome.status == 0
+    assert files(tmp_path) == ["a.png", "photos/a.png", "record.json"]
+    np.testing.assert_array_equal(load_pixels(tmp_path / "a.png"), 255 - pixels)
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_output_path_is_a_file(tmp_path: Path, anonymize: Command, below: str) -> None:
+    """One sentence, status 1, and the file is as it was."""
+    good(tmp_path / "a.png")
+    (tmp_path / "out").write_text("here first")
+    outcome = anonymize(tmp_path / "a.png", "--out", tmp_path / "out" / below)
+    assert outcome.status == 1
+    assert_one_error(outcome, str(tmp_path / "out"), "choose another output folder")
+    assert (tmp_path / "out").read_text() == "here first"
+    assert files(tmp_path) == ["a.png", "out"]
+
+
+@pytest.mark.parametrize("command", ["run", "train encoder", "evaluate embedded:1"])
+def test_every_command_refuses_an_unusable_folder_before_its_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture, command: str
+) -> None:
+    """Nothing is downloaded, generated or trained first: it answers at once."""
+    (tmp_path / "out").write_text("here first")
+    status = cli.main([*command.split(), "--out", str(tmp_path / "out" / "below")])
+    lines = capsys.readouterr().err.splitlines()
+    assert status == 1
+    assert len(lines) == 1
+    assert str(tmp_path / "out") in lines[0]
+    assert lines[0].endswith("choose another output folder")
+    assert (tmp_path / "out").read_text() == "here first"
+
+
+def test_folder_with_the_photos_name(tmp_path: Path, anonymize: Command) -> None:
+    """An error of that photo only; the next one is done and no temporary file stays."""
+    good(tmp_path / "a.png", 1)
+    good(tmp_path / "b.png", 2)
+    (tmp_path / "out" / "a.png").mkdir(parents=True)
+    outcome = anonymize(tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out")
+    assert outcome.status == 1
+    assert_one_error(outcome, "a.png", "choose another output folder")
+    assert files(tmp_path / "out") == ["b.png", "record.json"]
+
+
+def test_format_that_cannot_be_written(tmp_path: Path, anonymize: Command) -> None:
+    """A PNG without a suffix is readable, but there is no format to write it in."""
+    good(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a")
+    outcome = anonymize(tmp_path / "a", "--out", tmp_path / "out")
+    assert_only_error(outcome, tmp_path / "out", "convert the photo to .png first")
+
+
+# The record
+
+
+def test_record_has_these_keys(tmp_path: Path, anonymize: Command) -> None:
+    """Exactly these, for photos that were done and photos that were not."""
+    good(tmp_path / "a.png")
+    faceless(tmp_path / "b.png")
+    anonymize(
+        *(tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out"),
+        *("--seed", 3, "--strength", 0.5, "--mask-area", 0.4, "--keep", "age,tone"),
+        *("--faces", "largest"),
+    )
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert set(record) == {"controls", "photos"}
+    assert record["controls"] == {
+        "mask_area": 0.4,
+        "strength": 0.5,
+        "target_distance": None,
+        "seed": 3,
+        "keep": ["age", "tone"],
+        "polish": None,
+        "perception": "integrated_gradients",
+        "mask_threshold": None,
+        "include": [],
+        "exclude": [],
+        "softness": 3.0,
+        "smallest": 0.0,
+        "symmetric": False,
+        "faces": "largest",
+    }
+    assert [set(photo) for photo in record["photos"]] == [PHOTO_KEYS, PHOTO_KEYS]
+    done, failed = record["photos"]
+    assert done["error"] is None
+    assert done["faces"] == [
+        {
+            "box": [1.0, 2.0, 30.0, 40.0],
+            "distance": 0.75,
+            "threshold": 0.6,
+            "matched": False,
+            "mask_area": 0.4,
+            "strength": 0.5,
+            "seed": 3,
+            "polish": None,
+            "attempts": 1,
+            "seconds": 0.1,
+        }
+    ]
+    assert (failed["output"], failed["faces"]) == (None, [])
+
+
+def test_record_elsewhere(tmp_path: Path, anonymize: Command) -> None:
+    """`--json` names another place, whose folder is made."""
+    good(tmp_path / "a.png")
+    where = tmp_path / "records" / "today.json"
+    assert anonymize(tmp_path / "a.png", "--out", tmp_path / "out", "--json", where).status == 0
+    assert set(json.loads(where.read_text())) == {"controls", "photos"}
+    assert files(tmp_path / "out") == ["a.png"]
+
+
+def test_record_that_cannot_be_written(tmp_path: Path, anonymize: Command, stand_in: StandIn) -> None:
+    """It is said before the first photo is computed, not a minute later."""
+    good(tmp_path / "a.png")
+    outcome = anonymize(
+        tmp_path / "a.png", "--out", tmp_path / "out", "--json", tmp_path / "a.png" / "record.json"
+    )
+    assert outcome.status == 1
+    assert_one_error(outcome, "record.json", "choose another output folder")
+    assert stand_in.seen == []
+
+
+def test_record_of_photos_that_were_finished(
+    tmp_path: Path, anonymize: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the second photo: the first is written and in the record, status 130."""
+    good(tmp_path / "a.png", 1)
+    good(tmp_path / "b.png", 2)
+    real = StandIn.__call__
+
+    def interrupted(self: StandIn, image: Path, **options: object) -> Result:
+        if image.name == "b.png":
+            raise KeyboardInterrupt
+        return real(self, image, **options)
+
+    monkeypatch.setattr(StandIn, "__call__", interrupted)
+    outcome = anonymize(tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out")
+    assert outcome.status == 130
+    assert files(tmp_path / "out") == ["a.png", "record.json"]
+    assert [entry["source"] for entry in record_of(tmp_path / "out")] == [str(tmp_path / "a.png")]
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "parts"),
+    [
+        ("--mask-area", "2", ["--mask-area", "2 is not between 0 and 1"]),
+        ("--mask-area", "nan", ["--mask-area", "nan is not between 0 and 1"]),
+        ("--mask-area", "big", ["--mask-area", "'big'"]),
+        ("--strength", "-1", ["--strength", "-1 is not between 0 and 1"]),
+        ("--keep", "hair", ["keep hair does not exist", "gender", "age", "tone"]),
+        ("--keep", "age,hair", ["keep hair does not exist", "gender", "age", "tone"]),
+        ("--faces", "some", ["--faces", "'some'", "all", "largest"]),
+        ("--generator", "x", ["--generator", "'x'", "mobile"]),
+        ("--recognizer", "x", ["--recognizer", "'x'", "dlib"]),
+        ("--method", "x", ["--method", "'x'", "optimize"]),
+        ("--device", "x", ["--device", "'x'", "auto", "cpu", "cuda"]),
+        ("--seed", "abc", ["--seed", "'abc'"]),
+        ("--target-distance", "9", ["9.0 is not between 0 and 2"]),
+        ("--target-distance", "0", ["0.0 is not between 0 and 2"]),
+        ("--target-distance", "far", ["--target-distance", "'far'"]),
+        ("--colour", "red", ["unrecognized arguments: --colour red"]),
+    ],
+)
+def test_unknown_value(
+    tmp_path: Path,
+    anonymize: Command,
+    stand_in: StandIn,
+    option: str,
+    value: str,
+    parts: list[str],
+) -> None:
+    """Status 2, the value or the choices in the last line, and nothing was loaded or made."""
+    good(tmp_path / "a.png")
+    outcome = anonymize(tmp_path / "a.png", "--out", tmp_path / "out", option, value)
+    assert outcome.status == 2
+    last = outcome.err.splitlines()[-1]
+    for part in parts:
+        assert part in last
+    assert stand_in.loads == []
+    assert files(tmp_path) == ["a.png"]
+
+
+def test_keep_none(tmp_path: Path, anonymize: Command) -> None:
+    """`none` is a value of its own."""
+    good(tmp_path / "a.png")
+    outcome = anonymize(tmp_path / "a.png", "--out", tmp_path / "out", "--keep", "none")
+    assert outcome.status == 0
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["controls"]["keep"] == []
+
+
+def test_missing_key(tmp_path: Path, anonymize: Command, stand_in: StandIn) -> None:
+    """Status 2 and how to make one; no random key is used instead."""
+    good(tmp_path / "a.png")
+    key = tmp_path / "secret.key"
+    outcome = anonymize(tmp_path / "a.png", "--out", tmp_path / "out", "--key", key)
+    assert outcome.status == 2
+    assert len(outcome.err.splitlines()) == 1
+    assert f"key file {key} cannot be read" in outcome.err
+    assert "secrets.token_hex" in outcome.err
+    assert stand_in.loads == []
+    assert files(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("content", [b"", b"short", b"  fifteen bytes.. \n\n\n\n"[:18]])
+def test_short_key(tmp_path: Path, anonymize: Command, stand_in: StandIn, content: bytes) -> None:
+    """Status 2, with how long it is and should be; white space around it does not count."""
+    good(tmp_path / "a.png")
+    (tmp_path / "key").write_bytes(content)
+    assert len(content.strip()) < 16
+    outcome = anonymize(tmp_path / "a.png", "--out", tmp_path / "out", "--key", tmp_path / "key")
+    assert outcome.status == 2
+    assert_one_error(outcome, f"holds {len(content.strip())} bytes", "at least 16")
+    assert stand_in.loads == []
+    assert files(tmp_path) == ["a.png", "key"]
+
+
+def test_key_arrives(tmp_path: Path, anonymize: Command, stand_in: StandIn) -> None:
+    """The file's content without white space is what the pipeline gets, with the chosen parts."""
+    good(tmp_path / "a.png")
+    (tmp_path / "key").write_bytes(b"0123456789abcdef\n")
+    outcome = anonymize(
+        *(tmp_path / "a.png", "--out", tmp_path / "out", "--key", tmp_path / "key", "--device", "cpu")
+    )
+    assert outcome.status == 0
+    assert stand_in.loads == [("mobile", "dlib", "auto", "cpu", b"0123456789abcdef")]
+
+
+def test_the_key_is_not_in_the_output(tmp_path: Path, anonymize: Command) -> None:
+    """Neither in the record nor in a file's name or on the screen."""
+    good(tmp_path / "a.png")
+    (tmp_path / "key").write_bytes(b"0123456789abcdef\n")
+    outcome = anonymize(tmp_path / "a.png", "--out", tmp_path / "out", "--key", tmp_path / "key")
+    everything = b"".join((tmp_path / "out" / name).read_bytes() for name in files(tmp_path / "out"))
+    assert b"0123456789abcdef" not in everything
+    assert "0123456789abcdef" not in outcome.out + outcome.err + os.sep.join(files(tmp_path / "out"))
+
+
+def test_a_name_that_is_too_long(tmp_path: Path, anonymize: Command) -> None:
+    """An error of that photo, in words."""
+    done = anonymize(tmp_path / ("x" * 300 + ".jpg"), "--out", tmp_path / "out")
+    assert done.status == 1
+    assert "xxx" in done.err
+
+
+def test_hidden_folders_are_left_alone(tmp_path: Path, anonymize: Command, stand_in: StandIn) -> None:
+    """Thumbnails that other programs keep are not the user's photos."""
+    (tmp_path / "in" / ".thumbnails").mkdir(parents=True)
+    good(tmp_path / "in" / "a.png")
+    good(tmp_path / "in" / ".thumbnails" / "a.png", seed=1)
+    assert anonymize(tmp_path / "in", "--out", tmp_path / "out").status == 0
+    assert [path.parent.name for path in stand_in.seen] == ["in"]

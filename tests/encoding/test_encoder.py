@@ -1,0 +1,168 @@
+"""The encoder: where it starts, what it may see, and which files it takes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from anonlab import Anonymizer
+from anonlab.encoding.encoder import MAX_PARAMETERS, Encoder, EncoderConfig, load_encoder, metadata
+from anonlab.encoding.first_guess import FirstGuess
+from anonlab.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
+from anonlab.training.export import write_weights
+from anonlab.weights import store
+
+TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
+
+
+@pytest.fixture(scope="module")
+def tiny(generator, population) -> Encoder:
+    torch.manual_seed(0)
+    model = Encoder(TINY).start_at(FirstGuess(generator, population))
+    torch.nn.init.normal_(model.to_ws, std=0.02)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def stored(tiny, tmp_path):
+    """The tiny encoder as a file with its card, as training leaves them."""
+    path = tmp_path / "encoder-mobile.safetensors"
+    write_weights(tiny, path, metadata(TINY))
+    path.with_suffix(".json").write_text(json.dumps({"sha256": store.sha256(path)}))
+    return path
+
+
+def ask(model: Encoder, n: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(1)
+    mask = torch.zeros(n, 1, 64, 64)
+    mask[..., 20:40, 20:40] = 1
+    images = 2 * torch.rand(n, 3, 64, 64, generator=rng) - 1
+    return images, mask, torch.randn(n, model.config.identity_dim, generator=rng) / 10
+
+
+def test_an_untrained_encoder_is_the_linear_first_guess(generator, population, synthetic_faces):
+    guess = FirstGuess(generator, population)
+    model = Encoder(TINY).start_at(guess)
+    targets = population.embeddings[:6]
+    with torch.no_grad():
+        ws = model(synthetic_faces, torch.zeros_like(synthetic_faces[:, :1]), targets)
+    # the encoder looks at 64 pixels, the guess at the 16×16 means of all of them: the same means
+    expected = generator.broadcast(guess(synthetic_faces, targets))
+    assert torch.allclose(ws, expected, atol=1e-4)
+
+
+def test_the_preservation_branch_is_blind_inside_the_mask(tiny):
+    images, mask, identity = ask(tiny)
+    seen = []
+    hook = tiny.preservation.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    changed = images + mask * torch.randn_like(images)
+    one, two = tiny(images, mask, identity), tiny(changed, mask, identity)
+    hook.remove()
+    assert torch.equal(*seen)
+    assert not torch.equal(one, two)  # the semantic branch does see it
+
+
+def test_identity_and_mask_change_the_codes(tiny):
+    images, mask, identity = ask(tiny)
+    ws = tiny(images, mask, identity)
+    assert not torch.allclose(ws, tiny(images, mask, -identity), atol=1e-3)
+    assert not torch.allclose(ws, tiny(images, 0 * mask, identity), atol=1e-4)
+    # each face for itself
+    assert torch.allclose(ws[:1], tiny(images[:1], mask[:1], identity[:1]), atol=1e-5)
+
+
+@pytest.mark.parametrize("num_ws", [14, 16, 18])
+def test_it_speaks_any_number_of_style_rows(num_ws):
+    model = Encoder(replace(TINY, num_ws=num_ws))
+    assert model(*ask(model)).shape == (2, num_ws, 512)
+
+
+def test_the_full_size_has_at_most_thirty_million_parameters():
+    count = sum(p.numel() for p in Encoder().parameters())
+    assert 20_000_000 < count <= MAX_PARAMETERS
+
+
+def test_a_stored_encoder_is_the_same_up_to_half_precision(tiny, stored, generator):
+    loaded = load_encoder(generator, stored)
+    for (name, a), b in zip(tiny.state_dict().items(), loaded.state_dict().values(), strict=True):
+        assert torch.equal(a.half().float(), b), name
+    assert loaded.config == TINY
+    again = load_encoder(generator, stored)
+    assert torch.equal(loaded(*ask(tiny)), again(*ask(tiny)))
+
+
+def test_one_of_another_num_ws_is_refused(stored, generator, tmp_path):
+    path = tmp_path / "other.safetensors"
+    config = replace(TINY, num_ws=18)
+    write_weights(Encoder(config), path, metadata(config))
+    with pytest.raises(WeightsMismatch, match=r"num_ws 18 .* with 16 .*train encoder"):
+        load_encoder(generator, path)
+
+
+def test_one_of_another_generator_is_refused(generator, tmp_path):
+    path = tmp_path / "other.safetensors"
+    config = replace(TINY, generator="stylegan2")
+    write_weights(Encoder(config), path, metadata(config))
+    with pytest.raises(WeightsMismatch, match="stylegan2"):
+        load_encoder(generator, path)
+
+
+@pytest.mark.parametrize("keep", [0, 7, 500, -100])
+def test_a_truncated_file_is_refused(stored, generator, keep):
+    stored.write_bytes(stored.read_bytes()[:keep])
+    with pytest.raises(WeightsCorrupt, match=r"encoder-mobile\.safetensors"):
+        load_encoder(generator, stored)
+
+
+def test_a_file_of_something_else_is_refused(generator):
+    with pytest.raises(WeightsMismatch, match="not an encoder"):
+        load_encoder(generator, store.locate("population"))
+
+
+def test_tensors_that_do_not_fit_their_config_are_refused(tiny, generator, tmp_path):
+    path = tmp_path / "wrong.safetensors"
+    write_weights(tiny, path, metadata(replace(TINY, layers=2)))
+    with pytest.raises(WeightsCorrupt, match="does not hold"):
+        load_encoder(generator, path)
+
+
+def test_weights_that_are_no_numbers_are_refused(tiny, generator, tmp_path):
+    path = tmp_path / "nan.safetensors"
+    broken = Encoder(TINY)
+    broken.load_state_dict(tiny.state_dict())
+    torch.nn.init.constant_(broken.to_ws, float("nan"))
+    write_weights(broken, path, metadata(TINY))
+    with pytest.raises(WeightsCorrupt, match="not finite"):
+        load_encoder(generator, path)
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A data folder of our own, with all that ships but an encoder."""
+    folder = tmp_path / "data"
+    shutil.copytree(store.data_folder(), folder, ignore=shutil.ignore_patterns("encoder*", "photos"))
+    monkeypatch.setattr(store, "data_folder", lambda: folder)
+    return folder
+
+
+def test_dropped_into_the_data_folder_it_becomes_the_method(data, stored):
+    assert Anonymizer.load().regenerator.encoder is None
+    with pytest.raises(WeightsMissing, match="train encoder --ship"):
+        Anonymizer.load(method="encode")
+    for path in (stored, stored.with_suffix(".json")):
+        shutil.copy(path, data)
+    assert Anonymizer.load().regenerator.encoder.config == TINY
+    assert Anonymizer.load(method="optimize").regenerator.encoder is None
+
+
+def test_an_altered_one_is_not_used(data, stored):
+    blob = bytearray(stored.read_bytes())
+    blob[-100] ^= 1
+    (data / stored.name).write_bytes(blob)
+    shutil.copy(stored.with_suffix(".json"), data)
+    with pytest.raises(WeightsCorrupt, match="not the file it should be"):
+        Anonymizer.load()

@@ -1,0 +1,381 @@
+"""A small evaluation from photos to report: it can be interrupted, repeated and drawn."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from itertools import combinations
+
+import pytest
+import torch
+from matplotlib.text import Text
+from PIL import Image
+
+from anonlab import Anonymizer, cli
+from anonlab.errors import UnknownOption
+from anonlab.evaluation import figures
+from anonlab.evaluation.command import Report, evaluate_sources, write_report
+from anonlab.evaluation.judging import Panel, load_judges
+from anonlab.evaluation.methods import Protocol, Subject
+from anonlab.evaluation.peers import baselines
+from anonlab.evaluation.people import Person
+from anonlab.evaluation.run import Evaluation, evaluate
+from anonlab.evaluation.summary import numbers, summarise
+from anonlab.evaluation.tradeoff import tradeoff_figure
+from anonlab.generators.samples import sample_photo
+
+SMALL = Protocol(areas=(0.25,), strengths=(), k=(2,), calibrated=0, optimised=0)
+BRIEF = Protocol(areas=(0.25,), strengths=(), calibrated=0, optimised=0, peers=False)
+KEY = b"a secret of at least 16 bytes"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """The last digit depends on how many threads share a sum."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def anonymizer() -> Anonymizer:
+    return Anonymizer.load(method="one-pass", device="cpu", key=KEY)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A recogniser that compares pictures of 8 by 8 pixels, as an ONNX file."""
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["image"], ["embedding"])],
+        "tiny",
+        [helper.make_tensor_value_info("image", kind, ["n", 3, 8, 8])],
+        [helper.make_tensor_value_info("embedding", kind, ["n", 192])],
+    )
+    path = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def panel(anonymizer, tiny, tmp_path_factory) -> Panel:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("no downloads")))
+        options = {"threshold": 0.02, "far": 1e-3, "name": "stranger"}
+        judges = load_judges(anonymizer.recognizer, tiny, options)
+        return Panel(judges, anonymizer.detector)
+
+
+@pytest.fixture(scope="module")
+def crowd(generator, tmp_path_factory) -> list[Person]:
+    """Two people with two photos, one with one, one with none that can be used."""
+    folder = tmp_path_factory.mktemp("photos")
+    for view in ("", "-1"):
+        photo = sample_photo(f"synthetic-101{view}", generator).resize((512, 512))
+        photo.save(folder / f"b{view}.png")
+    (folder / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more of it")
+    Image.new("RGB", (300, 300), "green").save(folder / "lawn.png")
+    b = tuple(folder / name for name in ("missing.png", "damaged.jpg", "b.png", "b-1.png"))
+    return [
+        Person("ann", ("synthetic-100", "synthetic-100-1")),
+        Person("bob", b),
+        Person("nobody", (folder / "lawn.png",)),
+        Person("cid", ("astronaut",)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(scope="module")
+def evaluation(anonymizer, crowd, panel, state) -> Evaluation:
+    return evaluate(anonymizer, crowd, panel, SMALL, state)
+
+
+@pytest.fixture(scope="module")
+def report(evaluation, panel, population) -> Report:
+    summary = summarise(evaluation, panel.judges, population) | {"judges": panel.names()}
+    return Report(evaluation, panel.judges, SMALL, summary)
+
+
+@pytest.fixture
+def looked_at(monkeypatch) -> list[int]:
+    """One entry for every face that is looked at to be anonymized."""
+    calls: list[int] = []
+    begin = Subject.__init__
+
+    def counted(self, *arguments):
+        calls.append(len(calls))
+        begin(self, *arguments)
+
+    monkeypatch.setattr(Subject, "__init__", counted)
+    return calls
+
+
+def same(one: Evaluation, other: Evaluation) -> None:
+    assert one.problems == other.problems
+    assert [row.person for row in one.rows] == [row.person for row in other.rows]
+    for a, b in zip(one.rows, other.rows, strict=True):
+        assert (a.numbers, a.asked) == (b.numbers, b.asked)
+        assert a.tensors.keys() == b.tensors.keys()
+        assert all(torch.equal(a.tensors[name], b.tensors[name]) for name in a.tensors)
+
+
+def test_every_method_is_tried_on_everybody(evaluation):
+    methods = [*baselines(), "k-same 2", "anonlab 0.25"]
+    ann, bob, cid = evaluation.rows
+    assert [row.person for row in evaluation.rows] == ["ann", "bob", "cid"]
+    assert list(cid.numbers) == methods
+    for row in (ann, bob):
+        assert list(row.numbers) == [*methods, "another photo"]
+        assert row.has_gallery()
+    assert not cid.has_gallery()
+
+
+def test_what_could_not_be_used_is_named(evaluation, crowd):
+    found = [
+        (one["person"], one["photo"].rpartition("/")[2], one["problem"]) for one in evaluation.problems
+    ]
+    expected = [
+        ("bob", "missing.png", "does not exist"),
+        ("bob", "damaged.jpg", "is damaged or not an image"),
+        ("nobody", "lawn.png", "shows no face"),
+        ("nobody", "", "no usable photo"),
+        ("cid", "", "one usable photo only"),
+    ]
+    assert len(found) == len(expected)
+    for (person, photo, problem), (name, file, text) in zip(found, expected, strict=True):
+        assert (person, photo) == (name, file) and text in problem
+
+
+def test_the_original_is_the_photo_and_a_black_box_is_no_face(evaluation, report):
+    for row in evaluation.rows:
+        untouched, black = row.numbers["original"], row.numbers["blackout"]
+        for name in (
+            "st_lpips",
+            "st_lpips_outside",
+            "landmark_error",
+            "changed_share",
+            "tone_difference",
+        ):
+            assert untouched[name] == pytest.approx(0, abs=1e-6)
+        assert (untouched["detected"], untouched["psnr"]) == (1, 100)
+        assert untouched["ssim"] == pytest.approx(1)
+        assert black["detected"] == 0 and black["changed_share"] > 0.35
+        ours = row.numbers["anonlab 0.25"]
+        assert ours["detected"] == 1
+        assert 0 < ours["st_lpips"] < black["st_lpips"]
+    for found in report.summary["methods"]["original"]["privacy"].values():
+        assert found["distance_own"] == pytest.approx(0, abs=1e-6)
+        assert found["match_rate_own"] == 1
+
+
+def test_what_is_finished_is_not_done_again(anonymizer, crowd, panel, state, evaluation, looked_at):
+    same(evaluate(anonymizer, crowd, panel, SMALL, state), evaluation)
+    assert looked_at == []
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "text"])
+def test_a_damaged_file_is_one_person_made_again(anonymizer, crowd, panel, tmp_path, looked_at, damage):
+    people = crowd[-1:]  # the astronaut: one photo
+    first = evaluate(anonymizer, people, panel, BRIEF, tmp_path)
+    (file,) = tmp_path.glob("*.safetensors")
+    whole = file.read_bytes()
+    file.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "text": b"not a file\n"}[damage])
+    assert len(looked_at) == 1
+    same(evaluate(anonymizer, people, panel, BRIEF, tmp_path), first)
+    assert len(looked_at) == 2
+    same(evaluate(anonymizer, people, panel, BRIEF, tmp_path), first)
+    assert len(looked_at) == 2  # the file is whole again
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_stopped(
+    anonymizer, crowd, panel, tmp_path, population, monkeypatch, looked_at
+):
+    whole = evaluate(anonymizer, crowd, panel, BRIEF, tmp_path / "whole")
+    assert len(looked_at) == 3
+    with monkeypatch.context() as patch:
+        begin, started = Subject.__init__, []
+
+        def stopped(self, *arguments):
+            started.append(self)
+            if len(started) == 2:
+                raise KeyboardInterrupt
+            begin(self, *arguments)
+
+        patch.setattr(Subject, "__init__", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(anonymizer, crowd, panel, BRIEF, tmp_path / "stopped")
+    assert len([*(tmp_path / "stopped").iterdir()]) == 1
+    looked_at.clear()
+    resumed = evaluate(anonymizer, crowd, panel, BRIEF, tmp_path / "stopped")
+    assert len(looked_at) == 2  # of three
+    same(resumed, whole)
+    one, other = (numbers(summarise(each, panel.judges, population)) for each in (whole, resumed))
+    assert one == other
+    assert anonymizer.key == KEY  # measuring has keys of its own
+
+
+def test_two_at_a_time_measure_the_same(anonymizer, crowd, panel, tmp_path):
+    people = [crowd[1], crowd[3]]
+    one = evaluate(anonymizer, people, panel, BRIEF, tmp_path / "1")
+    same(evaluate(anonymizer, people, panel, BRIEF, tmp_path / "2", workers=2), one)
+
+
+def test_another_seed_is_another_identity_and_the_same_baselines(
+    anonymizer, crowd, panel, tmp_path, evaluation
+):
+    other = Protocol(areas=(0.25,), strengths=(), k=(), calibrated=0, optimised=0, seed=1)
+    (row,) = evaluate(anonymizer, crowd[-1:], panel, other, tmp_path).rows
+    before = evaluation.rows[-1]
+    for name in row.numbers.keys() - {"anonlab 0.25"}:
+        assert row.numbers[name] == before.numbers[name]
+        assert torch.equal(row.probe("dlib", name), before.probe("dlib", name))
+    ours = [one.probe("dlib", "anonlab 0.25") for one in (row, before)]
+    assert (ours[0] - ours[1]).norm() > 0.1
+    assert row.numbers["anonlab 0.25"]["st_lpips"] != before.numbers["anonlab 0.25"]["st_lpips"]
+
+
+def test_nobody_left_is_refused(anonymizer, crowd, panel, tmp_path):
+    people = [crowd[2], Person("empty", ()), Person("unknown", ("no such sample",))]
+    with pytest.raises(UnknownOption, match="nobody can be evaluated"):
+        evaluate(anonymizer, people, panel, SMALL, tmp_path)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_seen_and_unseen_are_told_apart(panel, report):
+    assert [(one.name, one.seen) for one in panel.judges] == [("dlib", True), ("stranger", False)]
+    assert report.summary["judges"]["recognizers"]["stranger"] == {"seen": False, "threshold": 0.02}
+    assert "stranger still matches" in report.headline and "dlib" not in report.headline
+
+
+def test_embedded_people_need_no_files_and_claim_nothing(anonymizer, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no downloads"))
+    found = evaluate_sources({"embedded": 1}, BRIEF, tmp_path / "state", anonymizer=anonymizer)
+    assert [row.person for row in found.evaluation.rows] == ["astronaut"]
+    assert found.headline.startswith("no unseen recogniser: privacy not established")
+    assert list(found.summary["methods"]) == ["original", "anonlab 0.25"]
+
+
+def drawn(figure) -> Image.Image:
+    """The figure as a file, and that file read again."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    assert len(file.getvalue()) > 10_000
+    image = Image.open(file)
+    image.load()
+    return image
+
+
+def test_the_tradeoff_has_a_point_for_every_method_and_attacker(report):
+    figure = tradeoff_figure(report.summary, SMALL)
+    drawn(figure)
+    assert len(figure.axes) == 2  # matched, and nearest
+    for axis in figure.axes:
+        assert {text.get_text() for text in axis.texts} == {*baselines(), "k-same 2", "0.25"}
+        assert "stranger" in axis.get_title() and "dlib" not in axis.get_title()
+
+
+def test_labels_of_the_tradeoff_cover_neither_each_other_nor_a_point():
+    methods = {
+        f"method {number}": {
+            "people": 20,
+            "means": {"st_lpips": {"mean": 0.1 + 0.004 * number}},
+            "privacy": {
+                "stranger": {
+                    "match_rate_other": 0.02,
+                    "match_rate_other_interval": [0, 0.1],
+                    "linkage_rank_1": 0.3,
+                    "linkage_rank_1_interval": [0.2, 0.4],
+                }
+            },
+        }
+        for number in range(12)
+    }
+    summary = {"recognizers": {"stranger": {"seen": False}}, "methods": methods, "people_in_gallery": 20}
+    figure = tradeoff_figure(summary, Protocol())
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        assert len(axis.texts) == 12
+        boxes = [Text.get_window_extent(text) for text in axis.texts]  # without its line
+        dots = axis.transData.transform([text.xy for text in axis.texts])
+        for one, other in combinations(boxes, 2):
+            assert not one.overlaps(other)
+        assert not any(box.contains(*dot) for box in boxes for dot in dots)
+
+
+def test_the_roc_has_a_panel_for_every_recogniser(report):
+    figure = figures.roc_figure(report.evaluation, report.judges, SMALL)
+    drawn(figure)
+    assert [axis.get_title() for axis in figure.axes] == ["dlib (seen)", "stranger (unseen)"]
+    for axis in figure.axes:
+        labels = {line.get_label() for line in axis.lines if not line.get_label().startswith("_")}
+        assert labels == {"original", "blur weak", "pixelate medium", "deface blur", "anonlab 0.25"}
+
+
+def test_calibration_has_a_panel_for_every_control(report):
+    figure = figures.calibration_figure(report.summary)
+    drawn(figure)
+    assert [axis.get_xlabel() for axis in figure.axes] == ["mask_area asked (3 people)"]
+
+
+def test_the_table_is_drawn_with_a_line_for_every_method(report):
+    figure = figures.table_figure(report.summary)
+    assert drawn(figure).width > 800
+    cells = figure.axes[0].tables[0].get_celld()
+    lines = figures.table(report.summary)
+    assert [cells[row + 1, -1].get_text().get_text() for row in range(len(lines))] == [*lines]
+
+
+def test_a_contact_sheet_has_a_row_for_everybody(report):
+    (sheet,) = report.sheets()
+    drawn(sheet)
+    shown = ["original", "ours 0.25", "blur weak", "pixelate medium", "deface blur", "k-same 2"]
+    titles = [axis.get_title() for axis in sheet.axes if axis.get_title()]
+    assert titles == [*shown, "another photo"]
+    assert len(sheet.axes) == 3 * len(titles)
+    pictures = sum(len(axis.images) for axis in sheet.axes)
+    assert pictures == 3 * len(titles) - 1  # cid has no other photo
+    assert {row.person for row in report.worst_first()} == {"ann", "bob", "cid"}
+
+
+def test_a_report_is_files_that_can_be_read(report, tmp_path):
+    write_report(report, tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["headline"] == report.headline
+    assert summary["people"] == 3 and summary["people_in_gallery"] == 2
+    assert json.loads((tmp_path / "problems.json").read_text()) == report.evaluation.problems
+    with (tmp_path / "table.csv").open(newline="") as file:
+        lines = [*csv.DictReader(file)]
+    assert [line["method"] for line in lines] == list(report.summary["methods"])
+    assert float(lines[0]["SSIM"]) == pytest.approx(1)
+    pictures = ("table", "tradeoff", "calibration", "roc", "people-01")
+    assert {path.name for path in tmp_path.glob("*.png")} == {f"{name}.png" for name in pictures}
+    for name in pictures:
+        with Image.open(tmp_path / f"{name}.png") as image:
+            image.verify()
+
+
+@pytest.mark.parametrize("source", ["missing", "embedded:0"])
+def test_the_command_says_what_is_wrong_with_its_people(tmp_path, capsys, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["evaluate", source, "--out", str(tmp_path / "out")]) == 2
+    assert source.partition(":")[0] in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_of_the_unseen_recogniser_that_do_not_exist_are_refused(recognizer, tiny):
+    for options in ({"colour": "blue"}, ["colour"]):
+        with pytest.raises(UnknownOption, match="options are those of OnnxRecognizer"):
+            load_judges(recognizer, tiny, options)
+
+
+def test_an_unseen_recogniser_may_not_take_the_name_of_another(recognizer, tiny):
+    with pytest.raises(UnknownOption, match="dlib"):
+        load_judges(recognizer, tiny, {"name": "dlib"})

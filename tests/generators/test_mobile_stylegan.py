@@ -1,0 +1,95 @@
+"""The torch port against OpenVINO, which runs the file as it was published."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from anonlab.generators import load_generator
+from anonlab.generators.mobile_stylegan import inverse_haar
+from anonlab.generators.openvino_runtime import import_openvino
+from anonlab.weights import store
+
+
+@pytest.fixture(scope="module")
+def generator():
+    """Torch's own pictures: the default on a CPU is made by OpenVINO itself."""
+    return load_generator(backend="torch")
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """OpenVINO at f32; its default on many CPUs is bf16."""
+    core, exact = import_openvino().Core(), {"INFERENCE_PRECISION_HINT": "f32"}
+    folder = store.path_of("mobile-mapping").parent
+    return (
+        core.compile_model(folder / "MappingNetwork.xml", "CPU", exact),
+        core.compile_model(folder / "SynthesisNetwork.xml", "CPU", exact),
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_mapping_and_images_agree_with_openvino(generator, reference, seed):
+    mapping, synthesis = reference
+    z = torch.randn(1, 512, generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        w = generator.mapping(z)
+        image = generator.synthesis(generator.broadcast(w))
+    assert image.shape == (1, 3, 1024, 1024)
+    np.testing.assert_allclose(w.numpy(), mapping([z.numpy()])[0], atol=1e-4)
+    np.testing.assert_allclose(image.numpy(), synthesis([w.numpy()])[0], atol=1e-3)
+
+
+def test_smaller_pictures_are_means_of_the_large_one(generator):
+    z = torch.randn(1, 512, generator=torch.Generator().manual_seed(11))
+    with torch.no_grad():
+        ws = generator.broadcast(generator.mapping(z))
+        full, half, preview = (generator.synthesis(ws, size) for size in (1024, 512, 256))
+    torch.testing.assert_close(half, F.avg_pool2d(full, 2), atol=1e-5, rtol=0)
+    # the preview is an approximation, and closer than the difference between two faces by far
+    assert (preview - F.avg_pool2d(full, 4)).abs().mean() < 0.06
+
+
+def test_inverse_haar_inverts_the_haar_transform():
+    image = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    a, b, c, d = (image[..., i::2, j::2] for i in (0, 1) for j in (0, 1))
+    low, vertical = (a + b + c + d) / 2, (a + b - c - d) / 2
+    horizontal, diagonal = (a - b + c - d) / 2, (a - b - c + d) / 2
+    details = torch.stack([vertical, horizontal, diagonal], 2).flatten(1, 2)
+    torch.testing.assert_close(inverse_haar(torch.cat([low, details], 1)), image)
+
+
+def test_every_row_of_ws_reaches_the_picture_at_every_size(generator):
+    z = torch.randn(1, 512, generator=torch.Generator().manual_seed(3))
+    ws = generator.broadcast(generator.mapping(z)).clone().requires_grad_(True)
+    for size in (512, 256):
+        picture = generator.synthesis(ws, size)
+        (gradient,) = torch.autograd.grad(picture.square().mean(), ws)
+        assert (gradient.abs().amax(2) > 0).all(), size
+
+
+def test_truncation(generator):
+    z = torch.randn(500, 512, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        w, half, none = (generator.mapping(z, psi) for psi in (1.0, 0.5, 0.0))
+    torch.testing.assert_close(half, (w + generator.w_avg) / 2, atol=1e-5, rtol=1e-5)
+    assert torch.equal(none, generator.w_avg.expand(500, -1))
+    # w_avg and w_std are those of the mapping: 500 fresh draws agree within their standard error
+    error = (w.mean(0) - generator.w_avg) / (generator.w_std / 500**0.5)
+    assert error.square().mean() < 1.5
+
+
+def test_wrong_shapes_are_refused(generator):
+    with pytest.raises(AssertionError, match="ws must be"):
+        generator.synthesis(torch.zeros(1, 14, 512))
+    with pytest.raises(AssertionError, match="not one of"):
+        generator.synthesis(torch.zeros(1, 16, 512), 333)
+
+
+def test_same_codes_same_picture(generator):
+    ws = generator.broadcast(generator.w_avg[None])
+    with torch.no_grad():
+        again = load_generator(backend="torch")
+        assert torch.equal(generator.synthesis(ws, 256), again.synthesis(ws, 256))

@@ -1,0 +1,147 @@
+"""A StyleGAN2 from a file, through everything that asks for a generator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import stylegan2_reference as slow
+import torch
+
+from anonlab import Anonymizer, cli
+from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder, metadata
+from anonlab.encoding.first_guess import FirstGuess
+from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMismatch, WeightsMissing
+from anonlab.generators import load_generator
+from anonlab.regeneration.optimize import Fit
+from anonlab.training.encoder import EncoderTask
+from anonlab.training.export import write_weights
+from anonlab.training.synthetic import load_samples
+from anonlab.weights import store
+
+CHANNELS = [8, 8, 8, 8, 4, 4, 4]  # 256 px
+TINY = EncoderConfig(
+    num_ws=14, w_dim=16, resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2
+)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """A random network as NVIDIA would have written it."""
+    raw = slow.raw_tensors(256, CHANNELS)
+    # random networks are much louder than trained ones: to about [-1, 1]
+    raw |= {name: x / 8 for name, x in raw.items() if ".torgb." in name and ".affine." not in name}
+    path = tmp_path_factory.mktemp("stylegan2") / "random-256.pkl"
+    path.write_bytes(slow.nvidia_pickle(raw))
+    return path
+
+
+@pytest.fixture(scope="module")
+def random_generator(path):
+    return load_generator("stylegan2", path)
+
+
+def test_a_file_is_loaded_by_name_and_path(random_generator, path):
+    assert (random_generator.num_ws, random_generator.resolutions) == (14, (256,))
+    assert random_generator.name.startswith("stylegan2-")
+    with pytest.raises(UnknownOption, match="choose stylegan2"):
+        load_generator("mobile", path)
+
+
+def test_without_a_path_the_official_file_is_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(WeightsMissing, match="doctor --download stylegan2-ffhq-1024"):
+        load_generator("stylegan2")
+
+
+def test_what_was_downloaded_is_remembered(monkeypatch, tmp_path, path, random_generator):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+
+    def fetch(url, target, digest):
+        assert url.endswith("/stylegan2-ffhq-256x256.pkl")
+        with open(target, "wb") as file:
+            file.write(path.read_bytes())
+        if digest and not store.sha256(path).startswith(digest):
+            raise RuntimeError("invalid hash value")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    with pytest.raises(WeightsMissing, match="invalid hash"):
+        store.download("stylegan2-ffhq-256", "0" * 64)
+    assert not any(found.is_file() for found in tmp_path.rglob("*"))
+    assert cli.main(["doctor", "--download", "stylegan2-ffhq-256", "--sha256", store.sha256(path)]) == 0
+    assert store.status("stylegan2-ffhq-256")[0] == "ok"
+    assert load_generator("stylegan2").name == random_generator.name
+    here = store.path_of("stylegan2-ffhq-256")
+    here.write_bytes(here.read_bytes()[:-1] + b"!")
+    with pytest.raises(WeightsCorrupt, match="stylegan2-ffhq-256x256"):
+        load_generator("stylegan2")
+
+
+def test_doctor_lists_the_official_files(capsys):
+    cli.main(["doctor"])
+    out = capsys.readouterr().out
+    assert "stylegan2-ffhq-1024" in out and "Nvidia Source Code License-NC" in out
+
+
+def test_the_first_guess_without_a_crowd_is_the_average(random_generator, population, synthetic_faces):
+    guess = FirstGuess(random_generator, population)
+    w = guess(synthetic_faces, population.embeddings[:6])
+    assert torch.equal(w, random_generator.w_avg.expand(6, -1))
+    encoder = Encoder(TINY).start_at(guess)
+    ws = encoder(synthetic_faces, torch.zeros_like(synthetic_faces[:, :1]), population.embeddings[:6])
+    torch.testing.assert_close(ws, random_generator.broadcast(w))
+
+
+def test_optimizing_takes_any_generator(path, astronaut):
+    anonymizer = Anonymizer.load(
+        "stylegan2", method="optimize", device="cpu", key=b"key", fit=Fit(steps=2), generator_path=path
+    )
+    made = anonymizer(astronaut.image(astronaut.pixels), verify=False, mask_area=0.2)
+    before, after = astronaut.pixels, np.asarray(made.image)
+    assert after.shape == before.shape
+    assert made.faces[0].ws.shape == (1, 14, 16)
+    assert made.faces[0].generated.shape == made.faces[0].aligned.shape
+    keep = 1 - made.faces[0].mask
+    difference = (made.faces[0].anonymized - made.faces[0].aligned).abs()
+    assert (difference * (keep == 1)).max() == 0 and difference.max() > 0.1
+    changed = (after != before).any(2)
+    left, top, right, bottom = made.faces[0].box
+    assert 0 < changed.sum() < 2 * (right - left) * (bottom - top)
+    # it starts at the average face, and the steps move it
+    average = anonymizer.generator.broadcast(anonymizer.generator.w_avg[None])
+    assert not torch.allclose(made.faces[0].ws, average)
+
+
+def test_the_command_line_takes_the_file(path, tmp_path, capsys):
+    arguments = ["anonymize", str(tmp_path), "--out", str(tmp_path / "out"), "--generator", "stylegan2"]
+    assert cli.main([*arguments, "--generator-weights", str(tmp_path / "gone.pkl")]) == 1
+    assert "gone.pkl (StyleGAN2) is missing" in capsys.readouterr().err
+    small = tmp_path / "small.pkl"
+    small.write_bytes(slow.nvidia_pickle(slow.raw_tensors(64, CHANNELS[:5])))
+    assert cli.main([*arguments, "--generator-weights", str(small), "--device", "cpu"]) == 2
+    assert "pictures of 64 px" in capsys.readouterr().err
+
+
+def test_an_encoder_belongs_to_one_checkpoint(random_generator, tmp_path):
+    config = EncoderConfig(**TINY.__dict__ | {"generator": random_generator.name})
+    write_weights(Encoder(config), tmp_path / "one.safetensors", metadata(config))
+    assert load_encoder(random_generator, tmp_path / "one.safetensors").config == config
+    other = tmp_path / "other.pkl"
+    other.write_bytes(slow.nvidia_pickle(slow.raw_tensors(256, CHANNELS, seed=4)))
+    with pytest.raises(WeightsMismatch, match=r"--generator stylegan2"):
+        load_encoder(load_generator("stylegan2", other), tmp_path / "one.safetensors")
+    with pytest.raises(WeightsMissing, match=r"--generator stylegan2 --generator-weights FILE"):
+        load_encoder(random_generator)
+
+
+def test_training_takes_any_generator(random_generator, recognizer, perceptual, population, tmp_path):
+    from anonlab.perception.landmarks import load_landmarks
+
+    samples = load_samples(random_generator, recognizer, population, 4, folder=tmp_path)
+    config = EncoderConfig(**TINY.__dict__ | {"generator": random_generator.name})
+    task = EncoderTask(
+        samples, random_generator, recognizer, perceptual, load_landmarks(), population, config
+    )
+    terms = task.losses(task.model, 2, 1.0, torch.Generator().manual_seed(0))
+    sum(terms.values()).backward()
+    assert all(term.isfinite() for term in terms.values())
+    assert task.model.to_ws.grad.abs().amax((1, 2)).min() > 0  # every row of W+ learns

@@ -1,0 +1,165 @@
+"""Virtual identities: stable, keyed, different for different people, hard to undo."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from anonlab.controls import KEEP
+from anonlab.errors import UnknownOption
+from anonlab.identity.population import MEMBERS, Attributes, Population, ridge, skin_tone
+from anonlab.identity.virtual import TURN, virtual_identity
+from anonlab.weights import store
+
+KEY = b"a secret of at least 16 bytes"
+
+
+ROWS = list(range(0, 2000, 40))
+
+
+@pytest.fixture(scope="module")
+def everybody() -> dict[str, torch.Tensor]:
+    return store.load_shipped("population")
+
+
+@pytest.fixture(scope="module")
+def population(everybody) -> Population:
+    """The crowd without the fifty who play the users."""
+    others = torch.ones(len(everybody["age"]), dtype=torch.bool)
+    others[ROWS] = False
+    return Population({key: x[others] for key, x in everybody.items() if key != "mean"})
+
+
+@pytest.fixture(scope="module")
+def people(everybody):
+    """Fifty of the crowd as users: embeddings and their attributes."""
+    x = {key: value.float() for key, value in everybody.items()}
+    return [
+        (
+            x["embeddings"][i : i + 1],
+            Attributes(x["gender"][i].item(), x["age"][i].item(), x["tone"][i].item()),
+        )
+        for i in ROWS
+    ]
+
+
+def targets(population, people, **options) -> torch.Tensor:
+    options = {"key": KEY} | options
+    return torch.cat([virtual_identity(population, *person, **options).target for person in people])
+
+
+def test_same_key_and_seed_same_identity_else_another(population, people):
+    first = targets(population, people[:5])
+    assert torch.equal(first, targets(population, people[:5]))
+    for other in ({"seed": 1}, {"key": b"another secret, also long"}):
+        assert (first - targets(population, people[:5], **other)).norm(dim=1).min() > 0.3
+
+
+def test_target_is_beyond_the_threshold_from_the_person(population, recognizer, people):
+    sources = torch.cat([embedding for embedding, _ in people])
+    away = (targets(population, people) - sources).norm(dim=1)
+    assert (away > recognizer.threshold).float().mean() >= 0.95
+    assert away.mean() > 0.75
+
+
+def test_ten_seeds_are_ten_people(population, recognizer, people):
+    ten = torch.cat([targets(population, people[3:4], seed=seed) for seed in range(10)])
+    apart = torch.pdist(ten)
+    assert apart.mean() > recognizer.threshold
+    assert apart.min() > 0.4
+    assert (ten - people[3][0]).norm(dim=1).min() > recognizer.threshold
+
+
+def test_different_people_stay_different_with_one_seed(population, people):
+    sources = torch.cat([embedding for embedding, _ in people])
+    assert torch.pdist(targets(population, people)).mean() > 0.6 * torch.pdist(sources).mean()
+
+
+def test_a_slightly_different_photo_gets_nearly_the_same_identity(population, recognizer, people):
+    rng = torch.Generator().manual_seed(0)
+    embedding, attributes = people[0]
+    noise = torch.randn(1, 128, generator=rng)
+    other = embedding + 0.3 * noise / noise.norm()  # two photos of one person
+    pair = [virtual_identity(population, e, attributes, KEY).target for e in (embedding, other)]
+    assert (pair[0] - pair[1]).norm() < recognizer.threshold
+
+
+def test_strength_goes_from_the_person_to_the_identity(population, people):
+    embedding, attributes = people[7]
+    away = []
+    for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
+        identity = virtual_identity(population, embedding, attributes, KEY, strength=strength)
+        away.append((identity.target - embedding).norm().item())
+    assert away[0] < 1e-4
+    assert away == sorted(away)
+
+
+def test_turned_by_the_angle_that_was_measured_to_be_hard_to_undo(population, people):
+    identity = virtual_identity(population, *people[2], KEY, keep=())
+    assert abs(identity.cosine - math.cos(math.pi - TURN)) < 1e-4
+
+
+def test_kept_attributes_read_the_same_and_free_ones_do_not(population, people):
+    sources = torch.cat([embedding for embedding, _ in people])
+
+    def read(embeddings):
+        return (embeddings - population.mean) @ population.readout  # gender, age, tone
+
+    kept = (read(targets(population, people)) - read(sources)).abs()
+    assert kept.max() < 1e-3
+    free = (read(targets(population, people, keep=())) - read(sources)).abs().mean(0)
+    assert (free > torch.tensor([0.5, 5.0, 10.0])).all()
+    age_only = (read(targets(population, people, keep=("age",))) - read(sources)).abs()
+    assert age_only[:, 1].max() < 1e-3 < 0.3 < age_only[:, 0].mean()
+
+
+def test_who_knows_the_method_but_not_the_key_cannot_undo_it(population, people):
+    """Reflect each target back about its group's mean and look it up among the people."""
+    sources = torch.cat([embedding for embedding, _ in people])
+    hits = []
+    for key in (KEY, KEY * 2, KEY * 3, KEY * 4):
+        for index, (embedding, attributes) in enumerate(people):
+            identity = virtual_identity(population, embedding, attributes, key)
+            undone = identity.origin - identity.target
+            looked_up = F.cosine_similarity(undone, sources - identity.origin).argmax()
+            hits.append(int(looked_up == index))
+    # a plain reflection gives 1, chance is 0.02; the attacker here knows the exact target, of which
+    # a photo shows him only an approximation
+    assert sum(hits) / len(hits) <= 0.1
+
+
+def test_readout_of_gender_and_age_generalises(population):
+    half = len(population.age) // 2
+    labels = torch.stack([population.gender, population.age], 1)
+    mean, inputs = labels[:half].mean(0), population.embeddings - population.mean
+    guess = inputs[half:] @ ridge(inputs[:half], labels[:half] - mean) + mean
+    assert ((guess[:, 0] > 0) == (population.gender[half:] > 0)).float().mean() > 0.88
+    assert (guess[:, 1] - population.age[half:]).abs().mean() < 6.5
+
+
+def test_group_is_people_of_that_kind(population):
+    weight = population.membership(Attributes(1.0, 60.0, 20.0), KEEP)
+    assert abs(weight.sum().item() - 1) < 1e-5
+    assert (weight * (population.gender < 0)).sum() < 0.1
+    assert (weight * population.age).sum() > population.age.mean() + 10
+    assert 1 / weight.square().sum() >= MEMBERS  # few are 60, but the group is no single person
+    everybody = population.membership(Attributes(1.0, 60.0, 20.0), ())
+    torch.testing.assert_close(everybody, torch.full_like(everybody, 1 / len(everybody)))
+
+
+@pytest.mark.parametrize("options", [{"strength": 1.5}, {"strength": -0.1}, {"keep": ("hair",)}])
+def test_unknown_options_are_refused(population, people, options):
+    with pytest.raises(UnknownOption):
+        virtual_identity(population, *people[0], KEY, **options)
+
+
+def test_skin_tone_is_high_for_light_skin():
+    def face(rgb):
+        return (torch.tensor(rgb)[None, :, None, None] / 127.5 - 1).expand(1, 3, 256, 256)
+
+    light, dark = skin_tone(face([236.0, 205.0, 185.0])), skin_tone(face([95.0, 62.0, 42.0]))
+    assert light > 41  # "light" in Chardon's classes
+    assert dark < -20  # "dark"

@@ -1,0 +1,294 @@
+"""Attribution by Captum: one contract for every method, and what each of them promises."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from anonlab.controls import METHODS, REGIONS
+from anonlab.errors import UnknownOption
+from anonlab.images import blurred, resize
+from anonlab.perception import attribution
+from anonlab.perception.attribution import (
+    BASELINES,
+    Inquiry,
+    cosine_score,
+    identity_score,
+    impostor_score,
+)
+from anonlab.perception.faithfulness import deletion_curve, random_ranking, rank_correlation
+from anonlab.perception.perception import NEED_GRADIENTS, Perception, as_map
+from anonlab.perception.regions import region_masks
+from anonlab.recognizers.judges import DlibLandmarks
+from anonlab.weights import store
+
+ASKED = [method for method in METHODS if method != "network"]
+RANDOM = ["gradient_shap", "smooth_grad"]
+
+
+class Corner:
+    """A recogniser without gradients that sees only the upper left quarter."""
+
+    name, dim, metric, threshold = "corner", 768, "euclidean", 1.0
+    far, far_source, differentiable, box = 0.0, "made up", False, (0, 0, 512, 512)
+    mean = torch.zeros(768)
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        half = images.shape[-1] // 2
+        return resize(images.detach()[..., :half, :half], 16).flatten(1)
+
+
+@pytest.fixture(scope="module")
+def face(astronaut_face):
+    return resize(astronaut_face, 256)
+
+
+@pytest.fixture(scope="module")
+def perception(recognizer, population):
+    shipped = store.path_of("landmarks").is_file()
+    return Perception(recognizer, population, landmarks=None if shipped else DlibLandmarks())
+
+
+@pytest.fixture(scope="module")
+def points(perception, face):
+    return perception.landmarks(face).detach()
+
+
+@pytest.fixture(scope="module")
+def map_of(perception, face):
+    """Each method's map, made once."""
+    return functools.cache(lambda method: perception(face, method, steps=8))
+
+
+@pytest.fixture(scope="module")
+def ask(recognizer, population, face, points):
+    """An inquiry about the face, with everything that a method could need."""
+    known = {
+        "impostors": population.embeddings,
+        "points": points,
+        "mean_face": population.thumbnails.mean(0)[None],
+    }
+    return lambda **options: Inquiry(recognizer, face, **(known | options))
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_the_control_offers_every_method():
+    assert (*attribution.REGISTRY, "network") == METHODS
+
+
+@pytest.mark.parametrize("method", ASKED)
+def test_every_method_gives_a_map_between_0_and_1(map_of, method):
+    heat = map_of(method)
+    assert heat.shape == (1, 1, 256, 256)
+    assert torch.isfinite(heat).all()
+    assert heat.min() >= 0
+    assert heat.max() == 1
+
+
+@pytest.mark.parametrize("method", [method for method in ASKED if method != "layer_grad_cam"])
+def test_every_method_finds_the_face_and_beats_chance(recognizer, face, points, map_of, method):
+    heat = map_of(method)
+    inside = sum(region_masks(points).values())
+    assert inside.mean() < 0.4
+    assert (heat * inside).sum() > 0.75 * heat.sum()
+    found, chance = (
+        deletion_curve(recognizer, face, ranking, [0.1])[0]
+        for ranking in (heat, random_ranking(256, seeded(0)))
+    )
+    assert found > 1.5 * chance
+
+
+@pytest.mark.parametrize("method", RANDOM)
+def test_the_same_seed_gives_the_same_map(perception, face, method):
+    first, again, other = (
+        perception(face, method, steps=8, rng=seeded(seed), smoothing=0) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("method", RANDOM)
+def test_torchs_global_generator_is_left_alone(perception, face, method):
+    before = torch.get_rng_state()
+    perception(face, method, steps=8, rng=seeded(1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("method", RANDOM)
+def test_numpys_global_generator_is_left_alone(perception, face, method):
+    """Captum draws the points of GradientShap's paths from NumPy."""
+    np.random.seed(3)
+    expected = np.random.random()
+    np.random.seed(3)
+    perception(face, method, steps=8, rng=seeded(1))
+    assert np.random.random() == expected
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_integrated_gradients_are_complete_for_every_baseline(face, ask, baseline):
+    nobody = ask(baseline=baseline).nobody()
+    score = ask().score()
+    with torch.no_grad():
+        difference = (score(face) - score(nobody)).item()
+    assert difference > 0.5  # the person is not in the baseline
+    total = attribution.integrated_gradients(ask(baseline=baseline, steps=40)).sum().item()
+    assert abs(total - difference) <= 0.06 * difference
+
+
+def test_the_score_is_1_for_the_person_and_about_0_for_strangers(recognizer, face, synthetic_faces):
+    score = identity_score(recognizer, recognizer.embed(face))
+    with torch.no_grad():
+        assert abs(score(face).item() - 1) < 1e-5
+        assert score(resize(synthetic_faces, 256)).abs().mean() < 0.4
+
+
+def test_feature_ablation_is_what_blurring_the_region_costs_over_its_pixels(face, points, ask):
+    signed = attribution.feature_ablation(ask())
+    regions = region_masks(points)
+    regions["background"] = 1 - sum(regions.values())
+    nobody, score = blurred(face, 16), ask().score()
+    with torch.no_grad():
+        hidden = torch.cat([face + mask * (nobody - face) for mask in regions.values()])
+        lost = score(face) - score(hidden)
+    assert len(lost) == len(REGIONS) + 1
+    for mask, loss in zip(regions.values(), lost, strict=True):
+        inside = signed[mask > 0]
+        assert (inside == inside[0]).all()
+        torch.testing.assert_close(inside[0], loss / mask.sum(), atol=1e-9, rtol=0.02)
+
+
+def test_occlusion_finds_nothing_in_a_picture_that_is_its_own_baseline(face):
+    inquiry = Inquiry(Corner(), face, baseline="mean", mean_face=face)
+    assert attribution.occlusion(inquiry).abs().max() < 1e-5
+
+
+def test_occlusion_is_what_its_window_costs_and_zero_where_nobody_looks(face):
+    recognizer = Corner()
+    signed = attribution.occlusion(Inquiry(recognizer, face))
+    hidden = face.clone()
+    hidden[..., :32, :32] = blurred(face, 16)[..., :32, :32]
+    score = identity_score(recognizer, recognizer.embed(face))
+    # only the first window reaches the first 16 pixels, and the last ones to matter end at 144
+    torch.testing.assert_close(
+        signed[0, 0, 8, 8], (score(face) - score(hidden))[0], rtol=1e-3, atol=1e-7
+    )
+    assert signed[..., :128, :128].abs().max() > 1e-4
+    assert signed[..., 144:, :].abs().max() < 1e-6
+    assert signed[..., 144:].abs().max() < 1e-6
+
+
+def test_grad_cam_is_where_the_layers_map_lies_in_the_crop(recognizer, face, ask):
+    """The same, with a hook and without Captum."""
+    kept = []
+    hook = recognizer.blocks[9].register_forward_hook(lambda *parts: kept.append(parts[-1]))
+    picture = face.clone().requires_grad_(True)
+    margin = ask().margin()  # embeds the face, too
+    value = margin(picture)
+    hook.remove()
+    [slope] = torch.autograd.grad(value.sum(), kept[-1])
+    cam = F.relu((slope.mean((2, 3), keepdim=True) * kept[-1]).sum(1, keepdim=True)).detach()
+    left, top, right, bottom = (round(side / 2) for side in recognizer.box)
+    expected = torch.zeros(1, 1, 256, 256)
+    expected[..., top:bottom, left:right] = F.interpolate(
+        cam, (bottom - top, right - left), mode="bilinear"
+    )
+    found = attribution.layer_grad_cam(ask())
+    inside = (..., slice(top + 8, bottom - 8), slice(left + 8, right - 8))
+    together = torch.corrcoef(torch.stack([found[inside].flatten(), expected[inside].flatten()]))
+    assert together[0, 1] > 0.97
+    assert found[..., :20].abs().max() == 0  # the recogniser does not look there
+
+
+def test_grad_cam_of_another_layer_is_another_map(map_of, perception, face):
+    other = perception(face, "layer_grad_cam", layer="blocks.5")
+    assert rank_correlation(other, map_of("layer_grad_cam")).item() < 0.95
+
+
+@pytest.mark.parametrize("method", sorted(NEED_GRADIENTS))
+def test_asking_leaves_the_picture_and_the_recogniser_as_they_were(perception, face, method):
+    before, recognizer = face.clone(), perception.recognizer
+    perception(face, method, steps=8)
+    assert torch.equal(face, before)
+    assert not face.requires_grad and face.grad is None
+    assert not any(weight.requires_grad for weight in recognizer.parameters())
+    assert not any(part._forward_hooks or part._backward_hooks for part in recognizer.modules())
+
+
+def test_the_slope_is_zero_towards_oneself_and_not_towards_impostors(recognizer, population, face):
+    own = recognizer.embed(face)
+    picture = face.clone().requires_grad_(True)
+    for score, flat in (
+        (cosine_score(recognizer, own), True),
+        (impostor_score(recognizer, own, population.embeddings), False),
+    ):
+        [slope] = torch.autograd.grad(score(picture).sum(), picture)
+        assert (slope.abs().max() < 1e-6) == flat
+        assert (slope.abs().max() > 1e-3) != flat
+
+
+def test_the_impostors_are_the_eight_most_alike(recognizer, population, face):
+    own = recognizer.embed(face)
+    alike = F.cosine_similarity(own - recognizer.mean, population.embeddings - recognizer.mean)
+    score = impostor_score(recognizer, own, population.embeddings)
+    assert abs(score(face).item() - (1 - alike.sort().values[-8:].mean().item())) < 1e-5
+
+
+def test_without_impostors_the_slope_is_refused_with_the_reason(recognizer, face):
+    for method in ("saliency", "input_x_gradient", "smooth_grad", "layer_grad_cam"):
+        with pytest.raises(UnknownOption, match=r"gradient .* is zero; pass impostors"):
+            Perception(recognizer)(face, method)
+
+
+def test_an_unknown_method_baseline_or_layer_is_refused_with_the_ones_that_exist(perception, face):
+    with pytest.raises(UnknownOption) as refused:
+        perception(face, "astrology")
+    assert all(name in str(refused.value) for name in ("astrology", *METHODS))
+    with pytest.raises(UnknownOption) as refused:
+        perception(face, "integrated_gradients", baseline="black")
+    assert all(name in str(refused.value) for name in ("black", *BASELINES))
+    with pytest.raises(UnknownOption) as refused:
+        perception(face, "layer_grad_cam", layer="blocks.99")
+    assert all(f"blocks.{number}" in str(refused.value) for number in (99, *range(14)))
+
+
+def test_the_mean_baseline_without_a_mean_face_is_refused(recognizer, face):
+    with pytest.raises(UnknownOption, match="mean_face"):
+        Perception(recognizer)(face, baseline="mean")
+
+
+def test_feature_ablation_without_points_is_refused(recognizer, face):
+    with pytest.raises(UnknownOption, match="points"):
+        attribution.feature_ablation(Inquiry(recognizer, face))
+
+
+def test_a_recogniser_without_gradients_is_asked_only_what_needs_none(face):
+    perception = Perception(Corner())
+    for method in NEED_GRADIENTS:
+        with pytest.raises(UnknownOption, match=f"corner has no gradients, which {method} needs"):
+            perception(face, method)
+    heat = perception(face, "occlusion", smoothing=0)
+    assert heat.max() == 1
+    assert heat[..., :128, :128].sum() > 0.8 * heat.sum()
+
+
+def test_the_network_answers_only_for_the_recogniser_it_learned_from(face):
+    with pytest.raises(UnknownOption, match="learned from dlib"):
+        Perception(Corner())(face, "network")
+
+
+def test_a_map_is_the_sum_of_absolute_colours_over_its_maximum():
+    signed = torch.zeros(1, 3, 16, 16)
+    signed[0, :, 2, 3] = torch.tensor([1.0, -2.0, 1.0])
+    signed[0, 0, 9, 9] = -1.0
+    heat = as_map(signed, smoothing=0)
+    assert heat[0, 0, 2, 3] == 1
+    assert heat[0, 0, 9, 9] == 0.25
+    assert heat.sum() == 1.25
+    assert (as_map(torch.zeros(1, 3, 16, 16)) == 0).all()

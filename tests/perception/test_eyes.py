@@ -1,0 +1,200 @@
+"""Glasses and irises: painted ones are seen, mirrors change nothing, labels are met."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from anonlab.images import resize
+from anonlab.metrics import eyes_lightened, glasses_changed, glasses_flips
+from anonlab.perception.eyes import eye_windows, iris_colours, iris_patches
+from anonlab.perception.glasses import GlassesNetwork, load_glasses, window
+from anonlab.perception.landmarks import MIRROR, load_landmarks
+from anonlab.training.glasses import FOLD, GlassesTask, Labels, auc
+from anonlab.training.loop import Plan, train
+from anonlab.training.synthetic import CHUNK, SEED, draw_codes, generate
+
+
+@pytest.fixture(scope="module")
+def glasses() -> GlassesNetwork:
+    return load_glasses()
+
+
+@pytest.fixture(scope="module")
+def points(synthetic_faces) -> torch.Tensor:
+    return load_landmarks()(synthetic_faces)
+
+
+def mirrored(points: torch.Tensor) -> torch.Tensor:
+    flipped = torch.stack([1 - points[..., 0], points[..., 1]], -1)
+    return flipped[:, list(MIRROR)]
+
+
+def coordinates(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    steps = (torch.arange(images.shape[-1]) + 0.5) / images.shape[-1]
+    return steps[None], steps[:, None]
+
+
+def with_frames(images: torch.Tensor, points: torch.Tensor, thick: float = 0.009) -> torch.Tensor:
+    """Round black rims around both eyes, a bridge and two arms."""
+    centres, across, _ = eye_windows(points)
+    x, y = coordinates(images)
+    painted = images.clone()
+    for image, eyes, widths in zip(painted, centres, across.norm(dim=2), strict=True):
+        [left, right], radius = eyes, 0.85 * float(widths.mean())
+        rims = [((x - e[0]).square() + (y - e[1]).square()).sqrt() - radius for e in (left, right)]
+        middle = (left[1] + right[1]) / 2
+        between = (x > left[0] + radius) & (x < right[0] - radius)
+        outside = (x < left[0] - radius) | (x > right[0] + radius)
+        bar = ((y - middle).abs() < thick) & (between | outside)
+        image[:, bar | (rims[0].abs() < thick) | (rims[1].abs() < thick)] = -0.9
+    return painted
+
+
+def with_irises(images: torch.Tensor, points: torch.Tensor, factor: float) -> torch.Tensor:
+    """Irises `factor` times as bright."""
+    centres, across, _ = eye_windows(points)
+    x, y = coordinates(images)
+    painted = images.clone()
+    for image, eyes, widths in zip(painted, centres, across.norm(dim=2), strict=True):
+        for eye, width in zip(eyes, widths, strict=True):
+            disc = ((x - eye[0]).square() + (y - eye[1]).square()).sqrt() < 0.25 * width
+            image[:, disc] = (image[:, disc] + 1) * factor - 1
+    return painted.clamp(-1, 1)
+
+
+# glasses
+
+
+def test_painted_frames_are_seen(glasses, synthetic_faces, points):
+    bare = glasses(synthetic_faces) < 0
+    assert bare.sum() >= 4
+    before = glasses(synthetic_faces[bare])
+    after = glasses(with_frames(synthetic_faces, points)[bare])
+    assert (after > 0).all() and (after - before > 3).all()
+    assert glasses_changed(before, after) == 1
+
+
+def test_a_mirror_and_another_size_change_little(glasses, synthetic_faces, points):
+    for images in (synthetic_faces, with_frames(synthetic_faces, points)):
+        said = glasses(images)
+        assert (glasses(images.flip(3)) - said).abs().max() < 1.5
+        assert torch.equal(glasses(images.flip(3)) > 0, said > 0)
+        assert (glasses(resize(images, 256)) - said).abs().max() < 1e-4
+
+
+def test_what_is_outside_of_the_window_does_not_matter_and_what_is_inside_has_a_gradient(
+    glasses, synthetic_faces
+):
+    images = synthetic_faces[:2].clone().requires_grad_(True)
+    [slope] = torch.autograd.grad(glasses(images).sum(), images)
+    assert window(slope.abs()).amin(0).sum() > 0
+    assert slope[:, :, :150].abs().max() == 0 and slope[:, :, 330:].abs().max() == 0
+    assert window(images).shape == (2, 3, 88, 160)
+
+
+def test_held_out_labels_are_met(glasses, generator):
+    """Faces of the first four files, made again from their codes: the files are large."""
+    labels = Labels.load()
+    said = {}
+    for name in ("worn", "bare"):
+        index = getattr(labels.among(4 * CHUNK), name)
+        index = index[index % FOLD == 0][:24]
+        assert len(index) >= 20
+        logits = []
+        for number in (index // CHUNK).unique().tolist():
+            codes = draw_codes(generator, CHUNK, torch.Generator().manual_seed(1000 * SEED + number))
+            for one in index[index // CHUNK == number] % CHUNK:
+                with torch.no_grad():
+                    logits.append(glasses(generator.synthesis(codes[one][None], 256).clamp(-1, 1)))
+        said[name] = torch.cat(logits)
+    right = torch.cat([said["worn"] > 0, said["bare"] < 0])
+    assert right.float().mean() >= 0.95
+    assert auc(said["bare"], said["worn"]) > 0.98
+
+
+def test_labels_are_of_the_faces_that_training_makes(tmp_path):
+    labels = Labels.load()
+    assert len(labels.worn) >= 100 and len(labels.worn) + len(labels.bare) >= 600
+    assert not set(labels.worn.tolist()) & set(labels.bare.tolist())
+    assert labels.count() == max(labels.worn.max(), labels.bare.max()) + 1
+    assert labels.among(50).count() <= 50
+    path = tmp_path / "labels.json"
+    path.write_text('{"seed": 2, "chunk": 250, "worn": [1], "bare": [2]}')
+    with pytest.raises(ValueError, match="seed 1"):
+        Labels.load(path)
+
+
+def test_the_readout_learns_to_tell_painted_frames(generator, recognizer, population, tmp_path):
+    samples = generate(generator, recognizer, population, 12, seed=5)
+    pictures = samples.pictures(slice(0, 12))
+    framed = with_frames(pictures, load_landmarks()(pictures))[:6]
+    samples.images[:6] = ((framed + 1) * 127.5).round().to(torch.uint8)
+    task = GlassesTask(samples, Labels(torch.arange(6), torch.arange(6, 12)), augmented=16)
+    plan = Plan(steps=60, batch=8, learning_rate=3e-3, warm_up=5, log_every=10, ema=0.9)
+    out = train(task, plan, tmp_path)
+    assert out.log[-1]["labels"] < 0.5 * out.log[0]["labels"]
+    assert out.validation[-1]["accuracy"] == 1 and out.validation[-1]["auc"] == 1
+
+
+def test_only_flips_beyond_the_margin_count():
+    before = torch.tensor([3.0, 3.0, -3.0, -3.0, 0.5, 3.0])
+    after = torch.tensor([-3.0, 3.0, 3.0, -3.0, -3.0, -0.5])
+    assert glasses_flips(before, after).tolist() == [-1, 0, 1, 0, 0, 0]
+    assert glasses_changed(before, after) == pytest.approx(2 / 6)
+    assert glasses_changed(before, after, margin=0) == pytest.approx(4 / 6)
+
+
+# irises
+
+
+def test_a_patch_follows_the_eye(synthetic_faces, points):
+    """A point's own coordinates as a picture: the patch says where it was cut."""
+    x, y = coordinates(synthetic_faces)
+    chart = torch.stack(torch.broadcast_tensors(x, y)).expand(6, 2, -1, -1)
+    patches = iris_patches(chart, points, 16)
+    assert patches.shape == (6, 2, 2, 16, 16)
+    centres, across, _ = eye_windows(points)
+    torch.testing.assert_close(patches.mean((3, 4)), centres, atol=1e-4, rtol=0)
+    row = patches[..., 8, -1] - patches[..., 8, 0]  # 15/16 of the patch, along the eye
+    torch.testing.assert_close(row, 0.9 * across * 15 / 16, atol=1e-4, rtol=0)
+
+
+def test_patches_of_a_mirror_are_mirrored_and_pictures_get_gradients(synthetic_faces, points):
+    patches = iris_patches(synthetic_faces, points)
+    there = iris_patches(synthetic_faces.flip(3), mirrored(points))
+    torch.testing.assert_close(there, patches.flip(1, 4), atol=1e-3, rtol=0)
+    images = synthetic_faces.clone().requires_grad_(True)
+    [slope] = torch.autograd.grad(iris_patches(images, points).sum(), images)
+    assert (slope.abs().sum((1, 2, 3)) > 0).all()
+
+
+def test_brighter_and_darker_irises_are_seen_as_such(synthetic_faces, points):
+    seen = iris_colours(synthetic_faces, points)[:, 0]
+    darker = iris_colours(with_irises(synthetic_faces, points, 0.5), points)[:, 0]
+    lighter = iris_colours(with_irises(synthetic_faces, points, 2.2), points)[:, 0]
+    assert (seen - darker > 4).all() and (lighter - seen > 4).all()
+    assert eyes_lightened(darker, lighter) == 1
+    assert eyes_lightened(seen, darker) == 0
+
+
+def test_yellow_light_in_the_iris_is_yellow_and_mirrors_agree(synthetic_faces, points):
+    seen = iris_colours(synthetic_faces, points)
+    warm = synthetic_faces.clone()
+    warm[:, 2] = (warm[:, 2] + 1) * 0.6 - 1
+    assert (iris_colours(warm, points)[:, 1] - seen[:, 1] > 3).all()
+    mirror = iris_colours(synthetic_faces.flip(3), mirrored(points))
+    assert (mirror - seen).abs().max() < 2
+
+
+def test_closed_eyes_have_no_colour_and_do_not_count(synthetic_faces, points):
+    shut = points.clone()
+    for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46)):
+        shut[:, upper] = shut[:, lower]
+    assert iris_colours(synthetic_faces, shut).isnan().all()
+    before = torch.tensor([15.0, 15.0, 40.0, math.nan, 15.0])
+    after = torch.tensor([30.0, 18.0, 60.0, 40.0, math.nan])
+    assert eyes_lightened(before, after) == 0.5
+    assert math.isnan(eyes_lightened(before[2:], after[2:]))

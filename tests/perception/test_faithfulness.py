@@ -1,0 +1,160 @@
+"""Tests of maps: what deletion, insertion, rank correlation and stability measure."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from anonlab.images import blurred, resize
+from anonlab.perception.faithfulness import (
+    agreement,
+    area_under,
+    compare_methods,
+    deletion_curve,
+    disc_ranking,
+    insertion_curve,
+    random_ranking,
+    rank_correlation,
+    stability,
+)
+from anonlab.perception.masks import mask_from_attribution
+from anonlab.recognizers import distance
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def face(astronaut_face):
+    return resize(astronaut_face, 256)
+
+
+def grey(image: torch.Tensor) -> torch.Tensor:
+    """A map that moves exactly with the picture."""
+    return image.mean(1, keepdim=True)
+
+
+def test_deletion_goes_from_the_face_to_its_blur_and_insertion_back(recognizer, face):
+    with torch.no_grad():
+        whole = distance(recognizer, recognizer.embed(blurred(face, 16)), recognizer.embed(face)).item()
+    assert whole > recognizer.threshold
+    disc = disc_ranking(256)
+    deleted = deletion_curve(recognizer, face, disc, [0, 0.1, 1])
+    inserted = insertion_curve(recognizer, face, disc, [0, 0.1, 1])
+    assert deleted == pytest.approx([0, deleted[1], whole], abs=1e-5)
+    assert inserted == pytest.approx([whole, inserted[1], 0], abs=1e-5)
+    assert 0.1 < deleted[1] < whole
+    assert 0.1 < inserted[1] < whole
+
+
+def test_deleting_the_top_is_inserting_the_rest(recognizer, face):
+    ranking = random_ranking(256, seeded(4))
+    [deleted] = deletion_curve(recognizer, face, ranking, [0.25])
+    [inserted] = insertion_curve(recognizer, face, -ranking, [0.75])
+    assert deleted == pytest.approx(inserted, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("areas", "values", "mean"),
+    [
+        ((0.1, 0.2, 0.5), (3.0, 3.0, 3.0), 3.0),
+        ((0.0, 0.5, 1.0), (0.0, 1.0, 0.0), 0.5),
+        ((0.0, 0.1, 1.0), (0.0, 1.0, 1.0), 0.95),
+        ((0.2, 0.4), (1.0, 2.0), 1.5),
+    ],
+)
+def test_the_area_under_a_curve_is_its_mean_height(areas, values, mean):
+    assert area_under(areas, values) == pytest.approx(mean)
+
+
+def test_rank_correlation_is_spearmans():
+    a = torch.randn(5, 1, 20, 20, generator=seeded(0))
+    b = a + torch.linspace(0, 4, 5).view(5, 1, 1, 1) * torch.randn(a.shape, generator=seeded(1))
+    expected = [spearmanr(x.flatten(), y.flatten()).statistic for x, y in zip(a, b, strict=True)]
+    assert rank_correlation(a, b).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_rank_correlation_sees_order_only():
+    a = torch.randn(1, 1, 16, 16, generator=seeded(0))
+    assert rank_correlation(a, a.exp()).item() == pytest.approx(1, abs=1e-5)
+    assert rank_correlation(a, -(a**3)).item() == pytest.approx(-1, abs=1e-5)
+
+
+def test_agreement_is_symmetric_and_complete_with_oneself(face):
+    maps = {"grey": grey(face), "negative": -grey(face), "random": random_ranking(128, seeded(0))}
+    table = agreement(maps)
+    for a in maps:
+        assert table[a][a] == pytest.approx(1, abs=1e-5)
+        for b in maps:
+            assert table[a][b] == pytest.approx(table[b][a], abs=1e-6)
+    assert table["grey"]["negative"] == pytest.approx(-1, abs=1e-5)
+    assert abs(table["grey"]["random"]) < 0.1
+
+
+def test_a_map_that_moves_with_the_picture_is_stable_and_a_random_one_is_not(face):
+    rng = seeded(5)
+    assert stability(grey, face, seeded(0)) > 0.999
+    assert abs(stability(lambda _: random_ranking(256, rng), face, seeded(0))) < 0.05
+
+
+def test_a_small_map_is_moved_back_by_its_own_pixels(face):
+    assert stability(lambda image: resize(grey(image), 64), face, seeded(0)) > 0.95
+
+
+def test_a_map_that_ignores_the_picture_is_moved_away_from_itself():
+    fixed = torch.rand(1, 1, 64, 64, generator=seeded(2))
+    assert abs(stability(lambda _: fixed, torch.zeros(1, 3, 64, 64), seeded(0), reach=0.1)) < 0.2
+
+
+def test_the_disc_grows_from_the_centre_of_the_face():
+    disc = disc_ranking(256)
+    rows, columns = (disc[0, 0] == disc.max()).nonzero().T
+    assert (rows - 140.3).abs().max() < 1  # 0.55 of 256, and pixels count from their middle
+    assert (columns - 127.5).abs().max() < 1
+    rows, columns = mask_from_attribution(disc, 0.01, softness=0)[0, 0].nonzero().T
+    radius = torch.hypot(rows - 140.3, columns - 127.5).max().item()
+    assert radius == pytest.approx(256 * math.sqrt(0.01 / math.pi), abs=1.5)
+
+
+def test_the_random_ranking_is_uniform_and_its_seeds():
+    first = random_ranking(64, seeded(0))
+    assert torch.equal(first, random_ranking(64, seeded(0)))
+    assert abs(rank_correlation(first, random_ranking(64, seeded(1))).item()) < 0.06
+    assert abs(first.mean().item() - 0.5) < 0.02
+
+
+class Centre:
+    """A recogniser that sees only the middle of the face."""
+
+    metric, threshold = "euclidean", 1.0
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        return images[..., 108:172, 96:160].flatten(1)
+
+
+class Stand:
+    """Stage 1 with two methods: one moves with the picture, one likes the rim."""
+
+    recognizer = Centre()
+
+    def __call__(self, image: torch.Tensor, method: str) -> torch.Tensor:
+        return {"grey": grey(image), "rim": -disc_ranking(256)}[method]
+
+
+def test_methods_are_compared_with_a_disc_and_with_chance(face):
+    areas = (0.05, 0.2)
+    table = compare_methods(Stand(), [face], ["grey", "rim"], areas)
+    assert list(table) == ["grey", "rim", "disc in the centre", "random"]
+    disc, rim = table["disc in the centre"], table["rim"]
+    deleted = deletion_curve(Centre(), face, disc_ranking(256), [*areas, 0.1])
+    inserted = insertion_curve(Centre(), face, disc_ranking(256), areas)
+    assert disc["deletion_at_10"] == pytest.approx(deleted[2], rel=1e-5)
+    assert disc["deletion"] == pytest.approx((deleted[0] + deleted[1]) / 2, rel=1e-5)
+    assert disc["insertion"] == pytest.approx((inserted[0] + inserted[1]) / 2, rel=1e-5)
+    assert disc["deletion"] > table["random"]["deletion"] > rim["deletion"]
+    assert disc["insertion"] < table["random"]["insertion"] < rim["insertion"]
+    assert table["grey"]["stability"] > 0.999 > 0.05 > abs(table["random"]["stability"])

@@ -1,0 +1,258 @@
+"""Masks: by threshold and region, joined, cleaned, softened; and the regions of a face."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+
+from anonlab.controls import REGIONS, Controls, check_regions
+from anonlab.errors import UnknownOption
+from anonlab.images import blurred, resize
+from anonlab.perception.landmarks import load_landmarks
+from anonlab.perception.masks import (
+    build_mask,
+    mask_by_threshold,
+    mask_of_regions,
+    soften,
+    subtract,
+    symmetric,
+    union,
+    without_crumbs,
+)
+from anonlab.perception.regions import region_masks
+from anonlab.recognizers.judges import DlibLandmarks
+from anonlab.weights import store
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def points(astronaut_face):
+    network = load_landmarks() if store.path_of("landmarks").is_file() else DlibLandmarks()
+    return network(resize(astronaut_face, 256)).detach()
+
+
+@pytest.fixture(scope="module")
+def dlibs_points(astronaut_face):
+    """Of the same face, by who did not draw the regions; column and row in pixels of 256."""
+    pytest.importorskip("dlib")
+    return (DlibLandmarks()(astronaut_face)[0] * 256).long()
+
+
+@pytest.fixture(scope="module")
+def regions(points):
+    return region_masks(points)
+
+
+@pytest.fixture(scope="module")
+def heat():
+    rough = blurred(torch.rand(1, 1, 256, 256, generator=seeded(1)), 6)
+    return (rough - rough.min()) / (rough.max() - rough.min())
+
+
+@pytest.fixture(scope="module")
+def sets():
+    """Three random sets of pixels."""
+    return [(torch.rand(1, 1, 32, 32, generator=seeded(seed)) < 0.4).float() for seed in range(3)]
+
+
+def test_threshold_is_exact():
+    ramp = torch.linspace(0, 1, 65)[:64].view(1, 1, 8, 8)  # multiples of 1/64, exact in binary
+    assert mask_by_threshold(ramp, 0.5).flatten().tolist() == [0.0] * 33 + [1.0] * 31
+    assert mask_by_threshold(ramp, 0).sum() == 63
+    assert mask_by_threshold(ramp, 1).sum() == 0
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_an_impossible_threshold_is_refused(threshold):
+    with pytest.raises(UnknownOption, match="threshold"):
+        mask_by_threshold(torch.ones(1, 1, 8, 8), threshold)
+
+
+def test_masks_are_sets(sets):
+    a, b, c = (one.bool() for one in sets)
+    x, y, z = sets
+    assert torch.equal(union(x, y, z).bool(), a | b | c)
+    assert torch.equal(subtract(x, y).bool(), a & ~b)
+    assert torch.equal(union(x, x), x)
+    assert subtract(x, x).sum() == 0
+    assert torch.equal(subtract(x, union(y, z)), subtract(subtract(x, y), z))
+
+
+def test_symmetric_is_its_own_mirror_image(sets):
+    once = symmetric(sets[0])
+    assert torch.equal(once, once.flip(-1))
+    assert torch.equal(symmetric(once), once)
+    assert (once >= sets[0]).all()
+    assert once.sum() <= 2 * sets[0].sum()
+
+
+def test_crumbs_go_and_the_large_piece_stays():
+    large, crumbs = torch.zeros(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
+    large[..., 10:30, 10:30] = 1
+    crumbs[..., 50:53, 50:53] = 1
+    crumbs[..., 40, 5] = 1
+    assert torch.equal(without_crumbs(large + crumbs, 0.01), large)
+    assert torch.equal(without_crumbs(large + crumbs, 9 / 64**2)[..., 45:, :], crumbs[..., 45:, :])
+    assert torch.equal(without_crumbs(large + crumbs, 0), large + crumbs)
+
+
+def test_a_crumb_takes_nothing_of_the_large_piece_beside_it():
+    large, crumb = torch.zeros(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
+    large[..., 10:30, 10:30] = 1
+    crumb[..., 31:36, 12:17] = 1
+    assert torch.equal(without_crumbs(large + crumb, 0.01), large)
+
+
+def test_pieces_that_touch_at_a_corner_are_one():
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 4:8, 4:8] = 1
+    mask[..., 8:11, 8:11] = 1
+    assert torch.equal(without_crumbs(mask, 20 / 32**2), mask)
+
+
+def test_the_largest_crumb_stays_when_there_are_only_crumbs():
+    mask, largest = torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
+    mask[..., 3:5, 3:5] = 1
+    largest[..., 20:23, 20:23] = 1
+    assert torch.equal(without_crumbs(union(mask, largest), 1.0), largest)
+    assert without_crumbs(torch.zeros(1, 1, 32, 32), 1.0).sum() == 0
+
+
+def test_softening_keeps_the_middle_and_the_area(sets):
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., 16:48, 16:48] = 1
+    soft = soften(mask, 3)
+    assert abs(soft[0, 0, 32, 32].item() - 1) < 1e-3
+    assert abs(soft[0, 0, 32, 15:17].mean().item() - 0.5) < 0.01  # across the edge
+    assert abs(soft.mean().item() - mask.mean().item()) < 1e-4
+    assert soft.min() >= 0 and soft.max() <= 1
+    assert torch.equal(soften(sets[0], 0), sets[0])
+
+
+@pytest.mark.parametrize("area", [0.0, 0.1, 0.3, 1.0])
+def test_a_mask_has_its_area_and_inclusion_makes_it_larger(heat, points, regions, area):
+    plain = build_mask(heat, Controls(mask_area=area, softness=0))
+    assert abs(plain.mean().item() - area) <= 1 / 256**2
+    assert abs(build_mask(heat, Controls(mask_area=area)).mean().item() - area) < 0.01
+    wider = build_mask(heat, Controls(mask_area=area, include=("mouth",), softness=0), points)
+    assert torch.equal(wider, union(plain, regions["mouth"]))
+
+
+def test_a_threshold_goes_before_the_area(heat):
+    mask = build_mask(heat, Controls(mask_area=0.9, mask_threshold=0.7, softness=0))
+    assert torch.equal(mask, (heat > 0.7).float())
+    assert 0 < mask.mean() < 0.5
+
+
+def test_what_is_excluded_is_out_even_when_it_is_included(heat, points, regions):
+    controls = Controls(include=("eyes", "mouth"), exclude=("eyes",), softness=0)
+    mask = build_mask(heat, controls, points)
+    assert (mask * regions["eyes"]).sum() == 0
+    assert (mask * regions["mouth"]).sum() == regions["mouth"].sum()
+
+
+def test_what_is_excluded_is_out_even_when_its_mirror_image_is_in(heat, points, regions):
+    cheeks = regions["cheeks"]
+    assert not torch.equal(cheeks, cheeks.flip(-1))  # or the order would not show
+    mask = build_mask(
+        heat, Controls(mask_area=1, symmetric=True, exclude=("cheeks",), softness=0), points
+    )
+    assert torch.equal(mask, 1 - cheeks)
+
+
+def test_what_is_included_is_mirrored(heat, points):
+    mask = build_mask(
+        heat, Controls(mask_area=0.1, include=("nose",), symmetric=True, softness=0), points
+    )
+    assert torch.equal(mask, mask.flip(-1))
+
+
+def test_a_mask_comes_in_the_size_that_is_asked_for(heat):
+    small, large = (build_mask(heat, Controls(), size=size) for size in (256, 1024))
+    assert large.shape == (1, 1, 1024, 1024)
+    assert (resize(large, 256) - small).abs().max() < 0.05
+
+
+def test_regions_are_parts_of_the_face_that_do_not_overlap(regions):
+    assert tuple(regions) == REGIONS
+    assert sum(regions.values()).max() == 1
+    for mask in regions.values():
+        assert mask.shape == (1, 1, 256, 256)
+        assert set(mask.unique().tolist()) == {0.0, 1.0}
+        assert mask.sum() > 500
+    assert 0.2 < sum(regions.values()).mean() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "which"), [("brows", range(17, 27)), ("eyes", range(36, 48)), ("mouth", range(48, 68))]
+)
+def test_regions_contain_the_points_that_another_model_finds(regions, dlibs_points, name, which):
+    x, y = dlibs_points[list(which)].T
+    assert (regions[name][0, 0, y, x] == 1).all()
+
+
+def test_regions_are_where_they_are_in_a_face(regions):
+    def rows(name: str) -> torch.Tensor:
+        return regions[name][0, 0].nonzero()[:, 0].float()
+
+    assert rows("jaw").min() > rows("mouth").mean()
+    assert rows("forehead").min() < rows("brows").min()
+    assert rows("forehead").max() < rows("eyes").mean()
+    assert rows("forehead").mean() < rows("brows").mean() < rows("eyes").mean() < rows("nose").mean()
+    assert rows("nose").mean() < rows("mouth").mean() < rows("jaw").mean()
+    for name in REGIONS:  # a face that looks ahead is about as much left as right
+        left, right = regions[name][..., :128].sum(), regions[name][..., 128:].sum()
+        assert 0.6 < left / right < 1.6
+
+
+def test_jaw_and_forehead_end_where_mouth_and_brows_do(regions, points):
+    at = points[0] * 256
+    assert regions["jaw"][0, 0].nonzero()[:, 0].min() > at[48:60, 1].max() - 1
+    assert regions["forehead"][0, 0].nonzero()[:, 0].max() < at[17:27, 1].max() + 1
+
+
+def test_regions_are_the_same_at_any_size(points, regions):
+    for name, large in region_masks(points, 512).items():
+        assert large.shape == (1, 1, 512, 512)
+        # they differ by the pixels of the edge
+        assert (resize(large, 256) - regions[name]).abs().sum() < 0.1 * regions[name].sum()
+
+
+def test_several_regions_are_their_union(points, regions):
+    assert torch.equal(mask_of_regions(points, ("eyes", "jaw")), regions["eyes"] + regions["jaw"])
+    assert mask_of_regions(points, ()).sum() == 0
+
+
+def test_an_unknown_region_is_refused_with_those_that_exist(points):
+    for refuse in (check_regions, lambda names: mask_of_regions(points, names)):
+        with pytest.raises(UnknownOption) as refused:
+            refuse(("eyes", "third eye"))
+        assert all(name in str(refused.value) for name in ("third eye", *REGIONS))
+    with pytest.raises(UnknownOption, match="third eye"):
+        Controls(exclude=("third eye",))
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        torch.full((1, 68, 2), 0.5),
+        torch.full((1, 68, 2), 7.0),
+        torch.full((1, 68, 2), -3.0),
+        torch.linspace(0, 1, 68).view(1, 68, 1).expand(1, 68, 2),
+        torch.rand(1, 68, 2, generator=seeded(0)) * 4 - 2,
+    ],
+    ids=["one point", "right of it", "left of it", "a line", "anywhere"],
+)
+def test_senseless_points_give_masks_all_the_same(points):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        masks = region_masks(points, 64)
+    assert tuple(masks) == REGIONS
+    assert all(mask.shape == (1, 1, 64, 64) for mask in masks.values())
+    assert set(torch.stack([*masks.values()]).unique().tolist()) == {0.0, 1.0}
+    assert sum(masks.values()).max() <= 1

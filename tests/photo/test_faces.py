@@ -1,0 +1,148 @@
+"""Geometry: alignment, and putting a face back where it was."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from anonlab.errors import NoFaceFound
+from anonlab.generators.samples import sample_photo
+from anonlab.images import to_uint8
+from anonlab.photo.faces import Face, align, face_oval, paste, visible_share
+from anonlab.photo.photos import Photo, read_photo
+
+
+@pytest.fixture(scope="module")
+def portrait(generator) -> Image.Image:
+    return sample_photo("synthetic-4", generator)
+
+
+def scene(portrait: Image.Image, side: int, degrees: float = 0) -> tuple[Photo, Face]:
+    """A photo in which the aligned portrait, turned, covers a square of `side` pixels."""
+    canvas = Image.new("RGB", (side + side // 2, side + side // 2), (90, 120, 80))
+    patch = portrait.resize((side, side), Image.Resampling.LANCZOS)
+    canvas.paste(patch, (side // 4, side // 4))
+    canvas = canvas.rotate(degrees, Image.Resampling.BICUBIC)
+    # five points that lie where FFHQ's alignment puts them, turned like the picture
+    unit = np.array([[-0.1225, -0.0264], [0.1225, -0.0264], [0, 0.11], [-0.1, 0.2373], [0.1, 0.2373]])
+    turn = np.radians(-degrees)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    points = canvas.width / 2 + unit * side @ rotation.T
+    photo = Photo(np.asarray(canvas).copy(), "scene.png")
+    return photo, Face((0, 0, 1, 1), points, 1.0)
+
+
+@pytest.mark.parametrize("side", [256, 512, 1024])
+@pytest.mark.parametrize("degrees", [0, 17])
+def test_round_trip_leaves_the_photo_as_it_was(portrait, side, degrees):
+    photo, face = scene(portrait, side, degrees)
+    aligned = align(photo, face)
+    mask = torch.from_numpy(face_oval(1024)).float()[None, None]
+    pasted = paste(photo, face, aligned, mask)
+    # where is the face? paste white on black through the same mask
+    black = Photo(np.zeros_like(photo.pixels), "black")
+    touched = paste(black, face, torch.ones_like(aligned), mask).any(2)
+    assert 0.1 < touched.mean() < 0.5
+    assert (pasted[~touched] == photo.pixels[~touched]).all()
+    error = (pasted[touched].astype(float) - photo.pixels[touched]) ** 2
+    assert 10 * np.log10(255**2 / error.mean()) >= 40
+
+
+def test_alignment_puts_the_points_where_ffhq_has_them(astronaut, detector):
+    face = detector(astronaut)[0]
+    matrix = np.vstack([face.to_photo(512), [0, 0, 1]])
+    eyes, mouth = face.points[:2].mean(0), face.points[3:].mean(0)
+    back = np.linalg.inv(matrix) @ np.array([[*eyes, 1], [*mouth, 1]]).T
+    # the middle of the eyes lies above the centre by a tenth of the way to the mouth
+    assert abs(back[0, 0] - 256) < 12
+    assert 225 < back[1, 0] < 256
+    assert 355 < back[1, 1] < 400
+    assert np.allclose(np.linalg.norm(face.to_photo()[:, 0]), np.linalg.norm(face.to_photo()[:, 1]))
+
+
+def test_turning_the_photo_does_not_change_the_aligned_face(portrait):
+    straight = align(*scene(portrait, 512))
+    turned = align(*scene(portrait, 512, 30))
+    inner = (slice(None), slice(None), slice(256, 768), slice(256, 768))
+    assert (straight[inner] - turned[inner]).abs().mean() < 0.02
+
+
+def test_detection_finds_the_astronaut(astronaut, detector):
+    faces = detector(astronaut)
+    assert len(faces) == 1
+    left, top, right, bottom = faces[0].box
+    assert left < 224 < right  # her nose
+    assert top < 115 < bottom
+    assert faces[0].confidence > 0.99
+
+
+def test_two_faces_are_both_found_largest_first(portrait, detector):
+    canvas = Image.new("RGB", (1200, 600), (128, 128, 128))
+    canvas.paste(portrait.resize((300, 300)), (50, 150))
+    canvas.paste(portrait.resize((500, 500)), (600, 50))
+    faces = detector(read_photo(canvas))
+    assert len(faces) == 2
+    assert faces[0].box[0] > 600 > faces[1].box[2]
+
+
+def test_exif_orientation_is_applied_before_detection(astronaut, detector, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its side
+    stored = Image.fromarray(np.rot90(astronaut.pixels).copy())
+    buffer = io.BytesIO()
+    stored.save(buffer, "png", exif=exif)
+    path = tmp_path / "turned.png"
+    path.write_bytes(buffer.getvalue())
+    photo = read_photo(path)
+    assert (photo.pixels == astronaut.pixels).all()
+    assert np.allclose(detector(photo)[0].box, detector(astronaut)[0].box)
+
+
+def test_no_face_is_an_error_that_names_the_photo(detector):
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    with pytest.raises(NoFaceFound, match=r"wall\.jpg"):
+        detector(Photo(noise, "wall.jpg"))
+
+
+@pytest.mark.parametrize("size", [(2000, 40), (40, 2000), (33, 33)])
+def test_odd_shapes_are_no_crash(detector, size):
+    with pytest.raises(NoFaceFound):
+        detector(Photo(np.full((*size, 3), 127, np.uint8), "strip.png"))
+
+
+def test_a_face_half_outside_the_frame_is_an_error(astronaut, detector):
+    face = detector(astronaut)[0]
+    cut = int(face.points[2, 0])  # through the nose
+    half = Photo(astronaut.pixels[:, cut:], "half.jpg")
+    moved = Face(face.box, face.points - [cut, 0], 1.0)
+    assert visible_share(half, moved) < 0.7
+    with pytest.raises(NoFaceFound, match="cut off"):
+        align(half, moved)
+    with pytest.raises(NoFaceFound):
+        align(half, detector(half)[0])
+    assert visible_share(astronaut, face) > 0.99
+
+
+def test_fifty_megapixels_keep_memory_low(portrait, detector):
+    import resource
+
+    large = portrait.resize((7100, 7100), Image.Resampling.BILINEAR)
+    photo = Photo(np.asarray(large), "large.jpg")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    face = detector(photo)[0]
+    aligned = align(photo, face)
+    pasted = paste(photo, face, aligned, torch.ones(1, 1, 1024, 1024))
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 2_000_000  # KiB
+    assert pasted.shape == photo.pixels.shape
+    assert np.abs(pasted.astype(int) - photo.pixels).mean() < 6
+
+
+def test_to_uint8_is_the_inverse_of_reading(astronaut):
+    pixels = astronaut.pixels[:64, :64]
+    tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
+    assert (to_uint8(tensor) == pixels).all()

@@ -1,0 +1,108 @@
+"""The torch port of dlib's recogniser against dlib itself (a development dependency)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from anonlab.errors import WeightsCorrupt
+from anonlab.images import to_uint8
+from anonlab.recognizers.base import centred, distance, matches
+from anonlab.recognizers.dlib_resnet import CHIP_BOX, crop, read_dlib
+from anonlab.weights import store
+
+dlib = pytest.importorskip("dlib")
+
+
+@pytest.fixture(scope="module")
+def judge():
+    folder = store.path_of("dlib-resnet").parent
+    predictor = dlib.shape_predictor(str(folder / "shape_predictor_5_face_landmarks.dat"))
+    return predictor, dlib.face_recognition_model_v1(str(store.locate("dlib-resnet")))
+
+
+@pytest.fixture(scope="module")
+def chips(judge, synthetic_faces, astronaut_face):
+    """dlib's own chips of aligned faces: pairs of (aligned face, chip)."""
+    predictor, _ = judge
+    find = dlib.get_frontal_face_detector()
+    pairs = []
+    for face in [*synthetic_faces.split(1), F.avg_pool2d(astronaut_face, 2)]:
+        pixels = to_uint8(face)
+        found = find(pixels, 0)
+        if len(found):
+            pairs.append((face, dlib.get_face_chip(pixels, predictor(pixels, found[0]), 150, 0.25)))
+    assert len(pairs) >= 5
+    return pairs
+
+
+def test_embeddings_agree_with_dlib(recognizer, judge, chips):
+    stacked = torch.stack([torch.from_numpy(chip).permute(2, 0, 1).float() for _, chip in chips])
+    with torch.no_grad():
+        ours = recognizer(stacked).numpy()
+    theirs = np.array([judge[1].compute_face_descriptor(chip) for _, chip in chips])
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_fixed_crop_stands_in_for_dlibs_chips(recognizer, judge, chips):
+    with torch.no_grad():
+        ours = torch.cat([recognizer.embed(face) for face, _ in chips])
+    theirs = torch.tensor(np.array([judge[1].compute_face_descriptor(chip) for _, chip in chips]))
+    assert F.cosine_similarity(ours, theirs.float()).mean() >= 0.99
+
+
+def test_embedding_does_not_depend_on_the_pictures_size(recognizer, astronaut_face):
+    with torch.no_grad():
+        large = recognizer.embed(astronaut_face)
+        small = recognizer.embed(F.avg_pool2d(astronaut_face, 4))
+    assert distance(recognizer, large, small).item() < 0.1
+
+
+def test_gradient_agrees_with_differences(recognizer, astronaut_face):
+    face = F.avg_pool2d(astronaut_face, 4).requires_grad_(True)
+    weight = torch.randn(1, 128, generator=torch.Generator().manual_seed(0))
+    (gradient,) = torch.autograd.grad((recognizer.embed(face) * weight).sum(), face)
+    step = gradient / gradient.norm() * 1e-2
+    with torch.no_grad():
+        up, down = ((recognizer.embed(face + s * step) * weight).sum() for s in (1, -1))
+    assert abs((up - down).item() / 2e-2 / gradient.norm().item() - 1) < 0.05
+
+
+def test_batch_equals_one_by_one(recognizer, synthetic_faces):
+    with torch.no_grad():
+        together = recognizer.embed(synthetic_faces)
+        alone = torch.cat([recognizer.embed(face) for face in synthetic_faces.split(1)])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_strangers_do_not_match_and_a_face_matches_itself(recognizer, synthetic_faces):
+    with torch.no_grad():
+        embeddings = recognizer.embed(synthetic_faces)
+        mirrored = recognizer.embed(synthetic_faces.flip(3))
+    assert matches(recognizer, embeddings, mirrored).all()
+    assert not matches(recognizer, embeddings, embeddings.roll(1, 0)).any()
+
+
+def test_centring_takes_the_common_part_away(recognizer, population):
+    embeddings = population.embeddings[:500]
+    plain = F.cosine_similarity(embeddings[:250], embeddings[250:]).mean()
+    without = F.cosine_similarity(*centred(recognizer, embeddings).split(250)).mean()
+    assert plain > 0.75
+    assert abs(without) < 0.1
+
+
+def test_crop_of_a_ramp_is_the_box():
+    ramp = torch.linspace(0, 1, 512).expand(1, 3, 512, 512)
+    out = crop(ramp, CHIP_BOX, 150)
+    assert abs(out[0, 0, 0, 0].item() - 78.9 / 512) < 2e-3
+    assert abs(out[0, 0, 0, -1].item() - (78.9 + 2.392 * 149) / 512) < 2e-3
+
+
+def test_a_file_with_other_tensors_is_refused(tmp_path):
+    blob = bytearray(store.locate("dlib-resnet").read_bytes())
+    broken = tmp_path / "model.dat"
+    broken.write_bytes(blob[: len(blob) // 2])
+    with pytest.raises(WeightsCorrupt, match=r"model\.dat"):
+        read_dlib(broken)

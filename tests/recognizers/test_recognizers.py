@@ -1,0 +1,119 @@
+"""Recognisers by name and by path."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMissing
+from anonlab.perception.perception import attribute
+from anonlab.recognizers import load_recognizer, matches
+
+
+class Tiny(nn.Module):
+    """An embedding model small enough to export in a test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 7, 7)
+        self.fc = nn.Linear(8, 16)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(torch.tanh(self.conv(x)).mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    torch.manual_seed(0)
+    model = Tiny().eval()
+    path = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
+    torch.onnx.export(model, (torch.zeros(1, 3, 112, 112),), str(path), verbose=False)
+    return model, path
+
+
+def test_onnx_gives_what_the_model_gives(exported, synthetic_faces):
+    model, path = exported
+    onnx = load_recognizer("onnx", path, box=(0, 0, 512, 512), threshold=0.4, far=1e-3)
+    assert (onnx.size, onnx.dim, onnx.name, onnx.differentiable) == (112, 16, "tiny", False)
+    with torch.no_grad():
+        inputs = torch.nn.functional.interpolate(
+            torch.nn.functional.avg_pool2d(synthetic_faces, 4), size=112, mode="bilinear"
+        )
+        theirs = model(inputs)
+    np.testing.assert_allclose(onnx.embed(synthetic_faces), theirs, atol=1e-4)
+
+
+def test_onnx_scaling_and_channel_order(exported):
+    model, path = exported
+    red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(1, 3, 112, 112)
+    onnx = load_recognizer("onnx", path, scale=1.0, offset=0.0, bgr=True)
+    with torch.no_grad():
+        theirs = model(torch.tensor([0.0, 0.0, 255.0])[None, :, None, None].expand(1, 3, 112, 112))
+    np.testing.assert_allclose(onnx.embed(red), theirs, atol=1e-4)
+
+
+def test_onnx_errors(tmp_path, exported):
+    with pytest.raises(UnknownOption, match="path"):
+        load_recognizer("onnx")
+    with pytest.raises(WeightsMissing, match=r"gone\.onnx"):
+        load_recognizer("onnx", tmp_path / "gone.onnx")
+    (tmp_path / "bad.onnx").write_bytes(b"not a model")
+    with pytest.raises(WeightsCorrupt, match=r"bad\.onnx"):
+        load_recognizer("onnx", tmp_path / "bad.onnx")
+    with pytest.raises(UnknownOption, match="metric"):
+        load_recognizer("onnx", exported[1], metric="manhattan")
+
+
+def test_a_recogniser_without_gradients_cannot_attribute(exported, astronaut_face):
+    with pytest.raises(UnknownOption, match="no gradients"):
+        attribute(load_recognizer("onnx", exported[1]), astronaut_face)
+
+
+def test_facenet_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(WeightsMissing, match="doctor --download facenet-vggface2"):
+        load_recognizer("facenet")
+    with pytest.raises(UnknownOption, match="pretrained"):
+        load_recognizer("facenet", pretrained="msceleb")
+
+
+def test_facenet_from_a_path(tmp_path, synthetic_faces):
+    from facenet_pytorch import InceptionResnetV1
+
+    torch.manual_seed(0)
+    network = InceptionResnetV1(num_classes=10, classify=True).eval()
+    path = tmp_path / "weights.pt"
+    torch.save(network.state_dict(), path)
+    facenet = load_recognizer("facenet", path)
+    with torch.no_grad():
+        embeddings = facenet.embed(synthetic_faces[:2])
+    assert embeddings.shape == (2, 512)
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(2))
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(WeightsCorrupt, match=r"weights\.pt"):
+        load_recognizer("facenet", path)
+
+
+def test_unknown_name():
+    with pytest.raises(UnknownOption, match="dlib, facenet, onnx"):
+        load_recognizer("arcface")
+
+
+def test_faceres_tells_people_apart(shared, synthetic_faces):
+    """The recogniser that no loss has seen, as DESIGN describes it."""
+    faceres = load_recognizer(
+        "onnx",
+        shared / "recognisers" / "faceres.onnx",
+        box=(36, 50, 476, 490),
+        scale=1.0,
+        offset=0.0,
+        size=224,
+        threshold=1 - 0.645,
+        far=1e-3,
+    )
+    embeddings = faceres.embed(synthetic_faces)
+    assert faceres.dim == 1024
+    assert matches(faceres, embeddings, faceres.embed(synthetic_faces.flip(3))).all()
+    assert not matches(faceres, embeddings, embeddings.roll(1, 0)).any()

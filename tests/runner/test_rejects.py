@@ -1,0 +1,146 @@
+"""A check that cannot say no is none: runs that the accepted numbers of notebook 05 must reject.
+
+The honest run on the embedded people passes; a copy of the person, an untrained encoder, shuffled
+masks, a blurred output and weights with one altered tensor each fail, by the number one expects.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from anonlab import Anonymizer
+from anonlab.encoding.encoder import Encoder, EncoderConfig
+from anonlab.evaluation.judging import Panel, load_judges
+from anonlab.evaluation.methods import Protocol, ours
+from anonlab.evaluation.people import Person, load_people
+from anonlab.evaluation.run import evaluate
+from anonlab.evaluation.summary import numbers, summarise
+from anonlab.generators.samples import sample_photo
+from anonlab.images import blurred
+from anonlab.regeneration.regenerate import Regenerator
+from anonlab.runner import regression
+
+BASELINE = Path(__file__).parents[1] / "baselines" / "05_evaluate-quick.json"
+METHOD = ours(0.25)
+
+
+def tampered(honest: Anonymizer, kind: type = Anonymizer, **parts) -> Anonymizer:
+    """The real thing with one part replaced."""
+    made = copy.copy(honest)
+    made.__class__ = kind
+    vars(made).update(parts)
+    return made
+
+
+@pytest.fixture(scope="module")
+def honest() -> Anonymizer:
+    return Anonymizer.load(method="one-pass", device="cpu", key=b"a key for measuring only")
+
+
+@pytest.fixture(scope="module")
+def check(honest, tmp_path_factory):
+    """Evaluates an anonymizer on the baseline's people and compares what it made of them."""
+    baseline = regression.read_baseline(BASELINE)
+    parameters = baseline.parameters
+    protocol = Protocol(
+        areas=(0.25,), strengths=(), calibrated=0, optimised=0, peers=False, seed=parameters["SEED"]
+    )
+    [(source, count)] = parameters["PEOPLE"].items()
+    photos = tmp_path_factory.mktemp("photos")
+    people = [_written(one, honest, photos) for one in load_people(source, count)]
+    judges = [one for one in load_judges(honest.recognizer) if one.seen]
+    panel = Panel(judges, honest.detector)
+
+    def compare(anonymizer) -> regression.Comparison:
+        state = tmp_path_factory.mktemp("state")
+        evaluation = evaluate(anonymizer, people, panel, protocol, state, workers=2)
+        found = numbers(summarise(evaluation, judges, honest.population))
+        made = {name: found[name] for name in (METHOD, "fingerprint")}
+        flat = regression.flatten(made)
+        held = {name: value for name, value in baseline.metrics.items() if name in flat}
+        assert len(held) > 25
+        return regression.compare(replace(baseline, metrics=held), made, parameters)
+
+    return compare
+
+
+def _written(person: Person, anonymizer: Anonymizer, folder: Path) -> Person:
+    """The same person with the photos in files, so that they are generated once."""
+    paths = [folder / f"{name}.png" for name in person.photos]
+    for name, path in zip(person.photos, paths, strict=True):
+        sample_photo(name, anonymizer.generator).save(path)
+    return Person(person.name, tuple(paths))
+
+
+def failed(comparison: regression.Comparison) -> set[str]:
+    return {row.name.removeprefix(f"{METHOD}/") for row in comparison.named("failed")}
+
+
+def test_the_honest_run_passes(check, honest):
+    comparison = check(honest)
+    assert failed(comparison) == set()
+    assert len(comparison.named("ok")) > 25
+
+
+def test_a_copy_of_the_person_is_rejected(check, honest):
+    class Copy(Anonymizer):
+        def regenerate(self, aligned, *arguments, **options):
+            return torch.zeros(1, 16, 512), aligned, aligned
+
+    found = failed(check(tampered(honest, Copy)))
+    assert {"dlib/distance_own", "dlib/match_rate_own", "dlib/match_rate_other"} <= found
+
+
+def test_an_untrained_encoder_is_rejected(check, honest):
+    torch.manual_seed(0)
+    encoder = Encoder(EncoderConfig(channels=(16, 32, 64, 64), width=80)).eval().requires_grad_(False)
+    encoder.w_avg.copy_(honest.generator.w_avg)
+    encoder.w_std.copy_(honest.generator.w_std)
+    torch.nn.init.normal_(encoder.to_ws, std=0.02)
+    part = honest.regenerator
+    regenerator = Regenerator(
+        part.generator, part.recognizer, part.perceptual, part.first_guess, encoder
+    )
+    found = failed(check(tampered(honest, regenerator=regenerator)))
+    assert {"dlib/collapse_ratio", "dlib/distance_own", "fingerprint/encoder"} <= found
+
+
+def test_shuffled_masks_are_rejected(check, honest):
+    def shuffled(image: torch.Tensor, *arguments) -> torch.Tensor:
+        """The same heat, in blocks of 16 pixels that are anywhere."""
+        heat = honest.perception(image, *arguments)
+        blocks = heat.unfold(2, 16, 16).unfold(3, 16, 16).reshape(-1, 16, 16)
+        order = torch.randperm(len(blocks), generator=torch.Generator().manual_seed(0))
+        side = heat.shape[-1] // 16
+        rows = blocks[order].reshape(side, side, 16, 16).transpose(1, 2)
+        return rows.reshape(1, 1, 16 * side, 16 * side)
+
+    found = failed(check(tampered(honest, perception=shuffled)))
+    assert {"dlib/distance_own", "ssim_outside"} <= found
+
+
+def test_a_blurred_output_is_rejected(check, honest):
+    class Soft(Anonymizer):
+        def regenerate(self, *arguments, **options):
+            ws, made, composite = super().regenerate(*arguments, **options)
+            return ws, made, blurred(composite, 2.0)
+
+    found = failed(check(tampered(honest, Soft)))
+    assert {"st_lpips", "ssim_outside", "psnr_outside"} <= found
+
+
+def test_weights_with_one_altered_tensor_are_rejected(check):
+    """A slight change is told by the weights' fingerprint, a large one by what it does as well."""
+    other = Anonymizer.load(method="one-pass", device="cpu", key=b"a key for measuring only")
+    with torch.no_grad():
+        other.generator.blocks[4].conv1.weight.neg_()
+    assert {"fingerprint/generator", "st_lpips"} <= failed(check(other))
+    slight = Anonymizer.load(method="one-pass", device="cpu", key=b"a key for measuring only")
+    with torch.no_grad():
+        slight.generator.blocks[2].conv1.weight[0, 0].mul_(1.01)
+    assert failed(check(slight)) == {"fingerprint/generator"}

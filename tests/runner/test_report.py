@@ -1,0 +1,141 @@
+"""Running notebooks: failures are shown and contained, nothing is skipped and called done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+
+from anonlab.errors import UnknownOption
+from anonlab.runner import report
+from anonlab.weights import store
+
+RECORD = "import json, pathlib; pathlib.Path(OUTPUT, 'metrics.json').write_text(json.dumps({'x': X}))"
+
+
+def notebook(
+    folder: Path, name: str, code: str = RECORD, needs: tuple[str, ...] = (), quick: dict | None = None
+) -> None:
+    node = nbformat.v4.new_notebook()
+    node.metadata = {
+        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+        "anonlab": {"needs": list(needs), "profiles": {"quick": quick or {}, "full": {"X": 7}}},
+    }
+    parameters = nbformat.v4.new_code_cell("X = 1\nOUTPUT = '.'")
+    parameters.metadata["tags"] = ["parameters"]
+    node.cells = [parameters, nbformat.v4.new_code_cell(code)]
+    nbformat.write(node, folder / f"{name}.ipynb")
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(**options) -> tuple[int, dict, Path]:
+        status = report.run(out=tmp_path / "runs", folder=tmp_path, **options)
+        [folder] = (tmp_path / "runs").iterdir()
+        return status, json.loads((folder / "metrics.json").read_text()), folder
+
+    return run
+
+
+def test_a_failure_stops_only_itself_and_its_dependants(tmp_path, run):
+    notebook(tmp_path, "00_broken", "1 / 0")
+    notebook(tmp_path, "01_dependant", needs=("00",))
+    notebook(tmp_path, "02_dependant_of_dependant", needs=("01",))
+    notebook(tmp_path, "03_independent")
+    status, metrics, folder = run()
+    assert status == 1
+    statuses = {name: one["status"] for name, one in metrics["notebooks"].items()}
+    assert list(statuses.values()) == ["failed", "skipped", "skipped", "ok"]
+    page = (folder / "index.html").read_text()
+    assert "ZeroDivisionError" in page
+    assert "\x1b[" not in page
+    assert (folder / "00_broken.html").is_file()
+    assert (folder / "03_independent.html").is_file()
+    assert metrics["notebooks"]["03_independent"]["metrics"] == {"x": 1}
+
+
+def test_profiles_and_parameters_reach_the_notebook(tmp_path, run):
+    notebook(tmp_path, "00_one")
+    status, metrics, _ = run(profile="full")
+    assert (status, metrics["notebooks"]["00_one"]["metrics"]) == (0, {"x": 7})
+
+
+def test_a_parameter_from_the_command_line_wins(tmp_path, run):
+    notebook(tmp_path, "00_one")
+    _, metrics, _ = run(profile="full", parameters=["X=[1, 'two']"])
+    assert metrics["notebooks"]["00_one"]["metrics"] == {"x": [1, "two"]}
+
+
+def test_an_undeclared_parameter_is_an_error(tmp_path, run):
+    notebook(tmp_path, "00_one")
+    for bad in (["Y=1"], ["X"]):
+        with pytest.raises(UnknownOption):
+            report.run(out=tmp_path / "runs", folder=tmp_path, parameters=bad)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_profile_that_sets_an_undeclared_parameter_is_an_error(tmp_path, run):
+    notebook(tmp_path, "00_one", quick={"Z": 1})
+    status, metrics, _ = run()
+    assert status == 1
+    assert "Z" in metrics["notebooks"]["00_one"]["error"]
+
+
+def test_a_notebook_without_numbers_has_failed(tmp_path, run):
+    notebook(tmp_path, "00_silent", "pass")
+    status, metrics, _ = run()
+    assert status == 1
+    assert "no metrics" in metrics["notebooks"]["00_silent"]["error"]
+
+
+def test_a_cell_that_is_not_executed_is_not_counted_as_run(tmp_path, run, monkeypatch):
+    notebook(tmp_path, "00_one")
+    import papermill
+
+    real = papermill.execute_notebook
+
+    def forgetful(*arguments, **options):
+        node = real(*arguments, **options)
+        node.cells[-1].execution_count = None
+        return node
+
+    monkeypatch.setattr(papermill, "execute_notebook", forgetful)
+    status, metrics, _ = run()
+    assert status == 1
+    assert "not executed" in metrics["notebooks"]["00_one"]["error"]
+
+
+def test_only_one(tmp_path, run):
+    notebook(tmp_path, "00_one")
+    notebook(tmp_path, "01_two", needs=("00",))
+    status, metrics, _ = run(only="01")
+    assert status == 0
+    assert list(metrics["notebooks"]) == ["01_two"]
+    with pytest.raises(UnknownOption, match="09"):
+        report.run(only="09", folder=tmp_path, out=tmp_path / "runs")
+
+
+def test_provenance_names_what_a_number_depends_on():
+    provenance = report.provenance(torch.device("cpu"), seeds=(3, 4))
+    assert provenance["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert provenance["weights"]["dlib-resnet"] == store.WEIGHTS["dlib-resnet"].sha256
+    assert (provenance["seeds"], provenance["device"]) == ([3, 4], "cpu")
+    assert provenance["tf32"]["matmul"] is (torch.get_float32_matmul_precision() != "highest")
+
+
+def test_provenance_hashes_the_file_that_is_here_not_the_one_that_should_be(tmp_path, monkeypatch):
+    path = tmp_path / "altered"
+    path.write_bytes(b"altered")
+    monkeypatch.setattr(store, "path_of", lambda key: path if key == "dlib-resnet" else tmp_path)
+    assert report.provenance()["weights"] == {"dlib-resnet": hashlib.sha256(b"altered").hexdigest()}
+
+
+def test_settings_are_frozen():
+    settings = report.settings(area=0.25, seeds=(1, 2))
+    assert settings.area == 0.25
+    with pytest.raises(AttributeError):
+        settings.area = 0.3

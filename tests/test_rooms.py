@@ -1,0 +1,73 @@
+"""The rooms of the package: each one uses only what stands above it, and nothing goes in a circle."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1] / "anonlab"
+ORDER = (  # each may use what stands before it
+    *("errors", "images", "device", "files", "controls"),  # the ground floor
+    *("weights", "provenance", "photo", "recognizers"),
+    "identity",  # before stage 1, which compares with its reference population
+    *("generators", "perception", "encoding", "regeneration", "pipeline"),
+    *("figures", "training", "metrics", "evaluation", "bench", "explorer", "runner", "cli"),
+)
+FRONT = {"anonlab", "anonlab.__main__"}  # the names for users; nothing inside imports them
+
+
+def imported(path: Path, module: str, modules: set[str]) -> set[str]:
+    """The modules of anonlab that a file imports anywhere: inside functions and for types as well."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, *([base] if base else [])])
+            named = {f"{base}.{alias.name}" for alias in node.names}
+            found |= (named & modules) or {base}
+    return found & modules
+
+
+def graph() -> dict[str, set[str]]:
+    """Who imports whom, by full names."""
+    paths = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        paths[".".join(parts[:-1] if path.name == "__init__.py" else parts)] = path
+    return {module: imported(path, module, {*paths}) for module, path in paths.items()}
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def test_every_file_is_in_a_room_of_the_order():
+    assert {room(module) for module in graph().keys() - FRONT} == {*ORDER}
+
+
+def test_a_room_uses_only_what_stands_above_it():
+    wrong = [
+        f"{module} imports {other}"
+        for module, others in graph().items()
+        if module not in FRONT
+        for other in others
+        if other in FRONT or ORDER.index(room(other)) > ORDER.index(room(module))
+    ]
+    assert not wrong
+
+
+def test_nothing_goes_in_a_circle():
+    list(TopologicalSorter(graph()).static_order())  # raises CycleError, which names the circle
+
+
+def test_the_controls_need_no_torch():
+    code = "import anonlab.controls, anonlab.cli, sys; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, check=True)

@@ -1,0 +1,279 @@
+"""What training learns from: samples, what happens to them, and the losses of each network."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from anonlab.encoding.encoder import EncoderConfig
+from anonlab.errors import UnknownOption
+from anonlab.images import blurred, resize, to_tensor, to_uint8, warp
+from anonlab.perception.faithfulness import rank_correlation
+from anonlab.perception.landmarks import LandmarkNetwork, load_landmarks
+from anonlab.perception.perception import attribute
+from anonlab.perception.perception_network import PerceptionNetwork, load_perception_network
+from anonlab.recognizers.judges import DlibLandmarks
+from anonlab.training import synthetic, traits
+from anonlab.training.augment import augment, jpeg, motion, warp_points
+from anonlab.training.encoder import EncoderTask, LossWeights, Mix
+from anonlab.training.landmarks import LandmarkTask, move_points
+from anonlab.training.loop import Plan, train
+from anonlab.training.perception import PerceptionTask
+from anonlab.training.photos import load_photos
+from anonlab.training.synthetic import Samples, draw_codes, generate, join, load_samples
+
+TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def samples(generator, recognizer, population) -> Samples:
+    return generate(generator, recognizer, population, 8, seed=3)
+
+
+@pytest.fixture(scope="module")
+def task(samples, generator, recognizer, perceptual, population) -> EncoderTask:
+    return EncoderTask(
+        samples, generator, recognizer, perceptual, load_landmarks(), population, TINY, latent_share=0.5
+    )
+
+
+# samples
+
+
+def test_codes_are_the_same_for_a_seed_and_some_are_mixed(generator):
+    ws = draw_codes(generator, 200, rng(1))
+    assert torch.equal(ws, draw_codes(generator, 200, rng(1)))
+    # where rows change: nowhere for one person, once for two, everywhere on the way to a third
+    changes = (ws[:, 1:] != ws[:, :-1]).any(2).sum(1)
+    walked = changes > 1
+    assert (changes[walked] == generator.num_ws - 1).all()
+    assert 0.25 < walked.float().mean() < 0.45
+    assert 0.3 < (changes[~walked] == 1).float().mean() < 0.5
+    # psi between 0.5 and 1 keeps them nearer to the average than untruncated ones
+    w = generator.mapping(torch.randn(200, 512, generator=rng(2)))
+    assert (ws[:, 0] - generator.w_avg).norm(dim=1).mean() < 0.85 * (w - generator.w_avg).norm(
+        dim=1
+    ).mean()
+
+
+def test_samples_are_what_their_codes_make_and_the_recogniser_says(samples, generator, recognizer):
+    with torch.no_grad():
+        made = generator.synthesis(samples.ws[:2].float(), 256).clamp(-1, 1)
+        assert (made - samples.pictures(slice(0, 2))).abs().max() < 0.03  # half precision, 8 bits
+        embeddings = recognizer.embed(samples.pictures(slice(0, 2)))
+    assert torch.allclose(embeddings, samples.embeddings[:2], atol=1e-5)
+    assert samples.known.all()
+    away = (samples.targets - samples.embeddings[:, None]).norm(dim=2)
+    assert away[:, 0].min() > recognizer.threshold  # the others may be nearer
+
+
+def test_the_quick_map_ranks_as_the_slow_one(samples, recognizer):
+    slow = torch.cat([attribute(recognizer, samples.pictures(slice(i, i + 1))) for i in range(2)])
+    assert rank_correlation(samples.attribution[:2].float(), resize(slow, 64)).min() > 0.995
+
+
+def test_chunks_are_kept_and_used_again(tmp_path, generator, recognizer, population, monkeypatch):
+    monkeypatch.setattr(synthetic, "CHUNK", 1)
+    first = load_samples(generator, recognizer, population, 2, 5, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    monkeypatch.setattr(synthetic, "generate", lambda *_: pytest.fail("it was generated again"))
+    second = load_samples(generator, recognizer, population, 2, 5, tmp_path)
+    assert all(torch.equal(getattr(first, f.name), getattr(second, f.name)) for f in fields(Samples))
+
+
+def test_later_chunks_have_stronger_traits(tmp_path, generator, recognizer, population, monkeypatch):
+    monkeypatch.setattr(synthetic, "CHUNK", 24)
+    monkeypatch.setattr(synthetic, "TYPICAL", 1)
+    found = load_samples(
+        generator, recognizer, population, 48, 5, tmp_path, network=load_perception_network()
+    )
+    changes = (found.ws.float().mean(1) - generator.w_avg) / generator.w_std
+    sizes = changes.norm(dim=1)
+    assert sizes[24:].mean() > 1.2 * sizes[:24].mean()
+
+
+def test_a_trait_moves_by_a_standard_deviation_and_nothing_else_much(generator):
+    x = torch.randn(500, 16, generator=rng())
+    points = torch.rand(500, 68, 2, generator=rng(1))
+    points[:, 36], points[:, 45] = torch.tensor([0.3, 0.4]), torch.tensor([0.7, 0.4])
+    points[:, (0, 16), 0] = torch.tensor([0.2, 0.8])
+    points[:, 30, 0] = 0.5 + 0.02 * x[:, 3]
+    pictures = torch.zeros(500, 3, 64, 64)
+    pictures[:] = 0.1 * x[:, 5, None, None, None]
+    steps = traits.directions(x, points, pictures + 1e-3 * torch.randn(500, 3, 64, 64, generator=rng(2)))
+    yaw, skin = (steps[traits.TRAITS.index(name)] for name in ("yaw", "skin"))
+    assert abs(yaw[3] - 1) < 0.1 and yaw[5].abs() < 0.1
+    assert abs(skin[5] - 1) < 0.1 and skin[3].abs() < 0.1
+
+
+def test_photos_join_in_without_codes(
+    tmp_path, astronaut, generator, recognizer, population, capsys, samples
+):
+    Image.fromarray(astronaut.pixels).save(tmp_path / "face.png")
+    Image.new("RGB", (300, 300), "green").save(tmp_path / "meadow.png")
+    found = load_photos(tmp_path, generator, recognizer, population)
+    assert len(found) == 1 and not found.known.any()
+    assert "meadow.png shows no face" in capsys.readouterr().out
+    assert len(join([samples, found])) == 9
+    (tmp_path / "face.png").unlink()
+    with pytest.raises(UnknownOption, match="no photo with a face"):
+        load_photos(tmp_path, generator, recognizer, population)
+
+
+# augmentation
+
+
+def test_points_move_with_their_picture():
+    spot = torch.zeros(16, 1, 64, 64)
+    spot[..., 20, 40] = 1
+    matrices = motion(16, torch.ones(16, 1, 1, 1), rng())
+    seen = warp(blurred(spot, 2.0), matrices).clamp_min(1e-9)[:, 0]
+    steps = (torch.arange(64) + 0.5) / 64
+    centre = torch.stack([(seen.sum(1) * steps).sum(1), (seen.sum(2) * steps).sum(1)], 1)
+    centre = centre / seen.sum((1, 2))[:, None]
+    moved = warp_points(torch.tensor([[[40.5, 20.5]]]).expand(16, 1, 2) / 64, matrices)[:, 0]
+    assert (centre - moved).abs().max() < 0.01
+    assert (torch.linalg.det(matrices[:, :, :2]) < 0).sum() not in (0, 16)  # some are mirrored
+
+
+def test_a_mirrored_face_has_its_left_eye_where_the_right_one_was(samples):
+    teacher = DlibLandmarks()
+    mirror = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]])
+    picture = samples.pictures(slice(0, 1))
+    expected = teacher(warp(picture, mirror))
+    assert (move_points(teacher(picture), mirror) - expected).norm(dim=2).mean() < 0.015
+
+
+def test_clean_pictures_are_untouched_and_say_so(samples):
+    seen = augment(samples.pictures(slice(0, 8)), samples.attribution.float(), rng(4))
+    assert 0 < seen.exact.sum() < 8
+    still = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
+    assert torch.allclose(
+        seen.matrices[seen.exact], still.expand(int(seen.exact.sum()), 2, 3), atol=1e-6
+    )
+    again = augment(samples.pictures(slice(0, 8)), samples.attribution.float(), rng(4))
+    assert torch.equal(seen.images, again.images)
+
+
+@pytest.mark.parametrize("quality", [20, 50, 90])
+def test_jpeg_loses_what_the_file_format_loses(samples, quality):
+    grey = samples.pictures(slice(0, 1)).mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    buffer = io.BytesIO()
+    Image.fromarray(to_uint8(grey)).convert("L").save(buffer, "JPEG", quality=quality)
+    real = to_tensor(np.asarray(Image.open(buffer).convert("RGB")))
+    ours = to_tensor(to_uint8(jpeg(to_tensor(to_uint8(grey)), torch.full((1, 1, 1, 1), float(quality)))))
+    assert (ours - real).abs().mean() < 0.2 * (grey - real).abs().mean()
+
+
+# the encoder's task
+
+
+def test_the_right_answer_has_no_loss(task, samples):
+    """The true codes of an untouched face, asked for as itself, are a perfect reconstruction."""
+    batch = task.draw(torch.tensor([3, 4, 5]), rng(), Mix(own=1.0, other=0.0, virtual=0.0))
+    pictures = samples.pictures(torch.tensor([3, 4, 5]))
+    with torch.no_grad():
+        source = task.recognizer.embed(pictures)
+        clean = replace(
+            batch, images=pictures, source=source, wanted=source, exact=torch.ones(3, dtype=torch.bool)
+        )
+        perfect = task.terms(clean.ws, clean, rng())
+        wrong = task.terms(clean.ws.flip(0), clean, rng())
+    for name in ("pixels", "colours", "perceptual", "composite", "identity", "expression", "latent"):
+        assert perfect[name] < 0.1 * wrong[name], name
+    assert perfect["fooling"] == perfect["source"] == 0
+
+
+def test_aiming_at_the_person_is_punished_when_another_is_wanted(task, samples):
+    index = torch.tensor([3, 4])
+    batch = task.draw(index, rng(), Mix(own=0.0, other=0.0, virtual=1.0))
+    full = replace(batch, mask=torch.ones_like(batch.mask), images=samples.pictures(index))
+    full = replace(full, source=samples.embeddings[index])
+    with torch.no_grad():
+        terms = task.terms(samples.ws[index].float(), full, rng())
+    assert terms["source"] > 0.5 * 0.5  # it is the person: cosine 1, allowed about 0
+    assert terms["fooling"] > 0.35 * 0.5
+
+
+def test_every_weight_switches_its_term(task, samples):
+    batch = task.draw(torch.tensor([2, 3]), rng(), Mix())
+    names = [field.name for field in fields(LossWeights) if field.name != "goal"]
+    with torch.no_grad():
+        on = task.terms(samples.ws[2:4].flip(0).float(), batch, rng())
+        assert set(on) == set(names)
+        task.weight = LossWeights(**dict.fromkeys(names, 0.0))
+        off = task.terms(samples.ws[2:4].flip(0).float(), batch, rng())
+    task.weight = LossWeights()
+    assert all(value == 0 for value in off.values())
+
+
+def test_identities_are_mixed_as_asked(task):
+    index = torch.randint(2, 8, (64,), generator=rng())
+    own = task.draw(index, rng(), Mix(own=1.0, other=0.0, virtual=0.0))
+    assert own.own.all() and torch.equal(own.wanted, own.source)
+    virtual = task.draw(index, rng(), Mix(own=0.0, other=0.0, virtual=1.0))
+    assert not virtual.own.any()
+    among = (virtual.wanted[:, None] - task.samples.targets[index]).norm(dim=2).min(1).values
+    assert among.max() == 0
+    assert task.draw(index, rng(), Mix()).own.float().mean() == pytest.approx(0.35, abs=0.15)
+
+
+def test_another_recogniser_joins_in(task, samples):
+    class Constant:
+        """One that finds everybody the same: the worst case."""
+
+        mean = torch.zeros(4)
+
+        def embed(self, images):
+            return torch.ones(len(images), 4)
+
+    batch = task.draw(torch.tensor([2, 3]), rng(), Mix(own=0.0, other=0.0, virtual=1.0))
+    ws = samples.ws[2:4].float()
+    with torch.no_grad():
+        alone = task.terms(ws, batch, rng())["source"]
+        task.more = [Constant()]
+        joined = task.terms(ws, batch, rng())["source"]
+    task.more = ()
+    assert joined > alone + 0.2
+
+
+def test_the_first_share_learns_codes_only_and_the_loss_falls(task, tmp_path):
+    plan = Plan(steps=60, batch=4, learning_rate=3e-3, warm_up=5, log_every=20, validate_every=100)
+    task.latent_share = 1.0
+    out = train(task, plan, tmp_path)
+    assert set(out.log[0]) == {"step", "images", "lr", "latent", "total", "norm"}
+    assert out.log[-1]["latent"] < 0.8 * out.log[0]["latent"]
+    numbers = out.validation[-1]
+    assert numbers["own_source_cosine"] > numbers["virtual_source_cosine"]
+    assert numbers["own_reached"] > 0.4
+
+
+# the small networks
+
+
+def test_the_landmark_network_agrees_with_dlib(samples):
+    numbers = LandmarkTask(samples).validate(load_landmarks())
+    assert numbers["landmark_error"] < 0.05
+    assert numbers["mouth_opening_error"] < 0.03
+
+
+@pytest.mark.parametrize("what", ["landmarks", "perception"])
+def test_the_small_networks_learn(what, samples, recognizer, tmp_path):
+    task = (
+        LandmarkTask(samples)
+        if what == "landmarks"
+        else PerceptionTask(samples, recognizer, augmented=4)
+    )
+    plan = Plan(steps=25, batch=4, learning_rate=2e-3, warm_up=3, log_every=5, ema=0.9)
+    out = train(task, plan, tmp_path)
+    assert out.log[-1]["total"] < 0.7 * out.log[0]["total"]
+    assert isinstance(out.model, LandmarkNetwork if what == "landmarks" else PerceptionNetwork)

