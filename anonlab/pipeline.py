@@ -28,7 +28,6 @@ from .recognizers import Recognizer, distance, load_recognizer
 from .recognizers.perceptual import PerceptualDistance, load_stlpips
 from .regeneration.optimize import Fit
 from .regeneration.regenerate import Regenerator
-from .weights import store
 
 METHODS = ("auto", "one-pass", "encode", "optimize")
 GUIDES = ("dlib",)
@@ -126,11 +125,10 @@ class Anonymizer:
         """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`; `generator_path` is the
         weights file of `stylegan2`.
 
-        `method` is `optimize` (latent optimisation, a minute), `encode` (one pass of the trained
-        encoder), `one-pass` (the encoder where it is installed, else the linear first guess:
-        seconds, coarser), or `auto`: encode where an encoder for this generator is installed, else
-        optimize. Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or
-        `WeightsMismatch`.
+        `method` is `optimize` (latent optimisation, a minute; also `auto`, until the encoder has been
+        measured on as many people), `encode` (one pass of the trained encoder) or `one-pass` (the
+        linear first guess: seconds, coarser). Raises `UnknownOption`, `DeviceUnavailable`,
+        `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
         """
         if method not in METHODS:
             raise UnknownOption(f"method {method!r} does not exist; choose from: {', '.join(METHODS)}")
@@ -142,13 +140,12 @@ class Anonymizer:
         chosen = pick_device(device)
         guide = load_recognizer(recognizer, device=chosen)
         made = load_generator(generator, generator_path, chosen)
-        has_encoder = store.path_of(f"encoder-{made.name}").is_file()
-        encode = method == "encode" or (method in ("auto", "one-pass") and has_encoder)
+        encode = method == "encode"
         population = Population.load(chosen)
-        if method == "one-pass" and not encode and made.name != population.generator:
+        if method == "one-pass" and made.name != population.generator:
             raise UnknownOption(
-                f"method one-pass needs an encoder for generator {made.name}, because the first guess "
-                f"knows only {population.generator}; choose optimize, or train one"
+                f"method one-pass is not for generator {made.name}, because the first guess knows only "
+                f"{population.generator}; choose optimize, or train an encoder and choose encode"
             )
         return cls(
             Detector(chosen),

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from PIL import Image
 
-from ..encoding.encoder import Encoder, EncoderConfig
+from ..encoding.encoder import Encoder, EncoderConfig, load_encoder
 from ..errors import NoFaceFound
 from ..generators import Generator
 from ..generators.samples import sample_photo
@@ -66,8 +66,8 @@ class Parts:
     @cached_property
     def encoder(self) -> Encoder:
         """The trained one, or an untrained one of the same shape: it takes the same time."""
-        if self.anonymizer.regenerator.encoder is not None:
-            return self.anonymizer.regenerator.encoder
+        if store.path_of("encoder-mobile").is_file():
+            return load_encoder(self.anonymizer.generator, device=self.device)
         untrained = Encoder(EncoderConfig()).start_at(self.anonymizer.regenerator.first_guess)
         return untrained.eval().requires_grad_(False).to(self.device)
 
@@ -132,6 +132,9 @@ def attribution(batches: Iterable[int]) -> list[Case]:
 
     alone = [Case("attribution", "integrated gradients", "one face after the other", 1, 1, gradients)]
     return alone + [Case("attribution", "network", "many at once", n, n, network(n)) for n in batches]
+
+
+ONE_PASS = "one pass (first guess)"
 
 
 def encoding(batches: Iterable[int]) -> list[Case]:
@@ -220,17 +223,13 @@ def _anonymize(image: Callable[[Parts], Image.Image], steps: int = 0) -> Callabl
     return prepare
 
 
-def _one_pass() -> str:
-    return "encoder" if store.path_of("encoder-mobile").is_file() else "first guess"
-
-
 def pipeline(steps: int) -> list[Case]:
     """A whole photo: detection, three stages, paste-back and the self-check's measurement."""
 
     def astronaut(_: Parts) -> Image.Image:
         return sample_photo("astronaut")
 
-    one_pass, optimised = f"one pass ({_one_pass()})", f"optimised ({steps} step{'s' * (steps > 1)})"
+    one_pass, optimised = ONE_PASS, f"optimised ({steps} step{'s' * (steps > 1)})"
     return [
         Case("pipeline", "one photo, one face", one_pass, 1, 1, _anonymize(astronaut)),
         Case("pipeline", "one photo, one face", optimised, 1, 1, _anonymize(astronaut, steps), 1),
@@ -241,7 +240,7 @@ def photo_faces(counts: Iterable[int]) -> list[Case]:
     """More faces in a photo of the same size."""
     return [
         Case(
-            "faces", "1024 × 1024 pixels", f"one pass ({_one_pass()})", n, n,
+            "faces", "1024 × 1024 pixels", ONE_PASS, n, n,
             _anonymize(lambda parts, n=n: parts.collage(n)),
         )
         for n in counts
@@ -265,6 +264,6 @@ def photo_pixels(megapixels: Iterable[float]) -> list[Case]:
     cases = []
     for size in megapixels:
         whole = _anonymize(lambda _, size=size: enlarged(size))
-        cases.append(Case("pixels", "one face", f"one pass ({_one_pass()})", size, 1, whole))
+        cases.append(Case("pixels", "one face", ONE_PASS, size, 1, whole))
         cases.append(Case("pixels", "one face", "of which detection", size, 1, detect(size)))
     return cases

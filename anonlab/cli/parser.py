@@ -81,8 +81,8 @@ def parser() -> argparse.ArgumentParser:
         "--method",
         choices=("auto", "one-pass", "encode", "optimize"),
         default="auto",
-        help="optimize takes a minute a face; one-pass takes seconds and is coarser until an encoder is "
-        "trained (default: encode if its weights are here, else optimize)",
+        help="optimize takes a minute a face (the default); encode, by the trained encoder, and "
+        "one-pass, a linear guess, take seconds",
     )
     one.add_argument("--polish", type=int, default=None, metavar="0-100", help="steps of optimisation")
     add_generator(one)

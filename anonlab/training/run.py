@@ -181,6 +181,7 @@ def run(
             commit=started_at,
             samples=len(known),
             generator=made.name,
+            **({"start": store.sha256(start)} if start else {}),
         )
     return card
 
