@@ -29,7 +29,7 @@ from .landmarks import LandmarkTask
 from .loop import Plan, Task, train
 from .perception import PerceptionTask
 from .photos import load_photos
-from .synthetic import Samples, join, load_samples
+from .synthetic import CHUNK, Samples, join, load_samples
 
 SIZES = {
     "base": encoder.EncoderConfig(),
@@ -98,8 +98,11 @@ def run(
         raise UnknownOption(f"{what!r} cannot be trained; choose from: {', '.join(NETWORKS)}")
     if size not in SIZES:
         raise UnknownOption(f"size {size!r} does not exist; choose from: {', '.join(SIZES)}")
-    if what == "glasses" and generator != "mobile":
-        raise UnknownOption("the labels of glasses are of faces of the generator mobile; choose that")
+    if what == "glasses" and (generator != "mobile" or (samples or CHUNK) < CHUNK):
+        raise UnknownOption(
+            f"the labels of glasses are of faces of the generator mobile, by {CHUNK}: choose that "
+            f"generator, and at least so many samples"
+        )
     network = NETWORKS[what]
     plan = replace(network.plan, **{name: value for name, value in changes.items() if value is not None})
     plan = replace(plan, warm_up=min(plan.warm_up, plan.steps // 10))
