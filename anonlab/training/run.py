@@ -34,7 +34,7 @@ from .perception import PerceptionTask
 from .photos import load_photos
 from .preview import fit_preview, has_bfloat16, quick
 from .surrogate import Surrogate, SurrogateTask
-from .synthetic import Samples, join, load_samples
+from .synthetic import CHUNK, Samples, join, load_samples
 
 SIZES = {
     "base": encoder.EncoderConfig(),
@@ -117,8 +117,11 @@ def run(
         raise UnknownOption(f"{what!r} cannot be trained; choose from: encoder, {', '.join(NETWORKS)}")
     if size not in SIZES:
         raise UnknownOption(f"size {size!r} does not exist; choose from: {', '.join(SIZES)}")
-    if what == "glasses" and generator != "mobile":
-        raise UnknownOption("the labels of glasses are of faces of the generator mobile; choose that")
+    if what == "glasses" and (generator != "mobile" or (samples or CHUNK) < CHUNK):
+        raise UnknownOption(
+            f"the labels of glasses are of faces of the generator mobile, by {CHUNK}: choose that "
+            f"generator, and at least so many samples"
+        )
     began = time.monotonic()
     recipe = ENCODERS[size] if what == "encoder" else NETWORKS[what]
     if latent_share is not None:

@@ -14,6 +14,7 @@ from anonlab.encoding.encoder import EncoderConfig
 from anonlab.errors import UnknownOption
 from anonlab.images import blurred, resize, to_tensor, to_uint8, warp
 from anonlab.perception.faithfulness import rank_correlation
+from anonlab.perception.glasses import load_glasses
 from anonlab.perception.landmarks import LandmarkNetwork, load_landmarks
 from anonlab.perception.perception import attribute
 from anonlab.perception.perception_network import PerceptionNetwork, load_perception_network
@@ -42,7 +43,15 @@ def samples(generator, recognizer, population) -> Samples:
 @pytest.fixture(scope="module")
 def task(samples, generator, recognizer, perceptual, population) -> EncoderTask:
     return EncoderTask(
-        samples, generator, recognizer, perceptual, load_landmarks(), population, TINY, latent_share=0.5
+        samples,
+        generator,
+        recognizer,
+        perceptual,
+        load_landmarks(),
+        population,
+        TINY,
+        latent_share=0.5,
+        glasses=load_glasses(),
     )
 
 

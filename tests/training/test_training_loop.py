@@ -138,6 +138,12 @@ def test_cuda_without_cuda_is_a_sentence(capsys, monkeypatch, tmp_path):
     assert "no CUDA device" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("options", [["--samples", "100"], ["--generator", "stylegan2"]])
+def test_labels_are_not_used_for_other_faces(options, capsys, tmp_path):
+    assert cli.main(["train", "glasses", "--out", str(tmp_path), *options]) == 2
+    assert "labels of glasses are of faces of the generator mobile, by 250" in capsys.readouterr().err
+
+
 def test_a_folder_that_cannot_be_is_a_sentence(capsys, tmp_path):
     (tmp_path / "file").write_text("")
     status = cli.main(["train", "landmarks", "--device", "cpu", "--out", str(tmp_path / "file" / "t")])
