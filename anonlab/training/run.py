@@ -123,6 +123,8 @@ def run(
             f"generator, and at least so many samples"
         )
     began = time.monotonic()
+    if not (out / "checkpoint.pt").is_file() and (out / "warm-up" / "checkpoint.pt").is_file():
+        resume = False  # it was stopped in the warm-up, which goes on by itself
     recipe = ENCODERS[size] if what == "encoder" else NETWORKS[what]
     if latent_share is not None:
         recipe = replace(recipe, latent_share=latent_share)
@@ -154,7 +156,7 @@ def run(
         metadata = encoder.metadata(task.model.config)
         if start is not None:
             task.model.load_state_dict(encoder.load_encoder(made, start, chosen).state_dict())
-        elif recipe.warm_up and not (resume and (out / "checkpoint.pt").is_file()):
+        elif recipe.warm_up and not resume:
             before = warm_up(task, recipe.warm_up, out / "warm-up", minutes, progress)
             if not before.finished:
                 print(f"the time is up at step {before.step} of the warm-up; go on with --resume")
@@ -165,7 +167,7 @@ def run(
             task.preview = quick(fitted, chosen)
     if minutes is not None:
         minutes = max(0.0, minutes - (time.monotonic() - began) / 60)
-    trained = train(task, plan, out, resume and (out / "checkpoint.pt").is_file(), minutes, progress)
+    trained = train(task, plan, out, resume, minutes, progress)
     with atomic_path(out / "curves.png") as partial:
         training_figure(trained.log, trained.validation).savefig(partial, format="png", dpi=110)
     if not trained.finished:
