@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from .errors import UnknownOption
+from .errors import InputDamaged, InputMissing, UnknownOption
 
 KEEP = ("gender", "age", "tone")
-METHODS = (  # of stage 1: what finds the mask
+METHODS = ("auto", "encode", "one-pass", "optimize")  # of stages 2 and 3: how codes are found
+FACES = ("all", "largest")
+PERCEPTIONS = (  # of stage 1: what finds the mask
     "integrated_gradients",
     "gradient_shap",
     "saliency",
@@ -22,7 +24,7 @@ METHODS = (  # of stage 1: what finds the mask
     "network",
 )
 REGIONS = ("brows", "eyes", "nose", "mouth", "cheeks", "jaw", "forehead")
-MAX_POLISH = 100  # steps; more change nothing that can be seen
+MAX_REFINE_STEPS = 100  # steps; more change nothing that can be seen
 MAX_SOFTNESS = 20.0
 
 
@@ -51,8 +53,8 @@ class Controls:
     target_distance: float | None = None  # instead of strength: the recogniser's distance to reach
     seed: int = 0  # which virtual identity
     keep: tuple[str, ...] = KEEP  # attributes that the virtual identity shares
-    polish: int | None = None  # steps of optimisation; None: 60 without an encoder, 0 with one
-    perception: str = "integrated_gradients"  # the method of stage 1, one of `METHODS`
+    refine_steps: int | None = None  # of optimisation; None: as many as the method has
+    perception: str = "integrated_gradients"  # the method of stage 1, one of `PERCEPTIONS`
     mask_threshold: float | None = None  # instead of mask_area: the attribution from which on, 0–1
     include: tuple[str, ...] = ()  # facial regions that are always regenerated
     exclude: tuple[str, ...] = ()  # facial regions that are never regenerated
@@ -69,13 +71,15 @@ class Controls:
                 raise UnknownOption(f"{name} {value} is not between 0 and 1")
         if self.target_distance is not None and not 0 < self.target_distance <= 2:
             raise UnknownOption(f"target_distance {self.target_distance} is not between 0 and 2")
-        if self.polish is not None and not 0 <= self.polish <= MAX_POLISH:
-            raise UnknownOption(f"polish {self.polish} is not between 0 and {MAX_POLISH}")
+        if self.refine_steps is not None and not 0 <= self.refine_steps <= MAX_REFINE_STEPS:
+            raise UnknownOption(
+                f"refine_steps {self.refine_steps} is not between 0 and {MAX_REFINE_STEPS}"
+            )
         if not 0 <= self.softness <= MAX_SOFTNESS:
             raise UnknownOption(f"softness {self.softness} is not between 0 and {MAX_SOFTNESS:g}")
-        if self.perception not in METHODS:
+        if self.perception not in PERCEPTIONS:
             raise UnknownOption(
-                f"perception {self.perception!r} does not exist; choose from: {', '.join(METHODS)}"
+                f"perception {self.perception!r} does not exist; choose from: {', '.join(PERCEPTIONS)}"
             )
         check_keep(self.keep)
         check_regions((*self.include, *self.exclude))
@@ -85,22 +89,33 @@ class Controls:
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
-def read_controls(path: Path) -> dict:
-    """The settings in a JSON file, checked. Raises `UnknownOption` with the file's name."""
+def read_settings(path: Path) -> dict:
+    """The controls that a JSON file sets, by name, checked. Raises `InputMissing`, `InputDamaged` or
+    `UnknownOption` with the file's name."""
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UnknownOption(f"{path} cannot be read ({error.strerror}); choose another file") from None
+        raise InputMissing(f"{path} cannot be read ({error.strerror}); choose another file") from None
     except ValueError as error:
-        raise UnknownOption(f"{path} is not JSON ({error}); save it again from the explorer") from None
-    names = [one.name for one in fields(Controls)]
-    unknown = sorted(set(given) - set(names)) if isinstance(given, dict) else ["(no object)"]
-    if unknown:
-        raise UnknownOption(f"{path} sets {', '.join(unknown)}; the controls are {', '.join(names)}")
+        raise InputDamaged(f"{path} is not JSON ({error}); save it again from the explorer") from None
+    if not isinstance(given, dict):
+        raise InputDamaged(f"{path} holds no object of controls; save it again from the explorer")
     try:
-        Controls(**given)
+        make_controls(given)
     except UnknownOption as error:
         raise UnknownOption(f"{path}: {error}") from None
-    except TypeError as error:
-        raise UnknownOption(f"{path} has a value of the wrong kind ({error})") from None
     return given
+
+
+def make_controls(given: Mapping[str, object]) -> Controls:
+    """Controls from names and values. Raises `UnknownOption`, also for a value of the wrong kind."""
+    names = [one.name for one in fields(Controls)]
+    unknown = sorted(set(given) - set(names))
+    if unknown:
+        raise UnknownOption(
+            f"control {', '.join(unknown)} does not exist; the controls are {', '.join(names)}"
+        )
+    try:
+        return Controls(**given)
+    except TypeError as error:
+        raise UnknownOption(f"a control has a value of the wrong kind ({error})") from None

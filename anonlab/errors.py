@@ -25,6 +25,14 @@ class UnknownOption(AnonlabError, ValueError):
     """A control has a name or a value that does not exist."""
 
 
+class InputMissing(AnonlabError):
+    """A file or folder that was named is not there, or cannot be read."""
+
+
+class InputDamaged(AnonlabError):
+    """A file or folder that was named can be read, but does not hold what it must."""
+
+
 class WeightsMissing(AnonlabError):
     """A pretrained file is not on this machine."""
 
@@ -42,7 +50,7 @@ class TrainingDiverged(AnonlabError):
 
 
 class StaleRequest(AnonlabError):
-    """Somebody has asked for something else meanwhile; nobody waits for this result."""
+    """A newer request has replaced this one; its result is not needed any more."""
 
 
 class DeviceUnavailable(AnonlabError):

@@ -5,37 +5,47 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .controls import Controls
+from .controls import FACES, METHODS, Controls, make_controls
 from .device import pick_device
-from .encoding.encoder import Encoder, load_encoder
-from .encoding.first_guess import FirstGuess
+from .encoding.correction import load_correction
+from .encoding.encoder import load_encoder
+from .encoding.linear import LinearInitialization
+from .encoding.start import AIM, OVERSHOOT, AverageStart, EncoderStart, LinearStart, Start
 from .errors import NoFaceFound, StillRecognised, UnknownOption
 from .generators import Generator, load_generator
-from .identity.population import Population
-from .identity.virtual import Identity, virtual_identity
+from .identity.population import Attributes, Population
+from .identity.virtual import IdentityPath, identity_path
+from .perception.glasses import load_glasses
 from .perception.masks import build_mask
 from .perception.perception import Perception
 from .photo.faces import Detector, Face, align, paste
 from .photo.photos import Photo, read_photo
 from .recognizers import Recognizer, distance, load_recognizer
-from .recognizers.perceptual import PerceptualDistance, load_stlpips
-from .regeneration.optimize import Fit
-from .regeneration.regenerate import Regenerator
+from .recognizers.perceptual import load_stlpips
+from .regeneration.regenerate import REFINE_STEPS, Regenerator
 
-METHODS = ("auto", "one-pass", "encode", "optimize")
-GUIDES = ("dlib",)
-FACES = ("all", "largest")
 ATTEMPTS = 3  # the first, and two with more area
 AREA_STEP, AREA_LIMIT = 1.4, 0.6
-RETRY_POLISH = 20  # steps that help where one pass was not enough
+RETRY_STEPS = 20  # of refinement, which help where one pass was not enough
 OVERLAP = 0.3  # intersection over union that makes a found face the same one
+
+
+@dataclass(frozen=True)
+class AlignedFace:
+    """One aligned face and what is read from it once, whatever is then made of it."""
+
+    image: torch.Tensor  # (1, 3, S, S)
+    embedding: torch.Tensor  # (1, dim)
+    attributes: Attributes
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,7 @@ class FaceResult:
             "mask_area": self.controls.mask_area,
             "strength": self.controls.strength,
             "seed": self.controls.seed,
-            "polish": self.controls.polish,
+            "refine_steps": self.controls.refine_steps,
             "attempts": self.attempts,
             "seconds": round(self.seconds, 2),
         }
@@ -86,102 +96,125 @@ class Anonymizer:
 
     Load it once and call it often. `key` is the user's secret: with the same key and seed a
     person gets the same new face in every photo. Without one a key is drawn that lives as long as
-    this object.
+    this object. `replace` gives the same with another part.
     """
 
     def __init__(
         self,
         detector: Detector,
-        recognizer: Recognizer,
-        generator: Generator,
-        perceptual: PerceptualDistance,
+        regenerator: Regenerator,
         population: Population,
+        perception: Callable[..., torch.Tensor] | None = None,
         key: bytes | None = None,
-        fit: Fit = Fit(),
         device: torch.device | str = "cpu",
-        encoder: Encoder | None = None,
-        one_pass: bool | None = None,
     ):
-        self.detector, self.recognizer, self.generator = detector, recognizer, generator
-        self.perceptual, self.population = perceptual, population
-        self.regenerator = Regenerator(
-            generator, recognizer, perceptual, FirstGuess(generator, population), encoder, fit, one_pass
-        )
-        self.perception = Perception(recognizer, population)
+        self.detector, self.regenerator, self.population = detector, regenerator, population
+        self.perception = perception or Perception(regenerator.recognizer, population)
         self.key = key if key is not None else secrets.token_bytes(32)
         self.device = torch.device(device)
+
+    @property
+    def generator(self) -> Generator:
+        """What makes the pictures."""
+        return self.regenerator.generator
+
+    @property
+    def recognizer(self) -> Recognizer:
+        """The guide: it finds the mask, names the identity and checks the result."""
+        return self.regenerator.recognizer
 
     @classmethod
     def load(
         cls,
         generator: str = "mobile",
-        recognizer: str = "dlib",
         method: str = "auto",
         device: str = "auto",
         key: bytes | None = None,
-        fit: Fit = Fit(),
         generator_path: str | os.PathLike | None = None,
     ) -> Anonymizer:
         """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`; `generator_path` is the
         weights file of `stylegan2`.
 
-        `method` is `optimize` (latent optimisation, a minute; also `auto`, until the encoder has been
-        measured on as many people), `encode` (one pass of the trained encoder) or `one-pass` (the
-        linear first guess: seconds, coarser). Raises `UnknownOption`, `DeviceUnavailable`,
-        `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
+        `method` is `optimize` (latent optimisation from the linear start, a minute; also `auto`, until
+        the encoder has been measured on as many people), `encode` (one pass of the trained encoder) or
+        `one-pass` (the linear start as it is: seconds, coarser). Raises `UnknownOption`,
+        `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
         """
         if method not in METHODS:
             raise UnknownOption(f"method {method!r} does not exist; choose from: {', '.join(METHODS)}")
-        if recognizer not in GUIDES:
-            raise UnknownOption(
-                f"recognizer {recognizer!r} cannot guide, because the crowd that ships is embedded "
-                f"by {', '.join(GUIDES)}; use it through load_recognizer to measure"
-            )
         chosen = pick_device(device)
-        guide = load_recognizer(recognizer, device=chosen)
+        recognizer = load_recognizer("dlib", device=chosen)
         made = load_generator(generator, generator_path, chosen)
-        encode = method == "encode"
         population = Population.load(chosen)
-        if method == "one-pass" and made.name != population.generator:
+        refine_steps = REFINE_STEPS if method in ("auto", "optimize") else 0
+        perception = Perception(recognizer, population)
+        if method == "encode":
+            encoder, correction = load_encoder(made, device=chosen), None
+            if made.name == population.generator:
+                networks = perception.landmarks, load_glasses(chosen)
+                correction = load_correction(made, recognizer, *networks)
+            start: Start = EncoderStart(encoder, correction, AIM)
+        elif made.name == population.generator:
+            beyond = OVERSHOOT if method == "one-pass" else 1.0
+            start = LinearStart(LinearInitialization(made, population), beyond)
+        elif method == "one-pass":
             raise UnknownOption(
-                f"method one-pass is not for generator {made.name}, because the first guess knows only "
+                f"method one-pass is not for generator {made.name}, because the linear start knows only "
                 f"{population.generator}; choose optimize, or train an encoder and choose encode"
             )
-        return cls(
-            Detector(chosen),
-            guide,
-            made,
-            load_stlpips(chosen),
-            population,
-            key,
-            fit,
-            chosen,
-            load_encoder(made, device=chosen) if encode else None,
-            one_pass=encode or method == "one-pass",
-        )
+        else:
+            start = AverageStart(made)
+        regenerator = Regenerator(made, recognizer, load_stlpips(chosen), start, refine_steps)
+        return cls(Detector(chosen), regenerator, population, perception, key, chosen)
+
+    def replace(self, **parts: Any) -> Anonymizer:
+        """The same anonymizer with other parts: `detector`, `perception`, `population`, `key`, a whole
+        `regenerator`, or one of its parts (`generator`, `recognizer`, `perceptual`, `start`,
+        `refine_steps`, `config`).
+
+        A new generator brings its own start unless one is given: the linear one if it made the
+        population, else the average. Raises `UnknownOption` for a part that does not exist.
+        """
+        own = ("detector", "regenerator", "perception", "population", "key")
+        inner = [one.name for one in fields(Regenerator)]
+        unknown = sorted(set(parts) - {*own, *inner})
+        if unknown:
+            raise UnknownOption(
+                f"part {', '.join(unknown)} does not exist; choose from: {', '.join((*own, *inner))}"
+            )
+        changes = {name: value for name, value in parts.items() if name in inner}
+        made = changes.get("generator", self.generator)
+        if "start" not in changes and made is not self.generator:
+            fits = made.name == self.population.generator
+            linear = LinearInitialization(made, self.population) if fits else None
+            changes["start"] = LinearStart(linear) if linear else AverageStart(made)
+        kept = {name: getattr(self, name) for name in own}
+        if "recognizer" in parts or "population" in parts:
+            kept["perception"] = None  # it is made of these
+        kept |= {name: value for name, value in parts.items() if name in own}
+        kept["regenerator"] = replace(kept["regenerator"], **changes)
+        return Anonymizer(device=self.device, **kept)
 
     def __call__(
         self,
         image: str | os.PathLike | Image.Image | np.ndarray,
+        controls: Controls | None = None,
         *,
         faces: str = "all",
         verify: bool = True,
         progress: bool = False,
-        **controls,
+        **changes: Any,
     ) -> Result:
         """Anonymize a photo: a path, a PIL image or an `(H, W, 3)` uint8 array.
 
-        `controls` are the fields of `Controls`. With `verify` a face that the recogniser still
+        `controls`, or its fields as keywords. With `verify` a face that the recogniser still
         matches is tried again with more area and full strength, and `StillRecognised` is raised
         when that does not help; without, the result says `matched` and the caller decides.
         Raises `UnreadableImage`, `NoFaceFound`, `UnknownOption`.
         """
         if faces not in FACES:
             raise UnknownOption(f"faces {faces!r} does not exist; choose from: {', '.join(FACES)}")
-        try:
-            wanted = Controls(**controls)
-        except TypeError as error:
-            raise UnknownOption(f"{error}; the controls are {list(Controls().__dict__)}") from None
+        wanted = make_controls((vars(controls) if controls else {}) | changes)
         photo = read_photo(image)
         found = self.detector(photo)
         results = []
@@ -195,20 +228,18 @@ class Anonymizer:
         return Result(photo.image(current.pixels), results, photo.icc_profile)
 
     def _one_face(
-        self, photo: Photo, face: Face, wanted: Controls, verify: bool, progress: bool
+        self, photo: Photo, found: Face, wanted: Controls, verify: bool, progress: bool
     ) -> tuple[FaceResult, np.ndarray]:
         start = time.monotonic()
-        aligned = align(photo, face).to(self.device)
-        with torch.no_grad():
-            source = self.recognizer.embed(aligned)
-        attribution = self.perception(aligned, wanted.perception)
-        points = self.perception.landmarks(aligned) if wanted.include or wanted.exclude else None
+        face = self.look(align(photo, found).to(self.device))
+        attribution = self.perception(face.image, wanted.perception)
+        points = self.perception.landmarks(face.image) if wanted.include or wanted.exclude else None
         controls = wanted
         for attempts in range(1, ATTEMPTS + 1):  # noqa: B007 (told in the result)
-            mask = build_mask(attribution, controls, points, aligned.shape[-1])
-            ws, generated, anonymized = self.regenerate(aligned, mask, source, controls, progress)
-            pixels = paste(photo, face, anonymized.cpu(), mask.cpu())
-            after = self._measure(replace(photo, pixels=pixels), face, source)
+            mask = build_mask(attribution, controls, points, face.image.shape[-1])
+            ws, generated, anonymized = self.regenerate(face, mask, controls, progress)
+            pixels = paste(photo, found, anonymized.cpu(), mask.cpu())
+            after = self._measure(replace(photo, pixels=pixels), found, face.embedding)
             matched = after is not None and after < self.recognizer.threshold
             if (after is not None and not matched) or not verify:
                 break
@@ -216,20 +247,20 @@ class Anonymizer:
             controls = replace(
                 controls, mask_area=more, mask_threshold=None, strength=1.0, target_distance=None
             )
-            if self.regenerator.one_pass:
-                controls = replace(controls, polish=max(controls.polish or 0, RETRY_POLISH))
+            if not self.regenerator.refine_steps:
+                controls = replace(controls, refine_steps=max(controls.refine_steps or 0, RETRY_STEPS))
         else:
             reason = "is no longer found as a face" if after is None else "is still recognised"
             raise StillRecognised(
-                f"{photo.name} shows a face at {[round(side) for side in face.box]} that {reason} "
+                f"{photo.name} shows a face at {[round(side) for side in found.box]} that {reason} "
                 f"after {ATTEMPTS} attempts; nothing was written: try another seed or a larger "
                 f"mask_area"
             )
         result = FaceResult(
-            box=face.box,
+            box=found.box,
             attribution=attribution.cpu(),
             mask=mask.cpu(),
-            aligned=aligned.cpu(),
+            aligned=face.image.cpu(),
             generated=generated.cpu(),
             anonymized=anonymized.cpu(),
             ws=ws.cpu(),
@@ -242,45 +273,31 @@ class Anonymizer:
         )
         return result, pixels
 
-    def identity(self, source: torch.Tensor, aligned: torch.Tensor, controls: Controls) -> Identity:
-        """The virtual identity for an embedding `(1, dim)` and its aligned face."""
-        attributes = self.population.attributes(source, aligned)
-        return virtual_identity(
-            self.population,
-            source,
-            attributes,
-            self.key,
-            controls.seed,
-            controls.strength,
-            controls.keep,
+    @torch.no_grad()
+    def look(self, image: torch.Tensor) -> AlignedFace:
+        """Who an aligned `image (1, 3, S, S)` shows: embedding and attributes."""
+        embedding = self.recognizer.embed(image)
+        return AlignedFace(image, embedding, self.population.attributes(embedding, image))
+
+    def path(self, face: AlignedFace, controls: Controls = Controls()) -> IdentityPath:
+        """The way from a person to the virtual identity that key, seed and `keep` give."""
+        return identity_path(
+            self.population, face.embedding, face.attributes, self.key, controls.seed, controls.keep
         )
 
     def regenerate(
         self,
-        aligned: torch.Tensor,
+        face: AlignedFace,
         mask: torch.Tensor,
-        source: torch.Tensor,
-        controls: Controls,
+        controls: Controls = Controls(),
         progress: bool = False,
         resolution: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Stages 2 and 3 on one aligned face with embedding `source (1, dim)`: codes, the generated
-        picture (made at `resolution`) and the composite, both of the face's size."""
-
-        def identity_at(strength: float) -> Identity:
-            return self.identity(source, aligned, replace(controls, strength=strength))
-
-        ws = self.regenerator.codes(
-            aligned,
-            mask,
-            identity_at,
-            controls.strength,
-            controls.target_distance,
-            controls.polish,
-            controls.seed,
-            progress,
-        )
-        return ws, *self.regenerator.pictures(ws, aligned, mask, resolution)
+        """Stages 2 and 3 on one aligned face: codes, the generated picture (made at `resolution`) and
+        the composite, both of the face's size."""
+        path = self.path(face, controls)
+        ws = self.regenerator.codes(face.image, mask, path, controls, progress)
+        return ws, *self.regenerator.pictures(ws, face.image, mask, resolution)
 
     def _measure(self, photo: Photo, face: Face, source: torch.Tensor) -> float | None:
         """Distance of the face in a finished photo to `source`; None if it is not found there."""

@@ -10,22 +10,21 @@ import torch
 from PIL import Image
 
 from anonlab import Anonymizer, Controls, cli
-from anonlab.encoding.first_guess import FirstGuess
+from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
 from anonlab.generators.samples import sample_photo
 from anonlab.images import resize
 from anonlab.photo.photos import read_photo
 from anonlab.recognizers import distance
 from anonlab.regeneration.compose import compose, harmonise
-from anonlab.regeneration.optimize import Fit
 
 KEY = b"a secret of at least 16 bytes"
-FEW = Fit(steps=12)
+FEW = 12  # steps
 
 
 @pytest.fixture(scope="module")
 def anonymizer() -> Anonymizer:
-    return Anonymizer.load(device="cpu", key=KEY, fit=FEW)
+    return Anonymizer.load(device="cpu", key=KEY, method="optimize").replace(refine_steps=FEW)
 
 
 @pytest.fixture(scope="module")
@@ -83,21 +82,19 @@ def test_same_seed_same_result_another_seed_another_person(anonymizer, photo, re
 
 def test_optimisation_fits_what_stays(anonymizer, astronaut_face):
     """More steps bring the regenerated picture nearer to the photo outside the mask."""
-    from dataclasses import replace
-
     from anonlab.regeneration.optimize import optimize_latents
 
     face = resize(astronaut_face, 256)
     mask = torch.zeros(1, 1, 256, 256)
     mask[..., 90:200, 80:176] = 1
-    with torch.no_grad():
-        identity = anonymizer.identity(anonymizer.recognizer.embed(face), face, Controls())
-    start = anonymizer.regenerator.start(face, mask, identity)
+    path = anonymizer.path(anonymizer.look(face), Controls())
+    identity = path.at(1.0)
+    start = anonymizer.regenerator.start(face, mask, path.source, identity.target)
     errors = []
     for steps in (1, 15):
         ws = optimize_latents(
             anonymizer.generator, anonymizer.recognizer, anonymizer.perceptual, face, mask,
-            identity, start, fit=replace(FEW, steps=steps),
+            identity, start, steps,
         )  # fmt: skip
         with torch.no_grad():
             made = anonymizer.generator.synthesis(ws, 256)
@@ -105,10 +102,10 @@ def test_optimisation_fits_what_stays(anonymizer, astronaut_face):
     assert errors[1] < 0.9 * errors[0]
 
 
-def test_first_guess_beats_the_average_on_people_it_has_not_seen(
+def test_the_linear_start_beats_the_average_on_people_it_has_not_seen(
     generator, population, recognizer, synthetic_faces
 ):
-    guess = FirstGuess(generator, population)
+    guess = LinearInitialization(generator, population)
     with torch.no_grad():
         own = recognizer.embed(synthetic_faces)
         made = generator.synthesis(generator.broadcast(guess(synthetic_faces, own)), 256)
@@ -125,9 +122,9 @@ def test_a_face_still_matched_is_tried_again_with_more_area_and_then_refused(
 ):
     areas = []
 
-    def keep_the_face(aligned, mask, identity, controls, progress=False):
+    def keep_the_face(face, mask, controls, progress=False):
         areas.append((controls.mask_area, controls.strength))
-        return torch.zeros(1, 16, 512), aligned, aligned
+        return torch.zeros(1, 16, 512), face.image, face.image
 
     monkeypatch.setattr(anonymizer, "regenerate", keep_the_face)
     with pytest.raises(StillRecognised, match="nothing was written"):
@@ -139,8 +136,8 @@ def test_a_face_still_matched_is_tried_again_with_more_area_and_then_refused(
 
 
 def test_a_face_that_is_gone_is_refused(anonymizer, photo, monkeypatch):
-    def erase(aligned, mask, identity, controls, progress=False):
-        return torch.zeros(1, 16, 512), aligned, torch.zeros_like(aligned)
+    def erase(face, mask, controls, progress=False):
+        return torch.zeros(1, 16, 512), face.image, torch.zeros_like(face.image)
 
     monkeypatch.setattr(anonymizer, "regenerate", erase)
     with pytest.raises(StillRecognised, match="no longer found"):
@@ -152,8 +149,8 @@ def test_every_face_of_a_photo_is_changed_or_only_the_largest(anonymizer, genera
     canvas.paste(sample_photo("synthetic-3", generator).resize((500, 500)), (0, 10))
     canvas.paste(sample_photo("synthetic-8", generator).resize((380, 380)), (510, 10))
 
-    def paint(aligned, mask, identity, controls, progress=False):
-        return torch.zeros(1, 16, 512), aligned, 1 - 2 * mask * torch.ones_like(aligned)
+    def paint(face, mask, controls, progress=False):
+        return torch.zeros(1, 16, 512), face.image, 1 - 2 * mask * torch.ones_like(face.image)
 
     monkeypatch.setattr(anonymizer, "regenerate", paint)
     both = anonymizer(canvas, verify=False)
@@ -165,8 +162,8 @@ def test_every_face_of_a_photo_is_changed_or_only_the_largest(anonymizer, genera
 
 
 def test_grey_stays_grey_and_alpha_stays(anonymizer, photo, monkeypatch):
-    def lighten(aligned, mask, identity, controls, progress=False):
-        return torch.zeros(1, 16, 512), aligned, (aligned + 0.3 * mask).clamp(-1, 1)
+    def lighten(face, mask, controls, progress=False):
+        return torch.zeros(1, 16, 512), face.image, (face.image + 0.3 * mask).clamp(-1, 1)
 
     monkeypatch.setattr(anonymizer, "regenerate", lighten)
     assert anonymizer(photo.convert("L"), verify=False).image.mode == "L"
@@ -214,8 +211,8 @@ def test_unknown_parts_are_refused():
         Anonymizer.load(method="magic")
     with pytest.raises(UnknownOption, match="generator"):
         Anonymizer.load(generator="stylegan9", device="cpu")
-    with pytest.raises(UnknownOption, match="cannot guide"):
-        Anonymizer.load(recognizer="onnx")
+    with pytest.raises(UnknownOption, match="part colour"):
+        Anonymizer.load(method="one-pass", device="cpu").replace(colour="red")
     with pytest.raises(UnknownOption, match="device"):
         Anonymizer.load(device="tpu")
 

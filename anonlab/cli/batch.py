@@ -8,23 +8,23 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ..controls import Controls
-from ..errors import AnonlabError, OutputNotWritable, UnknownOption, UnreadableImage
+from ..errors import AnonlabError, InputDamaged, InputMissing, OutputNotWritable, UnreadableImage
 from ..files import output_folder, write_json
 from ..photo.photos import READABLE, write_photo
 from ..pipeline import Anonymizer
 
 
 def read_key(path: Path) -> bytes:
-    """The secret in a file, at least 16 bytes. Raises `UnknownOption`."""
+    """The secret in a file, at least 16 bytes. Raises `InputMissing` or `InputDamaged`."""
     try:
         key = path.read_bytes().strip()
     except OSError as error:
-        raise UnknownOption(
+        raise InputMissing(
             f"key file {path} cannot be read ({error.strerror}); make one with: "
             f'python -c "import secrets; print(secrets.token_hex(32))" > {path}'
         ) from None
     if len(key) < 16:
-        raise UnknownOption(f"key file {path} holds {len(key)} bytes; a secret needs at least 16")
+        raise InputDamaged(f"key file {path} holds {len(key)} bytes; a secret needs at least 16")
     return key
 
 
@@ -85,7 +85,7 @@ def anonymize_files(
         entry: dict = {"source": str(source), "output": None, "error": None, "faces": []}
         try:
             _check_target(source, output, taken, originals)
-            result = anonymizer(source, faces=faces, progress=progress, **vars(controls))
+            result = anonymizer(source, controls, faces=faces, progress=progress)
             write_photo(result.image, output, result.icc_profile)
             taken.add(output.resolve())
             entry["output"] = str(output)

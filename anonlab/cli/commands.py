@@ -9,31 +9,32 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..controls import Controls
 
 
-def chosen_controls(options: argparse.Namespace) -> dict:
+def chosen_controls(options: argparse.Namespace) -> Controls:
     """The controls of a settings file, and over them those that were given as options."""
-    from dataclasses import fields
+    from ..controls import Controls, make_controls, read_settings
 
-    from ..controls import Controls, read_controls
-
-    saved = read_controls(options.settings) if options.settings else {}
+    saved = read_settings(options.settings) if options.settings else {}
     given = {one.name: getattr(options, one.name, None) for one in fields(Controls)}
-    return saved | {name: value for name, value in given.items() if value is not None}
+    return make_controls(saved | {name: value for name, value in given.items() if value is not None})
 
 
 def anonymize(options: argparse.Namespace) -> int:
     """`anonlab anonymize`: photos in, anonymized photos and a record out."""
-    from ..controls import Controls
     from ..pipeline import Anonymizer
     from .batch import anonymize_files, read_key
 
-    controls = Controls(**chosen_controls(options))
+    controls = chosen_controls(options)
     key = read_key(options.key) if options.key else None
     anonymizer = Anonymizer.load(
         options.generator,
-        options.recognizer,
         options.method,
         options.device,
         key,

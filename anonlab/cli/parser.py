@@ -1,6 +1,7 @@
 """The command line: what can be asked, and with which options. `commands` does it.
 
-Exit status: 0 all done, 1 something failed (the rest is still done), 2 bad usage.
+Exit status: 0 all done, 1 something failed or a file that was named is missing (the rest is still
+done), 2 bad usage.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+from ..controls import FACES, METHODS
 from ..errors import AnonlabError, UnknownOption
 from . import commands
 
@@ -47,7 +49,8 @@ def parser() -> argparse.ArgumentParser:
         "--mask-area",
         type=share,
         metavar="0-1",
-        help="share of the face that is regenerated (default 0.25)",
+        help="share of the aligned picture that is regenerated (default 0.25: about three "
+        "quarters of the face)",
     )
     one.add_argument(
         "--strength",
@@ -68,6 +71,21 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--include", type=names, metavar="REGIONS", help="always regenerated: mouth,eyes …")
     one.add_argument("--exclude", type=names, metavar="REGIONS", help="never regenerated")
+    one.add_argument(
+        "--mask-threshold",
+        type=share,
+        metavar="0-1",
+        help="the attribution from which on pixels are regenerated, instead of --mask-area",
+    )
+    one.add_argument(
+        "--smallest",
+        type=share,
+        metavar="0-1",
+        help="share of the aligned picture below which a piece of the mask is dropped (default 0)",
+    )
+    one.add_argument(
+        "--symmetric", action="store_true", default=None, help="join the mask with its mirror image"
+    )
     one.add_argument("--softness", type=float, metavar="PIXELS", help="of the mask's edge (default 3)")
     one.add_argument(
         "--key",
@@ -76,17 +94,22 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="secret: the same person gets the same new face (default: a new one)",
     )
-    one.add_argument("--faces", choices=("all", "largest"), default="all")
+    one.add_argument("--faces", choices=FACES, default="all")
     one.add_argument(
         "--method",
-        choices=("auto", "one-pass", "encode", "optimize"),
+        choices=METHODS,
         default="auto",
         help="optimize takes a minute a face (the default); encode, by the trained encoder, and "
         "one-pass, a linear guess, take seconds",
     )
-    one.add_argument("--polish", type=int, default=None, metavar="0-100", help="steps of optimisation")
+    one.add_argument(
+        "--refine-steps",
+        type=int,
+        default=None,
+        metavar="0-100",
+        help="of optimisation, from the method's start",
+    )
     add_generator(one)
-    one.add_argument("--recognizer", choices=("dlib",), default="dlib")
     one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     one.add_argument(
         "--json",
@@ -131,7 +154,7 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(command=commands.run_notebooks)
 
     train = menu.add_parser("train", help="train a network on generated faces")
-    train.add_argument("what", choices=("encoder", "glasses", "landmarks", "perception"))
+    train.add_argument("what", choices=("correction", "encoder", "glasses", "landmarks", "perception"))
     train.add_argument("--out", type=Path, default=None, help="default outputs/train/WHAT")
     train.add_argument("--steps", type=int, default=None)
     train.add_argument("--batch", type=int, default=None)

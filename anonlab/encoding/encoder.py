@@ -3,7 +3,7 @@
 Two views of the face go in: all of it (what the picture means: pose, light, expression, hair) and
 what the mask leaves of it (what must stay). Learned queries, one for each row of W+, gather from
 both and from the identity that is aimed at, and say how the generator's codes differ from a linear
-first guess. The cross-attention is that of Vaswani et al. 2017; learned queries as in Perceiver
+initialisation. The cross-attention is that of Vaswani et al. 2017; learned queries as in Perceiver
 (Jaegle et al. 2021); codes relative to an average as in pSp (Richardson et al. 2021).
 """
 
@@ -23,7 +23,7 @@ from ..errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
 from ..generators import Generator
 from ..images import resize
 from ..weights import store
-from .first_guess import SIDE, FirstGuess
+from .linear import SIDE, LinearInitialization
 
 MAX_PARAMETERS = 30_000_000
 
@@ -134,7 +134,7 @@ class Encoder(nn.Module):
         self.queries = nn.Parameter(torch.randn(1, config.num_ws, width) * 0.02)
         self.layers = nn.ModuleList(Fusion(width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
-        # a linear map for each row, zero at first: training starts at the first guess
+        # a linear map for each row, zero at first: training starts at the linear initialisation
         self.to_ws = nn.Parameter(torch.zeros(config.num_ws, width, config.w_dim))
         self.guess = nn.Linear(3 * SIDE * SIDE + config.identity_dim, config.w_dim)
         self.register_buffer("identity_mean", torch.zeros(config.identity_dim))
@@ -144,14 +144,14 @@ class Encoder(nn.Module):
         count = sum(p.numel() for p in self.parameters())
         assert count <= MAX_PARAMETERS, f"{count / 1e6:.1f} M parameters are too many"
 
-    def start_at(self, first_guess: FirstGuess) -> Encoder:
-        """Take over the linear first guess and the scales of its inputs and outputs."""
-        matrix, bias = first_guess.affine()
+    def start_at(self, linear: LinearInitialization) -> Encoder:
+        """Take over the linear initialisation and the scales of its inputs and outputs."""
+        matrix, bias = linear.affine()
         with torch.no_grad():
-            self.identity_mean.copy_(first_guess.embedding_mean)
-            self.identity_std.copy_(first_guess.embedding_std)
-            self.w_avg.copy_(first_guess.generator.w_avg)
-            self.w_std.copy_(first_guess.generator.w_std)
+            self.identity_mean.copy_(linear.embedding_mean)
+            self.identity_std.copy_(linear.embedding_std)
+            self.w_avg.copy_(linear.generator.w_avg)
+            self.w_std.copy_(linear.generator.w_std)
             self.guess.weight.copy_(matrix.T)
             self.guess.bias.copy_(bias)
         return self

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from ..encoding.linear import LinearInitialization
+from ..encoding.start import LinearStart
 from ..images import resize, to_tensor, to_uint8
 from ..pipeline import Anonymizer
 from ..recognizers import distance
-from ..regeneration.optimize import Fit
-from ..regeneration.regenerate import Regenerator
+from ..regeneration.regenerate import REFINE_STEPS
 from .judging import Panel
 from .methods import OPTIMISED, ORIGINAL, OTHER_PHOTO, Protocol, Subject, our_methods, ours
 from .peers import Baseline
@@ -113,9 +114,10 @@ def _keep(row: Row, panel: Panel, kind: str, method: str, image: torch.Tensor) -
 
 def _optimised(subject: Subject, protocol: Protocol) -> torch.Tensor:
     """The slow reference, whatever the anonymizer does by default."""
-    fast = subject.anonymizer.regenerator
-    slow = Regenerator(fast.generator, fast.recognizer, fast.perceptual, fast.first_guess)
-    return subject.make(protocol.key(), protocol.main_area, slow, polish=Fit().steps)
+    fast = subject.anonymizer
+    linear = LinearStart(LinearInitialization(fast.generator, fast.population))
+    slow = fast.replace(start=linear, refine_steps=REFINE_STEPS)
+    return subject.make(protocol.key(), protocol.main_area, slow)
 
 
 def _calibrated(subject: Subject, protocol: Protocol) -> list[float]:
@@ -125,6 +127,6 @@ def _calibrated(subject: Subject, protocol: Protocol) -> list[float]:
         image = subject.make(protocol.key(), protocol.main_area, target_distance=wanted)
         recognizer = subject.anonymizer.recognizer
         with torch.no_grad():
-            reached = distance(recognizer, recognizer.embed(rounded(image)), subject.source)
+            reached = distance(recognizer, recognizer.embed(rounded(image)), subject.face.embedding)
         pairs += [wanted, reached.item()]
     return pairs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +10,6 @@ from ..controls import Controls
 from ..errors import UnknownOption
 from ..perception.masks import build_mask
 from ..pipeline import Anonymizer
-from ..regeneration.regenerate import Regenerator
 
 SIZE = 512  # pixels of the aligned faces that are made and judged
 ORIGINAL, OTHER_PHOTO = "original", "another photo"
@@ -60,8 +58,7 @@ class Subject:
 
     def __init__(self, anonymizer: Anonymizer, image: torch.Tensor, seed: int):
         self.anonymizer, self.image, self.seed = anonymizer, image.to(anonymizer.device), seed
-        with torch.no_grad():
-            self.source = anonymizer.recognizer.embed(self.image)
+        self.face = anonymizer.look(self.image)
         self.attribution = anonymizer.perception(self.image)
 
     def mask(self, area: float) -> torch.Tensor:
@@ -69,15 +66,12 @@ class Subject:
         return build_mask(self.attribution, Controls(mask_area=area), None, SIZE)
 
     def make(
-        self, key: bytes, area: float, regenerator: Regenerator | None = None, **controls
+        self, key: bytes, area: float, anonymizer: Anonymizer | None = None, **controls
     ) -> torch.Tensor:
         """The composite `(1, 3, SIZE, SIZE)` at these controls, without a second attempt."""
         chosen = Controls(mask_area=area, seed=self.seed, **controls)
-        tool = copy.copy(self.anonymizer)  # the caller's keeps its key
-        tool.key, tool.regenerator = key, regenerator or tool.regenerator
-        _, _, composite = tool.regenerate(
-            self.image, self.mask(area), self.source, chosen, resolution=SIZE
-        )
+        tool = (anonymizer or self.anonymizer).replace(key=key)
+        _, _, composite = tool.regenerate(self.face, self.mask(area), chosen, resolution=SIZE)
         return composite
 
 

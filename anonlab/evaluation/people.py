@@ -6,7 +6,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UnknownOption
+from ..errors import InputDamaged, InputMissing, UnknownOption
 from ..generators.samples import ASTRONAUT
 from ..photo.photos import READABLE
 
@@ -31,7 +31,7 @@ def load_people(source: str | Path, count: int | None = None) -> list[Person]:
     `embedded` is generated people with two views each, and the astronaut, who has one photo;
     `lfw` is scikit-learn's cache of Labeled Faces in the Wild; else a folder: with an `index.csv`
     (columns `file` and `identity`), or in the layout `person/photo.jpg`. People with two photos
-    come before those with one. Raises `UnknownOption`.
+    come before those with one. Raises `UnknownOption`, `InputMissing` or `InputDamaged`.
     """
     if count is not None and count < 1:
         raise UnknownOption(f"{source} is asked for {count} people; ask for at least 1")
@@ -39,11 +39,11 @@ def load_people(source: str | Path, count: int | None = None) -> list[Person]:
         return embedded_people(count or 9)
     folder = lfw_folder() if str(source) == LFW else Path(source)
     if not folder.is_dir():
-        raise UnknownOption(f"{folder} is not a folder; name one with photos as person/photo.jpg")
+        raise InputMissing(f"{folder} is not a folder; name one with photos as person/photo.jpg")
     index = folder / "index.csv"
     photos = _indexed(index) if index.is_file() else _folders(folder)
     if not photos:
-        raise UnknownOption(f"{folder} holds no person/photo.jpg; make one folder for each person")
+        raise InputMissing(f"{folder} holds no person/photo.jpg; make one folder for each person")
     several = [name for name in sorted(photos) if len(photos[name]) > 1]
     single = [name for name in sorted(photos) if len(photos[name]) < 2]
     if count is None:
@@ -63,14 +63,14 @@ def embedded_people(count: int) -> list[Person]:
 
 
 def lfw_folder() -> Path:
-    """Where scikit-learn keeps LFW. Raises `UnknownOption` with the command that fetches it."""
+    """Where scikit-learn keeps LFW. Raises `InputMissing` with the command that fetches it."""
     from sklearn.datasets import get_data_home
 
     home = Path(get_data_home()) / "lfw_home"
     for name in ("lfw_funneled", "lfw"):
         if (home / name).is_dir():
             return home / name
-    raise UnknownOption(f"{home} holds no Labeled Faces in the Wild; fetch it with: {LFW_COMMAND}")
+    raise InputMissing(f"{home} holds no Labeled Faces in the Wild; fetch it with: {LFW_COMMAND}")
 
 
 def _spread(names: list[str], count: int) -> list[str]:
@@ -85,15 +85,15 @@ def _indexed(index: Path) -> dict[str, list[Path]]:
         with index.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
             rows = csv.DictReader(file)
             if not {"file", "identity"} <= set(rows.fieldnames or ()):
-                raise UnknownOption(f"{index} lacks the columns file and identity; add them")
+                raise InputDamaged(f"{index} lacks the columns file and identity; add them")
             for row in rows:  # a file that is not there stays, so that it is reported
                 if not row["file"] or not row["identity"]:
-                    raise UnknownOption(
+                    raise InputDamaged(
                         f"{index}, line {rows.line_num}, lacks a file or an identity; complete it"
                     )
                 photos.setdefault(row["identity"], []).append(index.parent / row["file"])
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UnknownOption(f"{index} is no table ({error}); save it as CSV in UTF-8") from None
+        raise InputDamaged(f"{index} is no table ({error}); save it as CSV in UTF-8") from None
     return photos
 
 

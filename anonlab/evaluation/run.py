@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from ..errors import AnonlabError, UnknownOption
+from ..errors import AnonlabError, InputMissing
 from ..generators.samples import open_photo
 from ..images import to_uint8
 from ..photo.faces import align
@@ -52,7 +52,7 @@ def evaluate(
     Missing or damaged photos, photos without a face and people with one photo only are named in
     `problems`, and everybody else is still evaluated. `workers` people are measured at a time, each
     on one core when there are several; the few on whom the slow parts are tried come one by one.
-    Memory: 5 MB a person. Raises `UnknownOption` when nobody is left.
+    Memory: 5 MB a person. Raises `InputMissing` when nobody is left.
     """
     problems: list[dict[str, str]] = []
     faces = []
@@ -61,14 +61,14 @@ def evaluate(
         if found.pixels:
             faces.append(found)
     if not faces:
-        raise UnknownOption("nobody can be evaluated, because no photo shows a face; check the folder")
+        raise InputMissing("nobody can be evaluated, because no photo shows a face; check the folder")
     simple = baselines() if protocol.peers else {ORIGINAL: original}
     ks = protocol.k if protocol.peers else ()
     means = _means(faces, 0, ks), _means(faces, 1, ks)
     fingerprints = {
         "generator": _fingerprint(anonymizer.generator),
         "recognizer": _fingerprint(anonymizer.recognizer),
-        "encoder": _fingerprint(anonymizer.regenerator.encoder),
+        "encoder": _fingerprint(getattr(anonymizer.regenerator.start, "encoder", None)),
     }
     setting = _setting(anonymizer, panel, protocol, faces, fingerprints)
 
@@ -164,7 +164,8 @@ def _setting(
         "weights": [store.expected_sha256(key) for key in store.WEIGHTS if _installed(key)],
         "judges_weights": [_fingerprint(one.recognizer) for one in panel.judges],
         "parts": fingerprints,
-        "one_pass": anonymizer.regenerator.one_pass,
+        "start": anonymizer.regenerator.start.name,
+        "refine_steps": anonymizer.regenerator.refine_steps,
         "people": [one.digests for one in faces],  # k-same mixes them
     }
 

@@ -15,7 +15,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 from PIL import Image, UnidentifiedImageError
 
-from ..controls import METHODS, REGIONS, Controls
+from ..controls import PERCEPTIONS, REGIONS, Controls
 from ..errors import AnonlabError, UnreadableImage
 from ..files import atomic_path
 from ..generators.samples import SAMPLES, open_photo
@@ -59,7 +59,7 @@ class Explorer:
         self.photo = widgets.Dropdown(options=list(photos), value=photo, description="photo")
         self.upload = widgets.FileUpload(accept="image/*", description="your photo")
         self.perception = widgets.Dropdown(
-            options=list(METHODS), value=controls.perception, description="method"
+            options=list(PERCEPTIONS), value=controls.perception, description="method"
         )
         self.mask_area = widgets.FloatSlider(
             controls.mask_area, min=0, max=0.6, step=0.01, description="mask area", **quiet

@@ -43,9 +43,9 @@ class Workbench:
         face = self.anonymizer.detector(photo)[0]
         image = resize(align(photo, face), SIZE)
         with torch.no_grad():
-            embedding = self.anonymizer.recognizer.embed(image)
             points = self.anonymizer.perception.landmarks(image)
-        self.photo, self.image, self.source, self.points = photo, image, embedding, points
+        self.photo, self.image, self.points = photo, image, points
+        self.face = self.anonymizer.look(image)
         self.nobody = blurred(image, BLUR_SIGMA)
         self.attributions = {}
 
@@ -64,7 +64,7 @@ class Workbench:
         recognizer = self.anonymizer.recognizer
         with torch.no_grad():
             hidden = self.image + mask * (self.nobody - self.image)
-            away = distance(recognizer, recognizer.embed(hidden), self.source).item()
+            away = distance(recognizer, recognizer.embed(hidden), self.face.embedding).item()
         return View(
             self.image,
             heat,
@@ -78,21 +78,22 @@ class Workbench:
     def preview(
         self, view: View, controls: Controls, current: Callable[[], bool] = lambda: True
     ) -> View:
-        """The view with its regenerated face in one pass: by the encoder, or by the first guess.
+        """The view with its regenerated face in one pass: as the codes start, without refinement.
 
         `current` is asked between the steps; raises `StaleRequest` when it says no.
         """
         regenerator = self.anonymizer.regenerator
-        identity = self.anonymizer.identity(self.source, self.image, controls)
+        path = self.anonymizer.path(self.face, controls)
         if not current():
             raise StaleRequest("the setting has changed")
-        ws = regenerator.start(self.image, view.mask, identity)
+        target = path.at(controls.strength).target
+        ws = regenerator.start(self.image, view.mask, path.source, target)
         _, composite = regenerator.pictures(ws, self.image, view.mask, SIZE)
         if not current():
             raise StaleRequest("the setting has changed")
         recognizer = self.anonymizer.recognizer
         with torch.no_grad():
-            away = distance(recognizer, recognizer.embed(composite), self.source).item()
+            away = distance(recognizer, recognizer.embed(composite), self.face.embedding).item()
         return replace(view, preview=composite, preview_distance=away)
 
     def seeds(
@@ -119,4 +120,4 @@ class Workbench:
         Raises `StillRecognised`.
         """
         assert self.photo is not None
-        return self.anonymizer(self.photo.image(self.photo.pixels), faces="largest", **vars(controls))
+        return self.anonymizer(self.photo.image(self.photo.pixels), controls, faces="largest")

@@ -17,7 +17,8 @@ from PIL import Image
 from ..generators import Generator
 from ..pipeline import Anonymizer, FaceResult
 from ..regeneration.mixing import codes
-from ..regeneration.optimize import SIZE, Fit
+from ..regeneration.optimize import SIZE
+from ..regeneration.regenerate import REFINE_STEPS
 
 NOT_RUN = "not run:\nno StyleGAN2\nweights here"
 
@@ -26,7 +27,7 @@ def regenerated_by(
     generator: Generator | None,
     anonymizer: Anonymizer,
     photo: str | os.PathLike | Image.Image | np.ndarray,
-    fit: Fit = Fit(),
+    refine_steps: int = REFINE_STEPS,
     progress: bool = False,
     **controls,
 ) -> FaceResult | None:
@@ -38,16 +39,7 @@ def regenerated_by(
     """
     if generator is None:
         return None
-    other = Anonymizer(
-        anonymizer.detector,
-        anonymizer.recognizer,
-        generator,
-        anonymizer.perceptual,
-        anonymizer.population,
-        anonymizer.key,
-        fit,
-        anonymizer.device,
-    )
+    other = anonymizer.replace(generator=generator, refine_steps=refine_steps)
     return other(photo, faces="largest", verify=False, progress=progress, **controls).faces[0]
 
 

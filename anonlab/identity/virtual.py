@@ -34,6 +34,75 @@ class Identity:
     cosine: float  # between target and source as seen from the origin
 
 
+@dataclass(frozen=True)
+class IdentityPath:
+    """The way from a person to the virtual identity, an arc around the mean of the group.
+
+    With `e` the person's embedding, `o` the origin, `a = (e - o) / |e - o|` and `d` the keyed
+    direction at a right angle to it, strength `s` is at
+
+        o + r(s) · (cos(s·φ) · a + sin(s·φ) · d),    r(s) = lerp(|e - o|, max(|e - o|, usual), s)
+
+    where `φ` is the whole angle and `usual` how far members of the group are from their mean.
+    """
+
+    source: torch.Tensor  # (1, dim), the person's embedding e
+    origin: torch.Tensor  # (1, dim), o
+    axis: torch.Tensor  # (dim,), a
+    direction: torch.Tensor  # (dim,), d
+    angle: float  # φ, radians
+    usual: torch.Tensor  # (), of the group
+
+    def at(self, strength: float) -> Identity:
+        """The identity at `strength` in [0, 1]: 0 is the person. Raises `UnknownOption`."""
+        if not 0 <= strength <= 1:
+            raise UnknownOption(f"strength {strength} is not between 0 and 1")
+        angle = strength * self.angle
+        direction = math.cos(angle) * self.axis + math.sin(angle) * self.direction
+        difference = self.source[0] - self.origin[0]
+        # People near the group's mean have no direction of their own to speak of: the new identity
+        # is at least as far from the mean as the group's members usually are.
+        near = difference.norm()
+        radius = torch.lerp(near, near.maximum(self.usual), strength)
+        target = self.origin[0] + radius * direction
+        cosine = F.cosine_similarity(target - self.origin[0], difference, dim=0).item()
+        return Identity(target[None], self.origin, cosine)
+
+
+def identity_path(
+    population: Population,
+    embedding: torch.Tensor,
+    attributes: Attributes,
+    key: bytes,
+    seed: int = 0,
+    keep: Sequence[str] = KEEP,
+    turn: float = TURN,
+) -> IdentityPath:
+    """The way from the person with `embedding (1, dim)` to the identity that key and seed give.
+
+    The same key and seed give the same person the same identity in every photo, and different
+    people different ones: the keyed direction is a rotation of the person's own. `turn` is the
+    angle from the reflected axis towards the keyed direction, in radians. Raises `UnknownOption`.
+    """
+    membership = population.membership(attributes, keep)  # (N,)
+    origin = membership @ population.embeddings  # (dim,)
+    # What people of exactly this age would be on average: few of the population may be that old.
+    origin = origin + population.natural_change(
+        population.read(embedding[0]) - population.read(origin), keep
+    )
+    axis = F.normalize(embedding[0] - origin, dim=0)
+    # The person's direction in the population's principal components (64,), whitened, rotated by the
+    # key and coloured again, so that what is drawn is as face-like as the person.
+    rotation = _random_orthogonal(len(population.spread), key, seed).to(embedding)
+    whitened = population.directions @ axis / population.spread
+    drawn = (rotation @ whitened * population.spread) @ population.directions  # (dim,)
+    # at a right angle to the axis, and without what would change the kept attributes
+    drawn = drawn - (drawn @ axis) * axis
+    drawn = F.normalize(drawn - population.natural_change(drawn @ population.readout, keep), dim=0)
+    usual = (membership @ (population.embeddings - origin).square().sum(1)).sqrt()
+    return IdentityPath(embedding, origin[None], axis, drawn, math.pi - turn, usual)
+
+
 def virtual_identity(
     population: Population,
     embedding: torch.Tensor,
@@ -44,43 +113,13 @@ def virtual_identity(
     keep: Sequence[str] = KEEP,
     turn: float = TURN,
 ) -> Identity:
-    """The identity that a person with `embedding (1, dim)` gets.
-
-    `strength` goes along the sphere around the group's mean, from the person (0) to the new
-    identity (1). The same key and seed give the same person the same identity in every photo,
-    and different people different ones: the keyed direction is a rotation of the person's own.
-    `turn` is the angle from the reflected axis towards the keyed direction, in radians.
-    Raises `UnknownOption`.
-    """
-    if not 0 <= strength <= 1:
-        raise UnknownOption(f"strength {strength} is not between 0 and 1")
-    membership = population.membership(attributes, keep)
-    origin = membership @ population.embeddings
-    # What people of exactly this age would be on average: few of the crowd may be that old.
-    origin = origin + population.natural_change(
-        population.read(embedding[0]) - population.read(origin), keep
-    )
-    difference = embedding[0] - origin
-    axis = F.normalize(difference, dim=0)
-    rotation = _random_rotation(len(population.spread), key, seed).to(embedding)
-    drawn = (
-        rotation @ (population.directions @ axis / population.spread) * population.spread
-    ) @ population.directions
-    drawn = drawn - (drawn @ axis) * axis
-    drawn = F.normalize(drawn - population.natural_change(drawn @ population.readout, keep), dim=0)
-    angle = strength * (math.pi - turn)
-    direction = math.cos(angle) * axis + math.sin(angle) * drawn
-    # Somebody average has a short way to everybody: the new identity is at least as far from
-    # the group's mean as its members usually are.
-    usual = (membership @ (population.embeddings - origin).square().sum(1)).sqrt()
-    radius = torch.lerp(difference.norm(), difference.norm().maximum(usual), strength)
-    target = origin + radius * direction
-    cosine = F.cosine_similarity(target - origin, difference, dim=0).item()
-    return Identity(target[None], origin[None], cosine)
+    """The identity at one `strength` of `identity_path`."""
+    return identity_path(population, embedding, attributes, key, seed, keep, turn).at(strength)
 
 
-def _random_rotation(size: int, key: bytes, seed: int) -> torch.Tensor:
-    """A uniformly random orthogonal matrix that only the key and the seed determine."""
+def _random_orthogonal(size: int, key: bytes, seed: int) -> torch.Tensor:
+    """A uniformly random orthogonal matrix (a rotation or a reflection: the determinant may be -1)
+    that only the key and the seed determine."""
     digest = hashlib.sha256(key + b"\0" + str(seed).encode()).digest()
     rng = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
     q, r = torch.linalg.qr(torch.randn(size, size, generator=rng, dtype=torch.float64))

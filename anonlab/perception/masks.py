@@ -7,13 +7,12 @@ cleaned of crumbs and softened.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
 from skimage.measure import label
 
-from ..controls import check_regions
+from ..controls import Controls, check_regions
 from ..errors import UnknownOption
 from ..images import blurred, resize
 from .regions import region_masks
@@ -51,21 +50,9 @@ def masked_face(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return image * (1 - resize(mask, image.shape[-1]))
 
 
-class MaskControls(Protocol):
-    """The controls that shape a mask; see `anonlab.controls.Controls`."""
-
-    mask_area: float
-    mask_threshold: float | None
-    include: tuple[str, ...]
-    exclude: tuple[str, ...]
-    softness: float
-    smallest: float
-    symmetric: bool
-
-
 def build_mask(
     attribution: torch.Tensor,
-    controls: MaskControls,
+    controls: Controls,
     points: torch.Tensor | None = None,
     size: int | None = None,
 ) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Stage 1, perception: who is this, and where in the picture does a recogniser see it?
 
 Every method gives the same kind of answer, a map between 0 and 1. `attribute` is the one the
-pipeline uses; `Perception` asks any of `METHODS` and has at hand what they need.
+pipeline uses; `Perception` asks any of `PERCEPTIONS` and has at hand what they need.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from ..controls import METHODS
+from ..controls import PERCEPTIONS
 from ..errors import UnknownOption
 from ..identity.population import Population
 from ..images import blurred, resize
@@ -23,7 +23,7 @@ from .perception_network import PerceptionNetwork, load_perception_network
 ATTRIBUTION_SIZE = 256  # pixels of the aligned face on which attribution runs
 MAP_STEPS = 16  # of the path: the map ranks as with 80 to 0.9999, though its sum is less exact
 SMOOTHING_SIGMA = 5.0  # of the attribution, in those pixels
-NEED_GRADIENTS = {*METHODS} - {"occlusion", "feature_ablation", "network"}
+NEED_GRADIENTS = {*PERCEPTIONS} - {"occlusion", "feature_ablation", "network"}
 
 
 def attribute(
@@ -97,8 +97,10 @@ class Perception:
         no answer.
         """
         image = resize(image, ATTRIBUTION_SIZE)
-        if method not in METHODS:
-            raise UnknownOption(f"method {method!r} does not exist; choose from: {', '.join(METHODS)}")
+        if method not in PERCEPTIONS:
+            raise UnknownOption(
+                f"method {method!r} does not exist; choose from: {', '.join(PERCEPTIONS)}"
+            )
         if method in NEED_GRADIENTS and not self.recognizer.differentiable:
             raise UnknownOption(
                 f"recogniser {self.recognizer.name} has no gradients, which {method} needs; use dlib "

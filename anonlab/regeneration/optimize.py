@@ -24,10 +24,9 @@ RING = 8.0  # width of the surroundings of the mask, in those pixels
 
 
 @dataclass(frozen=True)
-class Fit:
-    """Steps and weights of the optimisation."""
+class LatentOptimConfig:
+    """Step size and weights of the optimisation."""
 
-    steps: int = 60
     learning_rate: float = 0.05
     pixels: float = 4.0  # mean absolute difference outside the mask, most of all around it
     colours: float = 1.0  # the same of 16×16 means over the whole face
@@ -48,15 +47,17 @@ def optimize_latents(
     mask: torch.Tensor,
     identity: Identity,
     start: torch.Tensor,
+    steps: int,
     target_distance: float | None = None,
-    fit: Fit = Fit(),
+    config: LatentOptimConfig = LatentOptimConfig(),
     rng: torch.Generator | None = None,
     progress: bool = False,
 ) -> torch.Tensor:
     """Codes `ws (1, num_ws, w_dim)` for one aligned face.
 
     `image (1, 3, S, S)` in [-1, 1]; `mask (1, 1, S, S)`, 1 = to be regenerated; `start
-    (1, num_ws, w_dim)` where to begin. With `target_distance` the recogniser's distance to the
+    (1, num_ws, w_dim)` where to begin, and
+    how many `steps` of Adam. With `target_distance` the recogniser's distance to the
     person is held at that value, on the way to the identity. `rng` jitters the recogniser's view,
     so that the result does not depend on one exact crop.
     """
@@ -78,10 +79,10 @@ def optimize_latents(
     extra = rows - common
     common.requires_grad_(True)
     extra.requires_grad_(True)
-    optimizer = torch.optim.Adam([common, extra], lr=fit.learning_rate, betas=(0.9, 0.95))
-    bar = tqdm(range(fit.steps), desc="regenerate", unit="step", disable=not progress, leave=False)
+    optimizer = torch.optim.Adam([common, extra], lr=config.learning_rate, betas=(0.9, 0.95))
+    bar = tqdm(range(steps), desc="regenerate", unit="step", disable=not progress, leave=False)
     for step in bar:
-        rate = fit.learning_rate * _ramp(step / fit.steps)
+        rate = config.learning_rate * _ramp(step / steps)
         optimizer.param_groups[0]["lr"] = rate
         made = generator.synthesis(w_avg + w_std * (common + extra), SIZE)
         composite = image + mask * (made - image)
@@ -89,18 +90,19 @@ def optimize_latents(
         direction = F.normalize(embedding - origin, dim=1)
         to_target, to_source = (direction * unit).sum(), (direction * source).sum()
         loss = (
-            fit.pixels * ((made - image).abs() * where).mean()
-            + fit.colours * (F.avg_pool2d(made, 16) - F.avg_pool2d(image, 16)).abs().mean()
-            + fit.perceptual * perceptual.compare(perceptual.features(composite), photo_features).sum()
-            + fit.perceptual / 3 * perceptual.compare(perceptual.features(made), photo_features).sum()
-            + push * fit.identity * (fit.goal - to_target).clamp_min(0)
-            + push * fit.source * (to_source - max(identity.cosine, 0.0)).clamp_min(0)
-            + fit.spread * extra.square().mean() * generator.num_ws
-            + fit.prior * (common + extra).square().mean()
+            config.pixels * ((made - image).abs() * where).mean()
+            + config.colours * (F.avg_pool2d(made, 16) - F.avg_pool2d(image, 16)).abs().mean()
+            + config.perceptual
+            * perceptual.compare(perceptual.features(composite), photo_features).sum()
+            + config.perceptual / 3 * perceptual.compare(perceptual.features(made), photo_features).sum()
+            + push * config.identity * (config.goal - to_target).clamp_min(0)
+            + push * config.source * (to_source - max(identity.cosine, 0.0)).clamp_min(0)
+            + config.spread * extra.square().mean() * generator.num_ws
+            + config.prior * (common + extra).square().mean()
         )
         if target_distance is not None:
             miss = distance(recognizer, embedding, source_embedding) - target_distance
-            loss = loss + fit.distance * miss.abs().sum()
+            loss = loss + config.distance * miss.abs().sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

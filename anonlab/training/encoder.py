@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from ..encoding.encoder import Encoder, EncoderConfig
-from ..encoding.first_guess import FirstGuess
+from ..encoding.linear import LinearInitialization
 from ..generators import Generator
 from ..identity.population import Population, skin_colours
 from ..images import blurred, resize
@@ -112,7 +112,9 @@ class EncoderTask:
         self.half, self.glasses = half, glasses
         model = seeded_model(lambda: Encoder(config), seed)
         device = generator.w_avg.device
-        self.model: torch.nn.Module = model.start_at(FirstGuess(generator, population)).to(device)
+        self.model: torch.nn.Module = model.start_at(LinearInitialization(generator, population)).to(
+            device
+        )
 
     def losses(
         self, model: torch.nn.Module, batch: int, progress: float, rng: torch.Generator

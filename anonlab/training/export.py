@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 from torch import nn
 
@@ -39,6 +40,11 @@ def export(
 
 def write_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> None:
     """The state of `model` as fp16 safetensors."""
-    state = {name: tensor.half().contiguous().cpu() for name, tensor in model.state_dict().items()}
+    write_tensors(model.state_dict(), path, metadata)
+
+
+def write_tensors(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """Named tensors as fp16 safetensors."""
+    state = {name: tensor.half().contiguous().cpu() for name, tensor in tensors.items()}
     with atomic_path(path) as partial:
         save_file(state, partial, metadata=metadata)

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..errors import TrainingDiverged, UnknownOption
+from ..errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
 from ..files import atomic_path
 
 
@@ -91,7 +91,8 @@ def train(
     With `resume` it goes on where `out/checkpoint.pt` stopped, and ends as if it had never
     stopped. `minutes` stops this call, with a checkpoint, when the time is up. Out of memory
     halves the batch and says so. Raises `TrainingDiverged` (the checkpoint before stays) and
-    `UnknownOption` when there is nothing to resume or the plan is another one.
+    `InputMissing` when there is nothing to resume, `InputDamaged` for a broken checkpoint and
+    `UnknownOption` for one of another plan.
     """
     device = next(task.model.parameters()).device
     model, average = task.model, copy.deepcopy(task.model).eval().requires_grad_(False)
@@ -202,11 +203,11 @@ def _halve(batch: int, optimizer: torch.optim.Optimizer) -> int:
 def _restore(path, task, plan, model, average, optimizer, rng, state) -> dict[str, float]:
     """Fill everything from a checkpoint, and return the sums of the log's unfinished row."""
     if not path.is_file():
-        raise UnknownOption(f"{path} does not exist, so there is nothing to resume; leave out --resume")
+        raise InputMissing(f"{path} does not exist, so there is nothing to resume; leave out --resume")
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UnknownOption(
+        raise InputDamaged(
             f"{path} is not a checkpoint that can be read ({error}); start again"
         ) from None
     # A lower learning rate is how one goes on after a loss that was no number.

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from ..errors import AnonlabError, UnknownOption
+from ..errors import AnonlabError, InputMissing
 from ..generators import Generator
 from ..identity.population import Population
 from ..photo.faces import Detector, align
@@ -25,7 +25,7 @@ def load_photos(
 ) -> Samples:
     """Every face of every photo below `folder`, aligned; photos without one are told and left out.
 
-    Raises `UnknownOption` when not a single face is found.
+    Raises `InputMissing` when not a single face is found.
     """
     device = generator.w_avg.device
     detector = Detector(device)
@@ -40,7 +40,7 @@ def load_photos(
             continue
         faces.extend(((face + 1) * 127.5).round().to(torch.uint8) for face in found)
     if not faces:
-        raise UnknownOption(f"{folder} has no photo with a face; choose another folder for --photos")
+        raise InputMissing(f"{folder} has no photo with a face; choose another folder for --photos")
     parts = []
     for start in range(0, len(faces), BATCH):
         images = torch.cat(faces[start : start + BATCH]).to(device)

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
-from ..encoding.first_guess import SIDE
+from ..encoding.linear import SIDE
 from ..files import atomic_path, write_json
 from ..generators import Generator, load_generator
 from ..identity.population import CROWD_SEED, skin_tone

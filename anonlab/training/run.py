@@ -12,21 +12,23 @@ import torch
 
 from ..device import pick_device
 from ..encoding import encoder
+from ..encoding.correction import Correction
 from ..errors import UnknownOption
 from ..figures.plots import training_figure
-from ..files import atomic_path, output_folder
-from ..generators import MobileStyleGAN, load_generator, require_preview
+from ..files import atomic_path, output_folder, write_json
+from ..generators import Generator, MobileStyleGAN, load_generator, require_preview
 from ..generators.openvino_runtime import cpu_precisions
 from ..identity.population import Population
 from ..perception.glasses import load_glasses
 from ..perception.landmarks import load_landmarks
 from ..perception.perception_network import load_perception_network
-from ..provenance import commit
-from ..recognizers import load_recognizer
+from ..provenance import commit, provenance
+from ..recognizers import Recognizer, load_recognizer
 from ..recognizers.perceptual import load_stlpips
 from ..weights import store
+from .correction import check_correction, fit_correction
 from .encoder import EncoderTask
-from .export import export, write_weights
+from .export import export, write_tensors, write_weights
 from .glasses import GlassesTask, Labels
 from .landmarks import LandmarkTask
 from .loop import Plan, Task, Trained, train
@@ -70,6 +72,8 @@ NETWORKS = {
         Plan(steps=2000, batch=24, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
     ),
 }
+CORRECTION = Recipe(Plan(), 14500, quick=True)  # no steps: it is fitted at once
+WARM_UP = "warm-up"  # folder of its checkpoint
 ENCODERS = {
     # half an hour on a GPU
     "base": Recipe(
@@ -105,7 +109,8 @@ def run(
     progress: bool = False,
     **changes: object,
 ) -> dict | None:
-    """Train `what` ("encoder" or one of `NETWORKS`); weights, card, log and curves go to `out`.
+    """Train `what` ("encoder", "correction" or one of `NETWORKS`); weights, card, log and curves go
+    to `out`.
 
     `generator` and `generator_weights` are name and file for `load_generator`, `changes` fields of
     `Plan`. An encoder may `start` at the weights of a file, without warm-up. Returns the card, or None
@@ -113,8 +118,9 @@ def run(
     anonlab loads them from. Raises `UnknownOption`, `DeviceUnavailable`, `TrainingDiverged`,
     `OutputNotWritable`, or what `load_generator` and `load_encoder` do.
     """
-    if what != "encoder" and what not in NETWORKS:
-        raise UnknownOption(f"{what!r} cannot be trained; choose from: encoder, {', '.join(NETWORKS)}")
+    names = ("correction", "encoder", *NETWORKS)
+    if what not in names:
+        raise UnknownOption(f"{what!r} cannot be trained; choose from: {', '.join(names)}")
     if size not in SIZES:
         raise UnknownOption(f"size {size!r} does not exist; choose from: {', '.join(SIZES)}")
     if what == "glasses" and (generator != "mobile" or (samples or CHUNK) < CHUNK):
@@ -123,9 +129,9 @@ def run(
             f"generator, and at least so many samples"
         )
     began = time.monotonic()
-    if not (out / "checkpoint.pt").is_file() and (out / "warm-up" / "checkpoint.pt").is_file():
-        resume = False  # it was stopped in the warm-up, which goes on by itself
-    recipe = ENCODERS[size] if what == "encoder" else NETWORKS[what]
+    stopped_early = not (out / "checkpoint.pt").is_file() and (out / WARM_UP / "checkpoint.pt").is_file()
+    in_warm_up, resume = resume and stopped_early, resume and not stopped_early
+    recipe = ENCODERS[size] if what == "encoder" else NETWORKS.get(what, CORRECTION)
     if latent_share is not None:
         recipe = replace(recipe, latent_share=latent_share)
     plan = replace(recipe.plan, **{name: value for name, value in changes.items() if value is not None})
@@ -144,6 +150,9 @@ def run(
     known = load_samples(made, guide, crowd, count, progress=progress, network=maps)
     if photos:
         known = join([known, load_photos(photos, made, guide, crowd, progress)])
+    command = shlex.join(["python", "-m", "anonlab", *sys.argv[1:]])
+    if what == "correction":
+        return _correct(known, made, guide, out, ship, command=command, commit=started_at)
     metadata = {"anonlab": what}
     if what == "landmarks":
         task: Task = LandmarkTask(known, plan.seed)
@@ -157,7 +166,7 @@ def run(
         if start is not None:
             task.model.load_state_dict(encoder.load_encoder(made, start, chosen).state_dict())
         elif recipe.warm_up and not resume:
-            before = warm_up(task, recipe.warm_up, out / "warm-up", minutes, progress)
+            before = warm_up(task, recipe.warm_up, out / WARM_UP, in_warm_up, minutes, progress)
             if not before.finished:
                 print(f"the time is up at step {before.step} of the warm-up; go on with --resume")
                 return None
@@ -181,7 +190,7 @@ def run(
             trained,
             plan,
             folder / f"{name}.safetensors",
-            command=shlex.join(["python", "-m", "anonlab", *sys.argv[1:]]),
+            command=command,
             metadata=metadata,
             commit=started_at,
             samples=len(known),
@@ -192,15 +201,44 @@ def run(
 
 
 def warm_up(
-    task: EncoderTask, plan: Plan, out: Path, minutes: float | None = None, progress: bool = False
+    task: EncoderTask,
+    plan: Plan,
+    out: Path,
+    resume: bool = False,
+    minutes: float | None = None,
+    progress: bool = False,
 ) -> Trained:
     """Train the encoder of `task` on the surrogate; it then has the moving average's weights."""
     output_folder(out)
     surrogate = Surrogate(task.samples, task.generator, task.recognizer, task.landmarks)
-    resume = (out / "checkpoint.pt").is_file()
     trained = train(SurrogateTask(task, surrogate), plan, out, resume, minutes, progress)
     task.model.load_state_dict(trained.model.state_dict())
     return trained
+
+
+def _correct(
+    known: Samples, made: Generator, guide: Recognizer, out: Path, ship: bool, **facts: object
+) -> dict:
+    """Fit, check and write the correction; returns its card."""
+    began, device = time.monotonic(), made.w_avg.device
+    networks = load_landmarks(device), load_glasses(device)
+    tensors = fit_correction(known, made, *networks)
+    correction = Correction(tensors, made, guide, *networks)
+    metrics = check_correction(correction, known, made, guide)
+    for folder in [out] + ([store.data_folder()] if ship else []):
+        path = folder / "correction.safetensors"
+        write_tensors(tensors, path, {"anonlab": "correction"})
+        card = {
+            **provenance(device),
+            **facts,
+            "minutes": round((time.monotonic() - began) / 60, 1),
+            "samples": len(known),
+            "generator": made.name,
+            "metrics": metrics,
+            "sha256": store.sha256(path),
+        }
+        write_json(path.with_suffix(".json"), card)
+    return card
 
 
 def _encoder(known: Samples, made, guide, config, recipe: Recipe, seed: int) -> EncoderTask:

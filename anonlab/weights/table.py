@@ -139,6 +139,12 @@ WEIGHTS: dict[str, Weight] = {
         "encoder-mobile.safetensors",
         train="python -m anonlab train encoder --ship",
     ),
+    "correction": Weight(
+        "stage 2's second look: how codes and what is read of a face vary together",
+        "Apache-2.0; measured on faces of MobileStyleGAN",
+        "correction.safetensors",
+        train="python -m anonlab train correction --ship",
+    ),
     "facenet-vggface2": Weight(
         "optional recogniser FaceNet, VGGFace2",
         "MIT; trained on VGGFace2 (research only)",

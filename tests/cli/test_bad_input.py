@@ -30,10 +30,9 @@ class StandIn:
     seen: list[Path] = field(default_factory=list)  # photos that it was called with
 
     def __call__(
-        self, image: Path, *, faces: str = "all", progress: bool = False, **controls: object
+        self, image: Path, controls: Controls, *, faces: str = "all", progress: bool = False
     ) -> Result:
         self.seen.append(image)
-        wanted = Controls(**controls)
         photo = read_photo(image)
         if photo.pixels.mean() < 10:
             raise NoFaceFound(f"{photo.name} shows no face that can be found; use a photo with a face")
@@ -51,7 +50,7 @@ class StandIn:
             distance=0.75,
             threshold=0.6,
             matched=False,
-            controls=wanted,
+            controls=controls,
             attempts=1,
             seconds=0.1,
         )
@@ -497,7 +496,7 @@ def test_record_has_these_keys(tmp_path: Path, anonymize: Command) -> None:
         "target_distance": None,
         "seed": 3,
         "keep": ["age", "tone"],
-        "polish": None,
+        "refine_steps": None,
         "perception": "integrated_gradients",
         "mask_threshold": None,
         "include": [],
@@ -519,7 +518,7 @@ def test_record_has_these_keys(tmp_path: Path, anonymize: Command) -> None:
             "mask_area": 0.4,
             "strength": 0.5,
             "seed": 3,
-            "polish": None,
+            "refine_steps": None,
             "attempts": 1,
             "seconds": 0.1,
         }
@@ -555,10 +554,10 @@ def test_record_of_photos_that_were_finished(
     good(tmp_path / "b.png", 2)
     real = StandIn.__call__
 
-    def interrupted(self: StandIn, image: Path, **options: object) -> Result:
+    def interrupted(self: StandIn, image: Path, controls: Controls, **options: object) -> Result:
         if image.name == "b.png":
             raise KeyboardInterrupt
-        return real(self, image, **options)
+        return real(self, image, controls, **options)
 
     monkeypatch.setattr(StandIn, "__call__", interrupted)
     outcome = anonymize(tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out")
@@ -620,11 +619,11 @@ def test_keep_none(tmp_path: Path, anonymize: Command) -> None:
 
 
 def test_missing_key(tmp_path: Path, anonymize: Command, stand_in: StandIn) -> None:
-    """Status 2 and how to make one; no random key is used instead."""
+    """Status 1 and how to make one; no random key is used instead."""
     good(tmp_path / "a.png")
     key = tmp_path / "secret.key"
     outcome = anonymize(tmp_path / "a.png", "--out", tmp_path / "out", "--key", key)
-    assert outcome.status == 2
+    assert outcome.status == 1
     assert len(outcome.err.splitlines()) == 1
     assert f"key file {key} cannot be read" in outcome.err
     assert "secrets.token_hex" in outcome.err
@@ -634,12 +633,12 @@ def test_missing_key(tmp_path: Path, anonymize: Command, stand_in: StandIn) -> N
 
 @pytest.mark.parametrize("content", [b"", b"short", b"  fifteen bytes.. \n\n\n\n"[:18]])
 def test_short_key(tmp_path: Path, anonymize: Command, stand_in: StandIn, content: bytes) -> None:
-    """Status 2, with how long it is and should be; white space around it does not count."""
+    """Status 1, with how long it is and should be; white space around it does not count."""
     good(tmp_path / "a.png")
     (tmp_path / "key").write_bytes(content)
     assert len(content.strip()) < 16
     outcome = anonymize(tmp_path / "a.png", "--out", tmp_path / "out", "--key", tmp_path / "key")
-    assert outcome.status == 2
+    assert outcome.status == 1
     assert_one_error(outcome, f"holds {len(content.strip())} bytes", "at least 16")
     assert stand_in.loads == []
     assert files(tmp_path) == ["a.png", "key"]

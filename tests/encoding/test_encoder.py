@@ -11,7 +11,7 @@ import torch
 
 from anonlab import Anonymizer
 from anonlab.encoding.encoder import MAX_PARAMETERS, Encoder, EncoderConfig, load_encoder, metadata
-from anonlab.encoding.first_guess import FirstGuess
+from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
 from anonlab.training.export import write_weights
 from anonlab.weights import store
@@ -22,7 +22,7 @@ TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1,
 @pytest.fixture(scope="module")
 def tiny(generator, population) -> Encoder:
     torch.manual_seed(0)
-    model = Encoder(TINY).start_at(FirstGuess(generator, population))
+    model = Encoder(TINY).start_at(LinearInitialization(generator, population))
     torch.nn.init.normal_(model.to_ws, std=0.02)
     return model.eval().requires_grad_(False)
 
@@ -44,8 +44,8 @@ def ask(model: Encoder, n: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.T
     return images, mask, torch.randn(n, model.config.identity_dim, generator=rng) / 10
 
 
-def test_an_untrained_encoder_is_the_linear_first_guess(generator, population, synthetic_faces):
-    guess = FirstGuess(generator, population)
+def test_an_untrained_encoder_is_the_linear_initialisation(generator, population, synthetic_faces):
+    guess = LinearInitialization(generator, population)
     model = Encoder(TINY).start_at(guess)
     targets = population.embeddings[:6]
     with torch.no_grad():
@@ -154,8 +154,8 @@ def test_dropped_into_the_data_folder_it_can_be_asked_for(data, stored):
         Anonymizer.load(method="encode")
     for path in (stored, stored.with_suffix(".json")):
         shutil.copy(path, data)
-    assert Anonymizer.load(method="encode").regenerator.encoder.config == TINY
-    assert Anonymizer.load(method="optimize").regenerator.encoder is None
+    assert Anonymizer.load(method="encode").regenerator.start.encoder.config == TINY
+    assert Anonymizer.load(method="optimize").regenerator.start.name == "linear"
 
 
 def test_an_altered_one_is_not_used(data, stored):

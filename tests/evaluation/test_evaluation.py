@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from anonlab import Anonymizer, cli
-from anonlab.errors import UnknownOption
+from anonlab.errors import InputMissing, UnknownOption
 from anonlab.evaluation import figures
 from anonlab.evaluation.command import Report, evaluate_sources, write_report
 from anonlab.evaluation.judging import Panel, load_judges
@@ -244,7 +244,7 @@ def test_another_seed_is_another_identity_and_the_same_baselines(
 
 def test_nobody_left_is_refused(anonymizer, crowd, panel, tmp_path):
     people = [crowd[2], Person("empty", ()), Person("unknown", ("no such sample",))]
-    with pytest.raises(UnknownOption, match="nobody can be evaluated"):
+    with pytest.raises(InputMissing, match="nobody can be evaluated"):
         evaluate(anonymizer, people, panel, SMALL, tmp_path)
     assert not [*tmp_path.iterdir()]
 

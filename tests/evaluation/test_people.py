@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlab.errors import UnknownOption
+from anonlab.errors import InputDamaged, InputMissing, UnknownOption
 from anonlab.evaluation.people import LFW_COMMAND, Person, embedded_people, load_people
 from anonlab.generators.samples import sample_photo
 from anonlab.metrics import linkage, pairwise
@@ -103,7 +103,7 @@ def test_an_index_says_who_is_on_which_file(tmp_path):
 @pytest.mark.parametrize("text", ["", "file,name\na.jpg,ann\n", "a.jpg,ann\n"])
 def test_an_index_without_its_columns_is_refused(tmp_path, text):
     (tmp_path / "index.csv").write_text(text)
-    with pytest.raises(UnknownOption, match=r"index\.csv lacks the columns file and identity"):
+    with pytest.raises(InputDamaged, match=r"index\.csv lacks the columns file and identity"):
         load_people(tmp_path)
 
 
@@ -117,13 +117,13 @@ def test_an_index_from_a_spreadsheet_is_read(tmp_path):
 @pytest.mark.parametrize("row", ["a.jpg", ",ann", "a.jpg,"])
 def test_an_index_with_half_a_row_is_refused(tmp_path, row):
     (tmp_path / "index.csv").write_text(f"file,identity\nb.jpg,bob\n{row}\n")
-    with pytest.raises(UnknownOption, match=r"index\.csv, line 3"):
+    with pytest.raises(InputDamaged, match=r"index\.csv, line 3"):
         load_people(tmp_path)
 
 
 def test_an_index_that_is_not_text_is_refused(tmp_path):
     (tmp_path / "index.csv").write_bytes("file,identity\na.jpg,Zoë\n".encode("utf-16"))
-    with pytest.raises(UnknownOption, match=r"index\.csv"):
+    with pytest.raises(InputDamaged, match=r"index\.csv"):
         load_people(tmp_path)
 
 
@@ -132,7 +132,7 @@ def test_a_folder_without_people_is_refused_with_the_layout(tmp_path, made):
     folder = tmp_path / "people"
     if made:
         photo(folder / "loose.jpg")
-    with pytest.raises(UnknownOption, match=r"person/photo\.jpg"):
+    with pytest.raises(InputMissing, match=r"person/photo\.jpg"):
         load_people(folder)
 
 
@@ -169,7 +169,7 @@ def test_the_funneled_photos_are_preferred(home):
 
 
 def test_without_the_cache_the_command_is_named(home):
-    with pytest.raises(UnknownOption) as caught:
+    with pytest.raises(InputMissing) as caught:
         load_people("lfw")
     assert LFW_COMMAND in str(caught.value)
     assert "fetch_lfw_people" in LFW_COMMAND and str(home) in str(caught.value)

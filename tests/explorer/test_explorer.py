@@ -16,16 +16,17 @@ from PIL import Image
 
 from anonlab import Anonymizer, Controls, cli
 from anonlab.cli import commands
-from anonlab.controls import METHODS, REGIONS, read_controls
-from anonlab.errors import StaleRequest, UnknownOption
+from anonlab.controls import PERCEPTIONS, REGIONS, read_settings
+from anonlab.errors import InputDamaged, StaleRequest, UnknownOption
 from anonlab.explorer.latest import Latest
 from anonlab.explorer.panel import Explorer, photo_choices, png
-from anonlab.regeneration.optimize import Fit
 
 
 @pytest.fixture(scope="module")
 def anonymizer() -> Anonymizer:
-    return Anonymizer.load(device="cpu", key=b"a key for the explorer", fit=Fit(steps=8))
+    return Anonymizer.load(method="optimize", device="cpu", key=b"a key for the explorer").replace(
+        refine_steps=8
+    )
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_the_sliders_reach_what_the_table_says(explorer):
         getattr(explorer, name).continuous_update
         for name in ("mask_area", "softness", "strength", "seed")
     )
-    assert explorer.perception.options == METHODS
+    assert explorer.perception.options == PERCEPTIONS
 
 
 def test_a_setting_that_moved_on_is_dropped(explorer):
@@ -162,7 +163,7 @@ def test_full_quality_is_the_command_lines_result_and_can_be_saved(explorer, ano
     explorer.save_picture.click()
     saved = np.asarray(Image.open(explorer.out / "anonymized.png"))
     controls = explorer.controls()
-    expected = anonymizer(explorer.bench.photo.pixels, faces="largest", **vars(controls))
+    expected = anonymizer(explorer.bench.photo.pixels, controls, faces="largest")
     assert np.array_equal(saved, np.asarray(expected.image))
     explorer.mask_area.value = 0.3  # what was made is not this setting's
     assert explorer.save_picture.disabled
@@ -172,34 +173,34 @@ def test_saved_settings_are_what_the_command_line_takes(explorer, tmp_path, monk
     explorer.mask_area.value, explorer.exclude.value, explorer.seed.value = 0.31, ("mouth",), 7
     explorer.save_settings.click()
     path = explorer.out / "settings.json"
-    assert Controls(**read_controls(path)) == explorer.controls()
+    assert Controls(**read_settings(path)) == explorer.controls()
     options = cli.parser().parse_args(
         ["anonymize", "x.jpg", "--out", "o", "--settings", str(path), "--seed", "8"]
     )
-    chosen = Controls(**commands.chosen_controls(options))
+    chosen = commands.chosen_controls(options)
     assert (chosen.mask_area, chosen.exclude, chosen.seed) == (0.31, ("mouth",), 8)
     explorer.latest.wait()
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "error", "reason"),
     [
-        ("{", "not JSON"),
-        ("[1]", "no object"),
-        ('{"maskarea": 1}', "sets maskarea; the controls are"),
-        ('{"mask_area": 7}', "mask_area 7 is not between"),
-        ('{"mask_area": "much"}', "wrong kind"),
-        ('{"include": ["ear"]}', "region ear does not exist"),
-        ('{"perception": "magic"}', "perception 'magic' does not exist"),
+        ("{", InputDamaged, "not JSON"),
+        ("[1]", InputDamaged, "no object"),
+        ('{"maskarea": 1}', UnknownOption, "maskarea does not exist; the controls are"),
+        ('{"mask_area": 7}', UnknownOption, "mask_area 7 is not between"),
+        ('{"mask_area": "much"}', UnknownOption, "wrong kind"),
+        ('{"include": ["ear"]}', UnknownOption, "region ear does not exist"),
+        ('{"perception": "magic"}', UnknownOption, "perception 'magic' does not exist"),
     ],
 )
-def test_a_wrong_settings_file_is_a_sentence_and_bad_usage(tmp_path, text, reason, capsys):
+def test_a_wrong_settings_file_is_a_sentence_and_a_status(tmp_path, text, error, reason, capsys):
     path = tmp_path / "settings.json"
     path.write_text(text)
-    with pytest.raises(UnknownOption, match=reason):
-        read_controls(path)
+    with pytest.raises(error, match=reason):
+        read_settings(path)
     status = cli.main(["anonymize", "x.jpg", "--out", str(tmp_path / "o"), "--settings", str(path)])
-    assert status == 2
+    assert status == (2 if error is UnknownOption else 1)
     assert "settings.json" in capsys.readouterr().err
 
 

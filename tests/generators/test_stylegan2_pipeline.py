@@ -9,10 +9,9 @@ import torch
 
 from anonlab import Anonymizer, cli
 from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder, metadata
-from anonlab.encoding.first_guess import FirstGuess
+from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMismatch, WeightsMissing
 from anonlab.generators import load_generator
-from anonlab.regeneration.optimize import Fit
 from anonlab.training.encoder import EncoderTask
 from anonlab.training.export import write_weights
 from anonlab.training.synthetic import load_samples
@@ -82,8 +81,10 @@ def test_doctor_lists_the_official_files(capsys):
     assert "stylegan2-ffhq-1024" in out and "Nvidia Source Code License-NC" in out
 
 
-def test_the_first_guess_without_a_crowd_is_the_average(random_generator, population, synthetic_faces):
-    guess = FirstGuess(random_generator, population)
+def test_the_linear_start_without_a_population_is_the_average(
+    random_generator, population, synthetic_faces
+):
+    guess = LinearInitialization(random_generator, population)
     w = guess(synthetic_faces, population.embeddings[:6])
     assert torch.equal(w, random_generator.w_avg.expand(6, -1))
     encoder = Encoder(TINY).start_at(guess)
@@ -93,8 +94,8 @@ def test_the_first_guess_without_a_crowd_is_the_average(random_generator, popula
 
 def test_optimizing_takes_any_generator(path, astronaut):
     anonymizer = Anonymizer.load(
-        "stylegan2", method="optimize", device="cpu", key=b"key", fit=Fit(steps=2), generator_path=path
-    )
+        "stylegan2", method="optimize", device="cpu", key=b"key", generator_path=path
+    ).replace(refine_steps=2)
     made = anonymizer(astronaut.image(astronaut.pixels), verify=False, mask_area=0.2)
     before, after = astronaut.pixels, np.asarray(made.image)
     assert after.shape == before.shape

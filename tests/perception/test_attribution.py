@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from anonlab.controls import METHODS, REGIONS
+from anonlab.controls import PERCEPTIONS, REGIONS
 from anonlab.errors import UnknownOption
 from anonlab.images import blurred, resize
 from anonlab.perception import attribution
@@ -26,7 +26,7 @@ from anonlab.perception.regions import region_masks
 from anonlab.recognizers.judges import DlibLandmarks
 from anonlab.weights import store
 
-ASKED = [method for method in METHODS if method != "network"]
+ASKED = [method for method in PERCEPTIONS if method != "network"]
 RANDOM = ["gradient_shap", "smooth_grad"]
 
 
@@ -80,7 +80,7 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def test_the_control_offers_every_method():
-    assert (*attribution.REGISTRY, "network") == METHODS
+    assert (*attribution.REGISTRY, "network") == PERCEPTIONS
 
 
 @pytest.mark.parametrize("method", ASKED)
@@ -249,7 +249,7 @@ def test_without_impostors_the_slope_is_refused_with_the_reason(recognizer, face
 def test_an_unknown_method_baseline_or_layer_is_refused_with_the_ones_that_exist(perception, face):
     with pytest.raises(UnknownOption) as refused:
         perception(face, "astrology")
-    assert all(name in str(refused.value) for name in ("astrology", *METHODS))
+    assert all(name in str(refused.value) for name in ("astrology", *PERCEPTIONS))
     with pytest.raises(UnknownOption) as refused:
         perception(face, "integrated_gradients", baseline="black")
     assert all(name in str(refused.value) for name in ("black", *BASELINES))

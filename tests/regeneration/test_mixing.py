@@ -28,7 +28,6 @@ from anonlab.regeneration.mixing import (
     swapped,
     without_noise,
 )
-from anonlab.regeneration.optimize import Fit
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +142,7 @@ def test_the_same_photo_through_a_second_generator(path, astronaut):
     anonymizer = Anonymizer.load(method="one-pass", device="cpu", key=b"key")
     model = find_stylegan2(path)
     photo = astronaut.image(astronaut.pixels)
-    made = regenerated_by(model, anonymizer, photo, Fit(steps=1), mask_area=0.2, seed=1)
+    made = regenerated_by(model, anonymizer, photo, 1, mask_area=0.2, seed=1)
     assert made.ws.shape == (1, 14, 16)
     assert made.controls.mask_area == 0.2 and made.controls.seed == 1
     assert summary(model, made)["name"] == model.name

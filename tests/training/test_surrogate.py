@@ -75,7 +75,7 @@ def test_the_warm_up_moves_the_encoder_and_goes_on_where_it_stopped(task, tmp_pa
     plan = Plan(steps=6, batch=4, warm_up=1, log_every=2, validate_every=100, save_every=2)
     stopped = warm_up(task, plan, tmp_path, minutes=0)
     assert not stopped.finished
-    done = warm_up(task, plan, tmp_path)
+    done = warm_up(task, plan, tmp_path, resume=True)
     assert done.finished and done.step == 6
     assert not torch.equal(task.model.to_ws, before)
     assert torch.equal(task.model.to_ws, done.model.to_ws)  # the average goes on

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from anonlab.encoding.encoder import EncoderConfig
-from anonlab.errors import UnknownOption
+from anonlab.errors import InputMissing
 from anonlab.images import blurred, resize, to_tensor, to_uint8, warp
 from anonlab.perception.faithfulness import rank_correlation
 from anonlab.perception.glasses import load_glasses
@@ -134,7 +134,7 @@ def test_photos_join_in_without_codes(
     assert "meadow.png shows no face" in capsys.readouterr().out
     assert len(join([samples, found])) == 9
     (tmp_path / "face.png").unlink()
-    with pytest.raises(UnknownOption, match="no photo with a face"):
+    with pytest.raises(InputMissing, match="no photo with a face"):
         load_photos(tmp_path, generator, recognizer, population)
 
 

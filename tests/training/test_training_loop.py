@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from anonlab import cli
-from anonlab.errors import TrainingDiverged, UnknownOption
+from anonlab.errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
 from anonlab.figures.plots import training_figure
 from anonlab.training.loop import Plan, learning_rate, train
 
@@ -103,14 +103,14 @@ def test_one_that_does_not_fit_at_all_is_an_error(tmp_path):
 
 
 def test_nothing_to_resume_another_plan_and_a_broken_checkpoint_are_told(tmp_path):
-    with pytest.raises(UnknownOption, match="nothing to resume"):
+    with pytest.raises(InputMissing, match="nothing to resume"):
         train(Line(), PLAN, tmp_path, resume=True)
     train(Line(), PLAN, tmp_path)
     with pytest.raises(UnknownOption, match="another batch"):
         train(Line(), Plan(**{**PLAN.__dict__, "batch": 4}), tmp_path, resume=True)
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UnknownOption, match="not a checkpoint that can be read"):
+    with pytest.raises(InputDamaged, match="not a checkpoint that can be read"):
         train(Line(), PLAN, tmp_path, resume=True)
 
 

@@ -1,9 +1,9 @@
-"""Stage 2's linear start, a first guess: which `w` looks about like this photo and like that identity?
+"""Stage 2's linear initialisation: which `w` looks about like this photo and like that identity?
 
-Ridge regression on the generated crowd, from a picture of 16×16 pixels (pose, light, colours,
-hair) and an embedding (who) to `w`. It costs nothing and starts the optimisation at a clean face
-of the virtual identity in the photo's pose, instead of at `w_avg`. For a generator that did not
-make the crowd there is nothing to fit, and the guess is `w_avg`.
+Ridge regression on the reference population, from a picture of 16×16 pixels (pose, light, colours,
+hair) and an embedding (who) to `w`. One product of matrices places the codes at a clean face of the
+virtual identity in the photo's pose, instead of at `w_avg`. For a generator that did not make the
+population there is nothing to fit, and the answer is `w_avg`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EMBEDDING_WEIGHT = 2.0  # of a standardised number of the embedding against one 
 DAMPING = 0.3
 
 
-class FirstGuess:
+class LinearInitialization:
     """Fitted on `population` for the generator that made it, in a tenth of a second."""
 
     def __init__(self, generator: Generator, population: Population):

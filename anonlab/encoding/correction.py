@@ -1,0 +1,122 @@
+"""After the encoder: look at what it made, and correct the codes by what is still wrong.
+
+An encoder answers in one pass and never sees its picture. Here the picture is drawn at 256 px and
+read: who it shows (embedding), 68 points, 16×16 colours, colours of the irises, glasses. What these
+readings lack of the wanted ones is carried back to the codes by linear regression on generated
+faces, an ensemble Kalman update (Evensen 1994; Iglesias et al. 2013):
+
+    ws ← ws + γ · C_wy (C_yy + R)⁻¹ (y_wanted - y(ws))
+
+`C_wy (num_ws·w_dim, Y)` and `C_yy (Y, Y)` are covariances over the samples of what `train correction`
+was given, and the diagonal `R` says how little each reading counts: hardly at all, for colours where
+the mask hides them.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from ..generators import Generator
+from ..images import resize
+from ..perception.eyes import iris_patches
+from ..perception.glasses import GlassesNetwork
+from ..perception.landmarks import COUNT, LandmarkNetwork
+from ..recognizers import Recognizer
+from ..weights import store
+
+SIZE = 256  # pixels at which a picture is read
+SIDE = 16  # of the colours
+IRIS = 0.4  # width of what is taken for an iris, over the width of the eye
+CERTAIN = 4.0  # logits of glasses are cut here: beyond, there is no doubt to correct
+GAIN = 0.5  # γ: a step is half as long as linear regression says, because faces are not linear
+ROUNDS = 2
+# R: standard deviations of the noise, in those of the readings over all people
+NOISE = {"embedding": 0.5, "points": 0.3, "colours": 0.5, "irises": 0.3, "glasses": 0.3}
+HIDDEN_NOISE = 1.0  # of colours where the mask is 1
+
+
+class Correction:
+    """Reads pictures and carries what they lack back to the codes.
+
+    `tensors` are those of `data/correction.safetensors`: `codes (num_ws·w_dim, K)` and `readings
+    (Y, K)`, whose product is `C_wy`; `covariance (Y, Y)`; `scales (5,)`, the standard deviations of
+    the readings' groups.
+    """
+
+    def __init__(
+        self,
+        tensors: dict[str, torch.Tensor],
+        generator: Generator,
+        recognizer: Recognizer,
+        landmarks: LandmarkNetwork,
+        glasses: GlassesNetwork,
+        rounds: int = ROUNDS,
+    ):
+        here = {name: tensor.to(generator.w_avg) for name, tensor in tensors.items()}
+        self.codes, self.readings, self.covariance = here["codes"], here["readings"], here["covariance"]
+        self.scales = here["scales"]
+        self.generator, self.recognizer = generator, recognizer
+        self.landmarks, self.glasses, self.rounds = landmarks, glasses, rounds
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        ws: torch.Tensor,
+        image: torch.Tensor,
+        mask: torch.Tensor,
+        target: torch.Tensor,
+        rounds: int | None = None,
+    ) -> torch.Tensor:
+        """Codes `ws (1, num_ws, w_dim)` whose picture is nearer to `image (1, 3, S, S)` outside `mask
+        (1, 1, S, S)` in colour, everywhere in expression, and to the embedding `target (1, dim)`."""
+        image = resize(image, SIZE)
+        wanted = self.read(image, target)  # (1, Y)
+        noise = self.noise(resize(mask, SIDE))
+        factor = torch.linalg.cholesky(self.covariance + noise.square().diag())
+        for _ in range(self.rounds if rounds is None else rounds):
+            made = self.generator.synthesis(ws, SIZE).clamp(-1, 1)
+            lack = wanted - self.read(made, self.recognizer.embed(made))
+            weights = self.readings.T @ torch.cholesky_solve(lack.T, factor)  # (K, 1)
+            ws = ws + GAIN * self.generator.w_std * (self.codes @ weights).view(ws.shape)
+        return ws
+
+    def read(self, images: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
+        """The readings of `images (N, 3, 256, 256)`, `(N, Y)`, in their standard deviations.
+        `embeddings (N, dim)` are theirs, or those that they should have."""
+        parts = readings(images, embeddings, self.landmarks, self.glasses)
+        return torch.cat([part / scale for part, scale in zip(parts, self.scales, strict=True)], 1)
+
+    def noise(self, mask: torch.Tensor) -> torch.Tensor:
+        """The square root of the diagonal of R, `(Y,)`, for a mask `(1, 1, 16, 16)`."""
+        hidden = mask.expand(1, 3, SIDE, SIDE).flatten()
+        colours = torch.lerp(
+            torch.full_like(hidden, NOISE["colours"]), torch.full_like(hidden, HIDDEN_NOISE), hidden
+        )
+        sizes = {"embedding": self.recognizer.dim, "points": 2 * COUNT, "irises": 6, "glasses": 1}
+        flat = {name: hidden.new_full((size,), NOISE[name]) for name, size in sizes.items()}
+        return torch.cat([flat["embedding"], flat["points"], colours, flat["irises"], flat["glasses"]])
+
+
+def readings(
+    images: torch.Tensor,
+    embeddings: torch.Tensor,
+    landmarks: LandmarkNetwork,
+    glasses: GlassesNetwork,
+) -> tuple[torch.Tensor, ...]:
+    """What is read of `images (N, 3, 256, 256)`: their `embeddings (N, dim)`, points `(N, 136)`, colours
+    `(N, 768)`, mean colours around both irises `(N, 6)`, and the logit of glasses `(N, 1)`."""
+    points = landmarks(images)
+    irises = iris_patches(images, points, size=4, width=IRIS).mean((3, 4))
+    worn = glasses(images).clamp(-CERTAIN, CERTAIN)
+    colours = resize(images, SIDE)
+    return embeddings, points.flatten(1), colours.flatten(1), irises.flatten(1), worn[:, None]
+
+
+def load_correction(
+    generator: Generator,
+    recognizer: Recognizer,
+    landmarks: LandmarkNetwork,
+    glasses: GlassesNetwork,
+) -> Correction:
+    """The one that ships, for the generator `mobile`. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    return Correction(store.load_shipped("correction"), generator, recognizer, landmarks, glasses)

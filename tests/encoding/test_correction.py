@@ -1,0 +1,135 @@
+"""What the encoder's picture lacks is carried back to its codes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anonlab.encoding.correction import SIDE, Correction, load_correction, readings
+from anonlab.encoding.encoder import Encoder, EncoderConfig
+from anonlab.encoding.linear import LinearInitialization
+from anonlab.encoding.start import EncoderStart
+from anonlab.images import resize
+from anonlab.perception.glasses import load_glasses
+from anonlab.perception.landmarks import landmark_error, load_landmarks
+from anonlab.recognizers import centred
+from anonlab.training.correction import check_correction, fit_correction
+from anonlab.training.synthetic import Samples, generate
+
+TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
+
+
+@pytest.fixture(scope="module")
+def correction(generator, recognizer) -> Correction:
+    return load_correction(generator, recognizer, load_landmarks(), load_glasses())
+
+
+@pytest.fixture(scope="module")
+def samples(generator, recognizer, population) -> Samples:
+    return generate(generator, recognizer, population, 12, seed=11)
+
+
+@pytest.fixture(scope="module")
+def case(samples):
+    """A face, its mask, and codes of it that were led towards another face."""
+    ws = samples.ws[:2].float()
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 80:200, 70:186] = 1
+    return samples.pictures(slice(0, 1)), mask, torch.lerp(ws[:1], ws[1:], 0.4)
+
+
+def drawn(generator, ws: torch.Tensor) -> torch.Tensor:
+    return generator.synthesis(ws, 256).clamp(-1, 1)
+
+
+@torch.no_grad()
+def test_codes_led_astray_come_nearer(correction, case, generator, recognizer, samples):
+    image, mask, astray = case
+    mended = correction(astray, image, mask, samples.embeddings[:1])
+    aim = centred(recognizer, samples.embeddings[:1])
+    before, after = (drawn(generator, ws) for ws in (astray, mended))
+    cosines = [(centred(recognizer, recognizer.embed(x)) * aim).sum().item() for x in (before, after)]
+    points = correction.landmarks(image)
+    errors = [landmark_error(correction.landmarks(x), points).item() for x in (before, after)]
+    assert cosines[1] > cosines[0]
+    assert errors[1] < 0.8 * errors[0]
+
+
+@torch.no_grad()
+def test_a_picture_that_is_right_stays(correction, case, generator, samples, recognizer):
+    """Nothing is lacking, so there is nothing to do."""
+    _, mask, _ = case
+    ws = samples.ws[:1].float()
+    image = drawn(generator, ws)
+    again = correction(ws, image, mask, recognizer.embed(image))
+    torch.testing.assert_close(again, ws, atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_without_rounds_nothing_happens(correction, case, samples):
+    image, mask, astray = case
+    assert torch.equal(correction(astray, image, mask, samples.embeddings[:1], rounds=0), astray)
+
+
+@torch.no_grad()
+def test_colours_under_the_mask_count_less(correction):
+    open_, closed = (correction.noise(torch.full((1, 1, SIDE, SIDE), value)) for value in (0.0, 1.0))
+    differs = open_ != closed
+    assert differs.sum() == 3 * SIDE * SIDE
+    assert (closed[differs] > open_[differs]).all()
+
+
+@torch.no_grad()
+def test_one_round_is_the_formula(correction, case, samples, generator, recognizer):
+    """ws + γ C_wy (C_yy + R)⁻¹ (y - y(ws)), with the inverse written out in double precision."""
+    from anonlab.encoding.correction import GAIN
+
+    image, mask, astray = case
+    target = samples.embeddings[:1]
+    found = correction(astray, image, mask, target, rounds=1)
+    made = drawn(generator, astray)
+    lack = correction.read(image, target) - correction.read(made, recognizer.embed(made))
+    noise = correction.noise(resize(mask, SIDE)).double().square().diag()
+    inverse = torch.linalg.inv(correction.covariance.double() + noise)
+    step = correction.codes.double() @ (correction.readings.double().T @ (inverse @ lack.double().T))
+    expected = astray + GAIN * generator.w_std * step.float().view(astray.shape)
+    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
+
+
+def test_covariances_are_those_of_the_samples(samples, generator):
+    networks = load_landmarks(), load_glasses()
+    tensors = fit_correction(samples, generator, *networks, rank=9)
+    index = torch.arange(samples.held_out, len(samples))
+    with torch.no_grad():
+        parts = readings(samples.pictures(index), samples.embeddings[index], *networks)
+    y = torch.cat([part / scale for part, scale in zip(parts, tensors["scales"], strict=True)], 1)
+    torch.testing.assert_close(tensors["covariance"], torch.cov(y.T, correction=0), atol=1e-3, rtol=1e-3)
+    x = ((samples.ws[index].float() - generator.w_avg) / generator.w_std).flatten(1)
+    both = (x - x.mean(0)).T @ (y - y.mean(0)) / len(y)  # of 9 samples: rank 8
+    torch.testing.assert_close(tensors["codes"] @ tensors["readings"].T, both, atol=1e-3, rtol=0)
+
+
+def test_the_check_tells_before_and_after(correction, samples, generator, recognizer):
+    numbers = check_correction(correction, samples, generator, recognizer)
+    assert numbers["cosine_after"] > numbers["cosine_before"]
+    assert numbers["landmark_error_after"] < numbers["landmark_error_before"]
+
+
+@torch.no_grad()
+def test_encoder_and_correction_aim_beyond_the_identity(
+    generator, population, synthetic_faces, recognizer
+):
+    """Both are asked for the same point, twice as far from the person."""
+    encoder = Encoder(TINY).start_at(LinearInitialization(generator, population)).eval()
+    asked = []
+
+    def noted(ws, image, mask, target):
+        asked.append(target)
+        return ws
+
+    face, mask = synthetic_faces[:1], torch.zeros(1, 1, 512, 512)
+    source, target = population.embeddings[:1], population.embeddings[1:2]
+    ws = EncoderStart(encoder, noted, overshoot=2.0)(face, mask, source, target)
+    beyond = 2 * target - source
+    torch.testing.assert_close(asked[0], beyond)
+    torch.testing.assert_close(ws, encoder(face, mask, beyond))
