@@ -32,6 +32,7 @@ from .photo.photos import Photo, read_photo
 from .recognizers import Recognizer, distance, load_recognizer
 from .recognizers.perceptual import load_stlpips
 from .regeneration.regenerate import REFINE_STEPS, Regenerator
+from .weights import store
 
 ATTEMPTS = 3  # the first, and two with more area
 AREA_STEP, AREA_LIMIT = 1.4, 0.6
@@ -135,9 +136,10 @@ class Anonymizer:
         """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`; `generator_path` is the
         weights file of `stylegan2`.
 
-        `method` is `optimize` (latent optimisation from the linear start, a minute; also `auto`, until
-        the encoder has been measured on as many people), `encode` (one pass of the trained encoder) or
-        `one-pass` (the linear start as it is: seconds, coarser). Raises `UnknownOption`,
+        `method` is `encode` (one pass of the trained encoder, corrected by what its picture lacks),
+        `optimize` (latent optimisation from the linear start, a minute) or `one-pass` (the linear start
+        as it is, coarser). `auto` is `encode` where there is an encoder for the generator, else
+        `optimize`. Raises `UnknownOption`,
         `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
         """
         if method not in METHODS:
@@ -146,12 +148,14 @@ class Anonymizer:
         recognizer = load_recognizer("dlib", device=chosen)
         made = load_generator(generator, generator_path, chosen)
         population = Population.load(chosen)
-        refine_steps = REFINE_STEPS if method in ("auto", "optimize") else 0
+        if method == "auto":
+            method = "encode" if store.path_of(f"encoder-{made.name}").is_file() else "optimize"
+        refine_steps = REFINE_STEPS if method == "optimize" else 0
         perception = Perception(recognizer, population)
         if method == "encode":
             encoder, correction = load_encoder(made, device=chosen), None
             if made.name == population.generator:
-                networks = perception.landmarks, load_glasses(chosen)
+                networks = population, perception.landmarks, load_glasses(chosen)
                 correction = load_correction(made, recognizer, *networks)
             start: Start = EncoderStart(encoder, correction, AIM)
         elif made.name == population.generator:

@@ -99,8 +99,8 @@ def parser() -> argparse.ArgumentParser:
         "--method",
         choices=METHODS,
         default="auto",
-        help="optimize takes a minute a face (the default); encode, by the trained encoder, and "
-        "one-pass, a linear guess, take seconds",
+        help="encode, by the trained encoder, takes a second a face (auto, the default, where there is "
+        "one); optimize takes a minute; one-pass, the linear start, is the coarsest",
     )
     one.add_argument(
         "--refine-steps",

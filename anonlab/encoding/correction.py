@@ -1,7 +1,8 @@
 """After the encoder: look at what it made, and correct the codes by what is still wrong.
 
 An encoder answers in one pass and never sees its picture. Here the picture is drawn at 256 px and
-read: who it shows (embedding), 68 points, 16×16 colours, colours of the irises, glasses. What these
+read: who it shows (embedding, and what it says of gender and age), 68 points, 16×16 colours, colours
+of the irises, glasses. What these
 readings lack of the wanted ones is carried back to the codes by linear regression on generated
 faces, an ensemble Kalman update (Evensen 1994; Iglesias et al. 2013):
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import torch
 
 from ..generators import Generator
+from ..identity.population import Population
 from ..images import resize
 from ..perception.eyes import iris_patches
 from ..perception.glasses import GlassesNetwork
@@ -31,7 +33,15 @@ CERTAIN = 4.0  # logits of glasses are cut here: beyond, there is no doubt to co
 GAIN = 0.5  # γ: a step is half as long as linear regression says, because faces are not linear
 ROUNDS = 2
 # R: standard deviations of the noise, in those of the readings over all people
-NOISE = {"embedding": 0.5, "points": 0.3, "colours": 0.5, "irises": 0.3, "glasses": 0.3}
+NOISE = {
+    "embedding": 0.5,
+    "gender": 0.3,
+    "age": 0.3,
+    "points": 0.3,
+    "colours": 0.5,
+    "irises": 0.3,
+    "glasses": 0.3,
+}
 HIDDEN_NOISE = 1.0  # of colours where the mask is 1
 
 
@@ -39,7 +49,7 @@ class Correction:
     """Reads pictures and carries what they lack back to the codes.
 
     `tensors` are those of `data/correction.safetensors`: `codes (num_ws·w_dim, K)` and `readings
-    (Y, K)`, whose product is `C_wy`; `covariance (Y, Y)`; `scales (5,)`, the standard deviations of
+    (Y, K)`, whose product is `C_wy`; `covariance (Y, Y)`; `scales (7,)`, the standard deviations of
     the readings' groups.
     """
 
@@ -48,6 +58,7 @@ class Correction:
         tensors: dict[str, torch.Tensor],
         generator: Generator,
         recognizer: Recognizer,
+        population: Population,
         landmarks: LandmarkNetwork,
         glasses: GlassesNetwork,
         rounds: int = ROUNDS,
@@ -55,7 +66,7 @@ class Correction:
         here = {name: tensor.to(generator.w_avg) for name, tensor in tensors.items()}
         self.codes, self.readings, self.covariance = here["codes"], here["readings"], here["covariance"]
         self.scales = here["scales"]
-        self.generator, self.recognizer = generator, recognizer
+        self.generator, self.recognizer, self.population = generator, recognizer, population
         self.landmarks, self.glasses, self.rounds = landmarks, glasses, rounds
 
     @torch.no_grad()
@@ -83,7 +94,7 @@ class Correction:
     def read(self, images: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
         """The readings of `images (N, 3, 256, 256)`, `(N, Y)`, in their standard deviations.
         `embeddings (N, dim)` are theirs, or those that they should have."""
-        parts = readings(images, embeddings, self.landmarks, self.glasses)
+        parts = readings(images, embeddings, self.population, self.landmarks, self.glasses)
         return torch.cat([part / scale for part, scale in zip(parts, self.scales, strict=True)], 1)
 
     def noise(self, mask: torch.Tensor) -> torch.Tensor:
@@ -92,31 +103,39 @@ class Correction:
         colours = torch.lerp(
             torch.full_like(hidden, NOISE["colours"]), torch.full_like(hidden, HIDDEN_NOISE), hidden
         )
-        sizes = {"embedding": self.recognizer.dim, "points": 2 * COUNT, "irises": 6, "glasses": 1}
-        flat = {name: hidden.new_full((size,), NOISE[name]) for name, size in sizes.items()}
-        return torch.cat([flat["embedding"], flat["points"], colours, flat["irises"], flat["glasses"]])
+        sizes = (self.recognizer.dim, 1, 1, 2 * COUNT, len(colours), 6, 1)
+        flat = {
+            name: hidden.new_full((size,), NOISE[name]) for name, size in zip(NOISE, sizes, strict=True)
+        }
+        return torch.cat([*(flat | {"colours": colours}).values()])
 
 
 def readings(
     images: torch.Tensor,
     embeddings: torch.Tensor,
+    population: Population,
     landmarks: LandmarkNetwork,
     glasses: GlassesNetwork,
 ) -> tuple[torch.Tensor, ...]:
-    """What is read of `images (N, 3, 256, 256)`: their `embeddings (N, dim)`, points `(N, 136)`, colours
-    `(N, 768)`, mean colours around both irises `(N, 6)`, and the logit of glasses `(N, 1)`."""
+    """What is read of `images (N, 3, 256, 256)`: their `embeddings (N, dim)`, gender and age that these
+    tell `(N, 1)`, points `(N, 136)`, colours `(N, 768)`, mean colours around both irises `(N, 6)`, and
+    the logit of glasses `(N, 1)`."""
+    gender, age, _ = population.read(embeddings).split(1, 1)
     points = landmarks(images)
     irises = iris_patches(images, points, size=4, width=IRIS).mean((3, 4))
     worn = glasses(images).clamp(-CERTAIN, CERTAIN)
     colours = resize(images, SIDE)
-    return embeddings, points.flatten(1), colours.flatten(1), irises.flatten(1), worn[:, None]
+    looks = points.flatten(1), colours.flatten(1), irises.flatten(1), worn[:, None]
+    return embeddings, gender, age, *looks
 
 
 def load_correction(
     generator: Generator,
     recognizer: Recognizer,
+    population: Population,
     landmarks: LandmarkNetwork,
     glasses: GlassesNetwork,
 ) -> Correction:
     """The one that ships, for the generator `mobile`. Raises `WeightsMissing` or `WeightsCorrupt`."""
-    return Correction(store.load_shipped("correction"), generator, recognizer, landmarks, glasses)
+    tensors = store.load_shipped("correction")
+    return Correction(tensors, generator, recognizer, population, landmarks, glasses)

@@ -86,7 +86,7 @@ class Population:
         return Attributes(max(-1.0, min(1.0, gender)), age, skin_tone(image))
 
     def read(self, embedding: torch.Tensor) -> torch.Tensor:
-        """Gender, age and tone `(3,)` by linear regression from an embedding `(dim,)`."""
+        """Gender, age and tone `(..., 3)` by linear regression from embeddings `(..., dim)`."""
         return (embedding - self.mean[0]) @ self.readout + self.label_mean
 
     def membership(self, attributes: Attributes, keep: Sequence[str] = KEEP) -> torch.Tensor:

@@ -87,9 +87,10 @@ def identity_path(
     membership = population.membership(attributes, keep)  # (N,)
     origin = membership @ population.embeddings  # (dim,)
     # What people of exactly this age would be on average: few of the population may be that old.
-    origin = origin + population.natural_change(
-        population.read(embedding[0]) - population.read(origin), keep
-    )
+    # Of gender a whole one is asked for: half of it would be a woman with a moustache.
+    wanted = population.read(embedding[0])
+    wanted[0] = math.copysign(max(1.0, abs(wanted[0].item())), attributes.gender)
+    origin = origin + population.natural_change(wanted - population.read(origin), keep)
     axis = F.normalize(embedding[0] - origin, dim=0)
     # The person's direction in the population's principal components (64,), whitened, rotated by the
     # key and coloured again, so that what is drawn is as face-like as the person.

@@ -6,6 +6,7 @@ import torch
 
 from ..encoding.correction import Correction, readings
 from ..generators import Generator
+from ..identity.population import Population
 from ..perception.glasses import GlassesNetwork
 from ..perception.landmarks import LandmarkNetwork, landmark_error
 from ..perception.masks import mask_from_attribution
@@ -21,6 +22,7 @@ AWAY = 0.5  # how far the codes of such a face are led astray, towards another's
 def fit_correction(
     samples: Samples,
     generator: Generator,
+    population: Population,
     landmarks: LandmarkNetwork,
     glasses: GlassesNetwork,
     rank: int = RANK,
@@ -33,7 +35,8 @@ def fit_correction(
     index = torch.arange(samples.held_out, len(samples))
     parts: list[list[torch.Tensor]] = []
     for some in index.split(BATCH):
-        found = readings(samples.pictures(some), samples.embeddings[some], landmarks, glasses)
+        embeddings = samples.embeddings[some]
+        found = readings(samples.pictures(some), embeddings, population, landmarks, glasses)
         parts.append([part.float() for part in found])
     groups = [torch.cat(group) for group in zip(*parts, strict=True)]
     scales = torch.stack([group.std(0).mean() for group in groups])

@@ -221,7 +221,7 @@ def _correct(
 ) -> dict:
     """Fit, check and write the correction; returns its card."""
     began, device = time.monotonic(), made.w_avg.device
-    networks = load_landmarks(device), load_glasses(device)
+    networks = Population.load(device), load_landmarks(device), load_glasses(device)
     tensors = fit_correction(known, made, *networks)
     correction = Correction(tensors, made, guide, *networks)
     metrics = check_correction(correction, known, made, guide)

@@ -20,8 +20,8 @@ TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1,
 
 
 @pytest.fixture(scope="module")
-def correction(generator, recognizer) -> Correction:
-    return load_correction(generator, recognizer, load_landmarks(), load_glasses())
+def correction(generator, recognizer, population) -> Correction:
+    return load_correction(generator, recognizer, population, load_landmarks(), load_glasses())
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +96,8 @@ def test_one_round_is_the_formula(correction, case, samples, generator, recogniz
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
 
 
-def test_covariances_are_those_of_the_samples(samples, generator):
-    networks = load_landmarks(), load_glasses()
+def test_covariances_are_those_of_the_samples(samples, generator, population):
+    networks = population, load_landmarks(), load_glasses()
     tensors = fit_correction(samples, generator, *networks, rank=9)
     index = torch.arange(samples.held_out, len(samples))
     with torch.no_grad():
