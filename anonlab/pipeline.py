@@ -30,7 +30,7 @@ from .perception.perception import Perception
 from .photo.faces import Detector, Face, align, paste
 from .photo.photos import Photo, read_photo
 from .recognizers import Recognizer, distance, load_recognizer
-from .recognizers.perceptual import load_stlpips
+from .recognizers.perceptual import PerceptualDistance, load_stlpips
 from .regeneration.regenerate import REFINE_STEPS, Regenerator
 from .weights import store
 
@@ -123,6 +123,11 @@ class Anonymizer:
     def recognizer(self) -> Recognizer:
         """The guide: it finds the mask, names the identity and checks the result."""
         return self.regenerator.recognizer
+
+    @property
+    def perceptual(self) -> PerceptualDistance:
+        """How different two faces look, in the losses."""
+        return self.regenerator.perceptual
 
     @classmethod
     def load(
