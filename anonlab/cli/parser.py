@@ -214,7 +214,7 @@ def add_generator_weights(command: argparse.ArgumentParser) -> None:
         type=Path,
         default=None,
         metavar="FILE",
-        help="of stylegan2: .pkl of NVIDIA, .pt of rosinality or .safetensors of anonlab",
+        help="of stylegan2: .pkl of NVIDIA, .pt of rosinality, or .safetensors of their tensors",
     )
 
 
