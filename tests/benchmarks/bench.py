@@ -321,7 +321,6 @@ def main(arguments: list[str] | None = None) -> int:
         device,
         quick=options.quick,
         only=asked,
-        min_seconds=options.min_seconds,
     )
 
 

@@ -44,7 +44,7 @@ def test_a_failure_is_written_and_stops_only_itself(tmp_path, capsys):
     assert run(cases, None, 1e-4, tmp_path / "bench.json", CPU, quick=True) == 1
     written = json.loads((tmp_path / "bench.json").read_text())
     assert {"commit", "packages", "cores", "model"} <= {*written["provenance"]}
-    assert written["settings"] == {"quick": True}
+    assert written["settings"] == {"min_seconds": 1e-4, "quick": True}
     one, failed, four = written["rows"]
     assert failed["error"] == "RuntimeError: out of memory" and "seconds" not in failed
     assert one["seconds_per_image"] == one["seconds"]
@@ -103,6 +103,16 @@ def test_a_stylegan2_is_timed_at_the_size_that_it_has(tmp_path, monkeypatch):
     )
     assert one.shape == (2, 3, 64, 64)
     torch.testing.assert_close(one, two, atol=1e-4, rtol=0)  # the same picture in another layout
+
+
+def test_only_the_groups_that_are_named_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "variants", lambda *_: {})
+    monkeypatch.setattr(bench, "explorer", lambda: [case("overlay")])
+    options = ["--only", "group", "--device", "cpu", "--min-seconds", "1e-4", "--out", str(tmp_path)]
+    assert bench.main(options) == 0
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["name"] for row in written["rows"]] == ["overlay"]
+    assert written["settings"] == {"min_seconds": 1e-4, "quick": False, "only": ["group"]}
 
 
 def test_an_unknown_group_is_refused(tmp_path, capsys):

@@ -60,7 +60,8 @@ def run(
     at once and after every case: what was measured survives an interruption.
     """
     rows: list[dict] = []
-    result = {"provenance": provenance(device) | {"model": model_of(device)}, "settings": settings}
+    made_by = provenance(device) | {"model": model_of(device)}
+    result = {"provenance": made_by, "settings": {"min_seconds": min_seconds} | settings}
     write_json(path, result | {"rows": rows})
     for case in cases:
         row = {"group": case.group, "name": case.name, "images": case.images}
