@@ -4,8 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # For a CPU-only torch: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
+# Options of tests/benchmarks/bench.py
+BENCH ?=
 
-.PHONY: run test setup lab explore figure clean
+.PHONY: run test bench setup lab explore figure clean
 
 run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, with a report
 	$(BIN)/python -m anonlab run --profile quick
@@ -14,6 +16,9 @@ test: $(VENV)/.installed  ## lint, unit tests, every notebook
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -q
+
+bench: $(VENV)/.installed  ## how fast every part is here; BENCH="--quick --only explorer" for less
+	$(BIN)/python tests/benchmarks/bench.py $(BENCH)
 
 setup: $(VENV)/.installed  ## install only
 

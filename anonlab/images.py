@@ -38,10 +38,20 @@ def warp(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(images, grid, align_corners=False, padding_mode="border")
 
 
+def pasted(image: torch.Tensor, over: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """`image (N, 3, S, S)` where `mask (N, 1, S, S)` is 0, `over` where it is 1, mixed in between."""
+    return image + mask * (over - image)
+
+
+def to_bytes(images: torch.Tensor) -> torch.Tensor:
+    """Images in [-1, 1] (clamped) to uint8 of the same shape, rounded to the nearest."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
 def to_uint8(images: torch.Tensor) -> np.ndarray:
     """`(1, 3, H, W)` or `(3, H, W)` in [-1, 1] to `(H, W, 3)` uint8."""
-    image = images.detach().reshape(images.shape[-3:]).clamp(-1, 1).permute(1, 2, 0)
-    return ((image + 1) * 127.5).round().to(torch.uint8).contiguous().cpu().numpy()
+    image = to_bytes(images.detach().reshape(images.shape[-3:]))
+    return image.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def to_tensor(pixels: np.ndarray) -> torch.Tensor:

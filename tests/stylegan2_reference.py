@@ -21,6 +21,11 @@ from scipy.signal import convolve2d
 KERNEL = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
 
 
+def official_channels(size: int, multiplier: int = 2) -> list[int]:
+    """Channels at 4, 8, … px of the official networks: multiplier 2 is config F, 1 half of it."""
+    return [min(16384 * multiplier // 2**k, 512) for k in range(2, size.bit_length())]
+
+
 def raw_tensors(size: int, channels: list[int], w_dim: int = 16, layers: int = 2, seed: int = 0) -> dict:
     """Random weights under NVIDIA's names, at the scale at which they are stored."""
     rng = torch.Generator().manual_seed(seed)

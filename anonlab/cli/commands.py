@@ -116,31 +116,6 @@ def source_and_count(text: str) -> tuple[str, int | None]:
     return (source, int(count)) if colon and count.isdigit() else (text, None)
 
 
-def benchmark(options: argparse.Namespace) -> int:
-    """`anonlab bench`: a table here, and the same as JSON and figures in a folder."""
-    from ..bench import run
-
-    progress = sys.stderr.isatty()
-    result = run(
-        options.out, options.device, options.repeats, options.quick, progress,
-        generator_weights=options.generator_weights,
-    )  # fmt: skip
-    failed = 0
-    for row in result["rows"]:
-        name = f"{row['view']:12} {row['panel']:21} {row['series']:32} {row['x']:3g}"
-        if "error" in row:
-            failed += 1
-            print(f"anonlab: {' '.join(name.split())} failed ({row['error']})", file=sys.stderr)
-            continue
-        seconds = row["seconds"]
-        print(
-            f"{name} {seconds['median']:9.4f} s ({seconds['min']:.4f}–{seconds['max']:.4f}) "
-            f"{row['images_per_second']:8.2f} /s {row['memory_mb']:7.0f} MB"
-        )
-    print(f"written to {options.out}")
-    return 1 if failed else 0
-
-
 def check_weights(options: argparse.Namespace) -> int:
     """`anonlab doctor`: one line for each pretrained file."""
     from ..weights import store

@@ -207,14 +207,6 @@ def parser() -> argparse.ArgumentParser:
     judge.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     judge.set_defaults(command=commands.evaluate_people)
 
-    bench = menu.add_parser("bench", help="time every part, and measure its memory")
-    bench.add_argument("--out", type=Path, default=Path("outputs/bench"))
-    bench.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    bench.add_argument("--repeats", type=int, default=None, help="of every case (default 5, quick 2)")
-    bench.add_argument("--quick", action="store_true", help="fewer sizes: a minute on 2 CPU cores")
-    add_generator_weights(bench)
-    bench.set_defaults(command=commands.benchmark)
-
     doctor = menu.add_parser("doctor", help="which weights are here, what is missing")
     doctor.add_argument("--download", metavar="NAME", help="fetch one optional model")
     doctor.add_argument(
@@ -237,7 +229,7 @@ def add_generator_weights(command: argparse.ArgumentParser) -> None:
         type=Path,
         default=None,
         metavar="FILE",
-        help="of stylegan2: .pkl of NVIDIA, .pt of rosinality or .safetensors of anonlab",
+        help="of stylegan2: .pkl of NVIDIA, .pt of rosinality, or .safetensors of their tensors",
     )
 
 

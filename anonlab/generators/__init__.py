@@ -38,19 +38,16 @@ def load_generator(
     device: torch.device | str = "cpu",
     half: int = 0,
     channels_last: bool = True,
-    exact_previews: bool = True,
     backend: str = "auto",
 ) -> Generator:
     """A pretrained generator by name, frozen, ready for `mapping` and `synthesis`.
 
     `path` is the weights file of a `stylegan2`; without one it is an official file that
     `doctor --download` has fetched. `half` is the number of its largest sizes that run in float16
-    on CUDA (4 in NVIDIA's code). Without `exact_previews` it stops early for pictures smaller than
-    native, which is much cheaper and not the same picture: see `StyleGAN2`. `channels_last` is faster
-    on CPUs and no slower on GPUs. `backend` is what makes pictures of `mobile` that need no gradient:
-    `torch`, `openvino` (CPU only), or `auto`, OpenVINO on a CPU where it works; gradients are always
-    torch's. Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or
-    `WeightsMismatch`.
+    on CUDA (4 in NVIDIA's code). `channels_last` is faster on CPUs and no slower on GPUs. `backend` is
+    what makes pictures of `mobile` that need no gradient: `torch`, `openvino` (CPU only), or `auto`,
+    OpenVINO on a CPU where it works; gradients are always torch's. Raises `UnknownOption`,
+    `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
     """
     if name not in GENERATORS:
         raise UnknownOption(f"generator {name!r} does not exist; choose from: {', '.join(GENERATORS)}")
@@ -62,7 +59,7 @@ def load_generator(
         model: torch.nn.Module = _mobile(_by_openvino(backend, torch.device(device).type == "cpu"))
     else:
         model = load_stylegan2(Path(path) if path is not None else _official())
-        model.half, model.exact_previews = half, exact_previews
+        model.half = half
     layout = torch.channels_last if channels_last else torch.contiguous_format
     return model.eval().requires_grad_(False).to(device, memory_format=layout)
 

@@ -1,10 +1,15 @@
-"""What a generator must offer, in StyleGAN's own words."""
+"""What a generator must offer, in StyleGAN's own words, and what all of ours do alike."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
+from torch import nn
+
+LRELU_GAIN = 2**0.5  # keeps the variance through a leaky ReLU
 
 
 class Generator(Protocol):
@@ -34,3 +39,62 @@ class Generator(Protocol):
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
         """`ws (N, num_ws, w_dim)` to RGB images `(N, 3, R, R)`, about [-1, 1], not clamped."""
         ...
+
+
+class StyleGenerator(nn.Module):
+    """A `Generator` but for its `synthesis`: the mapping network of StyleGAN (Karras et al. 2019).
+
+    A subclass sets `img_resolution` and `resolutions`. `w_avg` and `w_std` are measured by whoever
+    loads the weights.
+    """
+
+    img_resolution: int
+    resolutions: tuple[int, ...]
+
+    def __init__(self, num_ws: int, z_dim: int = 512, w_dim: int = 512, mapping_layers: int = 8):
+        super().__init__()
+        self.num_ws, self.z_dim, self.w_dim = num_ws, z_dim, w_dim
+        widths = [z_dim] + [w_dim] * mapping_layers
+        self.mapping_layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.register_buffer("w_avg", torch.zeros(w_dim))
+        self.register_buffer("w_std", torch.ones(w_dim))
+
+    def mapping(self, z: torch.Tensor, truncation_psi: float = 1.0) -> torch.Tensor:
+        """`z (N, z_dim)`, standard normal, to `w (N, w_dim)`."""
+        expected = f"(N, {self.z_dim})"
+        assert z.ndim == 2 and z.shape[1] == self.z_dim, f"z must be {expected}, not {tuple(z.shape)}"
+        x = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+        for layer in self.mapping_layers:
+            x = F.leaky_relu(layer(x), 0.2) * LRELU_GAIN
+        return truncated(x, self.w_avg, truncation_psi) if truncation_psi != 1 else x
+
+    def broadcast(self, w: torch.Tensor) -> torch.Tensor:
+        """`w (N, w_dim)` to `ws (N, num_ws, w_dim)`, without a copy."""
+        return w[:, None].expand(-1, self.num_ws, -1)
+
+    def _checked(self, ws: torch.Tensor, resolution: int | None) -> int:
+        """The resolution that `synthesis` is asked for (None is the native one); shapes asserted."""
+        resolution = resolution or self.img_resolution
+        expected = f"(N, {self.num_ws}, {self.w_dim})"
+        assert tuple(ws.shape[1:]) == (self.num_ws, self.w_dim), (
+            f"ws must be {expected}, not {tuple(ws.shape)}"
+        )
+        assert resolution in self.resolutions, f"{resolution} is not one of {self.resolutions}"
+        return resolution
+
+
+def truncated(w: torch.Tensor, w_avg: torch.Tensor, psi: float | torch.Tensor) -> torch.Tensor:
+    """`w (N, w_dim)` pulled towards `w_avg`: the truncation trick of StyleGAN, appendix B.
+
+    `psi` 1 keeps `w` (but for rounding), 0 is the average; a number, or one for each row `(N, 1)`.
+    """
+    return w_avg + psi * (w - w_avg)
+
+
+def draw_z(generator: Generator, seed: int, count: int = 1) -> torch.Tensor:
+    """`z (count, z_dim)` of a seed, on the generator's device.
+
+    Drawn on the CPU: a seed means the same people on every machine.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(count, generator.z_dim, generator=rng).to(generator.w_avg)

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .base import StyleGenerator, draw_z
 from .openvino_runtime import import_openvino
 
-LRELU_GAIN = 2**0.5  # the mapping network's; the convolutions of the distilled network have none
 CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # of the features at 4, 8, 16 … 512 px
 
 
@@ -78,7 +78,7 @@ class Block(nn.Module):
         return self.conv2(self.conv1(x, w1), w2)
 
 
-class MobileStyleGAN(nn.Module):
+class MobileStyleGAN(StyleGenerator):
     """The generator: see `anonlab.generators.base.Generator` for the contract.
 
     Of the original 23 style slots only 16 reach the picture, hence `num_ws = 16`: the first
@@ -90,34 +90,16 @@ class MobileStyleGAN(nn.Module):
 
     name = "mobile"
     backend = "torch"
-    z_dim = 512
-    w_dim = 512
-    num_ws = 16
     img_resolution = 1024
     resolutions = (256, 512, 1024)
 
     def __init__(self) -> None:
-        super().__init__()
-        self.mapping_layers = nn.ModuleList(nn.Linear(512, 512) for _ in range(8))
+        super().__init__(num_ws=16)
         self.const = nn.Parameter(torch.empty(1, 512, 4, 4))
         self.conv1 = StyledConv(512, 512, 4, depthwise=False)
         self.blocks = nn.ModuleList(Block(CHANNELS[i], CHANNELS[i + 1], 8 * 2**i) for i in range(7))
         self.to_rgb_affine = nn.Linear(512, 64)
         self.to_rgb = nn.Conv2d(64, 12, 1)
-        self.register_buffer("w_avg", torch.zeros(512))
-        self.register_buffer("w_std", torch.ones(512))
-
-    def mapping(self, z: torch.Tensor, truncation_psi: float = 1.0) -> torch.Tensor:
-        """`z (N, 512)`, standard normal, to `w (N, 512)`."""
-        assert z.ndim == 2 and z.shape[1] == self.z_dim, f"z must be (N, 512), not {tuple(z.shape)}"
-        x = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
-        for layer in self.mapping_layers:
-            x = F.leaky_relu(layer(x), 0.2) * LRELU_GAIN
-        return self.w_avg + truncation_psi * (x - self.w_avg) if truncation_psi != 1 else x
-
-    def broadcast(self, w: torch.Tensor) -> torch.Tensor:
-        """`w (N, 512)` to `ws (N, 16, 512)`."""
-        return w[:, None].expand(-1, self.num_ws, -1)
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
         """`ws (N, 16, 512)` to images `(N, 3, R, R)`, R one of `resolutions` (default 1024)."""
@@ -130,14 +112,6 @@ class MobileStyleGAN(nn.Module):
         if resolution == self.img_resolution:
             return inverse_haar(self.to_rgb(x))
         return F.conv2d(x, self.to_rgb.weight[:3], self.to_rgb.bias[:3]) / 2
-
-    def _checked(self, ws: torch.Tensor, resolution: int | None) -> int:
-        """The resolution that is meant, after a look at what was passed."""
-        resolution = resolution or self.img_resolution
-        expected = (self.num_ws, self.w_dim)
-        assert tuple(ws.shape[1:]) == expected, f"ws must be (N, 16, 512), not {tuple(ws.shape)}"
-        assert resolution in self.resolutions, f"{resolution} is not one of {self.resolutions}"
-        return resolution
 
     def preview_block(self, x: torch.Tensor, w1: torch.Tensor, w2: torch.Tensor) -> torch.Tensor:
         """The last block at 256 instead of 512: `(N, 128, 256, 256)` to `(N, 64, 256, 256)`.
@@ -223,6 +197,5 @@ def read_openvino(folder: Path) -> dict[str, torch.Tensor]:
     model = MobileStyleGAN()
     model.load_state_dict(state, strict=False)
     with torch.no_grad():
-        z = torch.randn(65536, 512, generator=torch.Generator().manual_seed(0))
-        w = torch.cat([model.mapping(part) for part in z.split(4096)])
+        w = torch.cat([model.mapping(part) for part in draw_z(model, 0, 65536).split(4096)])
     return state | {"w_avg": w.mean(0), "w_std": w.std(0)}

@@ -7,7 +7,7 @@ milliseconds; compiling it takes a second, when a resolution is first asked for.
 
 At f32, the default, pictures differ from torch's by at most 0.02/255. OpenVINO's own default
 on CPUs that have it is bf16: a third faster again, 0.6/255 off on average, but up to 67/255 in
-single pixels (`python -m anonlab bench` measures both). It is not used unless asked for.
+single pixels. `make bench` times both. It is not used unless asked for.
 """
 
 from __future__ import annotations

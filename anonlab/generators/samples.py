@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from ..errors import UnknownOption
-from ..identity.population import Population, ridge
+from ..identity.population import CROWD_SEED, Population, ridge
 from ..images import to_uint8
-from .base import Generator
+from .base import Generator, draw_z
 
 ASTRONAUT = "astronaut"  # Eileen Collins, NASA, public domain; ships with scikit-image
 SAMPLES = (ASTRONAUT, *(f"synthetic-{seed}" for seed in (3, 8, 15, 21, 42)))  # to choose from
@@ -43,26 +43,22 @@ def sample_photo(name: str, generator: Generator | None = None) -> Image.Image:
         raise UnknownOption(f"sample {name!r} is made by a generator; pass one")
     seed, view = int(found[1]), int(found[2] or 0)
     with torch.no_grad():
-        w = _draw(generator, seed, truncation_psi=0.7)
+        w = generator.mapping(draw_z(generator, seed), truncation_psi=0.7)
         if view:
             w = w + DIFFERENCE * generator.w_std * _unseen_difference(generator, seed, view)
         return Image.fromarray(to_uint8(generator.synthesis(generator.broadcast(w))))
-
-
-def _draw(generator: Generator, seed: int, truncation_psi: float = 1.0) -> torch.Tensor:
-    z = torch.randn(1, generator.z_dim, generator=torch.Generator().manual_seed(seed))
-    return generator.mapping(z.to(generator.w_avg.device), truncation_psi=truncation_psi)
 
 
 def _unseen_difference(generator: Generator, seed: int, view: int) -> torch.Tensor:
     """Another draw's difference from the average, without what a linear map from `w` to dlib's
     embedding can see: `(1, w_dim)` in standard deviations."""
     population = Population.load(generator.w_avg.device)
-    w = generator.mapping(population.z(generator.z_dim).to(generator.w_avg))
+    w = generator.mapping(draw_z(generator, CROWD_SEED, len(population.embeddings)))
     centred = population.embeddings - population.mean
     who = ridge((w - generator.w_avg) / generator.w_std, centred, DAMPING)  # (w_dim, dim)
     directions, _ = torch.linalg.qr(who)
-    other = (_draw(generator, 1_000_000 * view + seed) - generator.w_avg) / generator.w_std
+    drawn = generator.mapping(draw_z(generator, 1_000_000 * view + seed))
+    other = (drawn - generator.w_avg) / generator.w_std
     return other - (other @ directions) @ directions.T
 
 

@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..errors import UnknownOption
+from ..images import resize
+from .base import LRELU_GAIN, StyleGenerator
 
-LRELU_GAIN = 2**0.5  # keeps the variance through a leaky ReLU
 NOISE_MODES = ("const", "random", "none")
 HALF_CLAMP = 256.0  # of activations, so that float16 cannot overflow
 PREVIEW = 256  # the smallest picture on offer
@@ -38,12 +39,6 @@ class StyleGAN2Config:
         levels = self.img_resolution.bit_length() - 2
         assert self.img_resolution == 2 ** (levels + 1) >= 8, f"{self.img_resolution} is not a size"
         assert len(self.channels) == levels, f"{self.channels} are not the channels of {levels} levels"
-
-
-def standard_channels(img_resolution: int, multiplier: int = 2, most: int = 512) -> tuple[int, ...]:
-    """Channels at 4, 8, … px of the official networks: multiplier 2 is config F, 1 half of it."""
-    sizes = (2**k for k in range(2, img_resolution.bit_length()))
-    return tuple(min(16384 * multiplier // size, most) for size in sizes)
 
 
 def upfirdn2d(
@@ -151,16 +146,15 @@ class ToRGB(nn.Module):
         return x.clamp(-self.clamp, self.clamp) if self.clamp else x
 
 
-class StyleGAN2(nn.Module):
+class StyleGAN2(StyleGenerator):
     """The generator: see `anonlab.generators.base.Generator` for the contract.
 
     `num_ws` is 14, 16 or 18 for 256, 512 or 1024 px: one row for each convolution, and one for the
-    last to-RGB layer; the others share the row of the convolution after them. The picture is a sum
-    over sizes, so `synthesis` may stop at any of `resolutions` and save what comes after; what it
-    shows there is the sum so far. The larger sizes add more than detail, though (figure 8 of the
-    paper: in config F most of the contrast), so that sum is no small version of the picture. With
-    `exact_previews` smaller pictures are the means of the native one, at its full price. `half` is
-    the number of largest sizes that run in float16, which happens on CUDA only.
+    last to-RGB layer; the others share the row of the convolution after them. Pictures smaller than
+    native are its means, at its full price: the picture is a sum over sizes, but the sum up to one
+    of them is no small version of it, because the larger ones add more than detail (figure 8 of the
+    paper: in config F most of the contrast). `half` is the number of largest sizes that run in
+    float16, which happens on CUDA only.
     """
 
     def __init__(
@@ -168,16 +162,12 @@ class StyleGAN2(nn.Module):
         config: StyleGAN2Config = StyleGAN2Config(),
         name: str = "stylegan2",
         half: int = 0,
-        exact_previews: bool = False,
     ):
-        super().__init__()
-        self.config, self.name, self.half, self.exact_previews = config, name, half, exact_previews
-        self.z_dim, self.w_dim, self.img_resolution = config.z_dim, config.w_dim, config.img_resolution
-        self.sizes = tuple(4 * 2**level for level in range(len(config.channels)))
-        self.num_ws = 2 * len(self.sizes)
-        self.resolutions = tuple(size for size in self.sizes if size >= min(PREVIEW, self.sizes[-1]))
-        widths = [config.z_dim] + [config.w_dim] * config.mapping_layers
-        self.mapping_layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        sizes = tuple(4 * 2**level for level in range(len(config.channels)))
+        super().__init__(2 * len(sizes), config.z_dim, config.w_dim, config.mapping_layers)
+        self.config, self.name, self.half, self.sizes = config, name, half, sizes
+        self.img_resolution = config.img_resolution
+        self.resolutions = tuple(size for size in sizes if size >= min(PREVIEW, sizes[-1]))
         channels, rest = config.channels, config.conv_clamp
         self.const = nn.Parameter(torch.randn(1, channels[0], 4, 4))
         self.convs = nn.ModuleList([StyledConv(channels[0], channels[0], config.w_dim, 4, False, rest)])
@@ -185,26 +175,7 @@ class StyleGAN2(nn.Module):
             self.convs.append(StyledConv(before, after, config.w_dim, size, True, rest))
             self.convs.append(StyledConv(after, after, config.w_dim, size, False, rest))
         self.to_rgbs = nn.ModuleList(ToRGB(c, config.w_dim, rest) for c in channels)
-        self.register_buffer("w_avg", torch.zeros(config.w_dim))
-        self.register_buffer("w_std", torch.ones(config.w_dim))
         self.register_buffer("taps", torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8, persistent=False)
-
-    def mapping(self, z: torch.Tensor, truncation_psi: float = 1.0) -> torch.Tensor:
-        """`z (N, z_dim)`, standard normal, to `w (N, w_dim)`."""
-        assert z.ndim == 2 and z.shape[1] == self.z_dim, f"z must be (N, {self.z_dim}), not {z.shape}"
-        x = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
-        for layer in self.mapping_layers:
-            x = F.leaky_relu(layer(x), 0.2) * LRELU_GAIN
-        return self.w_avg + truncation_psi * (x - self.w_avg) if truncation_psi != 1 else x
-
-    def broadcast(self, w: torch.Tensor) -> torch.Tensor:
-        """`w (N, w_dim)` to `ws (N, num_ws, w_dim)`."""
-        return w[:, None].expand(-1, self.num_ws, -1)
-
-    def truncate(self, ws: torch.Tensor, psi: float, cutoff: int | None = None) -> torch.Tensor:
-        """`ws (N, num_ws, w_dim)` with its first `cutoff` rows (default all) pulled towards `w_avg`."""
-        cutoff = self.num_ws if cutoff is None else cutoff
-        return torch.cat([self.w_avg + psi * (ws[:, :cutoff] - self.w_avg), ws[:, cutoff:]], 1)
 
     def synthesis(
         self,
@@ -218,22 +189,15 @@ class StyleGAN2(nn.Module):
         `noise_mode` is `const` (the same picture every time), `random` (drawn from `rng`) or
         `none`. Raises `UnknownOption`.
         """
-        resolution = resolution or self.img_resolution
-        shape = (self.num_ws, self.w_dim)
-        assert tuple(ws.shape[1:]) == shape, f"ws must be (N, {shape[0]}, {shape[1]}), not {ws.shape}"
-        assert resolution in self.resolutions, f"{resolution} is not one of {self.resolutions}"
+        resolution = self._checked(ws, resolution)
         if noise_mode not in NOISE_MODES or (noise_mode == "random") != (rng is not None):
             raise UnknownOption(
                 f"noise_mode {noise_mode!r} with rng {rng} is not possible; choose const or none, or "
                 f"random with a torch.Generator"
             )
-        if self.exact_previews and resolution < self.img_resolution:
-            native = self.synthesis(ws, None, noise_mode, rng)
-            return F.avg_pool2d(native, self.img_resolution // resolution)
-        last = self.sizes.index(resolution)
         x = self.const.expand(len(ws), -1, -1, -1)
         image: torch.Tensor | float = 0.0
-        for level in range(last + 1):
+        for level in range(len(self.sizes)):
             x = x.to(self._dtype(level, x))
             for row in range(max(0, 2 * level - 1), 2 * level + 1):
                 conv = self.convs[row]
@@ -241,7 +205,7 @@ class StyleGAN2(nn.Module):
             if level:
                 image = upfirdn2d(image, self.taps, up=2, padding=(2, 1), gain=4)
             image = image + self.to_rgbs[level](x, ws[:, 2 * level + 1])
-        return image
+        return resize(image, resolution)
 
     def _dtype(self, level: int, x: torch.Tensor) -> torch.dtype:
         """The precision of one size: half for the largest, and only on CUDA."""

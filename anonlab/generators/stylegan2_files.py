@@ -1,4 +1,4 @@
-"""Files that hold a StyleGAN2: NVIDIA's pickles, rosinality's checkpoints, and our safetensors.
+"""Files that hold a StyleGAN2: NVIDIA's pickles, rosinality's checkpoints, and their tensors alone.
 
 Nothing in a file is executed. Every tensor of a file must be used and every one of ours filled, or
 the error lists both; what is not a StyleGAN2 is refused with a sentence that says what it is.
@@ -7,18 +7,16 @@ the error lists both; what is not a StyleGAN2 is refused with a sentence that sa
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from ..errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
-from ..files import atomic_path
+from .base import draw_z
 from .safe_pickle import SavedModule, read_safely
 from .stylegan2 import StyleGAN2, StyleGAN2Config
 from .stylegan2_names import NAMINGS, is_filter
@@ -26,7 +24,7 @@ from .stylegan2_names import NAMINGS, is_filter
 TORCH_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")  # torch.save before torch 1.6
 DRAWS = 16384  # of z, for the mean and the spread of w
 LISTED = 6  # names in an error
-FORMATS = "a .pkl of NVIDIA, a .pt of rosinality or a .safetensors of anonlab"
+FORMATS = "a .pkl of NVIDIA, a .pt of rosinality or a .safetensors with the names of either"
 # What else people have files of: part of a tensor's name, and what has it.
 OTHERS = {
     "synthesis.input.freqs": "a StyleGAN3 generator",
@@ -44,7 +42,6 @@ class Found:
 
     tensors: dict[str, torch.Tensor]
     clamp: float | None = None
-    about: dict[str, str] | None = None  # the header of our own files
 
 
 def load_stylegan2(path: Path) -> StyleGAN2:
@@ -54,20 +51,11 @@ def load_stylegan2(path: Path) -> StyleGAN2:
     `w_avg` where a file has none, are measured on seeded draws. Raises `WeightsMissing`,
     `WeightsCorrupt` or `WeightsMismatch`.
     """
-    found = read_file(path)
-    model = _ours(path, found) if found.about else _theirs(path, found)
+    model = _translated(path, read_file(path))
     model.name = f"stylegan2-{fingerprint(model)}"
     if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
         raise WeightsCorrupt(f"{path} holds numbers that are not finite; copy it again")
     return model.eval().requires_grad_(False)
-
-
-def save_stylegan2(model: StyleGAN2, path: Path) -> None:
-    """Write our own format: the state as safetensors, with the config in its header."""
-    about = {"anonlab": "stylegan2", "config": json.dumps(asdict(model.config))}
-    state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
-    with atomic_path(path) as partial:
-        save_file(state, partial, metadata=about)
 
 
 def fingerprint(model: StyleGAN2) -> str:
@@ -119,29 +107,12 @@ def read_file(path: Path) -> Found:
 def _read_safetensors(path: Path) -> Found:
     try:
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            about = file.metadata() or {}
+            return Found({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsCorrupt(f"{path} is truncated or damaged ({error}); copy it again") from None
-    return Found(tensors, about=about if about.get("anonlab") == "stylegan2" else None)
 
 
-def _ours(path: Path, found: Found) -> StyleGAN2:
-    try:
-        fields = json.loads(found.about["config"])
-        config = StyleGAN2Config(**fields | {"channels": tuple(fields["channels"])})
-        shapes = _shapes(config)
-    except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
-        raise WeightsCorrupt(
-            f"{path} has a header that is not ours ({error!r}); copy it again"
-        ) from None
-    _check(path, found.tensors, shapes)
-    model = StyleGAN2(config)
-    model.load_state_dict(found.tensors)
-    return model
-
-
-def _theirs(path: Path, found: Found) -> StyleGAN2:
+def _translated(path: Path, found: Found) -> StyleGAN2:
     tensors = found.tensors
     naming = next((one for one in NAMINGS if one.mark in tensors), None)
     for part, what in OTHERS.items():
@@ -210,8 +181,7 @@ def _listed(names: Iterable) -> str:
 @torch.no_grad()
 def _measure(model: StyleGAN2, has_average: bool) -> None:
     """Fill `w_std`, and `w_avg` if the file had none, from seeded draws."""
-    z = torch.randn(DRAWS, model.z_dim, generator=torch.Generator().manual_seed(0))
-    w = torch.cat([model.mapping(part) for part in z.split(2048)])
+    w = torch.cat([model.mapping(part) for part in draw_z(model, 0, DRAWS).split(2048)])
     model.w_std.copy_(w.std(0))
     if not has_average:
         model.w_avg.copy_(w.mean(0))

@@ -75,11 +75,6 @@ class Population:
         """The one that ships, for the recogniser `dlib`."""
         return cls(store.load_shipped("population"), device)
 
-    def z(self, z_dim: int) -> torch.Tensor:
-        """The `z (N, z_dim)` that the crowd was generated from."""
-        rng = torch.Generator().manual_seed(CROWD_SEED)
-        return torch.randn(len(self.embeddings), z_dim, generator=rng)
-
     def attributes(self, embedding: torch.Tensor, image: torch.Tensor) -> Attributes:
         """Gender and age by linear regression from the embedding `(1, dim)`; tone from pixels."""
         gender, age, _ = self.read(embedding[0]).tolist()

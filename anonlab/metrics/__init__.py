@@ -14,7 +14,6 @@ from .privacy import (
     equal_error_rate,
     linkage,
     linked,
-    match_rate,
     pairwise,
     protection,
     roc,
@@ -22,7 +21,7 @@ from .privacy import (
 )
 from .realism import Features, frechet_distance, load_features, precision_recall
 from .similarity import changed_share, psnr, ssim_map
-from .utility import POSE_NAMES, head_pose, kept, tones, utility
+from .utility import POSE_NAMES, head_pose
 
 __all__ = [
     "POSE_NAMES",
@@ -40,18 +39,14 @@ __all__ = [
     "glasses_flips",
     "head_pose",
     "interval",
-    "kept",
     "linkage",
     "linked",
     "load_features",
-    "match_rate",
     "pairwise",
     "precision_recall",
     "protection",
     "psnr",
     "roc",
     "ssim_map",
-    "tones",
     "undone_distances",
-    "utility",
 ]

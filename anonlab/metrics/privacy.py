@@ -13,12 +13,7 @@ import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from ..identity.population import Attributes, Population
-from ..recognizers import Recognizer, distance, matches
-
-
-def match_rate(recognizer: Recognizer, after: torch.Tensor, before: torch.Tensor) -> float:
-    """Share of people that the recogniser still matches at its threshold (verification)."""
-    return matches(recognizer, after, before).float().mean().item()
+from ..recognizers import Recognizer, distance
 
 
 def pairwise(recognizer: Recognizer, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

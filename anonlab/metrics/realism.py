@@ -18,7 +18,7 @@ from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from ..errors import WeightsMissing
-from ..images import resize
+from ..images import resize, to_bytes
 from ..weights import store
 
 VGG_SIDE = 128  # pixels: a face's texture is there, and 2 cores take a tenth of a second
@@ -30,7 +30,6 @@ class Features:
     """A named feature space: `embed(images (N, 3, S, S)) -> (N, D)`."""
 
     name: str
-    is_fid: bool
     embed: Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -50,10 +49,9 @@ def load_features(device: torch.device | str = "cpu") -> Features:
     network = network.eval().requires_grad_(False).to(device)
 
     def embed(images: torch.Tensor) -> torch.Tensor:
-        pixels = ((images.to(device).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-        return network(pixels)[0].cpu()
+        return network(to_bytes(images.to(device)))[0].cpu()
 
-    return Features("Inception v3 (pool3), as FID has it", True, embed)
+    return Features("Inception v3 (pool3), as FID has it", embed)
 
 
 def _vgg(device: torch.device | str) -> Features:
@@ -69,7 +67,7 @@ def _vgg(device: torch.device | str) -> Features:
         layers = network.net(network.scaling_layer(resize(images.to(device), VGG_SIDE)))
         return F.normalize(layers[-1].mean((2, 3)), dim=1).cpu()
 
-    return Features(f"ST-LPIPS VGG, last layer, means over {VGG_SIDE} px pictures", False, embed)
+    return Features(f"ST-LPIPS VGG, last layer, means over {VGG_SIDE} px pictures", embed)
 
 
 class _Given(nn.Identity):

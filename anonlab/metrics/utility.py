@@ -1,11 +1,8 @@
-"""Whether the face can still be used: where its features are, how it looks and how old it seems."""
+"""Whether the face can still be used: which way the head looks."""
 
 from __future__ import annotations
 
 import torch
-
-from ..identity.population import skin_tone
-from ..perception.landmarks import landmark_error, openings
 
 POSE_NAMES = ("yaw", "pitch", "roll")
 # Brows, corners of the eyes, nostrils, mouth and chin: numbers of the 68 points, and where they are
@@ -18,16 +15,6 @@ HEAD = {
     31: (-2.01, 1.41, 6.17), 35: (2.01, 1.41, 6.17), 48: (-2.77, -2.08, 5.05), 54: (2.77, -2.08, 5.05),
     57: (0.0, -3.12, 6.10), 8: (0.0, -7.42, 4.07),
 }  # fmt: skip
-
-
-def kept(before: torch.Tensor, after: torch.Tensor, within: float = 0.0) -> float:
-    """Share of people whose attribute changed by no more than `within`: `(N,)` and `(N,)`."""
-    return ((after - before).abs() <= within).float().mean().item()
-
-
-def tones(images: list[torch.Tensor]) -> torch.Tensor:
-    """Skin tone (ITA, degrees) of aligned faces `(1, 3, S, S)`, as `(N,)`."""
-    return torch.tensor([skin_tone(image) for image in images])
 
 
 def head_pose(points: torch.Tensor) -> torch.Tensor:
@@ -48,17 +35,3 @@ def head_pose(points: torch.Tensor) -> torch.Tensor:
     pitch = torch.atan2(y[:, 2], z[:, 2])
     roll = torch.atan2(x[:, 1], x[:, 0])
     return torch.rad2deg(torch.stack([yaw, pitch, roll], 1))
-
-
-def utility(before: torch.Tensor, after: torch.Tensor) -> dict[str, float]:
-    """What became of expression: 68 points `(N, 68, 2)` before and after.
-
-    Mean landmark error, and mean differences of the openings of mouth and eyes, all over the
-    inter-ocular distance.
-    """
-    gaps = (openings(after) - openings(before)).abs().mean(0)
-    return {
-        "landmark_error": landmark_error(after, before).mean().item(),
-        "mouth_opening_difference": gaps[0].item(),
-        "eye_opening_difference": gaps[1:].mean().item(),
-    }

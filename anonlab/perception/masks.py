@@ -6,11 +6,13 @@ cleaned of crumbs and softened.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from skimage.measure import label
+from skimage.morphology import remove_small_objects
 
 from ..controls import Controls, check_regions
 from ..errors import UnknownOption
@@ -121,16 +123,15 @@ def without_crumbs(mask: torch.Tensor, smallest: float) -> torch.Tensor:
 
     Pieces are 8-connected and counted at half height. If all are that small, the largest stays.
     """
-    pieces = label(mask[0, 0].cpu().numpy() > 0.5, connectivity=2)
-    sizes = np.bincount(pieces.flatten())
-    sizes[0] = 0
-    if len(sizes) < 2:
+    inside = mask[0, 0].cpu().numpy() > 0.5
+    if not inside.any():
         return mask
-    large = sizes >= min(smallest * pieces.size, sizes.max())
+    largest = np.bincount(label(inside, connectivity=2)[inside]).max()
+    least = math.ceil(min(smallest * inside.size, largest))
+    large = remove_small_objects(inside, max_size=max(0, least - 1), connectivity=2)
     # the soft edges of large pieces stay, those of crumbs go
-    crumbs = torch.from_numpy((~large & (sizes > 0))[pieces]).to(mask)
-    keep = torch.from_numpy(large[pieces]).to(mask)
-    return mask * (1 - blurred(crumbs[None, None], 1.0).gt(0.05).to(mask) * (1 - keep))
+    keep, crumbs = (torch.from_numpy(part).to(mask)[None, None] for part in (large, inside & ~large))
+    return mask * (1 - blurred(crumbs, 1.0).gt(0.05).to(mask) * (1 - keep))
 
 
 def soften(mask: torch.Tensor, softness: float = SOFTNESS) -> torch.Tensor:

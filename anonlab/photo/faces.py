@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from ..errors import NoFaceFound
-from ..images import to_tensor, to_uint8
+from ..images import pasted, to_tensor, to_uint8
 from .photos import Photo
 
 ALIGNED_SIZE = 1024
@@ -162,8 +162,7 @@ def paste(photo: Photo, face: Face, aligned: torch.Tensor, mask: torch.Tensor) -
         weight = window[:, 3:].clamp(0, 1) * inside
         weight = torch.where(weight < 1 / 512, 0.0, weight)  # too little to change a pixel
         original = to_tensor(photo.pixels[row:end, left:right])
-        blended = original + weight * (window[:, :3].clamp(-1, 1) - original)
-        result[row:end, left:right] = to_uint8(blended)
+        result[row:end, left:right] = to_uint8(pasted(original, window[:, :3].clamp(-1, 1), weight))
     return result
 
 

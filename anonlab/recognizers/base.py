@@ -16,9 +16,9 @@ class Recognizer(Protocol):
     """Turns FFHQ-aligned faces into embeddings, and knows when two embeddings are one person.
 
     `threshold` is in units of `distance`; two faces match when their distance is below it.
-    `far` is the false-accept rate that the threshold was published or measured with, and
-    `far_source` says by whom. `mean` is the average embedding of many people: subtract it before
-    taking a cosine, because all faces share a large part of their embedding.
+    `far` is the false-accept rate that the threshold was published or measured with. `mean` is the
+    average embedding of many people: subtract it before taking a cosine, because all faces share a
+    large part of their embedding.
     """
 
     name: str
@@ -26,7 +26,6 @@ class Recognizer(Protocol):
     metric: Metric
     threshold: float
     far: float
-    far_source: str
     differentiable: bool
     box: tuple[float, float, float, float]  # what it looks at, in an aligned image of side 512
     mean: torch.Tensor  # (dim,)

@@ -27,8 +27,7 @@ class FaceNet(nn.Module):
     dim = 512
     metric = "euclidean"
     threshold = 1.1
-    far = 0.01
-    far_source = "facenet's LFW protocol, order of magnitude; calibrate on your own photos"
+    far = 0.01  # facenet's LFW protocol, order of magnitude; calibrate on your own photos
     differentiable = True
     box = FACE_BOX
     cam_layer = "network.repeat_2"

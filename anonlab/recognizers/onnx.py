@@ -20,8 +20,8 @@ class OnnxRecognizer:
     - `scale`, `offset`: the model is given `pixel · scale + offset`, pixels 0–255; the default
       makes [-1, 1].
     - `bgr`: whether it wants blue first.
-    - `metric`, `threshold`, `far`, `far_source`: see `Recognizer`. Without a threshold nothing
-      can match, so measure one first (two faces match when their distance is below it).
+    - `metric`, `threshold`, `far`: see `Recognizer`. Without a threshold nothing can match, so
+      measure one first (two faces match when their distance is below it).
 
     Raises `WeightsMissing`, `WeightsCorrupt` or `UnknownOption`.
     """
@@ -40,7 +40,6 @@ class OnnxRecognizer:
         metric: Metric = "cosine",
         threshold: float = 0.0,
         far: float = float("nan"),
-        far_source: str = "none given",
         name: str | None = None,
     ):
         import onnxruntime
@@ -72,8 +71,7 @@ class OnnxRecognizer:
             raise UnknownOption(f"{path} does not state its input size; pass size=")
         self.name, self.box = name or path.stem, box
         self.scale, self.offset, self.bgr = scale, offset, bgr
-        self.metric, self.threshold = metric, threshold
-        self.far, self.far_source = far, far_source
+        self.metric, self.threshold, self.far = metric, threshold, far
         self.dim = self.embed(torch.zeros(1, 3, 64, 64)).shape[1]
         self.mean = torch.zeros(self.dim)
 

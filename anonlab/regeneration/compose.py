@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..images import blurred, resize
+from ..images import blurred, pasted, resize
 
 SIZE = 256  # pixels at which colours are compared
 NEAR, FAR = 6.0, 32.0  # Gaussian reach of the colour correction, in those pixels
@@ -33,5 +33,4 @@ def harmonise(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) 
 
 def compose(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """`image` where the mask is 0, the harmonised `generated` where it is 1, in [-1, 1]."""
-    harmonised = harmonise(generated, image, mask)
-    return (image + mask * (harmonised - image)).clamp(-1, 1)
+    return pasted(image, harmonise(generated, image, mask), mask).clamp(-1, 1)

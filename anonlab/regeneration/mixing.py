@@ -13,6 +13,7 @@ import torch
 
 from ..errors import UnknownOption
 from ..generators import Generator, MobileStyleGAN, StyleGAN2
+from ..generators.base import draw_z
 from ..recognizers import Recognizer, distance
 
 GROUPS = {"coarse": 5, "middle": 9}  # the first row that is no longer in the group; the rest is fine
@@ -54,8 +55,7 @@ def swapped(ws_a: torch.Tensor, ws_b: torch.Tensor, rows: Iterable[int]) -> torc
 @torch.no_grad()
 def codes(generator: Generator, seed: int, truncation_psi: float = 0.7) -> torch.Tensor:
     """W+ `(1, num_ws, w_dim)` of a generated person; the person of `sample_photo("synthetic-SEED")`."""
-    z = torch.randn(1, generator.z_dim, generator=torch.Generator().manual_seed(seed))
-    return generator.broadcast(generator.mapping(z.to(generator.w_avg.device), truncation_psi))
+    return generator.broadcast(generator.mapping(draw_z(generator, seed), truncation_psi))
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from ..generators import Generator
 from ..identity.virtual import Identity
-from ..images import blurred, resize
+from ..images import blurred, pasted, resize
 from ..recognizers import Recognizer, distance, jittered
 from ..recognizers.perceptual import PerceptualDistance
 
@@ -85,7 +85,7 @@ def optimize_latents(
         rate = config.learning_rate * _ramp(step / steps)
         optimizer.param_groups[0]["lr"] = rate
         made = generator.synthesis(w_avg + w_std * (common + extra), SIZE)
-        composite = image + mask * (made - image)
+        composite = pasted(image, made, mask)
         embedding = recognizer.embed(jittered(composite, rng))
         direction = F.normalize(embedding - origin, dim=1)
         to_target, to_source = (direction * unit).sum(), (direction * source).sum()

@@ -12,7 +12,7 @@ from ..encoding.encoder import Encoder, EncoderConfig
 from ..encoding.linear import LinearInitialization
 from ..generators import Generator
 from ..identity.population import Population, skin_colours
-from ..images import blurred, resize
+from ..images import blurred, pasted, resize
 from ..perception.eyes import iris_patches
 from ..perception.glasses import GlassesNetwork
 from ..perception.landmarks import LandmarkNetwork, landmark_error, openings
@@ -193,7 +193,7 @@ class EncoderTask:
         weight, images, size = self.weight, batch.images, batch.images.shape[-1]
         made = self.render(ws, size)
         matched = harmonise(made, images, batch.mask)
-        composite = images + batch.mask * (matched - images)
+        composite = pasted(images, matched, batch.mask)
         own = batch.own.nonzero().flatten()
         with torch.no_grad(), self.autocast():
             features = self.perceptual.features(images)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm.auto import tqdm
 
+from ..images import to_bytes
 from ..perception.glasses import GlassesNetwork, window
 from ..weights import store
 from .augment import augment
@@ -77,9 +78,9 @@ class GlassesTask:
             for pool, index in zip(pools, learned, strict=True):
                 count = min(BATCH, -(-(augmented - start) // 2))
                 drawn = torch.randint(len(index), (count,), generator=rng).to(device)
-                pool.append(as_bytes(self.changed(index[drawn], rng)))
+                pool.append(to_bytes(self.changed(index[drawn], rng)))
         self.pools = [
-            torch.cat([as_bytes(window(samples.pictures(index))), *pool])
+            torch.cat([to_bytes(window(samples.pictures(index))), *pool])
             for pool, index in zip(pools, learned, strict=True)
         ]
 
@@ -126,11 +127,6 @@ class GlassesTask:
             "accuracy_changed": torch.cat([changed[0] < 0, changed[1] > 0]).float().mean().item(),
             "agreement_changed": torch.cat(agreed).float().mean().item(),
         }
-
-
-def as_bytes(windows: torch.Tensor) -> torch.Tensor:
-    """[-1, 1] to uint8."""
-    return ((windows.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def auc(low: torch.Tensor, high: torch.Tensor) -> float:

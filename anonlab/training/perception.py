@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm.auto import tqdm
 
+from ..images import to_bytes
 from ..perception.faithfulness import rank_correlation
 from ..perception.perception_network import PerceptionNetwork
 from ..recognizers import Recognizer
@@ -44,7 +45,7 @@ class PerceptionTask:
             index = torch.randint(self.held_out, len(samples), (count,), generator=rng)
             index = index.to(samples.images.device)
             seen = augment(samples.pictures(index), samples.attribution[index].float(), rng).images
-            images.append(((seen + 1) * 127.5).round().to(torch.uint8))
+            images.append(to_bytes(seen))
             maps.append(quick_attribution(recognizer, seen))
         self.images, self.maps = torch.cat(images), torch.cat(maps)
 

@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 from ..errors import AnonlabError, InputMissing
 from ..generators import Generator
 from ..identity.population import Population
+from ..images import to_bytes
 from ..photo.faces import Detector, align
 from ..photo.photos import READABLE, read_photo
 from ..recognizers import Recognizer
@@ -38,7 +39,7 @@ def load_photos(
         except AnonlabError as error:
             print(f"left out: {error}")
             continue
-        faces.extend(((face + 1) * 127.5).round().to(torch.uint8) for face in found)
+        faces.extend(map(to_bytes, found))
     if not faces:
         raise InputMissing(f"{folder} has no photo with a face; choose another folder for --photos")
     parts = []

@@ -20,8 +20,9 @@ from tqdm.auto import tqdm
 from ..encoding.linear import SIDE
 from ..files import atomic_path, write_json
 from ..generators import Generator, load_generator
+from ..generators.base import draw_z
 from ..identity.population import CROWD_SEED, skin_tone
-from ..images import resize
+from ..images import resize, to_bytes
 from ..recognizers.dlib_resnet import load_dlib
 from ..recognizers.judges import AttributeJudge
 from ..weights import store
@@ -31,8 +32,7 @@ COUNT = 2000
 
 def people(generator: Generator, count: int = COUNT, seed: int = CROWD_SEED) -> Iterator[torch.Tensor]:
     """Yield the crowd's pictures `(1, 3, 256, 256)`, one by one, always the same."""
-    z = torch.randn(count, generator.z_dim, generator=torch.Generator().manual_seed(seed))
-    for row in z:
+    for row in draw_z(generator, seed, count):
         yield generator.synthesis(generator.broadcast(generator.mapping(row[None])), 256)
 
 
@@ -62,11 +62,6 @@ def make(count: int = COUNT) -> dict[str, torch.Tensor]:
         "tone": torch.tensor(tone, dtype=torch.float16),
         "thumbnails": torch.cat(thumbnails),
     }
-
-
-def to_bytes(images: torch.Tensor) -> torch.Tensor:
-    """Images in [-1, 1] as uint8 tensors of the same shape."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def main() -> None:

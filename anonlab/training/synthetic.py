@@ -18,9 +18,10 @@ from tqdm.auto import tqdm
 from ..controls import KEEP
 from ..files import atomic_path
 from ..generators import Generator
+from ..generators.base import truncated
 from ..identity.population import Population
 from ..identity.virtual import virtual_identity
-from ..images import blurred, resize
+from ..images import blurred, resize, to_bytes
 from ..perception.attribution import BLUR_SIGMA, identity_score
 from ..perception.landmarks import load_landmarks
 from ..perception.perception import SMOOTHING_SIGMA
@@ -83,7 +84,7 @@ def draw_codes(generator: Generator, count: int, rng: torch.Generator) -> torch.
     z = torch.randn(3, count, generator.z_dim, generator=rng).to(generator.w_avg)
     psi = PSI[0] + (PSI[1] - PSI[0]) * torch.rand(3, count, 1, generator=rng).to(z)
     first, second, third = (
-        generator.w_avg + psi[i] * (generator.mapping(z[i]) - generator.w_avg) for i in range(3)
+        truncated(generator.mapping(z[i]), generator.w_avg, psi[i]) for i in range(3)
     )
     crossover = torch.randint(1, generator.num_ws, (count, 1, 1), generator=rng)
     mixed = torch.rand(count, 1, 1, generator=rng) < MIXED
@@ -166,8 +167,7 @@ def generate(
     parts = []
     for start in range(0, count, BATCH):
         codes = ws[start : start + BATCH]
-        pictures = synthesize(generator, codes)
-        images = ((pictures.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        images = to_bytes(synthesize(generator, codes))
         known = torch.ones(len(codes), dtype=torch.bool, device=codes.device)
         parts.append(describe(recognizer, population, images, codes, known, seed + start, network))
     return join(parts)

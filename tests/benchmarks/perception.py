@@ -2,7 +2,8 @@
 
     python tests/benchmarks/perception.py FACES_FOLDER --people 73 --out outputs/perception
 
-FACES_FOLDER holds `index.csv` (columns file, dataset, identity). Nothing but numbers is written.
+FACES_FOLDER is as `anonlab evaluate` takes it. Nothing but numbers is written: `attribution.json`, of
+which the README quotes the copy in `data/`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from london import people
 from tqdm.auto import tqdm
 
+from anonlab.evaluation.people import load_people
+from anonlab.files import write_json
 from anonlab.identity.population import Population
 from anonlab.images import resize
 from anonlab.perception.faithfulness import (
@@ -38,7 +40,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("faces", type=Path)
     parser.add_argument("--people", type=int, default=73)
-    parser.add_argument("--dataset", default="london")
     parser.add_argument("--methods", default="integrated_gradients,gradient_shap,network")
     parser.add_argument("--out", type=Path, default=Path("outputs/perception"))
     options = parser.parse_args()
@@ -47,8 +48,9 @@ def main() -> None:
     curves: dict[str, list] = {name: [] for name in (*methods, "disc")}
     seconds: dict[str, list] = {name: [] for name in methods}
     correlations: dict[str, list] = {name: [] for name in methods}
-    for photos in tqdm(people(options.faces, options.dataset, options.people).values()):
-        photo = read_photo(photos[0])
+    people = load_people(options.faces, options.people)
+    for person in tqdm(people):
+        photo = read_photo(person.photos[0])
         face = resize(align(photo, detector(photo)[0], 512), 256)
         maps = {}
         for name in methods:
@@ -61,20 +63,18 @@ def main() -> None:
             correlations[name].append([rank_correlation(*pair).item() for pair in (whole, inside)])
         for name, heat in (maps | {"disc": disc_ranking(256)}).items():
             curves[name].append(deletion_curve(perception.recognizer, face, heat, AREAS))
-    summary = {
-        name: {
-            "deletion": dict(zip(map(str, AREAS), np.mean(rows, 0).round(4).tolist(), strict=True)),
-            "area_under": area_under(AREAS, np.mean(rows, 0)),
-        }
-        for name, rows in curves.items()
+    means = {name: np.mean(rows, 0) for name, rows in curves.items()}
+    correlation = {name: np.mean(rows, 0).round(3).tolist() for name, rows in correlations.items()}
+    found = {
+        "people": len(people),
+        "deletion_at_10": {name: round(mean[AREAS.index(0.1)], 3) for name, mean in means.items()},
+        "area_under_deletion": {name: round(area_under(AREAS, mean), 3) for name, mean in means.items()},
+        "seconds": {name: round(statistics.median(seconds[name]), 3) for name in methods},
+        "rank_correlation_with_40_steps": {name: whole for name, (whole, _) in correlation.items()},
+        "the_same_inside_the_face": {name: inside for name, (_, inside) in correlation.items()},
     }
-    for name in methods:
-        summary[name]["seconds_median"] = statistics.median(seconds[name])
-        whole, inside = np.mean(correlations[name], 0).round(4).tolist()
-        summary[name] |= {"rank_correlation_with_40_steps": whole, "the_same_inside_the_face": inside}
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "summary.json").write_text(json.dumps(summary, indent=2))
-    print(json.dumps(summary, indent=2))
+    write_json(options.out / "attribution.json", found)
+    print(json.dumps(found, indent=2))
 
 
 if __name__ == "__main__":

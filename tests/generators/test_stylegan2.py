@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from scipy.signal import convolve2d
 
 from anonlab.errors import UnknownOption
+from anonlab.generators.base import truncated
 from anonlab.generators.stylegan2 import (
     StyleGAN2,
     StyleGAN2Config,
     modulated_conv2d,
-    standard_channels,
     upfirdn2d,
 )
 from anonlab.generators.stylegan2_names import NAMINGS
@@ -162,41 +162,25 @@ def test_each_quirk_shows_in_the_comparison(raw, change, monkeypatch):
     assert (broken.synthesis(ws) - expected).abs().max() > 0.01
 
 
-def test_stopping_early_is_the_sum_so_far():
+def test_previews_are_means_of_the_native_picture():
     config = StyleGAN2Config(512, (4, 4, 4, 4, 3, 3, 2, 2), 8, 8, 2)
     torch.manual_seed(0)
     model = StyleGAN2(config).eval().requires_grad_(False)
     assert model.resolutions == (256, 512) and model.num_ws == 16
     ws = draw(1, 16, 8)
-    early, native = model.synthesis(ws, 256), model.synthesis(ws)
-    assert early.shape == (1, 3, 256, 256) and native.shape == (1, 3, 512, 512)
-    model.to_rgbs[-1].weight.zero_()  # nothing is added at 512: the rest is the early picture, larger
-    model.to_rgbs[-1].bias.zero_()
-    torch.testing.assert_close(model.synthesis(ws), upfirdn2d(early, TAPS, 2, 1, (2, 1), 4))
-    changed = ws.clone()
-    changed[:, -2:] += 1  # the rows of 512
-    assert torch.equal(model.synthesis(changed, 256), early)
-    assert not torch.allclose(model.synthesis(changed), native, atol=1e-3)
+    preview, native = model.synthesis(ws, 256), model.synthesis(ws)
+    assert preview.shape == (1, 3, 256, 256) and native.shape == (1, 3, 512, 512)
+    assert torch.equal(preview, F.avg_pool2d(native, 2))
+    model.to_rgbs[-1].bias += 1  # what the largest size adds is in the small picture too
+    torch.testing.assert_close(model.synthesis(ws, 256), preview + 1)
     with pytest.raises(AssertionError, match="not one of"):
         model.synthesis(ws, 128)
-
-
-def test_exact_previews_are_means_of_the_native_picture():
-    config = StyleGAN2Config(512, (4, 4, 4, 4, 3, 3, 2, 2), 8, 8, 2)
-    torch.manual_seed(0)
-    model = StyleGAN2(config, exact_previews=True).eval().requires_grad_(False)
-    model.to_rgbs[-1].bias.fill_(1)  # larger sizes may add light, which an early stop does not see
-    ws = draw(1, 16, 8)
-    exact = model.synthesis(ws, 256)
-    assert torch.equal(exact, F.avg_pool2d(model.synthesis(ws), 2))
-    model.exact_previews = False
-    assert 0.9 < (exact - model.synthesis(ws, 256)).mean() < 1.1
 
 
 @pytest.mark.parametrize(("size", "num_ws"), [(256, 14), (512, 16), (1024, 18)])
 def test_the_official_shapes(size, num_ws):
     with torch.device("meta"):
-        one, two = (StyleGAN2(StyleGAN2Config(size, standard_channels(size, m))) for m in (1, 2))
+        one, two = (StyleGAN2(StyleGAN2Config(size, slow.official_channels(size, m))) for m in (1, 2))
     assert one.num_ws == two.num_ws == num_ws
     assert two.resolutions == tuple(s for s in (256, 512, 1024) if s <= size)
     assert two.convs[-1].weight.shape[0] == 32768 // size == 2 * one.convs[-1].weight.shape[0]
@@ -204,17 +188,14 @@ def test_the_official_shapes(size, num_ws):
         assert sum(p.numel() for p in two.parameters()) == 30_370_060
 
 
-def test_truncation_with_a_cutoff(model):
+def test_truncation(model):
     z = draw(4, 16)
     w = model.mapping(z)
     torch.testing.assert_close(model.mapping(z, 0.5), (w + model.w_avg) / 2)
-    ws = model.broadcast(w)
-    cut = model.truncate(ws, 0.5, cutoff=2)
-    assert torch.equal(cut[:, 2:], ws[:, 2:])
-    torch.testing.assert_close(cut[:, :2], model.broadcast(model.mapping(z, 0.5))[:, :2])
-    torch.testing.assert_close(
-        model.truncate(ws, 0.0), model.broadcast(model.w_avg[None]).expand(4, -1, -1)
-    )
+    assert torch.equal(model.mapping(z, 0.0), model.w_avg.expand(4, -1))
+    each = truncated(w, model.w_avg, torch.tensor([[1.0], [0.5], [0.0], [0.5]]))
+    torch.testing.assert_close(each[1::2], model.mapping(z, 0.5)[1::2])
+    torch.testing.assert_close(each[::2], torch.stack([w[0], model.w_avg]))
 
 
 def test_noise_modes(model):

@@ -11,20 +11,17 @@ import torch
 import torch.nn.functional as F
 
 from anonlab.errors import WeightsMissing
-from anonlab.identity.population import Attributes, skin_tone
+from anonlab.identity.population import Attributes
 from anonlab.identity.virtual import virtual_identity
 from anonlab.images import resize
 from anonlab.metrics import (
     collapse_ratio,
-    kept,
     linkage,
-    match_rate,
     pairwise,
-    tones,
     undone_distances,
-    utility,
 )
 from anonlab.perception.landmarks import MIRROR, interocular, landmark_error, openings
+from anonlab.recognizers import matches
 from anonlab.recognizers.judges import AttributeJudge, DlibLandmarks
 from anonlab.training.population import people
 
@@ -71,12 +68,10 @@ def test_the_gallery_may_be_larger_than_the_probes():
     assert linkage(distances) == 0.5
 
 
-def test_match_rate_is_the_share_below_the_threshold():
-    before = torch.zeros(4, 8)
-    after = torch.zeros(4, 8)
+def test_a_match_is_below_the_threshold():
+    before, after = torch.zeros(4, 8), torch.zeros(4, 8)
     after[:, 0] = torch.tensor([0.0, 0.59, 0.61, 2.0])
-    assert match_rate(EUCLIDEAN, after, before) == 0.5
-    assert match_rate(EUCLIDEAN, before, before) == 1
+    assert matches(EUCLIDEAN, after, before).tolist() == [True, True, False, False]
 
 
 def test_pairwise_is_every_distance():
@@ -110,7 +105,7 @@ def test_a_plain_reflection_is_undone_and_a_keyed_identity_is_not(population, si
         ]
     )
     for after in (reflected, keyed):
-        assert match_rate(EUCLIDEAN, after, embeddings) < 0.1
+        assert matches(EUCLIDEAN, after, embeddings).float().mean() < 0.1
         assert linkage(pairwise(EUCLIDEAN, after, embeddings)) < 0.1
     assert linkage(undone_distances(population, reflected, embeddings)) > 0.5
     assert linkage(undone_distances(population, keyed, embeddings)) < 0.2
@@ -120,13 +115,6 @@ def test_undoing_a_reflection_about_a_known_group_gives_distance_zero(population
     person, group = sixty[0][:1], Attributes(-1.0, 35.0, 25.0)
     reflected = 2 * (population.membership(group) @ population.embeddings) - person
     assert undone_distances(population, reflected, person).item() == pytest.approx(0, abs=1e-5)
-
-
-def test_kept_is_the_share_within_the_tolerance():
-    before, after = torch.tensor([20.0, 30.0, 40.0, 50.0]), torch.tensor([20.0, 35.0, 34.0, 80.0])
-    assert kept(before, after) == 0.25
-    assert kept(before, after, within=5) == 0.5
-    assert kept(before, after, within=6) == 0.75
 
 
 def test_interocular_and_landmark_error_of_known_points(closed):
@@ -147,34 +135,14 @@ def test_openings_do_not_depend_on_size_place_or_mirror(astronaut_face):
     torch.testing.assert_close(openings(mirrored), found[:, [0, 2, 1]])
 
 
-def test_utility_sees_how_far_a_mouth_was_opened(closed):
-    before, after = closed.expand(2, -1, -1), closed.repeat(2, 1, 1)
-    assert utility(before, after) == {
-        "landmark_error": 0,
-        "mouth_opening_difference": 0,
-        "eye_opening_difference": 0,
-    }
-    after[1, 65:68, 1] += 0.08  # the lower lip of the second person
-    found = utility(before, after)
-    assert found["mouth_opening_difference"] == pytest.approx(0.08 / 0.4 / 2, rel=1e-4)
-    assert found["eye_opening_difference"] == 0
-    assert found["landmark_error"] == pytest.approx(3 / 68 * 0.08 / 0.4 / 2, rel=1e-4)
-    assert utility(after, before) == pytest.approx(found)  # closing it counts as much
-
-
-def test_utility_sees_one_eye_opened(closed):
-    after = closed.clone()
-    after[:, 40:42, 1] += 0.04
-    found = utility(closed, after)
-    assert found["eye_opening_difference"] == pytest.approx(0.04 / 0.4 / 2, rel=1e-4)  # of two eyes
-    assert found["mouth_opening_difference"] == 0
-
-
-def test_tones_are_one_a_person_and_lighter_is_higher(astronaut_face):
-    found = tones([astronaut_face, astronaut_face - 0.3])
-    assert found.shape == (2,)
-    assert found[0].item() == pytest.approx(skin_tone(astronaut_face))
-    assert found[0] > found[1] + 5
+def test_openings_of_a_lowered_lip_and_of_one_opened_eye(closed):
+    assert openings(closed).tolist() == [[0, 0, 0]]
+    lip, eye = closed.clone(), closed.clone()
+    lip[:, 65:68, 1] += 0.08
+    eye[:, 40:42, 1] += 0.04
+    torch.testing.assert_close(openings(lip), torch.tensor([[0.08 / 0.4, 0, 0]]), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(openings(eye), torch.tensor([[0, 0.04 / 0.4, 0]]), rtol=1e-4, atol=1e-6)
+    assert landmark_error(lip, closed).item() == pytest.approx(3 / 68 * 0.08 / 0.4, rel=1e-4)
 
 
 def test_dlib_finds_both_eyes_where_alignment_put_them(astronaut_face, synthetic_faces):

@@ -34,7 +34,7 @@ class Corner:
     """A recogniser without gradients that sees only the upper left quarter."""
 
     name, dim, metric, threshold = "corner", 768, "euclidean", 1.0
-    far, far_source, differentiable, box = 0.0, "made up", False, (0, 0, 512, 512)
+    far, differentiable, box = 0.0, False, (0, 0, 512, 512)
     mean = torch.zeros(768)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,328 @@
+"""How fast every part is on this machine: `make bench`.
+
+    python tests/benchmarks/bench.py [--quick] [--only attribution,explorer]
+
+Seconds for a face or picture, median and interquartile range, as a table and in
+`outputs/bench/bench.json`. A new workload is one function here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import torch
+from PIL import Image
+from timing import OUT, Case, Work, has_compiler, run
+
+from anonlab import Anonymizer, Controls
+from anonlab.controls import METHODS as MAPS
+from anonlab.device import pick_device
+from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder
+from anonlab.errors import NoFaceFound
+from anonlab.explorer.workbench import Workbench
+from anonlab.generators import Generator, find_stylegan2, load_generator
+from anonlab.generators.base import draw_z
+from anonlab.generators.openvino_runtime import cpu_precisions
+from anonlab.generators.samples import sample_photo
+from anonlab.images import resize
+from anonlab.perception.masks import mask_from_attribution
+from anonlab.photo.faces import align
+from anonlab.photo.photos import read_photo
+from anonlab.weights import store
+
+SEEDS = (3, 8, 15, 21)  # of generated faces in one photo
+TILE = 512  # pixels of each
+HALF = 4  # of a StyleGAN2's largest sizes in float16, as NVIDIA runs it
+KEY = b"a key for measuring time only"
+Prepare = Callable[["Parts"], Work]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to make pictures from codes."""
+
+    load: Callable[[torch.device], Generator]
+    resolutions: tuple[int, ...] = (256, 512, 1024)
+    compiles: bool = False  # needs a C++ compiler and up to a minute; not in a quick run
+
+
+def variants(device: torch.device, stylegan2: Path | None = None) -> dict[str, Variant]:
+    """Generators, backends and layouts that work here, by name: the embedded generator, and a
+    StyleGAN2 if its file is given or was downloaded. Raises as `load_generator`."""
+
+    def mobile(layout: torch.memory_format) -> Callable[[torch.device], Generator]:
+        return lambda device: load_generator(device=device, backend="torch").to(memory_format=layout)
+
+    def openvino(precision: str) -> Callable[[torch.device], Generator]:
+        def load(device: torch.device) -> Generator:
+            model = load_generator(device=device, backend="openvino")
+            model.precision = precision
+            return model
+
+        return load
+
+    found = {
+        "mobile, contiguous": Variant(mobile(torch.contiguous_format)),
+        "mobile, channels_last": Variant(mobile(torch.channels_last)),
+        "mobile, torch.compile": Variant(compiled(mobile(torch.channels_last)), compiles=True),
+    }
+    for precision in cpu_precisions() if device.type == "cpu" else ():
+        found[f"mobile, OpenVINO {precision}"] = Variant(openvino(precision))
+    theirs = find_stylegan2(stylegan2)
+    if theirs is not None:
+
+        def real(half: int = 0, channels_last: bool = True) -> Callable[[torch.device], Generator]:
+            return lambda device: load_generator("stylegan2", stylegan2, device, half, channels_last)
+
+        sizes = theirs.resolutions[-1:]  # smaller ones are its means and take as long
+        found["StyleGAN2, contiguous"] = Variant(real(channels_last=False), sizes)
+        found["StyleGAN2, channels_last"] = Variant(real(), sizes)
+        found["StyleGAN2, torch.compile"] = Variant(compiled(real()), sizes, compiles=True)
+        if device.type == "cuda":
+            found["StyleGAN2, float16"] = Variant(real(HALF), sizes)
+    return {name: one for name, one in found.items() if not one.compiles or has_compiler()}
+
+
+def compiled(load: Callable[[torch.device], Generator]) -> Callable[[torch.device], Generator]:
+    """The same, its `synthesis` through `torch.compile`."""
+
+    def loaded(device: torch.device) -> Generator:
+        model = load(device)
+        model.synthesis = torch.compile(model.synthesis)
+        return model
+
+    return loaded
+
+
+class Parts:
+    """Everything the cases need, loaded when it is first asked for."""
+
+    def __init__(self, device: torch.device, found: dict[str, Variant]):
+        self.device, self.variants = device, found
+        self.generator = cache(lambda name: found[name].load(device))
+        self.by_method = cache(lambda name: Anonymizer.load(method=name, device=device.type, key=KEY))
+
+    @property
+    def anonymizer(self) -> Anonymizer:
+        """In one pass."""
+        return self.by_method("one-pass")
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The trained one, or an untrained one of the same shape: it takes the same time."""
+        if encoder_is_here():
+            return load_encoder(self.anonymizer.generator, device=self.device)
+        return Encoder(EncoderConfig()).eval().requires_grad_(False).to(self.device)
+
+    @cached_property
+    def workbench(self) -> Workbench:
+        """The explorer with the astronaut's photo open."""
+        workbench = Workbench(self.anonymizer)
+        workbench.open(sample_photo("astronaut"))
+        return workbench
+
+    @cached_property
+    def face(self) -> torch.Tensor:
+        """The astronaut, aligned: `(1, 3, 512, 512)`."""
+        photo = read_photo(sample_photo("astronaut"))
+        return align(photo, self.anonymizer.detector(photo)[0], 512).to(self.device)
+
+    def faces(self, batch: int, size: int) -> torch.Tensor:
+        """The same face several times: `(batch, 3, size, size)`."""
+        return resize(self.face, size).expand(batch, -1, -1, -1).contiguous()
+
+    def collage(self, faces: int) -> Image.Image:
+        """1024 × 1024 pixels with so many generated faces, and grey elsewhere."""
+        canvas = Image.new("RGB", (2 * TILE, 2 * TILE), (128, 128, 128))
+        for index, seed in enumerate(SEEDS[:faces]):
+            tile = sample_photo(f"synthetic-{seed}", self.anonymizer.generator).resize((TILE, TILE))
+            canvas.paste(tile, (index % 2 * TILE, index // 2 * TILE))
+        found = len(self.anonymizer.detector(read_photo(canvas)))
+        if found != faces:
+            raise NoFaceFound(f"the collage of {faces} faces shows {found}; choose other seeds for it")
+        return canvas
+
+
+def encoder_is_here() -> bool:
+    """Whether the trained encoder of the embedded generator is installed."""
+    return store.path_of("encoder-mobile").is_file()
+
+
+def all_cases(device: torch.device, found: dict[str, Variant], quick: bool = False) -> list[Case]:
+    """Every case for a device, in the order in which they run; nothing is loaded yet."""
+    batches = (1, 2) if quick else (1, 2, 4, 8, 16) if device.type == "cuda" else (1, 2, 4)
+    sizes = (256, 1024) if quick else (256, 512, 1024)
+    found = {name: one for name, one in found.items() if not (quick and one.compiles)}
+    return [
+        *attribution(batches),
+        *encoding(batches),
+        *generators(found, sizes, (1,) if quick else batches),
+        *explorer(),
+        *photos((1, 2) if quick else (1, 2, 4), (1, 4) if quick else (1, 4, 12)),
+        *methods(quick),
+    ]
+
+
+def attribution(batches: Iterable[int]) -> list[Case]:
+    """Stage 1: every method on one face, and the network on many at once."""
+
+    def one(name: str) -> Prepare:
+        def prepare(parts: Parts) -> Work:
+            face, ask = parts.faces(1, 256), parts.anonymizer.perception
+            return lambda: ask(face, name)
+
+        return prepare
+
+    def network(batch: int) -> Prepare:
+        def prepare(parts: Parts) -> Work:
+            faces, ask = parts.faces(batch, 256), parts.anonymizer.perception.network
+            return torch.no_grad()(lambda: ask(faces))
+
+        return prepare
+
+    single = [Case("attribution", name, one(name)) for name in MAPS if name != "network"]
+    return single + [Case("attribution", "network", network(batch), batch) for batch in batches]
+
+
+def encoding(batches: Iterable[int]) -> list[Case]:
+    """Stage 2 in one pass: the linear start, and the encoder."""
+
+    def linear(batch: int) -> Prepare:
+        def prepare(parts: Parts) -> Work:
+            faces, targets = parts.faces(batch, 512), parts.anonymizer.population.embeddings[:batch]
+            guess = parts.anonymizer.regenerator.first_guess
+            return torch.no_grad()(lambda: guess(faces, targets))
+
+        return prepare
+
+    def encoder(batch: int) -> Prepare:
+        def prepare(parts: Parts) -> Work:
+            faces, targets = parts.faces(batch, 512), parts.anonymizer.population.embeddings[:batch]
+            heat = parts.anonymizer.perception(parts.face, "network")
+            masks = mask_from_attribution(heat, 0.25, size=512).expand(batch, -1, -1, -1)
+            return torch.no_grad()(lambda: parts.encoder(faces, masks, targets))
+
+        return prepare
+
+    name = "encoder, trained" if encoder_is_here() else "encoder, untrained, same shape"
+    return [
+        *(Case("encoding", "linear start", linear(batch), batch) for batch in batches),
+        *(Case("encoding", name, encoder(batch), batch) for batch in batches),
+    ]
+
+
+def generators(
+    found: dict[str, Variant], resolutions: Iterable[int], batches: Iterable[int]
+) -> list[Case]:
+    """Stage 3's pictures, by variant, size (its own where it has none of these) and batch."""
+
+    def pictures(name: str, size: int, batch: int) -> Prepare:
+        def prepare(parts: Parts) -> Work:
+            generator = parts.generator(name)
+            with torch.no_grad():
+                ws = generator.broadcast(generator.mapping(draw_z(generator, 0, batch), 0.7))
+            return torch.no_grad()(lambda: generator.synthesis(ws, size))
+
+        return prepare
+
+    return [
+        Case("generators", f"{name}, {size} px", pictures(name, size, batch), batch)
+        for name, one in found.items()
+        for size in sorted({*resolutions} & {*one.resolutions}) or one.resolutions[-1:]
+        for batch in batches
+    ]
+
+
+def explorer() -> list[Case]:
+    """What a slider waits for: the mask over the face, and the preview of the new one."""
+
+    def part(name: str) -> Prepare:
+        def prepare(parts: Parts) -> Work:
+            shown, controls = parts.workbench, Controls(perception="network")
+            return lambda: shown.render(controls, name)
+
+        return prepare
+
+    return [Case("explorer", "overlay", part("mask")), Case("explorer", "preview", part("preview"))]
+
+
+def anonymize(method: str, image: Callable[[Parts], Image.Image]) -> Prepare:
+    """A whole photo: detection, three stages, paste-back and the self-check's measurement."""
+
+    def prepare(parts: Parts) -> Work:
+        photo, tool = image(parts), parts.by_method(method)
+        return lambda: tool(photo, verify=False)
+
+    return prepare
+
+
+def enlarged(megapixels: float) -> Image.Image:
+    """The astronaut's photo as a larger file."""
+    side = round((megapixels * 1e6) ** 0.5)
+    return sample_photo("astronaut").resize((side, side), Image.Resampling.BICUBIC)
+
+
+def photos(faces: Iterable[int], megapixels: Iterable[float]) -> list[Case]:
+    """One pass over more faces in a photo of one size, and over larger files."""
+
+    def collage(count: int) -> Prepare:
+        return anonymize("one-pass", lambda parts: parts.collage(count))
+
+    def large(size: float) -> Prepare:
+        return anonymize("one-pass", lambda _: enlarged(size))
+
+    def detection(size: float) -> Prepare:
+        def prepare(parts: Parts) -> Work:
+            photo = read_photo(enlarged(size))
+            return lambda: parts.anonymizer.detector(photo)
+
+        return prepare
+
+    return [
+        *(Case("photos", "faces in one photo", collage(count), count) for count in faces),
+        *(Case("photos", f"{size:g} megapixels", large(size)) for size in megapixels),
+        *(Case("photos", f"{size:g} megapixels, detection", detection(size)) for size in megapixels),
+    ]
+
+
+def methods(quick: bool = False) -> list[Case]:
+    """One photo with one face by every method; the optimisation, a minute a face, comes last."""
+    names = ["one-pass"] + ["encode"] * encoder_is_here() + ["optimize"] * (not quick)
+    return [
+        Case("methods", name, anonymize(name, lambda _: sample_photo("astronaut"))) for name in names
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer sizes, and no optimisation")
+    parser.add_argument("--only", default="", metavar="GROUPS", help="such as attribution,explorer")
+    parser.add_argument("--min-seconds", type=float, default=2.0, help="for which a case is repeated")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--generator-weights", type=Path, metavar="FILE", help="a StyleGAN2 as well")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args(arguments)
+    device = pick_device(options.device)
+    found = variants(device, options.generator_weights)
+    cases = all_cases(device, found, options.quick)
+    groups = list(dict.fromkeys(case.group for case in cases))
+    asked = options.only.split(",") if options.only else groups
+    if not {*asked} <= {*groups}:
+        parser.error(f"--only {options.only}: choose from {', '.join(groups)}")
+    return run(
+        [case for case in cases if case.group in asked],
+        Parts(device, found),
+        options.min_seconds,
+        options.out / "bench.json",
+        device,
+        quick=options.quick,
+        only=asked,
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
