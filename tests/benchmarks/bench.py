@@ -19,7 +19,7 @@ from PIL import Image
 from timing import OUT, Case, Work, has_compiler, run
 
 from anonlab import Anonymizer, Controls
-from anonlab.controls import METHODS as MAPS
+from anonlab.controls import PERCEPTIONS
 from anonlab.device import pick_device
 from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder
 from anonlab.errors import NoFaceFound
@@ -108,7 +108,7 @@ class Parts:
 
     @property
     def anonymizer(self) -> Anonymizer:
-        """In one pass."""
+        """With the linear start."""
         return self.by_method("one-pass")
 
     @cached_property
@@ -121,7 +121,7 @@ class Parts:
     @cached_property
     def workbench(self) -> Workbench:
         """The explorer with the astronaut's photo open."""
-        workbench = Workbench(self.anonymizer)
+        workbench = Workbench(self.by_method("auto"))
         workbench.open(sample_photo("astronaut"))
         return workbench
 
@@ -184,7 +184,7 @@ def attribution(batches: Iterable[int]) -> list[Case]:
 
         return prepare
 
-    single = [Case("attribution", name, one(name)) for name in MAPS if name != "network"]
+    single = [Case("attribution", name, one(name)) for name in PERCEPTIONS if name != "network"]
     return single + [Case("attribution", "network", network(batch), batch) for batch in batches]
 
 
@@ -194,8 +194,8 @@ def encoding(batches: Iterable[int]) -> list[Case]:
     def linear(batch: int) -> Prepare:
         def prepare(parts: Parts) -> Work:
             faces, targets = parts.faces(batch, 512), parts.anonymizer.population.embeddings[:batch]
-            guess = parts.anonymizer.regenerator.first_guess
-            return torch.no_grad()(lambda: guess(faces, targets))
+            linear = parts.anonymizer.regenerator.start.linear
+            return torch.no_grad()(lambda: linear(faces, targets))
 
         return prepare
 
@@ -208,10 +208,17 @@ def encoding(batches: Iterable[int]) -> list[Case]:
 
         return prepare
 
+    def corrected(parts: Parts) -> Work:
+        tool = parts.by_method("encode")
+        face, path = tool.look(parts.face), tool.path(tool.look(parts.face))
+        mask = mask_from_attribution(tool.perception(parts.face, "network"), 0.25, size=512)
+        return lambda: tool.regenerator.start(face.image, mask, path.source, path.at(1.0).target)
+
     name = "encoder, trained" if encoder_is_here() else "encoder, untrained, same shape"
     return [
         *(Case("encoding", "linear start", linear(batch), batch) for batch in batches),
         *(Case("encoding", name, encoder(batch), batch) for batch in batches),
+        *([Case("encoding", "encoder and correction", corrected)] if encoder_is_here() else []),
     ]
 
 
@@ -267,13 +274,13 @@ def enlarged(megapixels: float) -> Image.Image:
 
 
 def photos(faces: Iterable[int], megapixels: Iterable[float]) -> list[Case]:
-    """One pass over more faces in a photo of one size, and over larger files."""
+    """The default method on more faces in a photo of one size, and on larger files."""
 
     def collage(count: int) -> Prepare:
-        return anonymize("one-pass", lambda parts: parts.collage(count))
+        return anonymize("auto", lambda parts: parts.collage(count))
 
     def large(size: float) -> Prepare:
-        return anonymize("one-pass", lambda _: enlarged(size))
+        return anonymize("auto", lambda _: enlarged(size))
 
     def detection(size: float) -> Prepare:
         def prepare(parts: Parts) -> Work:

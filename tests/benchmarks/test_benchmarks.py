@@ -10,7 +10,7 @@ import stylegan2_reference as slow
 import torch
 from timing import Case, run, timed
 
-from anonlab.controls import METHODS
+from anonlab.controls import PERCEPTIONS
 
 CPU = torch.device("cpu")
 
@@ -74,7 +74,7 @@ def test_every_stage_method_map_and_backend_is_covered(monkeypatch):
     assert {one.title for one in quick} < {one.title for one in cases}
     groups = {"attribution", "encoding", "generators", "explorer", "photos", "methods"}
     assert {one.group for one in cases} == {one.group for one in quick} == groups
-    assert names(cases, "attribution") == {*METHODS}
+    assert names(cases, "attribution") == {*PERCEPTIONS}
     assert names(cases, "explorer") == {"overlay", "preview"}
     assert {"one-pass", "optimize"} <= names(cases, "methods")
     assert "optimize" not in names(quick, "methods")  # a minute a face
