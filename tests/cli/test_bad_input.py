@@ -580,7 +580,6 @@ def test_record_of_photos_that_were_finished(
         ("--keep", "age,hair", ["keep hair does not exist", "gender", "age", "tone"]),
         ("--faces", "some", ["--faces", "'some'", "all", "largest"]),
         ("--generator", "x", ["--generator", "'x'", "mobile"]),
-        ("--recognizer", "x", ["--recognizer", "'x'", "dlib"]),
         ("--method", "x", ["--method", "'x'", "optimize"]),
         ("--device", "x", ["--device", "'x'", "auto", "cpu", "cuda"]),
         ("--seed", "abc", ["--seed", "'abc'"]),
@@ -652,7 +651,7 @@ def test_key_arrives(tmp_path: Path, anonymize: Command, stand_in: StandIn) -> N
         *(tmp_path / "a.png", "--out", tmp_path / "out", "--key", tmp_path / "key", "--device", "cpu")
     )
     assert outcome.status == 0
-    assert stand_in.loads == [("mobile", "dlib", "auto", "cpu", b"0123456789abcdef")]
+    assert stand_in.loads == [("mobile", "auto", "cpu", b"0123456789abcdef")]
 
 
 def test_the_key_is_not_in_the_output(tmp_path: Path, anonymize: Command) -> None:
