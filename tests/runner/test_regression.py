@@ -92,8 +92,8 @@ def tamper(tmp_path: Path, name: str, value: object) -> None:
 
 
 def test_a_tolerance_is_three_sample_deviations_over_the_seeds():
-    assert regression.tolerance([1.0, 2.0, 3.0]) == pytest.approx(3.0)  # deviation 1
-    assert regression.tolerance([0.1, 0.1, 0.4]) == pytest.approx(3 * math.sqrt(0.03))
+    assert regression.tolerance([11.0, 12.0, 13.0]) == pytest.approx(3.0)  # deviation 1
+    assert regression.tolerance([1.1, 1.1, 1.4]) == pytest.approx(3 * math.sqrt(0.03))
 
 
 def test_what_no_seed_moves_may_be_off_by_a_fiftieth_and_a_share_by_one_case():
