@@ -57,5 +57,9 @@ class DeviceUnavailable(AnonlabError):
     """The device that was asked for does not exist on this machine."""
 
 
-class DamagedBaseline(AnonlabError):
+class DamagedAccepted(AnonlabError):
     """A file of accepted numbers cannot be read."""
+
+
+class UndeclaredMetric(AnonlabError):
+    """A recorded number does not say whether higher or lower is better, or that it must stay."""

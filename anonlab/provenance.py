@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -39,6 +40,24 @@ def provenance(device: torch.device | None = None, seeds: Iterable[int] = ()) ->
         },
         "cores": os.cpu_count(),
     }
+
+
+def changes(before: dict, after: dict) -> list[str]:
+    """What differs between two provenances, by name: `packages torch 2.14.1 → 2.15.0`."""
+    lines = []
+    for key in dict.fromkeys([*before, *after]):
+        was, now = before.get(key), after.get(key)
+        if isinstance(was, dict) and isinstance(now, dict):
+            lines += [f"{key} {line}" for line in changes(was, now)]
+        elif was != now:
+            lines.append(f"{key} {_short(was)} → {_short(now)}")
+    return lines
+
+
+def _short(value: object) -> str:
+    """A value as text; of a fingerprint the first eight digits."""
+    text = "none" if value is None else str(value)
+    return re.sub(r"[0-9a-f]{40,64}", lambda found: found[0][:8], text)
 
 
 def commit() -> str | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from anonlab.runner import report
+from anonlab.runner.execution import read_notebook
+from anonlab.runner.thumbnails import BUDGET
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
@@ -46,15 +49,34 @@ def test_notebooks_call_and_define_nothing(path):
 
 
 def test_every_notebook_has_accepted_numbers():
-    accepted = (FOLDER.parent / "tests" / "baselines").glob("*-quick.json")
+    accepted = (FOLDER.parent / "tests" / "accepted").glob("*-quick.json")
     assert sorted(path.stem.removesuffix("-quick") for path in accepted) == [p.stem for p in PATHS]
 
 
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_the_quick_profile_shows_samples_only(path):
+    """Thumbnails of an accepted run are kept in the repository."""
+    used = read_notebook(path, "quick").parameters({})
+    photos = [used["PHOTO"]] if "PHOTO" in used else used.get("PHOTOS", [])
+    assert all(re.fullmatch(r"astronaut|synthetic-\d+(-\d+)?", photo) for photo in photos)
+    assert set(used.get("PEOPLE", {})) <= {"embedded"}
+
+
+def test_accepted_pictures_are_small():
+    for path in PATHS:
+        pictures = list((FOLDER.parent / "tests" / "accepted" / f"{path.stem}-quick").glob("*"))
+        assert all(picture.suffix == ".webp" for picture in pictures)
+        assert sum(picture.stat().st_size for picture in pictures) <= BUDGET
+
+
 def test_every_notebook_runs_in_the_quick_profile(tmp_path, capsys):
-    assert report.run("quick", out=tmp_path) == 0
+    # notebook 05 keeps whoever it has measured: here it must measure, and not read what lies there
+    state, out = tmp_path / "state", tmp_path / "runs"
+    assert report.run("quick", out=out, parameters=[f"STATE={state}"]) == 0
     assert "not compared" not in capsys.readouterr().out  # all of them were held to accepted numbers
-    [folder] = tmp_path.iterdir()
+    [folder] = out.iterdir()
     metrics = json.loads((folder / "metrics.json").read_text())["notebooks"]
+    assert len(list(state.glob("*.safetensors"))) == metrics["05_evaluate"]["metrics"]["people"]
     assert sorted(metrics) == [path.stem for path in PATHS]
     numbers = {name[:2]: one["metrics"] for name, one in metrics.items()}
     assert numbers["00"]["outside_pixels_changed"] == 0

@@ -69,7 +69,7 @@ def run_notebooks(options: argparse.Namespace) -> int:
         options.only,
         options.out,
         options.parameter,
-        baselines=options.baselines,
+        accepted=options.accepted,
         accept=options.accept,
         seeds=options.seeds,
     )

@@ -133,16 +133,16 @@ def parser() -> argparse.ArgumentParser:
         help="set a notebook parameter; an unknown name is an error",
     )
     run.add_argument(
-        "--baselines",
+        "--accepted",
         type=Path,
         default=None,
         metavar="DIR",
-        help="accepted numbers to compare with (default tests/baselines of the checkout)",
+        help="accepted numbers and pictures to compare with (default tests/accepted of the checkout)",
     )
     run.add_argument(
         "--accept",
         action="store_true",
-        help="make this run's numbers the accepted ones; say what changes",
+        help="make this run's numbers and pictures the accepted ones; say what changes",
     )
     run.add_argument(
         "--seeds",

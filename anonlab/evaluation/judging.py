@@ -14,6 +14,7 @@ from .. import metrics
 from ..errors import NoFaceFound, UnknownOption, WeightsMissing
 from ..identity.population import skin_tone
 from ..images import resize, to_uint8
+from ..measured import Declaration, higher, lower, reference
 from ..perception.landmarks import landmark_error, load_landmarks, openings
 from ..photo.faces import Detector
 from ..photo.photos import Photo
@@ -62,6 +63,28 @@ def load_judges(
             )
         judges.append(Judge(model.name, model, False))
     return judges
+
+
+BETTER: dict[str, Declaration] = {  # of what `Panel.compare` measures
+    "detected": higher,
+    "st_lpips": lower,
+    "lpips": lower,
+    "ssim": higher,
+    "ssim_outside": higher,
+    "psnr": higher,
+    "psnr_outside": higher,
+    "changed_share": reference,  # it is asked for, by mask_area
+    "st_lpips_outside": lower,
+    "lpips_outside": lower,
+    "landmark_error": lower,
+    "mouth_opening_difference": lower,
+    "eye_opening_difference": lower,
+    "tone_difference": lower,
+    **{f"{name}_difference": lower for name in metrics.POSE_NAMES},
+    "gender_kept": higher,
+    "age_error": lower,
+}
+SHARES = ("detected", "gender_kept")  # each is 0 or 1 for a person
 
 
 class Panel:

@@ -25,17 +25,13 @@ from ..photo.faces import align
 from ..photo.photos import read_photo
 from ..pipeline import Anonymizer
 from ..weights import store
+from .closure import code_digest
 from .judging import Panel
 from .measure import Faces, measure
 from .methods import ORIGINAL, SIZE, Protocol
 from .peers import baselines, k_same, original
 from .people import Person
 from .rows import Evaluation, Row, read_row, write_row
-
-SHOW_ONLY = (  # rooms and files on which no number depends
-    *("bench", "cli", "explorer", "figures", "runner"),
-    *("provenance", "mixing", "command", "tradeoff", "summary"),
-)
 
 
 def evaluate(
@@ -152,13 +148,8 @@ def _setting(
     fingerprints: dict[str, str],
 ) -> dict[str, object]:
     """Everything that a person's numbers depend on, besides his own photos."""
-    code = hashlib.sha256()
-    package = Path(__file__).parent.parent
-    for path in sorted(package.rglob("*.py")):
-        if not {*path.relative_to(package).with_suffix("").parts} & {*SHOW_ONLY}:
-            code.update(path.read_bytes())
     return {
-        "code": code.hexdigest(),
+        "code": code_digest(Path(__file__).parents[1], __name__),  # whatever this file imports
         "protocol": asdict(protocol),
         "judges": panel.names(),
         "weights": [store.expected_sha256(key) for key in store.WEIGHTS if _installed(key)],

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from ..images import blurred, resize
+from ..measured import Declaration, Measured, declare, higher, lower, reference
 from ..photo.faces import face_oval
 from ..recognizers import Recognizer, distance
 from .attribution import BLUR_SIGMA
@@ -22,6 +23,13 @@ from .masks import mask_from_attribution
 from .perception import Perception
 
 AREAS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5)  # shares of the face, 1–50 %
+DISC, RANDOM = "disc in the centre", "random"  # what any method has to beat
+BETTER: dict[str, Declaration] = {  # of the columns of `compare_methods`
+    "deletion": higher,  # distance when what a map found is hidden, ...
+    "insertion": lower,  # ... and when only that is shown
+    "deletion_at_10": higher,
+    "stability": higher,
+}
 
 
 def deletion_curve(
@@ -116,6 +124,15 @@ def stability(
     return sum(found) / len(found)
 
 
+def declared(table: dict[str, dict[str, float]]) -> dict[str, dict[str, Measured]]:
+    """What `compare_methods` found, with which way is better; disc and chance are references."""
+    fixed = dict.fromkeys(BETTER, reference)
+    return {
+        method: declare(row, fixed if method in (DISC, RANDOM) else BETTER)
+        for method, row in table.items()
+    }
+
+
 def compare_methods(
     perception: Perception,
     faces: Sequence[torch.Tensor],
@@ -135,8 +152,8 @@ def compare_methods(
     makers: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
         method: partial(perception, method=method) for method in methods
     }
-    makers["disc in the centre"] = lambda _: disc_ranking(size)
-    makers["random"] = lambda _: random_ranking(size, rng)
+    makers[DISC] = lambda _: disc_ranking(size)
+    makers[RANDOM] = lambda _: random_ranking(size, rng)
     table = {}
     for name, make in tqdm(makers.items(), desc="methods", disable=not progress):
         maps = [make(face) for face in faces]

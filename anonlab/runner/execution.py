@@ -2,7 +2,7 @@
 
 A notebook says in its metadata what it needs and what its profiles set:
 `"anonlab": {"needs": ["00"], "profiles": {"quick": {...}, "full": {...}}}`; and, if it likes,
-patterns of metrics that are drawn over time as `"trend"`, and of metrics to `"ignore"` when judging.
+patterns of metrics that are drawn over time as `"trend"`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import AnonlabError
+from ..errors import AnonlabError, UndeclaredMetric
 from ..files import atomic_path
-from .regression import Comparison, Row, flatten
+from ..measured import Measured, from_json
+from .cells import cells_of
+from .regression import Comparison, Row
 from .trend import Trend
 
 HEADLESS = "ANONLAB_HEADLESS"  # set while papermill runs: no widgets, no progress bars
+PLACES = ("OUTPUT", "STATE")  # parameters that say where files go; no number depends on them
 
 
 class NotebookFailed(AnonlabError):
@@ -36,7 +39,6 @@ class Notebook:
     chosen: dict  # what the profile sets
     needs: tuple[str, ...]  # numbers of notebooks
     trend: tuple[str, ...]
-    ignore: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -44,11 +46,11 @@ class Notebook:
         return self.path.stem
 
     def parameters(self, given: dict) -> dict:
-        """All parameters as it will run with them, `given` over the profile's, without OUTPUT."""
+        """All parameters as it will run with them, `given` over the profile's, without `PLACES`."""
         mine = {name: value for name, value in given.items() if name in self.declared}
         every = self.declared | self.chosen | mine
-        every.pop("OUTPUT", None)
-        return json.loads(json.dumps(every, default=str))  # as a baseline remembers them
+        every = {name: value for name, value in every.items() if name not in PLACES}
+        return json.loads(json.dumps(every, default=str))  # as a file remembers them
 
 
 @dataclass
@@ -60,18 +62,19 @@ class Run:
     status: str = "ok"  # ok, failed, skipped
     seconds: float = 0.0
     error: str = ""
-    metrics: dict = field(default_factory=dict)
+    metrics: dict[str, Measured] = field(default_factory=dict)  # flat
     page: str = ""  # of the executed notebook; "" if it never started
     figures: list[str] = field(default_factory=list)
-    comparison: Comparison | None = None  # None without a baseline
+    cells: dict[str, str] = field(default_factory=dict)  # metric → id of the cell that computed it
+    comparison: Comparison | None = None  # None without accepted numbers
     accepted_figures: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)  # what the accepted run had otherwise
     trends: list[Trend] = field(default_factory=list)
 
     @property
     def numbers(self) -> dict[str, object]:
-        """The metrics, flat."""
-        return flatten(self.metrics)
+        """The values of the metrics."""
+        return {name: one.value for name, one in self.metrics.items()}
 
     @property
     def failed(self) -> list[Row]:
@@ -83,7 +86,7 @@ def read_notebook(path: Path, profile: str) -> Notebook:
     """Parameters and metadata of the notebook `path`."""
     node = json.loads(path.read_text())
     said = node["metadata"].get("anonlab", {})
-    lists = [tuple(said.get(name, ())) for name in ("needs", "trend", "ignore")]
+    lists = [tuple(said.get(name, ())) for name in ("needs", "trend")]
     return Notebook(path, _declared(node), dict(said.get("profiles", {}).get(profile, {})), *lists)
 
 
@@ -147,10 +150,14 @@ def execute(notebook: Notebook, given: dict, target: Path, place: str = "") -> R
     one.figures = [str(picture.relative_to(target)) for picture in sorted(output.glob("*.png"))]
     numbers = output / "metrics.json"
     if numbers.is_file():
-        one.metrics = json.loads(numbers.read_text())
+        try:
+            one.metrics = from_json(json.loads(numbers.read_text()))
+        except UndeclaredMetric as error:
+            one.status, one.error = "failed", f"UndeclaredMetric: {error}"
     elif one.status == "ok":
         one.status, one.error = "failed", f"{executed.name} recorded no metrics"
     if executed.is_file():
+        one.cells = cells_of(executed, one.metrics)
         _write_page(executed)
         one.page = str(executed.with_suffix(".html").relative_to(target))
     return one

@@ -19,13 +19,17 @@ from matplotlib.figure import Figure
 
 from ..errors import UnknownOption
 from ..files import atomic_path, output_folder, write_json
-from ..provenance import provenance
+from ..measured import to_json
+from ..provenance import changes, provenance
 from ..weights import store
 from . import regression
 from .execution import HEADLESS, Notebook, NotebookFailed, Run, execute, read_notebook
-from .pages import index_page
-from .regression import Baseline
-from .trend import ACCEPTED, read_past, trends
+from .pages import index_page, verdict
+from .regression import Accepted
+from .thumbnails import SUFFIX, write_thumbnails
+from .trend import read_past, trends
+
+ACCEPTED = "accepted"  # the folder in a run's own that holds the pictures it was compared with
 
 
 def headless() -> bool:
@@ -39,9 +43,14 @@ def settings(**values: object) -> object:
 
 
 def record(output: str | Path, metrics: dict) -> dict:
-    """Write a notebook's numbers to `output/metrics.json` and return them."""
-    write_json(Path(output) / "metrics.json", metrics)
-    return metrics
+    """Write a notebook's numbers to `output/metrics.json` and return their values, flat.
+
+    Each says which way is better: `{"ssim": higher(0.9), "seconds": shown(3.2)}`, see
+    `anonlab.measured`. Raises `UndeclaredMetric`.
+    """
+    recorded = to_json(metrics)
+    write_json(Path(output) / "metrics.json", recorded)
+    return {name: one["value"] for name, one in recorded.items()}
 
 
 def save_figure(figure: Figure, output: str | Path, name: str) -> Image:
@@ -60,17 +69,26 @@ class _Report:
 
     profile: str
     target: Path  # the folder of this run, in the folder of all runs
-    baselines: Path
+    accepted: Path
     accept: bool
     seeds: tuple[int, ...]
     given: dict  # parameters of the command line
     provenance: dict
 
-    def baseline(self, notebook: Notebook) -> Path:
-        return self.baselines / f"{notebook.name}-{self.profile}.json"
+    def numbers(self, notebook: Notebook) -> Path:
+        """The file of the accepted numbers."""
+        return self.accepted / f"{notebook.name}-{self.profile}.json"
 
-    def accepted_pictures(self, notebook: Notebook) -> Path:
-        return self.target.parent / ACCEPTED / f"{notebook.name}-{self.profile}"
+    def pictures(self, notebook: Notebook) -> Path:
+        """The folder of the accepted pictures, beside them."""
+        return self.accepted / f"{notebook.name}-{self.profile}"
+
+    def shows_nobody(self, notebook: Notebook) -> bool:
+        """Whether its pictures may be kept in the repository: they show samples only.
+
+        The quick profile does (a test holds it); what other parameters show, nobody can tell.
+        """
+        return self.profile == "quick" and not set(self.given) & set(notebook.declared)
 
 
 def run(
@@ -79,7 +97,7 @@ def run(
     out: Path = Path("outputs/runs"),
     parameters: Sequence[str] = (),
     folder: Path | None = None,
-    baselines: Path | None = None,
+    accepted: Path | None = None,
     accept: bool = False,
     seeds: Sequence[int] = (),
 ) -> int:
@@ -87,16 +105,16 @@ def run(
 
     Returns 0 when all of them ran to the end and no metric failed, else 1. `only` picks one
     notebook by its number (its needs are then taken as met); `parameters` are `NAME=VALUE`;
-    `baselines` is the folder of `<notebook>-<profile>.json`, by default `tests/baselines` beside
-    the notebooks' folder. With `accept` the numbers become the baselines instead; with `seeds` as
-    well, each notebook with a parameter SEED runs once a seed, which gives the tolerances. Raises
-    `UnknownOption` for a notebook, parameter or combination that does not exist, `DamagedBaseline`,
-    and `OutputNotWritable`.
+    `accepted` is the folder of `<notebook>-<profile>.json`, by default `tests/accepted` beside the
+    notebooks' folder. With `accept` this run's numbers and thumbnails of its pictures go there
+    instead; with `seeds` as well, each notebook with a parameter SEED runs once a seed, which gives
+    the tolerances. Raises `UnknownOption` for a notebook, parameter or combination that does not
+    exist, `DamagedAccepted`, `UndeclaredMetric`, and `OutputNotWritable`.
     """
     if profile not in ("quick", "full"):
         raise UnknownOption(f"profile {profile!r} does not exist; choose quick or full")
     folder = folder or store.notebooks_folder()
-    baselines = baselines or folder.resolve().parent / "tests" / "baselines"
+    accepted = accepted or folder.resolve().parent / "tests" / "accepted"
     paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     notebooks = [read_notebook(path, profile) for path in paths if path.name.startswith(only or "")]
     if not notebooks:
@@ -112,23 +130,24 @@ def run(
             "--seeds takes two or more different seeds, with --accept and without -p SEED=…"
         )
     for notebook in notebooks:  # a damaged one is reported before the work, not after it
-        regression.read_baseline(baselines / f"{notebook.name}-{profile}.json")
+        regression.read_accepted(accepted / f"{notebook.name}-{profile}.json")
     used = [notebook.parameters(given).get("SEED") for notebook in notebooks]
     origin = provenance(seeds=seeds or dict.fromkeys(seed for seed in used if isinstance(seed, int)))
-    report = _Report(profile, _new_folder(out), baselines, accept, tuple(seeds), given, origin)
+    report = _Report(profile, _new_folder(out), accepted, accept, tuple(seeds), given, origin)
     runs: list[Run] = []
     for notebook in notebooks:
         print(f"{notebook.name} …", end=" ", flush=True)
         broken = {one.name[:2] for one in runs if one.status != "ok"} & set(notebook.needs)
         runs.append(_one(report, notebook, sorted(broken)))
         _write_summary(report, notebooks, runs)
+    print(verdict(runs, accept))
     print(f"report: {report.target / 'index.html'}")
     failed = any(one.status != "ok" or (not accept and one.failed) for one in runs)
     return 1 if failed else 0
 
 
 def _one(report: _Report, notebook: Notebook, broken: list[str]) -> Run:
-    """Run one notebook, hold it to its baseline or make it the new one, and say so in lines."""
+    """Run one notebook, hold it to what was accepted or accept it, and say so in lines."""
     unknown = sorted(set(notebook.chosen) - set(notebook.declared))
     if unknown or broken:
         one = Run(notebook.name, status="failed" if unknown else "skipped")
@@ -150,7 +169,7 @@ def _one(report: _Report, notebook: Notebook, broken: list[str]) -> Run:
     one = _first(repeats)
     print(f"{one.status} ({one.seconds:.0f} s)", flush=True)
     if one.status == "ok":
-        old = regression.read_baseline(report.baseline(notebook))
+        old = regression.read_accepted(report.numbers(notebook))
         if old:
             _compare(report, notebook, one, old)
         if report.accept:
@@ -170,13 +189,15 @@ def _first(repeats: list[Run]) -> Run:
     return one
 
 
-def _compare(report: _Report, notebook: Notebook, one: Run, old: Baseline) -> None:
-    one.comparison = regression.compare(old, one.metrics, one.parameters, notebook.ignore)
-    one.changed = [key for key, value in report.provenance.items() if old.provenance.get(key) != value]
+def _compare(report: _Report, notebook: Notebook, one: Run, old: Accepted) -> None:
+    one.comparison = regression.compare(old, one.metrics, one.parameters)
+    one.changed = changes(old.provenance, report.provenance)
     # copied, so that this folder still shows what it was compared with after the next --accept
     beside = report.target / ACCEPTED / notebook.name
-    pictures = _copy_pictures(sorted(report.accepted_pictures(notebook).glob("*.png")), beside)
-    one.accepted_figures = [str(path.relative_to(report.target)) for path in pictures]
+    for picture in sorted(report.pictures(notebook).glob(f"*{SUFFIX}")):
+        with atomic_path(beside / picture.name) as partial:
+            shutil.copyfile(picture, partial)
+        one.accepted_figures.append(str((beside / picture.name).relative_to(report.target)))
 
 
 def _print_verdict(one: Run) -> None:
@@ -186,10 +207,10 @@ def _print_verdict(one: Run) -> None:
         print(f"  failed {row}")
     better = ", ".join(row.name for row in one.comparison.named("better"))
     if better:
-        print(f"  better than accepted: {better}; renew the baseline with --accept")
+        print(f"  better than accepted: {better}; renew the accepted numbers with --accept")
 
 
-def _accept(report: _Report, notebook: Notebook, repeats: list[Run], old: Baseline | None) -> None:
+def _accept(report: _Report, notebook: Notebook, repeats: list[Run], old: Accepted | None) -> None:
     one = repeats[0]
     if len(repeats) > 1:
         seeds = list(report.seeds)
@@ -197,26 +218,18 @@ def _accept(report: _Report, notebook: Notebook, repeats: list[Run], old: Baseli
         seeds = [one.parameters["SEED"]] if "SEED" in one.parameters else []
     metrics = [other.metrics for other in repeats]
     made = report.provenance | {"seeds": seeds}
-    new = regression.accept(metrics, seeds, one.parameters, made, old, notebook.ignore)
-    for line in regression.difference(old, new, notebook.ignore):
+    new = regression.accept(metrics, seeds, one.parameters, made, old)
+    for line in regression.difference(old, new):
         print(f"  {line}")
-    weak = regression.compare(new, one.metrics, one.parameters, notebook.ignore).cannot_fail
+    weak = [name for name, allowed in new.tolerance.items() if allowed is None]
     if weak:
-        print(f"  cannot fail, because the tolerance is as large as the number: {', '.join(weak)}")
-    regression.write_baseline(report.baseline(notebook), new)
+        print(f"  shown and not judged, because chance moves them as far: {', '.join(weak)}")
+    regression.write_accepted(report.numbers(notebook), new)
     pictures = [report.target / figure for figure in one.figures]
-    _copy_pictures(pictures, report.accepted_pictures(notebook))
-
-
-def _copy_pictures(pictures: list[Path], folder: Path) -> list[Path]:
-    """Make `folder` hold exactly these pictures; where they are now."""
-    for stale in folder.glob("*.png"):
-        if stale.name not in {picture.name for picture in pictures}:
-            stale.unlink()
-    for picture in pictures:
-        with atomic_path(folder / picture.name) as partial:
-            shutil.copyfile(picture, partial)
-    return [folder / picture.name for picture in pictures]
+    if report.shows_nobody(notebook):
+        write_thumbnails(pictures, report.pictures(notebook))
+    else:
+        print("  no pictures kept: only those of the quick profile's own samples may be")
 
 
 def _parse(parameters: Sequence[str]) -> dict:
@@ -252,7 +265,8 @@ def _write_summary(report: _Report, notebooks: list[Notebook], runs: list[Run]) 
                 "seconds": round(one.seconds, 1),
                 "error": one.error or None,
                 "parameters": one.parameters,
-                "metrics": one.metrics,
+                "metrics": one.numbers,
+                "better": {name: metric.better for name, metric in one.metrics.items()},
                 "failed": [row.name for row in one.failed],
             }
             for one in runs
@@ -261,8 +275,9 @@ def _write_summary(report: _Report, notebooks: list[Notebook], runs: list[Run]) 
     write_json(report.target / "metrics.json", summary)
     past = read_past(report.target.parent)  # this run is the newest of them
     for notebook, one in zip(notebooks, runs, strict=False):  # those that ran so far
-        patterns = notebook.trend, notebook.ignore
-        one.trends = trends(past, one.name, report.profile, one.parameters, *patterns)
+        held = one.comparison is not None and not one.comparison.differing
+        old = regression.read_accepted(report.numbers(notebook)) if held else None
+        one.trends = trends(past, one.name, report.profile, one.parameters, notebook.trend, old)
     page = index_page(
         f"anonlab run {report.target.name}",
         report.profile,

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from .regression import flatten, judged
+from ..measured import SHOWN
+from .regression import Accepted
 
 RUN = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d(-\d+)?")  # the time, and a number within a second
-ACCEPTED = "accepted"  # the folder beside the runs that keeps the pictures of accepted ones
 HEADLINES = 6  # metrics drawn for a notebook that doesn't say which
 
 
@@ -31,13 +31,19 @@ class Trend:
     name: str
     runs: tuple[str, ...]
     values: tuple[float | None, ...]
+    band: tuple[float, float] | None = None  # what the tolerance allows; None where nothing is judged
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there is more than one run."""
+        return len(self.runs) > 1
 
 
 def read_past(out: Path) -> Past:
     """All runs in `out`; folders that are damaged or foreign are counted, not complained about."""
     runs, skipped = [], 0
     for folder in sorted(out.iterdir(), key=_order):
-        if not folder.is_dir() or folder.name == ACCEPTED:
+        if not folder.is_dir():
             continue
         summary = _summary(folder)
         if summary is None:
@@ -53,33 +59,44 @@ def trends(
     profile: str,
     parameters: dict,
     patterns: Iterable[str] = (),
-    ignore: Iterable[str] = (),
+    accepted: Accepted | None = None,
 ) -> list[Trend]:
     """The headline metrics of `notebook` over those runs that can be compared with one another.
 
     These have the same profile and parameters. `patterns` choose the metrics (in their order, by
-    fnmatch); without any, the first six numbers that are judged (not those in `ignore`).
+    fnmatch); without any, the first six numbers that are not only shown. `accepted` gives the bands.
     """
     kept: list[tuple[str, dict[str, float]]] = []
+    better: dict[str, str] = {}
     for name, summary in past.runs:
         one = summary["notebooks"].get(notebook)
         if not isinstance(one, dict) or one.get("status") != "ok" or summary.get("profile") != profile:
             continue
         if one.get("parameters") == parameters:
             kept.append((name, _numbers(one.get("metrics", {}))))
+            better |= one.get("better", {})
     names = list(dict.fromkeys(name for _, numbers in reversed(kept) for name in numbers))
     if patterns:
         names = [name for pattern in patterns for name in names if fnmatchcase(name, pattern)]
         names = list(dict.fromkeys(names))
     else:
-        names = [name for name in names if judged(name, ignore)][:HEADLINES]
+        names = [name for name in names if better.get(name) != SHOWN][:HEADLINES]
     runs = tuple(run for run, _ in kept)
-    return [Trend(name, runs, tuple(numbers.get(name) for _, numbers in kept)) for name in names]
+    return [
+        Trend(name, runs, tuple(numbers.get(name) for _, numbers in kept), _band(name, accepted))
+        for name in names
+    ]
 
 
-def _numbers(metrics: object) -> dict[str, float]:
-    flat = flatten(metrics).items()
-    numbers = {name: value for name, value in flat if isinstance(value, int | float)}
+def _band(name: str, accepted: Accepted | None) -> tuple[float, float] | None:
+    if accepted is None or not accepted.judged(name) or accepted.tolerance.get(name) is None:
+        return None
+    middle, allowed = accepted.metrics[name], accepted.tolerance[name]
+    return middle - allowed, middle + allowed
+
+
+def _numbers(metrics: dict) -> dict[str, float]:
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
     # NaN is the one number that is not itself; it and the infinities cannot be drawn
     return {
         name: value

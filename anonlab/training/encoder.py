@@ -13,6 +13,7 @@ from ..encoding.linear import LinearInitialization
 from ..generators import Generator
 from ..identity.population import Population, skin_colours
 from ..images import blurred, pasted, resize
+from ..measured import Declaration, higher, lower
 from ..perception.eyes import iris_patches
 from ..perception.glasses import GlassesNetwork
 from ..perception.landmarks import LandmarkNetwork, landmark_error, openings
@@ -27,6 +28,22 @@ from .synthetic import SIZE, Samples, synthesize
 AREA = (0.05, 0.5)  # of the dynamic mask, drawn for every batch
 PREVIEW = 128  # pixels of a preview
 RING = 6.0  # width of the surroundings of the mask, in pixels of 256
+
+
+_OF_BOTH: dict[str, Declaration] = {
+    "reached": higher,  # cosine of the generated face to the wanted identity
+    "perceptual": lower,
+    "composite_perceptual": lower,
+    "landmark_error": lower,
+    "mouth": lower,
+    "eyes": lower,
+    "skin": lower,
+    "iris": lower,
+    "glasses_changed": lower,
+}
+BETTER: dict[str, Declaration] = {  # of what `EncoderTask.validate` measures
+    f"{identity}_{name}": which for identity in ("own", "virtual") for name, which in _OF_BOTH.items()
+} | {"own_source_cosine": higher, "virtual_source_cosine": lower, "virtual_matched": lower}
 
 
 @dataclass(frozen=True)

@@ -363,9 +363,7 @@ def test_a_report_is_files_that_can_be_read(report, tmp_path):
 
 
 @pytest.mark.parametrize(("source", "status"), [("missing", 1), ("embedded:0", 2)])
-def test_the_command_says_what_is_wrong_with_its_people(
-    tmp_path, capsys, monkeypatch, source, status
-):
+def test_the_command_says_what_is_wrong_with_its_people(tmp_path, capsys, monkeypatch, source, status):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["evaluate", source, "--out", str(tmp_path / "out")]) == status
     assert source.partition(":")[0] in capsys.readouterr().err

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
+from anonlab.evaluation import judging
+from anonlab.evaluation import summary as summary_module
 from anonlab.evaluation.figures import table
 from anonlab.evaluation.judging import HOW_TO_ADD, Judge, load_judges
 from anonlab.evaluation.methods import Protocol
 from anonlab.evaluation.run import Evaluation, Row
 from anonlab.evaluation.summary import failures, headline, numbers, points, summarise
+from anonlab.measured import flatten, reference, to_json
 from anonlab.metrics import exact_interval
+from anonlab.runner import regression
 
 MAIN = Protocol().main
 GUIDE = Judge("guide", SimpleNamespace(metric="euclidean", threshold=0.6, far=0.01), True)
@@ -216,11 +223,58 @@ def test_the_table_has_unseen_rates_first_and_gaps_where_nothing_was_measured(su
 
 def test_recorded_numbers_are_plain_and_have_no_intervals(summary):
     found = numbers(summary)
-    assert json.loads(json.dumps(found)) == found
-    assert "interval" not in json.dumps(found) and "chance" not in json.dumps(found)
-    assert found[MAIN]["stranger"]["match_rate_other"] == 0.25
-    assert found[MAIN]["st_lpips"] == pytest.approx(0.08)
-    assert (found["people"], found["problems"], found[MAIN]["n"]) == (12, 1, 12)
+    flat = to_json(found)
+    assert json.loads(json.dumps(flat)) == flat
+    assert not [name for name in flat if "interval" in name or "chance" in name]
+    rate = {"value": 0.25, "better": "lower", "cases": 12}
+    assert flat[f"{MAIN}/stranger/match_rate_other"] == rate
+    assert flat[f"{MAIN}/st_lpips"] == {"value": pytest.approx(0.08), "better": "lower"}
+    assert [flat[name]["value"] for name in ("people", "problems", f"{MAIN}/n")] == [12, 1, 12]
+
+
+def test_only_anonlab_can_become_better_or_worse(summary):
+    """A peer that scores otherwise has been measured otherwise."""
+    for name, one in flatten(numbers(summary)).items():
+        method = name.split("/")[0]
+        if method == "original" or method in summary["recognizers"]:
+            assert one.better == "reference", name
+    better = {name: one.better for name, one in flatten(numbers(summary)).items()}
+    assert better[f"{MAIN}/stranger/distance_own"] == better[f"{MAIN}/detected"] == "higher"
+    assert better["another photo/landmark_error"] == "shown"
+    assert better["calibration/mask_area/0.25/reached"] == "reference"
+
+
+def test_accepted_directions_are_the_declared_ones():
+    """What is in the file was declared by the tables beside the numbers."""
+    path = Path(__file__).parents[1] / "accepted" / "05_evaluate-quick.json"
+    tables = judging.BETTER | summary_module.PRIVACY | summary_module.UNDONE | summary_module.REALISM
+    tables |= {"n": reference}
+    found = {}
+    for name, better in json.loads(path.read_text())["better"].items():
+        leaf = name.split("/")[-1]
+        if name.startswith("anonlab"):
+            found[leaf] = better
+            assert tables[leaf](0).better == better, name
+    assert len(found) > 30
+
+
+def test_a_recogniser_gone_blind_fails_the_gate(twelve, population):
+    """It matches nobody any more, which is what every method is praised for."""
+    rng = torch.Generator().manual_seed(0)
+    blind = copy.deepcopy(twelve)
+    for row in blind.rows:
+        for name, tensor in row.tensors.items():
+            if name.split("/")[0] in ("probe", "gallery", "attacker", "attacker with key"):
+                row.tensors[name] = F.normalize(torch.randn(tensor.shape, generator=rng), dim=0)
+    seeing = numbers(summarise(twelve, JUDGES, population))
+    accepted = regression.accept([seeing], [], {}, {})
+    comparison = regression.compare(accepted, numbers(summarise(blind, JUDGES, population)), {})
+    failed = {row.name for row in comparison.named("failed")}
+    better = {row.name for row in comparison.named("better")}
+    for judge in ("guide", "stranger", "second"):
+        assert {f"{judge}/auc_before", f"original/{judge}/match_rate_other"} <= failed
+    assert f"{MAIN}/guide/match_rate_other" in better  # by the method alone it would have passed
+    assert not regression.compare(accepted, seeing, {}).named("failed")
 
 
 def test_the_same_rows_give_the_same_summary(twelve, summary, population):

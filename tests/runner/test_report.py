@@ -14,7 +14,11 @@ from anonlab.errors import UnknownOption
 from anonlab.runner import report
 from anonlab.weights import store
 
-RECORD = "import json, pathlib; pathlib.Path(OUTPUT, 'metrics.json').write_text(json.dumps({'x': X}))"
+RECORD = """
+import json, pathlib
+from anonlab.measured import shown, to_json
+pathlib.Path(OUTPUT, "metrics.json").write_text(json.dumps(to_json({"x": shown(X)})))
+"""
 
 
 def notebook(
@@ -67,7 +71,7 @@ def test_profiles_and_parameters_reach_the_notebook(tmp_path, run):
 def test_a_parameter_from_the_command_line_wins(tmp_path, run):
     notebook(tmp_path, "00_one")
     _, metrics, _ = run(profile="full", parameters=["X=[1, 'two']"])
-    assert metrics["notebooks"]["00_one"]["metrics"] == {"x": [1, "two"]}
+    assert metrics["notebooks"]["00_one"]["metrics"] == {"x/0": 1, "x/1": "two"}
 
 
 def test_an_undeclared_parameter_is_an_error(tmp_path, run):

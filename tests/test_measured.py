@@ -1,0 +1,61 @@
+"""Which way is better travels with a number, from where it is defined to the gate."""
+
+from __future__ import annotations
+
+import pytest
+
+from anonlab.errors import UndeclaredMetric
+from anonlab.measured import (
+    Measured,
+    declare,
+    flatten,
+    from_json,
+    higher,
+    lower,
+    reference,
+    shown,
+    to_json,
+)
+
+
+def test_nested_metrics_become_flat_names():
+    metrics = {"a": {"b": {"c": higher(1)}, "d": lower(None)}, "f": shown([0.5, "x"]), "g": {}}
+    assert flatten(metrics) == {
+        "a/b/c": Measured(1, "higher"),
+        "a/d": Measured(None, "lower"),
+        "f/0": Measured(0.5, "shown"),
+        "f/1": Measured("x", "shown"),
+    }
+
+
+def test_a_declaration_covers_what_is_inside_unless_that_declares_itself():
+    found = flatten(reference({"peer": {"ssim": 0.9}, "seconds": shown(3.0)}, cases=8))
+    assert found == {"peer/ssim": Measured(0.9, "reference", 8), "seconds": Measured(3.0, "shown")}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "name"),
+    [({"a": 1.0}, "a"), ({"a": {"b": 1}, "c": higher(1)}, "a/b"), ({"a": Measured(1, "up")}, "a")],
+)
+def test_a_number_without_a_direction_is_named(metrics, name):
+    with pytest.raises(UndeclaredMetric, match=f"the metric {name} "):
+        flatten(metrics)
+
+
+def test_a_table_declares_by_name_and_has_every_name():
+    table = {"ssim": higher, "rate": lower}
+    assert declare({"rate": 0.5, "ssim": 0.9}, table, {"rate": 8}) == {
+        "rate": Measured(0.5, "lower", 8),
+        "ssim": Measured(0.9, "higher"),
+    }
+    with pytest.raises(UndeclaredMetric, match="psnr"):
+        declare({"psnr": 30.0}, table)
+
+
+def test_json_and_back():
+    metrics = {"a": {"rate": lower(0.5, cases=8)}, "name": reference("x"), "none": shown(None)}
+    assert to_json(metrics)["a/rate"] == {"value": 0.5, "better": "lower", "cases": 8}
+    assert from_json(to_json(metrics)) == flatten(metrics)
+    for damaged in ({"a": 0.5}, {"a": {"value": 1}}, {"a": {"value": 1, "better": "up"}}):
+        with pytest.raises(UndeclaredMetric, match="the metric a "):
+            from_json(damaged)
