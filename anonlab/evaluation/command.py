@@ -73,7 +73,7 @@ def evaluate_sources(
         for one in load_people(source, count)
     ]
     output_folder(state)
-    anonymizer = anonymizer or Anonymizer.load(method="one-pass", device=device)
+    anonymizer = anonymizer or Anonymizer.load(device=device)
     judges = load_judges(anonymizer.recognizer, unseen, unseen_options, anonymizer.device)
     panel = Panel(judges, anonymizer.detector, anonymizer.device)
     on_cpu = anonymizer.device.type == "cpu"
