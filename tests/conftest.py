@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,17 @@ from anonlab.photo.photos import Photo, read_photo
 from anonlab.recognizers import load_recognizer
 from anonlab.recognizers.perceptual import load_stlpips
 
-torch.set_num_threads(2)
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread each, kernels too
+    os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests go to one worker, which makes their fixtures once; notebooks go one by one."""
+    for item in items:
+        if item.path.name != "test_notebooks.py":
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture(scope="session")

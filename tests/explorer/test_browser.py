@@ -33,6 +33,7 @@ QUIET = [
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.serial,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
 ]
 

@@ -221,6 +221,7 @@ def test_photos_of_the_users_folder_can_be_chosen(tmp_path):
     assert len(photo_choices(tmp_path)) == len(photo_choices(Path("nowhere"))) + 1
 
 
+@pytest.mark.serial
 def test_two_hundred_moves_cost_no_memory(explorer, capsys):
     """And how long a move takes is printed, not judged."""
     overlays, previews = [], []

@@ -127,6 +127,7 @@ def test_a_face_half_outside_the_frame_is_an_error(astronaut, detector):
     assert visible_share(astronaut, face) > 0.99
 
 
+@pytest.mark.serial
 def test_fifty_megapixels_keep_memory_low(portrait, detector):
     import resource
 

@@ -1,7 +1,8 @@
 """A check that cannot say no is none: runs that the accepted numbers of notebook 05 must reject.
 
-The honest run on the embedded people passes; a copy of the person, an encoder with shuffled weights, shuffled
-masks, a blurred output and weights with one altered tensor each fail, by the number one expects.
+The honest run on the embedded people passes; a copy of the person, an encoder with shuffled weights,
+shuffled masks, a blurred output and weights with one altered tensor each fail, by the number one
+expects.
 """
 
 from __future__ import annotations
