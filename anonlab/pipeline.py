@@ -173,7 +173,9 @@ class Anonymizer:
             )
         else:
             start = AverageStart(made)
-        regenerator = Regenerator(made, recognizer, load_stlpips(chosen), start, refine_steps)
+        regenerator = Regenerator(
+            made, recognizer, load_stlpips(chosen), start, refine_steps, landmarks=perception.landmarks
+        )
         return cls(Detector(chosen), regenerator, population, perception, key, chosen)
 
     def replace(self, **parts: Any) -> Anonymizer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from skimage.draw import polygon
+from skimage.draw import polygon, polygon2mask
 from skimage.morphology import dilation, disk
 from skimage.morphology.convex_hull import convex_hull_image
 
@@ -44,6 +44,22 @@ def region_masks(points: torch.Tensor, size: int = 256) -> dict[str, torch.Tenso
     masks["jaw"] = rest & (rows > mouth_line)
     masks["cheeks"] = rest & ~masks["forehead"] & ~masks["jaw"]
     return {name: torch.from_numpy(masks[name]).float()[None, None] for name in REGIONS}
+
+
+def face_band(points: torch.Tensor, size: int = 256, wider: float = 0.0) -> torch.Tensor:
+    """What lies between the sides of one face and above its chin: `(1, 1, size, size)` of 0 and 1.
+
+    The jaw line of `points (1, 68, 2)`, continued upwards along the face from both ends, because no
+    point says where hair begins. `wider` moves the line outwards, in shares of the face's width.
+    """
+    at = points[0].detach().cpu().numpy() * size
+    jaw, across = at[:17], at[16] - at[0]
+    up = np.array([across[1], -across[0]]) * size / max(np.hypot(*across), 1e-6)  # as long as a side
+    middle = (at[0] + at[16]) / 2
+    jaw = middle + (jaw - middle) * (1 + 2 * wider)
+    corners = np.concatenate([jaw, [jaw[-1] + up, jaw[0] + up]])
+    inside = polygon2mask((size, size), corners[:, ::-1])
+    return torch.from_numpy(inside).float()[None, None]
 
 
 def _hull(points: np.ndarray, size: int) -> np.ndarray:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import torch
 
 from ..images import blurred, pasted, resize
+from ..perception.regions import face_band
 
 SIZE = 256  # pixels at which colours are compared
 NEAR, FAR = 6.0, 32.0  # Gaussian reach of the colour correction, in those pixels
 TOLERANCE = 0.3  # a larger difference is another thing behind, not another colour
-FAR_SHARE = 0.02  # weight of the far one: it only decides where the near one has nothing to say
+WIDER = 0.04  # of the photo's face, so that the roots of the ears are in it, over its width
+EDGE = 2.0  # Gaussian of the line along which photo and new face meet beside it, in those pixels
+# weight of the far one: it decides where no certain pixel is in reach of the near one
+FAR_SHARE = 0.02
 
 
 def harmonise(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -29,6 +33,19 @@ def harmonise(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) 
     spread = blurred(both, scale * NEAR) + FAR_SHARE * blurred(both, scale * FAR)
     correction = spread[:, :3] / spread[:, 3:].clamp_min(1e-6)
     return generated + resize(correction, generated.shape[-1])
+
+
+def without_lost_parts(
+    mask: torch.Tensor, points: torch.Tensor, new_points: torch.Tensor
+) -> torch.Tensor:
+    """`mask (1, 1, S, S)` without what belongs to the face in the photo and not in the new picture.
+
+    Where the new face is narrower, wall and hair of the generated picture would stand beside cheek
+    and ear; the photo's own pixels stay there. `points, new_points (1, 68, 2)` of photo and picture.
+    """
+    lost = face_band(points, SIZE, WIDER) * (1 - face_band(new_points, SIZE))
+    lost = blurred(lost, EDGE).to(mask)
+    return mask * (1 - resize(lost, mask.shape[-1])).clamp(0, 1)
 
 
 def compose(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -15,9 +15,10 @@ from ..encoding.start import Start
 from ..generators import Generator, require_preview
 from ..identity.virtual import IdentityPath
 from ..images import resize
+from ..perception.landmarks import LandmarkNetwork
 from ..recognizers import Recognizer, distance
 from ..recognizers.perceptual import PerceptualDistance
-from .compose import compose
+from .compose import compose, without_lost_parts
 from .optimize import SIZE, LatentOptimConfig, optimize_latents
 
 DEFAULT = LatentOptimConfig()
@@ -41,6 +42,7 @@ class Regenerator:
     start: Start
     refine_steps: int = 0
     config: LatentOptimConfig = DEFAULT
+    landmarks: LandmarkNetwork | None = None  # with it, lost parts of the face stay the photo's
 
     def __post_init__(self) -> None:
         require_preview(self.generator)
@@ -91,6 +93,8 @@ class Regenerator:
         """The generated face and the composite, both of the size of `image (1, 3, S, S)`."""
         made = self.generator.synthesis(ws, resolution).clamp(-1, 1)
         made = resize(made, image.shape[-1])
+        if self.landmarks is not None:
+            mask = without_lost_parts(mask, self.landmarks(image), self.landmarks(made))
         return made, compose(made, image, mask)
 
     def reached(
