@@ -1,4 +1,4 @@
-"""What every room does with pictures: resize, blur, to and from 8 bits."""
+"""Tensor helpers for pictures: resize, blur, warp, paste, to and from 8 bits."""
 
 from __future__ import annotations
 

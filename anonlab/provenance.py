@@ -22,7 +22,7 @@ PACKAGES = ("torch", "torchvision", "captum", "facenet-pytorch", "numpy", "openv
 def provenance(device: torch.device | None = None, seeds: Iterable[int] = ()) -> dict:
     """Everything a number depends on, as JSON; `device` None is the one that `auto` means.
 
-    All pretrained files of this machine are in it, used or not; they are hashed as they lie there,
+    All pretrained files of this machine are in it, used or not; the files are hashed,
     which takes about a second: call it once a run. TF32 is the state of this process.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")

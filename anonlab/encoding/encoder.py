@@ -81,7 +81,7 @@ class Pyramid(nn.Module):
 
 
 class Tokens(nn.Module):
-    """`(N, C, H, H)` features to `(N, H·H, width)` tokens that know their place and their origin."""
+    """`(N, C, H, H)` features to `(N, H·H, width)` tokens with a learned positional embedding."""
 
     def __init__(self, channels: int, width: int, side: int):
         super().__init__()
@@ -94,7 +94,7 @@ class Tokens(nn.Module):
 
 
 class Fusion(nn.Module):
-    """One layer: queries look at the tokens, then at each other, then think."""
+    """One layer: cross-attention to the tokens, self-attention, MLP; each after a layer norm."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()

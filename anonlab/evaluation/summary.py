@@ -223,7 +223,7 @@ def _undone(
 ) -> dict[str, float]:
     """Rank 1 of who knows the method: undoing the reflection, or taking the least similar person.
 
-    Only the guide's embedding has a crowd to reflect about.
+    Only the guide's embedding has a reference population to reflect about.
     """
     guide = next(one for one in judges if one.seen)
     ours, everybody = probes_and_gallery(guide, method, pairs)

@@ -25,7 +25,7 @@ MARGIN = 1.0  # pixels that stay free around a label
 def tradeoff_figure(summary: dict, protocol: Protocol) -> Figure:
     """Privacy against similarity, by two attackers: down is private, left is similar.
 
-    Both axes are drawn in square roots, because the interesting methods crowd near zero. Bars are
+    Both axes are drawn in square roots, because the interesting methods lie near zero. Bars are
     95 % intervals.
     """
     figure = Figure(figsize=(13, 6.4), layout="constrained")
@@ -37,7 +37,7 @@ def tradeoff_figure(summary: dict, protocol: Protocol) -> Figure:
     chance = f"chance {1 / people:.1%}" if people else "no pairs"
     asked = {
         "matched": "matched with another photo",
-        "linkage": f"nearest to the own other photo of {people} ({chance})",
+        "linkage": f"nearest to the same person's other photo, of {people} ({chance})",
     }
     for axis, (measure, title) in zip(panels, asked.items(), strict=True):
         _scale(axis, found)

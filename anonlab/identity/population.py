@@ -50,7 +50,7 @@ class Attributes:
 
 
 class Population:
-    """Embeddings and attributes of generated people, the crowd that identities are drawn from."""
+    """Embeddings and attributes of generated people, from which virtual identities are drawn."""
 
     generator = "mobile"  # that made the pictures, from `z`
 
@@ -66,7 +66,7 @@ class Population:
         centred = self.embeddings - self.mean
         self.readout = ridge(centred, labels - self.label_mean)  # (dim, 3)
         self.covariance = centred.T @ centred / len(centred)
-        # The crowd's principal directions and spreads, so that what is drawn is face-like.
+        # The population's principal directions and spreads, so that what is drawn is face-like.
         _, spread, directions = torch.linalg.svd(centred, full_matrices=False)
         self.spread, self.directions = spread[:COMPONENTS], directions[:COMPONENTS]
 
@@ -106,7 +106,7 @@ class Population:
     def natural_change(self, change: torch.Tensor, keep: Sequence[str]) -> torch.Tensor:
         """The smallest step `(dim,)` that changes the kept attributes' readout by `change (3,)`.
 
-        Smallest in the crowd's own metric (Mahalanobis): an age is changed by what changes with
+        Smallest in the Mahalanobis metric of the population: an age is changed by what changes with
         age, and not by what the linear readout happens to weigh.
         """
         kept = [KEEP.index(name) for name in keep]

@@ -37,7 +37,7 @@ def exact_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def interval(hits: np.ndarray) -> tuple[float, float]:
-    """Of a share: the bootstrap by person, or the exact interval where all or nobody was hit.
+    """Of a share: the bootstrap by person, or the exact interval where the share is 0 or 1.
 
     A bootstrap of "0 of 12" says 0 to 0, which is not what twelve people can show.
     """

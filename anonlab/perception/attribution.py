@@ -32,7 +32,7 @@ from ..images import blurred, resize
 from ..recognizers import Recognizer, centred, crop
 from .regions import region_masks
 
-BLUR_SIGMA = 16.0  # of the baseline, in pixels of 256: no recogniser knows anybody in it
+BLUR_SIGMA = 16.0  # of the baseline, in pixels of 256: nobody is matched in it
 STEPS = 40  # of the path; 24 miss completeness by up to 20 %, 40 by up to 5 %
 AT_ONCE = 8  # pictures in the recogniser at a time, which keeps memory below 2 GB
 IMPOSTORS = 8  # nearest people that the person is told from
@@ -45,7 +45,7 @@ class Inquiry:
 
     recognizer: Recognizer
     image: torch.Tensor  # (1, 3, 256, 256)
-    impostors: torch.Tensor | None = None  # (M, dim): the crowd in which look-alikes are searched
+    impostors: torch.Tensor | None = None  # (M, dim): the people among whom look-alikes are searched
     points: torch.Tensor | None = None  # (1, 68, 2): for methods that ask region by region
     mean_face: torch.Tensor | None = None  # (1, 3, S, S): for the baseline of that name
     rng: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
@@ -114,8 +114,8 @@ def impostor_score(
     at the person's own face: what to change to become one of them.
     """
     own = centred(recognizer, reference.detach())
-    crowd = centred(recognizer, impostors.to(reference))
-    nearest = crowd[(crowd @ own[0]).topk(min(IMPOSTORS, len(crowd))).indices]
+    others = centred(recognizer, impostors.to(reference))
+    nearest = others[(others @ own[0]).topk(min(IMPOSTORS, len(others))).indices]
     return lambda images: 1 - (centred(recognizer, recognizer.embed(images)) @ nearest.T).mean(1)
 
 

@@ -1,4 +1,4 @@
-"""Is a map true? Tests that need no taste.
+"""Is a map faithful to the recogniser? Deletion, sanity and agreement tests.
 
 Blur what a map ranks first (deletion) or show only that (insertion), and ask the recogniser. A
 random ranking and a disc in the middle of the face are what any method has to beat.

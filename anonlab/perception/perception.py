@@ -112,13 +112,13 @@ class Perception:
             with torch.no_grad():
                 heat = resize(self.network(image).square(), ATTRIBUTION_SIZE)
             return heat / heat.amax().clamp_min(1e-12)
-        crowd = self.population
+        population = self.population
         inquiry = Inquiry(
             self.recognizer,
             image,
-            impostors=crowd.embeddings if crowd else None,
+            impostors=population.embeddings if population else None,
             points=self.landmarks(image).detach() if method == "feature_ablation" else None,
-            mean_face=crowd.thumbnails.mean(0)[None] if crowd else None,
+            mean_face=population.thumbnails.mean(0)[None] if population else None,
             rng=rng or torch.Generator().manual_seed(0),
             steps=steps,
             baseline=baseline,

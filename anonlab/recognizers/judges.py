@@ -62,7 +62,7 @@ class AttributeJudge:
         """Aligned `images (N, 3, S, S)` to gender `(N,)`, 1 female and -1 male, and age `(N,)`."""
         genders, ages = [], []
         for image in resize(images, 256):
-            # 8 bits, cut off and not rounded, as when the crowd was labelled
+            # 8 bits, truncated, as when the population was labelled
             pixels = ((image.clamp(-1, 1) + 1) * 127.5).to(torch.uint8)
             pixels = pixels.permute(1, 2, 0).contiguous().cpu().numpy()
             [read] = self.model.predict(pixels, [list(ATTRIBUTE_BOX)])

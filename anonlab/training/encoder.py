@@ -227,7 +227,7 @@ class EncoderTask:
         is_made, is_composite = centred(self.recognizer, embeddings).chunk(2)
         allowed = (wanted * source).sum(1).clamp_min(0)
         too_close = ((is_composite * source).sum(1) - allowed).clamp_min(0)
-        for guide in self.more:  # they were never asked who to be, only who not to be
+        for guide in self.more:  # these only push away: the target is the guide's embedding
             there, before = guide.embed(faces[len(images) :]), guide.embed(images)
             close = (centred(guide, there) * centred(guide, before)).sum(1)
             too_close = too_close + (close - allowed).clamp_min(0) * ~batch.own

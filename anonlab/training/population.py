@@ -1,4 +1,4 @@
-"""Make the crowd: `python -m anonlab.training.population`.
+"""Make the reference population: `python -m anonlab.training.population`.
 
 It writes `data/population.safetensors` and its card.
 2,000 generated people: their dlib embedding, skin tone from pixels, and gender and age as the
@@ -31,7 +31,7 @@ COUNT = 2000
 
 
 def people(generator: Generator, count: int = COUNT, seed: int = CROWD_SEED) -> Iterator[torch.Tensor]:
-    """Yield the crowd's pictures `(1, 3, 256, 256)`, one by one, always the same."""
+    """Yield its people's pictures `(1, 3, 256, 256)`, one by one, always the same."""
     for row in draw_z(generator, seed, count):
         yield generator.synthesis(generator.broadcast(generator.mapping(row[None])), 256)
 
@@ -40,14 +40,14 @@ def people(generator: Generator, count: int = COUNT, seed: int = CROWD_SEED) -> 
 def make(count: int = COUNT) -> dict[str, torch.Tensor]:
     """The tensors of the file: embeddings, mean, gender (1 female, -1 male), age, tone,
     thumbnails."""
-    # torch on every machine: the crowd that ships was made by it
+    # torch on every machine: the population that ships was made by it
     generator = load_generator(backend="torch")
     recognizer, judge = load_dlib(), AttributeJudge()
     embeddings, gender, age, tone, thumbnails = [], [], [], [], []
     for image in tqdm(people(generator, count), total=count, desc="people"):
         embeddings.append(recognizer.embed(image)[0])
         thumbnails.append(to_bytes(resize(image, SIDE)))
-        # the labels are read off an 8-bit picture, cut off and not rounded
+        # the labels are read off an 8-bit picture whose values were truncated
         pixels = ((image.clamp(-1, 1) + 1) * 127.5).to(torch.uint8)
         tone.append(skin_tone(pixels.float() / 127.5 - 1))
         read_gender, read_age = judge(image)

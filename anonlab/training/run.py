@@ -140,16 +140,16 @@ def run(
     output_folder(out)
     made = require_preview(load_generator(generator, generator_weights, chosen))
     guide = load_recognizer(device=chosen)
-    crowd = Population.load()
+    population = Population.load()
     maps = None
     if recipe.quick:
         maps = load_perception_network(chosen)
         if getattr(made, "backend", "") == "openvino" and "bf16" in cpu_precisions():
             made.precision = "bf16"  # a third faster; what differs does not matter to learners
     count = samples or recipe.samples or Labels.load().count()
-    known = load_samples(made, guide, crowd, count, progress=progress, network=maps)
+    known = load_samples(made, guide, population, count, progress=progress, network=maps)
     if photos:
-        known = join([known, load_photos(photos, made, guide, crowd, progress)])
+        known = join([known, load_photos(photos, made, guide, population, progress)])
     command = shlex.join(["python", "-m", "anonlab", *sys.argv[1:]])
     if what == "correction":
         return _correct(known, made, guide, out, ship, command=command, commit=started_at)

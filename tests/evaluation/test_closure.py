@@ -74,7 +74,6 @@ def copied(tmp_path) -> Path:
         "explorer/panel.py",
         "runner/report.py",
         "training/loop.py",
-        "bench/run.py",
     ],
 )
 def test_code_that_measures_nothing_makes_nobody_stale(copied, name):
