@@ -97,7 +97,7 @@ def test_shuffled_weights_of_the_encoder_are_rejected(check, honest):
     with torch.no_grad():
         encoder.to_ws.copy_(encoder.to_ws.flatten()[order].view_as(encoder.to_ws))
     found = failed(check(honest.replace(start=replace(start, encoder=encoder))))
-    assert {"st_lpips", "dlib/distance_own", "fingerprint/encoder"} <= found
+    assert {"dlib/distance_own", "dlib/distance_other", "fingerprint/encoder"} <= found
 
 
 def test_shuffled_masks_are_rejected(check, honest):
