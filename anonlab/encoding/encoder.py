@@ -86,11 +86,11 @@ class Tokens(nn.Module):
     def __init__(self, channels: int, width: int, side: int):
         super().__init__()
         self.project = nn.Conv2d(channels, width, 1)
-        self.place = nn.Parameter(torch.randn(1, side * side, width) * 0.02)
+        self.position = nn.Parameter(torch.randn(1, side * side, width) * 0.02)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.norm(self.project(x).flatten(2).mT + self.place)
+        return self.norm(self.project(x).flatten(2).mT + self.position)
 
 
 class Fusion(nn.Module):
@@ -99,16 +99,16 @@ class Fusion(nn.Module):
     def __init__(self, width: int, heads: int):
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
-        self.look = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.talk = nn.MultiheadAttention(width, heads, batch_first=True)
-        self.think = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.cross_attention = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.self_attention = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, queries: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         q = self.norms[0](queries)
-        queries = queries + self.look(q, tokens, tokens, need_weights=False)[0]
+        queries = queries + self.cross_attention(q, tokens, tokens, need_weights=False)[0]
         q = self.norms[1](queries)
-        queries = queries + self.talk(q, q, q, need_weights=False)[0]
-        return queries + self.think(self.norms[2](queries))
+        queries = queries + self.self_attention(q, q, q, need_weights=False)[0]
+        return queries + self.mlp(self.norms[2](queries))
 
 
 class Encoder(nn.Module):

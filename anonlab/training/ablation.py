@@ -11,11 +11,11 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .encoder import EncoderTask
-from .loop import Plan, train
+from .loop import TrainConfig, train
 
 
 def ablate(
-    task: EncoderTask, groups: Sequence[tuple[str, ...]], plan: Plan, progress: bool = False
+    task: EncoderTask, groups: Sequence[tuple[str, ...]], plan: TrainConfig, progress: bool = False
 ) -> dict[str, dict[str, float]]:
     """Validation numbers of the encoder after `plan`: with all losses, and without each group.
 

@@ -11,11 +11,16 @@ from torch import nn
 from ..files import atomic_path, write_json
 from ..provenance import provenance
 from ..weights import store
-from .loop import Plan, Trained
+from .loop import TrainConfig, Trained
 
 
 def export(
-    trained: Trained, plan: Plan, path: Path, command: str, metadata: dict[str, str], **facts: object
+    trained: Trained,
+    plan: TrainConfig,
+    path: Path,
+    command: str,
+    metadata: dict[str, str],
+    **facts: object,
 ) -> dict:
     """Write `path` (fp16 safetensors) and its card, `path` with the suffix .json; returns the card.
 

@@ -41,7 +41,7 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainConfig:
     """How long and how fast."""
 
     steps: int = 1000
@@ -80,7 +80,7 @@ def seeded_model(make: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 def train(
     task: Task,
-    plan: Plan,
+    plan: TrainConfig,
     out: Path,
     resume: bool = False,
     minutes: float | None = None,
@@ -150,7 +150,7 @@ def train(
         optimizer.step()
         state.step += 1
         state.images += state.batch
-        _follow(average, model, min(plan.ema, (1 + state.step) / (10 + state.step)))
+        _update_average(average, model, min(plan.ema, (1 + state.step) / (10 + state.step)))
         for name, value in zip((*terms, "total", "norm"), numbers, strict=True):
             sums[name] = sums.get(name, 0.0) + value
         bar.update()
@@ -173,7 +173,7 @@ def train(
     return state
 
 
-def learning_rate(plan: Plan, step: int) -> float:
+def learning_rate(plan: TrainConfig, step: int) -> float:
     """Up in `warm_up` steps, then down a half cosine to a hundredth."""
     rise = min(1.0, (step + 1) / max(1, plan.warm_up))
     fall = 0.505 + 0.495 * math.cos(math.pi * step / plan.steps)
@@ -181,7 +181,7 @@ def learning_rate(plan: Plan, step: int) -> float:
 
 
 @torch.no_grad()
-def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the average towards the model; buffers are copied."""
     mine, theirs = list(average.parameters()), list(model.parameters())
     torch._foreach_lerp_(mine, theirs, 1 - decay)

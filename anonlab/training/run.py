@@ -31,7 +31,7 @@ from .encoder import EncoderTask
 from .export import export, write_tensors, write_weights
 from .glasses import GlassesTask, Labels
 from .landmarks import LandmarkTask
-from .loop import Plan, Task, Trained, train
+from .loop import Task, TrainConfig, Trained, train
 from .perception import PerceptionTask
 from .photos import load_photos
 from .preview import fit_preview, has_bfloat16, quick
@@ -51,43 +51,43 @@ SIZES = {
 class Recipe:
     """How the weights that ship are made."""
 
-    plan: Plan
+    plan: TrainConfig
     samples: int
     latent_share: float = 0.0  # of the encoder's steps without a generator
-    warm_up: Plan | None = None  # of the encoder on the surrogate, before the plan
+    warm_up: TrainConfig | None = None  # of the encoder on the surrogate, before the plan
     fine_share: float = 0.0  # of the encoder's steps at 256 px; the others are at 128 px
     quick: bool = False  # many samples: maps by the perception network, pictures in bf16 where possible
 
 
 NETWORKS = {
     "glasses": Recipe(
-        Plan(steps=2000, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500),
+        TrainConfig(steps=2000, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500),
         0,  # as many as its labels reach
         quick=True,
     ),
     "landmarks": Recipe(
-        Plan(steps=2500, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
+        TrainConfig(steps=2500, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
     ),
     "perception": Recipe(
-        Plan(steps=2000, batch=24, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
+        TrainConfig(steps=2000, batch=24, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
     ),
 }
-CORRECTION = Recipe(Plan(), 14500, quick=True)  # no steps: it is fitted at once
+CORRECTION = Recipe(TrainConfig(), 14500, quick=True)  # no steps: it is fitted at once
 WARM_UP = "warm-up"  # folder of its checkpoint
 ENCODERS = {
     # half an hour on a GPU
     "base": Recipe(
-        Plan(steps=16000, batch=48, warm_up=500, validate_every=2000),
+        TrainConfig(steps=16000, batch=48, warm_up=500, validate_every=2000),
         12000,
         latent_share=0.25,
         quick=True,
     ),
     # two CPU cores: half an hour of samples, ten minutes on the surrogate, then pictures of 128 px
     "small": Recipe(
-        Plan(steps=2600, batch=8, learning_rate=1.5e-4, validate_every=400, save_every=100),
+        TrainConfig(steps=2600, batch=8, learning_rate=1.5e-4, validate_every=400, save_every=100),
         13000,
         quick=True,
-        warm_up=Plan(steps=600, batch=32, learning_rate=4e-4, validate_every=300, save_every=100),
+        warm_up=TrainConfig(steps=600, batch=32, learning_rate=4e-4, validate_every=300, save_every=100),
     ),
 }
 
@@ -113,8 +113,8 @@ def run(
     to `out`.
 
     `generator` and `generator_weights` are name and file for `load_generator`, `changes` fields of
-    `Plan`. An encoder may `start` at the weights of a file, without warm-up. Returns the card, or None
-    when `minutes` were up first (go on with `resume`). With `ship` weights and card also go where
+    `TrainConfig`. An encoder may `start` at the weights of a file, without warm-up. Returns the card, or
+    None when `minutes` were up first (go on with `resume`). With `ship` weights and card also go where
     anonlab loads them from. Raises `UnknownOption`, `DeviceUnavailable`, `TrainingDiverged`,
     `OutputNotWritable`, or what `load_generator` and `load_encoder` do.
     """
@@ -202,7 +202,7 @@ def run(
 
 def warm_up(
     task: EncoderTask,
-    plan: Plan,
+    plan: TrainConfig,
     out: Path,
     resume: bool = False,
     minutes: float | None = None,
@@ -233,6 +233,7 @@ def _correct(
             **facts,
             "minutes": round((time.monotonic() - began) / 60, 1),
             "samples": len(known),
+            "images": len(known),
             "generator": made.name,
             "metrics": metrics,
             "sha256": store.sha256(path),

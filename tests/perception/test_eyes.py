@@ -13,7 +13,7 @@ from anonlab.perception.eyes import eye_windows, iris_colours, iris_patches
 from anonlab.perception.glasses import GlassesNetwork, load_glasses, window
 from anonlab.perception.landmarks import MIRROR, load_landmarks
 from anonlab.training.glasses import FOLD, GlassesTask, Labels, auc
-from anonlab.training.loop import Plan, train
+from anonlab.training.loop import TrainConfig, train
 from anonlab.training.synthetic import CHUNK, SEED, draw_codes, generate
 
 
@@ -133,7 +133,7 @@ def test_the_readout_learns_to_tell_painted_frames(generator, recognizer, popula
     framed = with_frames(pictures, load_landmarks()(pictures))[:6]
     samples.images[:6] = ((framed + 1) * 127.5).round().to(torch.uint8)
     task = GlassesTask(samples, Labels(torch.arange(6), torch.arange(6, 12)), augmented=16)
-    plan = Plan(steps=60, batch=8, learning_rate=3e-3, warm_up=5, log_every=10, ema=0.9)
+    plan = TrainConfig(steps=60, batch=8, learning_rate=3e-3, warm_up=5, log_every=10, ema=0.9)
     out = train(task, plan, tmp_path)
     assert out.log[-1]["labels"] < 0.5 * out.log[0]["labels"]
     assert out.validation[-1]["accuracy"] == 1 and out.validation[-1]["auc"] == 1

@@ -10,7 +10,7 @@ from anonlab.perception.landmarks import landmark_error, load_landmarks
 from anonlab.perception.perception_network import load_perception_network
 from anonlab.recognizers import centred
 from anonlab.training.encoder import EncoderTask
-from anonlab.training.loop import Plan
+from anonlab.training.loop import TrainConfig
 from anonlab.training.run import warm_up
 from anonlab.training.surrogate import Surrogate, SurrogateTask
 from anonlab.training.synthetic import Samples, generate
@@ -72,11 +72,12 @@ def test_true_codes_lose_less_than_others(task, surrogate, samples):
 
 def test_the_warm_up_moves_the_encoder_and_goes_on_where_it_stopped(task, tmp_path):
     before = task.model.to_ws.clone()
-    plan = Plan(steps=6, batch=4, warm_up=1, log_every=2, validate_every=100, save_every=2)
+    plan = TrainConfig(steps=6, batch=4, warm_up=1, log_every=2, validate_every=100, save_every=2)
     stopped = warm_up(task, plan, tmp_path, minutes=0)
     assert not stopped.finished
     done = warm_up(task, plan, tmp_path, resume=True)
     assert done.finished and done.step == 6
     assert not torch.equal(task.model.to_ws, before)
     assert torch.equal(task.model.to_ws, done.model.to_ws)  # the average goes on
-    assert warm_up(task, plan, tmp_path).seconds == done.seconds  # nothing is done twice
+    again = warm_up(task, plan, tmp_path, resume=True)
+    assert again.seconds == done.seconds  # nothing is done twice

@@ -23,7 +23,7 @@ from anonlab.training import synthetic, traits
 from anonlab.training.augment import augment, jpeg, motion, warp_points
 from anonlab.training.encoder import EncoderTask, LossWeights, Mix
 from anonlab.training.landmarks import LandmarkTask, move_points
-from anonlab.training.loop import Plan, train
+from anonlab.training.loop import TrainConfig, train
 from anonlab.training.perception import PerceptionTask
 from anonlab.training.photos import load_photos
 from anonlab.training.synthetic import Samples, draw_codes, generate, join, load_samples
@@ -256,7 +256,9 @@ def test_another_recogniser_joins_in(task, samples):
 
 
 def test_the_first_share_learns_codes_only_and_the_loss_falls(task, tmp_path):
-    plan = Plan(steps=60, batch=4, learning_rate=3e-3, warm_up=5, log_every=20, validate_every=100)
+    plan = TrainConfig(
+        steps=60, batch=4, learning_rate=3e-3, warm_up=5, log_every=20, validate_every=100
+    )
     task.latent_share = 1.0
     out = train(task, plan, tmp_path)
     assert set(out.log[0]) == {"step", "images", "lr", "latent", "total", "norm"}
@@ -282,7 +284,7 @@ def test_the_small_networks_learn(what, samples, recognizer, tmp_path):
         if what == "landmarks"
         else PerceptionTask(samples, recognizer, augmented=4)
     )
-    plan = Plan(steps=25, batch=4, learning_rate=2e-3, warm_up=3, log_every=5, ema=0.9)
+    plan = TrainConfig(steps=25, batch=4, learning_rate=2e-3, warm_up=3, log_every=5, ema=0.9)
     out = train(task, plan, tmp_path)
     assert out.log[-1]["total"] < 0.7 * out.log[0]["total"]
     assert isinstance(out.model, LandmarkNetwork if what == "landmarks" else PerceptionNetwork)

@@ -12,9 +12,9 @@ from torch import nn
 from anonlab import cli
 from anonlab.errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
 from anonlab.figures.plots import training_figure
-from anonlab.training.loop import Plan, learning_rate, train
+from anonlab.training.loop import TrainConfig, learning_rate, train
 
-PLAN = Plan(
+PLAN = TrainConfig(
     steps=12, batch=8, learning_rate=0.05, warm_up=3, log_every=5, validate_every=4, save_every=6
 )
 
@@ -49,7 +49,7 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 
 def test_it_learns_and_the_average_follows(tmp_path):
     task = Line()
-    out = train(task, Plan(steps=300, batch=32, learning_rate=0.05, warm_up=3, ema=0.9), tmp_path)
+    out = train(task, TrainConfig(steps=300, batch=32, learning_rate=0.05, warm_up=3, ema=0.9), tmp_path)
     assert out.finished and out.step == 300 and out.images == 9600
     assert abs(out.model.weight.item() - 2) < 0.02 and abs(out.model.bias.item() + 1) < 0.02
     assert not same(out.model, task.model)
@@ -81,7 +81,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path):
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert saved["step"] == 6
     assert all(tensor.isfinite().all() for tensor in saved["model"].values())
-    slower = Plan(**{**PLAN.__dict__, "learning_rate": 0.01})
+    slower = TrainConfig(**{**PLAN.__dict__, "learning_rate": 0.01})
     assert train(Line(), slower, tmp_path, resume=True).finished
 
 
@@ -93,7 +93,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(tmp_path, capsys):
         "out of memory: going on with batches of 2 instead of 4",
     ]
     # what was drawn for the failed steps is drawn again: the same as batches of 2 from the start
-    small = train(Line(), Plan(**{**PLAN.__dict__, "batch": 2}), tmp_path / "small")
+    small = train(Line(), TrainConfig(**{**PLAN.__dict__, "batch": 2}), tmp_path / "small")
     assert same(out.model, small.model)
 
 
@@ -107,7 +107,7 @@ def test_nothing_to_resume_another_plan_and_a_broken_checkpoint_are_told(tmp_pat
         train(Line(), PLAN, tmp_path, resume=True)
     train(Line(), PLAN, tmp_path)
     with pytest.raises(UnknownOption, match="another batch"):
-        train(Line(), Plan(**{**PLAN.__dict__, "batch": 4}), tmp_path, resume=True)
+        train(Line(), TrainConfig(**{**PLAN.__dict__, "batch": 4}), tmp_path, resume=True)
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputDamaged, match="not a checkpoint that can be read"):
@@ -115,7 +115,7 @@ def test_nothing_to_resume_another_plan_and_a_broken_checkpoint_are_told(tmp_pat
 
 
 def test_the_rate_rises_then_falls_a_half_cosine():
-    plan = Plan(steps=1000, learning_rate=1.0, warm_up=10)
+    plan = TrainConfig(steps=1000, learning_rate=1.0, warm_up=10)
     assert learning_rate(plan, 0) == pytest.approx(0.1)
     assert learning_rate(plan, 500) == pytest.approx(0.505)
     assert learning_rate(plan, 1000) == pytest.approx(0.01)
