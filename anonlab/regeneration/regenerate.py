@@ -14,11 +14,12 @@ from ..controls import Controls
 from ..encoding.start import Start
 from ..generators import Generator, require_preview
 from ..identity.virtual import IdentityPath
-from ..images import resize
+from ..images import pasted, resize
 from ..perception.landmarks import LandmarkNetwork
 from ..recognizers import Recognizer, distance
 from ..recognizers.perceptual import PerceptualDistance
-from .compose import compose, without_lost_parts
+from .compose import compose, harmonise, match_sharpness, without_lost_parts
+from .irises import match_irises
 from .optimize import SIZE, LatentOptimConfig, optimize_latents
 
 DEFAULT = LatentOptimConfig()
@@ -42,7 +43,7 @@ class Regenerator:
     start: Start
     refine_steps: int = 0
     config: LatentOptimConfig = DEFAULT
-    landmarks: LandmarkNetwork | None = None  # with it, lost parts of the face stay the photo's
+    landmarks: LandmarkNetwork | None = None  # with it, irises and lost parts stay the photo's
 
     def __post_init__(self) -> None:
         require_preview(self.generator)
@@ -93,9 +94,13 @@ class Regenerator:
         """The generated face and the composite, both of the size of `image (1, 3, S, S)`."""
         made = self.generator.synthesis(ws, resolution).clamp(-1, 1)
         made = resize(made, image.shape[-1])
-        if self.landmarks is not None:
-            mask = without_lost_parts(mask, self.landmarks(image), self.landmarks(made))
-        return made, compose(made, image, mask)
+        if self.landmarks is None:
+            return made, compose(match_sharpness(made, image, mask), image, mask)
+        points, new_points = self.landmarks(image), self.landmarks(made)
+        mask = without_lost_parts(mask, points, new_points)
+        matched = harmonise(match_sharpness(made, image, mask), image, mask)
+        matched = match_irises(matched, image, new_points, points)
+        return made, pasted(image, matched, mask).clamp(-1, 1)
 
     def reached(
         self, ws: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, resolution: int | None = None

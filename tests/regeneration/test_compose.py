@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from anonlab.images import blurred
 from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.regions import face_band
-from anonlab.regeneration.compose import without_lost_parts
+from anonlab.regeneration.compose import match_sharpness, without_lost_parts
 
 
 def narrower(points: torch.Tensor, share: float) -> torch.Tensor:
@@ -43,3 +45,21 @@ def test_a_wider_face_keeps_the_mask(synthetic_faces):
     mask = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     kept = without_lost_parts(mask, points, narrower(points, -0.3))
     assert (kept - mask).abs().mean() < 0.01
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.5])
+def test_a_sharp_face_becomes_as_soft_as_the_photo(synthetic_faces, sigma):
+    sharp = synthetic_faces[:1]
+    mask = torch.ones(1, 1, 512, 512)
+    soft = blurred(sharp, sigma)
+    assert (match_sharpness(sharp, soft, mask) - soft).abs().mean() < 0.003
+    assert torch.equal(match_sharpness(soft, sharp, mask), soft)  # detail cannot be invented
+
+
+def test_only_what_is_masked_says_how_sharp(synthetic_faces):
+    """A blurred background behind a sharp face leaves the new face sharp."""
+    mask = torch.zeros(1, 1, 512, 512)
+    mask[..., 128:384, 128:384] = 1
+    photo = torch.lerp(blurred(synthetic_faces[:1], 4.0), synthetic_faces[:1], mask)
+    matched = match_sharpness(synthetic_faces[:1], photo, mask)
+    assert (matched - synthetic_faces[:1]).abs().mean() < 0.01
