@@ -16,7 +16,7 @@ from ..weights import store
 
 AGE_WIDTH, TONE_WIDTH = 7.0, 10.0  # of a group's soft edge: years, degrees
 MEMBERS = 60  # that a group has at least, if need be with a softer edge
-CROWD_SEED = 20240529  # of the generated people in the file
+POPULATION_SEED = 20240529  # of the generated people in the file
 COMPONENTS = 64  # principal directions in which identities are drawn
 # Skin in an aligned image of side 256: both cheeks and the forehead (top, bottom, left, right).
 SKIN = ((145, 165, 75, 100), (145, 165, 156, 181), (78, 92, 105, 151))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..perception.landmarks import MIRROR, LandmarkNetwork, landmark_error, openings
-from ..recognizers.judges import DlibLandmarks
+from ..recognizers.estimators import DlibLandmarks
 from .augment import augment, warp_points
 from .loop import seeded_model
 from .synthetic import Samples

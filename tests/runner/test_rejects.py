@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from anonlab import Anonymizer
-from anonlab.evaluation.judging import Panel, load_judges
+from anonlab.evaluation.evaluate import evaluate
+from anonlab.evaluation.judging import Instruments, load_judges
 from anonlab.evaluation.methods import Protocol, ours
 from anonlab.evaluation.people import Person, load_people
-from anonlab.evaluation.run import evaluate
 from anonlab.evaluation.summary import numbers, summarise
 from anonlab.generators.samples import sample_photo
 from anonlab.images import blurred
@@ -41,17 +41,17 @@ def check(honest, tmp_path_factory):
     accepted = regression.read_accepted(ACCEPTED)
     parameters = accepted.parameters
     protocol = Protocol(
-        areas=(0.25,), strengths=(), calibrated=0, optimised=0, peers=False, seed=parameters["SEED"]
+        areas=(0.25,), strengths=(), calibrated=0, optimised=0, k=(), seed=parameters["SEED"]
     )
     [(source, count)] = parameters["PEOPLE"].items()
     photos = tmp_path_factory.mktemp("photos")
     people = [_written(one, honest, photos) for one in load_people(source, count)]
     judges = [one for one in load_judges(honest.recognizer) if one.seen]
-    panel = Panel(judges, honest.detector)
+    instruments = Instruments(judges, honest.detector)
 
     def compare(anonymizer) -> regression.Comparison:
         state = tmp_path_factory.mktemp("state")
-        evaluation = evaluate(anonymizer, people, panel, protocol, state, workers=2)
+        evaluation = evaluate(anonymizer, people, instruments, protocol, state, workers=2)
         found = numbers(summarise(evaluation, judges, honest.population))
         made = {name: found[name] for name in (METHOD, "fingerprint")}
         flat = flatten(made)

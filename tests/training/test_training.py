@@ -18,7 +18,7 @@ from anonlab.perception.glasses import load_glasses
 from anonlab.perception.landmarks import LandmarkNetwork, load_landmarks
 from anonlab.perception.perception import attribute
 from anonlab.perception.perception_network import PerceptionNetwork, load_perception_network
-from anonlab.recognizers.judges import DlibLandmarks
+from anonlab.recognizers.estimators import DlibLandmarks
 from anonlab.training import synthetic, traits
 from anonlab.training.augment import augment, jpeg, motion, warp_points
 from anonlab.training.encoder import EncoderTask, LossWeights, Mix

