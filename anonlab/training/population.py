@@ -22,7 +22,7 @@ from ..files import atomic_path, write_json
 from ..generators import Generator, load_generator
 from ..generators.base import draw_z
 from ..identity.population import POPULATION_SEED, skin_tone
-from ..images import resize, to_bytes
+from ..images import from_bytes, resize, to_bytes, truncated_bytes
 from ..recognizers.dlib_resnet import load_dlib
 from ..recognizers.estimators import AttributeEstimator
 from ..weights import store
@@ -49,9 +49,7 @@ def make(count: int = COUNT) -> dict[str, torch.Tensor]:
     for image in tqdm(people(generator, count), total=count, desc="people"):
         embeddings.append(recognizer.embed(image)[0])
         thumbnails.append(to_bytes(resize(image, SIDE)))
-        # the labels are read off an 8-bit picture whose values were truncated
-        pixels = ((image.clamp(-1, 1) + 1) * 127.5).to(torch.uint8)
-        tone.append(skin_tone(pixels.float() / 127.5 - 1))
+        tone.append(skin_tone(from_bytes(truncated_bytes(image))))
         read_gender, read_age = estimate(image)
         gender.append(int(read_gender))
         age.append(float(read_age))
