@@ -4,10 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # For a CPU-only torch: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# Options of tests/benchmarks/bench.py
+# Options of tests/benchmarks/bench.py and of tests/breaks.py
 BENCH ?=
+BREAKS ?=
 
-.PHONY: run test bench setup lab explore figure clean
+.PHONY: run test bench breaks setup lab explore figure clean
 
 run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, with a report
 	$(BIN)/python -m anonlab run --profile quick
@@ -20,6 +21,9 @@ test: $(VENV)/.installed  ## lint, unit tests, every notebook
 
 bench: $(VENV)/.installed  ## how fast every part is here; BENCH="--quick --only explorer" for less
 	$(BIN)/python tests/benchmarks/bench.py $(BENCH)
+
+breaks: $(VENV)/.installed  ## break the code in many ways, and see whether the tests notice; BREAKS="--only key"
+	$(BIN)/python tests/breaks.py $(BREAKS)
 
 setup: $(VENV)/.installed  ## install only
 

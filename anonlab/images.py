@@ -48,6 +48,16 @@ def to_bytes(images: torch.Tensor) -> torch.Tensor:
     return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
+def truncated_bytes(images: torch.Tensor) -> torch.Tensor:
+    """The same, rounded down: how the pictures were kept on which the population was labelled."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).to(torch.uint8)
+
+
+def from_bytes(images: torch.Tensor) -> torch.Tensor:
+    """uint8 of any shape to [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
 def to_uint8(images: torch.Tensor) -> np.ndarray:
     """`(1, 3, H, W)` or `(3, H, W)` in [-1, 1] to `(H, W, 3)` uint8."""
     image = to_bytes(images.detach().reshape(images.shape[-3:]))
@@ -56,4 +66,4 @@ def to_uint8(images: torch.Tensor) -> np.ndarray:
 
 def to_tensor(pixels: np.ndarray) -> torch.Tensor:
     """`(H, W, 3)` uint8 to `(1, 3, H, W)` in [-1, 1]."""
-    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
+    return from_bytes(torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None])

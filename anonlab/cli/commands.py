@@ -77,7 +77,7 @@ def run_notebooks(options: argparse.Namespace) -> int:
 
 def train_network(options: argparse.Namespace) -> int:
     """`anonlab train`: weights, a card, a log and its curves."""
-    from ..training.run import run
+    from ..training.command import train_part
 
     names = (
         "what device generator generator_weights size samples photos latent_share start resume minutes "
@@ -85,7 +85,7 @@ def train_network(options: argparse.Namespace) -> int:
     )
     chosen = {name: getattr(options, name) for name in names.split()}
     out = options.out or Path("outputs/train") / options.what
-    card = run(out=out, progress=sys.stderr.isatty(), **chosen)
+    card = train_part(out=out, progress=sys.stderr.isatty(), **chosen)
     if card:
         print(json.dumps(card, indent=2))
     return 0

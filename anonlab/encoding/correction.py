@@ -9,8 +9,8 @@ faces, an ensemble Kalman update (Evensen 1994; Iglesias et al. 2013):
     ws ← ws + γ · C_wy (C_yy + R)⁻¹ (y_wanted - y(ws))
 
 `C_wy (num_ws·w_dim, Y)` and `C_yy (Y, Y)` are covariances over the samples of what `train correction`
-was given, and the diagonal `R` says how little each reading counts: hardly at all, for colours where
-the mask hides them.
+was given, and the diagonal `R` says how little each reading counts; colours that the mask hides count
+least.
 """
 
 from __future__ import annotations

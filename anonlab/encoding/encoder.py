@@ -90,6 +90,7 @@ class Tokens(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # (N, C, H, H) to (N, width, H, H) to (N, width, H·H) to (N, H·H, width)
         return self.norm(self.project(x).flatten(2).mT + self.position)
 
 
@@ -158,21 +159,34 @@ class Encoder(nn.Module):
 
     def forward(self, images: torch.Tensor, mask: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
         """Aligned `images (N, 3, S, S)` in [-1, 1], `mask (N, 1, S, S)` and the embedding to reach
-        `identity (N, identity_dim)`, to `ws (N, num_ws, w_dim)`."""
+        `identity (N, identity_dim)`, to `ws (N, num_ws, w_dim)`.
+
+            ws = w_avg + w_std · (start + change)
+
+        `start (N, 1, w_dim)` is the linear initialisation, the same for every row of W+, and `change
+        (N, num_ws, w_dim)` what the queries gathered; both are in standard deviations of w, in which
+        all numbers of the code are equally large.
+        """
         x, m = resize(images, self.config.resolution), resize(mask, self.config.resolution)
-        who = (identity - self.identity_mean) / self.identity_std
-        whole = self.semantic(x)
-        stays = self.preservation(torch.cat([x * (1 - m), m], 1))
+        who = (identity - self.identity_mean) / self.identity_std  # (N, identity_dim)
+        whole = self.semantic(x)  # four levels (N, C, H, H), H = 64, 32, 16, 8 of a picture of 256
+        # the mask as a fourth channel: a grey pixel and a hidden one look alike without it
+        stays = self.preservation(torch.cat([x * (1 - m), m], 1))  # the same four
+        # What is seen as a whole counts as meaning, so its coarsest level is enough; what stays must be
+        # found again in its place, so three levels are kept. The finest would be 4096 tokens.
         features = (whole[3], stays[1], stays[2], stays[3])
-        person = self.identity(who)[:, None]
+        person = self.identity(who)[:, None]  # (N, 1, width)
+        # (N, 64 + 1024 + 256 + 64 + 1, width): the tokens of the four levels, and the identity
         tokens = torch.cat(
             [make(feature) for make, feature in zip(self.tokens, features, strict=True)] + [person], 1
         )
-        queries = self.queries + person
+        queries = self.queries + person  # (N, num_ws, width): every row knows who it is for
         for layer in self.layers:
             queries = layer(queries, tokens)
+        # a linear map of its own for each row q: (N, num_ws, width) to (N, num_ws, w_dim)
         change = torch.einsum("nqc,qcw->nqw", self.norm(queries), self.to_ws)
-        start = self.guess(torch.cat([resize(x, SIDE).flatten(1), who], 1))[:, None]
+        small = resize(x, SIDE).flatten(1)  # (N, 3, 16, 16) to (N, 768)
+        start = self.guess(torch.cat([small, who], 1))[:, None]  # (N, 1, w_dim)
         return self.w_avg + self.w_std * (start + change)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from ..generators import Generator
 from ..generators.base import draw_z
-from ..identity.population import CROWD_SEED, Population, ridge
+from ..identity.population import POPULATION_SEED, Population, ridge
 from ..images import resize
 
 SIDE = 16
@@ -32,7 +32,7 @@ class LinearInitialization:
             self.embedding_std = population.embeddings.std()
             inputs = self._inputs(population.thumbnails, population.embeddings)
             if generator.name == population.generator:
-                w = generator.mapping(draw_z(generator, CROWD_SEED, len(population.embeddings)))
+                w = generator.mapping(draw_z(generator, POPULATION_SEED, len(population.embeddings)))
                 self.matrix = ridge(inputs, (w - generator.w_avg) / generator.w_std, DAMPING)
             else:
                 self.matrix = inputs.new_zeros(inputs.shape[1], generator.w_dim)

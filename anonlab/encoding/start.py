@@ -41,7 +41,7 @@ class Start(Protocol):
 
 @dataclass(frozen=True)
 class AverageStart:
-    """`w_avg` for everybody: what a generator without population and encoder has."""
+    """`w_avg` for every face: what a generator without population and encoder has."""
 
     generator: Generator
     name = "average"

@@ -13,11 +13,11 @@ from ..files import atomic_path, output_folder, write_json
 from ..pipeline import Anonymizer
 from ..provenance import provenance
 from . import figures
-from .judging import Judge, Panel, load_judges
+from .evaluate import evaluate
+from .judging import Instruments, Judge, load_judges
 from .methods import Protocol
 from .people import load_people
-from .rows import Evaluation
-from .run import evaluate
+from .results import Evaluation
 from .summary import failures, headline, summarise
 from .tradeoff import tradeoff_figure
 
@@ -44,10 +44,10 @@ class Report:
 
     def sheets(self) -> list:
         """Contact sheets of everybody, failures first."""
-        rows = self.worst_first()
+        results = self.worst_first()
         return [
-            figures.contact_sheet(rows[start : start + figures.SHEET], self.judges, self.protocol)
-            for start in range(0, len(rows), figures.SHEET)
+            figures.contact_sheet(results[start : start + figures.SHEET], self.judges, self.protocol)
+            for start in range(0, len(results), figures.SHEET)
         ]
 
 
@@ -75,11 +75,11 @@ def evaluate_sources(
     output_folder(state)
     anonymizer = anonymizer or Anonymizer.load(device=device)
     judges = load_judges(anonymizer.recognizer, unseen, unseen_options, anonymizer.device)
-    panel = Panel(judges, anonymizer.detector, anonymizer.device)
+    instruments = Instruments(judges, anonymizer.detector, anonymizer.device)
     on_cpu = anonymizer.device.type == "cpu"
     workers = min(MOST_WORKERS, os.cpu_count() or 1) if on_cpu else 1
-    evaluation = evaluate(anonymizer, people, panel, protocol, state, progress, workers)
-    summary = summarise(evaluation, judges, anonymizer.population) | {"judges": panel.names()}
+    evaluation = evaluate(anonymizer, people, instruments, protocol, state, progress, workers)
+    summary = summarise(evaluation, judges, anonymizer.population) | {"judges": instruments.names()}
     return Report(evaluation, judges, protocol, summary)
 
 

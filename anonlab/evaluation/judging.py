@@ -19,7 +19,7 @@ from ..perception.landmarks import landmark_error, load_landmarks, openings
 from ..photo.faces import Detector
 from ..photo.photos import Photo
 from ..recognizers import OnnxRecognizer, Recognizer, load_recognizer
-from ..recognizers.judges import AttributeJudge, DlibLandmarks
+from ..recognizers.estimators import AttributeEstimator, DlibLandmarks
 from ..recognizers.perceptual import PerceptualDistance, load_lpips, load_stlpips
 
 SEEN_SIZE = 256  # pixels at which perceptual distances, SSIM and the detector look
@@ -65,7 +65,7 @@ def load_judges(
     return judges
 
 
-BETTER: dict[str, Declaration] = {  # of what `Panel.compare` measures
+BETTER: dict[str, Declaration] = {  # of what `Instruments.compare` measures
     "detected": higher,
     "st_lpips": lower,
     "lpips": lower,
@@ -87,8 +87,9 @@ BETTER: dict[str, Declaration] = {  # of what `Panel.compare` measures
 SHARES = ("detected", "gender_kept")  # each is 0 or 1 for a person
 
 
-class Panel:
-    """All judges of a picture. Those of the development packages are left out where they are not."""
+class Instruments:
+    """Everything that measures one picture: recognisers, perceptual distances, detector, landmarks and
+    attributes. Those of the development packages are left out where they are not installed."""
 
     def __init__(
         self,
@@ -103,7 +104,7 @@ class Panel:
         self.features = metrics.load_features(device)
         try:
             self.landmarks, self.landmarks_name = DlibLandmarks(), "dlib, 68 points"
-            self.attributes: AttributeJudge | None = AttributeJudge()
+            self.attributes: AttributeEstimator | None = AttributeEstimator()
         except WeightsMissing:
             self.landmarks, self.landmarks_name = load_landmarks(), "anonlab's own 68 points"
             self.attributes = None

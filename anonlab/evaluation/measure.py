@@ -13,11 +13,11 @@ from ..images import resize, to_tensor, to_uint8
 from ..pipeline import Anonymizer
 from ..recognizers import distance
 from ..regeneration.regenerate import REFINE_STEPS
-from .judging import Panel
+from .judging import Instruments
 from .methods import OPTIMISED, ORIGINAL, OTHER_PHOTO, Protocol, Subject, our_methods, ours
-from .peers import Baseline
+from .peers import Peer
 from .people import Person
-from .rows import Row
+from .results import PersonResult
 
 THUMBNAIL = 128  # pixels, for the contact sheets
 
@@ -43,73 +43,77 @@ def rounded(image: torch.Tensor) -> torch.Tensor:
 def measure(
     anonymizer: Anonymizer,
     faces: Faces,
-    panel: Panel,
+    instruments: Instruments,
     protocol: Protocol,
     calibrate: bool,
     optimise: bool,
     means: dict[str, np.ndarray],
     gallery_means: dict[str, np.ndarray],
-    simple: dict[str, Baseline],
-) -> Row:
-    """Every method on one person, judged by everybody; `calibrate` and `optimise` are the slow parts.
+    peers: dict[str, Peer],
+) -> PersonResult:
+    """Every method on one person, judged by all judges; `calibrate` and `optimise` are the slow parts.
 
-    `means` and `gallery_means` are k-same's pictures of the two photos, `simple` the baselines.
+    `means` and `gallery_means` are k-same's pictures of the two photos, `peers` are
+    those that need only one face.
     """
     before = faces.image(0)
     subject = Subject(anonymizer, before, protocol.seed)
-    was = panel.look(before)
+    was = instruments.look(before)
     mask = subject.mask(protocol.main_area).cpu()
-    made = {name: method(before) for name, method in simple.items()}
+    made = {name: method(before) for name, method in peers.items()}
     made |= {name: to_tensor(pixels) for name, pixels in means.items()}
     made |= our_methods(subject, protocol)
     if optimise:
         made[OPTIMISED] = _optimised(subject, protocol)
-    row = Row(faces.person.name, {}, {}, {})
+    result = PersonResult(faces.person.name, {}, {}, {})
     for name, image in made.items():
         image = rounded(image.cpu())
-        row.numbers[name] = panel.compare(before, was, image, mask)
-        _keep(row, panel, "probe", name, image)
-        row.tensors[f"features/{name}"] = panel.features.embed(image)[0]
-        row.tensors[f"picture/{name}"] = torch.from_numpy(to_uint8(resize(image, THUMBNAIL)))
-    row.asked["mask_area"] = [
-        number for area in protocol.areas for number in (area, row.numbers[ours(area)]["changed_share"])
+        result.numbers[name] = instruments.compare(before, was, image, mask)
+        _keep(result, instruments, "probe", name, image)
+        result.tensors[f"features/{name}"] = instruments.features.embed(image)[0]
+        result.tensors[f"picture/{name}"] = torch.from_numpy(to_uint8(resize(image, THUMBNAIL)))
+    result.asked["mask_area"] = [
+        number
+        for area in protocol.areas
+        for number in (area, result.numbers[ours(area)]["changed_share"])
     ]
     if calibrate:
-        row.asked["target_distance"] = _calibrated(subject, protocol)
+        result.asked["target_distance"] = _calibrated(subject, protocol)
     if len(faces.pixels) > 1:
         other = faces.image(1)
-        row.numbers[OTHER_PHOTO] = panel.compare(before, was, other, mask, same_frame=False)
-        row.tensors[f"features/{OTHER_PHOTO}"] = panel.features.embed(other)[0]
-        row.tensors[f"picture/{OTHER_PHOTO}"] = torch.from_numpy(to_uint8(resize(other, THUMBNAIL)))
-        _keep(row, panel, "gallery", ORIGINAL, other)
-        if protocol.peers:
-            _same_tool(row, anonymizer, panel, protocol, other, simple, gallery_means)
-    return row
+        result.numbers[OTHER_PHOTO] = instruments.compare(before, was, other, mask, same_frame=False)
+        result.tensors[f"features/{OTHER_PHOTO}"] = instruments.features.embed(other)[0]
+        result.tensors[f"picture/{OTHER_PHOTO}"] = torch.from_numpy(to_uint8(resize(other, THUMBNAIL)))
+        _keep(result, instruments, "gallery", ORIGINAL, other)
+        _same_tool(result, anonymizer, instruments, protocol, other, peers, gallery_means)
+    return result
 
 
 def _same_tool(
-    row: Row,
+    result: PersonResult,
     anonymizer: Anonymizer,
-    panel: Panel,
+    instruments: Instruments,
     protocol: Protocol,
     other: torch.Tensor,
-    simple: dict[str, Baseline],
+    peers: dict[str, Peer],
     means: dict[str, np.ndarray],
 ) -> None:
     """The gallery of an attacker who anonymizes it with the same tool, without and with the key."""
     theirs = Subject(anonymizer, other, protocol.seed)
-    tools = {name: method(other) for name, method in simple.items() if name != ORIGINAL}
+    tools = {name: method(other) for name, method in peers.items() if name != ORIGINAL}
     tools |= {name: to_tensor(pixels) for name, pixels in means.items()}
     tools[protocol.main] = theirs.make(protocol.key(attacker=True), protocol.main_area)
     for name, image in tools.items():
-        _keep(row, panel, "attacker", name, rounded(image.cpu()))
+        _keep(result, instruments, "attacker", name, rounded(image.cpu()))
     with_key = theirs.make(protocol.key(), protocol.main_area)
-    _keep(row, panel, "attacker with key", protocol.main, rounded(with_key.cpu()))
+    _keep(result, instruments, "attacker with key", protocol.main, rounded(with_key.cpu()))
 
 
-def _keep(row: Row, panel: Panel, kind: str, method: str, image: torch.Tensor) -> None:
-    for recognizer, embedding in panel.embed(image).items():
-        row.tensors[f"{kind}/{recognizer}/{method}"] = embedding
+def _keep(
+    result: PersonResult, instruments: Instruments, kind: str, method: str, image: torch.Tensor
+) -> None:
+    for recognizer, embedding in instruments.embed(image).items():
+        result.tensors[f"{kind}/{recognizer}/{method}"] = embedding
 
 
 def _optimised(subject: Subject, protocol: Protocol) -> torch.Tensor:

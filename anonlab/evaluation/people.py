@@ -28,7 +28,7 @@ class Person:
 def load_people(source: str | Path, count: int | None = None) -> list[Person]:
     """People of one source, at most `count`, spread over all of it.
 
-    `embedded` is generated people with two views each, and the astronaut, who has one photo;
+    `embedded` is generated people with two photos each, and the astronaut, who has one photo;
     `lfw` is scikit-learn's cache of Labeled Faces in the Wild; else a folder: with an `index.csv`
     (columns `file` and `identity`), or in the layout `person/photo.jpg`. People with two photos
     come before those with one. Raises `UnknownOption`, `InputMissing` or `InputDamaged`.

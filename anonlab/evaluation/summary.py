@@ -13,7 +13,7 @@ from ..measured import Declaration, Measured, declare, higher, lower, reference,
 from ..recognizers import distance
 from .judging import BETTER, HOW_TO_ADD, SHARES, Judge
 from .methods import ORIGINAL, OTHER_PHOTO, Protocol
-from .rows import Evaluation, Row
+from .results import Evaluation, PersonResult
 
 FAR = 1e-3
 SMALL = 40  # people below which a set of features says little
@@ -40,14 +40,14 @@ OF_PEOPLE = ("match_rate_own", "match_rate_own_published")  # shares of everybod
 def summarise(evaluation: Evaluation, judges: Sequence[Judge], population: Population) -> dict:
     """Everything that the report shows, as one object of plain numbers; see the parts below.
 
-    The same rows give the same numbers.
+    The same results give the same numbers.
     """
-    rows = evaluation.rows
-    pairs = [row for row in rows if row.has_gallery()]
+    results = evaluation.results
+    pairs = [result for result in results if result.has_gallery()]
     recognizers = {one.name: _recognizer(one, pairs) for one in judges}
     methods = {}
-    for name in _methods(rows):
-        tried = [row for row in rows if name in row.numbers]
+    for name in _methods(results):
+        tried = [result for result in results if name in result.numbers]
         about: dict = {"people": len(tried), "means": _means(tried, name)}
         if name != OTHER_PHOTO:
             about["privacy"] = {
@@ -58,13 +58,13 @@ def summarise(evaluation: Evaluation, judges: Sequence[Judge], population: Popul
         about["realism"] = _realism(tried, name)
         methods[name] = about
     return {
-        "people": len(rows),
+        "people": len(results),
         "people_in_gallery": len(pairs),
         "problems": len(evaluation.problems),
         "unseen_recognisers": sum(not one.seen for one in judges),
         "recognizers": recognizers,
         "methods": methods,
-        "calibration": _calibration(rows),
+        "calibration": _calibration(results),
         "fingerprint": evaluation.fingerprints,
     }
 
@@ -95,15 +95,17 @@ def headline(summary: dict, protocol: Protocol) -> str:
     )
 
 
-def failures(evaluation: Evaluation, judges: Sequence[Judge], summary: dict, method: str) -> list[Row]:
+def failures(
+    evaluation: Evaluation, judges: Sequence[Judge], summary: dict, method: str
+) -> list[PersonResult]:
     """People in the order of how badly the method failed on them: those whom most recognisers
     still match come first, then the nearest ones."""
 
-    def badness(row: Row) -> tuple[int, float]:
+    def badness(result: PersonResult) -> tuple[int, float]:
         matched, nearest = 0, float("inf")
         for one in judges:
-            before, after = row.probe(one.name, ORIGINAL), row.probe(one.name, method)
-            against = [x for x in (before, row.gallery(one.name)) if x is not None]
+            before, after = result.probe(one.name, ORIGINAL), result.probe(one.name, method)
+            against = [x for x in (before, result.gallery(one.name)) if x is not None]
             if after is None:
                 continue
             for other in against:
@@ -113,31 +115,38 @@ def failures(evaluation: Evaluation, judges: Sequence[Judge], summary: dict, met
                 nearest = min(nearest, away / max(limit, one.recognizer.threshold, 1e-9))
         return -matched, nearest
 
-    return sorted(evaluation.rows, key=badness)
+    return sorted(evaluation.results, key=badness)
 
 
-def _methods(rows: list[Row]) -> list[str]:
+def _methods(results: list[PersonResult]) -> list[str]:
     names: dict[str, None] = {}
-    for row in rows:
-        names |= dict.fromkeys(row.numbers)
+    for result in results:
+        names |= dict.fromkeys(result.numbers)
     return list(names)
 
 
-def probes_and_gallery(judge: Judge, method: str, pairs: list[Row]) -> tuple[list[Row], list[Row]]:
+def probes_and_gallery(
+    judge: Judge, method: str, pairs: list[PersonResult]
+) -> tuple[list[PersonResult], list[PersonResult]]:
     """Who was tried, and everybody of the gallery with those first.
 
     A method that was tried on few still has to hide them among all.
     """
-    ours = [row for row in pairs if row.probe(judge.name, method) is not None]
-    return ours, ours + [row for row in pairs if row.probe(judge.name, method) is None]
+    ours = [result for result in pairs if result.probe(judge.name, method) is not None]
+    return ours, ours + [result for result in pairs if result.probe(judge.name, method) is None]
 
 
 def gallery_distances(
-    judge: Judge, rows: list[Row], gallery: list[Row], kind: str, method: str, against: str
+    judge: Judge,
+    results: list[PersonResult],
+    gallery: list[PersonResult],
+    kind: str,
+    method: str,
+    against: str,
 ) -> torch.Tensor:
     """Probes of a method `(N, M)` against the gallery, or the attacker's own gallery."""
-    probes = torch.stack([row.probe(judge.name, method) for row in rows])
-    entries = torch.stack([row.tensors[f"{kind}/{judge.name}/{against}"] for row in gallery])
+    probes = torch.stack([result.probe(judge.name, method) for result in results])
+    entries = torch.stack([result.tensors[f"{kind}/{judge.name}/{against}"] for result in gallery])
     return metrics.pairwise(judge.recognizer, probes, entries)
 
 
@@ -146,7 +155,7 @@ def strangers(distances: torch.Tensor) -> torch.Tensor:
     return distances[~torch.eye(*distances.shape, dtype=torch.bool)]
 
 
-def _recognizer(judge: Judge, pairs: list[Row]) -> dict:
+def _recognizer(judge: Judge, pairs: list[PersonResult]) -> dict:
     """How well it tells these people apart before anything is done to them."""
     about: dict = {
         "seen": judge.seen,
@@ -169,15 +178,17 @@ def _recognizer(judge: Judge, pairs: list[Row]) -> dict:
     return about
 
 
-def _privacy(judge: Judge, method: str, tried: list[Row], pairs: list[Row], about: dict) -> dict:
+def _privacy(
+    judge: Judge, method: str, tried: list[PersonResult], pairs: list[PersonResult], about: dict
+) -> dict:
     """Verification, identification and attacks with one recogniser.
 
     `own` compares with the very photo that was anonymized, `other` with another photo of the
     person; both at the threshold calibrated on this set, and `_published` at the recogniser's.
     """
     recognizer = judge.recognizer
-    before = torch.stack([row.probe(judge.name, ORIGINAL) for row in tried])
-    after = torch.stack([row.probe(judge.name, method) for row in tried])
+    before = torch.stack([result.probe(judge.name, ORIGINAL) for result in tried])
+    after = torch.stack([result.probe(judge.name, method) for result in tried])
     own = distance(recognizer, after, before)
     threshold = about["threshold_far"] or recognizer.threshold
     numbers: dict = {
@@ -211,7 +222,7 @@ def _privacy(judge: Judge, method: str, tried: list[Row], pairs: list[Row], abou
         "eer": metrics.equal_error_rate(genuine, impostors),
     }
     for kind, name in (("attacker", "same_tool"), ("attacker with key", "same_tool_with_key")):
-        if all(f"{kind}/{judge.name}/{method}" in row.tensors for row in gallery):
+        if all(f"{kind}/{judge.name}/{method}" in result.tensors for result in gallery):
             away = gallery_distances(judge, ours, gallery, kind, method, method)
             numbers[f"linkage_rank_1_{name}"] = metrics.linkage(away)
             numbers[f"match_rate_{name}"] = (away.diagonal() < threshold).float().mean().item()
@@ -219,7 +230,7 @@ def _privacy(judge: Judge, method: str, tried: list[Row], pairs: list[Row], abou
 
 
 def _undone(
-    judges: Sequence[Judge], method: str, pairs: list[Row], population: Population
+    judges: Sequence[Judge], method: str, pairs: list[PersonResult], population: Population
 ) -> dict[str, float]:
     """Rank 1 of who knows the method: undoing the reflection, or taking the least similar person.
 
@@ -229,8 +240,8 @@ def _undone(
     ours, everybody = probes_and_gallery(guide, method, pairs)
     if not ours or len(everybody) < 2:
         return {}
-    after = torch.stack([row.probe(guide.name, method) for row in ours])
-    gallery = torch.stack([row.gallery(guide.name) for row in everybody])
+    after = torch.stack([result.probe(guide.name, method) for result in ours])
+    gallery = torch.stack([result.gallery(guide.name) for result in everybody])
     away = metrics.pairwise(guide.recognizer, after, gallery)
     return {
         "linkage_rank_1_undone": metrics.linkage(metrics.undone_distances(population, after, gallery)),
@@ -239,22 +250,22 @@ def _undone(
     }
 
 
-def _means(tried: list[Row], method: str) -> dict[str, dict]:
+def _means(tried: list[PersonResult], method: str) -> dict[str, dict]:
     """Similarity and utility: the mean over people and its interval."""
     numbers = {}
     for name in tried[0].numbers[method]:
-        values = np.array([row.numbers[method][name] for row in tried])
+        values = np.array([result.numbers[method][name] for result in tried])
         low, high = metrics.interval(values) if name in SHARES else metrics.bootstrap(values)
         numbers[name] = {"mean": float(values.mean()), "interval": [low, high]}
     return numbers
 
 
-def _realism(tried: list[Row], method: str) -> dict:
-    """Against the unchanged faces of the same people, in the panel's feature space."""
+def _realism(tried: list[PersonResult], method: str) -> dict:
+    """Against the unchanged faces of the same people, in the feature space of `Instruments`."""
     if len(tried) < 5:
         return {}
-    real = torch.stack([row.tensors[f"features/{ORIGINAL}"] for row in tried])
-    made = torch.stack([row.tensors[f"features/{method}"] for row in tried])
+    real = torch.stack([result.tensors[f"features/{ORIGINAL}"] for result in tried])
+    made = torch.stack([result.tensors[f"features/{method}"] for result in tried])
     precision, recall = metrics.precision_recall(real, made)
     return {
         "pictures": len(tried),
@@ -265,11 +276,11 @@ def _realism(tried: list[Row], method: str) -> dict:
     }
 
 
-def _calibration(rows: list[Row]) -> dict[str, dict]:
+def _calibration(results: list[PersonResult]) -> dict[str, dict]:
     """What was asked of a control and what came out: mean and the mean miss."""
     found: dict[str, dict[float, list[float]]] = {}
-    for row in rows:
-        for control, numbers in row.asked.items():
+    for result in results:
+        for control, numbers in result.asked.items():
             for asked, reached in zip(numbers[::2], numbers[1::2], strict=True):
                 found.setdefault(control, {}).setdefault(asked, []).append(reached)
     return {

@@ -22,7 +22,7 @@ from ..generators.samples import SAMPLES, open_photo
 from ..photo.photos import READABLE
 from ..pipeline import Anonymizer
 from .figures import mask_figure, preview_figure
-from .latest import Latest
+from .latest_only import LatestOnlyQueue
 from .view import View
 from .workbench import Workbench
 
@@ -53,7 +53,7 @@ class Explorer:
         controls: Controls = Controls(perception="network"),
         out: str | Path = "../outputs/explorer",
     ):
-        self.bench, self.latest, self.out = Workbench(anonymizer), Latest(), Path(out)
+        self.bench, self.latest, self.out = Workbench(anonymizer), LatestOnlyQueue(), Path(out)
         self.result: Image.Image | None = None
         quiet = {"continuous_update": False, "layout": {"width": "330px"}}
         self.photo = widgets.Dropdown(options=list(photos), value=photo, description="photo")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ..regeneration.mixing import row_groups, size_of_row
-from .plots import PANEL, picture
+from .plots import PICTURE_INCHES, picture
 
 COLOURS = {"coarse": "#2e86ab", "middle": "#e28413", "fine": "#7d5ba6"}
 GREY = np.full((8, 8, 3), 232, np.uint8)  # in the place of a picture that is not there
@@ -19,10 +19,12 @@ GAIN = 4  # by which a difference is multiplied to be seen
 
 
 def strips_figure(strips: Mapping[str, Mapping[str, torch.Tensor | None]], missing: str = "") -> Figure:
-    """Rows of titled pictures, `{row: {title: (1, 3, S, S)}}`; in the place of None is a grey panel
+    """Rows of titled pictures, `{row: {title: (1, 3, S, S)}}`; in the place of None is a grey square
     with `missing` in it, which says why there is nothing to see."""
     columns = max(len(strip) for strip in strips.values())
-    figure = Figure(figsize=(PANEL * columns, (PANEL + 0.25) * len(strips)), layout="constrained")
+    figure = Figure(
+        figsize=(PICTURE_INCHES * columns, (PICTURE_INCHES + 0.25) * len(strips)), layout="constrained"
+    )
     axes = figure.subplots(len(strips), columns, squeeze=False)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])

@@ -18,12 +18,14 @@ from ..photo.photos import Photo
 if TYPE_CHECKING:
     from ..pipeline import FaceResult
 
-PANEL = 2.6  # inches
+PICTURE_INCHES = 2.6  # side of a picture in a figure
 HEAT = "inferno"
 
 
 def _panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
-    figure = Figure(figsize=(PANEL * columns, (PANEL + 0.6) * rows), layout="constrained")
+    figure = Figure(
+        figsize=(PICTURE_INCHES * columns, (PICTURE_INCHES + 0.6) * rows), layout="constrained"
+    )
     axes = np.atleast_2d(figure.subplots(rows, columns, squeeze=False))
     for axis in axes.flat:
         axis.set_axis_off()

@@ -1,7 +1,7 @@
 """The photos that come with anonlab: one real face in the public domain, and generated ones.
 
-A generated person can be seen several times: the views differ in what the recogniser does not
-look at (light, pose, expression, clothes), as photos of one person do.
+A generated person can have several photos, which differ in what the recogniser does not look at
+ (light, pose, expression, clothes), as photos of one person do.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import torch
 from PIL import Image
 
 from ..errors import UnknownOption
-from ..identity.population import CROWD_SEED, Population, ridge
+from ..identity.population import POPULATION_SEED, Population, ridge
 from ..images import to_uint8
 from .base import Generator, draw_z
 
 ASTRONAUT = "astronaut"  # Eileen Collins, NASA, public domain; ships with scikit-image
 SAMPLES = (ASTRONAUT, *(f"synthetic-{seed}" for seed in (3, 8, 15, 21, 42)))  # to choose from
 SYNTHETIC = re.compile(r"synthetic-(\d+)(?:-(\d+))?")
-DIFFERENCE = 0.45  # how far a view is from the first, in standard deviations of w
+DIFFERENCE = 0.45  # how far another photo is from the first, in standard deviations of w
 DAMPING = 0.05  # of the regression that says what tells who it is
 
 
 def sample_photo(name: str, generator: Generator | None = None) -> Image.Image:
     """`astronaut`, or `synthetic-SEED`: a generated face (1024 px, `truncation_psi` 0.7);
-    `synthetic-SEED-VIEW` is another photo of the same person, VIEW 1, 2, …
+    `synthetic-SEED-PHOTO` is another photo of the same person, PHOTO 1, 2, …
 
     Raises `UnknownOption` for another name, or when a synthetic face is asked of no generator.
     """
@@ -37,27 +37,27 @@ def sample_photo(name: str, generator: Generator | None = None) -> Image.Image:
     found = SYNTHETIC.fullmatch(name)
     if not found:
         raise UnknownOption(
-            f"sample {name!r} does not exist; choose astronaut, synthetic-SEED or synthetic-SEED-VIEW"
+            f"sample {name!r} does not exist; choose astronaut, synthetic-SEED or synthetic-SEED-PHOTO"
         )
     if generator is None:
         raise UnknownOption(f"sample {name!r} is made by a generator; pass one")
-    seed, view = int(found[1]), int(found[2] or 0)
+    seed, photo = int(found[1]), int(found[2] or 0)
     with torch.no_grad():
         w = generator.mapping(draw_z(generator, seed), truncation_psi=0.7)
-        if view:
-            w = w + DIFFERENCE * generator.w_std * _unseen_difference(generator, seed, view)
+        if photo:
+            w = w + DIFFERENCE * generator.w_std * _unseen_difference(generator, seed, photo)
         return Image.fromarray(to_uint8(generator.synthesis(generator.broadcast(w))))
 
 
-def _unseen_difference(generator: Generator, seed: int, view: int) -> torch.Tensor:
+def _unseen_difference(generator: Generator, seed: int, photo: int) -> torch.Tensor:
     """Another draw's difference from the average, without what a linear map from `w` to dlib's
     embedding can see: `(1, w_dim)` in standard deviations."""
     population = Population.load(generator.w_avg.device)
-    w = generator.mapping(draw_z(generator, CROWD_SEED, len(population.embeddings)))
+    w = generator.mapping(draw_z(generator, POPULATION_SEED, len(population.embeddings)))
     centred = population.embeddings - population.mean
     who = ridge((w - generator.w_avg) / generator.w_std, centred, DAMPING)  # (w_dim, dim)
     directions, _ = torch.linalg.qr(who)
-    drawn = generator.mapping(draw_z(generator, 1_000_000 * view + seed))
+    drawn = generator.mapping(draw_z(generator, 1_000_000 * photo + seed))
     other = (drawn - generator.w_avg) / generator.w_std
     return other - (other @ directions) @ directions.T
 

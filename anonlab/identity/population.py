@@ -11,12 +11,12 @@ import torch
 from skimage.color import rgb2lab
 
 from ..controls import KEEP, check_keep
-from ..images import resize
+from ..images import from_bytes, resize
 from ..weights import store
 
 AGE_WIDTH, TONE_WIDTH = 7.0, 10.0  # of a group's soft edge: years, degrees
 MEMBERS = 60  # that a group has at least, if need be with a softer edge
-CROWD_SEED = 20240529  # of the generated people in the file
+POPULATION_SEED = 20240529  # of the generated people in the file
 COMPONENTS = 64  # principal directions in which identities are drawn
 # Skin in an aligned image of side 256: both cheeks and the forehead (top, bottom, left, right).
 SKIN = ((145, 165, 75, 100), (145, 165, 156, 181), (78, 92, 105, 151))
@@ -59,7 +59,7 @@ class Population:
         self.gender = tensors["gender"].to(device, torch.float32)  # (N,), -1 or 1
         self.age = tensors["age"].to(device, torch.float32)  # (N,), years
         self.tone = tensors["tone"].to(device, torch.float32)  # (N,), degrees
-        self.thumbnails = tensors["thumbnails"].to(device, torch.float32) / 127.5 - 1  # (N, 3, 16, 16)
+        self.thumbnails = from_bytes(tensors["thumbnails"].to(device))  # (N, 3, 16, 16)
         self.mean = self.embeddings.mean(0, keepdim=True)
         labels = torch.stack([self.gender, self.age, self.tone], 1)  # in the order of KEEP
         self.label_mean = labels.mean(0)

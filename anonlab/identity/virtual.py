@@ -22,7 +22,10 @@ from ..controls import KEEP
 from ..errors import UnknownOption
 from .population import Attributes, Population
 
-TURN = math.radians(80)  # from the reflected axis towards the keyed direction
+# From the reflected axis towards the keyed direction. Less lets who knows the method reflect the result
+# back (rank 1 in a gallery of 41: 78 % at 0°, 44 % at 45°, 7 % at 70°, none at 90°), more leaves the
+# person in it (an unseen recogniser's matches: none up to 70°, 5 % at 90°, 24 % at 110°).
+TURN = math.radians(80)
 
 
 @dataclass(frozen=True)
@@ -83,24 +86,32 @@ def identity_path(
     The same key and seed give the same person the same identity in every photo, and different
     people different ones: the keyed direction is a rotation of the person's own. `turn` is the
     angle from the reflected axis towards the keyed direction, in radians. Raises `UnknownOption`.
+
+    With the group's weights `m (N,)`, the population's embeddings `E (N, dim)`, its principal directions
+    `V (64, dim)` and their spreads `σ (64,)`, and a random orthogonal `Q (64, 64)` of key and seed:
+
+        o = m E + what the kept attributes' readout lacks of the person's own
+        a = (e - o) / |e - o|
+        d ∝ ((Q (V a / σ)) · σ) V, less its parts along a and along the kept attributes
+        φ = π - turn,    usual² = Σ m |E - o|²
     """
     membership = population.membership(attributes, keep)  # (N,)
     origin = membership @ population.embeddings  # (dim,)
     # What people of exactly this age would be on average: few of the population may be that old.
     # Of gender a whole one is asked for: half of it would be a woman with a moustache.
-    wanted = population.read(embedding[0])
+    wanted = population.read(embedding[0])  # (3,): gender, age, tone
     wanted[0] = math.copysign(max(1.0, abs(wanted[0].item())), attributes.gender)
     origin = origin + population.natural_change(wanted - population.read(origin), keep)
-    axis = F.normalize(embedding[0] - origin, dim=0)
-    # The person's direction in the population's principal components (64,), whitened, rotated by the
-    # key and coloured again, so that what is drawn is as face-like as the person.
+    axis = F.normalize(embedding[0] - origin, dim=0)  # (dim,)
+    # The person's direction in the population's principal components, whitened, rotated by the key and
+    # coloured again, so that what is drawn is as face-like as the person.
     rotation = _random_orthogonal(len(population.spread), key, seed).to(embedding)
-    whitened = population.directions @ axis / population.spread
+    whitened = population.directions @ axis / population.spread  # (64, dim) @ (dim,) -> (64,)
     drawn = (rotation @ whitened * population.spread) @ population.directions  # (dim,)
     # at a right angle to the axis, and without what would change the kept attributes
     drawn = drawn - (drawn @ axis) * axis
     drawn = F.normalize(drawn - population.natural_change(drawn @ population.readout, keep), dim=0)
-    usual = (membership @ (population.embeddings - origin).square().sum(1)).sqrt()
+    usual = (membership @ (population.embeddings - origin).square().sum(1)).sqrt()  # ()
     return IdentityPath(embedding, origin[None], axis, drawn, math.pi - turn, usual)
 
 

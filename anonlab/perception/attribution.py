@@ -1,7 +1,8 @@
 """Attribution methods, all by Captum: which pixels does a recogniser need to know this person?
 
 Every method takes an `Inquiry` and returns a signed map `(1, C, 256, 256)`. There are two
-questions. Against *nobody*: what makes the person appear, on the way from a face without identity?
+questions. Against a *baseline image*: what makes the person appear, on the way from a face without
+identity?
 Against *impostors*: what tells the person from the people who look most alike? The gradient of a
 face's similarity to itself answers neither: at the maximum of similarity every slope is zero.
 """
@@ -32,7 +33,7 @@ from ..images import blurred, resize
 from ..recognizers import Recognizer, centred, crop
 from .regions import region_masks
 
-BLUR_SIGMA = 16.0  # of the baseline, in pixels of 256: nobody is matched in it
+BLUR_SIGMA = 16.0  # of the baseline image, in pixels of 256: no recogniser matches anyone in it
 STEPS = 40  # of the path; 24 miss completeness by up to 20 %, 40 by up to 5 %
 AT_ONCE = 8  # pictures in the recogniser at a time, which keeps memory below 2 GB
 IMPOSTORS = 8  # nearest people that the person is told from
@@ -67,8 +68,8 @@ class Inquiry:
         own = self.recognizer.embed(self.image).detach()
         return impostor_score(self.recognizer, own, self.impostors)
 
-    def nobody(self) -> torch.Tensor:
-        """The picture from which a path starts, `(1, 3, 256, 256)`. Raises `UnknownOption`."""
+    def baseline_image(self) -> torch.Tensor:
+        """Captum's baseline, from which a path starts: `(1, 3, 256, 256)`. Raises `UnknownOption`."""
         if self.baseline not in BASELINES:
             raise UnknownOption(
                 f"baseline {self.baseline!r} does not exist; choose from: {', '.join(BASELINES)}"
@@ -158,7 +159,7 @@ def integrated_gradients(inquiry: Inquiry) -> torch.Tensor:
     method = IntegratedGradients(inquiry.score())
     return method.attribute(
         inquiry.image,
-        inquiry.nobody(),
+        inquiry.baseline_image(),
         n_steps=inquiry.steps,
         method="gausslegendre",
         internal_batch_size=AT_ONCE,
@@ -185,7 +186,7 @@ def _leaf(image: torch.Tensor) -> torch.Tensor:
 
 def gradient_shap(inquiry: Inquiry) -> torch.Tensor:
     """Expected gradients between noisy faces and noisy baselines (Lundberg and Lee 2017)."""
-    baseline = inquiry.nobody()
+    baseline = inquiry.baseline_image()
     draws = torch.randn((4, *baseline.shape[1:]), generator=inquiry.rng).to(baseline)
     score, total = inquiry.score(), torch.zeros_like(inquiry.image)
     with seeded(inquiry.rng):
@@ -239,7 +240,7 @@ def occlusion(inquiry: Inquiry) -> torch.Tensor:
     """What the score loses under a window of blur (Zeiler and Fergus 2014)."""
     with torch.no_grad():
         return Occlusion(inquiry.score()).attribute(
-            inquiry.image, (3, WINDOW, WINDOW), (3, STRIDE, STRIDE), inquiry.nobody(),
+            inquiry.image, (3, WINDOW, WINDOW), (3, STRIDE, STRIDE), inquiry.baseline_image(),
             perturbations_per_eval=AT_ONCE,
         )  # fmt: skip
 
@@ -255,7 +256,7 @@ def feature_ablation(inquiry: Inquiry) -> torch.Tensor:
         features[masks[name] > 0] = number
     with torch.no_grad():
         lost = FeatureAblation(inquiry.score()).attribute(
-            inquiry.image, inquiry.nobody(), feature_mask=features.to(inquiry.image.device),
+            inquiry.image, inquiry.baseline_image(), feature_mask=features.to(inquiry.image.device),
             perturbations_per_eval=AT_ONCE,
         )  # fmt: skip
     # a region's loss is spread over its pixels: a small region that matters is hot

@@ -1,4 +1,4 @@
-"""Pretrained networks that look at faces: recognisers behind one protocol, distances, judges."""
+"""Pretrained networks that look at faces: recognisers behind one protocol, distances, estimators."""
 
 from __future__ import annotations
 

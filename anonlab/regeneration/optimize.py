@@ -55,11 +55,20 @@ def optimize_latents(
 ) -> torch.Tensor:
     """Codes `ws (1, num_ws, w_dim)` for one aligned face.
 
+    With `G` the generator, `x` the photo, `m` the mask, `c = x + m (G(ws) - x)` the composite, `e(·)`
+    the direction of the embedding as seen from the group's mean, `t` the identity's, `s` the person's:
+
+        ws   = w_avg + w_std · (common + extra)
+        loss = 4 |G - x| (1 - m)(0.3 + 2.5 blur(m)) + |means of G - means of x|
+             + 3 d(c, x) + d(G, x) + [0.75 - e(c)·t]₊ + [e(c)·s - [cos(t, s)]₊]₊
+             + 0.05 num_ws |extra|² + 0.012 |common + extra|²  (+ 4 |distance - target_distance|)
+
+    where bars are means over all numbers, `d` is ST-LPIPS and `[·]₊` cuts at zero.
+
     `image (1, 3, S, S)` in [-1, 1]; `mask (1, 1, S, S)`, 1 = to be regenerated; `start
-    (1, num_ws, w_dim)` where to begin, and
-    how many `steps` of Adam. With `target_distance` the recogniser's distance to the
-    person is held at that value, on the way to the identity. `rng` jitters the recogniser's view,
-    so that the result does not depend on one exact crop.
+    (1, num_ws, w_dim)` where to begin, and how many `steps` of Adam. With `target_distance` the
+    recogniser's distance to the person is held at that value, on the way to the identity. `rng` jitters
+    what the recogniser sees, so that the result does not depend on one exact crop.
     """
     image, mask = resize(image, SIZE), resize(mask, SIZE)
     rng = rng or torch.Generator().manual_seed(0)
@@ -69,14 +78,17 @@ def optimize_latents(
         source_embedding = recognizer.embed(image)
         source = F.normalize(source_embedding - origin, dim=1)
         photo_features = perceptual.features(image)
-    where = (1 - mask) * (0.3 + 2.5 * blurred(mask, RING))  # a seam would show at the mask's edge
-    # A distance that was asked for is held; the push beyond it would pull the other way.
+    # (1, 1, 256, 256): outside the mask, five times as much at its edge, where the blurred mask is a
+    # half, as far away, because a seam would show there
+    where = (1 - mask) * (0.3 + 2.5 * blurred(mask, RING))
+    # A distance that was asked for is held; the push beyond it would pull the other way. A tenth of it
+    # still says in which direction the distance is to be found.
     push = 1.0 if target_distance is None else 0.1
     w_avg, w_std = generator.w_avg, generator.w_std
     # Everything is in standard deviations of w: one row for all layers, and what each adds to it.
-    rows = ((start - w_avg) / w_std).detach()
-    common = rows.mean(1, keepdim=True)
-    extra = rows - common
+    rows = ((start - w_avg) / w_std).detach()  # (1, num_ws, w_dim)
+    common = rows.mean(1, keepdim=True)  # (1, 1, w_dim): W, where the generator is at its best
+    extra = rows - common  # (1, num_ws, w_dim): what W+ adds, held small by `spread`
     common.requires_grad_(True)
     extra.requires_grad_(True)
     optimizer = torch.optim.Adam([common, extra], lr=config.learning_rate, betas=(0.9, 0.95))
@@ -84,19 +96,21 @@ def optimize_latents(
     for step in bar:
         rate = config.learning_rate * _ramp(step / steps)
         optimizer.param_groups[0]["lr"] = rate
-        made = generator.synthesis(w_avg + w_std * (common + extra), SIZE)
+        made = generator.synthesis(w_avg + w_std * (common + extra), SIZE)  # (1, 3, 256, 256)
         composite = pasted(image, made, mask)
         embedding = recognizer.embed(jittered(composite, rng))
-        direction = F.normalize(embedding - origin, dim=1)
+        direction = F.normalize(embedding - origin, dim=1)  # (1, dim)
         to_target, to_source = (direction * unit).sum(), (direction * source).sum()
         loss = (
             config.pixels * ((made - image).abs() * where).mean()
             + config.colours * (F.avg_pool2d(made, 16) - F.avg_pool2d(image, 16)).abs().mean()
             + config.perceptual
             * perceptual.compare(perceptual.features(composite), photo_features).sum()
+            # a third of it for the picture behind the mask, so that it stays a face of this photo
             + config.perceptual / 3 * perceptual.compare(perceptual.features(made), photo_features).sum()
             + push * config.identity * (config.goal - to_target).clamp_min(0)
             + push * config.source * (to_source - max(identity.cosine, 0.0)).clamp_min(0)
+            # the sum over rows: a generator with more of them is held as tightly
             + config.spread * extra.square().mean() * generator.num_ws
             + config.prior * (common + extra).square().mean()
         )

@@ -17,7 +17,7 @@ from pathlib import Path
 from IPython.display import Image
 from matplotlib.figure import Figure
 
-from ..errors import UnknownOption
+from ..errors import InputMissing, UnknownOption
 from ..files import atomic_path, output_folder, write_json
 from ..measured import to_json
 from ..provenance import changes, provenance
@@ -109,7 +109,8 @@ def run(
     notebooks' folder. With `accept` this run's numbers and thumbnails of its pictures go there
     instead; with `seeds` as well, each notebook with a parameter SEED runs once a seed, which gives
     the tolerances. Raises `UnknownOption` for a notebook, parameter or combination that does not
-    exist, `DamagedAccepted`, `UndeclaredMetric`, and `OutputNotWritable`.
+    exist, `InputMissing` for a folder without notebooks, `DamagedAccepted`, `UndeclaredMetric`, and
+    `OutputNotWritable`.
     """
     if profile not in ("quick", "full"):
         raise UnknownOption(f"profile {profile!r} does not exist; choose quick or full")
@@ -117,10 +118,10 @@ def run(
     accepted = accepted or folder.resolve().parent / "tests" / "accepted"
     paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     notebooks = [read_notebook(path, profile) for path in paths if path.name.startswith(only or "")]
+    if not paths:
+        raise InputMissing(f"{folder} has no notebooks; run from the repository, or install it again")
     if not notebooks:
-        raise UnknownOption(
-            f"{folder} has no notebook {only or ''}; see what is there with: ls {folder}"
-        )
+        raise UnknownOption(f"{folder} has no notebook {only}; see what is there with: ls {folder}")
     given = _parse(parameters)
     for name in [*given, *(["SEED"] if seeds else [])]:
         if not any(name in notebook.declared for notebook in notebooks):

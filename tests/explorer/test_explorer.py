@@ -18,7 +18,7 @@ from anonlab import Anonymizer, Controls, cli
 from anonlab.cli import commands
 from anonlab.controls import PERCEPTIONS, REGIONS, read_settings
 from anonlab.errors import InputDamaged, StaleRequest, UnknownOption
-from anonlab.explorer.latest import Latest
+from anonlab.explorer.latest_only import LatestOnlyQueue
 from anonlab.explorer.panel import Explorer, photo_choices, png
 
 
@@ -254,7 +254,7 @@ def memory() -> float:
 
 
 def test_only_the_latest_request_is_shown():
-    latest, shown, gate = Latest(), [], threading.Event()
+    latest, shown, gate = LatestOnlyQueue(), [], threading.Event()
     latest.submit(lambda _: gate.wait(5), lambda _: shown.append("first"), shown.append)
     while not latest.busy:
         time.sleep(0.001)
@@ -267,7 +267,7 @@ def test_only_the_latest_request_is_shown():
 
 
 def test_work_can_notice_that_it_is_outdated():
-    latest, seen, gate = Latest(), [], threading.Event()
+    latest, seen, gate = LatestOnlyQueue(), [], threading.Event()
 
     def work(current):
         gate.wait(5)
@@ -284,7 +284,7 @@ def test_work_can_notice_that_it_is_outdated():
 
 
 def test_a_failure_is_reported_and_the_next_request_still_runs():
-    latest, shown, failed = Latest(), [], []
+    latest, shown, failed = LatestOnlyQueue(), [], []
     latest.submit(lambda _: 1 / 0, shown.append, failed.append)
     assert latest.wait(5)
     latest.submit(lambda _: "fine", shown.append, failed.append)

@@ -12,7 +12,7 @@ from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder, metad
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMismatch, WeightsMissing
 from anonlab.generators import load_generator
-from anonlab.training.encoder import EncoderTask
+from anonlab.training.encoder import EncoderTask, FrozenNetworks
 from anonlab.training.export import write_weights
 from anonlab.training.synthetic import load_samples
 from anonlab.weights import store
@@ -139,9 +139,8 @@ def test_training_takes_any_generator(random_generator, recognizer, perceptual, 
 
     samples = load_samples(random_generator, recognizer, population, 4, folder=tmp_path)
     config = EncoderConfig(**TINY.__dict__ | {"generator": random_generator.name})
-    task = EncoderTask(
-        samples, random_generator, recognizer, perceptual, load_landmarks(), population, config
-    )
+    networks = FrozenNetworks(random_generator, recognizer, perceptual, load_landmarks())
+    task = EncoderTask(samples, networks, population, config)
     terms = task.losses(task.model, 2, 1.0, torch.Generator().manual_seed(0))
     sum(terms.values()).backward()
     assert all(term.isfinite() for term in terms.values())

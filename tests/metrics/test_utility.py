@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from anonlab.metrics import POSE_NAMES, head_pose
 from anonlab.metrics.utility import HEAD
 from anonlab.perception.landmarks import MIRROR
-from anonlab.recognizers.judges import DlibLandmarks
+from anonlab.recognizers.estimators import DlibLandmarks
 
 TURNED = list(itertools.product((-25.0, 0.0, 40.0), (-15.0, 0.0, 20.0), (-30.0, 0.0, 10.0)))
 

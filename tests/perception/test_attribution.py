@@ -23,7 +23,7 @@ from anonlab.perception.attribution import (
 from anonlab.perception.faithfulness import deletion_curve, random_ranking, rank_correlation
 from anonlab.perception.perception import NEED_GRADIENTS, Perception, as_map
 from anonlab.perception.regions import region_masks
-from anonlab.recognizers.judges import DlibLandmarks
+from anonlab.recognizers.estimators import DlibLandmarks
 from anonlab.weights import store
 
 ASKED = [method for method in PERCEPTIONS if method != "network"]
@@ -133,10 +133,10 @@ def test_numpys_global_generator_is_left_alone(perception, face, method):
 
 @pytest.mark.parametrize("baseline", BASELINES)
 def test_integrated_gradients_are_complete_for_every_baseline(face, ask, baseline):
-    nobody = ask(baseline=baseline).nobody()
+    start = ask(baseline=baseline).baseline_image()
     score = ask().score()
     with torch.no_grad():
-        difference = (score(face) - score(nobody)).item()
+        difference = (score(face) - score(start)).item()
     assert difference > 0.5  # the person is not in the baseline
     total = attribution.integrated_gradients(ask(baseline=baseline, steps=40)).sum().item()
     assert abs(total - difference) <= 0.06 * difference
@@ -153,9 +153,9 @@ def test_feature_ablation_is_what_blurring_the_region_costs_over_its_pixels(face
     signed = attribution.feature_ablation(ask())
     regions = region_masks(points)
     regions["background"] = 1 - sum(regions.values())
-    nobody, score = blurred(face, 16), ask().score()
+    start, score = blurred(face, 16), ask().score()
     with torch.no_grad():
-        hidden = torch.cat([face + mask * (nobody - face) for mask in regions.values()])
+        hidden = torch.cat([face + mask * (start - face) for mask in regions.values()])
         lost = score(face) - score(hidden)
     assert len(lost) == len(REGIONS) + 1
     for mask, loss in zip(regions.values(), lost, strict=True):

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from anonlab.errors import InputDamaged
 from anonlab.images import resize
 from anonlab.metrics import eyes_lightened, glasses_changed, glasses_flips
 from anonlab.perception.eyes import eye_windows, iris_colours, iris_patches
@@ -123,7 +124,7 @@ def test_labels_are_of_the_faces_that_training_makes(tmp_path):
     assert labels.among(50).count() <= 50
     path = tmp_path / "labels.json"
     path.write_text('{"seed": 2, "chunk": 250, "worn": [1], "bare": [2]}')
-    with pytest.raises(ValueError, match="seed 1"):
+    with pytest.raises(InputDamaged, match="seed 1"):
         Labels.load(path)
 
 

@@ -22,7 +22,7 @@ from anonlab.perception.masks import (
     without_crumbs,
 )
 from anonlab.perception.regions import region_masks
-from anonlab.recognizers.judges import DlibLandmarks
+from anonlab.recognizers.estimators import DlibLandmarks
 from anonlab.weights import store
 
 

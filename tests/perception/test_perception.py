@@ -25,7 +25,7 @@ def test_attributions_sum_to_the_score_difference(recognizer, faces):
         with torch.no_grad():
             difference = (score(face) - score(blurred(face, 16))).item()
         total = integrated_gradients(Inquiry(recognizer, face)).sum().item()
-        assert difference > 0.3  # the blurred face is nobody
+        assert difference > 0.3  # nobody is recognised in the blurred face
         assert abs(total - difference) <= 0.05 * difference
 
 

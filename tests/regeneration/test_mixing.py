@@ -11,8 +11,8 @@ import torch
 
 from anonlab import Anonymizer
 from anonlab.errors import UnknownOption, WeightsMissing
+from anonlab.figures.generator_comparison import NOT_RUN, pictures_of, regenerated_by, summary
 from anonlab.figures.generator_figures import noise_figure, row_changes_figure, strips_figure
-from anonlab.figures.second_generator import NOT_RUN, regenerated_by, summary, views
 from anonlab.generators import find_stylegan2
 from anonlab.generators.samples import sample_photo
 from anonlab.images import to_tensor
@@ -127,7 +127,7 @@ def test_no_weights_are_no_generator_and_a_wrong_path_is_an_error(monkeypatch, t
 def test_the_place_of_a_generator_that_is_not_here_says_so(generator, pair):
     assert regenerated_by(None, None, None) is None
     assert summary(None, None) is None
-    empty = views(None, None, (3, 8))
+    empty = pictures_of(None, None, (3, 8))
     assert list(empty) == ["regenerated", "the average face", "draw 3", "draw 8"]
     assert set(empty.values()) == {None}
     shown = generator.synthesis(pair[0], 256)
@@ -147,11 +147,11 @@ def test_the_same_photo_through_a_second_generator(path, astronaut):
     assert made.controls.mask_area == 0.2 and made.controls.seed == 1
     assert summary(model, made)["name"] == model.name
     found, lost = replace(made, distance=0.734), replace(made, distance=float("nan"))
-    shown = views(model, found, (3,))
+    shown = pictures_of(model, found, (3,))
     assert list(shown) == ["regenerated: distance 0.73", "the average face", "draw 3"]
     assert torch.equal(next(iter(shown.values())), made.anonymized)
     assert summary(model, found)["distance"] == 0.734
-    assert next(iter(views(model, lost, ()))) == "regenerated: no face found"
+    assert next(iter(pictures_of(model, lost, ()))) == "regenerated: no face found"
     assert summary(model, lost)["distance"] is None
     average = model.synthesis(model.broadcast(model.w_avg[None])).clamp(-1, 1)
     torch.testing.assert_close(shown["the average face"], average)

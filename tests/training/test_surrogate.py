@@ -9,10 +9,9 @@ from anonlab.encoding.encoder import EncoderConfig
 from anonlab.perception.landmarks import landmark_error, load_landmarks
 from anonlab.perception.perception_network import load_perception_network
 from anonlab.recognizers import centred
-from anonlab.training.encoder import EncoderTask
+from anonlab.training.encoder import EncoderTask, FrozenNetworks
 from anonlab.training.loop import TrainConfig
-from anonlab.training.run import warm_up
-from anonlab.training.surrogate import Surrogate, SurrogateTask
+from anonlab.training.surrogate import Surrogate, SurrogateTask, warm_up
 from anonlab.training.synthetic import Samples, generate
 
 TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
@@ -30,7 +29,9 @@ def surrogate(samples, generator, recognizer) -> Surrogate:
 
 @pytest.fixture
 def task(samples, generator, recognizer, perceptual, population) -> EncoderTask:
-    return EncoderTask(samples, generator, recognizer, perceptual, load_landmarks(), population, TINY)
+    return EncoderTask(
+        samples, FrozenNetworks(generator, recognizer, perceptual, load_landmarks()), population, TINY
+    )
 
 
 def test_it_knows_what_it_was_fitted_on(surrogate, samples, recognizer):

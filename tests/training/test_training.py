@@ -18,10 +18,10 @@ from anonlab.perception.glasses import load_glasses
 from anonlab.perception.landmarks import LandmarkNetwork, load_landmarks
 from anonlab.perception.perception import attribute
 from anonlab.perception.perception_network import PerceptionNetwork, load_perception_network
-from anonlab.recognizers.judges import DlibLandmarks
+from anonlab.recognizers.estimators import DlibLandmarks
 from anonlab.training import synthetic, traits
 from anonlab.training.augment import augment, jpeg, motion, warp_points
-from anonlab.training.encoder import EncoderTask, LossWeights, Mix
+from anonlab.training.encoder import Curriculum, EncoderTask, FrozenNetworks, LossWeights, Mix
 from anonlab.training.landmarks import LandmarkTask, move_points
 from anonlab.training.loop import TrainConfig, train
 from anonlab.training.perception import PerceptionTask
@@ -42,17 +42,8 @@ def samples(generator, recognizer, population) -> Samples:
 
 @pytest.fixture(scope="module")
 def task(samples, generator, recognizer, perceptual, population) -> EncoderTask:
-    return EncoderTask(
-        samples,
-        generator,
-        recognizer,
-        perceptual,
-        load_landmarks(),
-        population,
-        TINY,
-        latent_share=0.5,
-        glasses=load_glasses(),
-    )
+    networks = FrozenNetworks(generator, recognizer, perceptual, load_landmarks(), load_glasses())
+    return EncoderTask(samples, networks, population, TINY, curriculum=Curriculum(latent=0.5))
 
 
 # samples
@@ -246,12 +237,12 @@ def test_another_recogniser_joins_in(task, samples):
             return torch.ones(len(images), 4)
 
     batch = task.draw(torch.tensor([2, 3]), rng(), Mix(own=0.0, other=0.0, virtual=1.0))
-    ws = samples.ws[2:4].float()
+    ws, guides = samples.ws[2:4].float(), task.networks
     with torch.no_grad():
         alone = task.terms(ws, batch, rng())["source"]
-        task.more = [Constant()]
+        task.networks = replace(guides, more=[Constant()])
         joined = task.terms(ws, batch, rng())["source"]
-    task.more = ()
+    task.networks = guides
     assert joined > alone + 0.2
 
 
@@ -259,7 +250,7 @@ def test_the_first_share_learns_codes_only_and_the_loss_falls(task, tmp_path):
     plan = TrainConfig(
         steps=60, batch=4, learning_rate=3e-3, warm_up=5, log_every=20, validate_every=100
     )
-    task.latent_share = 1.0
+    task.curriculum = Curriculum(latent=1.0)
     out = train(task, plan, tmp_path)
     assert set(out.log[0]) == {"step", "images", "lr", "latent", "total", "norm"}
     assert out.log[-1]["latent"] < 0.8 * out.log[0]["latent"]

@@ -175,7 +175,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
     assert torch.equal(state["x"], torch.ones(3))
 
 
-def test_the_crowd_has_a_card_that_belongs_to_it():
+def test_the_population_has_a_card_that_belongs_to_it():
     card = json.loads((store.data_folder() / "population.json").read_text())
     assert card["sha256"] == store.WEIGHTS["population"].sha256
     assert card["people"] == len(store.load_shipped("population")["age"])

@@ -1,4 +1,5 @@
-"""Do only the latest of many requests, in the background: what a slider needs."""
+"""A latest-only queue: of many requests only the last is worked on, in the background, as a slider
+needs it."""
 
 from __future__ import annotations
 
@@ -9,11 +10,11 @@ from typing import Any
 from ..errors import StaleRequest
 
 
-class Latest:
+class LatestOnlyQueue:
     """One worker thread. A new request replaces the one that waits and outdates the one that runs.
 
-    `submit(work, show, fail)` calls `work(current)`, where `current()` says whether nobody has asked
-    for something else meanwhile; its result goes to `show` and its exception to `fail`, unless it is
+    `submit(work, show, fail)` calls `work(current)`, where `current()` says whether this is still
+    the newest request; its result goes to `show` and its exception to `fail`, unless it is
     outdated.
     """
 
@@ -22,7 +23,7 @@ class Latest:
         self.number = 0  # of the latest request
         self.waiting: tuple[int, Callable, Callable, Callable] | None = None
         self.busy = False
-        self.dropped = 0  # requests whose result nobody saw
+        self.dropped = 0  # requests whose result was not shown
         threading.Thread(target=self._run, daemon=True).start()
 
     def submit(

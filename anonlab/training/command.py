@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -27,72 +27,22 @@ from ..recognizers import Recognizer, load_recognizer
 from ..recognizers.perceptual import load_stlpips
 from ..weights import store
 from .correction import check_correction, fit_correction
-from .encoder import EncoderTask
+from .encoder import EncoderTask, FrozenNetworks
 from .export import export, write_tensors, write_weights
 from .glasses import GlassesTask, Labels
 from .landmarks import LandmarkTask
-from .loop import Task, TrainConfig, Trained, train
+from .loop import Task, train
 from .perception import PerceptionTask
 from .photos import load_photos
 from .preview import fit_preview, has_bfloat16, quick
-from .surrogate import Surrogate, SurrogateTask
+from .recipes import CORRECTION, ENCODERS, NETWORKS, SIZES, Recipe
+from .surrogate import warm_up
 from .synthetic import CHUNK, Samples, join, load_samples
 
-SIZES = {
-    "base": encoder.EncoderConfig(),
-    # for a CPU: a ninth of the work
-    "small": encoder.EncoderConfig(
-        resolution=128, channels=(32, 64, 128, 256), width=256, layers=3, heads=4
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How the weights that ship are made."""
-
-    plan: TrainConfig
-    samples: int
-    latent_share: float = 0.0  # of the encoder's steps without a generator
-    warm_up: TrainConfig | None = None  # of the encoder on the surrogate, before the plan
-    fine_share: float = 0.0  # of the encoder's steps at 256 px; the others are at 128 px
-    quick: bool = False  # many samples: maps by the perception network, pictures in bf16 where possible
-
-
-NETWORKS = {
-    "glasses": Recipe(
-        TrainConfig(steps=2000, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500),
-        0,  # as many as its labels reach
-        quick=True,
-    ),
-    "landmarks": Recipe(
-        TrainConfig(steps=2500, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
-    ),
-    "perception": Recipe(
-        TrainConfig(steps=2000, batch=24, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
-    ),
-}
-CORRECTION = Recipe(TrainConfig(), 14500, quick=True)  # no steps: it is fitted at once
 WARM_UP = "warm-up"  # folder of its checkpoint
-ENCODERS = {
-    # half an hour on a GPU
-    "base": Recipe(
-        TrainConfig(steps=16000, batch=48, warm_up=500, validate_every=2000),
-        12000,
-        latent_share=0.25,
-        quick=True,
-    ),
-    # two CPU cores: half an hour of samples, ten minutes on the surrogate, then pictures of 128 px
-    "small": Recipe(
-        TrainConfig(steps=2600, batch=8, learning_rate=1.5e-4, validate_every=400, save_every=100),
-        13000,
-        quick=True,
-        warm_up=TrainConfig(steps=600, batch=32, learning_rate=4e-4, validate_every=300, save_every=100),
-    ),
-}
 
 
-def run(
+def train_part(
     what: str,
     out: Path,
     device: str = "auto",
@@ -133,7 +83,7 @@ def run(
     in_warm_up, resume = resume and stopped_early, resume and not stopped_early
     recipe = ENCODERS[size] if what == "encoder" else NETWORKS.get(what, CORRECTION)
     if latent_share is not None:
-        recipe = replace(recipe, latent_share=latent_share)
+        recipe = replace(recipe, curriculum=replace(recipe.curriculum, latent=latent_share))
     plan = replace(recipe.plan, **{name: value for name, value in changes.items() if value is not None})
     plan = replace(plan, warm_up=min(plan.warm_up, plan.steps // 10))
     chosen, started_at = pick_device(device), commit()
@@ -200,22 +150,6 @@ def run(
     return card
 
 
-def warm_up(
-    task: EncoderTask,
-    plan: TrainConfig,
-    out: Path,
-    resume: bool = False,
-    minutes: float | None = None,
-    progress: bool = False,
-) -> Trained:
-    """Train the encoder of `task` on the surrogate; it then has the moving average's weights."""
-    output_folder(out)
-    surrogate = Surrogate(task.samples, task.generator, task.recognizer, task.landmarks)
-    trained = train(SurrogateTask(task, surrogate), plan, out, resume, minutes, progress)
-    task.model.load_state_dict(trained.model.state_dict())
-    return trained
-
-
 def _correct(
     known: Samples, made: Generator, guide: Recognizer, out: Path, ship: bool, **facts: object
 ) -> dict:
@@ -249,17 +183,13 @@ def _encoder(known: Samples, made, guide, config, recipe: Recipe, seed: int) -> 
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")  # TF32: twice the speed, no visible difference
-    return EncoderTask(
-        known,
+    networks = FrozenNetworks(
         made,
         guide,
         load_stlpips(device),
         load_landmarks(device),
-        Population.load(device),
-        config,
-        glasses=load_glasses(device),
-        latent_share=recipe.latent_share,
-        seed=seed,
-        fine_share=recipe.fine_share,
+        load_glasses(device),
         half=device.type == "cpu" and has_bfloat16(),
     )
+    population = Population.load(device)
+    return EncoderTask(known, networks, population, config, curriculum=recipe.curriculum, seed=seed)

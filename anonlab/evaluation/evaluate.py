@@ -26,18 +26,18 @@ from ..photo.photos import read_photo
 from ..pipeline import Anonymizer
 from ..weights import store
 from .closure import code_digest
-from .judging import Panel
+from .judging import Instruments
 from .measure import Faces, measure
-from .methods import ORIGINAL, SIZE, Protocol
-from .peers import baselines, k_same, original
+from .methods import SIZE, Protocol
+from .peers import k_same, single_face_peers
 from .people import Person
-from .rows import Evaluation, Row, read_row, write_row
+from .results import Evaluation, PersonResult, read_result, write_result
 
 
 def evaluate(
     anonymizer: Anonymizer,
     people: Sequence[Person],
-    panel: Panel,
+    instruments: Instruments,
     protocol: Protocol,
     state: Path,
     progress: bool = False,
@@ -58,38 +58,37 @@ def evaluate(
             faces.append(found)
     if not faces:
         raise InputMissing("nobody can be evaluated, because no photo shows a face; check the folder")
-    simple = baselines() if protocol.peers else {ORIGINAL: original}
-    ks = protocol.k if protocol.peers else ()
-    means = _means(faces, 0, ks), _means(faces, 1, ks)
+    peers = single_face_peers()
+    means = _means(faces, 0, protocol.k), _means(faces, 1, protocol.k)
     fingerprints = {
         "generator": _fingerprint(anonymizer.generator),
         "recognizer": _fingerprint(anonymizer.recognizer),
         "encoder": _fingerprint(getattr(anonymizer.regenerator.start, "encoder", None)),
     }
-    setting = _setting(anonymizer, panel, protocol, faces, fingerprints)
+    setting = _setting(anonymizer, instruments, protocol, faces, fingerprints)
 
-    def one_person(number: int) -> Row:
+    def one_person(number: int) -> PersonResult:
         one = faces[number]
         slow = (number < protocol.calibrated, number < protocol.optimised)
         name = hashlib.sha256(json.dumps([setting, one.person.name, one.digests, slow]).encode())
         path = state / f"{name.hexdigest()[:24]}.safetensors"
-        row = read_row(path)
-        if row is None:
+        result = read_result(path)
+        if result is None:
             mine = (pictures[number] for pictures in means)
-            row = measure(anonymizer, one, panel, protocol, *slow, *mine, simple)
-            write_row(path, row)
-        return row
+            result = measure(anonymizer, one, instruments, protocol, *slow, *mine, peers)
+            write_result(path, result)
+        return result
 
     first = max(protocol.calibrated, protocol.optimised)  # gigabytes each: one after the other
-    rows = []
+    results = []
     with tqdm(total=len(faces), desc="measuring", unit="person", disable=not progress) as bar:
         for part, at_a_time in ((faces[:first], 1), (faces[first:], workers)):
-            start = len(rows)
+            start = len(results)
             with _map(at_a_time) as apply:
-                for row in apply(one_person, range(start, start + len(part))):
-                    rows.append(row)
+                for result in apply(one_person, range(start, start + len(part))):
+                    results.append(result)
                     bar.update()
-    return Evaluation(rows, problems, fingerprints)
+    return Evaluation(results, problems, fingerprints)
 
 
 @contextmanager
@@ -142,7 +141,7 @@ def _faces(anonymizer: Anonymizer, person: Person, problems: list[dict[str, str]
 
 def _setting(
     anonymizer: Anonymizer,
-    panel: Panel,
+    instruments: Instruments,
     protocol: Protocol,
     faces: list[Faces],
     fingerprints: dict[str, str],
@@ -151,9 +150,9 @@ def _setting(
     return {
         "code": code_digest(Path(__file__).parents[1], __name__),  # whatever this file imports
         "protocol": asdict(protocol),
-        "judges": panel.names(),
+        "judges": instruments.names(),
         "weights": [store.expected_sha256(key) for key in store.WEIGHTS if _installed(key)],
-        "judges_weights": [_fingerprint(one.recognizer) for one in panel.judges],
+        "judges_weights": [_fingerprint(one.recognizer) for one in instruments.judges],
         "parts": fingerprints,
         "start": anonymizer.regenerator.start.name,
         "refine_steps": anonymizer.regenerator.refine_steps,

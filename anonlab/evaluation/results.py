@@ -16,7 +16,7 @@ from .methods import ORIGINAL
 
 
 @dataclass
-class Row:
+class PersonResult:
     """What was measured on one person."""
 
     person: str
@@ -39,22 +39,26 @@ class Row:
 
 @dataclass
 class Evaluation:
-    """All rows in the order of the people, and what could not be evaluated."""
+    """The results in the order of the people, and what could not be evaluated."""
 
-    rows: list[Row]
+    results: list[PersonResult]
     problems: list[dict[str, str]] = field(default_factory=list)
     fingerprints: dict[str, str] = field(default_factory=dict)  # of the weights that made it
 
 
-def write_row(path: Path, row: Row) -> None:
+def write_result(path: Path, result: PersonResult) -> None:
     """Keep a finished person. Raises `OutputNotWritable`."""
-    about = {"person": row.person, "numbers": json.dumps(row.numbers), "asked": json.dumps(row.asked)}
+    about = {
+        "person": result.person,
+        "numbers": json.dumps(result.numbers),
+        "asked": json.dumps(result.asked),
+    }
     with atomic_path(path) as partial:
-        tensors = {name: tensor.contiguous() for name, tensor in row.tensors.items()}
+        tensors = {name: tensor.contiguous() for name, tensor in result.tensors.items()}
         save_file(tensors, partial, metadata=about)
 
 
-def read_row(path: Path) -> Row | None:
+def read_result(path: Path) -> PersonResult | None:
     """A finished person; None where there is none, or only a damaged file."""
     if not path.is_file():
         return None
@@ -62,12 +66,14 @@ def read_row(path: Path) -> Row | None:
         with safe_open(path, "pt") as file:
             about = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return Row(about["person"], json.loads(about["numbers"]), json.loads(about["asked"]), tensors)
+        return PersonResult(
+            about["person"], json.loads(about["numbers"]), json.loads(about["asked"]), tensors
+        )
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         return None
 
 
-def thumbnail(row: Row, method: str) -> Image.Image | None:
+def thumbnail(result: PersonResult, method: str) -> Image.Image | None:
     """The small picture of a method; None where it was not tried."""
-    pixels = row.tensors.get(f"picture/{method}")
+    pixels = result.tensors.get(f"picture/{method}")
     return None if pixels is None else Image.fromarray(pixels.numpy())

@@ -1,4 +1,4 @@
-"""The same photo through another generator, beside the one that is loaded.
+"""Comparison of generators: the same photo through each of them.
 
 A draw `z` means another person in every network that was trained by itself, so what two generators
 can always be compared on is a photo, and what each takes for the average face.
@@ -44,7 +44,7 @@ def regenerated_by(
 
 
 @torch.no_grad()
-def views(
+def pictures_of(
     generator: Generator | None, made: FaceResult | None, seeds: Sequence[int]
 ) -> dict[str, torch.Tensor | None]:
     """What a generator made of a photo, its average face and some draws: `{title: (1, 3, R, R)}`, or

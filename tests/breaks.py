@@ -1,0 +1,374 @@
+"""Break the code in stated ways, one at a time, and see whether the tests notice.
+
+    python tests/breaks.py [--only NAME …] [--jobs N] [--list]
+
+A break is one textual replacement in one file. Each is made in a temporary copy of the package and the
+tests; then the tests run that should notice (the fast ones of that room). First they all have to pass
+on an unbroken copy, or failing would mean nothing. At the end stands what was not noticed.
+
+Exit status: 0 if every break was noticed, 1 if one was not, if a replacement no longer applies exactly
+once, or if the unbroken copy fails, 2 for bad usage. Some ten minutes on two cores; see `--only`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS = 600  # after which the tests of one break are stopped; that is not noticing
+NOTICED, UNNOTICED, INVALID, ENDLESS = "noticed", "NOT NOTICED", "INVALID", "NO END"
+
+
+@dataclass(frozen=True)
+class Break:
+    """One way to break the code."""
+
+    name: str  # what is wrong afterwards
+    file: str  # below anonlab/
+    old: str  # stands there exactly once
+    new: str
+    tests: str  # a file below tests/, and for a slow one which of its tests: "FILE -k WORDS"
+
+    @property
+    def path(self) -> Path:
+        """The file, from the root of the repository."""
+        return Path("anonlab") / self.file
+
+    def applied(self, text: str) -> str:
+        """The broken file. Raises `ValueError` unless `old` stands in `text` exactly once."""
+        count = text.count(self.old)
+        if count != 1 or self.old == self.new:
+            raise ValueError(f"{self.name}: {self.path} has {self.old!r} {count} times, not once")
+        return text.replace(self.old, self.new)
+
+
+IDENTITY = "identity/test_identities.py"
+PIPELINE = "test_pipeline.py -k "
+PHOTOS = "photo/test_photos.py"
+LOOP = "training/test_training_loop.py"
+
+BREAKS = [
+    # ground floor
+    Break("mask inverted where two pictures are pasted", "images.py",
+          "return image + mask * (over - image)", "return over + mask * (image - over)",
+          "test_images.py"),
+    Break("a Gaussian of another sigma", "images.py",
+          "(2 * sigma**2)", "(sigma**2)", "test_images.py"),
+    Break("pictures made smaller without averaging", "images.py",
+          "antialias=smaller", "antialias=False", "test_images.py"),
+    Break("8 bits rounded down", "images.py",
+          ".clamp(-1, 1) + 1) * 127.5).round()", ".clamp(-1, 1) + 1) * 127.5)", "test_images.py"),
+    Break("a file written in its place from the start", "files.py",
+          "self.partial = Path(name)", "self.partial = self.path", PHOTOS + " -k atomic_path"),
+    Break("any control's value accepted", "controls.py",
+          "if value is not None and not 0 <= value <= 1:", "if value is not None and value < -9:",
+          "test_controls.py"),
+    Break("a weights file used whatever its sha256", "weights/store.py",
+          "if not sha256(path).startswith(expected)", "if not sha256(path).startswith('')",
+          "weights/test_weights.py -k altered"),
+    # photos and faces
+    Break("EXIF kept in the output", "photo/photos.py",
+          "    image.info.clear()\n", "", PHOTOS + " -k metadata"),
+    Break("EXIF orientation ignored", "photo/photos.py",
+          "image = ImageOps.exif_transpose(image)", "pass", PHOTOS + " -k orientation"),
+    Break("ICC profile dropped", "photo/photos.py",
+          '{"icc_profile": icc_profile} if icc_profile else {}', "{}", PHOTOS + " -k profile"),
+    Break("red and blue exchanged on the way to 8 bits", "images.py",
+          "image.permute(1, 2, 0).contiguous()", "image.flip(0).permute(1, 2, 0).contiguous()",
+          "test_images.py"),
+    Break("faces cut out too low", "photo/faces.py",
+          "corner = eyes + 0.1 * eye_to_mouth", "corner = eyes + 0.3 * eye_to_mouth",
+          "photo/test_faces.py -k ffhq"),
+    Break("the smallest face first", "photo/faces.py",
+          "key=lambda face: -face.area", "key=lambda face: face.area",
+          "photo/test_faces.py -k largest"),
+    Break("a face half outside the frame accepted", "photo/faces.py",
+          "MAX_OUTSIDE = 0.12", "MAX_OUTSIDE = 0.9", "photo/test_faces.py -k half_outside"),
+    # recognisers
+    Break("dlib's crop ten pixels too high", "recognizers/dlib_resnet.py",
+          "CHIP_BOX = (78.9 - 2.392 / 2, 131.2 -", "CHIP_BOX = (78.9 - 2.392 / 2, 121.2 -",
+          "recognizers/test_dlib_resnet.py -k chips"),
+    Break("dlib given blue first", "recognizers/dlib_resnet.py",
+          "return self((crop(images, CHIP_BOX, 150) + 1) * 127.5)",
+          "return self((crop(images, CHIP_BOX, 150).flip(1) + 1) * 127.5)",
+          "recognizers/test_dlib_resnet.py -k chips"),
+    Break("the threshold on its wrong side", "recognizers/base.py",
+          "return distance(recognizer, a, b) < recognizer.threshold",
+          "return distance(recognizer, a, b) > recognizer.threshold",
+          "recognizers/test_dlib_resnet.py -k strangers"),
+    Break("the mean embedding not taken away", "recognizers/base.py",
+          "F.normalize(embeddings - recognizer.mean.to(embeddings), dim=-1)",
+          "F.normalize(embeddings, dim=-1)", "recognizers/test_dlib_resnet.py -k centring"),
+    Break("an ONNX model's channel order ignored", "recognizers/onnx.py",
+          "        if self.bgr:\n", "        if False:\n", "recognizers/test_recognizers.py -k channel"),
+    # identity
+    Break("the key ignored", "identity/virtual.py",
+          'hashlib.sha256(key + b"\\0"', 'hashlib.sha256(b"\\0"', IDENTITY + " -k seed"),
+    Break("the seed ignored", "identity/virtual.py",
+          "str(seed).encode()", 'b"0"', IDENTITY + " -k seed"),
+    Break("the sign of the way to the new identity", "identity/virtual.py",
+          "math.cos(angle) * self.axis +", "-math.cos(angle) * self.axis +",
+          IDENTITY + " -k strength"),
+    Break("a plain reflection, which can be undone", "identity/virtual.py",
+          "drawn, math.pi - turn, usual)", "drawn, math.pi, usual)", IDENTITY + " -k turned"),
+    Break("gender not kept", "identity/population.py",
+          '* ("gender" in keep)', "* 0", IDENTITY + " -k group"),
+    Break("kept age free", "identity/population.py",
+          'if "age" in keep:', 'if "age" not in keep:', IDENTITY + " -k group"),
+    Break("the sign of the skin tone", "identity/population.py",
+          "np.arctan2(lightness - 50, yellow)", "np.arctan2(50 - lightness, yellow)",
+          IDENTITY + " -k tone"),
+    # generators
+    Break("truncation ignored", "generators/base.py",
+          "return w_avg + psi * (w - w_avg)", "return w", "generators/test_stylegan2.py -k truncation"),
+    Break("rows of W+ in another order", "generators/mobile_stylegan.py",
+          "x = block(x, ws[:, 2 * i + 1], ws[:, 2 * i + 2])",
+          "x = block(x, ws[:, 2 * i + 2], ws[:, 2 * i + 1])",
+          "generators/test_openvino.py -k row_by_row"),
+    Break("a wavelet's sign", "generators/mobile_stylegan.py",
+          "top, bottom = low + vertical, low - vertical", "top, bottom = low - vertical, low + vertical",
+          "generators/test_mobile_stylegan.py -k haar"),
+    Break("StyleGAN2 without demodulation", "generators/stylegan2.py",
+          "    if demodulate:\n", "    if not demodulate:\n",
+          "generators/test_stylegan2.py -k formulas"),
+    Break("StyleGAN2's rows of W+ all the first", "generators/stylegan2.py",
+          "x = conv(x, ws[:, row]", "x = conv(x, ws[:, 0]", "generators/test_stylegan2.py -k formulas"),
+    Break("a pickle may ask for anything", "generators/safe_pickle.py",
+          'raise Refused(f"{module}.{name}")', "return super().find_class(module, name)",
+          "generators/test_stylegan2_files.py -k malicious"),
+    # stage 1
+    Break("the baseline image not blurred", "perception/attribution.py",
+          "return blurred(inquiry.image, BLUR_SIGMA)", "return inquiry.image",
+          "perception/test_perception.py -k sum_to"),
+    Break("the score not a share of the person's own", "perception/attribution.py",
+          "/ own.square().sum()", "/ own.norm()", "perception/test_attribution.py -k score_is_1"),
+    Break("the least important pixels masked", "perception/masks.py",
+          "descending=True", "descending=False", "perception/test_perception.py -k most_important"),
+    Break("a mask of another area", "perception/masks.py",
+          "count = round(area * flat.shape[1])", "count = round(0.9 * area * flat.shape[1])",
+          "perception/test_perception.py -k area_that_was"),
+    Break("what stays shown where the mask is", "perception/masks.py",
+          "return image * (1 - resize(mask, image.shape[-1]))",
+          "return image * resize(mask, image.shape[-1])",
+          "perception/test_perception.py -k masked_face"),
+    Break("a region's exclusion ignored", "perception/masks.py",
+          "return mask * (1 - other)", "return mask", "perception/test_masks.py -k excluded"),
+    Break("the landmark error not over the eyes' distance", "perception/landmarks.py",
+          ".norm(dim=2).mean(1) / interocular(reference)", ".norm(dim=2).mean(1)",
+          "metrics/test_metrics.py -k known_points"),
+    # stage 2
+    Break("the encoder sees what is masked", "encoding/encoder.py",
+          "torch.cat([x * (1 - m), m], 1)", "torch.cat([x, m], 1)",
+          "encoding/test_encoder.py -k blind"),
+    Break("the linear start's bias has another sign", "encoding/linear.py",
+          "return matrix, -self.picture_mean @", "return matrix, self.picture_mean @",
+          "encoding/test_encoder.py -k untrained"),
+    Break("the correction's sign", "encoding/correction.py",
+          "lack = wanted - self.read(made, self.recognizer.embed(made))",
+          "lack = self.read(made, self.recognizer.embed(made)) - wanted",
+          "encoding/test_correction.py -k formula"),
+    Break("colours under the mask count in full", "encoding/correction.py",
+          "HIDDEN_NOISE), hidden", "HIDDEN_NOISE), 0 * hidden",
+          "encoding/test_correction.py -k under_the_mask"),
+    Break("the encoder aims no farther than the identity", "encoding/start.py",
+          "aim = source + self.overshoot * (target - source)", "aim = target",
+          "encoding/test_correction.py -k aim_beyond"),
+    # stage 3
+    Break("harmonising skipped", "regeneration/compose.py",
+          "pasted(image, harmonise(generated, image, mask), mask)", "pasted(image, generated, mask)",
+          PIPELINE + "test_harmonising_removes_a_colour_cast"),
+    Break("harmonising looks under the mask", "regeneration/compose.py",
+          "certainty = (1 - resize(mask, size))", "certainty = (1 + 0 * resize(mask, size))",
+          PIPELINE + "test_harmonising_carries_no_detail_of_the_original_inside"),
+    Break("lost parts of the face taken from the new picture", "regeneration/compose.py",
+          "return mask * (1 - resize(lost, mask.shape[-1]))", "return mask * (1 - 0 * resize(lost, 1))",
+          "regeneration/test_compose.py"),
+    Break("optimisation without the identity", "regeneration/optimize.py",
+          "(config.goal - to_target)", "(config.goal - config.goal)",
+          "regeneration/test_optimize.py"),
+    Break("optimisation towards the person", "regeneration/optimize.py",
+          "(to_source - max(identity.cosine, 0.0))", "(max(identity.cosine, 0.0) - to_source)",
+          "regeneration/test_optimize.py"),
+    Break("optimisation fits under the mask and not around it", "regeneration/optimize.py",
+          "where = (1 - mask) *", "where = mask *", "regeneration/test_optimize.py"),
+    Break("the distance that was asked for ignored", "regeneration/optimize.py",
+          "config.distance * miss.abs().sum()", "0 * miss.abs().sum()",
+          "regeneration/test_optimize.py"),
+    Break("a face still matched is written", "pipeline.py",
+          "if (after is not None and not matched) or not verify:", "if after is not None or not verify:",
+          PIPELINE + "test_a_face_still_matched_is_tried_again_with_more_area_and_then_refused"),
+    Break("a face that is gone passes", "pipeline.py",
+          "if (after is not None and not matched) or not verify:", "if not matched or not verify:",
+          PIPELINE + "test_a_face_that_is_gone_is_refused"),
+    Break("a photo written over its original", "cli/batch.py",
+          "if output.resolve() == source.resolve():", "if False:",
+          "cli/test_bad_input.py -k output_folder_of_the_photo_itself"),
+    # training
+    Break("the moving average not updated", "training/loop.py",
+          "torch._foreach_lerp_(mine, theirs, 1 - decay)", "torch._foreach_lerp_(mine, theirs, 0.0)",
+          LOOP + " -k average"),
+    Break("the learning rate never falls", "training/loop.py",
+          "0.505 + 0.495 * math.cos(", "1.0 + 0.0 * math.cos(", LOOP + " -k cosine"),
+    Break("resumed with other random numbers", "training/loop.py",
+          '    rng.set_state(saved["rng"])\n', "", LOOP + " -k never_stopped"),
+    Break("a loss that is no number goes on", "training/loop.py",
+          "if not all(map(math.isfinite, numbers)):", "if False:", LOOP + " -k no_number"),
+    Break("trained on what is held out", "training/synthetic.py",
+          "torch.randint(self.held_out, len(self), (count,)", "torch.randint(0, len(self), (count,)",
+          "training/test_samples.py"),
+    Break("a dropped loss term", "training/encoder.py",
+          '            "expression": landmark_error(new_points, old_points).mean() + 2 * gaps,\n', "",
+          "training/test_training.py -k switches"),
+    Break("the landmark network's own points as its answer", "training/landmarks.py",
+          "F.smooth_l1_loss(found, wanted, beta=0.01)", "F.smooth_l1_loss(found, found, beta=0.01)",
+          "training/test_samples.py"),
+    Break("a mirrored face keeps its left on the left", "training/landmarks.py",
+          "moved[:, list(MIRROR)], moved)", "moved, moved)",
+          "training/test_training.py -k mirrored_face"),
+    # measuring
+    Break("a false-accept rate of one pair more", "metrics/privacy.py",
+          "allowed = int(len(ordered) * far + 1e-9)", "allowed = int(len(ordered) * far + 1e-9) + 1",
+          "metrics/test_privacy.py"),
+    Break("rank off by one", "metrics/privacy.py",
+          "(distances < own).sum(1) < rank", "(distances < own).sum(1) <= rank",
+          "metrics/test_privacy.py"),
+    Break("the interval drawn by photo and not by person", "metrics/intervals.py",
+          "size=(draws, len(values))", "size=(draws, 2 * len(values))", "metrics/test_intervals.py"),
+    Break("nobody of twelve is certainly nobody", "metrics/intervals.py",
+          "if len(hits) and hits.min() == hits.max():", "if False:", "metrics/test_intervals.py"),
+    Break("pairs of the same person among the strangers", "evaluation/summary.py",
+          "distances[~torch.eye(*distances.shape, dtype=torch.bool)]", "distances.flatten()",
+          "evaluation/test_summary.py"),
+    Break("the direction of a metric", "evaluation/judging.py",
+          '    "st_lpips": lower,\n', '    "st_lpips": higher,\n', "evaluation/test_summary.py"),
+    Break("k-same leaves groups that are too small", "evaluation/peers.py",
+          "if len(left) >= 2 * k else", "if len(left) > k else",
+          "evaluation/test_peers.py -k at_least_k"),
+    Break("worse is called better", "runner/regression.py",
+          "{LOWER: change < 0, HIGHER: change > 0}", "{LOWER: change > 0, HIGHER: change < 0}",
+          "runner/test_regression.py -k verdicts"),
+    Break("the tolerance ignored", "runner/regression.py",
+          "    if abs(change) <= allowed:\n", "    if change == 0:\n",
+          "runner/test_regression.py -k verdicts"),
+    Break("a tolerance as large as its number", "runner/regression.py",
+          "return value == 0 or allowed < abs(value)", "return True",
+          "runner/test_regression.py -k tolerance"),
+    Break("an outdated answer is shown", "explorer/latest_only.py",
+          "return number == self.number", "return True",
+          "explorer/test_explorer.py -k only_the_latest"),
+]  # fmt: skip
+
+
+def copy_of_the_tree(folder: Path) -> Path:
+    """Package and tests copied into `folder`; data, notebooks and what is only read are links."""
+    skipped = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "anonlab", folder / "anonlab", ignore=skipped)
+    shutil.copytree(ROOT / "tests", folder / "tests", ignore=skipped)
+    for path in ROOT.iterdir():
+        if path.name not in ("anonlab", "tests", "outputs", ".git", ".venv"):
+            (folder / path.name).symlink_to(path)
+    return folder
+
+
+def run_tests(folder: Path, tests: str) -> tuple[str, str]:
+    """What became of it, and the last lines of pytest."""
+    file, _, chosen = tests.partition(" -k ")
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{file}"]
+    command += ["-k", chosen] if chosen else []
+    environment = os.environ | {
+        "PYTHONPATH": str(folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTEST_XDIST_WORKER": "breaks",  # one torch thread, as beside another worker
+    }
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        return ENDLESS, f"stopped after {SECONDS} s"
+    said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+    # 1: tests failed; 0: all passed; else nothing was tested
+    return {0: UNNOTICED, 1: NOTICED}.get(done.returncode, INVALID), said
+
+
+def joined(breaks: list[Break]) -> list[str]:
+    """The tests of all of them, one entry a file."""
+    words: dict[str, list[str]] = {}
+    for one in breaks:
+        file, _, chosen = one.tests.partition(" -k ")
+        words.setdefault(file, []).append(chosen)
+    return [
+        f"{file} -k {' or '.join(dict.fromkeys(chosen))}" if all(chosen) else file
+        for file, chosen in words.items()
+    ]
+
+
+def attempt(one: Break | None, tests: str) -> tuple[str, str, float]:
+    """Break a copy (or not) and run the tests: what became of it, the last lines, seconds."""
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="breaks-") as name:
+        folder = copy_of_the_tree(Path(name))
+        if one is not None:
+            path = folder / one.path
+            path.write_text(one.applied(path.read_text()))
+        verdict, said = run_tests(folder, tests)
+    return verdict, said, time.monotonic() - start
+
+
+def main() -> int:
+    """Command line; see the top of this file."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="whose name contains one of these")
+    parser.add_argument("--jobs", type=int, default=2, help="at a time (2)")
+    parser.add_argument("--list", action="store_true", help="name them and do nothing")
+    options = parser.parse_args()
+    chosen = [
+        one for one in BREAKS if not options.only or any(part in one.name for part in options.only)
+    ]
+    if not chosen or options.jobs < 1:
+        parser.error(f"no break has {' or '.join(options.only or ['?'])} in its name; see --list")
+    if options.list:
+        print("\n".join(f"{one.name}  [{one.path}]" for one in chosen))
+        return 0
+    for one in chosen:
+        try:
+            one.applied((ROOT / one.path).read_text())
+        except (ValueError, OSError) as error:
+            print(f"does not apply: {error}", file=sys.stderr)
+            return 1
+    start = time.monotonic()
+    failed = []
+    with ThreadPoolExecutor(options.jobs) as pool:
+        unbroken = [(None, tests) for tests in joined(chosen)]
+        for tried in (unbroken, [(one, one.tests) for one in chosen]):
+            for (one, tests), (verdict, said, seconds) in zip(
+                tried, pool.map(lambda job: attempt(*job), tried), strict=True
+            ):
+                wanted = UNNOTICED if one is None else NOTICED
+                name = tests if one is None else one.name
+                told = {UNNOTICED: "passes"}.get(verdict, "FAILS") if one is None else verdict
+                print(f"{told:11} {seconds:5.0f} s  {name}", flush=True)
+                if verdict != wanted:
+                    failed.append(name)
+                    print(said, flush=True)
+            if failed:
+                break
+    minutes = (time.monotonic() - start) / 60
+    print(f"{len(chosen)} breaks, {len(failed)} not as it should be, in {minutes:.1f} minutes")
+    for name in failed:
+        print(f"  {name}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

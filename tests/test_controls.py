@@ -1,0 +1,48 @@
+"""Every control says which values it has, before any work."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from anonlab.controls import MAX_REFINE_STEPS, MAX_SOFTNESS, Controls, make_controls
+from anonlab.errors import UnknownOption
+
+TOO_FAR = {
+    "mask_area": (-0.01, 1.01),
+    "strength": (-0.01, 1.01),
+    "mask_threshold": (-0.01, 1.01),
+    "smallest": (-0.01, 1.01),
+    "target_distance": (0, 2.01),
+    "refine_steps": (-1, MAX_REFINE_STEPS + 1),
+    "softness": (-0.1, MAX_SOFTNESS + 0.1),
+    "perception": ("", "guess"),
+    "keep": (("hair",), ("gender", "hair")),
+    "include": (("ears",), ("eyes", "ears")),
+    "exclude": (("ears",), ("eyes", "ears")),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, one) for name in TOO_FAR for one in TOO_FAR[name]])
+def test_a_value_beyond_the_end_is_refused_by_the_name_of_its_control(name, value):
+    said = {"keep": "hair", "include": "ears", "exclude": "ears"}.get(name, name)
+    with pytest.raises(UnknownOption, match=said):
+        Controls(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("mask_area", (0, 1)), ("strength", (0, 1)), ("mask_threshold", (0, 1)), ("smallest", (0, 1)),
+        ("target_distance", (0.01, 2)), ("refine_steps", (0, MAX_REFINE_STEPS)),
+        ("softness", (0, MAX_SOFTNESS)), ("keep", ((), ("tone",))),
+    ],
+)  # fmt: skip
+def test_both_ends_are_allowed(name, values):
+    assert tuple(getattr(Controls(**{name: value}), name) for value in values) == values
+
+
+def test_what_goes_to_a_file_comes_back():
+    chosen = Controls(mask_area=0.4, keep=("age",), include=("eyes",), seed=7, symmetric=True)
+    assert make_controls(json.loads(chosen.to_json())) == chosen

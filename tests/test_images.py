@@ -1,0 +1,85 @@
+"""The helpers of the ground floor: what a blur, a smaller picture, a paste and 8 bits are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from anonlab.images import (
+    blurred,
+    from_bytes,
+    pasted,
+    resize,
+    to_bytes,
+    to_tensor,
+    to_uint8,
+    truncated_bytes,
+)
+
+LEVELS = torch.arange(256, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("sigma", [2.0, 5.0])
+def test_a_point_becomes_a_gaussian_of_that_sigma(sigma):
+    point = torch.zeros(1, 1, 65, 65)
+    point[..., 32, 32] = 1
+    spread = blurred(point, sigma)[0, 0]
+    assert spread.sum().item() == pytest.approx(1, abs=1e-5)
+    steps = torch.arange(65) - 32.0
+    for across in (spread.sum(0), spread.sum(1)):
+        # cut off at three sigma, which takes 1.3 % of its width
+        assert (across * steps.square()).sum().sqrt().item() == pytest.approx(0.987 * sigma, rel=0.01)
+
+
+def test_a_constant_picture_is_its_own_blur_up_to_the_edge():
+    flat = torch.full((2, 3, 40, 40), 0.3)
+    torch.testing.assert_close(blurred(flat, 4.0), flat)
+
+
+@pytest.mark.parametrize("size", [50, 60])  # a divisor of the side, and none
+def test_a_smaller_picture_is_made_of_means(size):
+    board = (torch.arange(100)[:, None] + torch.arange(100)[None]) % 2 * 2.0 - 1
+    small = resize(board[None, None], size)
+    assert small.shape == (1, 1, size, size)
+    assert small.abs().max() < 0.2  # black and white, pixel by pixel, are grey
+    ramp = torch.linspace(-1, 1, 100).expand(1, 1, 100, 100)
+    assert resize(ramp, size).mean().item() == pytest.approx(0, abs=1e-4)
+
+
+def test_a_larger_picture_keeps_what_it_shows():
+    ramp = torch.linspace(-1, 1, 16).expand(1, 1, 16, 16)
+    large = resize(ramp, 64)[0, 0]
+    assert (large.diff(dim=1) >= 0).all() and large[:, 0].max() == -1 and large[:, -1].min() == 1
+
+
+def test_pasted_is_the_one_where_the_mask_is_0_and_the_other_where_it_is_1():
+    image, over = torch.full((1, 3, 4, 4), -0.5), torch.full((1, 3, 4, 4), 0.75)
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[..., 2:, :], mask[..., 0, 0] = 1, 0.5
+    made = pasted(image, over, mask)
+    assert (made[..., 2:, :] == 0.75).all() and (made[..., 1, :] == -0.5).all()
+    assert made[0, :, 0, 0].tolist() == [0.125] * 3
+
+
+def test_all_levels_go_to_numbers_and_back():
+    numbers = from_bytes(LEVELS)
+    assert (numbers[0].item(), numbers[255].item()) == (-1, 1)
+    assert torch.equal(to_bytes(numbers), LEVELS)
+
+
+def test_eight_bits_are_the_nearest_level_and_the_truncated_ones_the_level_below():
+    level = 2 / 255
+    nearly = (from_bytes(LEVELS[:255]) + 0.7 * level)[:, None]
+    assert torch.equal(to_bytes(nearly)[:, 0], LEVELS[1:])
+    assert torch.equal(truncated_bytes(nearly)[:, 0], LEVELS[:255])
+    assert to_bytes(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
+
+
+def test_pixels_keep_their_place_and_red_stays_red():
+    pixels = np.zeros((2, 3, 3), np.uint8)
+    pixels[0, 2] = (200, 30, 7)
+    image = to_tensor(pixels)
+    assert image.shape == (1, 3, 2, 3)
+    assert torch.equal(to_bytes(image[0, :, 0, 2]), torch.tensor([200, 30, 7], dtype=torch.uint8))
+    assert np.array_equal(to_uint8(image), pixels)
