@@ -136,6 +136,23 @@ def curves_figure(
     return figure
 
 
+def histogram_figure(
+    values: Sequence[float], threshold: float, marks: dict[str, float], label: str
+) -> Figure:
+    """How often each value occurs, with a threshold, and single values marked by name."""
+    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    axis = figure.subplots()
+    axis.hist(values, bins=80, color="#9db4c0")
+    axis.axvline(threshold, color="black", ls="--", lw=1, label=f"threshold {threshold:g}")
+    for number, (name, value) in enumerate(marks.items()):
+        axis.axvline(value, color=f"C{number + 1}", lw=2, label=name)
+    axis.set_xlabel(label)
+    axis.set_yticks([])
+    axis.legend(frameon=False, fontsize=9, loc="upper left")
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    return figure
+
+
 def training_figure(log: list[dict], validation: list[dict]) -> Figure:
     """A training's losses and validation numbers over its steps: a small plot for each that has a
     curve of at least three points.

@@ -46,6 +46,35 @@ def region_masks(points: torch.Tensor, size: int = 256) -> dict[str, torch.Tenso
     return {name: torch.from_numpy(masks[name]).float()[None, None] for name in REGIONS}
 
 
+def face_mask(points: torch.Tensor, size: int = 256) -> torch.Tensor:
+    """The face itself, all `REGIONS` together: `(1, 1, size, size)` of 0 and 1."""
+    return torch.stack(list(region_masks(points, size).values())).amax(0)
+
+
+def share_of_face(mask: torch.Tensor, points: torch.Tensor) -> float:
+    """How much of the face a mask `(1, 1, S, S)` covers, in [0, 1].
+
+    `mask_area` is the share of the aligned picture, of which the face fills about a third.
+    """
+    face = face_mask(points, mask.shape[-1]).to(mask)
+    return ((mask * face).sum() / face.sum()).item()
+
+
+def heat_of_regions(heat: torch.Tensor, points: torch.Tensor) -> dict[str, float]:
+    """Mean heat of each of `REGIONS` over that of the whole face: above 1 is warm, below is cold.
+
+    `heat (1, 1, S, S)`; a region without pixels has none.
+    """
+    masks = region_masks(points, heat.shape[-1])
+    face = sum(masks.values())
+    average = (heat * face).sum() / face.sum()
+    return {
+        name: ((heat * mask).sum() / mask.sum() / average).item()
+        for name, mask in masks.items()
+        if mask.any()
+    }
+
+
 def face_band(points: torch.Tensor, size: int = 256, wider: float = 0.0) -> torch.Tensor:
     """What lies between the sides of one face and above its chin: `(1, 1, size, size)` of 0 and 1.
 
