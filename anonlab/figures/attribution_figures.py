@@ -41,8 +41,11 @@ def integration_figure(inquiry: Inquiry, steps: int, baseline: str) -> Figure:
     first.imshow(picture(nobody))
     first.set_title(f"start: {baseline}, score {scores[0]:.2f}", fontsize=10)
     curve.plot(alphas, scores, color="#2e86ab")
-    curve.plot((np.polynomial.legendre.leggauss(steps)[0] + 1) / 2, [0] * steps, "|", color="black", ms=8)
-    curve.set(xlabel="α: 0 is the start, 1 the face", ylabel="score", ylim=(min(-0.05, scores.min()), 1.08))
+    nodes = (np.polynomial.legendre.leggauss(steps)[0] + 1) / 2
+    curve.plot(nodes, [0] * steps, "|", color="black", ms=8, label="slopes are taken here")
+    curve.set(xlabel="α: 0 is the start, 1 the face", ylabel="score")
+    curve.set_ylim(min(-0.05, scores.min().item()), 1.08)
+    curve.legend(frameon=False, fontsize=8, loc="upper left")
     curve.set_title(f"{steps} slopes add up to {signed.sum() / rise:.1%} of the rise", fontsize=10)
     curve.spines[["top", "right"]].set_visible(False)
     last.imshow(overlay(inquiry.image, as_map(signed)))

@@ -129,6 +129,8 @@ def curves_figure(
         axis.plot(x, values, marker="o", ms=3, label=name)
     if threshold is not None:
         axis.axhline(threshold, color="black", ls="--", lw=1, label="threshold")
+    if axis.get_ylim()[0] > 0:
+        axis.set_ylim(bottom=0)  # a cut axis makes small differences look large
     axis.set_xlabel(labels[0])
     axis.set_ylabel(labels[1])
     axis.legend(frameon=False)

@@ -164,7 +164,7 @@ def test_methods_are_compared_with_a_disc_and_with_chance(face):
 
 
 def test_beating_the_disc_is_counted_by_face():
-    """On flat grey nothing is lost under any blur; on the other face the rim loses more than the disc."""
+    """On flat grey nothing is lost under any blur; on the other face the rim loses more."""
     flat, striped = torch.zeros(1, 3, 256, 256), torch.zeros(1, 3, 256, 256)
     striped[..., ::2] = 1
     striped[..., 64:192, 64:192] = 0  # nothing to blur where the disc is
