@@ -110,7 +110,8 @@ def stability(
     """Mean rank correlation between a face's map and the maps of slightly shifted crops of it.
 
     `image (1, 3, S, S)` is shifted by up to `reach` of its side; each map is shifted back before
-    it is compared. `reference` is the face's map, if it is known already. 1 is a map that does not depend on where exactly the aligner cut.
+    it is compared. `reference` is the face's own map, if it is known already. 1 is a map that does
+    not depend on where exactly the aligner cut.
     """
     size = image.shape[-1]
     limit = max(1, round(reach * size))
