@@ -21,7 +21,7 @@ from anonlab.perception.masks import (
     union,
     without_crumbs,
 )
-from anonlab.perception.regions import heat_of_regions, region_masks, share_of_face, whole_face
+from anonlab.perception.regions import region_masks
 from anonlab.recognizers.judges import DlibLandmarks
 from anonlab.weights import store
 
@@ -186,25 +186,6 @@ def test_regions_are_parts_of_the_face_that_do_not_overlap(regions):
         assert set(mask.unique().tolist()) == {0.0, 1.0}
         assert mask.sum() > 500
     assert 0.2 < sum(regions.values()).mean() < 0.5
-
-
-def test_the_share_of_the_face_is_not_the_share_of_the_picture(points, regions):
-    face = whole_face(points)
-    assert torch.equal(face, sum(regions.values()))
-    assert share_of_face(face, face) == 1 and share_of_face(1 - face, face) == 0
-    eyes = regions["eyes"]
-    assert share_of_face(eyes, face) == pytest.approx((eyes.sum() / face.sum()).item())
-    assert share_of_face(eyes, face) > 2 * eyes.mean()  # the face is less than half of the picture
-
-
-def test_heat_of_regions_is_one_where_heat_is_even_and_says_what_is_warm(points, regions):
-    even = heat_of_regions(torch.full((1, 1, 256, 256), 0.3), points)
-    assert list(even) == list(REGIONS)
-    assert list(even.values()) == pytest.approx([1] * len(REGIONS), abs=1e-4)
-    nose = heat_of_regions(0.5 + regions["nose"], points)
-    share = share_of_face(regions["nose"], whole_face(points))
-    assert nose["nose"] == pytest.approx(1.5 / (0.5 + share), rel=1e-4)
-    assert nose["mouth"] == pytest.approx(0.5 / (0.5 + share), rel=1e-4)
 
 
 @pytest.mark.parametrize(
