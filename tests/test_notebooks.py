@@ -11,6 +11,7 @@ import pytest
 
 from anonlab.runner import report
 from anonlab.runner.execution import read_notebook
+from anonlab.runner.exercises import verdicts
 from anonlab.runner.thumbnails import BUDGET
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
@@ -36,9 +37,11 @@ def test_anatomy(path):
     assert "settings(" in "".join(code[1]["source"])
     assert "record(" in "".join(code[-1]["source"])
     text = "\n".join(cells(path, "markdown"))
-    for part in (f"# {path.name[:2]} · ", "**Goal.**", "**Needs**", "**Time**", "What you should see",
-                 "## Exercises", "## Summary", "**Next"):  # fmt: skip
+    for part in (f"# {path.name[:2]} · ", "**Objectives.**", "\n1. ", "\n2. ", "**Needs**", "**Time**",
+                 "**Hardware**", "**Predict, then look.**", "## Exercises", "## Summary"):  # fmt: skip
         assert part in text, part
+    [link] = re.findall(r"\*\*Next:\*\* .*\[.+\]\((.+)\)", text)
+    assert (FOLDER / link).exists()
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -122,10 +125,14 @@ def test_it_runs_in_the_quick_profile(path, tmp_path, capsys):
     FACTS[number](numbers)
     if number == "05":
         assert len(list(state.glob("*.safetensors"))) == numbers["people"]
+    executed = json.loads((folder / path.name).read_text())
+    said = verdicts(executed)  # every check refuses the open answer and accepts ours
+    assert said["check"].keys() == said["solution"].keys() and len(said["check"]) >= 3
+    assert not any(said["check"].values()) and all(said["solution"].values()), said
     # the pictures are in the page, not only beside it
     shown = [
         output
-        for cell in json.loads((folder / path.name).read_text())["cells"]
+        for cell in executed["cells"]
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})
     ]

@@ -131,10 +131,29 @@ def curves_figure(
         axis.plot(x, values, marker="o", ms=3, label=name)
     if threshold is not None:
         axis.axhline(threshold, color="black", ls="--", lw=1, label="threshold")
+    if axis.get_ylim()[0] > 0:
+        axis.set_ylim(bottom=0)  # a cut axis makes small differences look large
     axis.set_xlabel(labels[0])
     axis.set_ylabel(labels[1])
     axis.legend(frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def histogram_figure(
+    values: Sequence[float], threshold: float, marks: dict[str, float], label: str
+) -> Figure:
+    """How often each value occurs, with a threshold, and single values marked by name."""
+    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    axis = figure.subplots()
+    axis.hist(values, bins=80, color="#9db4c0")
+    axis.axvline(threshold, color="black", ls="--", lw=1, label=f"threshold {threshold:g}")
+    for number, (name, value) in enumerate(marks.items()):
+        axis.axvline(value, color=f"C{number + 1}", lw=2, label=name)
+    axis.set_xlabel(label)
+    axis.set_yticks([])
+    axis.legend(frameon=False, fontsize=9, loc="upper left")
+    axis.spines[["top", "right", "left"]].set_visible(False)
     return figure
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -15,20 +16,22 @@ import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from ..images import blurred, resize
-from ..measured import Declaration, Measured, declare, higher, lower, reference
+from ..measured import Declaration, Measured, declare, higher, lower, reference, shown
 from ..photo.faces import face_oval
 from ..recognizers import Recognizer, distance
 from .attribution import BLUR_SIGMA
 from .masks import mask_from_attribution
 from .perception import Perception
 
-AREAS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5)  # shares of the face, 1–50 %
+AREAS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5)  # shares of the aligned picture
 DISC, RANDOM = "disc in the centre", "random"  # what any method has to beat
 BETTER: dict[str, Declaration] = {  # of the columns of `compare_methods`
     "deletion": higher,  # distance when what a map found is hidden, ...
     "insertion": lower,  # ... and when only that is shown
     "deletion_at_10": higher,
     "stability": higher,
+    "beats_disc": higher,  # share of the faces on which its deletion curve is above the disc's
+    "seconds": shown,  # a map
 }
 
 
@@ -102,15 +105,17 @@ def stability(
     rng: torch.Generator,
     shifts: int = 4,
     reach: float = 0.02,
+    reference: torch.Tensor | None = None,
 ) -> float:
     """Mean rank correlation between a face's map and the maps of slightly shifted crops of it.
 
     `image (1, 3, S, S)` is shifted by up to `reach` of its side; each map is shifted back before
-    it is compared. 1 is a map that does not depend on where exactly the aligner cut.
+    it is compared. `reference` is the face's own map, if it is known already. 1 is a map that does
+    not depend on where exactly the aligner cut.
     """
     size = image.shape[-1]
     limit = max(1, round(reach * size))
-    reference = make_map(image)
+    reference = make_map(image) if reference is None else reference
     scale = reference.shape[-1] / size
     inner = slice(round(limit * scale) + 1, -round(limit * scale) - 1)
     found = []
@@ -126,7 +131,7 @@ def stability(
 
 def declared(table: dict[str, dict[str, float]]) -> dict[str, dict[str, Measured]]:
     """What `compare_methods` found, with which way is better; disc and chance are references."""
-    fixed = dict.fromkeys(BETTER, reference)
+    fixed = dict.fromkeys(BETTER, reference) | {"seconds": shown}
     return {
         method: declare(row, fixed if method in (DISC, RANDOM) else BETTER)
         for method, row in table.items()
@@ -140,12 +145,14 @@ def compare_methods(
     areas: Sequence[float] = AREAS,
     rng: torch.Generator | None = None,
     progress: bool = False,
+    shifts: int = 4,
 ) -> dict[str, dict[str, float]]:
     """Methods, a disc and chance, tested on the same faces: rows of a table.
 
     `deletion` and `insertion` are areas under the curves of mean distances, `deletion_at_10` is the
-    deletion curve at a tenth of the face, `stability` is measured on the first face. `faces` are
-    `(1, 3, 256, 256)` each.
+    deletion curve at a tenth of the picture, `stability` is measured on `shifts` crops of the first
+    face, `beats_disc` is the share of the faces on which a map's own deletion area is larger than the
+    disc's, `seconds` is the median time of a map. `faces` are `(1, 3, 256, 256)` each.
     """
     rng = rng or torch.Generator().manual_seed(0)
     recognizer, size = perception.recognizer, faces[0].shape[-1]
@@ -154,19 +161,29 @@ def compare_methods(
     }
     makers[DISC] = lambda _: disc_ranking(size)
     makers[RANDOM] = lambda _: random_ranking(size, rng)
+    whole = partial(area_under, areas)
+    discs = [whole(deletion_curve(recognizer, face, disc_ranking(size), areas)) for face in faces]
     table = {}
     for name, make in tqdm(makers.items(), desc="methods", disable=not progress):
-        maps = [make(face) for face in faces]
+        maps, seconds = zip(*(_timed(make, face) for face in faces), strict=True)
         pairs = list(zip(faces, maps, strict=True))
-        deleted = np.mean([deletion_curve(recognizer, *pair, [*areas, 0.1]) for pair in pairs], 0)
-        inserted = np.mean([insertion_curve(recognizer, *pair, areas) for pair in pairs], 0)
+        deleted = [deletion_curve(recognizer, *pair, [*areas, 0.1]) for pair in pairs]
+        inserted = [insertion_curve(recognizer, *pair, areas) for pair in pairs]
+        won = [whole(own[:-1]) > disc for own, disc in zip(deleted, discs, strict=True)]
         table[name] = {
-            "deletion": area_under(areas, deleted[:-1]),
-            "insertion": area_under(areas, inserted),
-            "deletion_at_10": float(deleted[-1]),
-            "stability": stability(make, faces[0], rng),
+            "deletion": whole(np.mean(deleted, 0)[:-1]),
+            "insertion": whole(np.mean(inserted, 0)),
+            "deletion_at_10": float(np.mean(deleted, 0)[-1]),
+            "stability": stability(make, faces[0], rng, shifts, reference=maps[0]),
+            "beats_disc": sum(won) / len(won),
+            "seconds": float(np.median(seconds)),
         }
     return table
+
+
+def _timed(make: Callable[[torch.Tensor], torch.Tensor], face: torch.Tensor) -> tuple:
+    start = perf_counter()
+    return make(face), perf_counter() - start
 
 
 def disc_ranking(size: int) -> torch.Tensor:

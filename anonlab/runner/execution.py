@@ -23,6 +23,7 @@ from .regression import Comparison, Row
 from .trend import Trend
 
 HEADLESS = "ANONLAB_HEADLESS"  # set while papermill runs: no widgets, no progress bars
+PAGE = Path(__file__).parent / "templates" / "notebook.html.j2"
 PLACES = ("OUTPUT", "STATE")  # parameters that say where files go; no number depends on them
 
 
@@ -168,9 +169,9 @@ def _plain(lines: list[str]) -> str:
 
 
 def _write_page(executed: Path) -> None:
-    """An executed notebook as HTML beside it."""
+    """An executed notebook as HTML beside it; what is folded in Jupyter is folded there."""
     from nbconvert import HTMLExporter
 
-    body, _ = HTMLExporter().from_filename(str(executed))
+    body, _ = HTMLExporter(template_file=str(PAGE)).from_filename(str(executed))
     with atomic_path(executed.with_suffix(".html")) as partial:
         partial.write_text(body)

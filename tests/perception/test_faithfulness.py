@@ -13,6 +13,7 @@ from anonlab.perception.faithfulness import (
     agreement,
     area_under,
     compare_methods,
+    declared,
     deletion_curve,
     disc_ranking,
     insertion_curve,
@@ -158,3 +159,29 @@ def test_methods_are_compared_with_a_disc_and_with_chance(face):
     assert disc["deletion"] > table["random"]["deletion"] > rim["deletion"]
     assert disc["insertion"] < table["random"]["insertion"] < rim["insertion"]
     assert table["grey"]["stability"] > 0.999 > 0.05 > abs(table["random"]["stability"])
+    won = {name: row["beats_disc"] for name, row in table.items()}
+    assert won == {"grey": 0, "rim": 0, "disc in the centre": 0, "random": 0}
+
+
+def test_beating_the_disc_is_counted_by_face():
+    """On flat grey nothing is lost under any blur; on the other face the rim loses more."""
+    flat, striped = torch.zeros(1, 3, 256, 256), torch.zeros(1, 3, 256, 256)
+    striped[..., ::2] = 1
+    striped[..., 64:192, 64:192] = 0  # nothing to blur where the disc is
+
+    class Whole(Centre):
+        def embed(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1)
+
+    class Look(Stand):
+        recognizer = Whole()
+
+    table = compare_methods(Look(), [flat, striped], ["rim"], (0.05, 0.1))
+    assert table["rim"]["beats_disc"] == 0.5
+
+
+def test_a_table_says_which_way_is_better_and_judges_no_time(face):
+    rows = declared(compare_methods(Stand(), [face], ["grey"], (0.05, 0.2), shifts=1))
+    assert rows["grey"]["deletion"].better == "higher" and rows["grey"]["insertion"].better == "lower"
+    assert rows["random"]["deletion"].better == "reference"
+    assert {row["seconds"].better for row in rows.values()} == {"shown"}

@@ -1,0 +1,114 @@
+"""Figures of stage 1: a path and its attributions, heat by facial region, differences with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from ..images import resize
+from ..perception.attribution import Inquiry, integrated_gradients
+from ..perception.perception import as_map
+from .plots import HEAT, overlay, picture
+
+SHOWN = 256  # pixels of a map
+POINTS = 21  # of the drawn path
+
+
+def integration_figure(inquiry: Inquiry, steps: int, baseline: str) -> Figure:
+    """Integrated gradients from one baseline in that many steps: where the path starts, how the score
+    rises along it, the map, and how much of the rise the attributions add up to.
+
+    Raises `UnknownOption` for a baseline that does not exist or lacks what it needs.
+    """
+    inquiry = replace(
+        inquiry, steps=steps, baseline=baseline, rng=torch.Generator().manual_seed(0)
+    )  # the same noise for the path and for its end
+    nobody, score = inquiry.nobody(), inquiry.score()
+    fresh = replace(inquiry, rng=torch.Generator().manual_seed(0))
+    signed = integrated_gradients(fresh)
+    alphas = torch.linspace(0, 1, POINTS)
+    with torch.no_grad():
+        points = nobody + alphas.view(-1, 1, 1, 1) * (inquiry.image - nobody)
+        scores = torch.cat([score(part) for part in points.split(8)])
+    rise = (scores[-1] - scores[0]).item()
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    first, curve, last = figure.subplots(1, 3)
+    first.imshow(picture(nobody))
+    first.set_title(f"start: {baseline}, score {scores[0]:.2f}", fontsize=10)
+    curve.plot(alphas, scores, color="#2e86ab")
+    nodes = (np.polynomial.legendre.leggauss(steps)[0] + 1) / 2
+    curve.plot(nodes, [0] * steps, "|", color="black", ms=8, label="slopes are taken here")
+    curve.set(xlabel="α: 0 is the start, 1 the face", ylabel="score")
+    curve.set_ylim(min(-0.05, scores.min().item()), 1.08)
+    curve.legend(frameon=False, fontsize=8, loc="upper left")
+    curve.set_title(f"{steps} slopes add up to {signed.sum() / rise:.1%} of the rise", fontsize=10)
+    curve.spines[["top", "right"]].set_visible(False)
+    last.imshow(overlay(inquiry.image, as_map(signed)))
+    last.set_title("where the rise comes from", fontsize=10)
+    first.set_axis_off()
+    last.set_axis_off()
+    return figure
+
+
+def attribution_figure(image: torch.Tensor, signed: torch.Tensor, heat: torch.Tensor) -> Figure:
+    """From signed attributions to heat: the face, `signed (1, 3, S, S)` summed over colours, its
+    absolute values smoothed, `heat (1, 1, S, S)`, and that over the face; with colour bars."""
+    figure = Figure(figsize=(13, 3.4), layout="constrained")
+    axes = figure.subplots(1, 4)
+    values = resize(signed.sum(1, keepdim=True), SHOWN)[0, 0].numpy()
+    most = np.quantile(np.abs(values), 0.998)  # single pixels would leave the rest grey
+    maps = {
+        "attribution per pixel, summed over colours": (values, "RdBu_r", -most, most),
+        "heat: |attribution|, smoothed, maximum 1": (resize(heat, SHOWN)[0, 0].numpy(), HEAT, 0, 1),
+    }
+    axes[0].imshow(picture(image))
+    axes[0].set_title("the face", fontsize=10)
+    for axis, (title, (values, colours, low, high)) in zip(axes[1:3], maps.items(), strict=True):
+        drawn = axis.imshow(values, cmap=colours, vmin=low, vmax=high)
+        axis.set_title(title, fontsize=10)
+        figure.colorbar(drawn, ax=axis, shrink=0.8, format="%.1g")
+    axes[3].imshow(overlay(image, heat))
+    axes[3].set_title("heat over the face", fontsize=10)
+    scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), HEAT)
+    figure.colorbar(scale, ax=axes[3], shrink=0.8)
+    for axis in axes:
+        axis.set_axis_off()
+    return figure
+
+
+def ratios_figure(ratios: Mapping[str, float], label: str) -> Figure:
+    """Bars of ratios about 1, warm above it and cold below."""
+    figure = Figure(figsize=(6, 0.7 + 0.34 * len(ratios)), layout="constrained")
+    axis = figure.subplots()
+    colours = ["#c0562b" if value > 1 else "#2e86ab" for value in ratios.values()]
+    bars = axis.barh(list(ratios), list(ratios.values()), color=colours)
+    axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
+    axis.axvline(1, color="black", ls="--", lw=1)
+    axis.set_xlabel(label)
+    axis.invert_yaxis()
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def differences_figure(
+    x: Sequence[float], differences: Mapping[str, Sequence[tuple[float, float, float]]], label: str
+) -> Figure:
+    """Means with their intervals, `{name: [(mean, low, high), …]}` over `x`: zero is no difference."""
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axis = figure.subplots()
+    for number, (name, rows) in enumerate(differences.items()):
+        mean, low, high = np.array(rows).T
+        at = np.arange(len(x)) + 0.14 * (number - (len(differences) - 1) / 2)
+        axis.errorbar(at, mean, (mean - low, high - mean), fmt="o", ms=4, capsize=3, label=name)
+    axis.axhline(0, color="black", lw=1)
+    axis.set_xticks(range(len(x)), [f"{value:.0%}" for value in x])
+    axis.set_xlabel("share of the aligned picture that is blurred")
+    axis.set_ylabel(label)
+    axis.legend(frameon=False, fontsize=9)
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
