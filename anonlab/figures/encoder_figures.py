@@ -29,45 +29,47 @@ def encoder_diagram(config: EncoderConfig) -> Figure:
     size, c = config.resolution, config.channels
     counts = token_counts(config)
     levels = [f"({c[i]}, {size // 4 // 2**i}²)" for i in range(4)]
-    figure = Figure(figsize=(12.5, 4.9), layout="constrained")
+    figure = Figure(figsize=(12.8, 5.2), layout="constrained")
     axis = figure.subplots()
-    axis.set(xlim=(0, 125), ylim=(0, 49))
+    axis.set(xlim=(-1, 126), ylim=(0, 52))
     axis.set_axis_off()
-    inputs = (
-        ("whole", 40, f"photo x\n(3, {size}²)"),
-        ("stays", 25, f"what stays, and mask\n[x·(1 − m), m]\n(4, {size}²)"),
-        ("person", 10, f"identity\n({config.identity_dim},)"),
-    )
-    for kind, y, text in inputs:
-        _box(axis, 0, y, 19, text, COLOURS[kind])
     semantic = "semantic pyramid\n" + " → ".join(levels[2:]) + "\nlast level is used"
     preservation = "preservation pyramid\n" + " → ".join(levels[1:]) + "\nthree levels are used"
     parts = [str(count) for count in counts.values()]
-    middle = (
-        ("whole", 40, semantic, f"{parts[0]} tokens"),
-        ("stays", 25, preservation, f"{' + '.join(parts[1:4])} tokens"),
-        ("person", 10, "MLP", f"{parts[4]} token"),
+    branches = (
+        ("whole", 42, f"photo x\n(3, {size}²)", semantic, f"{parts[0]} tokens"),
+        (
+            "stays",
+            30,
+            f"what stays, and mask\n[x·(1 − m), m]\n(4, {size}²)",
+            preservation,
+            f"{' + '.join(parts[1:4])}\ntokens",
+        ),
+        ("person", 18, f"identity e\n({config.identity_dim},)", "MLP", f"{parts[4]} token"),
     )
-    for kind, y, text, tokens in middle:
-        _arrow(axis, (19, y + 4), (24, y + 4))
-        _box(axis, 24, y, 32, text, COLOURS[kind])
-        _arrow(axis, (56, y + 4), (63, 29 if kind != "person" else 27))
-        axis.text(57, y + 6.5, tokens, fontsize=8.5, color="#444444")
-    _box(axis, 63, 24, 15, f"tokens\n({sum(counts.values())}, {config.width})", "#f4f4f4")
-    _box(axis, 63, 40, 15, f"queries\n({config.num_ws}, {config.width})", COLOURS["fusion"])
-    _arrow(axis, (78, 28), (83, 31))
-    _arrow(axis, (78, 44), (83, 36))
+    for kind, y, given, branch, tokens in branches:
+        _box(axis, 0, y, 18, given, COLOURS[kind])
+        _arrow(axis, (18, y + 4), (22, y + 4))
+        _box(axis, 22, y, 29, branch, COLOURS[kind])
+        _arrow(axis, (51, y + 4), (63, 34 + (y - 30) / 6))
+        under = kind == "person"
+        place = (52, y + 2.5) if under else (52, y + 5)
+        axis.text(*place, tokens, fontsize=8.5, color="#444444", va="top" if under else "bottom")
+    _box(axis, 63, 30, 14, f"tokens\n({sum(counts.values())}, {config.width})", "#f4f4f4")
+    _box(axis, 63, 42, 14, f"queries\n({config.num_ws}, {config.width})", COLOURS["fusion"])
+    _arrow(axis, (77, 34), (82, 34))
+    _arrow(axis, (77, 45), (82, 39))
     fusion = f"{config.layers} × fusion:\ncross-attention,\nself-attention, MLP"
-    _box(axis, 83, 28, 19, fusion, COLOURS["fusion"], 11)
-    _arrow(axis, (102, 33), (106, 33))
-    _box(axis, 106, 28, 18.5, f"to_ws, row by row\n({config.num_ws}, {config.w_dim})", "#f4f4f4", 11)
-    start = f"linear start: 16² picture and identity to one w, ({config.w_dim},)"
-    _box(axis, 63, 10, 39, start, COLOURS["person"])
-    _arrow(axis, (56, 14), (63, 14))
-    _box(axis, 106, 10, 18.5, f"ws\n({config.num_ws}, {config.w_dim})", "#ffffff")
-    _arrow(axis, (102, 14), (106, 14))
-    _arrow(axis, (115, 28), (115, 18))
-    axis.text(116, 22.5, "+", fontsize=13)
+    _box(axis, 82, 29, 19, fusion, COLOURS["fusion"], 11)
+    _arrow(axis, (101, 34.5), (106, 34.5))
+    _box(axis, 106, 29, 19, f"to_ws, row by row\n({config.num_ws}, {config.w_dim})", "#f4f4f4", 11)
+    start = f"linear start: x as 16² pixels, and e, to one w  ({config.w_dim},)"
+    _box(axis, 22, 4, 55, start, COLOURS["person"])
+    _arrow(axis, (9, 18), (22, 9))
+    _box(axis, 106, 4, 19, f"ws\n({config.num_ws}, {config.w_dim})", "#ffffff")
+    _arrow(axis, (77, 8), (106, 8))
+    _arrow(axis, (115.5, 29), (115.5, 12))
+    axis.text(117, 19, "+", fontsize=13)
     return figure
 
 
@@ -99,13 +101,13 @@ def attention_maps(weights: torch.Tensor, config: EncoderConfig, side: int = 64)
 
 def attention_figure(image: torch.Tensor, maps: Mapping[str, torch.Tensor]) -> Figure:
     """A photo `(1, 3, S, S)`, and over it what each query looks at, `{title: (1, 1, s, s)}`; colours
-    go from no attention to the most that any place gets from that query."""
+    go from the least to the most attention that any place gets from that query."""
     figure = Figure(figsize=(PANEL * (1 + len(maps)), PANEL + 0.6), layout="constrained")
     first, *axes = figure.subplots(1, 1 + len(maps))
     first.imshow(picture(image))
     first.set_title("what the encoder sees", fontsize=10)
     for axis, (title, heat) in zip(axes, maps.items(), strict=True):
-        axis.imshow(overlay(image, heat / heat.amax()))
+        axis.imshow(overlay(image, (heat - heat.amin()) / (heat.amax() - heat.amin())))
         axis.set_title(title, fontsize=10)
     for axis in (first, *axes):
         axis.set_axis_off()

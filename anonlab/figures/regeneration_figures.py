@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 from matplotlib.patches import Arc
 
@@ -19,9 +20,10 @@ CROP = 512  # pixels of a close-up
 
 
 def turn_plane(path: IdentityPath, embeddings: torch.Tensor) -> torch.Tensor:
-    """`embeddings (N, dim)` as seen from the path's origin, along its axis and its keyed direction:
-    `(N, 2)`. The person lies on the first coordinate."""
-    return (embeddings - path.origin) @ torch.stack([path.axis, path.direction]).T
+    """`embeddings (N, dim)` as seen from the path's origin in the plane of its turn, `(N, 2)`: along its
+    axis, on which the person lies, and at a right angle to it towards the keyed direction."""
+    across = F.normalize(path.direction - (path.direction @ path.axis) * path.axis, dim=0)
+    return (embeddings - path.origin) @ torch.stack([path.axis, across]).T
 
 
 def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
@@ -37,6 +39,7 @@ def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
     person, target = way[0], way[-1]
     axis.plot(*way.T, color=NEW, lw=1.5, label="strength from 0 to 1")
     near, radius = person[0].item(), target.norm().item()
+    angle = math.degrees(math.atan2(target[1], target[0]))
     axis.annotate("", (-near, 0), (0, 0), arrowprops={"arrowstyle": "->", "ls": ":", "color": "#666666"})
     axis.annotate(
         "", (0, radius), (0, 0), arrowprops={"arrowstyle": "->", "ls": ":", "color": "#666666"}
@@ -44,11 +47,11 @@ def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
     for end, colour in ((person, PERSON), (target, NEW)):
         axis.plot([0, end[0]], [0, end[1]], color=colour, lw=1.2)
         axis.plot(*end, "o", color=colour, ms=8)
-    axis.add_patch(Arc((0, 0), near / 2, near / 2, theta1=0, theta2=math.degrees(path.angle), color=NEW))
+    axis.add_patch(Arc((0, 0), near / 2, near / 2, theta1=0, theta2=angle, color=NEW))
     axis.plot(0, 0, "k+", ms=10)
     said = (
         ("the person", person, (6, -14), "left"),
-        (f"the new identity, {math.degrees(path.angle):.0f}°", target, (-8, 4), "right"),
+        (f"the new identity, {angle:.0f}°", target, (-8, 4), "right"),
         ("reflected axis, 180°", (-near, 0), (0, -14), "center"),
         ("keyed direction", (0, radius), (8, 4), "left"),
         ("mean of the group", (0, 0), (6, -14), "left"),
@@ -86,14 +89,14 @@ def seam_ring(mask: torch.Tensor, width: int = 8) -> torch.Tensor:
     `width` pixels of 256 of where the mask is over one half, and not themselves in the mask."""
     reach = 2 * round(width * mask.shape[-1] / 256) + 1
     half = (mask > 0.5).to(mask)
-    wider = torch.nn.functional.max_pool2d(half, reach, stride=1, padding=reach // 2)
+    wider = F.max_pool2d(half, reach, stride=1, padding=reach // 2)
     return wider * (mask < 0.02)
 
 
 def worst_places(error: torch.Tensor, count: int, side: int) -> list[tuple[int, int]]:
     """The `count` windows of `side` pixels, not overlapping by more than a half, in which the mean of
     `error (1, 1, S, S)` is largest: their (top, left), worst first."""
-    means = torch.nn.functional.avg_pool2d(error, side, stride=side // 8)[0, 0].clone()
+    means = F.avg_pool2d(error, side, stride=side // 8)[0, 0].clone()
     found = []
     for _ in range(count):
         row, column = divmod(int(means.argmax()), means.shape[1])
