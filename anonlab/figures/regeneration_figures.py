@@ -16,7 +16,6 @@ from ..images import to_uint8
 from .plots import PANEL, picture
 
 PERSON, NEW, REST = "#2e86ab", "#c44e52", "#b8c0c8"
-CROP = 512  # pixels of a close-up
 
 
 def turn_plane(path: IdentityPath, embeddings: torch.Tensor) -> torch.Tensor:
@@ -61,7 +60,8 @@ def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
     axis.set(
         xlabel="along the person's own direction", ylabel="along the keyed direction", aspect="equal"
     )
-    axis.margins(0.12)
+    low = turn_plane(path, others)[:, 1].min().item()
+    axis.set(xlim=(-1.3 * near, 1.45 * near), ylim=(min(1.1 * low, -0.3 * near), 1.2 * radius))
     axis.legend(frameon=False, fontsize=8, loc="lower left")
     axis.spines[["top", "right"]].set_visible(False)
     return figure
@@ -94,14 +94,14 @@ def seam_ring(mask: torch.Tensor, width: int = 8) -> torch.Tensor:
 
 
 def worst_places(error: torch.Tensor, count: int, side: int) -> list[tuple[int, int]]:
-    """The `count` windows of `side` pixels, not overlapping by more than a half, in which the mean of
-    `error (1, 1, S, S)` is largest: their (top, left), worst first."""
+    """The `count` windows of `side` pixels, apart from one another, in which the mean of `error (1, 1, S,
+    S)` is largest: their (top, left), worst first."""
     means = F.avg_pool2d(error, side, stride=side // 8)[0, 0].clone()
     found = []
     for _ in range(count):
         row, column = divmod(int(means.argmax()), means.shape[1])
         found.append((row * (side // 8), column * (side // 8)))
-        means[max(0, row - 4) : row + 5, max(0, column - 4) : column + 5] = -1
+        means[max(0, row - 7) : row + 8, max(0, column - 7) : column + 8] = -1
     return found
 
 
