@@ -39,7 +39,7 @@ class Report:
         return headline(self.summary, self.protocol)
 
     def worst_first(self) -> list:
-        """Everybody, the people on whom anonlab failed before the others."""
+        """Everybody, by how near anonlab's result still is to the person (`summary.nearness`)."""
         return failures(self.evaluation, self.judges, self.summary, self.protocol.main)
 
     def sheets(self) -> list:

@@ -95,27 +95,28 @@ def headline(summary: dict, protocol: Protocol) -> str:
     )
 
 
-def failures(
-    evaluation: Evaluation, judges: Sequence[Judge], summary: dict, method: str
-) -> list[PersonResult]:
-    """People in the order of how badly the method failed on them: those whom most recognisers
-    still match come first, then the nearest ones."""
+def nearness(result: PersonResult, judges: Sequence[Judge], summary: dict, method: str) -> float:
+    """How near a method's result is to the person, over the threshold: below 1 it is matched.
 
-    def badness(result: PersonResult) -> tuple[int, float]:
-        matched, nearest = 0, float("inf")
-        for one in judges:
-            before, after = result.probe(one.name, ORIGINAL), result.probe(one.name, method)
-            against = [x for x in (before, result.gallery(one.name)) if x is not None]
-            if after is None:
-                continue
-            for other in against:
+    The smallest over all recognisers, and over the photo itself and the other one; the threshold is the
+    published or the calibrated one, whichever matches more. Infinite where the method was not tried.
+    """
+    found = [float("inf")]
+    for one in judges:
+        after = result.probe(one.name, method)
+        limit = max(summary["recognizers"][one.name]["threshold_far"] or 0, one.recognizer.threshold)
+        for other in (result.probe(one.name, ORIGINAL), result.gallery(one.name)):
+            if after is not None and other is not None:
                 away = distance(one.recognizer, after[None], other[None]).item()
-                limit = summary["recognizers"][one.name]["threshold_far"] or one.recognizer.threshold
-                matched += away < max(limit, one.recognizer.threshold)
-                nearest = min(nearest, away / max(limit, one.recognizer.threshold, 1e-9))
-        return -matched, nearest
+                found.append(away / max(limit, 1e-9))
+    return min(found)
 
-    return sorted(evaluation.results, key=badness)
+
+def failures(evaluation: Evaluation, judges: Sequence[Judge], summary: dict, method: str) -> list[
+    PersonResult
+]:
+    """Everybody by `nearness`: who is nearest, and so was hidden worst, comes first."""
+    return sorted(evaluation.results, key=lambda result: nearness(result, judges, summary, method))
 
 
 def _methods(results: list[PersonResult]) -> list[str]:

@@ -7,6 +7,7 @@ identity term).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -52,6 +53,7 @@ def optimize_latents(
     config: LatentOptimConfig = LatentOptimConfig(),
     rng: torch.Generator | None = None,
     progress: bool = False,
+    watch: Callable[[int, float, torch.Tensor], object] | None = None,
 ) -> torch.Tensor:
     """Codes `ws (1, num_ws, w_dim)` for one aligned face.
 
@@ -68,7 +70,8 @@ def optimize_latents(
     `image (1, 3, S, S)` in [-1, 1]; `mask (1, 1, S, S)`, 1 = to be regenerated; `start
     (1, num_ws, w_dim)` where to begin, and how many `steps` of Adam. With `target_distance` the
     recogniser's distance to the person is held at that value, on the way to the identity. `rng` jitters
-    what the recogniser sees, so that the result does not depend on one exact crop.
+    what the recogniser sees, so that the result does not depend on one exact crop. `watch` is told every
+    step's number, loss and picture `(1, 3, 256, 256)`, before the step is taken.
     """
     image, mask = resize(image, SIZE), resize(mask, SIZE)
     rng = rng or torch.Generator().manual_seed(0)
@@ -117,6 +120,8 @@ def optimize_latents(
         if target_distance is not None:
             miss = distance(recognizer, embedding, source_embedding) - target_distance
             loss = loss + config.distance * miss.abs().sum()
+        if watch is not None:
+            watch(step, loss.item(), made.detach())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

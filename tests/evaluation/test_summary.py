@@ -20,7 +20,7 @@ from anonlab.evaluation.evaluate import Evaluation, PersonResult
 from anonlab.evaluation.figures import table
 from anonlab.evaluation.judging import HOW_TO_ADD, Judge, load_judges
 from anonlab.evaluation.methods import Protocol
-from anonlab.evaluation.summary import failures, headline, numbers, points, summarise
+from anonlab.evaluation.summary import failures, headline, nearness, numbers, points, summarise
 from anonlab.measured import flatten, reference, to_json
 from anonlab.metrics import exact_interval
 from anonlab.runner import regression
@@ -168,6 +168,8 @@ def test_failures_put_who_is_still_matched_first(twelve, summary):
     order = [result.person for result in failures(twelve, JUDGES, summary, MAIN)]
     assert set(order[:3]) == {"person 2", "person 7", "person 9"}
     assert sorted(order) == sorted(result.person for result in twelve.results)
+    near = [nearness(one, JUDGES, summary, MAIN) for one in failures(twelve, JUDGES, summary, MAIN)]
+    assert near == sorted(near) and near[2] < 1 < near[3]  # three are matched
 
 
 def test_among_the_hidden_the_nearest_comes_first():

@@ -1,0 +1,124 @@
+"""Figures of stage 3: the turn of an identity, an optimisation's way, seams close up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from matplotlib.patches import Arc
+
+from ..identity.virtual import IdentityPath
+from ..images import to_uint8
+from .plots import PANEL, picture
+
+PERSON, NEW, REST = "#2e86ab", "#c44e52", "#b8c0c8"
+
+
+def turn_plane(path: IdentityPath, embeddings: torch.Tensor) -> torch.Tensor:
+    """`embeddings (N, dim)` as seen from the path's origin in the plane of its turn, `(N, 2)`: along its
+    axis, on which the person lies, and at a right angle to it towards the keyed direction."""
+    across = F.normalize(path.direction - (path.direction @ path.axis) * path.axis, dim=0)
+    return (embeddings - path.origin) @ torch.stack([path.axis, across]).T
+
+
+def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
+    """The plane in which an identity is turned: the person, the reflected axis, the keyed direction, and
+    the way to the target; `others (N, dim)` are people, as they lie in that plane."""
+    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(
+        *turn_plane(path, others).T.cpu(), ".", color=REST, ms=4, zorder=0, label="generated people"
+    )
+    steps = np.linspace(0, 1, 41)
+    way = torch.cat([turn_plane(path, path.at(float(s)).target) for s in steps]).cpu()
+    person, target = way[0], way[-1]
+    axis.plot(*way.T, color=NEW, lw=1.5, label="strength from 0 to 1")
+    near, radius = person[0].item(), target.norm().item()
+    angle = math.degrees(math.atan2(target[1], target[0]))
+    axis.annotate("", (-near, 0), (0, 0), arrowprops={"arrowstyle": "->", "ls": ":", "color": "#666666"})
+    axis.annotate(
+        "", (0, radius), (0, 0), arrowprops={"arrowstyle": "->", "ls": ":", "color": "#666666"}
+    )
+    for end, colour in ((person, PERSON), (target, NEW)):
+        axis.plot([0, end[0]], [0, end[1]], color=colour, lw=1.2)
+        axis.plot(*end, "o", color=colour, ms=8)
+    axis.add_patch(Arc((0, 0), near / 2, near / 2, theta1=0, theta2=angle, color=NEW))
+    axis.plot(0, 0, "k+", ms=10)
+    said = (
+        ("the person", person, (6, -14), "left"),
+        (f"the new identity, {angle:.0f}°", target, (-8, 4), "right"),
+        ("reflected axis, 180°", (-near, 0), (0, -14), "center"),
+        ("keyed direction", (0, radius), (8, 4), "left"),
+        ("mean of the group", (0, 0), (6, -14), "left"),
+    )
+    for text, point, offset, side in said:
+        axis.annotate(text, tuple(point), offset, textcoords="offset points", ha=side, fontsize=9)
+    axis.set(
+        xlabel="along the person's own direction", ylabel="along the keyed direction", aspect="equal"
+    )
+    low = turn_plane(path, others)[:, 1].min().item()
+    axis.set(xlim=(-1.3 * near, 1.45 * near), ylim=(min(1.1 * low, -0.3 * near), 1.2 * radius))
+    axis.legend(frameon=False, fontsize=8, loc="lower left")
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def optimisation_figure(losses: Sequence[float], faces: Sequence[tuple[int, torch.Tensor]]) -> Figure:
+    """The loss of an optimisation over its steps, and `faces` `(step, (1, 3, S, S))` along the way."""
+    figure = Figure(figsize=(PANEL * len(faces), PANEL + 2.2), layout="constrained")
+    grid = figure.add_gridspec(2, len(faces), height_ratios=(2, PANEL + 0.2))
+    axis = figure.add_subplot(grid[0, :])
+    axis.plot(range(len(losses)), losses, "o-", ms=3, color=PERSON)
+    axis.set(xlabel="step", ylabel="loss")
+    axis.spines[["top", "right"]].set_visible(False)
+    for column, (step, image) in enumerate(faces):
+        panel = figure.add_subplot(grid[1, column])
+        panel.imshow(picture(image, image.shape[-1]))
+        panel.set_title(f"step {step}", fontsize=10)
+        panel.set_axis_off()
+        axis.axvline(step, color=REST, lw=0.8, zorder=0)
+    return figure
+
+
+def seam_ring(mask: torch.Tensor, width: int = 8) -> torch.Tensor:
+    """Where a seam would show: the photo's pixels around a mask, `(N, 1, S, S)` 0 or 1. They are within
+    `width` pixels of 256 of where the mask is over one half, and not themselves in the mask."""
+    reach = 2 * round(width * mask.shape[-1] / 256) + 1
+    half = (mask > 0.5).to(mask)
+    wider = F.max_pool2d(half, reach, stride=1, padding=reach // 2)
+    return wider * (mask < 0.02)
+
+
+def worst_places(error: torch.Tensor, count: int, side: int) -> list[tuple[int, int]]:
+    """The `count` windows of `side` pixels, apart from one another, in which the mean of `error (1, 1, S,
+    S)` is largest: their (top, left), worst first."""
+    means = F.avg_pool2d(error, side, stride=side // 8)[0, 0].clone()
+    found = []
+    for _ in range(count):
+        row, column = divmod(int(means.argmax()), means.shape[1])
+        found.append((row * (side // 8), column * (side // 8)))
+        means[max(0, row - 7) : row + 8, max(0, column - 7) : column + 8] = -1
+    return found
+
+
+def crops_figure(
+    before: torch.Tensor, after: torch.Tensor, places: Sequence[tuple[int, int]], side: int
+) -> Figure:
+    """Windows of `side` pixels of two aligned pictures `(1, 3, S, S)`, close up and not smoothed: above
+    the first, below the second."""
+    shown = PANEL * 1.6
+    figure = Figure(figsize=(shown * len(places), 2 * shown + 0.5), layout="constrained")
+    axes = figure.subplots(2, len(places), squeeze=False)
+    for row, (name, image) in zip(axes, (("photo", before), ("anonymized", after)), strict=True):
+        for axis, (top, left) in zip(row, places, strict=True):
+            window = image[..., top : top + side, left : left + side]
+            axis.imshow(to_uint8(window.cpu()), interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        row[0].set_ylabel(name, fontsize=11)
+    for axis, (top, left) in zip(axes[0], places, strict=True):
+        axis.set_title(f"rows {top}–{top + side}, columns {left}–{left + side}", fontsize=9)
+    return figure
