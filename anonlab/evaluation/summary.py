@@ -112,9 +112,9 @@ def nearness(result: PersonResult, judges: Sequence[Judge], summary: dict, metho
     return min(found)
 
 
-def failures(evaluation: Evaluation, judges: Sequence[Judge], summary: dict, method: str) -> list[
-    PersonResult
-]:
+def failures(
+    evaluation: Evaluation, judges: Sequence[Judge], summary: dict, method: str
+) -> list[PersonResult]:
     """Everybody by `nearness`: who is nearest, and so was hidden worst, comes first."""
     return sorted(evaluation.results, key=lambda result: nearness(result, judges, summary, method))
 

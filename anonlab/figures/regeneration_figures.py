@@ -94,8 +94,8 @@ def seam_ring(mask: torch.Tensor, width: int = 8) -> torch.Tensor:
 
 
 def worst_places(error: torch.Tensor, count: int, side: int) -> list[tuple[int, int]]:
-    """The `count` windows of `side` pixels, apart from one another, in which the mean of `error (1, 1, S,
-    S)` is largest: their (top, left), worst first."""
+    """The `count` windows of `side` pixels, apart from one another, in which the mean of
+    `error (1, 1, S, S)` is largest: their (top, left), worst first."""
     means = F.avg_pool2d(error, side, stride=side // 8)[0, 0].clone()
     found = []
     for _ in range(count):
