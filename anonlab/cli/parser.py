@@ -43,7 +43,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
     one.add_argument("--out", required=True, type=Path, help="folder for the results")
     one.add_argument(
-        "--settings", type=Path, metavar="FILE", help="controls saved by the explorer; options win"
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="controls and key saved by the explorer; options win",
     )
     one.add_argument(
         "--mask-area",
@@ -92,9 +95,16 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         default=None,
         metavar="FILE",
-        help="secret: the same person gets the same new face (default: a new one)",
+        help="secret: the same person gets the same new face (default: the one in --settings, or a new "
+        "one)",
     )
-    one.add_argument("--faces", choices=FACES, default="all")
+    one.add_argument(
+        "--faces",
+        type=faces,
+        default="all",
+        metavar="all|largest|1,3",
+        help="which of them; numbers are those of the explorer, 1 for the largest",
+    )
     one.add_argument(
         "--method",
         choices=METHODS,
@@ -239,6 +249,11 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
+
+
+def faces(text: str) -> str | tuple[int, ...]:
+    """`all`, `largest`, or `1,3` as a tuple."""
+    return text if text in FACES else whole_numbers(text)
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from skimage.morphology import dilation, disk
 from skimage.morphology.convex_hull import convex_hull_image
 
 from ..controls import REGIONS
+from ..images import resize
 
 MARGIN = 0.02  # by which eyes, brows and mouth are widened, in shares of the side
 FOREHEAD = 0.6  # height of the forehead above the brows, in distances from brow to nose tip
@@ -44,6 +45,20 @@ def region_masks(points: torch.Tensor, size: int = 256) -> dict[str, torch.Tenso
     masks["jaw"] = rest & (rows > mouth_line)
     masks["cheeks"] = rest & ~masks["forehead"] & ~masks["jaw"]
     return {name: torch.from_numpy(masks[name]).float()[None, None] for name in REGIONS}
+
+
+def whole_face(points: torch.Tensor, size: int = 256) -> torch.Tensor:
+    """All regions of one face together, from chin to forehead: `(1, 1, size, size)` of 0 and 1."""
+    return sum(region_masks(points, size).values())
+
+
+def share_of_face(mask: torch.Tensor, face: torch.Tensor) -> float:
+    """How much of a face a mask covers, 0–1: `mask (1, 1, S, S)`, and `face` as `whole_face` draws it.
+
+    A mask's own mean is its share of the aligned picture, of which the face fills about a third.
+    """
+    mask = resize(mask, face.shape[-1]).to(face)
+    return ((mask * face).sum() / face.sum().clamp_min(1)).item()
 
 
 def face_band(points: torch.Tensor, size: int = 256, wider: float = 0.0) -> torch.Tensor:

@@ -7,6 +7,7 @@ identity term).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -52,6 +53,7 @@ def optimize_latents(
     config: LatentOptimConfig = LatentOptimConfig(),
     rng: torch.Generator | None = None,
     progress: bool = False,
+    watch: Callable[[float], None] = lambda _: None,
 ) -> torch.Tensor:
     """Codes `ws (1, num_ws, w_dim)` for one aligned face.
 
@@ -59,7 +61,8 @@ def optimize_latents(
     (1, num_ws, w_dim)` where to begin, and
     how many `steps` of Adam. With `target_distance` the recogniser's distance to the
     person is held at that value, on the way to the identity. `rng` jitters the recogniser's view,
-    so that the result does not depend on one exact crop.
+    so that the result does not depend on one exact crop. `watch` is told before every step which share
+    of them is done; what it raises ends the work.
     """
     image, mask = resize(image, SIZE), resize(mask, SIZE)
     rng = rng or torch.Generator().manual_seed(0)
@@ -82,6 +85,7 @@ def optimize_latents(
     optimizer = torch.optim.Adam([common, extra], lr=config.learning_rate, betas=(0.9, 0.95))
     bar = tqdm(range(steps), desc="regenerate", unit="step", disable=not progress, leave=False)
     for step in bar:
+        watch(step / steps)
         rate = config.learning_rate * _ramp(step / steps)
         optimizer.param_groups[0]["lr"] = rate
         made = generator.synthesis(w_avg + w_std * (common + extra), SIZE)

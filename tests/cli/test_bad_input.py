@@ -43,6 +43,7 @@ class StandIn:
             box=(1.0, 2.0, 30.0, 40.0),
             attribution=dot,
             mask=dot,
+            share_of_face=0.0,
             aligned=dot,
             generated=dot,
             anonymized=dot,
