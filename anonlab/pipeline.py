@@ -305,7 +305,7 @@ class Anonymizer:
 
 
 def chosen_faces(found: Sequence[Face], wanted: str | Sequence[int], name: str) -> Sequence[Face]:
-    """The faces of the photo `name` that are `wanted`: `all`, `largest` or numbers from 1, largest first.
+    """The faces of the photo `name` that are `wanted`: `all`, `largest`, or numbers (1 is the largest).
 
     Raises `UnknownOption` for a number that no face has.
     """

@@ -16,7 +16,7 @@ from ..photo.faces import Face
 from ..photo.photos import Photo
 
 if TYPE_CHECKING:
-    from ..pipeline import FaceResult
+    from ..results import FaceResult
 
 PANEL = 2.6  # inches
 HEAT = "inferno"
