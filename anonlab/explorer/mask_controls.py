@@ -27,8 +27,9 @@ class MaskControls:
         self.by_threshold = controls.mask_threshold is not None
         self.following = False  # while one slider is moved by the other
         self.perception = widgets.Dropdown(
-            options=list(PERCEPTIONS), value=controls.perception, description="method"
-        )
+            options=list(PERCEPTIONS), value=controls.perception, description="method",
+            layout={"width": "auto"},
+        )  # fmt: skip
         self.area = widgets.FloatSlider(
             min(controls.mask_area, LARGEST_AREA), min=0, max=LARGEST_AREA, step=0.01,
             description="mask area", **SLIDER,
@@ -41,7 +42,7 @@ class MaskControls:
             controls.softness, min=0, max=MAX_SOFTNESS, step=0.5, description="softness", **SLIDER
         )
         self.symmetric = widgets.Checkbox(controls.symmetric, description="symmetric", indent=False)
-        regions = {"options": REGIONS, "rows": len(REGIONS), "layout": {"width": "100%"}}
+        regions = {"options": REGIONS, "rows": len(REGIONS), "layout": {"width": "auto"}}
         self.include = widgets.SelectMultiple(value=controls.include, **regions)
         self.exclude = widgets.SelectMultiple(value=controls.exclude, **regions)
         self.kept, self.note = widgets.HTML(), widgets.HTML()

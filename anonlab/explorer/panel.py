@@ -59,6 +59,7 @@ class Explorer:
         self.bench, self.latest, self.start = Workbench(anonymizer), Latest(), controls
         self.uploads: dict[str, bytes] = {}  # by file name
         self.keys = {True: as_text(anonymizer.key), False: secrets.token_hex(32)}  # is it a sample?
+        self.previewed = False  # whether the new face of this setting is shown
         self.listing = False  # while the choices change
         self.result: Result | None = None
         self._make_widgets(photos, photo, controls)
@@ -83,6 +84,7 @@ class Explorer:
     def refresh(self) -> None:
         """Draw the mask now and ask for the new face in the background."""
         self._outdate()
+        self.previewed = False
         self._offer_settings()
         if self.bench.photo is None:  # the error that says why stays
             return
@@ -90,7 +92,7 @@ class Explorer:
             self.mask.follow(self.bench.attribution(self.mask.perception.value))
             controls = self.controls()
             view = self.bench.view(controls)
-            self.mask_image.value = png(mask_figure(view))
+            self._show(self.mask_image, png(mask_figure(view)))
             self._say(str(view))
         except AnonlabError as error:
             self.latest.cancel()
@@ -102,7 +104,9 @@ class Explorer:
             return found, png(preview_figure(found))
 
         def show(made: tuple[View, bytes]) -> None:
-            found, self.preview_image.value = made
+            found, picture = made
+            self._show(self.preview_image, picture)
+            self.previewed = True
             self._say(str(found))
 
         self.latest.submit(work, show, self._fail)
@@ -179,7 +183,7 @@ class Explorer:
         controls = self.controls()
 
         def show(picture: bytes) -> None:
-            self.seeds_image.value, self.seeds_image.layout.display = picture, ""
+            self._show(self.seeds_image, picture)
             self._say("six people, one setting: the seed is the only difference")
 
         self._do_slowly(lambda watch: png(self.bench.seeds(controls, SEEDS, watch)), show)
@@ -197,7 +201,7 @@ class Explorer:
             shown, buffer = self.result.image.convert("RGB"), io.BytesIO()
             shown.thumbnail((SHOWN, SHOWN))
             shown.save(buffer, "JPEG", quality=92)
-            self.full_image.value, self.full_image.layout.display = buffer.getvalue(), ""
+            self._show(self.full_image, buffer.getvalue())
             self.save_picture.value = download_link(
                 "save picture", name, content, f"{name}, {len(content) / 1e6:.1f} MB, in full size"
             )
@@ -231,7 +235,9 @@ class Explorer:
 
     def _cancel(self) -> None:
         self.latest.cancel()
-        self.refresh()  # the preview may have had to make way
+        self._outdate()
+        if not self.previewed:  # it had to make way
+            self.refresh()
         self._say("cancelled; nothing was made")
 
     def _clear(self) -> None:
@@ -239,7 +245,8 @@ class Explorer:
         self.bench.clear()
         self.people.hide()
         self._outdate()
-        self.mask_image.value = self.preview_image.value = b""
+        for picture in (self.mask_image, self.preview_image):
+            picture.value, picture.layout.display = b"", "none"
         self.make.disabled = self.show_seeds.disabled = True
 
     def _outdate(self) -> None:
@@ -260,6 +267,9 @@ class Explorer:
             "for: anonlab anonymize --key FILE",
         )
 
+    def _show(self, where: widgets.Image, picture: bytes) -> None:
+        where.value, where.layout.display = picture, ""
+
     def _say(self, text: str) -> None:
         self.status.value = text
 
@@ -271,8 +281,9 @@ class Explorer:
     def _make_widgets(self, photos: Sequence[str], photo: str, controls: Controls) -> None:
         choices = photos if photo in photos else [*photos, photo]
         self.photo = widgets.Dropdown(
-            options=[(Path(one).name, one) for one in choices], value=photo, description="photo"
-        )
+            options=[(Path(one).name, one) for one in choices], value=photo, description="photo",
+            layout={"width": "auto"},
+        )  # fmt: skip
         self.upload = widgets.FileUpload(
             accept="image/*", description="your photo", tooltip="JPEG or PNG, up to 200 MB"
         )
@@ -336,7 +347,7 @@ class Explorer:
         )  # fmt: skip
         pictures = box(
             "pictures",
-            self.people.box, self.mask_image, self.preview_image, self.seeds_image, self.full_image,
+            self.full_image, self.seeds_image, self.people.box, self.mask_image, self.preview_image,
         )  # fmt: skip
         panel = box("panel", left, box("right", actions, self.status, pictures), kind=widgets.HBox)
         return widgets.VBox([widgets.HTML(f"<style>{style}</style>"), panel])

@@ -29,7 +29,7 @@ class View:
 
     def __str__(self) -> str:
         """The numbers in a sentence."""
-        text = f"mask: {self.shares}; distance {self.distance:.2f} when it is blurred"
+        text = f"mask: {self.shares}; distance {self.distance:.2f} blurred"
         if self.preview_distance is not None:
             text += f", {self.preview_distance:.2f} in the preview"
         return f"{text}; a match is below {self.threshold:g}"
