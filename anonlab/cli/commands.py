@@ -91,6 +91,17 @@ def run_notebooks(options: argparse.Namespace) -> int:
     )
 
 
+def make_course(options: argparse.Namespace) -> int:
+    """`anonlab course`: executed notebooks as a book that needs no network."""
+    from ..runner.course import build_course
+
+    missing = build_course(options.runs, options.out)
+    if missing:
+        print(f"not run yet, so shown without results: {', '.join(missing)}; run: make run")
+    print(f"course: {options.out / 'index.html'}")
+    return 0
+
+
 def train_network(options: argparse.Namespace) -> int:
     """`anonlab train`: weights, a card, a log and its curves."""
     from ..training.run import run

@@ -163,6 +163,11 @@ def parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=commands.run_notebooks)
 
+    course = menu.add_parser("course", help="make a browsable book of the newest executed notebooks")
+    course.add_argument("--runs", type=Path, default=Path("outputs/runs"), help="where they are")
+    course.add_argument("--out", type=Path, default=Path("outputs/course"))
+    course.set_defaults(command=commands.make_course)
+
     train = menu.add_parser("train", help="train a network on generated faces")
     train.add_argument("what", choices=("correction", "encoder", "glasses", "landmarks", "perception"))
     train.add_argument("--out", type=Path, default=None, help="default outputs/train/WHAT")
