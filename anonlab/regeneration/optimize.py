@@ -53,7 +53,7 @@ def optimize_latents(
     config: LatentOptimConfig = LatentOptimConfig(),
     rng: torch.Generator | None = None,
     progress: bool = False,
-    watch: Callable[[float], None] = lambda _: None,
+    watch: Callable[[int, float, torch.Tensor], object] | None = None,
 ) -> torch.Tensor:
     """Codes `ws (1, num_ws, w_dim)` for one aligned face.
 
@@ -61,8 +61,8 @@ def optimize_latents(
     (1, num_ws, w_dim)` where to begin, and
     how many `steps` of Adam. With `target_distance` the recogniser's distance to the
     person is held at that value, on the way to the identity. `rng` jitters the recogniser's view,
-    so that the result does not depend on one exact crop. `watch` is told before every step which share
-    of them is done; what it raises ends the work.
+    so that the result does not depend on one exact crop. `watch` is told every step's number, loss and
+    picture `(1, 3, 256, 256)`, before the step is taken.
     """
     image, mask = resize(image, SIZE), resize(mask, SIZE)
     rng = rng or torch.Generator().manual_seed(0)
@@ -85,7 +85,6 @@ def optimize_latents(
     optimizer = torch.optim.Adam([common, extra], lr=config.learning_rate, betas=(0.9, 0.95))
     bar = tqdm(range(steps), desc="regenerate", unit="step", disable=not progress, leave=False)
     for step in bar:
-        watch(step / steps)
         rate = config.learning_rate * _ramp(step / steps)
         optimizer.param_groups[0]["lr"] = rate
         made = generator.synthesis(w_avg + w_std * (common + extra), SIZE)
@@ -107,6 +106,8 @@ def optimize_latents(
         if target_distance is not None:
             miss = distance(recognizer, embedding, source_embedding) - target_distance
             loss = loss + config.distance * miss.abs().sum()
+        if watch is not None:
+            watch(step, loss.item(), made.detach())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -75,7 +75,7 @@ class Regenerator:
         def optimize(ws: torch.Tensor, steps: int, aim: float | None) -> torch.Tensor:
             return optimize_latents(
                 self.generator, self.recognizer, self.perceptual, image, mask, identity, ws,
-                steps, aim, self.config, rng, progress, watch,
+                steps, aim, self.config, rng, progress, lambda step, *_: watch(step / steps),
             )  # fmt: skip
 
         if steps:
