@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 BENCH ?=
 BREAKS ?=
 
-.PHONY: run test bench breaks setup lab explore figure clean
+.PHONY: run test bench breaks setup lab explore course figure clean
 
 run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, with a report
 	$(BIN)/python -m anonlab run --profile quick
@@ -31,7 +31,10 @@ lab: $(VENV)/.installed  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 explore: $(VENV)/.installed  ## the mask explorer as a web page, on this machine only
-	$(BIN)/voila notebooks/02_mask_explorer.ipynb
+	$(BIN)/voila anonlab/explorer/page.ipynb
+
+course: $(VENV)/.installed  ## the newest executed notebooks as a book to browse, without a network
+	$(BIN)/python -m anonlab course
 
 figure: $(VENV)/.installed  ## draw the README's picture again
 	$(BIN)/python -m anonlab.figures.readme_figure
@@ -44,4 +47,4 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 clean:  ## everything that was made, but not your photos
-	rm -rf $(VENV) outputs/runs outputs/notebooks
+	rm -rf $(VENV) outputs/runs outputs/notebooks outputs/course

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from .errors import InputDamaged, InputMissing, UnknownOption
@@ -26,6 +26,7 @@ PERCEPTIONS = (  # of stage 1: what finds the mask
 REGIONS = ("brows", "eyes", "nose", "mouth", "cheeks", "jaw", "forehead")
 MAX_REFINE_STEPS = 100  # steps; more change nothing that can be seen
 MAX_SOFTNESS = 20.0
+KEY_BYTES = 16  # of a secret, at least
 
 
 def check_keep(keep: Sequence[str]) -> None:
@@ -84,14 +85,29 @@ class Controls:
         check_keep(self.keep)
         check_regions((*self.include, *self.exclude))
 
+
+@dataclass(frozen=True)
+class Settings:
+    """What `anonlab anonymize --settings FILE` reads: some controls by name, and perhaps a secret."""
+
+    controls: dict[str, object]
+    key: str | None = None  # of which the virtual identities are made; None: not in the file
+
     def to_json(self) -> str:
-        """All of them, as `anonlab anonymize --settings FILE` reads them."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+        """As the file has it; the key only where there is one."""
+        return json.dumps(self.controls | ({"key": self.key} if self.key else {}), indent=2) + "\n"
 
 
-def read_settings(path: Path) -> dict:
-    """The controls that a JSON file sets, by name, checked. Raises `InputMissing`, `InputDamaged` or
-    `UnknownOption` with the file's name."""
+def check_key(key: object, where: str) -> None:
+    """Raises `InputDamaged` for a key that is no text or shorter than `KEY_BYTES`."""
+    if not isinstance(key, str) or len(key.encode()) < KEY_BYTES:
+        size = len(key.encode()) if isinstance(key, str) else 0
+        raise InputDamaged(f"{where} holds {size} bytes; a secret needs at least {KEY_BYTES}")
+
+
+def read_settings(path: Path) -> Settings:
+    """The controls that a JSON file sets, and its key, checked. Raises `InputMissing`, `InputDamaged`
+    or `UnknownOption` with the file's name."""
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -100,11 +116,14 @@ def read_settings(path: Path) -> dict:
         raise InputDamaged(f"{path} is not JSON ({error}); save it again from the explorer") from None
     if not isinstance(given, dict):
         raise InputDamaged(f"{path} holds no object of controls; save it again from the explorer")
+    key = given.pop("key", None)
+    if key is not None:
+        check_key(key, f"the key in {path}")
     try:
         make_controls(given)
     except UnknownOption as error:
         raise UnknownOption(f"{path}: {error}") from None
-    return given
+    return Settings(given, key)
 
 
 def make_controls(given: Mapping[str, object]) -> Controls:

@@ -61,6 +61,10 @@ class DamagedAccepted(AnonlabError):
     """A file of accepted numbers cannot be read."""
 
 
+class CourseFailed(AnonlabError):
+    """The browsable course could not be built, or would load something from the network."""
+
+
 class UndeclaredMetric(AnonlabError):
     """A recorded number does not say whether higher or lower is better, or that it must stay."""
 

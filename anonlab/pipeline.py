@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,17 +27,21 @@ from .identity.virtual import IdentityPath, identity_path
 from .perception.glasses import load_glasses
 from .perception.masks import build_mask
 from .perception.perception import Perception
+from .perception.regions import share_of_face, whole_face
 from .photo.faces import Detector, Face, align, paste
 from .photo.photos import Photo, read_photo
 from .recognizers import Recognizer, distance, load_recognizer
 from .recognizers.perceptual import PerceptualDistance, load_stlpips
 from .regeneration.regenerate import REFINE_STEPS, Regenerator
+from .results import FaceResult, Result
 from .weights import store
 
 ATTEMPTS = 3  # the first, and two with more area
 AREA_STEP, AREA_LIMIT = 1.4, 0.6
 RETRY_STEPS = 20  # of refinement, which help where one pass was not enough
 OVERLAP = 0.3  # intersection over union that makes a found face the same one
+
+Watch = Callable[[str, float], None]  # what is being done, and which share of the work is done
 
 
 @dataclass(frozen=True)
@@ -47,49 +51,6 @@ class AlignedFace:
     image: torch.Tensor  # (1, 3, S, S)
     embedding: torch.Tensor  # (1, dim)
     attributes: Attributes
-
-
-@dataclass(frozen=True)
-class FaceResult:
-    """One face, before and after, and the numbers that tell how it went."""
-
-    box: tuple[float, float, float, float]  # in the photo: left, top, right, bottom
-    attribution: torch.Tensor  # (1, 1, 256, 256), stage 1
-    mask: torch.Tensor  # (1, 1, 1024, 1024), 1 = regenerated
-    aligned: torch.Tensor  # (1, 3, 1024, 1024), the face as it was
-    generated: torch.Tensor  # (1, 3, 1024, 1024), the whole picture that the generator made
-    anonymized: torch.Tensor  # (1, 3, 1024, 1024), the composite
-    ws: torch.Tensor  # (1, num_ws, w_dim)
-    distance: float  # the recogniser's, measured again on the finished photo
-    threshold: float
-    matched: bool
-    controls: Controls  # as used in the end
-    attempts: int
-    seconds: float
-
-    def record(self) -> dict:
-        """What `record.json` says of a face."""
-        return {
-            "box": [round(float(side), 1) for side in self.box],
-            "distance": round(self.distance, 4),
-            "threshold": self.threshold,
-            "matched": self.matched,
-            "mask_area": self.controls.mask_area,
-            "strength": self.controls.strength,
-            "seed": self.controls.seed,
-            "refine_steps": self.controls.refine_steps,
-            "attempts": self.attempts,
-            "seconds": round(self.seconds, 2),
-        }
-
-
-@dataclass(frozen=True)
-class Result:
-    """An anonymized photo."""
-
-    image: Image.Image  # same size as the input
-    faces: list[FaceResult] = field(default_factory=list)
-    icc_profile: bytes | None = None
 
 
 class Anonymizer:
@@ -211,9 +172,10 @@ class Anonymizer:
         image: str | os.PathLike | Image.Image | np.ndarray,
         controls: Controls | None = None,
         *,
-        faces: str = "all",
+        faces: str | Sequence[int] = "all",
         verify: bool = True,
         progress: bool = False,
+        watch: Watch = lambda _, __: None,
         **changes: Any,
     ) -> Result:
         """Anonymize a photo: a path, a PIL image or an `(H, W, 3)` uint8 array.
@@ -221,34 +183,51 @@ class Anonymizer:
         `controls`, or its fields as keywords. With `verify` a face that the recogniser still
         matches is tried again with more area and full strength, and `StillRecognised` is raised
         when that does not help; without, the result says `matched` and the caller decides.
+        `faces` is `all`, `largest` or numbers, of which the largest face has 1. `watch` is told between
+        the steps what comes next and which share of the work is done; what it raises ends the work.
         Raises `UnreadableImage`, `NoFaceFound`, `UnknownOption`.
         """
-        if faces not in FACES:
+        if isinstance(faces, str) and faces not in FACES:
             raise UnknownOption(f"faces {faces!r} does not exist; choose from: {', '.join(FACES)}")
         wanted = make_controls((vars(controls) if controls else {}) | changes)
         photo = read_photo(image)
-        found = self.detector(photo)
-        results = []
+        watch("finding faces", 0.0)
+        found = chosen_faces(self.detector(photo), faces, photo.name)
+        results: list[FaceResult] = []
         current = photo
-        for face in tqdm(
-            found if faces == "all" else found[:1], desc=photo.name, unit="face", disable=not progress
-        ):
-            result, pixels = self._one_face(current, face, wanted, verify, progress)
+
+        def watch_face(doing: str, done: float) -> None:
+            which = f"face {len(results) + 1} of {len(found)}: " if len(found) > 1 else ""
+            watch(which + doing, (len(results) + done) / len(found))
+
+        for face in tqdm(found, desc=photo.name, unit="face", disable=not progress):
+            result, pixels = self._one_face(current, face, wanted, verify, progress, watch_face)
             results.append(result)
             current = replace(current, pixels=pixels)
         return Result(photo.image(current.pixels), results, photo.icc_profile)
 
     def _one_face(
-        self, photo: Photo, found: Face, wanted: Controls, verify: bool, progress: bool
+        self, photo: Photo, found: Face, wanted: Controls, verify: bool, progress: bool, watch: Watch
     ) -> tuple[FaceResult, np.ndarray]:
         start = time.monotonic()
+        watch("finding the mask", 0.05)
         face = self.look(align(photo, found).to(self.device))
         attribution = self.perception(face.image, wanted.perception)
-        points = self.perception.landmarks(face.image) if wanted.include or wanted.exclude else None
+        with torch.no_grad():
+            points = self.perception.landmarks(face.image)
         controls = wanted
-        for attempts in range(1, ATTEMPTS + 1):  # noqa: B007 (told in the result)
+        for attempts in range(1, ATTEMPTS + 1):
             mask = build_mask(attribution, controls, points, face.image.shape[-1])
-            ws, generated, anonymized = self.regenerate(face, mask, controls, progress)
+            again = f"attempt {attempts} of {ATTEMPTS}: " if attempts > 1 else ""
+            watch(f"{again}making the new face", 0.3)
+
+            def watch_steps(done: float, again: str = again) -> None:
+                watch(f"{again}refining the new face", 0.3 + 0.5 * done)
+
+            ws, generated, anonymized = self.regenerate(
+                face, mask, controls, progress, watch=watch_steps
+            )
+            watch(f"{again}measuring the finished photo", 0.85)
             pixels = paste(photo, found, anonymized.cpu(), mask.cpu())
             after = self._measure(replace(photo, pixels=pixels), found, face.embedding)
             matched = after is not None and after < self.recognizer.threshold
@@ -271,6 +250,7 @@ class Anonymizer:
             box=found.box,
             attribution=attribution.cpu(),
             mask=mask.cpu(),
+            share_of_face=share_of_face(mask, whole_face(points).to(mask)),
             aligned=face.image.cpu(),
             generated=generated.cpu(),
             anonymized=anonymized.cpu(),
@@ -303,11 +283,12 @@ class Anonymizer:
         controls: Controls = Controls(),
         progress: bool = False,
         resolution: int | None = None,
+        watch: Callable[[float], None] = lambda _: None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Stages 2 and 3 on one aligned face: codes, the generated picture (made at `resolution`) and
         the composite, both of the face's size."""
         path = self.path(face, controls)
-        ws = self.regenerator.codes(face.image, mask, path, controls, progress)
+        ws = self.regenerator.codes(face.image, mask, path, controls, progress, watch)
         return ws, *self.regenerator.pictures(ws, face.image, mask, resolution)
 
     def _measure(self, photo: Photo, face: Face, source: torch.Tensor) -> float | None:
@@ -321,6 +302,23 @@ class Anonymizer:
             return None
         with torch.no_grad():
             return distance(self.recognizer, self.recognizer.embed(image), source).item()
+
+
+def chosen_faces(found: Sequence[Face], wanted: str | Sequence[int], name: str) -> Sequence[Face]:
+    """The faces of the photo `name` that are `wanted`: `all`, `largest`, or numbers (1 is the largest).
+
+    Raises `UnknownOption` for a number that no face has.
+    """
+    if wanted == "all":
+        return found
+    numbers = [1] if wanted == "largest" else sorted(set(wanted))
+    missing = [str(number) for number in numbers if not 1 <= number <= len(found)]
+    if missing or not numbers:
+        raise UnknownOption(
+            f"{name} shows {len(found)} face{'s' * (len(found) != 1)}, and none with the number "
+            f"{', '.join(missing) or '(no number given)'}; the largest has 1"
+        )
+    return [found[number - 1] for number in numbers]
 
 
 def overlap(a: Face, b: Face) -> float:

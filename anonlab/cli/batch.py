@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from ..controls import Controls
+from ..controls import KEY_BYTES, Controls
 from ..errors import AnonlabError, InputDamaged, InputMissing, OutputNotWritable, UnreadableImage
 from ..files import output_folder, write_json
 from ..photo.photos import READABLE, write_photo
@@ -15,7 +16,7 @@ from ..pipeline import Anonymizer
 
 
 def read_key(path: Path) -> bytes:
-    """The secret in a file, at least 16 bytes. Raises `InputMissing` or `InputDamaged`."""
+    """The secret in a file, at least `KEY_BYTES`. Raises `InputMissing` or `InputDamaged`."""
     try:
         key = path.read_bytes().strip()
     except OSError as error:
@@ -23,8 +24,10 @@ def read_key(path: Path) -> bytes:
             f"key file {path} cannot be read ({error.strerror}); make one with: "
             f'python -c "import secrets; print(secrets.token_hex(32))" > {path}'
         ) from None
-    if len(key) < 16:
-        raise InputDamaged(f"key file {path} holds {len(key)} bytes; a secret needs at least 16")
+    if len(key) < KEY_BYTES:
+        raise InputDamaged(
+            f"key file {path} holds {len(key)} bytes; a secret needs at least {KEY_BYTES}"
+        )
     return key
 
 
@@ -64,7 +67,7 @@ def anonymize_files(
     sources: list[Path],
     out: Path,
     controls: Controls,
-    faces: str = "all",
+    faces: str | Sequence[int] = "all",
     record_path: Path | None = None,
     progress: bool = False,
 ) -> dict:

@@ -18,21 +18,37 @@ if TYPE_CHECKING:
 
 
 def chosen_controls(options: argparse.Namespace) -> Controls:
-    """The controls of a settings file, and over them those that were given as options."""
+    """The controls of a settings file, and over them those that were given as options.
+
+    Area and threshold are two ways to say one mask: an area that is given replaces a saved threshold.
+    """
     from ..controls import Controls, make_controls, read_settings
 
-    saved = read_settings(options.settings) if options.settings else {}
+    saved = read_settings(options.settings).controls if options.settings else {}
     given = {one.name: getattr(options, one.name, None) for one in fields(Controls)}
-    return make_controls(saved | {name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    if "mask_area" in given:
+        saved = saved | {"mask_threshold": None}
+    return make_controls(saved | given)
+
+
+def chosen_key(options: argparse.Namespace) -> bytes | None:
+    """The secret: of `--key`, or else of the settings file; None for a new one."""
+    from ..controls import read_settings
+    from .batch import read_key
+
+    if options.key:
+        return read_key(options.key)
+    saved = read_settings(options.settings).key if options.settings else None
+    return saved.encode() if saved else None
 
 
 def anonymize(options: argparse.Namespace) -> int:
     """`anonlab anonymize`: photos in, anonymized photos and a record out."""
     from ..pipeline import Anonymizer
-    from .batch import anonymize_files, read_key
+    from .batch import anonymize_files
 
-    controls = chosen_controls(options)
-    key = read_key(options.key) if options.key else None
+    controls, key = chosen_controls(options), chosen_key(options)
     anonymizer = Anonymizer.load(
         options.generator,
         options.method,
@@ -73,6 +89,17 @@ def run_notebooks(options: argparse.Namespace) -> int:
         accept=options.accept,
         seeds=options.seeds,
     )
+
+
+def make_course(options: argparse.Namespace) -> int:
+    """`anonlab course`: executed notebooks as a book that needs no network."""
+    from ..runner.course import build_course
+
+    missing = build_course(options.runs, options.out)
+    if missing:
+        print(f"not run yet, so shown without results: {', '.join(missing)}; run: make run")
+    print(f"course: {options.out / 'index.html'}")
+    return 0
 
 
 def train_network(options: argparse.Namespace) -> int:

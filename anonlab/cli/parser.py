@@ -43,7 +43,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
     one.add_argument("--out", required=True, type=Path, help="folder for the results")
     one.add_argument(
-        "--settings", type=Path, metavar="FILE", help="controls saved by the explorer; options win"
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="controls and key saved by the explorer; options win",
     )
     one.add_argument(
         "--mask-area",
@@ -92,9 +95,16 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         default=None,
         metavar="FILE",
-        help="secret: the same person gets the same new face (default: a new one)",
+        help="secret: the same person gets the same new face (default: the one in --settings, or a new "
+        "one)",
     )
-    one.add_argument("--faces", choices=FACES, default="all")
+    one.add_argument(
+        "--faces",
+        type=faces,
+        default="all",
+        metavar="all|largest|1,3",
+        help="which of them; numbers are those of the explorer, 1 for the largest",
+    )
     one.add_argument(
         "--method",
         choices=METHODS,
@@ -152,6 +162,11 @@ def parser() -> argparse.ArgumentParser:
         help="with --accept: repeat notebooks that have a SEED, which gives the tolerances",
     )
     run.set_defaults(command=commands.run_notebooks)
+
+    course = menu.add_parser("course", help="make a browsable book of the newest executed notebooks")
+    course.add_argument("--runs", type=Path, default=Path("outputs/runs"), help="where they are")
+    course.add_argument("--out", type=Path, default=Path("outputs/course"))
+    course.set_defaults(command=commands.make_course)
 
     train = menu.add_parser("train", help="train a network on generated faces")
     train.add_argument("what", choices=("correction", "encoder", "glasses", "landmarks", "perception"))
@@ -239,6 +254,11 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value
+
+
+def faces(text: str) -> str | tuple[int, ...]:
+    """`all`, `largest`, or `1,3` as a tuple."""
+    return text if text in FACES else whole_numbers(text)
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def mask_figure(view: View) -> Figure:
     axes[0].imshow(mask_overlay_with_heat(view))
     axes[0].set_title("identity, and the mask's edge", fontsize=10)
     axes[1].imshow(picture(view.masked, SIDE))
-    axes[1].set_title(f"what stays: {1 - view.share:.0%} of the pixels", fontsize=10)
+    axes[1].set_title(f"what stays: {1 - view.share_of_face:.0%} of the face", fontsize=10)
     for axis in axes[:2]:
         axis.set_axis_off()
     distance_axis(axes[2], {"mask blurred": view.distance}, view.threshold)

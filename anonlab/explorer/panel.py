@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import html
 import io
+import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from importlib.resources import files
 from pathlib import Path
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
-from PIL import Image, UnidentifiedImageError
 
-from ..controls import PERCEPTIONS, REGIONS, Controls
-from ..errors import AnonlabError, UnreadableImage
-from ..files import atomic_path
+from ..controls import KEY_BYTES, Controls, Settings, check_key
+from ..errors import AnonlabError, InputDamaged, StaleRequest
 from ..generators.samples import SAMPLES, open_photo
-from ..photo.photos import READABLE
-from ..pipeline import Anonymizer
+from ..pipeline import Anonymizer, Watch
+from ..results import Result
+from .browser_files import as_file, download_link, finished_name, open_upload
+from .choices import as_text, is_sample, photo_choices
+from .face_picker import FacePicker
 from .figures import mask_figure, preview_figure
 from .latest_only import LatestOnlyQueue
+from .mask_controls import SLIDER, MaskControls
 from .view import View
 from .workbench import Workbench
 
+__all__ = ["Explorer", "photo_choices", "png"]
 SEEDS = range(6)  # of the gallery
+SHOWN = 1200  # pixels of the longer side of a finished photo on the page; the file has all of them
 
 
 def png(figure: Figure) -> bytes:
@@ -36,14 +43,11 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def photo_choices(folder: Path = Path("../data/photos")) -> list[str]:
-    """Sample faces, and the photos that somebody put into `data/photos`."""
-    own = sorted(str(path) for path in folder.glob("*") if path.suffix.lower() in READABLE)
-    return [*SAMPLES, *own]
-
-
 class Explorer:
-    """The panel. `explorer.panel` is what a notebook shows; every control is an attribute."""
+    """The panel. `explorer.panel` is what a notebook shows; every control is an attribute.
+
+    Samples use the key of `anonymizer` if it is text, and a user's own photos one that is drawn here.
+    """
 
     def __init__(
         self,
@@ -51,201 +55,299 @@ class Explorer:
         photos: Sequence[str] = SAMPLES,
         photo: str = SAMPLES[0],
         controls: Controls = Controls(perception="network"),
-        out: str | Path = "../outputs/explorer",
     ):
-        self.bench, self.latest, self.out = Workbench(anonymizer), LatestOnlyQueue(), Path(out)
-        self.result: Image.Image | None = None
-        quiet = {"continuous_update": False, "layout": {"width": "330px"}}
-        self.photo = widgets.Dropdown(options=list(photos), value=photo, description="photo")
-        self.upload = widgets.FileUpload(accept="image/*", description="your photo")
-        self.perception = widgets.Dropdown(
-            options=list(PERCEPTIONS), value=controls.perception, description="method"
-        )
-        self.mask_area = widgets.FloatSlider(
-            controls.mask_area, min=0, max=0.6, step=0.01, description="mask area", **quiet
-        )
-        self.softness = widgets.FloatSlider(
-            controls.softness, min=0, max=20, step=0.5, description="softness", **quiet
-        )
-        self.strength = widgets.FloatSlider(
-            controls.strength, min=0, max=1, step=0.05, description="strength", **quiet
-        )
-        self.seed = widgets.IntSlider(controls.seed, min=0, max=99, description="seed", **quiet)
-        self.symmetric = widgets.Checkbox(controls.symmetric, description="symmetric", indent=False)
-        regions = {"options": REGIONS, "rows": len(REGIONS), "layout": {"width": "160px"}}
-        self.include = widgets.SelectMultiple(value=controls.include, **regions)
-        self.exclude = widgets.SelectMultiple(value=controls.exclude, **regions)
-        self.show_seeds = widgets.Button(description="six seeds", icon="users")
-        self.make = widgets.Button(description="full quality", icon="magic")
-        self.save_picture = widgets.Button(description="save picture", icon="save", disabled=True)
-        self.save_settings = widgets.Button(description="save settings", icon="sliders")
-        self.status = widgets.HTML()
-        self.mask_image, self.preview_image = widgets.Image(), widgets.Image()
-        self.seeds_image, self.full_image = widgets.Image(), widgets.Image()
-        for hidden in (self.seeds_image, self.full_image):
-            hidden.layout.display = "none"
+        self.bench, self.latest, self.start = Workbench(anonymizer), LatestOnlyQueue(), controls
+        self.uploads: dict[str, bytes] = {}  # by file name
+        self.keys = {True: as_text(anonymizer.key), False: secrets.token_hex(32)}  # is it a sample?
+        self.previewed = False  # whether the new face of this setting is shown
+        self.listing = False  # while the choices change
+        self.result: Result | None = None
+        self._make_widgets(photos, photo, controls)
         self._wire()
         self.panel = self._layout()
-        self._open(lambda: open_photo(photo, anonymizer.generator))
+        self._open(photo)
 
     # what the controls say
 
     def controls(self) -> Controls:
         """The setting that the controls show now."""
-        return Controls(
-            mask_area=self.mask_area.value,
-            strength=self.strength.value,
-            seed=self.seed.value,
-            perception=self.perception.value,
-            include=self.include.value,
-            exclude=self.exclude.value,
-            softness=self.softness.value,
-            symmetric=self.symmetric.value,
+        return replace(
+            self.start, strength=self.strength.value, seed=self.seed.value, **self.mask.values()
         )
+
+    def settings(self) -> Settings:
+        """What is saved: the setting, and the key if that is wished."""
+        return Settings(asdict(self.controls()), self.key.value if self.with_key.value else None)
 
     # what happens
 
-    def _wire(self) -> None:
-        for control in (
-            self.perception, self.mask_area, self.softness, self.strength, self.seed, self.symmetric,
-            self.include, self.exclude,
-        ):  # fmt: skip
-            control.observe(lambda _: self.refresh(), "value")
-        generator = self.bench.anonymizer.generator
-        self.photo.observe(lambda change: self._open(lambda: open_photo(change.new, generator)), "value")
-        self.upload.observe(lambda change: self._uploaded(change.new), "value")
-        self.show_seeds.on_click(lambda _: self._draw_seeds())
-        self.make.on_click(lambda _: self._draw_full())
-        self.save_picture.on_click(lambda _: self._save_picture())
-        self.save_settings.on_click(lambda _: self._save_settings())
-
     def refresh(self) -> None:
         """Draw the mask now and ask for the new face in the background."""
+        self._outdate()
+        self.previewed = False
+        self._offer_settings()
+        if self.bench.photo is None:  # the error that says why stays
+            return
         try:
+            self.mask.follow(self.bench.attribution(self.mask.perception.value))
             controls = self.controls()
             view = self.bench.view(controls)
-            self.mask_image.value = png(mask_figure(view))
+            self._show(self.mask_image, png(mask_figure(view)))
             self._say(str(view))
         except AnonlabError as error:
             self.latest.cancel()
             self._fail(error)
             return
-        self._outdate()
 
         def work(current: Callable[[], bool]) -> tuple[View, bytes]:
             found = self.bench.preview(view, controls, current)
             return found, png(preview_figure(found))
 
         def show(made: tuple[View, bytes]) -> None:
-            found, self.preview_image.value = made
+            found, picture = made
+            self._show(self.preview_image, picture)
+            self.previewed = True
             self._say(str(found))
 
         self.latest.submit(work, show, self._fail)
 
-    def _open(self, load: Callable[[], str | Image.Image]) -> None:
+    def _open(self, choice: str | None) -> None:
+        """Show a photo of the choices; one that cannot be shown takes the old face away."""
+        if choice is None or self.listing:
+            return
+        self.latest.cancel()
+        self._clear()
+        self._say(f"opening {html.escape(Path(choice).name)} …")
         try:
-            self.latest.cancel()
-            self.bench.open(load())
+            if choice in self.uploads:
+                self.bench.open(open_upload(choice, self.uploads[choice]))
+            else:
+                self.bench.open(open_photo(choice, self.bench.anonymizer.generator))
         except (AnonlabError, OSError) as error:
             self._fail(error)
             return
+        self._use_key(self.keys[is_sample(choice)])
+        self.people.show(self.bench.photo, self.bench.faces, self.bench.number)
+        several = len(self.bench.faces) > 1
+        self.everybody.layout.display = "" if several else "none"
+        self.make.disabled = self.show_seeds.disabled = False
         self.refresh()
 
-    def _uploaded(self, files: Sequence[dict]) -> None:
-        def load() -> Image.Image:
-            try:
-                return Image.open(io.BytesIO(bytes(files[0]["content"])))
-            except UnidentifiedImageError:
-                raise UnreadableImage(
-                    f"{files[0]['name']} is not an image that can be decoded; choose a JPEG or PNG"
-                ) from None
+    def _uploaded(self, uploaded: Sequence[dict]) -> None:
+        """Take what the browser sent: it becomes a choice, and the chosen one."""
+        if not uploaded:
+            return
+        name, content = uploaded[0]["name"], bytes(uploaded[0]["content"])
+        self.upload.value = ()  # the same file can be sent again
+        self.photo.value = None
+        try:
+            open_upload(name, content).close()
+        except AnonlabError as error:
+            self._clear()
+            self._fail(error)
+            return
+        self.uploads[name] = content
+        if name not in (value for _, value in self.photo.options):
+            self.listing = True  # new options choose their first, which nobody wants to see now
+            self.photo.options, self.photo.value = (*self.photo.options, (name, name)), None
+            self.listing = False
+        self.photo.value = name  # which opens it
 
-        if files:
-            self._open(load)
+    def _choose(self, number: int) -> None:
+        try:
+            self.latest.cancel()
+            self.bench.choose(number)
+        except AnonlabError as error:
+            self._fail(error)
+            return
+        self.people.mark(number)
+        self.refresh()
+
+    def _key_changed(self) -> None:
+        key = self.key.value.strip()
+        try:
+            check_key(key, "the key")
+        except InputDamaged as error:
+            self.latest.cancel()
+            self._fail(error)
+            return
+        self.keys[is_sample(self.photo.value or "")] = key
+        self._use_key(key)
+        self.refresh()
+
+    def _use_key(self, key: str) -> None:
+        self.bench.anonymizer = self.bench.anonymizer.replace(key=key.encode())
+        self.key.value = key
 
     def _draw_seeds(self) -> None:
         controls = self.controls()
-        self._say("drawing six people …")
 
         def show(picture: bytes) -> None:
-            self.seeds_image.value, self.seeds_image.layout.display = picture, ""
+            self._show(self.seeds_image, picture)
             self._say("six people, one setting: the seed is the only difference")
 
-        self.latest.submit(
-            lambda current: png(self.bench.seeds(controls, SEEDS, current)), show, self._fail
-        )
+        self._do_slowly(lambda watch: png(self.bench.seeds(controls, SEEDS, watch)), show)
 
     def _draw_full(self) -> None:
-        controls = self.controls()
-        self._say("regenerating in full quality; this takes up to a minute or two …")
+        controls, everybody = self.controls(), self.everybody.value
+        name = finished_name(self.photo.value or "photo")
 
-        def show(result) -> None:
-            self.result = result.image
-            buffer = io.BytesIO()
-            result.image.convert("RGB").save(buffer, "PNG")
-            self.full_image.value, self.full_image.layout.display = buffer.getvalue(), ""
-            self.full_image.layout.max_width = "680px"
-            self.save_picture.disabled = False
-            [face] = result.faces
-            self._say(f"done: distance {face.distance:.2f}, match below {face.threshold:g}")
+        def work(watch: Watch) -> tuple[Result, bytes]:
+            result = self.bench.anonymize(controls, everybody, watch)
+            return result, as_file(result, name)
 
-        self.latest.submit(lambda _: self.bench.anonymize(controls), show, self._fail)
+        def show(made: tuple[Result, bytes]) -> None:
+            self.result, content = made
+            shown, buffer = self.result.image.convert("RGB"), io.BytesIO()
+            shown.thumbnail((SHOWN, SHOWN))
+            shown.save(buffer, "JPEG", quality=92)
+            self._show(self.full_image, buffer.getvalue())
+            self.save_picture.value = download_link(
+                "save picture", name, content, f"{name}, {len(content) / 1e6:.1f} MB, in full size"
+            )
+            distances = ", ".join(f"{face.distance:.2f}" for face in self.result.faces)
+            self._say(f"done: distance {distances}; a match is below {self.result.faces[0].threshold:g}")
 
-    def _save_picture(self) -> None:
-        if self.result is not None:
-            self._store("anonymized.png", lambda path: self.result.save(path, "PNG"))
+        self._do_slowly(work, show)
 
-    def _save_settings(self) -> None:
-        text = self.controls().to_json()
-        self._store("settings.json", lambda path: path.write_text(text, encoding="utf-8"))
+    def _do_slowly(self, work: Callable, show: Callable) -> None:
+        """Do `work(watch)` in the background, with progress and a button that ends it."""
+        self._outdate()
+        self.progress.value, self.working.layout.display = 0.0, ""
 
-    def _store(self, name: str, write: Callable[[Path], object]) -> None:
-        try:
-            with atomic_path(self.out / name) as partial:
-                write(partial)
-        except (AnonlabError, OSError) as error:
-            self._fail(error)
-            return
-        self._say(f"saved {html.escape(str(self.out / name))}")
+        def watched(current: Callable[[], bool]) -> object:
+            def watch(doing: str, done: float) -> None:
+                if not current():
+                    raise StaleRequest("cancelled")
+                self.progress.value = done
+                self._say(f"{doing} …")
+
+            return work(watch)
+
+        def then(what: Callable) -> Callable:
+            def do(made: object) -> None:
+                self.working.layout.display = "none"
+                what(made)
+
+            return do
+
+        self.latest.submit(watched, then(show), then(self._fail))
+
+    def _cancel(self) -> None:
+        self.latest.cancel()
+        self._outdate()
+        if not self.previewed:  # it had to make way
+            self.refresh()
+        self._say("cancelled; nothing was made")
+
+    def _clear(self) -> None:
+        """Nobody is on the bench, so nobody is shown."""
+        self.bench.clear()
+        self.people.hide()
+        self._outdate()
+        for picture in (self.mask_image, self.preview_image):
+            picture.value, picture.layout.display = b"", "none"
+        self.make.disabled = self.show_seeds.disabled = True
 
     def _outdate(self) -> None:
         """What was drawn for another setting must not be taken for this one's."""
-        self.result, self.save_picture.disabled = None, True
-        for picture in (self.seeds_image, self.full_image):
-            picture.layout.display = "none"
+        self.result, self.save_picture.value = None, ""
+        for hidden in (self.seeds_image, self.full_image, self.working):
+            hidden.layout.display = "none"
+
+    def _offer_settings(self) -> None:
+        text = self.settings().to_json().encode()
+        self.save_settings.value = download_link(
+            "save settings", "settings.json", text, "for: anonlab anonymize --settings FILE"
+        )
+        self.save_key.value = download_link(
+            "save key",
+            "anonlab.key",
+            self.key.value.encode(),
+            "for: anonlab anonymize --key FILE",
+        )
+
+    def _show(self, where: widgets.Image, picture: bytes) -> None:
+        where.value, where.layout.display = picture, ""
 
     def _say(self, text: str) -> None:
         self.status.value = text
 
     def _fail(self, error: Exception) -> None:
-        self.status.value = f"<b style='color:#b03a2e'>{html.escape(str(error))}</b>"
+        self.status.value = f"<span class='anonlab-error'>{html.escape(str(error))}</span>"
 
-    # how it looks
+    # what it is made of
+
+    def _make_widgets(self, photos: Sequence[str], photo: str, controls: Controls) -> None:
+        choices = photos if photo in photos else [*photos, photo]
+        self.photo = widgets.Dropdown(
+            options=[(Path(one).name, one) for one in choices], value=photo, description="photo",
+            layout={"width": "auto"},
+        )  # fmt: skip
+        self.upload = widgets.FileUpload(
+            accept="image/*", description="your photo", tooltip="JPEG or PNG, up to 200 MB"
+        )
+        self.mask = MaskControls(controls, self.refresh)
+        self.strength = widgets.FloatSlider(
+            controls.strength, min=0, max=1, step=0.05, description="strength", **SLIDER
+        )
+        self.seed = widgets.IntSlider(controls.seed, min=0, max=99, description="seed", **SLIDER)
+        self.key = widgets.Text(
+            description="key", continuous_update=False, layout={"width": "auto"},
+            tooltip=f"the secret of the new faces, {KEY_BYTES} letters or more",
+        )  # fmt: skip
+        self.with_key = widgets.Checkbox(False, description="the key in saved settings", indent=False)
+        self.show_seeds = widgets.Button(description="six seeds", icon="users")
+        self.make = widgets.Button(description="full quality", icon="magic", button_style="primary")
+        self.everybody = widgets.Checkbox(True, description="everybody in the photo", indent=False)
+        self.everybody.layout.width = "auto"
+        self.save_picture, self.save_settings, self.save_key = (widgets.HTML() for _ in range(3))
+        self.progress = widgets.FloatProgress(min=0, max=1, layout={"width": "200px"})
+        self.cancel = widgets.Button(description="cancel", icon="times", layout={"width": "90px"})
+        self.working = widgets.HBox([self.progress, self.cancel])
+        self.status = widgets.HTML()
+        self.people = FacePicker(self._choose)
+        self.mask_image, self.preview_image = widgets.Image(), widgets.Image()
+        self.seeds_image, self.full_image = widgets.Image(), widgets.Image(format="jpeg")
+
+    def _wire(self) -> None:
+        for control in (self.strength, self.seed):
+            control.observe(lambda _: self.refresh(), "value")
+        self.photo.observe(lambda change: self._open(change.new), "value")
+        self.upload.observe(lambda change: self._uploaded(change.new), "value")
+        self.key.observe(lambda _: self._key_changed(), "value")
+        self.with_key.observe(lambda _: self._offer_settings(), "value")
+        self.everybody.observe(lambda _: self._outdate(), "value")
+        self.show_seeds.on_click(lambda _: self._draw_seeds())
+        self.make.on_click(lambda _: self._draw_full())
+        self.cancel.on_click(lambda _: self._cancel())
 
     def _layout(self) -> widgets.Widget:
-        def titled(title: str, control: widgets.Widget) -> widgets.Widget:
-            return widgets.VBox([widgets.HTML(f"<small>{title}</small>"), control])
+        def box(name: str, *children: widgets.Widget, kind: type = widgets.VBox) -> widgets.Box:
+            made = kind(children)
+            made.add_class(f"anonlab-{name}")
+            return made
 
-        regions = widgets.HBox(
-            [titled("always change", self.include), titled("never change", self.exclude)]
-        )
-        left = widgets.VBox(
-            [
-                widgets.HBox([self.photo]),
-                self.upload,
-                self.perception,
-                self.mask_area,
-                self.softness,
-                self.symmetric,
-                regions,
-                self.strength,
-                self.seed,
-                widgets.HBox([self.show_seeds, self.make]),
-                widgets.HBox([self.save_picture, self.save_settings]),
-            ],
-            layout={"width": "350px"},
-        )
-        right = widgets.VBox(
-            [self.status, self.mask_image, self.preview_image, self.seeds_image, self.full_image]
-        )
-        return widgets.HBox([left, right])
+        def title(text: str) -> widgets.HTML:
+            return widgets.HTML(f"<h4>{text}</h4>")
+
+        style = files(__package__).joinpath("panel.css").read_text(encoding="utf-8")
+        self.status.add_class("anonlab-status")
+        left = box(
+            "left",
+            title("photo"), self.photo, self.upload,
+            title("mask"), self.mask.box,
+            title("new face"), self.strength, self.seed, self.key, self.with_key,
+        )  # fmt: skip
+        actions = box(
+            "actions",
+            self.show_seeds, self.make, self.everybody, self.working,
+            self.save_picture, self.save_settings, self.save_key,
+            kind=widgets.HBox,
+        )  # fmt: skip
+        pictures = box(
+            "pictures",
+            self.full_image, self.seeds_image, self.people.box, self.mask_image, self.preview_image,
+        )  # fmt: skip
+        panel = box("panel", left, box("right", actions, self.status, pictures), kind=widgets.HBox)
+        return widgets.VBox([widgets.HTML(f"<style>{style}</style>"), panel])

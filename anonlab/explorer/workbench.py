@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
 from ..controls import Controls
-from ..errors import StaleRequest
+from ..errors import NoFaceFound, StaleRequest
 from ..figures.plots import gallery
 from ..images import blurred, resize
 from ..perception.attribution import BLUR_SIGMA
 from ..perception.masks import build_mask, masked_face
-from ..photo.faces import align
+from ..perception.regions import share_of_face, whole_face
+from ..photo.faces import Face, align
 from ..photo.photos import Photo, read_photo
-from ..pipeline import Anonymizer, Result
+from ..pipeline import Anonymizer, Watch
 from ..recognizers import distance
+from ..results import Result
 from .figures import mask_figure, preview_figure
 from .view import View
 
@@ -30,21 +33,46 @@ KEPT = 8  # attributions of one face that are remembered
 
 
 class Workbench:
-    """One photo's largest face, and the parts that look at it."""
+    """A photo, one of its faces, and the parts that look at it. `photo` is None while it is empty."""
 
     def __init__(self, anonymizer: Anonymizer):
         self.anonymizer = anonymizer
+        self.clear()
+
+    def clear(self) -> None:
+        """Take the photo away."""
         self.photo: Photo | None = None
+        self.faces: Sequence[Face] = ()  # largest first
+        self.number = 0  # of the face on the bench; the largest has 1
         self.attributions: dict[str, torch.Tensor] = {}
 
-    def open(self, source: str | Image.Image) -> None:
-        """Put a photo on the bench. Raises `UnreadableImage` or `NoFaceFound`; the old one stays."""
+    def open(self, source: str | Path | Image.Image) -> None:
+        """Put a photo on the bench, with its largest face that is not cut off by the frame.
+
+        Raises `UnreadableImage` or `NoFaceFound`; then the bench is empty.
+        """
+        self.clear()
         photo = read_photo(source)
-        face = self.anonymizer.detector(photo)[0]
-        image = resize(align(photo, face), SIZE)
+        faces = self.anonymizer.detector(photo)
+        for number in range(1, len(faces) + 1):
+            try:
+                self._look(photo, faces, number)
+                return
+            except NoFaceFound:
+                if number == len(faces):
+                    raise
+
+    def choose(self, number: int) -> None:
+        """Put another face of the photo on the bench. Raises `NoFaceFound`; then the old one stays."""
+        assert self.photo is not None
+        self._look(self.photo, self.faces, number)
+
+    def _look(self, photo: Photo, faces: Sequence[Face], number: int) -> None:
+        image = resize(align(photo, faces[number - 1]), SIZE)
         with torch.no_grad():
             points = self.anonymizer.perception.landmarks(image)
-        self.photo, self.image, self.points = photo, image, points
+        self.photo, self.faces, self.number = photo, faces, number
+        self.image, self.points, self.whole = image, points, whole_face(points)
         self.face = self.anonymizer.look(image)
         self.nobody = blurred(image, BLUR_SIGMA)
         self.attributions = {}
@@ -71,6 +99,7 @@ class Workbench:
             mask,
             masked_face(self.image, mask),
             mask.mean().item(),
+            share_of_face(mask, self.whole),
             away,
             recognizer.threshold,
         )
@@ -97,11 +126,17 @@ class Workbench:
         return replace(view, preview=composite, preview_distance=away)
 
     def seeds(
-        self, controls: Controls, seeds: Sequence[int], current: Callable[[], bool] = lambda: True
+        self,
+        controls: Controls,
+        seeds: Sequence[int],
+        watch: Watch = lambda _, __: None,
     ) -> Figure:
-        """The same setting with several virtual identities. Raises `StaleRequest`."""
+        """The same setting with several virtual identities. What `watch` raises ends the work."""
         view = self.view(controls)
-        found = [self.preview(view, replace(controls, seed=seed), current) for seed in seeds]
+        found = []
+        for seed in seeds:
+            watch(f"drawing seed {seed}", len(found) / len(seeds))
+            found.append(self.preview(view, replace(controls, seed=seed)))
         titles = [
             f"seed {seed}: {one.preview_distance:.2f}" for seed, one in zip(seeds, found, strict=True)
         ]
@@ -114,10 +149,17 @@ class Workbench:
             return mask_figure(view)
         return preview_figure(self.preview(view, controls))
 
-    def anonymize(self, controls: Controls) -> Result:
+    def anonymize(
+        self, controls: Controls, everybody: bool = True, watch: Watch = lambda _, __: None
+    ) -> Result:
         """The whole photo, as the command line would do it: slow, full size and checked.
 
-        Raises `StillRecognised`.
+        `everybody` in it, or only the face on the bench. `watch` as the `Anonymizer` takes it. Raises
+        `StillRecognised`, `NoFaceFound`.
         """
         assert self.photo is not None
-        return self.anonymizer(self.photo.image(self.photo.pixels), controls, faces="largest")
+        photo = self.photo.image(self.photo.pixels)
+        photo.filename = self.photo.name  # so that an error names it
+        return self.anonymizer(
+            photo, controls, faces="all" if everybody else (self.number,), watch=watch
+        )

@@ -15,10 +15,11 @@ import torch
 from PIL import Image
 
 from ..generators import Generator
-from ..pipeline import Anonymizer, FaceResult
+from ..pipeline import Anonymizer
 from ..regeneration.mixing import codes
 from ..regeneration.optimize import SIZE
 from ..regeneration.regenerate import REFINE_STEPS
+from ..results import FaceResult
 
 NOT_RUN = "not run:\nno StyleGAN2\nweights here"
 

@@ -16,7 +16,7 @@ from ..photo.faces import Face
 from ..photo.photos import Photo
 
 if TYPE_CHECKING:
-    from ..pipeline import FaceResult
+    from ..results import FaceResult
 
 PICTURE_INCHES = 2.6  # side of a picture in a figure
 HEAT = "inferno"

@@ -6,6 +6,7 @@ steps of latent optimisation refine them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -55,12 +56,13 @@ class Regenerator:
         path: IdentityPath,
         controls: Controls = Controls(),
         progress: bool = False,
+        watch: Callable[[float], None] = lambda _: None,
     ) -> torch.Tensor:
         """Codes `ws (1, num_ws, w_dim)` for one aligned face `(1, 3, S, S)` and its mask.
 
         `path` says who to be at which strength. With `target_distance` the strength, and then the
         codes, are searched until the composite is within 0.02 of it, as far as mask and generator
-        allow.
+        allow. `watch` is told which share of an optimisation is done.
         """
         image, mask = resize(image, 2 * SIZE), resize(mask, 2 * SIZE)
         wanted, strength = controls.target_distance, controls.strength
@@ -74,7 +76,7 @@ class Regenerator:
         def optimize(ws: torch.Tensor, steps: int, aim: float | None) -> torch.Tensor:
             return optimize_latents(
                 self.generator, self.recognizer, self.perceptual, image, mask, identity, ws,
-                steps, aim, self.config, rng, progress,
+                steps, aim, self.config, rng, progress, lambda step, *_: watch(step / steps),
             )  # fmt: skip
 
         if steps:

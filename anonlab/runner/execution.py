@@ -19,6 +19,7 @@ from ..errors import AnonlabError, UndeclaredMetric
 from ..files import atomic_path
 from ..measured import Measured, from_json
 from .cells import cells_of
+from .progress import Progress
 from .regression import Comparison, Row
 from .trend import Trend
 
@@ -120,6 +121,8 @@ def execute(notebook: Notebook, given: dict, target: Path, place: str = "") -> R
     """
     import papermill
 
+    from .engine import ENGINE
+
     folder = target / place
     output, executed = folder / notebook.name, folder / notebook.path.name
     output.mkdir(parents=True)
@@ -128,16 +131,19 @@ def execute(notebook: Notebook, given: dict, target: Path, place: str = "") -> R
     start = time.monotonic()
     os.environ[HEADLESS] = "1"
     try:
-        done = papermill.execute_notebook(
-            str(notebook.path),
-            str(executed),
-            notebook.chosen | mine | {"OUTPUT": str(output)},
-            kernel_name="python3",
-            cwd=str(notebook.path.parent),
-            progress_bar=False,
-            log_output=False,
-            extra_arguments=["--log-level=ERROR"],  # the kernel's warnings would cut our lines
-        )
+        with Progress(notebook.name) as progress:
+            done = papermill.execute_notebook(
+                str(notebook.path),
+                str(executed),
+                notebook.chosen | mine | {"OUTPUT": str(output)},
+                engine_name=ENGINE,
+                kernel_name="python3",
+                cwd=str(notebook.path.parent),
+                progress_bar=False,
+                log_output=False,
+                extra_arguments=["--log-level=ERROR"],  # the kernel's warnings would cut our lines
+                progress=progress,
+            )
         for cell in done.cells:
             if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
                 raise NotebookFailed(f"a cell of {executed.name} was not executed: {cell.source[:80]!r}")

@@ -137,7 +137,6 @@ def run(
     report = _Report(profile, _new_folder(out), accepted, accept, tuple(seeds), given, origin)
     runs: list[Run] = []
     for notebook in notebooks:
-        print(f"{notebook.name} …", end=" ", flush=True)
         broken = {one.name[:2] for one in runs if one.status != "ok"} & set(notebook.needs)
         runs.append(_one(report, notebook, sorted(broken)))
         _write_summary(report, notebooks, runs)
@@ -157,7 +156,7 @@ def _one(report: _Report, notebook: Notebook, broken: list[str]) -> Run:
             if unknown
             else f"needs {', '.join(broken)}, which did not run"
         )
-        print(f"{one.status} (0 s)", flush=True)
+        print(f"{notebook.name}: {one.status} (0 s)", flush=True)
         return one
     seeds = report.seeds if "SEED" in notebook.declared else ()
     if seeds:
@@ -168,7 +167,7 @@ def _one(report: _Report, notebook: Notebook, broken: list[str]) -> Run:
     else:
         repeats = [execute(notebook, report.given, report.target)]
     one = _first(repeats)
-    print(f"{one.status} ({one.seconds:.0f} s)", flush=True)
+    print(f"{notebook.name}: {one.status} ({one.seconds:.0f} s)", flush=True)
     if one.status == "ok":
         old = regression.read_accepted(report.numbers(notebook))
         if old:

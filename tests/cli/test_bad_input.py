@@ -17,7 +17,8 @@ from anonlab import cli
 from anonlab.controls import Controls
 from anonlab.errors import NoFaceFound
 from anonlab.photo.photos import READABLE, read_photo
-from anonlab.pipeline import Anonymizer, FaceResult, Result
+from anonlab.pipeline import Anonymizer
+from anonlab.results import FaceResult, Result
 
 PHOTO_KEYS = {"source", "output", "error", "faces"}
 
@@ -43,6 +44,7 @@ class StandIn:
             box=(1.0, 2.0, 30.0, 40.0),
             attribution=dot,
             mask=dot,
+            share_of_face=0.0,
             aligned=dot,
             generated=dot,
             anonymized=dot,

@@ -1,0 +1,56 @@
+"""What comes out: an anonymized photo, and for every face in it what was done and how it went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from PIL import Image
+
+from .controls import Controls
+
+
+@dataclass(frozen=True)
+class FaceResult:
+    """One face, before and after, and the numbers that tell how it went."""
+
+    box: tuple[float, float, float, float]  # in the photo: left, top, right, bottom
+    attribution: torch.Tensor  # (1, 1, 256, 256), stage 1
+    mask: torch.Tensor  # (1, 1, 1024, 1024), 1 = regenerated
+    share_of_face: float  # that the mask covers; its share of the aligned picture is its mean
+    aligned: torch.Tensor  # (1, 3, 1024, 1024), the face as it was
+    generated: torch.Tensor  # (1, 3, 1024, 1024), the whole picture that the generator made
+    anonymized: torch.Tensor  # (1, 3, 1024, 1024), the composite
+    ws: torch.Tensor  # (1, num_ws, w_dim)
+    distance: float  # the recogniser's, measured again on the finished photo
+    threshold: float
+    matched: bool
+    controls: Controls  # as used in the end
+    attempts: int
+    seconds: float
+
+    def record(self) -> dict:
+        """What `record.json` says of a face."""
+        return {
+            "box": [round(float(side), 1) for side in self.box],
+            "distance": round(self.distance, 4),
+            "threshold": self.threshold,
+            "matched": self.matched,
+            "mask_area": self.controls.mask_area,
+            "mask_share_of_picture": round(self.mask.mean().item(), 4),
+            "mask_share_of_face": round(self.share_of_face, 4),
+            "strength": self.controls.strength,
+            "seed": self.controls.seed,
+            "refine_steps": self.controls.refine_steps,
+            "attempts": self.attempts,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """An anonymized photo."""
+
+    image: Image.Image  # same size as the input
+    faces: list[FaceResult] = field(default_factory=list)
+    icc_profile: bytes | None = None
