@@ -15,6 +15,8 @@ from ..errors import NoFaceFound, UnknownOption, WeightsMissing
 from ..identity.population import skin_tone
 from ..images import resize, to_uint8
 from ..measured import Declaration, higher, lower, reference
+from ..perception.eyes import iris_colours
+from ..perception.glasses import load_glasses
 from ..perception.landmarks import landmark_error, load_landmarks, openings
 from ..photo.faces import Detector
 from ..photo.photos import Photo
@@ -83,8 +85,11 @@ BETTER: dict[str, Declaration] = {  # of what `Instruments.compare` measures
     **{f"{name}_difference": lower for name in metrics.POSE_NAMES},
     "gender_kept": higher,
     "age_error": lower,
+    "glasses_changed": lower,
+    "eyes_lightened": lower,
 }
-SHARES = ("detected", "gender_kept")  # each is 0 or 1 for a person
+# each is 0 or 1 for a person; whose eyes are light or shut has no eyes_lightened (NaN)
+SHARES = ("detected", "gender_kept", "glasses_changed", "eyes_lightened")
 
 
 class Instruments:
@@ -102,6 +107,7 @@ class Instruments:
         with contextlib.suppress(WeightsMissing):
             self.perceptual["lpips"] = load_lpips(device)
         self.features = metrics.load_features(device)
+        self.glasses = load_glasses(device)
         try:
             self.landmarks, self.landmarks_name = DlibLandmarks(), "dlib, 68 points"
             self.attributes: AttributeEstimator | None = AttributeEstimator()
@@ -131,9 +137,12 @@ class Instruments:
     def look(self, image: torch.Tensor) -> dict[str, object]:
         """What is read from one picture, to be compared with another."""
         small = resize(image, SEEN_SIZE)
+        points = self.landmarks(image.cpu())
         read: dict[str, object] = {
             "small": small,
-            "points": self.landmarks(image.cpu()),
+            "points": points,
+            "glasses": self.glasses(small).cpu(),
+            "iris": iris_colours(image, points)[:, 0],  # L*
             "tone": skin_tone(image),
             "perceptual": {name: one.features(small) for name, one in self.perceptual.items()},
         }
@@ -183,6 +192,8 @@ class Instruments:
             "mouth_opening_difference": gaps[0].item(),
             "eye_opening_difference": gaps[1:].mean().item(),
             "tone_difference": abs(now["tone"] - was["tone"]),
+            "glasses_changed": metrics.glasses_changed(was["glasses"], now["glasses"]),
+            "eyes_lightened": metrics.eyes_lightened(was["iris"], now["iris"]),
         }
         for name, degrees in zip(metrics.POSE_NAMES, turned.tolist(), strict=True):
             numbers[f"{name}_difference"] = degrees

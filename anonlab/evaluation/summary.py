@@ -256,6 +256,9 @@ def _means(tried: list[PersonResult], method: str) -> dict[str, dict]:
     numbers = {}
     for name in tried[0].numbers[method]:
         values = np.array([result.numbers[method][name] for result in tried])
+        values = values[~np.isnan(values)]  # of people to whom the question does not apply
+        if not len(values):
+            continue
         low, high = metrics.interval(values) if name in SHARES else metrics.bootstrap(values)
         numbers[name] = {"mean": float(values.mean()), "interval": [low, high]}
     return numbers
