@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from ..encoding.encoder import EncoderConfig
-from .plots import PANEL, overlay, picture
+from .plots import PICTURE_INCHES, overlay, picture
 
 COLOURS = {"whole": "#dcebf7", "stays": "#e3f1dc", "person": "#fbe9d0", "fusion": "#eee4f3"}
 BARS = ("#9aa5b1", "#2e86ab", "#e28413")
@@ -102,7 +102,8 @@ def attention_maps(weights: torch.Tensor, config: EncoderConfig, side: int = 64)
 def attention_figure(image: torch.Tensor, maps: Mapping[str, torch.Tensor]) -> Figure:
     """A photo `(1, 3, S, S)`, and over it what each query looks at, `{title: (1, 1, s, s)}`; colours
     go from the least to the most attention that any place gets from that query."""
-    figure = Figure(figsize=(PANEL * (1 + len(maps)), PANEL + 0.6), layout="constrained")
+    size = PICTURE_INCHES * (1 + len(maps)), PICTURE_INCHES + 0.6
+    figure = Figure(figsize=size, layout="constrained")
     first, *axes = figure.subplots(1, 1 + len(maps))
     first.imshow(picture(image))
     first.set_title("what the encoder sees", fontsize=10)

@@ -13,7 +13,7 @@ from matplotlib.patches import Arc
 
 from ..identity.virtual import IdentityPath
 from ..images import to_uint8
-from .plots import PANEL, picture
+from .plots import PICTURE_INCHES, picture
 
 PERSON, NEW, REST = "#2e86ab", "#c44e52", "#b8c0c8"
 
@@ -69,8 +69,8 @@ def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
 
 def optimisation_figure(losses: Sequence[float], faces: Sequence[tuple[int, torch.Tensor]]) -> Figure:
     """The loss of an optimisation over its steps, and `faces` `(step, (1, 3, S, S))` along the way."""
-    figure = Figure(figsize=(PANEL * len(faces), PANEL + 2.2), layout="constrained")
-    grid = figure.add_gridspec(2, len(faces), height_ratios=(2, PANEL + 0.2))
+    figure = Figure(figsize=(PICTURE_INCHES * len(faces), PICTURE_INCHES + 2.2), layout="constrained")
+    grid = figure.add_gridspec(2, len(faces), height_ratios=(2, PICTURE_INCHES + 0.2))
     axis = figure.add_subplot(grid[0, :])
     axis.plot(range(len(losses)), losses, "o-", ms=3, color=PERSON)
     axis.set(xlabel="step", ylabel="loss")
@@ -110,7 +110,7 @@ def crops_figure(
 ) -> Figure:
     """Windows of `side` pixels of two aligned pictures `(1, 3, S, S)`, close up and not smoothed: above
     the first, below the second."""
-    shown = PANEL * 1.6
+    shown = PICTURE_INCHES * 1.6
     figure = Figure(figsize=(shown * len(places), 2 * shown + 0.5), layout="constrained")
     axes = figure.subplots(2, len(places), squeeze=False)
     for row, (name, image) in zip(axes, (("photo", before), ("anonymized", after)), strict=True):
