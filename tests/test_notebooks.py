@@ -89,13 +89,14 @@ def mask(n: dict) -> None:
 
 
 def training(n: dict) -> None:
-    assert n["smoke"] is True
-    assert n["latent_last"] < 0.9 * n["latent_first"]
+    assert n["loss_shipped"] < 0.9 * n["loss_linear"]  # the weights that ship have learned
+    assert n["virtual_reached"] > n["linear/virtual_reached"]
 
 
 def regeneration(n: dict) -> None:
     assert n["matched"] is False
     assert n["st_lpips"] < 0.08
+    assert n["optimisation_loss/last"] < n["optimisation_loss/first"]
 
 
 def evaluation(n: dict) -> None:
