@@ -123,7 +123,12 @@ def evaluate_people(options: argparse.Namespace) -> int:
     from ..evaluation.command import evaluate_sources, write_report
     from ..evaluation.methods import Protocol
 
-    protocol = Protocol(optimised=options.optimised, calibrated=options.calibrated, seed=options.seed)
+    if options.default_only:
+        protocol = Protocol.default_only(options.seed)
+    else:
+        protocol = Protocol(
+            optimised=options.optimised, calibrated=options.calibrated, seed=options.seed
+        )
     sources = dict(source_and_count(text) for text in options.people)
     report = evaluate_sources(
         sources, protocol, options.out / "people", options.unseen, options.unseen_options,

@@ -216,6 +216,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="JSON",
         help='its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
     )
+    judge.add_argument(
+        "--default-only",
+        action="store_true",
+        help="anonlab's defaults and the attackers on them, without controls and other methods",
+    )
     judge.add_argument("--optimised", type=int, default=10, help="people for the slow optimisation")
     judge.add_argument("--calibrated", type=int, default=3, help="people for target_distance")
     judge.add_argument("--seed", type=int, default=0)

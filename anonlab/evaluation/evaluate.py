@@ -28,8 +28,8 @@ from ..weights import store
 from .closure import code_digest
 from .judging import Instruments
 from .measure import Faces, measure
-from .methods import SIZE, Protocol
-from .peers import k_same, single_face_peers
+from .methods import ORIGINAL, SIZE, Protocol
+from .peers import k_same, original, single_face_peers
 from .people import Person
 from .results import Evaluation, PersonResult, read_result, write_result
 
@@ -58,7 +58,7 @@ def evaluate(
             faces.append(found)
     if not faces:
         raise InputMissing("nobody can be evaluated, because no photo shows a face; check the folder")
-    peers = single_face_peers()
+    peers = single_face_peers() if protocol.peers else {ORIGINAL: original}
     means = _means(faces, 0, protocol.k), _means(faces, 1, protocol.k)
     fingerprints = {
         "generator": _fingerprint(anonymizer.generator),

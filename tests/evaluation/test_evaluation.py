@@ -233,6 +233,18 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(
     assert anonymizer.key == KEY  # measuring has keys of its own
 
 
+def test_the_default_alone_is_measured_as_among_all(
+    anonymizer, group, instruments, tmp_path, evaluation
+):
+    alone = evaluate(anonymizer, group[:1], instruments, Protocol.default_only(), tmp_path).results[0]
+    among = evaluation.results[0]
+    assert set(alone.numbers) == {"original", "anonlab 0.25", "another photo"}
+    assert alone.numbers == {name: among.numbers[name] for name in alone.numbers}
+    for kind in ("probe", "attacker", "attacker with key"):
+        name = f"{kind}/dlib/anonlab 0.25"
+        assert torch.equal(alone.tensors[name], among.tensors[name])
+
+
 def test_two_at_a_time_measure_the_same(anonymizer, group, instruments, tmp_path, no_peers):
     people = [group[1], group[3]]
     one = evaluate(anonymizer, people, instruments, BRIEF, tmp_path / "1")
