@@ -14,7 +14,8 @@ WIDER = 0.04  # of the photo's face, so that the roots of the ears are in it, ov
 EDGE = 2.0  # Gaussian of the line along which photo and new face meet beside it, in those pixels
 # weight of the far one: it decides where no certain pixel is in reach of the near one
 FAR_SHARE = 0.02
-FINE = 1.0  # Gaussian that parts fine detail from the rest, in pixels of the picture
+DETAIL_SIZE = 512  # pixels at which sharpness is compared
+FINE = 1.0  # Gaussian that parts fine detail from the rest, in those pixels
 SHARPEST, SOFTEST = 0.3, 6.0  # between which the Gaussian is searched that a sharp face needs
 HALVINGS = 8  # of that range
 
@@ -24,22 +25,37 @@ def match_sharpness(generated: torch.Tensor, image: torch.Tensor, mask: torch.Te
     in the `mask (1, 1, S, S)`.
 
     A generator draws every pore; a photo that was small, out of focus or compressed has none. Detail
-    is the mean absolute difference to the picture under a small Gaussian. A face that is softer than
-    the photo stays as it is.
+    is the mean absolute difference to the picture under a small Gaussian, at 512 px at most. A face
+    that is softer than the photo stays as it is.
     """
-    weight = mask / mask.sum().clamp_min(1e-6)
+    size = min(DETAIL_SIZE, image.shape[-1])
+    weight = resize(mask, size)
+    if not weight.any():
+        return generated
+    rows, columns = (_span(weight.amax(axis)[0, 0], size) for axis in (3, 2))
+    weight = weight[..., rows, columns]
 
-    def detail(grey: torch.Tensor) -> torch.Tensor:
-        return ((grey - blurred(grey, FINE)).abs() * weight).sum()
+    def grey(picture: torch.Tensor) -> torch.Tensor:
+        return resize(picture, size)[..., rows, columns].mean(1, keepdim=True)
 
-    wanted, sharp = detail(image.mean(1, keepdim=True)), generated.mean(1, keepdim=True)
+    def detail(picture: torch.Tensor) -> torch.Tensor:
+        return ((picture - blurred(picture, FINE)).abs() * weight).sum()
+
+    wanted, sharp = detail(grey(image)), grey(generated)
     if detail(sharp) <= wanted:
         return generated
     low, high = SHARPEST, SOFTEST
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if detail(blurred(sharp, middle)) > wanted else (low, middle)
-    return blurred(generated, low)
+    return blurred(generated, low * image.shape[-1] / size)
+
+
+def _span(touched: torch.Tensor, size: int) -> slice:
+    """Where a line `(size,)` is not zero, and as far around as a Gaussian reaches."""
+    found = touched.nonzero().flatten()
+    reach = int(3 * (SOFTEST + FINE)) + 1
+    return slice(max(0, int(found[0]) - reach), min(size, int(found[-1]) + reach + 1))
 
 
 def harmonise(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

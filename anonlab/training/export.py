@@ -36,6 +36,7 @@ def export(
         "images": trained.images,
         "parameters": sum(p.numel() for p in trained.model.parameters()),
         "metrics": {k: v for k, v in (trained.validation or [{}])[-1].items() if k != "step"},
+        "curve": {"log": trained.log, "validation": trained.validation},
         **facts,
         "sha256": store.sha256(path),
     }

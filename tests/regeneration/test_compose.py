@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anonlab.images import blurred
+from anonlab.images import blurred, resize
 from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.regions import face_band
 from anonlab.regeneration.compose import match_sharpness, without_lost_parts
@@ -63,3 +63,14 @@ def test_only_what_is_masked_says_how_sharp(synthetic_faces):
     photo = torch.lerp(blurred(synthetic_faces[:1], 4.0), synthetic_faces[:1], mask)
     matched = match_sharpness(synthetic_faces[:1], photo, mask)
     assert (matched - synthetic_faces[:1]).abs().mean() < 0.01
+
+
+def test_without_a_mask_nothing_is_compared(synthetic_faces):
+    """And a sharp face at twice the size gets twice the blur."""
+    nothing = torch.zeros(1, 1, 512, 512)
+    face = synthetic_faces[:1]
+    assert torch.equal(match_sharpness(face, blurred(face, 3.0), nothing), face)
+    large = resize(face, 1024)
+    mask = torch.ones(1, 1, 1024, 1024)
+    soft = blurred(large, 5.0)
+    assert (match_sharpness(large, soft, mask) - soft).abs().mean() < 0.003
