@@ -80,7 +80,7 @@ def run_notebooks(options: argparse.Namespace) -> int:
     """`anonlab run`: every notebook by papermill, and an index of what they made."""
     from ..runner.report import run
 
-    return run(
+    status = run(
         options.profile,
         options.only,
         options.out,
@@ -89,6 +89,8 @@ def run_notebooks(options: argparse.Namespace) -> int:
         accept=options.accept,
         seeds=options.seeds,
     )
+    print("to browse them as a book, in a minute at most: make course")
+    return status
 
 
 def make_course(options: argparse.Namespace) -> int:

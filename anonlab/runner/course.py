@@ -198,6 +198,14 @@ def _write_config(source: Path, sources: Iterable[Path]) -> None:
         "sphinx": {
             "config": {
                 "mathjax_path": f"{MATHJAX}/tex-chtml.js",
+                "html_theme_options": {  # one field for search, and no bar above the page
+                    "navbar_start": [],
+                    "navbar_center": [],
+                    "navbar_end": [],
+                    "navbar_persistent": [],
+                    "home_page_in_toc": True,
+                    "use_download_button": True,
+                },
                 "html_show_copyright": False,
                 "html_last_updated_fmt": "",
                 "nb_render_markdown_format": "myst",

@@ -1,0 +1,225 @@
+"""The course: what gets into it, what is folded, and that no page needs the network."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from anonlab.errors import CourseFailed
+from anonlab.runner import course
+from anonlab.runner.course import build_course, executed_notebooks, front_page, page_of
+from anonlab.runner.offline import check_offline, loads_from_network
+
+PICTURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def code(source: str, *outputs: dict, tags: tuple[str, ...] = (), **metadata: object):
+    cell = nbformat.v4.new_code_cell(source, outputs=list(outputs), execution_count=1)
+    cell.metadata |= {"tags": list(tags), **metadata}
+    return cell
+
+
+def lesson(title: str, *cells) -> nbformat.NotebookNode:
+    """A notebook as papermill leaves it."""
+    node = nbformat.v4.new_notebook()
+    node.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    node.metadata["anonlab"] = {"profiles": {"quick": {"STEPS": 2}, "full": {"STEPS": 9}}}
+    node.cells = [
+        nbformat.v4.new_markdown_cell(f"# {title}\n\nThe score $s(x) = \\cos(x)$ and\n\n$$E = mc^2$$"),
+        code("STEPS = 5  # many\nOUTPUT = '.'  # where", tags=("parameters",)),
+        *cells,
+    ]
+    return node
+
+
+@pytest.fixture
+def lessons(tmp_path) -> Path:
+    """Two notebooks, a run of each in the quick profile, and one that somebody ran on his own photo."""
+    folder, run = tmp_path / "notebooks", tmp_path / "runs" / "2026-01-01"
+    folder.mkdir()
+    run.mkdir(parents=True)
+    image = nbformat.v4.new_output("display_data", data={"image/png": PICTURE, "text/plain": "a dot"})
+    result = nbformat.v4.new_output("execute_result", data={"text/plain": "forty-two"})
+    injected = code("# Parameters\nSTEPS = 2\nOUTPUT = '/home/me/secret'", tags=("injected-parameters",))
+    first = lesson(
+        "00 · One",
+        injected,
+        code("import zipapp", jupyter={"source_hidden": True}),
+        code("show()", image),
+        code("answer = 41 + 1", result, tags=("solution",), jupyter={"source_hidden": True}),
+        nbformat.v4.new_markdown_cell("[next](01_two.ipynb), [tables](../data/README.md)"),
+    )
+    second = lesson("01 · Two", nbformat.v4.new_markdown_cell("A needle in a haystack."))
+    said = {}
+    for name, node in (("00_one", first), ("01_two", second)):
+        nbformat.write(node, run / f"{name}.ipynb")
+        stripped = nbformat.from_dict(node)
+        stripped.cells = [
+            c for c in node.cells if "injected-parameters" not in c.metadata.get("tags", [])
+        ]
+        nbformat.write(stripped, folder / f"{name}.ipynb")
+        said[name] = {"status": "ok", "parameters": {"STEPS": 2}}
+    (run / "metrics.json").write_text(json.dumps({"notebooks": said}))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory) -> Path:
+    """The pages of two small notebooks, built once."""
+    place = tmp_path_factory.mktemp("course")
+    where = lessons.__wrapped__(place)
+    assert build_course(where / "runs", where / "course", where / "notebooks") == []
+    return where / "course"
+
+
+def test_the_book_has_every_notebook_its_results_and_a_search(book):
+    assert {"index.html", "00_one.html", "01_two.html", "search.html"} <= {
+        p.name for p in book.iterdir()
+    }
+    page = (book / "00_one.html").read_text()
+    assert "forty-two" in page
+    assert re.search(r'<img [^>]*src="_images/[^"]+\.png"', page)
+    assert re.search(r'href="01_two\.html"', page)
+    assert "needl" in (book / "searchindex.js").read_text()  # words are stemmed
+
+
+def test_formulas_are_typeset_by_a_mathjax_that_comes_along(book):
+    page = (book / "00_one.html").read_text()
+    assert r"\(s(x) = \cos(x)\)" in page
+    [script] = re.findall(r'<script[^>]* src="([^"?]*tex-chtml\.js)', page)
+    assert (book / script).stat().st_size > 1e6
+    fonts = {path.name for path in (book / script).parent.rglob("*.woff")}
+    assert {"MathJax_Main-Regular.woff", "MathJax_Math-Italic.woff"} <= fonts
+
+
+def test_solutions_and_set_up_are_folded(book):
+    page = (book / "00_one.html").read_text()
+    folded = re.findall(r"<details.*?</details>", page, re.DOTALL)
+    [solution] = [one for one in folded if "Solution" in one]
+    assert "forty-two" in solution
+    assert any("zipapp" in one for one in folded)
+    assert page.count("forty-two") == 1
+
+
+def test_nothing_in_the_book_is_loaded_from_the_network(book):
+    pages = [*book.rglob("*.html")]
+    assert len(pages) >= 5
+    assert {page.name: loads_from_network(page.read_text()) for page in pages} == {
+        page.name: [] for page in pages
+    }
+    check_offline(book)  # the styles too
+
+
+def test_paths_of_this_machine_stay_out_of_the_book(book):
+    for page in [*book.glob("*.html"), *(book / "_sources").rglob("*.ipynb")]:
+        assert "/home/me/secret" not in page.read_text()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '<script src="https://cdn.example/x.js"></script>',
+        '<script async src="//cdn.example/x.js"></script>',
+        '<link rel="stylesheet" href="http://cdn.example/x.css">',
+        '<img alt="" src="https://example/x.png">',
+        '<img src="a.png" srcset="a.png 1x, https://example/b.png 2x">',
+        "<style>@font-face { src: url('https://example/x.woff') }</style>",
+        '<style>@import "https://example/x.css";</style>',
+        '<p style="background: url(https://example/x.png)">',
+        '<iframe src="https://example/video"></iframe>',
+    ],
+)
+def test_what_a_page_would_fetch_is_found(page, tmp_path):
+    assert len(loads_from_network(page)) == 1
+    (tmp_path / "a.html").write_text(page)
+    with pytest.raises(CourseFailed, match=r"a\.html would load .*example"):
+        check_offline(tmp_path)
+
+
+def test_what_a_reader_has_to_click_is_not_fetched():
+    page = (
+        '<a href="https://doi.org/10.1007/x">paper</a> <img src="_images/x.png">'
+        '<img src="data:image/png;base64,AAAA"> <link rel="canonical" href="https://example/">'
+        "<script>var address = 'https://example/not-loaded';</script>"
+    )
+    assert loads_from_network(page) == []
+
+
+def test_a_style_that_fetches_a_font_is_found(tmp_path):
+    (tmp_path / "x.css").write_text("@font-face { src: url(https://example/x.woff) }")
+    with pytest.raises(CourseFailed, match=r"x\.css would load https://example/x\.woff"):
+        check_offline(tmp_path)
+
+
+def test_a_notebook_that_loads_a_picture_stops_the_build_and_the_old_book_stays(lessons):
+    path = lessons / "runs" / "2026-01-01" / "01_two.ipynb"
+    node = nbformat.read(path, as_version=4)
+    node.cells[-1].source = '<img src="https://example/x.png">'
+    nbformat.write(node, path)
+    old = lessons / "course" / "index.html"
+    old.parent.mkdir()
+    old.write_text("the old book")
+    with pytest.raises(CourseFailed, match=r"01_two\.html would load https://example/x\.png"):
+        build_course(lessons / "runs", lessons / "course", lessons / "notebooks")
+    assert old.read_text() == "the old book"
+    assert {path.name for path in lessons.iterdir()} == {"course", "notebooks", "runs"}
+
+
+def test_only_runs_of_the_samples_get_into_the_course(lessons):
+    runs, folder = lessons / "runs", lessons / "notebooks"
+    usual = runs / "2026-01-01"
+    assert set(executed_notebooks(runs, folder)) == {"00_one", "01_two"}
+    for name, said in (
+        ("2026-01-02", {"status": "ok", "parameters": {"STEPS": 2, "PHOTO": "me.jpg"}}),
+        ("2026-01-03", {"status": "failed", "parameters": {"STEPS": 2}}),
+    ):
+        shutil.copytree(usual, runs / name)
+        (runs / name / "metrics.json").write_text(json.dumps({"notebooks": {"00_one": said}}))
+    (runs / "2026-01-04").mkdir()
+    (runs / "2026-01-04" / "metrics.json").write_text("{")  # stopped while it wrote
+    assert executed_notebooks(runs, folder)["00_one"].parent == usual
+    shutil.copytree(usual, runs / "2026-01-05")
+    assert executed_notebooks(runs, folder)["00_one"].parent.name == "2026-01-05"  # the newest
+
+
+def test_a_notebook_that_never_ran_is_named(lessons, monkeypatch):
+    monkeypatch.setattr(course, "_run_jupyter_book", _pretend)
+    shutil.rmtree(lessons / "runs")
+    missing = build_course(lessons / "runs", lessons / "course", lessons / "notebooks")
+    assert missing == ["00_one", "01_two"]
+
+
+def _pretend(source: Path, target: Path) -> Path:
+    (target / "pages").mkdir()
+    (target / "pages" / "index.html").write_text("<p>a book</p>")
+    return target / "pages"
+
+
+def test_parameters_of_a_run_are_shown_without_places():
+    cells = [code(f"# Parameters\n{text}", tags=("injected-parameters",)) for text in ("STEPS = 2", "")]
+    cells[0].source += "\nOUTPUT = '/home/me'\nSTATE = '/home/me/state'"
+    cells[1].source += "OUTPUT = '/home/me'"
+    shown = page_of(lesson("00 · One", *cells))
+    assert [cell.source for cell in shown.cells[2:]] == ["STEPS = 2"]
+
+
+def test_the_front_page_is_the_notebooks_readme_or_a_list_of_them(lessons):
+    folder = lessons / "notebooks"
+    paths = sorted(folder.glob("*.ipynb"))
+    listed = front_page(folder, paths)
+    assert "- [00 · One](00_one.ipynb)\n- [01 · Two](01_two.ipynb)" in listed
+    (folder / "README.md").write_text(
+        "# Course\n[first](00_one.ipynb), [numbers](../data/README.md), "
+        "[paper](https://doi.org/10.1007/x), ![stages](../data/pictures/stages.jpg)"
+    )
+    assert front_page(folder, paths) == (
+        "# Course\n[first](00_one.ipynb), numbers (`data/README.md`), "
+        "[paper](https://doi.org/10.1007/x), ![stages](pictures/stages.jpg)"
+    )
