@@ -46,7 +46,7 @@ class LatestOnlyQueue:
             self.dropped += self.waiting is not None
             self.waiting = None
 
-    def wait(self, seconds: float = 120.0) -> bool:
+    def wait(self, seconds: float = 600.0) -> bool:
         """Until nothing waits or runs; False when the time is up first."""
         with self.changed:
             return self.changed.wait_for(lambda: not (self.waiting or self.busy), seconds)

@@ -25,6 +25,7 @@ from ..weights.store import notebooks_folder
 from .execution import PLACES, read_notebook
 from .offline import check_offline
 
+STATIC = "offline"  # not `_static`: Jupyter Book has every page load each script in a folder of that name
 MATHJAX = "mathjax"  # the folder of it beside the pages
 PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # of MathJax: all that formulas in TeX need
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://|#|mailto:)([^)\s]+)\)")
@@ -75,7 +76,7 @@ def build_course(
             nbformat.write(page_of(node), source / path.name)
         (source / "index.md").write_text(front_page(folder, sources), encoding="utf-8")
         _copy_pictures(folder, source)
-        _copy_mathjax(source / "_static" / MATHJAX)
+        _copy_mathjax(source / STATIC / MATHJAX)
         _write_config(source, sources)
         pages = _run_jupyter_book(source, Path(temporary))
         check_offline(pages)
@@ -197,6 +198,7 @@ def _write_config(source: Path, sources: Iterable[Path]) -> None:
         "repository": {"url": ""},
         "sphinx": {
             "config": {
+                "html_static_path": [STATIC],
                 "mathjax_path": f"{MATHJAX}/tex-chtml.js",
                 "html_theme_options": {  # one field for search, and no bar above the page
                     "navbar_start": [],
