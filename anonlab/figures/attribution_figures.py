@@ -28,7 +28,7 @@ def integration_figure(inquiry: Inquiry, steps: int, baseline: str) -> Figure:
     inquiry = replace(
         inquiry, steps=steps, baseline=baseline, rng=torch.Generator().manual_seed(0)
     )  # the same noise for the path and for its end
-    nobody, score = inquiry.nobody(), inquiry.score()
+    nobody, score = inquiry.baseline_image(), inquiry.score()
     fresh = replace(inquiry, rng=torch.Generator().manual_seed(0))
     signed = integrated_gradients(fresh)
     alphas = torch.linspace(0, 1, POINTS)
