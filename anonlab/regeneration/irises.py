@@ -6,16 +6,37 @@ network: both pictures say where the irises are, and a shift of colour is all th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from ..images import blurred
 from ..perception.eyes import EYES, IRIS, OPEN, eye_windows
 
-SEARCHED = 0.2  # how far from the middle of the eye an iris is looked for, over the eye's width
+SEARCHED = 0.16  # how far from the middle of the eye an iris is looked for, over the eye's width
 STEPS = 17  # places on that way
+STRAIGHT = 5.0  # brightness that a disc must lack to be taken at one eye's width from the middle
 CORE = 0.9  # of an iris's radius, within which its colour is read
 SOFT = 0.02  # width of the edge of what is recoloured, over the eye's width
 LID = 1.5 / 512  # Gaussian of the edge at the lids, over the side
+
+
+@dataclass(frozen=True)
+class Eye:
+    """The part of a picture around one eye."""
+
+    part: torch.Tensor  # (1, 3, h, w), a view of the picture
+    across: torch.Tensor  # (h, w), from the middle towards the right corner, in widths of the eye
+    down: torch.Tensor  # (h, w)
+    between_lids: torch.Tensor  # (h, w) bool
+
+    def distance(self, way: float) -> torch.Tensor:
+        """From the centre of an iris that is `way` to the right of the middle, `(h, w)`."""
+        return ((self.across - way).square() + self.down.square()).sqrt()
+
+    def iris(self, way: float) -> torch.Tensor:
+        """Which pixels show that iris, as booleans `(h, w)`."""
+        return (self.distance(way) < CORE * IRIS) & self.between_lids
 
 
 def match_irises(
@@ -24,63 +45,62 @@ def match_irises(
     """`generated (1, 3, S, S)` with the iris colours of `image (1, 3, S, S)`.
 
     `points (1, 68, 2)` are the photo's, `new_points` those of the generated face. The median colour
-    of each iris is shifted to that of the photo's; an eye that is shut in either keeps its own.
+    of each iris is shifted to that of the photo's, or to that of the other eye where one is shut
+    there. Shut eyes of the new face stay as they are.
     """
-    windows, new_windows = eye_windows(points), eye_windows(new_points)
-    generated, size = generated.clone(), image.shape[-1]
-    for eye in range(len(EYES)):
-        here, there = ([part[0, eye] for part in found] for found in (windows, new_windows))
-        if any(opening / across.norm() < OPEN for _, across, opening in (here, there)):
-            continue
-        old, _, seen = _eye(image, *here)
-        part, distance, new = _eye(generated, *there)
-        if min(seen.sum(), new.sum()) < STEPS:
-            continue  # a face of a few pixels has no irises
-        shift = old[0, :, seen].median(1).values - part[0, :, new].median(1).values
-        edge = torch.sigmoid((1.05 * IRIS - distance) / SOFT)  # (h, w)
-        lids = blurred(new[None, None].to(image), max(LID * size, 0.4))[0, 0]
-        part += shift[:, None, None] * (edge * lids)  # a part of `generated`
+    generated = generated.clone()
+    seen, new = open_eyes(image, points), open_eyes(generated, new_points)
+    way, new_way = looking(seen), looking(new)
+    colours = {eye: _colour(one, way) for eye, one in seen.items()}
+    for eye, one in new.items():
+        if not colours:
+            break
+        wanted = colours.get(eye, next(iter(colours.values())))
+        edge = torch.sigmoid((1.05 * IRIS - one.distance(new_way)) / SOFT)  # (h, w)
+        lids = one.between_lids[None, None].to(image)
+        lids = blurred(lids, max(LID * image.shape[-1], 0.4))[0, 0]
+        shift = (wanted - _colour(one, new_way))[:, None, None]
+        one.part.add_(shift * (edge * lids))  # a part of `generated`
     return generated
 
 
-def _eye(
-    image: torch.Tensor, centre: torch.Tensor, across: torch.Tensor, opening: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The part of `image` around one eye, a view of it, and what `iris` says of that."""
-    rows, columns = _around(centre, across, image.shape[-1])
-    part = image[..., rows, columns]
-    size, corner = image.shape[-1], torch.tensor([columns.start, rows.start]).to(centre)
-    return part, *iris(part, centre * size - corner, across * size, opening * size)
+def open_eyes(image: torch.Tensor, points: torch.Tensor) -> dict[int, Eye]:
+    """The open eyes of `image (1, 3, S, S)` by `points (1, 68, 2)`: 0 is the one on the left side.
+    Eyes of a few pixels are none."""
+    size, found = image.shape[-1], {}
+    for eye in range(len(EYES)):
+        centre, across, opening = (part[0, eye].to(image) * size for part in eye_windows(points))
+        width = across.norm()
+        if opening / width < OPEN or width < STEPS:
+            continue
+        (left, top), (right, bottom) = (
+            edge.clamp(0, size).int().tolist()
+            for edge in ((centre - width).floor(), (centre + width).ceil())
+        )
+        part = image[..., top:bottom, left:right]
+        x = torch.arange(left, right, device=image.device) + 0.5 - centre[0]
+        y = torch.arange(top, bottom, device=image.device)[:, None] + 0.5 - centre[1]
+        unit = across / width.square()
+        along, below = x * unit[0] + y * unit[1], y * unit[0] - x * unit[1]  # in widths of the eye
+        found[eye] = Eye(part, along, below, below.abs() < opening / width / 2)
+    return found
 
 
-def _around(centre: torch.Tensor, across: torch.Tensor, size: int) -> tuple[slice, slice]:
-    """Rows and columns of a picture of side `size` that hold one eye, whole."""
-    reach = across.norm()
-    ends = [((centre - reach) * size).floor(), ((centre + reach) * size).ceil()]
-    (left, top), (right, bottom) = (end.clamp(0, size).int().tolist() for end in ends)
-    return slice(top, bottom), slice(left, right)
+def looking(eyes: dict[int, Eye]) -> float:
+    """How far to the right of the middle of each eye both irises are, in widths of the eye.
 
-
-def iris(
-    image: torch.Tensor, centre: torch.Tensor, across: torch.Tensor, opening: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where the iris of one eye is: distances from its centre over the eye's width, `(h, w)`, and which
-    pixels show it, as booleans `(h, w)`.
-
-    `image (1, 3, h, w)`; `centre (2,)`, x and y, `across (2,)` and `opening ()` are as from
-    `eye_windows`, in pixels of it. Of the discs along the line between the corners the darkest is
-    taken; what the lids hide does not count.
+    Of the places along the line between the corners that where the discs are darkest, both eyes
+    together, because they look the same way and a shadow is in one corner only.
     """
-    width = across.norm()
-    ys, xs = (torch.arange(n, device=image.device, dtype=image.dtype) + 0.5 for n in image.shape[2:])
-    grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), 2) - centre  # (h, w, 2)
-    down = torch.stack([-across[1], across[0]]) / width
-    between_lids = (grid @ down).abs() < opening / 2
-    grey = image[0].mean(0)
-    found = []
-    for way in torch.linspace(-SEARCHED, SEARCHED, STEPS).tolist():
-        distance = (grid - way * across).norm(dim=2) / width
-        inside = (distance < CORE * IRIS) & between_lids
-        found.append((grey[inside].mean().nan_to_num(nan=torch.inf).item(), distance, inside))
-    _, distance, inside = min(found, key=lambda one: one[0])
-    return distance, inside
+    ways = torch.linspace(-SEARCHED, SEARCHED, STEPS).tolist()
+
+    def brightness(way: float) -> float:
+        discs = [one.part[0].mean(0)[one.iris(way)].mean().item() for one in eyes.values()]
+        return sum(discs) / max(len(discs), 1) + STRAIGHT * way**2
+
+    return min(ways, key=brightness)
+
+
+def _colour(eye: Eye, way: float) -> torch.Tensor:
+    """The median colour `(3,)` of its iris."""
+    return eye.part[0][:, eye.iris(way)].median(1).values

@@ -8,7 +8,7 @@ import torch
 from anonlab.images import resize
 from anonlab.perception.eyes import eye_windows, iris_colours
 from anonlab.perception.landmarks import load_landmarks
-from anonlab.regeneration.irises import iris, match_irises
+from anonlab.regeneration.irises import looking, match_irises, open_eyes
 
 
 @pytest.fixture(scope="module")
@@ -46,24 +46,58 @@ def test_nothing_but_irises_changes(synthetic_faces, points):
     assert torch.equal(match_irises(one, one, points[:1], points[:1]), one)
 
 
+def shut(points: torch.Tensor, eyes: tuple[int, ...]) -> torch.Tensor:
+    """The same points with eyes whose lids touch."""
+    points = points.clone()
+    for eye in eyes:
+        for upper, lower in (((37, 41), (38, 40)), ((43, 47), (44, 46)))[eye]:
+            points[:, upper] = points[:, lower]
+    return points
+
+
 def test_a_shut_eye_keeps_its_lid(synthetic_faces, points):
     one, other = synthetic_faces[:1], synthetic_faces[1:2]
-    shut = points[:1].clone()
-    for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46)):
-        shut[:, upper] = shut[:, lower]
-    assert torch.equal(match_irises(one, other, shut, points[1:2]), one)
-    assert torch.equal(match_irises(one, other, points[:1], shut), one)
+    both = (0, 1)
+    assert torch.equal(match_irises(one, other, shut(points[:1], both), points[1:2]), one)
+    assert torch.equal(match_irises(one, other, points[:1], shut(points[1:2], both)), one)
 
 
-def test_it_is_found_where_the_eye_looks(synthetic_faces):
-    """A dark disc to the right of the middle of an eye that is drawn."""
-    picture = torch.full((1, 3, 64, 100), 0.6)
-    centre, across, opening = torch.tensor([50.0, 32.0]), torch.tensor([50.0, 0.0]), torch.tensor(15.0)
-    x, y = torch.arange(100)[None] + 0.5 - 55, torch.arange(64)[:, None] + 0.5 - 32
-    picture[:, :, (x.square() + y.square()).sqrt() < 9.2] = -0.7
-    _, inside = iris(picture, centre, across, opening)
-    assert inside.nonzero()[:, 1].float().mean() + 0.5 == pytest.approx(55, abs=1.5)
-    assert (picture[0, 0, inside] < 0).float().mean() > 0.97
-    small = resize(synthetic_faces[:1], 16)  # of a few pixels: nothing to be found, and no error
-    points = load_landmarks()(synthetic_faces[:1])
-    assert torch.equal(match_irises(small, small.flip(3), points, points), small)
+def test_who_winks_keeps_two_eyes_of_one_colour(synthetic_faces, points):
+    """The colour of the eye that is open goes to both."""
+    one, other = synthetic_faces[:1], synthetic_faces[1:2]
+    made = match_irises(one, other, points[:1], shut(points[1:2], (0,)))
+    eyes, photo = open_eyes(made, points[:1]), open_eyes(other, points[1:2])
+    way = looking(open_eyes(one, points[:1]))
+    wanted = photo[1].part[0][:, photo[1].iris(looking({1: photo[1]}))].median(1).values
+    for eye in (0, 1):
+        found = eyes[eye].part[0][:, eyes[eye].iris(way)].median(1).values
+        assert (found - wanted).abs().max() < 0.06
+
+
+def drawn_eyes(way: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """A picture of two eyes that look to one side, a shadow in one corner, and its points."""
+    points = torch.zeros(1, 68, 2)
+    picture = torch.full((1, 3, 256, 256), 0.6)
+    x, y = torch.arange(256)[None] + 0.5, torch.arange(256)[:, None] + 0.5
+    for first, middle in ((36, 80.0), (42, 176.0)):
+        lids = ((-25, 0), (-8, -8), (8, -8), (25, 0), (8, 8), (-8, 8))
+        points[0, first : first + 6] = torch.tensor([(middle + a, 128.0 + b) for a, b in lids]) / 256
+        disc = ((x - middle - way * 50).square() + (y - 128).square()).sqrt() < 9.5
+        picture[:, :, disc] = -0.2
+    corner = ((x - 201).square() + (y - 128).square()).sqrt() < 9.5
+    picture[:, :, corner] = -0.6  # darker than the iris
+    return picture, points
+
+
+@pytest.mark.parametrize("way", [-0.1, 0.0, 0.08])
+def test_both_eyes_look_the_same_way_and_a_shadow_is_no_iris(way):
+    picture, points = drawn_eyes(way)
+    eyes = open_eyes(picture, points)
+    assert looking(eyes) == pytest.approx(way, abs=0.021)
+    for one in eyes.values():
+        assert (one.part[0, 0][one.iris(way)] < 0).float().mean() > 0.97
+
+
+def test_a_face_of_a_few_pixels_has_no_irises(synthetic_faces, points):
+    small = resize(synthetic_faces[:1], 16)
+    assert torch.equal(match_irises(small, small.flip(3), points[:1], points[:1]), small)
