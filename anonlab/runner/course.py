@@ -25,7 +25,7 @@ from ..weights.store import notebooks_folder
 from .execution import PLACES, read_notebook
 from .offline import check_offline
 
-STATIC = "offline"  # not `_static`: Jupyter Book has every page load each script in that folder
+STATIC = "offline"  # not `_static`: Jupyter Book makes every page load each script in that one
 MATHJAX = "mathjax"  # the folder of it beside the pages
 PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # of MathJax: all that formulas in TeX need
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://|#|mailto:)([^)\s]+)\)")
