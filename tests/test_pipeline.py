@@ -13,10 +13,9 @@ from anonlab import Anonymizer, Controls, cli
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
 from anonlab.generators.samples import sample_photo
-from anonlab.images import blurred, pasted, resize
+from anonlab.images import resize
 from anonlab.photo.photos import read_photo
 from anonlab.recognizers import distance
-from anonlab.regeneration.compose import compose, harmonise
 
 KEY = b"a secret of at least 16 bytes"
 FEW = 12  # steps
@@ -172,34 +171,6 @@ def test_grey_stays_grey_and_alpha_stays(anonymizer, photo, monkeypatch):
     image = anonymizer(clear, verify=False).image
     assert image.mode == "RGBA"
     assert image.getextrema()[3] == (200, 200)
-
-
-def test_harmonising_removes_a_colour_cast(astronaut_face):
-    face = resize(astronaut_face, 256)
-    mask = torch.zeros(1, 1, 256, 256)
-    mask[..., 100:180, 90:166] = 1
-    cast = face + torch.tensor([0.2, -0.1, 0.05])[None, :, None, None]
-    assert (harmonise(cast, face, mask) - face).abs().mean() < 0.01
-    joined = compose(cast, face, mask)
-    assert torch.equal(joined[mask.expand(-1, 3, -1, -1) == 0], face[mask.expand(-1, 3, -1, -1) == 0])
-    assert (joined - face).abs().max() < 0.05
-
-
-def test_harmonising_carries_no_detail_of_the_original_inside(astronaut_face, recognizer):
-    """Light and tone go in, and nothing that a recogniser could use."""
-    face = resize(astronaut_face, 256)
-    mask = torch.zeros(1, 1, 256, 256)
-    mask[..., 60:220, 60:196] = 1
-    flat = torch.zeros_like(face)
-    inside = harmonise(flat, face, mask)[..., 100:180, 100:156]
-    stripes = 0.2 * (torch.arange(256) // 2 % 2 * 2 - 1)  # four pixels from one to the next
-    changed = harmonise(flat, face + mask * stripes, mask)[..., 100:180, 100:156]
-    change = changed - inside
-    assert (change - blurred(change, 3.0)).abs().max() < 0.005  # no stripes
-    darker = harmonise(face, face - 0.1 * mask, mask) - face
-    assert darker[..., 100:180, 100:156].mean() == pytest.approx(-0.1, abs=0.02)
-    shown = pasted(face, harmonise(flat, face, mask), mask)
-    assert distance(recognizer, *recognizer.embed(torch.cat([shown, face]))[:, None]).item() > 0.6
 
 
 @pytest.mark.parametrize(

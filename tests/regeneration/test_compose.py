@@ -1,14 +1,15 @@
-"""What of the mask is given back to the photo before photo and new face are joined."""
+"""How photo and new face are joined: lost parts, sharpness, light and tone."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from anonlab.images import blurred
+from anonlab.images import blurred, pasted, resize
 from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.regions import face_band
-from anonlab.regeneration.compose import match_sharpness, without_lost_parts
+from anonlab.recognizers import distance
+from anonlab.regeneration.compose import compose, harmonise, match_sharpness, without_lost_parts
 
 
 def narrower(points: torch.Tensor, share: float) -> torch.Tensor:
@@ -63,3 +64,42 @@ def test_only_what_is_masked_says_how_sharp(synthetic_faces):
     photo = torch.lerp(blurred(synthetic_faces[:1], 4.0), synthetic_faces[:1], mask)
     matched = match_sharpness(synthetic_faces[:1], photo, mask)
     assert (matched - synthetic_faces[:1]).abs().mean() < 0.01
+
+
+def test_harmonising_removes_a_colour_cast(astronaut_face):
+    face = resize(astronaut_face, 256)
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 100:180, 90:166] = 1
+    cast = face + torch.tensor([0.2, -0.1, 0.05])[None, :, None, None]
+    assert (harmonise(cast, face, mask) - face).abs().mean() < 0.01
+    joined = compose(cast, face, mask)
+    assert torch.equal(joined[mask.expand(-1, 3, -1, -1) == 0], face[mask.expand(-1, 3, -1, -1) == 0])
+    assert (joined - face).abs().max() < 0.05
+
+
+def test_harmonising_carries_no_detail_of_the_original_inside(astronaut_face, recognizer):
+    """Light and tone go in, and nothing that a recogniser could use."""
+    face = resize(astronaut_face, 256)
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 60:220, 60:196] = 1
+    flat = torch.zeros_like(face)
+    inside = harmonise(flat, face, mask)[..., 100:180, 100:156]
+    stripes = 0.2 * (torch.arange(256) // 2 % 2 * 2 - 1)  # four pixels from one to the next
+    changed = harmonise(flat, face + mask * stripes, mask)[..., 100:180, 100:156]
+    change = changed - inside
+    assert (change - blurred(change, 3.0)).abs().max() < 0.005  # no stripes
+    darker = harmonise(face, face - 0.1 * mask, mask) - face
+    assert darker[..., 100:180, 100:156].mean() == pytest.approx(-0.1, abs=0.02)
+    shown = pasted(face, harmonise(flat, face, mask), mask)
+    assert distance(recognizer, *recognizer.embed(torch.cat([shown, face]))[:, None]).item() > 0.6
+
+
+def test_harmonising_takes_no_colour_from_another_thing():
+    """Grey beside the mask where the photo is grey; a red wall stands elsewhere around it."""
+    photo = torch.zeros(1, 3, 256, 256)
+    photo[:, 0, :, 128:] = 0.9
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 100:156, 100:156] = 1
+    grey = torch.full_like(photo, -0.1)
+    changed = harmonise(grey, photo, mask)
+    assert (changed - 0.0).abs().mean((0, 2, 3)).max() < 0.05

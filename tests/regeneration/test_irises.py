@@ -46,6 +46,19 @@ def test_nothing_but_irises_changes(synthetic_faces, points):
     assert torch.equal(match_irises(one, one, points[:1], points[:1]), one)
 
 
+def test_an_eye_gets_nothing_of_the_other_eye(synthetic_faces, points):
+    """The photo's eye on the left is painted black: on the right, nothing changes."""
+    one, photo = synthetic_faces[:1], synthetic_faces[1:2]
+    [[left, _]], [[across, _]], _ = eye_windows(points[1:2])
+    painted = photo.clone()
+    grid = (torch.arange(512) + 0.5) / 512
+    disc = ((grid[None] - left[0]).square() + (grid[:, None] - left[1]).square()).sqrt()
+    painted[:, :, disc < 0.3 * across.norm()] = -1
+    plain, changed = (match_irises(one, of, points[:1], points[1:2]) for of in (photo, painted))
+    assert (plain - changed)[..., :256].abs().max() > 0.05
+    assert torch.equal(plain[..., 256:], changed[..., 256:])
+
+
 def test_a_shut_eye_keeps_its_lid(synthetic_faces, points):
     one, other = synthetic_faces[:1], synthetic_faces[1:2]
     shut = points[:1].clone()

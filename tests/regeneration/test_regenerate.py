@@ -13,9 +13,12 @@ from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import OVERSHOOT, AverageStart, EncoderStart, LinearStart
 from anonlab.errors import StillRecognised, UnknownOption
 from anonlab.identity.virtual import identity_path
-from anonlab.images import resize
+from anonlab.images import blurred, resize
+from anonlab.perception.eyes import iris_colours
+from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.masks import mask_from_attribution
 from anonlab.perception.perception import attribute
+from anonlab.perception.regions import face_band
 from anonlab.photo.faces import Detector
 from anonlab.regeneration.regenerate import REFINE_STEPS, TOLERANCE, Regenerator
 
@@ -33,6 +36,11 @@ def regenerator(generator, recognizer, perceptual, linear) -> Regenerator:
     """With an encoder that has not learned anything yet: it answers with the linear codes."""
     encoder = Encoder(TINY).start_at(linear).eval().requires_grad_(False)
     return Regenerator(generator, recognizer, perceptual, EncoderStart(encoder))
+
+
+@pytest.fixture(scope="module")
+def landmarks():
+    return load_landmarks()
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +139,55 @@ def test_the_method_optimize_refines_the_linear_start():
     regenerator = Anonymizer.load(method="optimize", key=KEY).regenerator
     assert (regenerator.start.name, regenerator.start.overshoot) == ("linear", 1.0)
     assert regenerator.refine_steps == REFINE_STEPS
+
+
+# pictures
+
+
+def test_a_soft_photo_gets_a_soft_face(regenerator, landmarks, asked):
+    face, _, path = asked
+    soft, mask = blurred(face, 2.0), torch.ones(1, 1, 512, 512)
+    ws = regenerator.codes(face, mask, path)
+    details = {}
+    for name, picture in (
+        ("photo", soft),
+        ("made", regenerator.pictures(ws, soft, mask, 512)[0]),
+        ("plain", regenerator.pictures(ws, soft, mask, 512)[1]),
+        ("shipped", replace(regenerator, landmarks=landmarks).pictures(ws, soft, mask, 512)[1]),
+    ):
+        details[name] = (picture - blurred(picture, 1.0)).abs().mean().item()
+    assert details["made"] > 1.5 * details["photo"]
+    assert details["plain"] == pytest.approx(details["photo"], rel=0.15)
+    assert details["shipped"] == pytest.approx(details["photo"], rel=0.15)
+
+
+def test_the_irises_are_those_of_the_photo(regenerator, landmarks, synthetic_faces, generator):
+    """Another person's codes, and the lightness of the irises as the evaluation reads it."""
+    shipped, mask = replace(regenerator, landmarks=landmarks), torch.ones(1, 1, 512, 512)
+    z = torch.randn(3, 512, generator=torch.Generator().manual_seed(8))
+    misses = {shipped: [], regenerator: []}
+    for face, code in zip(synthetic_faces[:3].split(1), z.split(1), strict=True):
+        with torch.no_grad():
+            ws = generator.broadcast(generator.mapping(code, truncation_psi=0.8))
+        wanted = iris_colours(face, landmarks(face))[0, 0]
+        for one, found in misses.items():
+            _, composite = one.pictures(ws, face, mask, 512)
+            found.append((iris_colours(composite, landmarks(composite))[0, 0] - wanted).abs())
+    kept, free = (torch.stack(misses[one]).mean() for one in (shipped, regenerator))
+    assert kept < 0.6 * free
+
+
+def test_where_the_new_face_is_narrower_the_photo_shows(regenerator, landmarks, asked):
+    face, _, path = asked
+    mask = torch.ones(1, 1, 512, 512)
+    wide = landmarks(face)
+    middle = wide[:, 30:31, :1]
+    narrow = torch.cat([middle + 0.7 * (wide[:, :, :1] - middle), wide[:, :, 1:]], 2)
+    told = replace(regenerator, landmarks=lambda image: wide if image is face else narrow)
+    _, composite = told.pictures(regenerator.codes(face, mask, path), face, mask, 512)
+    lost = resize(face_band(wide) * (1 - face_band(narrow)), 512)
+    changed = (composite - face).abs().mean(1, keepdim=True)
+    assert changed[lost == 1].mean() < 0.3 * changed[lost == 0].mean()
 
 
 # parts
