@@ -13,9 +13,10 @@ once, or if the unbroken copy fails, 2 for bad usage. Some ten minutes on two co
 from __future__ import annotations
 
 import argparse
+import contextlib
+import multiprocessing
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +26,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 600  # after which the tests of one break are stopped; that is not noticing
+# what takes seconds to import and is nobody's to break is imported once
+WARM = multiprocessing.get_context("forkserver")
+WARM.set_forkserver_preload(
+    ["captum.attr", "facenet_pytorch", "onnxruntime", "openvino", "pytest", "skimage.transform",
+     "sklearn.metrics", "stlpips_pytorch", "torch", "torchmetrics", "torchvision"]
+)  # fmt: skip
 NOTICED, UNNOTICED, INVALID, ENDLESS = "noticed", "NOT NOTICED", "INVALID", "NO END"
 
 
@@ -199,8 +206,8 @@ BREAKS = [
     Break("a sharp face left sharp", "regeneration/compose.py",
           "return blurred(generated, low)", "return generated", COMPOSE + " -k soft"),
     Break("a soft face blurred as well", "regeneration/compose.py",
-          "        return generated\n    low, high", "        return blurred(generated, 1.0)\n    low, high",
-          COMPOSE + " -k soft"),
+          "        return generated\n    low, high",
+          "        return blurred(generated, 1.0)\n    low, high", COMPOSE + " -k soft"),
     Break("the background says how sharp", "regeneration/compose.py",
           "weight = mask / mask.sum().clamp_min(1e-6)", "weight = torch.ones_like(mask) / mask.numel()",
           COMPOSE + " -k how_sharp"),
@@ -214,7 +221,8 @@ BREAKS = [
           "part += shift[:, None, None]", "part -= shift[:, None, None]", IRISES + " -k colour"),
     Break("an iris gets the colour of the other eye", "regeneration/irises.py",
           "old, _, seen = _eye(image, *here)",
-          "old, _, seen = _eye(image, *(part[0, 1 - eye] for part in windows))", IRISES + " -k other_eye"),
+          "old, _, seen = _eye(image, *(part[0, 1 - eye] for part in windows))",
+          IRISES + " -k other_eye"),
     Break("a shut eye recoloured", "regeneration/irises.py",
           "opening / across.norm() < OPEN", "opening < 0", IRISES + " -k shut"),
     Break("the lightest disc taken for the iris", "regeneration/irises.py",
@@ -328,24 +336,37 @@ def copy_of_the_tree(folder: Path) -> Path:
 
 def run_tests(folder: Path, tests: str) -> tuple[str, str]:
     """What became of it, and the last lines of pytest."""
-    file, _, chosen = tests.partition(" -k ")
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"tests/{file}"]
-    command += ["-k", chosen] if chosen else []
-    environment = os.environ | {
-        "PYTHONPATH": str(folder),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYTEST_XDIST_WORKER": "breaks",  # one torch thread, as beside another worker
-    }
-    try:
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS
-        )
-    except subprocess.TimeoutExpired:
+    process = WARM.Process(target=_pytest, args=(folder, tests))
+    process.start()
+    process.join(SECONDS)
+    if process.is_alive():
+        process.kill()
+        process.join()
         return ENDLESS, f"stopped after {SECONDS} s"
-    said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+    said = "\n".join((folder / "said").read_text().strip().splitlines()[-15:])
     # 1: tests failed; 0: all passed; else nothing was tested
-    return {0: UNNOTICED, 1: NOTICED}.get(done.returncode, INVALID), said
+    return {0: UNNOTICED, 1: NOTICED}.get(process.exitcode, INVALID), said
+
+
+def _pytest(folder: Path, tests: str) -> None:
+    """Run the tests in `folder`; in a process of its own, of which its exit status is the answer."""
+    file, _, chosen = tests.partition(" -k ")
+    os.chdir(folder)
+    ours = (ROOT, ROOT / "tests")  # the unbroken ones
+    sys.path[:] = [str(folder), *(path for path in sys.path if Path(path).resolve() not in ours)]
+    os.environ["PYTHONPATH"] = str(folder)
+    os.environ["PYTEST_XDIST_WORKER"] = "breaks"  # one torch thread, as beside another worker
+    sys.dont_write_bytecode = True
+    with (
+        open("said", "w", encoding="utf-8") as out,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(out),
+    ):
+        import pytest
+
+        options = ["-x", "-q", "-p", "no:cacheprovider", f"tests/{file}"]
+        status = pytest.main(options + (["-k", chosen] if chosen else []))
+    os._exit(status)  # threads of OpenVINO may still wait
 
 
 def joined(breaks: list[Break]) -> list[str]:
@@ -409,6 +430,7 @@ def main() -> int:
         except (ValueError, OSError) as error:
             print(f"does not apply: {error}", file=sys.stderr)
             return 1
+    os.environ["OMP_NUM_THREADS"] = "1"
     start = time.monotonic()
     failing = tried([(None, tests) for tests in joined(chosen)], options.jobs)
     files = {tests.partition(" -k ")[0] for tests in failing}  # of these nothing can be said
@@ -419,9 +441,7 @@ def main() -> int:
     for name in unnoticed:
         print(f"  {name}")
     if failing:
-        print(
-            f"{len(chosen) - len(left)} not tried, because their tests fail unbroken: {', '.join(failing)}"
-        )
+        print(f"{len(chosen) - len(left)} not tried; these fail unbroken: {', '.join(failing)}")
     return 1 if unnoticed or failing else 0
 
 
