@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from painting import with_irises
 
 from anonlab import Anonymizer, Controls
 from anonlab.encoding.encoder import Encoder, EncoderConfig
@@ -14,7 +15,7 @@ from anonlab.encoding.start import OVERSHOOT, AverageStart, EncoderStart, Linear
 from anonlab.errors import StillRecognised, UnknownOption
 from anonlab.identity.virtual import identity_path
 from anonlab.images import blurred, resize
-from anonlab.perception.eyes import eye_windows, iris_colours
+from anonlab.perception.eyes import iris_colours
 from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.masks import mask_from_attribution
 from anonlab.perception.perception import attribute
@@ -174,11 +175,8 @@ def test_the_irises_are_those_of_the_photo(regenerator, landmarks, asked):
     face, _, path = asked
     mask, shipped = torch.ones(1, 1, 512, 512), replace(regenerator, landmarks=landmarks)
     ws = regenerator.codes(face, mask, path)
-    points, painted = landmarks(face), face.clone()
-    grid = (torch.arange(512) + 0.5) / 512
-    for (x, y), across in zip(*(part[0] for part in eye_windows(points)[:2]), strict=True):
-        disc = ((grid[None] - x).square() + (grid[:, None] - y).square()).sqrt() < 0.3 * across.norm()
-        painted[:, :, disc] = -1
+    points = landmarks(face)
+    painted = with_irises(face, points, 0)
     made = landmarks(regenerator.pictures(ws, face, mask, 512)[0])
     plain, black = (
         iris_colours(shipped.pictures(ws, photo, mask, 512)[1], made)[0, 0] for photo in (face, painted)
