@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 
 import pytest
 
-from anonlab.controls import MAX_REFINE_STEPS, MAX_SOFTNESS, Controls, make_controls
+from anonlab.controls import (
+    MAX_REFINE_STEPS,
+    MAX_SOFTNESS,
+    Controls,
+    Settings,
+    make_controls,
+    read_settings,
+)
 from anonlab.errors import UnknownOption
 
 TOO_FAR = {
@@ -43,6 +50,10 @@ def test_both_ends_are_allowed(name, values):
     assert tuple(getattr(Controls(**{name: value}), name) for value in values) == values
 
 
-def test_what_goes_to_a_file_comes_back():
+@pytest.mark.parametrize("key", [None, "a secret of at least 16 bytes"])
+def test_what_goes_to_a_file_comes_back(key, tmp_path):
     chosen = Controls(mask_area=0.4, keep=("age",), include=("eyes",), seed=7, symmetric=True)
-    assert make_controls(json.loads(chosen.to_json())) == chosen
+    path = tmp_path / "settings.json"
+    path.write_text(Settings(asdict(chosen), key).to_json())
+    found = read_settings(path)
+    assert (make_controls(found.controls), found.key) == (chosen, key)

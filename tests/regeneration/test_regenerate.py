@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from painting import with_irises
 
 from anonlab import Anonymizer, Controls
 from anonlab.encoding.encoder import Encoder, EncoderConfig
@@ -13,9 +14,12 @@ from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import OVERSHOOT, AverageStart, EncoderStart, LinearStart
 from anonlab.errors import StillRecognised, UnknownOption
 from anonlab.identity.virtual import identity_path
-from anonlab.images import resize
+from anonlab.images import blurred, resize
+from anonlab.perception.eyes import iris_colours
+from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.masks import mask_from_attribution
 from anonlab.perception.perception import attribute
+from anonlab.perception.regions import face_band
 from anonlab.photo.faces import Detector
 from anonlab.regeneration.regenerate import REFINE_STEPS, TOLERANCE, Regenerator
 
@@ -33,6 +37,11 @@ def regenerator(generator, recognizer, perceptual, linear) -> Regenerator:
     """With an encoder that has not learned anything yet: it answers with the linear codes."""
     encoder = Encoder(TINY).start_at(linear).eval().requires_grad_(False)
     return Regenerator(generator, recognizer, perceptual, EncoderStart(encoder))
+
+
+@pytest.fixture(scope="module")
+def landmarks():
+    return load_landmarks()
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +68,7 @@ def test_without_refinement_the_codes_are_the_start(regenerator, asked, monkeypa
 def test_refinement_starts_there_and_brings_the_picture_nearer(regenerator, asked):
     face, mask, path = asked
     plain = regenerator.codes(face, mask, path)
-    refined = regenerator.codes(face, mask, path, Controls(refine_steps=12))
+    refined = regenerator.codes(face, mask, path, Controls(refine_steps=6))
     small = resize(face, 256), resize(mask, 256)
     misses = []
     for ws in (plain, refined):
@@ -68,6 +77,14 @@ def test_refinement_starts_there_and_brings_the_picture_nearer(regenerator, aske
     assert misses[1] < 0.9 * misses[0]
     apart = (refined - plain).norm(dim=2).mean()
     assert 0 < apart < (regenerator.generator.w_std.norm() * 2)
+
+
+def test_the_seed_decides_how_codes_are_refined(regenerator, asked):
+    face, mask, path = asked
+    one, again, other = (
+        regenerator.codes(face, mask, path, Controls(refine_steps=2, seed=seed)) for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, again) and not torch.equal(one, other)
 
 
 @pytest.mark.parametrize("wanted", [0.45, 0.6])
@@ -87,7 +104,7 @@ def test_a_failed_pass_is_refined_at_the_next_attempt(regenerator, population, a
     anonymizer = Anonymizer(Detector(), regenerator, population)
     asked_for = []
 
-    def keep_the_face(face, mask, controls, progress=False):
+    def keep_the_face(face, mask, controls, *_, **__):
         asked_for.append(controls.refine_steps)
         return torch.zeros(1, 16, 512), face.image, face.image
 
@@ -131,6 +148,54 @@ def test_the_method_optimize_refines_the_linear_start():
     regenerator = Anonymizer.load(method="optimize", key=KEY).regenerator
     assert (regenerator.start.name, regenerator.start.overshoot) == ("linear", 1.0)
     assert regenerator.refine_steps == REFINE_STEPS
+
+
+# pictures
+
+
+def test_a_soft_photo_gets_a_soft_face(regenerator, landmarks, asked):
+    face, _, path = asked
+    soft, mask = blurred(face, 2.0), torch.ones(1, 1, 512, 512)
+    ws = regenerator.codes(face, mask, path)
+    details = {}
+    for name, picture in (
+        ("photo", soft),
+        ("made", regenerator.pictures(ws, soft, mask, 512)[0]),
+        ("plain", regenerator.pictures(ws, soft, mask, 512)[1]),
+        ("shipped", replace(regenerator, landmarks=landmarks).pictures(ws, soft, mask, 512)[1]),
+    ):
+        details[name] = (picture - blurred(picture, 1.0)).abs().mean().item()
+    assert details["made"] > 1.5 * details["photo"]
+    assert details["plain"] == pytest.approx(details["photo"], rel=0.15)
+    assert details["shipped"] == pytest.approx(details["photo"], rel=0.15)
+
+
+def test_the_irises_are_those_of_the_photo(regenerator, landmarks, asked):
+    """Painted black in the photo, they are black in the new face, whose codes stay the same."""
+    face, _, path = asked
+    mask, shipped = torch.ones(1, 1, 512, 512), replace(regenerator, landmarks=landmarks)
+    ws = regenerator.codes(face, mask, path)
+    points = landmarks(face)
+    painted = with_irises(face, points, 0)
+    made = landmarks(regenerator.pictures(ws, face, mask, 512)[0])
+    plain, black = (
+        iris_colours(shipped.pictures(ws, photo, mask, 512)[1], made)[0, 0] for photo in (face, painted)
+    )
+    assert black < plain - 15  # of L*
+    assert abs(plain - iris_colours(face, points)[0, 0]) < 5
+
+
+def test_where_the_new_face_is_narrower_the_photo_shows(regenerator, landmarks, asked):
+    face, _, path = asked
+    mask = torch.ones(1, 1, 512, 512)
+    wide = landmarks(face)
+    middle = wide[:, 30:31, :1]
+    narrow = torch.cat([middle + 0.7 * (wide[:, :, :1] - middle), wide[:, :, 1:]], 2)
+    told = replace(regenerator, landmarks=lambda image: wide if image is face else narrow)
+    _, composite = told.pictures(regenerator.codes(face, mask, path), face, mask, 512)
+    lost = resize(face_band(wide) * (1 - face_band(narrow)), 512)
+    changed = (composite - face).abs().mean(1, keepdim=True)
+    assert changed[lost == 1].mean() < 0.3 * changed[lost == 0].mean()
 
 
 # parts
