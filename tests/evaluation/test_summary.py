@@ -263,6 +263,24 @@ def test_accepted_directions_are_the_declared_ones():
     assert len(found) > 30
 
 
+# from a face that is kept to one that is not
+HARM = {
+    "detected": (1.0, 0.5), "gender_kept": (1.0, 0.5), "ssim_outside": (0.99, 0.7),
+    "psnr_outside": (45.0, 20.0), "st_lpips": (0.06, 0.2), "lpips": (0.05, 0.2),
+    "landmark_error": (0.04, 0.2), "tone_difference": (2.0, 9.0), "age_error": (3.0, 12.0),
+    "mouth_opening_difference": (0.02, 0.1), "eye_opening_difference": (0.02, 0.1),
+    "glasses_changed": (0.1, 0.5), "eyes_lightened": (0.1, 0.5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HARM)
+def test_harm_fails_the_gate_and_its_mending_is_better(name):
+    kept, lost = ({name: judging.BETTER[name](value)} for value in HARM[name])
+    for was, now, verdict in ((kept, lost, "failed"), (lost, kept, "better")):
+        [row] = regression.compare(regression.accept([was], [], {}, {}), now, {}).rows
+        assert (row.name, row.verdict) == (name, verdict)
+
+
 def test_a_recogniser_gone_blind_fails_the_gate(twelve, population):
     """It matches nobody any more, which is what every method is praised for."""
     rng = torch.Generator().manual_seed(0)

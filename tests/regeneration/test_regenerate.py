@@ -68,7 +68,7 @@ def test_without_refinement_the_codes_are_the_start(regenerator, asked, monkeypa
 def test_refinement_starts_there_and_brings_the_picture_nearer(regenerator, asked):
     face, mask, path = asked
     plain = regenerator.codes(face, mask, path)
-    refined = regenerator.codes(face, mask, path, Controls(refine_steps=6))
+    refined = regenerator.codes(face, mask, path, Controls(refine_steps=12))
     small = resize(face, 256), resize(mask, 256)
     misses = []
     for ws in (plain, refined):
