@@ -263,7 +263,13 @@ def share(text: str) -> float:
 
 def faces(text: str) -> str | tuple[int, ...]:
     """`all`, `largest`, or `1,3` as a tuple."""
-    return text if text in FACES else whole_numbers(text)
+    if text in FACES:
+        return text
+    try:
+        return whole_numbers(text)
+    except argparse.ArgumentTypeError:
+        choices = f"{', '.join(FACES)} or numbers like 1,3"
+        raise argparse.ArgumentTypeError(f"{text!r} is no choice of faces; take {choices}") from None
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -518,6 +518,8 @@ def test_record_has_these_keys(tmp_path: Path, anonymize: Command) -> None:
             "threshold": 0.6,
             "matched": False,
             "mask_area": 0.4,
+            "mask_share_of_picture": 0.0,
+            "mask_share_of_face": 0.0,
             "strength": 0.5,
             "seed": 3,
             "refine_steps": None,
