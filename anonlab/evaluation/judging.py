@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,7 +89,7 @@ BETTER: dict[str, Declaration] = {  # of what `Instruments.compare` measures
     "glasses_changed": lower,
     "eyes_lightened": lower,
 }
-# each is 0 or 1 for a person; whose eyes are light or shut has no eyes_lightened (NaN)
+# each is 0 or 1 for a person; whose eyes are light or shut has no eyes_lightened
 SHARES = ("detected", "gender_kept", "glasses_changed", "eyes_lightened")
 
 
@@ -193,8 +194,10 @@ class Instruments:
             "eye_opening_difference": gaps[1:].mean().item(),
             "tone_difference": abs(now["tone"] - was["tone"]),
             "glasses_changed": metrics.glasses_changed(was["glasses"], now["glasses"]),
-            "eyes_lightened": metrics.eyes_lightened(was["iris"], now["iris"]),
         }
+        lightened = metrics.eyes_lightened(was["iris"], now["iris"])
+        if not math.isnan(lightened):
+            numbers["eyes_lightened"] = lightened
         for name, degrees in zip(metrics.POSE_NAMES, turned.tolist(), strict=True):
             numbers[f"{name}_difference"] = degrees
         if self.attributes:

@@ -254,11 +254,10 @@ def _undone(
 def _means(tried: list[PersonResult], method: str) -> dict[str, dict]:
     """Similarity and utility: the mean over people and its interval."""
     numbers = {}
-    for name in tried[0].numbers[method]:
-        values = np.array([result.numbers[method][name] for result in tried])
-        values = values[~np.isnan(values)]  # of people to whom the question does not apply
-        if not len(values):
-            continue
+    measured = [result.numbers[method] for result in tried]
+    for name in dict.fromkeys(name for one in measured for name in one):
+        # without people to whom the question does not apply
+        values = np.array([one[name] for one in measured if name in one])
         low, high = metrics.interval(values) if name in SHARES else metrics.bootstrap(values)
         numbers[name] = {"mean": float(values.mean()), "interval": [low, high]}
     return numbers
