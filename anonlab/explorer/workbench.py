@@ -16,7 +16,7 @@ from PIL import Image
 from ..controls import Controls
 from ..errors import NoFaceFound, StaleRequest
 from ..figures.plots import gallery
-from ..images import blurred, resize
+from ..images import blurred, pasted, resize
 from ..perception.attribution import BLUR_SIGMA
 from ..perception.masks import build_mask, masked_face
 from ..perception.regions import share_of_face, whole_face
@@ -74,7 +74,7 @@ class Workbench:
         self.photo, self.faces, self.number = photo, faces, number
         self.image, self.points, self.whole = image, points, whole_face(points)
         self.face = self.anonymizer.look(image)
-        self.nobody = blurred(image, BLUR_SIGMA)
+        self.blurred = blurred(image, BLUR_SIGMA)
         self.attributions = {}
 
     def attribution(self, method: str) -> torch.Tensor:
@@ -91,7 +91,7 @@ class Workbench:
         mask = build_mask(heat, controls, self.points)
         recognizer = self.anonymizer.recognizer
         with torch.no_grad():
-            hidden = self.image + mask * (self.nobody - self.image)
+            hidden = pasted(self.image, self.blurred, mask)
             away = distance(recognizer, recognizer.embed(hidden), self.face.embedding).item()
         return View(
             self.image,

@@ -52,9 +52,9 @@ def match_irises(
     seen, new = open_eyes(image, points), open_eyes(generated, new_points)
     way, new_way = looking(seen), looking(new)
     colours = {eye: _colour(one, way) for eye, one in seen.items()}
+    if not colours:
+        return generated
     for eye, one in new.items():
-        if not colours:
-            break
         wanted = colours.get(eye, next(iter(colours.values())))
         edge = torch.sigmoid((1.05 * IRIS - one.distance(new_way)) / SOFT)  # (h, w)
         lids = one.between_lids[None, None].to(image)

@@ -19,14 +19,14 @@ from anonlab.evaluation.command import Report, evaluate_sources, write_report
 from anonlab.evaluation.evaluate import Evaluation, evaluate
 from anonlab.evaluation.judging import Instruments, load_judges
 from anonlab.evaluation.methods import Protocol, Subject
-from anonlab.evaluation.peers import original, single_face_peers
+from anonlab.evaluation.peers import single_face_peers
 from anonlab.evaluation.people import Person
 from anonlab.evaluation.summary import numbers, summarise
 from anonlab.evaluation.tradeoff import tradeoff_figure
 from anonlab.generators.samples import sample_photo
 
 SMALL = Protocol(areas=(0.25,), strengths=(), k=(2,), calibrated=0, optimised=0)
-BRIEF = Protocol(areas=(0.25,), strengths=(), k=(), calibrated=0, optimised=0)
+BRIEF = Protocol.default_only()  # for what does not depend on peers
 KEY = b"a secret of at least 16 bytes"
 
 
@@ -91,12 +91,6 @@ def group(generator, tmp_path_factory) -> list[Person]:
 @pytest.fixture(scope="module")
 def state(tmp_path_factory):
     return tmp_path_factory.mktemp("state")
-
-
-@pytest.fixture
-def no_peers(monkeypatch) -> None:
-    """For what does not depend on them: the photo as it is, and anonlab."""
-    monkeypatch.setattr("anonlab.evaluation.evaluate.single_face_peers", lambda: {"original": original})
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +186,7 @@ def test_what_is_finished_is_not_done_again(
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "text"])
 def test_a_damaged_file_is_one_person_made_again(
-    anonymizer, group, instruments, tmp_path, looked_at, no_peers, damage
+    anonymizer, group, instruments, tmp_path, looked_at, damage
 ):
     people = group[-1:]  # the astronaut: one photo
     first = evaluate(anonymizer, people, instruments, BRIEF, tmp_path)
@@ -207,7 +201,7 @@ def test_a_damaged_file_is_one_person_made_again(
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(
-    anonymizer, group, instruments, tmp_path, population, monkeypatch, looked_at, no_peers
+    anonymizer, group, instruments, tmp_path, population, monkeypatch, looked_at
 ):
     whole = evaluate(anonymizer, group, instruments, BRIEF, tmp_path / "whole")
     assert len(looked_at) == 5
@@ -236,7 +230,7 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(
 def test_the_default_alone_is_measured_as_among_all(
     anonymizer, group, instruments, tmp_path, evaluation
 ):
-    alone = evaluate(anonymizer, group[:1], instruments, Protocol.default_only(), tmp_path).results[0]
+    alone = evaluate(anonymizer, group[:1], instruments, BRIEF, tmp_path).results[0]
     among = evaluation.results[0]
     assert set(alone.numbers) == {"original", "anonlab 0.25", "another photo"}
     assert alone.numbers == {name: among.numbers[name] for name in alone.numbers}
@@ -245,7 +239,7 @@ def test_the_default_alone_is_measured_as_among_all(
         assert torch.equal(alone.tensors[name], among.tensors[name])
 
 
-def test_two_at_a_time_measure_the_same(anonymizer, group, instruments, tmp_path, no_peers):
+def test_two_at_a_time_measure_the_same(anonymizer, group, instruments, tmp_path):
     people = [group[1], group[3]]
     one = evaluate(anonymizer, people, instruments, BRIEF, tmp_path / "1")
     same(evaluate(anonymizer, people, instruments, BRIEF, tmp_path / "2", workers=2), one)
@@ -278,7 +272,7 @@ def test_seen_and_unseen_are_told_apart(instruments, report):
     assert "stranger still matches" in report.headline and "dlib" not in report.headline
 
 
-def test_embedded_people_need_no_files_and_claim_nothing(anonymizer, tmp_path, monkeypatch, no_peers):
+def test_embedded_people_need_no_files_and_claim_nothing(anonymizer, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "no downloads"))
     found = evaluate_sources({"embedded": 1}, BRIEF, tmp_path / "state", anonymizer=anonymizer)
     assert [result.person for result in found.evaluation.results] == ["astronaut"]

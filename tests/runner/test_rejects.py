@@ -18,8 +18,7 @@ import torch
 from anonlab import Anonymizer
 from anonlab.evaluation.evaluate import _faces, evaluate
 from anonlab.evaluation.judging import Instruments, load_judges
-from anonlab.evaluation.methods import ORIGINAL, Protocol, ours
-from anonlab.evaluation.peers import original
+from anonlab.evaluation.methods import Protocol, ours
 from anonlab.evaluation.people import Person, load_people
 from anonlab.evaluation.summary import numbers, summarise
 from anonlab.generators.samples import sample_photo
@@ -67,9 +66,7 @@ def check(honest, tmp_path_factory):
     """Evaluates an anonymizer on the accepted run's people and compares what it made of them."""
     accepted = regression.read_accepted(ACCEPTED)
     parameters = accepted.parameters
-    protocol = Protocol(
-        areas=(0.25,), strengths=(), calibrated=0, optimised=0, k=(), seed=parameters["SEED"]
-    )
+    protocol = Protocol.default_only(parameters["SEED"])
     [(source, count)] = parameters["PEOPLE"].items()
     photos = tmp_path_factory.mktemp("photos")
     people = [_written(one, honest, photos) for one in load_people(source, count)]
@@ -86,7 +83,6 @@ def check(honest, tmp_path_factory):
         state = tmp_path_factory.mktemp("state")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("anonlab.evaluation.evaluate._faces", once)
-            patch.setattr("anonlab.evaluation.evaluate.single_face_peers", lambda: {ORIGINAL: original})
             evaluation = evaluate(anonymizer, people, instruments, protocol, state, workers=2)
         recorded = numbers(summarise(evaluation, judges, honest.population))
         made = {name: recorded[name] for name in (METHOD, "fingerprint")}
