@@ -21,6 +21,14 @@ class OutputNotWritable(AnonlabError):
     """The result cannot be stored where it was asked for."""
 
 
+class FolderBusy(OutputNotWritable):
+    """Another run is writing into the same folder."""
+
+
+class SeveralPictures(UnreadableImage):
+    """The file holds frames or pages, of which only one would be anonymized."""
+
+
 class UnknownOption(AnonlabError, ValueError):
     """A control has a name or a value that does not exist."""
 

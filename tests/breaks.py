@@ -92,7 +92,7 @@ BREAKS = [
     Break("EXIF orientation ignored", "photo/photos.py",
           "image = ImageOps.exif_transpose(image)", "pass", PHOTOS + " -k orientation"),
     Break("ICC profile dropped", "photo/photos.py",
-          '{"icc_profile": icc_profile} if icc_profile else {}', "{}", PHOTOS + " -k profile"),
+          'options["icc_profile"] = icc_profile', "pass", PHOTOS + " -k profile"),
     Break("red and blue exchanged on the way to 8 bits", "images.py",
           "image.permute(1, 2, 0).contiguous()", "image.flip(0).permute(1, 2, 0).contiguous()",
           "test_images.py"),
