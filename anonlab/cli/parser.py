@@ -22,10 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.command(options)
     except UnknownOption as error:
-        print(f"anonlab: {error}", file=sys.stderr)
+        commands.complain(str(error))
         return 2
     except AnonlabError as error:
-        print(f"anonlab: {error}", file=sys.stderr)
+        commands.complain(str(error))
         return 1
     except KeyboardInterrupt:
         print("anonlab: stopped; photos that were finished are written", file=sys.stderr)
@@ -128,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="where the record goes (default OUT/record.json)",
     )
+    add_folder_options(one)
     one.set_defaults(command=commands.anonymize)
 
     run = menu.add_parser("run", help="execute the notebooks and write an HTML report")
@@ -208,14 +209,7 @@ def parser() -> argparse.ArgumentParser:
         help="folders in the layout person/photo.jpg, or embedded, or lfw (scikit-learn's cache)",
     )
     judge.add_argument("--out", type=Path, default=Path("outputs/evaluation"))
-    judge.add_argument("--unseen", type=Path, metavar="FILE.onnx", help="a recogniser that took no part")
-    judge.add_argument(
-        "--unseen-options",
-        type=json.loads,
-        default={},
-        metavar="JSON",
-        help='its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
-    )
+    add_unseen(judge)
     judge.add_argument(
         "--default-only",
         action="store_true",
@@ -227,6 +221,8 @@ def parser() -> argparse.ArgumentParser:
     judge.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     judge.set_defaults(command=commands.evaluate_people)
 
+    add_verify(menu)
+
     doctor = menu.add_parser("doctor", help="which weights are here, what is missing")
     doctor.add_argument("--download", metavar="NAME", help="fetch one optional model")
     doctor.add_argument(
@@ -234,6 +230,54 @@ def parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(command=commands.check_weights)
     return root
+
+
+def add_folder_options(command: argparse.ArgumentParser) -> None:
+    """What `anonymize` does with many photos and their files."""
+    command.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave alone what the record says is done: the same photo, settings and key",
+    )
+    command.add_argument(
+        "--keep-metadata",
+        type=names,
+        default=(),
+        metavar="GROUPS",
+        help="EXIF that stays: date,camera,copyright,gps (default none); never a thumbnail or MakerNote",
+    )
+    command.add_argument(
+        "--verify", action="store_true", help="check the results as `anonlab verify` does, at the end"
+    )
+
+
+def add_verify(menu: argparse._SubParsersAction) -> None:
+    """The command that looks for leaks."""
+    check = menu.add_parser(
+        "verify", help="compare photos with their anonymized ones, and name every leak"
+    )
+    check.add_argument("originals", type=Path, help="a photo or a folder")
+    check.add_argument("anonymized", type=Path, help="a photo, or a folder of the same names")
+    check.add_argument(
+        "--out", type=Path, default=Path("outputs/verify"), help="folder for the page and its numbers"
+    )
+    add_unseen(check)
+    check.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    check.set_defaults(command=commands.verify)
+
+
+def add_unseen(command: argparse.ArgumentParser) -> None:
+    """The two options that name a recogniser of one's own."""
+    command.add_argument(
+        "--unseen", type=Path, metavar="FILE.onnx", help="a recogniser that took no part"
+    )
+    command.add_argument(
+        "--unseen-options",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help='its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
+    )
 
 
 def add_generator(command: argparse.ArgumentParser) -> None:
