@@ -144,8 +144,12 @@ class folder_lock:
                 self.handle = handle
             else:
                 os.close(handle)
-        os.ftruncate(self.handle, 0)
-        os.write(self.handle, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(self.handle, 0)
+            os.write(self.handle, f"{os.getpid()}\n".encode())
+        except OSError as error:  # a full disk
+            self.__exit__(None, None, None)
+            raise _not_writable(self.path, error) from None
         return self
 
     def __exit__(self, kind, error, trace) -> None:

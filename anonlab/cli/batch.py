@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 from tqdm.auto import tqdm
@@ -16,10 +17,12 @@ from ..errors import AnonlabError, InputDamaged, InputMissing, UnreadableImage
 from ..files import folder_lock, open_file, output_folder, remove_partials
 from ..photo.metadata import check_groups
 from ..photo.photos import Photo, read_photo, write_photo
-from ..pipeline import Anonymizer
 from .journal import Journal, Previous, fingerprint, read_previous
 from .sources import Targets, plan
 from .stream import Behind, Budget, ahead
+
+if TYPE_CHECKING:  # torch is not needed to read and write
+    from ..pipeline import Anonymizer
 
 __all__ = ["anonymize_files", "plan", "read_key"]
 
@@ -119,7 +122,7 @@ class _Run:
                 with open_file(work.output) as file:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
                 work.entry |= {"output": str(work.output), "output_sha256": digest, "notes": notes}
-                self.targets.taken.add(work.output.resolve())
+                self.targets.taken.add(work.output)
             except Exception as error:
                 work.fail(error)
         work.photo = work.image = None
@@ -232,8 +235,9 @@ def _all(
                     except Exception as error:  # whatever it is, the other photos are still done
                         work.fail(error)
                 elif work.kept:
-                    state.targets.taken.add(work.output.resolve())
-                    bar.initial += 1  # it took no time, and tells nothing of those to come
+                    state.targets.taken.add(work.output)
+                    if progress:
+                        bar.initial += 1  # it took no time, and tells nothing of those to come
                 writing(state.write, work)
                 bar.update()
     finally:
