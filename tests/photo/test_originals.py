@@ -342,7 +342,6 @@ def test_views_of_a_stereo_camera_are_refused(tmp_path: Path) -> None:
         buffer, "MPO", save_all=True, append_images=[Image.fromarray(smooth(seed=5))]
     )
     data = bytearray(buffer.getvalue())
-    entry = data.index(b"\x00" * 4, data.index(b"MPF\0"))  # set below by its own value
     with Image.open(io.BytesIO(bytes(data))) as image:
         second = image.mpinfo[0xB002][1]
     size = second["Size"].to_bytes(4, "little")
