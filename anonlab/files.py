@@ -208,6 +208,11 @@ def _check_kind(path: Path, mode: int) -> None:
         raise InputMissing(f"{path} is {KINDS.get(kind, 'no file')}; name a photo{where}")
 
 
+def printable(text: str) -> str:
+    """Text with a file's name in it, safe for a terminal: a name may hold anything but a zero byte."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def output_folder(path: Path) -> Path:
     """Make a folder and try to write into it: better now than after the first minutes of work.
 

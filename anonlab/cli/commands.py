@@ -13,6 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files import printable
+
 if TYPE_CHECKING:
     from ..controls import Controls
     from ..pipeline import Anonymizer
@@ -124,11 +126,6 @@ def verify(options: argparse.Namespace) -> int:
     leaks = report(checks, options.out / "verify.html")
     write_json(options.out / "verify.json", [one.record() for one in checks])
     return 1 if leaks else 0
-
-
-def printable(text: str) -> str:
-    """Text with a file's name in it, safe for a terminal: names may hold anything but a zero byte."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def complain(message: str) -> None:

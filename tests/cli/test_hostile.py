@@ -18,9 +18,9 @@ from PIL import Image
 
 from anonlab import cli
 from anonlab.cli.batch import anonymize_files
-from anonlab.cli.commands import printable
 from anonlab.controls import Controls
 from anonlab.errors import OutputNotWritable
+from anonlab.files import printable
 from anonlab.pipeline import Anonymizer
 
 
