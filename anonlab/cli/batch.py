@@ -92,7 +92,7 @@ def anonymize_files(
             write_photo(result.image, output, result.icc_profile)
             taken.add(output.resolve())
             entry["output"] = str(output)
-            entry["faces"] = [face.record() for face in result.faces]
+            entry["faces"] = result.records()
         except AnonlabError as error:
             entry["error"] = str(error)
         except Exception as error:  # whatever it is, the other photos are still done
