@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from ..controls import COVERS
 from ..errors import UnknownOption
 from .faces import Face
 from .photos import Photo
 
-COVERS = ("blur", "pixels")
 CELLS = 6  # along the longer side of the face's box
 WIDER = 1.35  # the ellipse that is covered, relative to the box: with chin, ears and hairline
 FEATHER = 0.12  # width of its soft edge, outside of what is covered entirely

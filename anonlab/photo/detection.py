@@ -25,11 +25,13 @@ FINE_SIDE = 3400  # longest side of the second look, for the small faces of larg
 TURNED_SIDE = 640  # the same of the looks at the turned photo
 MIN_FACE = 20  # pixels, in the photo as looked at
 MIN_CONFIDENCE = 0.9
-SURE = 0.97  # confidence of a face that is found in the turned photo only
+SURE = 0.98  # confidence of a face that is found in the turned photo only …
+SURE_AT_EDGE = 0.95  # … and of one that is found with the mirror image only
+SURER = 0.005  # of two looks at one face: by how much the later one must be
 SAME = 0.3  # intersection over union, or …
 WITHIN = 0.6  # … share of the smaller box, that makes two boxes one face
 EDGE = 0.15  # of the shorter side: what of the mirror image is seen around the photo
-HALF = 0.15  # how far beyond the edge a face's middle may be, in face sizes
+VISIBLE = 0.28  # share of a face's box that must lie in the frame
 CLOSE_SIDE = 256  # of the aligned square in which a known face is looked for again
 TURNS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
 
@@ -64,7 +66,8 @@ class Detector:
             faces = merged([faces, self._beyond_the_edges(small, scale)])
             for turn in TURNS:
                 turned = self._look(small.transpose(turn), 1.0, SURE)
-                faces = merged([faces, [_turned_back(face, turn, small.size, scale) for face in turned]])
+                back = (_turned_back(face, turn, small.size, scale) for face in turned)
+                faces = merged([faces, [self._nearer(photo, face) for face in back]])
         if not faces:
             raise NoFaceFound(f"{photo.name} shows no face that can be found; use a photo with a face")
         return sorted(faces, key=lambda face: -face.area)
@@ -85,6 +88,13 @@ class Detector:
                 best, most = found, shared
         return _moved(best, matrix) if best else None
 
+    def _nearer(self, photo: Photo, face: Face) -> Face:
+        """A face with more exact points, if it can be looked at from near."""
+        try:
+            return self.again(photo, face) or face
+        except NoFaceFound:
+            return face  # cut off by the frame
+
     def _beyond_the_edges(self, image: Image.Image, scale: float) -> list[Face]:
         """Faces that the frame cuts off, found in `image` with its mirror image around it."""
         pad = round(EDGE * min(image.size))
@@ -92,10 +102,11 @@ class Detector:
         back = np.column_stack([np.eye(2), [-pad, -pad]]) / scale
         size = np.array(image.size) / scale
         found = []
-        for face in (_moved(one, back) for one in self._look(Image.fromarray(padded), 1.0)):
-            middle = np.array(face.box).reshape(2, 2).mean(0)
-            out = np.maximum(-middle, middle - size).max() / np.sqrt(face.area)
-            if out < HALF:  # else it is the mirror image itself
+        for face in (
+            _moved(one, back) for one in self._look(Image.fromarray(padded), 1.0, SURE_AT_EDGE)
+        ):
+            corners = np.array(face.box).reshape(2, 2).clip(0, size)
+            if np.prod(corners[1] - corners[0]) > VISIBLE * face.area:  # else it is the image itself
                 found.append(face)
         return found
 
@@ -124,10 +135,15 @@ def overlap(a: Face, b: Face) -> float:
 
 
 def merged(looks: Sequence[Sequence[Face]]) -> list[Face]:
-    """Faces of several looks, each once: that of the earlier look, which saw it upright or larger."""
+    """Faces of several looks, each once: that of the earlier look, unless a later one is surer (a lying
+    face may be seen in the upright photo, with its points in the wrong places)."""
     kept: list[Face] = []
     for look in looks:
-        kept += [face for face in look if not any(_same(face, other) for other in kept)]
+        for face in look:
+            rivals = [other for other in kept if _same(face, other)]
+            if any(face.confidence < other.confidence + SURER for other in rivals):
+                continue
+            kept = [other for other in kept if other not in rivals] + [face]
     return kept
 
 

@@ -35,6 +35,14 @@ class Face:
         """Area of the box, in square pixels."""
         return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
 
+    @property
+    def turn(self) -> float:
+        """How far the head is turned to a side: the nose's distance from the middle between the eyes,
+        over the distance of the eyes, in the aligned square. 0 is straight, .3 some 30°."""
+        matrix = self.to_photo(1)
+        right, left, nose = np.linalg.solve(matrix[:, :2], (self.points[:3] - matrix[:, 2]).T).T
+        return float(abs(nose[0] - (right[0] + left[0]) / 2) / max(left[0] - right[0], 1e-6))
+
     def to_photo(self, size: int = ALIGNED_SIZE) -> np.ndarray:
         """The `(2, 3)` matrix from pixels of the aligned square of side `size` to the photo's."""
         eyes, mouth = self.points[:2].mean(0), self.points[3:].mean(0)

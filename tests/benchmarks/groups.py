@@ -2,10 +2,10 @@
 
     python tests/benchmarks/groups.py FOLDER --out FOLDER [--scenes 60] [--unseen FILE.onnx …]
 
-Each scene has 4–12 people on a noisy background, and one difficulty: turned by up to 60°, lying, small,
-cut by the edge, blurred, dark, grey, with something in front. Where every face stands is known, so that a
-face that no detector found is counted too. Only numbers are printed; pictures are kept where --keep says
-so. FOLDER has the layout person/photo.jpg, one face a photo.
+Each scene has 4–12 people on a noisy background, and one difficulty: turned by up to 60°, lying,
+small, cut by the edge, blurred, dark, grey, with something in front. Where every face stands is known,
+so that a face that no detector found is counted too. Only numbers are printed; pictures are kept where
+--keep says so. FOLDER has the layout person/photo.jpg, one face a photo.
 """
 
 from __future__ import annotations
