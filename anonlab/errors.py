@@ -13,6 +13,10 @@ class NoFaceFound(AnonlabError):
     """No face was detected, or the one that was is cut off by the frame."""
 
 
+class FaceTurnedAway(AnonlabError):
+    """A face is turned farther than the generator can draw one, or the new one does not fit the head."""
+
+
 class StillRecognised(AnonlabError):
     """The recogniser still matches the person after the last attempt; nothing is written."""
 

@@ -99,11 +99,11 @@ BREAKS = [
     Break("faces cut out too low", "photo/faces.py",
           "corner = eyes + 0.1 * eye_to_mouth", "corner = eyes + 0.3 * eye_to_mouth",
           "photo/test_faces.py -k ffhq"),
-    Break("the smallest face first", "photo/faces.py",
+    Break("the smallest face first", "photo/detection.py",
           "key=lambda face: -face.area", "key=lambda face: face.area",
           "photo/test_faces.py -k largest"),
     Break("a face half outside the frame accepted", "photo/faces.py",
-          "MAX_OUTSIDE = 0.12", "MAX_OUTSIDE = 0.9", "photo/test_faces.py -k half_outside"),
+          "MAX_OUTSIDE = 0.4", "MAX_OUTSIDE = 0.9", "photo/test_faces.py -k half_outside"),
     # recognisers
     Break("dlib's crop ten pixels too high", "recognizers/dlib_resnet.py",
           "CHIP_BOX = (78.9 - 2.392 / 2, 131.2 -", "CHIP_BOX = (78.9 - 2.392 / 2, 121.2 -",

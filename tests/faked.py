@@ -12,7 +12,13 @@ from PIL import Image
 from anonlab.controls import Controls
 from anonlab.photo.photos import Photo
 
-ENTRY = {"box": [1.0, 2.0, 30.0, 40.0], "distance": 0.75, "threshold": 0.6, "matched": False}
+ENTRY = {
+    "number": 1,
+    "box": [1.0, 2.0, 30.0, 40.0],
+    "distance": 0.75,
+    "threshold": 0.6,
+    "matched": False,
+}
 
 
 class Inverter:
@@ -26,9 +32,8 @@ class Inverter:
     def __call__(self, photo: Photo, controls: Controls, **_: object) -> SimpleNamespace:
         self.seen.append(Path(photo.name).name)
         self.before(photo)
-        face = SimpleNamespace(record=lambda: dict(ENTRY))
         image = photo.image(255 - photo.pixels)
-        return SimpleNamespace(image=image, faces=[face], icc_profile=photo.icc_profile)
+        return SimpleNamespace(image=image, records=lambda: [dict(ENTRY)])
 
 
 def noise(seed: int = 0, height: int = 48, width: int = 64) -> np.ndarray:

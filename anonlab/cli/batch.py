@@ -6,8 +6,8 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image
 from tqdm.auto import tqdm
@@ -17,12 +17,12 @@ from ..errors import AnonlabError, InputDamaged, InputMissing, UnreadableImage
 from ..files import folder_lock, open_file, output_folder, remove_partials
 from ..photo.metadata import check_groups
 from ..photo.photos import Photo, read_photo, write_photo
+from ..pipeline import Anonymizer, Known
+from ..results import Result
+from ..selection import Selection
 from .journal import Journal, Previous, fingerprint, read_previous
 from .sources import Targets, plan
 from .stream import Behind, Budget, ahead
-
-if TYPE_CHECKING:  # torch is not needed to read and write
-    from ..pipeline import Anonymizer
 
 __all__ = ["anonymize_files", "plan", "read_key"]
 
@@ -148,6 +148,10 @@ def anonymize_files(
     record_path: Path | None = None,
     progress: bool = False,
     *,
+    fallback: str = "none",
+    leave: Sequence[Path] = (),
+    only: Sequence[Path] = (),
+    known: Known | None = None,
     resume: bool = False,
     keep_metadata: Sequence[str] = (),
     key: bytes | None = None,
@@ -158,16 +162,24 @@ def anonymize_files(
 
     A photo that fails is named in the record with its error and the others are still done; nothing
     but anonymized pictures is ever written. Photos are decoded ahead and written behind, so that the
-    networks never wait; memory does not grow with their number. With `resume` a photo is not done again
-    if the record has it, it and its result are the same bytes, and so are `controls`, `faces`,
-    `keep_metadata`, `key` (None: one that was drawn) and `made_by`, which names the parts of the
-    `anonymizer`; `tell` hears why nothing of an earlier run is of use. Returns the record.
+    networks never wait; memory does not grow with their number. `faces`, `fallback` and `known` are
+    those of the `Anonymizer`; `leave` and `only` are photos of people, the largest face of each. With
+    `resume` a photo is not done again if the record has it, it and its result are the same bytes, and
+    so are all other options; `key` None is one that was drawn, and `made_by` names the parts of the
+    `anonymizer`. `tell` hears why nothing of an earlier run is of use. Returns the record.
     Raises `OutputNotWritable` when the output folder cannot be used at all, `FolderBusy` when another
     run uses it, and `UnknownOption`.
     """
     check_groups(keep_metadata)
     output_folder(out)
-    wanted = json.loads(json.dumps(asdict(controls) | {"faces": faces}))
+    selection = Selection(
+        faces,
+        leave=anonymizer.recognise(leave) if leave else None,
+        only=anonymizer.recognise(only) if only else None,
+    )
+    people = {"leave": [str(path) for path in leave], "only": [str(path) for path in only]}
+    wanted = asdict(controls) | {"faces": faces, "fallback": fallback} | people
+    wanted = json.loads(json.dumps(wanted))
     with folder_lock(out):
         pairs = plan(sources, out)
         before = read_previous(record_path) if resume and record_path else Previous()
@@ -183,7 +195,8 @@ def anonymize_files(
         here = {str(output.absolute()) for _, output in pairs}
         state.photos += [entry for output, entry in usable.items() if output not in here]
         try:
-            _all(anonymizer, pairs, controls, faces, state, progress)
+            one = partial(anonymizer, controls=controls, faces=selection, fallback=fallback, known=known)
+            _all(one, pairs, state, progress)
         finally:  # also when it is interrupted: what was finished is written, and recorded
             record = {"controls": wanted, "run": run, "photos": state.photos}
             if journal:
@@ -208,12 +221,7 @@ def _usable(before: Previous, controls: dict, run: dict, tell: Callable[[str], N
 
 
 def _all(
-    anonymizer: Anonymizer,
-    pairs: list[tuple[Path, Path]],
-    controls: Controls,
-    faces: str | Sequence[int],
-    state: _Run,
-    progress: bool,
+    anonymize: Callable[..., Result], pairs: list[tuple[Path, Path]], state: _Run, progress: bool
 ) -> None:
     pending: set[Path] = set()
     photos = ahead(state.read, pairs)
@@ -228,9 +236,9 @@ def _all(
                         writing.drain()
                     try:
                         state.targets.check(work.source, work.output)
-                        result = anonymizer(work.photo, controls, faces=faces, progress=progress)
+                        result = anonymize(work.photo, progress=progress)
                         work.image = result.image
-                        work.entry["faces"] = [face.record() for face in result.faces]
+                        work.entry["faces"] = result.records()
                         pending.add(work.output)
                     except Exception as error:  # whatever it is, the other photos are still done
                         work.fail(error)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ..controls import Controls
     from ..pipeline import Anonymizer
 
+COVERED = 3  # exit status: all photos are written, but a face could only be covered
+
 
 def chosen_controls(options: argparse.Namespace) -> Controls:
     """The controls of a settings file, and over them those that were given as options.
@@ -51,6 +53,8 @@ def anonymize(options: argparse.Namespace) -> int:
     from ..pipeline import Anonymizer
     from .batch import anonymize_files
 
+    if options.preview:
+        return preview(options)
     controls, key = chosen_controls(options), chosen_key(options)
     anonymizer = Anonymizer.load(
         options.generator,
@@ -67,22 +71,69 @@ def anonymize(options: argparse.Namespace) -> int:
         options.faces,
         options.json or options.out / "record.json",
         progress=sys.stderr.isatty(),
+        fallback=options.fallback,
+        leave=options.leave,
+        only=options.only,
         resume=options.resume,
         keep_metadata=options.keep_metadata,
         key=key,
         made_by=parts_of(options),
         tell=complain,
     )
-    failed = 0
+    status = tell_photos(record)
+    if options.verify and verify_record(anonymizer, record, options):
+        return 1
+    return status
+
+
+def tell_photos(record: dict) -> int:
+    """A line for every photo; the exit status: 1 if one failed, `COVERED` if a face was only covered."""
+    failed = covered = 0
     for photo in record["photos"]:
         if photo["error"]:
             failed += 1
             complain(photo["error"])
             continue
-        faces = ", ".join(f"distance {face['distance']:.2f}" for face in photo["faces"])
+        faces = ", ".join(what_became_of(face) for face in photo["faces"])
         print(printable(f"{photo['source']} -> {photo['output']} ({faces})"))
-    if options.verify:
-        failed += verify_record(anonymizer, record, options)
+        for face in photo["faces"]:
+            if "covered" in face:
+                covered += 1
+                complain(f"face {face['number']} is covered, not replaced: {face['reason']}")
+    return 1 if failed else COVERED if covered else 0
+
+
+def what_became_of(face: dict) -> str:
+    """A face of the record in a few words."""
+    if "left" in face:
+        return f"{face['number']} left alone"
+    if "covered" in face:
+        return f"{face['number']} covered"
+    return f"distance {face['distance']:.2f}"
+
+
+def preview(options: argparse.Namespace) -> int:
+    """`anonymize --preview`: which number each face has, and nothing else is done."""
+    from ..errors import AnonlabError
+    from ..files import atomic_path
+    from ..photo.detection import Detector
+    from ..photo.numbered import numbered
+    from ..photo.photos import read_photo
+    from .sources import plan
+
+    detector, failed = Detector(), 0
+    for source, output in plan(options.photos, options.out):
+        try:
+            photo = read_photo(source)
+            found = detector(photo)
+            target = output.with_name(f"{output.name}.faces.png")
+            with atomic_path(target) as partial:
+                numbered(photo, found).save(partial, format="png")
+        except AnonlabError as error:
+            failed += 1
+            complain(error)
+            continue
+        print(printable(f"{source} -> {target} ({len(found)} face{'s' * (len(found) != 1)})"))
     return 1 if failed else 0
 
 
@@ -112,7 +163,7 @@ def verify(options: argparse.Namespace) -> int:
     """`anonlab verify`: a table, a page, and status 1 if anything leaks."""
     from ..device import pick_device
     from ..files import output_folder, write_json
-    from ..photo.faces import Detector
+    from ..photo.detection import Detector
     from ..recognizers import load_recognizer
     from ..verify import pair_photos, report, verify_pairs
 

@@ -1,7 +1,7 @@
 """The command line: what can be asked, and with which options. `commands` does it.
 
 Exit status: 0 all done, 1 something failed or a file that was named is missing (the rest is still
-done), 2 bad usage.
+done), 2 bad usage, 3 all is done, but a face could only be covered.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from ..controls import FACES, METHODS
+from ..controls import FACES, FALLBACKS, METHODS
 from ..errors import AnonlabError, UnknownOption
 from . import commands
 
@@ -98,13 +98,7 @@ def parser() -> argparse.ArgumentParser:
         help="secret: the same person gets the same new face (default: the one in --settings, or a new "
         "one)",
     )
-    one.add_argument(
-        "--faces",
-        type=faces,
-        default="all",
-        metavar="all|largest|1,3",
-        help="which of them; numbers are those of the explorer, 1 for the largest",
-    )
+    add_choice(one)
     one.add_argument(
         "--method",
         choices=METHODS,
@@ -277,6 +271,44 @@ def add_unseen(command: argparse.ArgumentParser) -> None:
         default={},
         metavar="JSON",
         help='its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
+    )
+
+
+def add_choice(command: argparse.ArgumentParser) -> None:
+    """Which faces, and what is done where no face can be generated."""
+    command.add_argument(
+        "--faces",
+        type=faces,
+        default="all",
+        metavar="all|largest|1,3",
+        help="which of them, 1 for the largest; --preview shows the numbers",
+    )
+    command.add_argument(
+        "--leave",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="PHOTO",
+        help="people to leave alone: the largest face of each photo",
+    )
+    command.add_argument(
+        "--only",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="PHOTO",
+        help="anonymize nobody but these people, and who might be one of them",
+    )
+    command.add_argument(
+        "--fallback",
+        choices=FALLBACKS,
+        default="blur",
+        help="how a face is covered that cannot be generated (exit status 3); none refuses the photo",
+    )
+    command.add_argument(
+        "--preview",
+        action="store_true",
+        help="only write pictures that number the faces, which are covered in them",
     )
 
 

@@ -16,13 +16,14 @@ from tqdm.auto import tqdm
 
 from ..errors import AnonlabError, NoFaceFound
 from ..evaluation.judging import Judge, load_judges
-from ..photo.faces import Detector, Face, align
+from ..photo.detection import Detector, overlap
+from ..photo.faces import Face, align
 from ..photo.photos import Photo, read_photo
-from ..pipeline import OVERLAP, overlap
 from ..recognizers import Recognizer, distance
 from .containers import hidden_parts
 from .pairs import Pair
 
+OVERLAP = 0.3  # of two boxes, over their union, that makes them one face's
 LOSSY_NOISE = 16  # of 255; how far a pixel moves when a JPEG is written again
 UNCHANGED = 0.05  # share of a face's pixels, of which fewer changed when it was left as it was
 NOTICED = 0.001  # share of the pixels outside of faces
