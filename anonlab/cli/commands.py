@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..album import Album
     from ..controls import Controls
     from ..pipeline import Anonymizer
 
@@ -46,8 +49,39 @@ def chosen_key(options: argparse.Namespace) -> bytes | None:
     return saved.encode() if saved else None
 
 
-def anonymize(options: argparse.Namespace) -> int:
-    """`anonlab anonymize`: photos in, anonymized photos and a record out."""
+def album(options: argparse.Namespace) -> int:
+    """`anonlab album`: first find out who is in the photos, then anonymize them all.
+
+    The key is made if its file does not exist; with it, who is in the album is kept for the next photos.
+    """
+    from ..album import Album
+    from .batch import make_key
+    from .sources import plan
+
+    if options.preview:
+        return preview(options)
+    if options.key:
+        make_key(options.key)
+    elif not chosen_key(options):
+        options.key = options.out / "album.key"
+        make_key(options.key)
+    key = chosen_key(options)
+
+    def people(anonymizer: Anonymizer) -> Album:
+        kept = options.out / "album.people"
+        found = Album.open(kept, key, anonymizer)
+        before = len(found.people)
+        count = found.look(anonymizer, [source for source, _ in plan(options.photos, options.out)])
+        found.save(kept, key)
+        print(f"{count} faces of {len(found.people)} people, {len(found.people) - before} of them new")
+        return found
+
+    return anonymize(options, people)
+
+
+def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album] | None = None) -> int:
+    """`anonlab anonymize`: photos in, anonymized photos and a record out. `people` finds out who is in
+    them, for an album."""
     from ..pipeline import Anonymizer
     from .batch import anonymize_files
 
@@ -72,6 +106,7 @@ def anonymize(options: argparse.Namespace) -> int:
         fallback=options.fallback,
         leave=options.leave,
         only=options.only,
+        known=people(anonymizer).known if people else None,
         resume=options.resume,
         keep_metadata=options.keep_metadata,
         key=key,
