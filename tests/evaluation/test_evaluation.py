@@ -21,7 +21,8 @@ from anonlab.evaluation.judging import Instruments, load_judges
 from anonlab.evaluation.methods import Protocol, Subject
 from anonlab.evaluation.peers import single_face_peers
 from anonlab.evaluation.people import Person
-from anonlab.evaluation.summary import numbers, summarise
+from anonlab.evaluation.recorded import numbers
+from anonlab.evaluation.summary import summarise
 from anonlab.evaluation.tradeoff import tradeoff_figure
 from anonlab.generators.samples import sample_photo
 

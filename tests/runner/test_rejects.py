@@ -20,7 +20,8 @@ from anonlab.evaluation.evaluate import _faces, evaluate
 from anonlab.evaluation.judging import Instruments, load_judges
 from anonlab.evaluation.methods import Protocol, ours
 from anonlab.evaluation.people import Person, load_people
-from anonlab.evaluation.summary import numbers, summarise
+from anonlab.evaluation.recorded import numbers
+from anonlab.evaluation.summary import summarise
 from anonlab.generators.samples import sample_photo
 from anonlab.images import blurred
 from anonlab.measured import flatten
