@@ -7,7 +7,7 @@ tests; then the tests run that should notice (the fast ones of that room). First
 on an unbroken copy, or failing would mean nothing. At the end stands what was not noticed.
 
 Exit status: 0 if every break was noticed, 1 if one was not, if a replacement no longer applies exactly
-once, or if the unbroken copy fails, 2 for bad usage. Some ten minutes on two cores; see `--only`.
+once, or if the unbroken copy fails, 2 for bad usage. Ten minutes on one core; see `--only`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import multiprocessing
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -393,6 +394,12 @@ def attempt(one: Break | None, tests: str) -> tuple[str, str, float]:
     return verdict, said, time.monotonic() - start
 
 
+def by(said: str) -> str:
+    """Which test noticed, from pytest's last lines: an assertion should, and no crash."""
+    found = re.search(r"^(?:FAILED|ERROR) \S+?::(.*)", said, re.MULTILINE)
+    return f"  [{found[1][:100]}]" if found else ""
+
+
 def tried(tests: list[tuple[Break | None, str]], jobs: int) -> list[str]:
     """Attempt all of them, print how each went, and return the names of those that went wrong: a
     break that was not noticed, or tests that fail without one."""
@@ -402,7 +409,7 @@ def tried(tests: list[tuple[Break | None, str]], jobs: int) -> list[str]:
         for (one, names), (verdict, said, seconds) in zip(tests, found, strict=True):
             name, right = (names, UNNOTICED) if one is None else (one.name, NOTICED)
             word = verdict if one else "passes" if verdict == right else "FAILS"
-            print(f"{word:11} {seconds:5.0f} s  {name}", flush=True)
+            print(f"{word:11} {seconds:5.0f} s  {name}{'' if one is None else by(said)}", flush=True)
             if verdict != right:
                 wrong.append(name)
                 print(said, flush=True)
