@@ -134,7 +134,7 @@ class _Run:
                 with open_file(work.output) as file:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
                 work.entry |= {"output": str(work.output), "output_sha256": digest, "notes": notes}
-                self.targets.taken.add(work.output.resolve())
+                self.targets.taken.add(work.output)
             except Exception as error:
                 work.fail(error)
         work.photo = work.image = None
@@ -255,8 +255,9 @@ def _all(
                     except Exception as error:  # whatever it is, the other photos are still done
                         work.fail(error)
                 elif work.kept:
-                    state.targets.taken.add(work.output.resolve())
-                    bar.initial += 1  # it took no time, and tells nothing of those to come
+                    state.targets.taken.add(work.output)
+                    if progress:
+                        bar.initial += 1  # it took no time, and tells nothing of those to come
                 writing(state.write, work)
                 bar.update()
     finally:

@@ -13,6 +13,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -196,7 +198,7 @@ def verify(options: argparse.Namespace) -> int:
     """`anonlab verify`: a table, a page, and status 1 if anything leaks."""
     from ..device import pick_device
     from ..files import output_folder, write_json
-    from ..photo.faces import Detector
+    from ..photo.detection import Detector
     from ..recognizers import load_recognizer
     from ..verify import pair_photos, report, verify_pairs
 
@@ -210,11 +212,6 @@ def verify(options: argparse.Namespace) -> int:
     leaks = report(checks, options.out / "verify.html")
     write_json(options.out / "verify.json", [one.record() for one in checks])
     return 1 if leaks else 0
-
-
-def printable(text: str) -> str:
-    """Text with a file's name in it, safe for a terminal: names may hold anything but a zero byte."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def complain(message: str) -> None:
