@@ -14,6 +14,7 @@ from pathlib import Path
 from ..controls import FACES, METHODS
 from ..errors import AnonlabError, UnknownOption
 from . import commands
+from .video_options import add_video
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -129,6 +130,8 @@ def parser() -> argparse.ArgumentParser:
         help="where the record goes (default OUT/record.json)",
     )
     one.set_defaults(command=commands.anonymize)
+
+    add_video(menu, commands.anonymize_video, share, names)
 
     run = menu.add_parser("run", help="execute the notebooks and write an HTML report")
     run.add_argument("--profile", choices=("quick", "full"), default="quick")

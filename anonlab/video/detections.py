@@ -7,7 +7,7 @@ confidence are kept too: they never begin a track, but they can go on with one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -64,29 +64,33 @@ def joined(parts: Sequence[Detections]) -> Detections:
 
 
 def detect(
-    anonymizer: Anonymizer, frames: Sequence[Frame], name: str, before: Frame | None = None
-) -> Detections:
-    """All faces of these frames of the clip `name`; `before` is the frame in front of them.
+    anonymizer: Anonymizer, frames: Iterable[Frame], name: str, before: np.ndarray | None = None
+) -> tuple[Detections, np.ndarray]:
+    """All faces of these frames of the clip `name`, and the thumbnail of the last frame; `before` is
+    that of the frame in front of them.
 
     Who is seen is not a number (NaN) where too little of a face is inside the frame.
     """
     rows: list[tuple[int, Face, np.ndarray]] = []
-    small = [thumbnail((before or frames[0]).pixels), *(thumbnail(frame.pixels) for frame in frames)]
+    times, change = [], []
     for frame in frames:
         side = COARSE_SIDE if frame.number % FINE_EVERY else FINE_SIDE
         photo = Photo(frame.pixels, name)
-        for face in look(anonymizer, frame.pixels, side):
-            rows.append((frame.number, face, embedding(anonymizer, photo, face)))
-    dim = anonymizer.recognizer.dim
+        faces = look(anonymizer, frame.pixels, side)
+        rows += [(frame.number, face, embedding(anonymizer, photo, face)) for face in faces]
+        small = thumbnail(frame.pixels)
+        change.append(0.0 if before is None else float(np.abs(small - before).mean()))
+        times.append(frame.time)
+        before = small
     return Detections(
         np.array([number for number, _, _ in rows], np.int64),
         np.array([face.box for _, face, _ in rows], np.float64).reshape(-1, 4),
         np.array([face.points for _, face, _ in rows], np.float64).reshape(-1, 5, 2),
         np.array([face.confidence for _, face, _ in rows], np.float64),
-        np.array([who for _, _, who in rows], np.float32).reshape(-1, dim),
-        np.array([frame.time for frame in frames], np.float64),
-        np.abs(np.diff(np.stack(small), axis=0)).mean((1, 2)),
-    )
+        np.array([who for _, _, who in rows], np.float32).reshape(-1, anonymizer.recognizer.dim),
+        np.array(times),
+        np.array(change),
+    ), before
 
 
 def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
