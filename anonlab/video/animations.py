@@ -55,6 +55,7 @@ class Animation:
         with self._open() as image:
             try:
                 for one in ImageSequence.Iterator(image):
+                    one.load()  # only now some formats know the duration
                     duration = one.info.get("duration") or DEFAULT_DURATION
                     begin, clock = clock, clock + duration / 1000
                     if begin < self.start - 1e-9:

@@ -4,8 +4,9 @@ Codes are found for one frame in `CODES_EVERY` and smoothed by a Gaussian; so ar
 what is done to the picture (blur, shift of colours, where the cheeks end). Everything depends on a few
 frames around, and on nothing else: wherever a run begins, a frame comes out the same.
 
-Each finished frame is measured. A face that is still recognised is painted again through a larger mask;
-if that does not help, or if the generator failed, it is covered by the fall-back.
+Each finished frame is measured. A face that is still recognised, or is no face any more, is painted
+again through a larger mask; if that does not help, or if the generator failed, it is covered by the
+fall-back.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 
 from ..controls import Controls
 from ..errors import AnonlabError, NoFaceFound, StillRecognised
-from ..images import pasted, resize
+from ..images import pasted, resize, to_uint8
 from ..photo.cover import cover
 from ..photo.faces import Face, align, paste, visible_share
 from ..photo.photos import Photo
@@ -29,8 +30,8 @@ from ..recognizers import distance
 from ..regeneration.compose import colour_shift, detail_blur, with_blur, without_lost_parts
 from ..regeneration.irises import match_irises
 from .clips import Frame
-from .detections import LOOK_SIZE
-from .plans import BEYOND, MARGIN, TrackPlan, areas
+from .detections import LOOK_SIZE, look
+from .plans import BEYOND, FOUND, MARGIN, TrackPlan, areas
 
 CODES_EVERY = 2  # frames
 CODES_SIGMA, LOOKS_SIGMA = 1.5, 1.0  # frames; of codes, and of blur, colours and outline
@@ -278,7 +279,13 @@ class Painter:
             unknown = np.full(len(plan.mean), np.nan, np.float32)
             nowhere = np.full((68, 2), np.nan)
             return Painted(track, number, done, math.nan, unknown, unknown, nowhere, nowhere)
-        image = align(Photo(pixels, self.name), seen.face, LOOK_SIZE).to(self.anonymizer.device)
+        image = align(Photo(pixels, self.name), seen.face, LOOK_SIZE)
+        broken = (
+            done != COVERED
+            and plan.kind[number - plan.first] == FOUND
+            and not look(self.anonymizer, to_uint8(image), LOOK_SIZE)
+        )
+        image = image.to(self.anonymizer.device)
         after = self.anonymizer.recognizer.embed(image)
         old = distance(self.anonymizer.recognizer, after, seen.embedding).item()
         matrix = seen.face.to_photo(1)
@@ -286,7 +293,7 @@ class Painter:
         before_points, after_points = (
             one[0].cpu().numpy() @ matrix[:, :2].T + matrix[:, 2] for one in (seen.points, points)
         )
-        nearest = min(old, self._distance(after, plan))
+        nearest = math.nan if broken else min(old, self._distance(after, plan))
         before = seen.embedding[0].cpu().numpy()
         return Painted(
             track, number, done, nearest, before, after[0].cpu().numpy(), before_points, after_points

@@ -41,7 +41,9 @@ def patched(frame: av.VideoFrame, before: np.ndarray, after: np.ndarray) -> av.V
         shape = (own.height, rows, own.width, columns)
         replace = padded.reshape(shape).any((1, 3))
         _samples(target, kind)[:] = np.where(replace, _samples(other, kind), _samples(own, kind))
-    result.pts, result.time_base = frame.pts, frame.time_base
+    result.pts = frame.pts
+    if frame.time_base is not None:
+        result.time_base = frame.time_base
     result.colorspace, result.color_range = frame.colorspace, frame.color_range
     return result
 

@@ -81,7 +81,10 @@ class VideoFile:
             self.time_base = stream.time_base
             self.origin = (container.start_time or 0) / self.av.time_base
             self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-            self.codec, self.format = context.name, context.format.name if context.format else ""
+            self.codec, self.format = (
+                context.codec.canonical_name,
+                context.format.name if context.format else "",
+            )
             self.aspect = stream.sample_aspect_ratio
             self.colours = (context.color_primaries, context.color_trc)
             self.count = self._expected(container, stream)
@@ -92,7 +95,7 @@ class VideoFile:
     def frames(self) -> Iterator[Frame]:
         """Every wanted frame; its `native` is the frame itself in a planar format.
 
-        A frame without a timestamp, or before the one in front of it, follows that by one frame.
+        Times that are missing, equal or go backwards are mended, because encoders refuse them.
         """
         step = max(1, round(1 / (self.rate * self.time_base)))
         last, number = None, 0
@@ -104,8 +107,10 @@ class VideoFile:
             try:
                 for native in container.decode(stream):
                     pts = native.pts
-                    if pts is None or (last is not None and pts <= last):
+                    if pts is None:
                         pts = 0 if last is None else last + step
+                    elif last is not None and pts <= last:
+                        pts = last + 1  # two frames at once, or time that goes backwards
                     last = pts
                     time = float(pts * self.time_base) - self.origin
                     if time < self.start - 1e-9:
@@ -178,7 +183,7 @@ class VideoFile:
                 sound = self._sound(source, sounds, shift)
                 for _, packet in heapq.merge(pictures, sound, key=lambda pair: pair[0]):
                     target.mux_one(packet)
-        except av.error.FFmpegError as error:
+        except (av.error.FFmpegError, ValueError) as error:  # the latter for sound that does not fit
             raise OutputNotWritable(
                 f"{self.out} cannot be written ({error}); choose another ending, such as .mkv"
             ) from None

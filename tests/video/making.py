@@ -58,7 +58,7 @@ def write_clip(
     sound: str | None = None,
     metadata: dict[str, str] | None = None,
 ) -> Path:
-    """Frames as a video, with presentation times in `CLOCK`, and perhaps a tone by an encoder `sound`."""
+    """Frames as a video, shown at `times` in `CLOCK`, and perhaps a tone by an encoder `sound`."""
     times = times or [STEP * number for number in range(len(frames))]
     with av.open(str(path), "w") as out:
         out.metadata.update(metadata or {})
