@@ -81,7 +81,7 @@ def anonymize_video(options: argparse.Namespace) -> int:
     from ..files import write_json
     from ..pipeline import Anonymizer
     from ..video.anonymize_clip import anonymize_clip
-    from ..video.clips import open_clip
+    from ..video.opening import open_clip
 
     controls, key = chosen_controls(options), chosen_key(options)
     folder = options.out.is_dir() or not options.out.suffix

@@ -21,8 +21,9 @@ from ..controls import Controls
 from ..errors import NoFaceFound, OutputNotWritable, StillRecognised, UnknownOption, UnreadableImage
 from ..photo.cover import COVERS
 from ..pipeline import Anonymizer
-from .clips import Clip, Frame, Segment, open_clip
+from .clips import Clip, Frame, Segment
 from .detections import Detections, detect, joined, thumbnail
+from .opening import open_clip
 from .painting import COVERED, WIDER, Painted, Painter
 from .plans import BEYOND, FILLED, TrackPlan, from_arrays, make_plans, to_arrays
 from .state import State, describe

@@ -7,15 +7,12 @@ grow with the clip.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-
-from ..errors import UnreadableImage
 
 Segment = Mapping[str, np.ndarray]
 ANIMATIONS = {".gif", ".webp", ".png", ".apng"}  # by Pillow
@@ -53,25 +50,3 @@ class Clip(Protocol):
     def join(self, segments: Iterable[Segment], partial: Path) -> None:
         """Write all segments, and the sound that belongs to them, to the file `partial`."""
         ...
-
-
-def open_clip(path: Path, out: Path, start: float = 0.0, end: float = math.inf) -> Clip:
-    """The clip in a file; `out` is the name of the result, whose ending says the format.
-
-    Raises `UnreadableImage`, `OutputNotWritable` for a format that cannot be written, and
-    `PackageMissing` when PyAV is needed and not installed.
-    """
-    if not path.is_file():
-        what = "is not a file" if path.exists() else "does not exist"
-        raise UnreadableImage(f"{path} {what}; name a clip")
-    kind = path.suffix.lower()
-    if kind in ANIMATIONS:
-        from .animations import Animation
-
-        return Animation(path, out, start, end)
-    if kind not in VIDEOS:
-        known = ", ".join(sorted(ANIMATIONS | VIDEOS))
-        raise UnreadableImage(f"{path} is no clip that can be read by its name; it can be: {known}")
-    from .video_files import VideoFile
-
-    return VideoFile(path, out, start, end)

@@ -19,7 +19,7 @@ GAP_SECONDS = 1.0  # without a detection, after which a track ends
 MEMORY = 10  # detections that say who a track shows
 MOTION = 4  # detections that say how it moves
 SAME_PLACE, SAME_PERSON = 0.3, 0.9  # overlap, and distance over the threshold, that make one face …
-FAR_LOOK = 1.5  # … distance up to which the place alone decides from frame to frame
+FAR_LOOK, LATER_LOOK = 1.5, 1.05  # … and distances up to which the place decides, at once and later
 REACH = 1.5  # widths of a face within which a known person is looked for
 IMPOSSIBLE = 1e6
 ONE_PERSON = 0.75  # distance of two tracks' means over the threshold, up to which they are one person
@@ -114,7 +114,7 @@ def _costs(
     away = np.hypot(*(middles - middle).T) / width
     sizes = (found.box[faces][:, 2] - found.box[faces][:, 0]) / (boxes[0][2] - boxes[0][0])
     near = (away < REACH * min(1 + gap / 10, 3)) & (sizes > 0.4) & (sizes < 2.5)
-    by_place = (shared >= SAME_PLACE) & (who < FAR_LOOK) & (gap <= 2)
+    by_place = (shared >= SAME_PLACE) & (who < (FAR_LOOK if gap <= 2 else LATER_LOOK))
     by_person = near & (who < SAME_PERSON)
     return np.where(by_place | by_person, (1 - shared) + who, IMPOSSIBLE)
 

@@ -12,7 +12,7 @@ from making import CLOCK, STEP, decoded, filmed, sound_packets, write_clip
 from PIL import Image
 
 from anonlab.errors import OutputNotWritable, PackageMissing, UnreadableImage
-from anonlab.video.clips import open_clip
+from anonlab.video.opening import open_clip
 from anonlab.video.planes import PLANAR, patched
 
 UNEVEN = [0, 700, 1100, 1150, 2500, 4000, 4100, 6000]

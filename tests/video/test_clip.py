@@ -1,0 +1,321 @@
+"""Whole clips: nobody is recognised in any frame, and the new face is as steady as the old one was."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from making import CLOCK, decoded, filmed, sound_packets, write_clip
+from PIL import Image, ImageSequence
+
+from anonlab.cli import main
+from anonlab.controls import Controls
+from anonlab.errors import InputDamaged, NoFaceFound, OutputNotWritable, StillRecognised
+from anonlab.photo.faces import align
+from anonlab.photo.photos import Photo
+from anonlab.recognizers import distance
+from anonlab.video import anonymize_clip as module
+from anonlab.video import detections
+from anonlab.video.anonymize_clip import anonymize_clip
+from anonlab.video.painting import REGENERATED, Painted
+from anonlab.video.temporal import change_outside, measure, signals
+
+SIZE = (256, 160)
+UNEVEN = [0, 512, 1024, 1400, 2048, 2560, 3072, 3584, 4200, 4608]
+
+
+def sway(t):
+    """A pan, a zoom and a turn at once."""
+    return 100 + 50 * t, 85 + 4 * np.sin(6 * t), 190 + 25 * t, 7 * np.sin(5 * t)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="module")
+def walk(folder, astronaut_still):
+    """Ten lossless frames of uneven duration, with sound."""
+    frames = filmed([(astronaut_still, sway)], SIZE, 10)
+    return write_clip(folder / "walk.mkv", frames, UNEVEN, codec="ffv1", sound="aac")
+
+
+@pytest.fixture(scope="module")
+def walked(walk, folder, anonymizer):
+    """The record and the file of the anonymized clip."""
+    out = folder / "walk-out.mkv"
+    return anonymize_clip(anonymizer, walk, out), out
+
+
+def measured(anonymizer, before, after):
+    """One track's `Painted` by detection in the originals, of decoded frames."""
+    recognizer, landmarks = anonymizer.recognizer, anonymizer.perception.landmarks
+    rows = []
+    for number, (old, new) in enumerate(zip(before, after, strict=True)):
+        face = max(detections.look(anonymizer, old, 1280), key=lambda one: one.confidence)
+        images = [align(Photo(one, "frame"), face, 256) for one in (old, new)]
+        with torch.no_grad():
+            a, b = (recognizer.embed(one) for one in images)
+            matrix = face.to_photo(1)
+            points = [landmarks(one)[0].numpy() @ matrix[:, :2].T + matrix[:, 2] for one in images]
+        apart = distance(recognizer, a, b).item()
+        rows.append(Painted(0, number, REGENERATED, apart, a[0].numpy(), b[0].numpy(), *points))
+    return rows
+
+
+def pixels_of(path):
+    return [pixels for _, pixels in decoded(path)]
+
+
+def test_nobody_is_recognised_in_any_frame_and_the_face_is_steady(walk, walked, anonymizer):
+    record, out = walked
+    before, after = pixels_of(walk), pixels_of(out)
+    got = measure(anonymizer.recognizer, signals(measured(anonymizer, before, after)))
+    assert got["greatest match"].value >= anonymizer.recognizer.threshold
+    assert got["TL-ID"].value > 0.97 and got["TG-ID"].value > 0.95
+    assert got["jitter"].value < 1.5
+    (track,) = record["tracks"]
+    assert (track["frames"], track["covered_frames"]) == (10, [])
+    assert track["measures"]["greatest match"] >= anonymizer.recognizer.threshold
+
+
+def test_what_lies_outside_of_the_mask_stays_bit_for_bit(walk, walked):
+    for old, new in zip(pixels_of(walk), pixels_of(walked[1]), strict=True):
+        inside = np.zeros(old.shape[:2], bool)
+        changed = np.argwhere((old != new).any(2))
+        (top, left), (bottom, right) = changed.min(0), changed.max(0)
+        assert bottom - top < 110 and right - left < 95  # the face is about 70 by 90
+        inside[top : bottom + 1, left : right + 1] = True
+        assert change_outside(old, new, inside) == 0
+        assert 0.02 < (old != new).any(2).mean() < 0.2
+
+
+def test_times_and_sound_are_those_of_the_clip(walk, walked):
+    times = [[time for time, _ in decoded(path)] for path in (walk, walked[1])]
+    assert times[0] == times[1] == pytest.approx([float(one * CLOCK) for one in UNEVEN], abs=6e-4)
+    assert sound_packets(walked[1]) == sound_packets(walk)
+
+
+def test_a_new_seed_in_every_frame_fails_the_measures(walk, walked, anonymizer):
+    """The same frames, each anonymized with its own seed."""
+    before = pixels_of(walk)[:5]
+    detector = anonymizer.detector
+    after = []
+    for number, pixels in enumerate(before):
+        photo = Photo(pixels, "frame")
+        face = detector(photo)[0]
+        seen = anonymizer.look(align(photo, face, 256))
+        controls = Controls(seed=number)
+        with torch.no_grad():
+            mask = replace_mask(anonymizer, seen, controls)
+            _, _, new = anonymizer.regenerate(seen, mask, controls, resolution=256)
+        from anonlab.photo.faces import paste
+
+        after.append(paste(photo, face, new, mask))
+    bad = measure(anonymizer.recognizer, signals(measured(anonymizer, before, after)))
+    good = measure(
+        anonymizer.recognizer,
+        signals(measured(anonymizer, before, pixels_of(walked[1])[:5])),
+    )
+    assert bad["TL-ID"].value < 0.8 < 0.97 < good["TL-ID"].value
+    assert bad["TG-ID"].value < 0.8 < 0.95 < good["TG-ID"].value
+    assert bad["jitter"].value > 1.5 * good["jitter"].value
+
+
+def replace_mask(anonymizer, seen, controls):
+    from anonlab.perception.masks import build_mask
+
+    return build_mask(anonymizer.perception(seen.image), controls, size=256)
+
+
+class Broken:
+    """A start that fails in some calls, or gives codes that are not numbers."""
+
+    name = "broken"
+
+    def __init__(self, start, how):
+        self.start, self.how = start, how
+
+    def __call__(self, image, mask, source, target):
+        ws = self.start(image, mask, source, target)
+        if self.how == "raises":
+            raise RuntimeError("the generator is out of order")
+        return ws * float("nan")
+
+
+@pytest.fixture(scope="module")
+def short(folder, astronaut_still):
+    frames = filmed([(astronaut_still, sway)], SIZE, 12)[:4]
+    return write_clip(folder / "short.mkv", frames, codec="ffv1")
+
+
+@pytest.mark.parametrize("how", ["raises", "nan"])
+def test_where_the_generator_fails_the_face_is_covered(short, folder, fast, how):
+    broken = fast.replace(start=Broken(fast.regenerator.start, how))
+    out = folder / f"covered-{how}.mkv"
+    record = anonymize_clip(broken, short, out)
+    (track,) = record["tracks"]
+    assert track["covered_frames"] == [0, 1, 2, 3]
+    rows = measured(fast, pixels_of(short), pixels_of(out))
+    assert min(row.distance for row in rows) >= fast.recognizer.threshold
+
+
+class Copy:
+    """A generator's start whose result is the person: codes of her own face, aimed at nobody else."""
+
+    name = "copy"
+
+    def __init__(self, start):
+        self.start = start
+
+    def __call__(self, image, mask, source, target):
+        return self.start(image, mask, source, source)
+
+
+def test_a_face_that_is_still_recognised_is_covered(short, folder, anonymizer):
+    out = folder / "copied.mkv"
+    own = anonymizer.replace(start=Copy(anonymizer.regenerator.start))
+    controls = Controls(mask_area=0.02)  # so little that she is still there
+    record = anonymize_clip(own, short, out, controls)
+    (track,) = record["tracks"]
+    assert len(track["covered_frames"]) == 4
+    rows = measured(anonymizer, pixels_of(short), pixels_of(out))
+    assert min(row.distance for row in rows) >= anonymizer.recognizer.threshold
+
+
+def test_with_no_fall_back_nothing_is_written(short, folder, fast):
+    broken = fast.replace(start=Broken(fast.regenerator.start, "raises"))
+    out = folder / "refused.mkv"
+    with pytest.raises(
+        StillRecognised, match=r"short\.mkv shows a face in frame 0 .* nothing was written"
+    ):
+        anonymize_clip(broken, short, out, fallback="none")
+    assert not list(folder.glob("*refused*"))
+
+
+def test_a_frame_in_which_nobody_is_found_is_anonymized_too(walk, folder, fast, monkeypatch):
+    found = detections.look
+    calls = []
+
+    def blind(anonymizer, pixels, side):
+        calls.append(side)
+        return [] if len(calls) - 1 in (4, 5) else found(anonymizer, pixels, side)
+
+    monkeypatch.setattr(detections, "look", blind)
+    out = folder / "blind.mkv"
+    record = anonymize_clip(fast, walk, out)
+    monkeypatch.undo()
+    (track,) = record["tracks"]
+    assert track["filled_in"] == 2 and track["frames"] == 10
+    rows = measured(fast, pixels_of(walk), pixels_of(out))
+    assert min(row.distance for row in rows[4:6]) >= fast.recognizer.threshold
+
+
+def test_a_run_that_was_killed_goes_on_and_gives_the_same_file(walk, folder, fast, monkeypatch):
+    whole, out = folder / "whole.mkv", folder / "resumed.mkv"
+    anonymize_clip(fast, walk, whole, segment=4)
+    keep = module.State.keep
+
+    def killed(self, name, arrays):
+        if name == "segment-000001":
+            raise KeyboardInterrupt
+        keep(self, name, arrays)
+
+    monkeypatch.setattr(module.State, "keep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        anonymize_clip(fast, walk, out, segment=4)
+    monkeypatch.undo()
+    assert not out.exists()
+    state = folder / ".resumed.mkv.unfinished"
+    assert {path.name for path in state.glob("*.npz")} == {
+        *(f"faces-00000{row}.npz" for row in range(3)), "plans.npz", "segment-000000.npz",
+    }  # fmt: skip
+    with pytest.raises(InputDamaged, match=r"other options; run without --resume"):
+        anonymize_clip(fast, walk, out, Controls(seed=1), segment=4, resume=True)
+    stranger = fast.replace(key=b"another key, because the first is forgotten")
+    anonymize_clip(stranger, walk, out, segment=4, resume=True)  # the plans say who to be
+    assert out.read_bytes() == whole.read_bytes()
+    assert not state.exists()
+
+
+def test_what_is_kept_meanwhile_shows_nobody(walk, folder, fast, monkeypatch):
+    """Numbers, and segments of finished frames: no array that could be a picture of the original."""
+    kept = {}
+    keep = module.State.keep
+
+    def noted(self, name, arrays):
+        kept[name] = {key: np.asarray(value).shape for key, value in arrays.items()}
+        keep(self, name, arrays)
+
+    monkeypatch.setattr(module.State, "keep", noted)
+    broken = fast.replace(start=Broken(fast.regenerator.start, "raises"))
+    anonymize_clip(broken, walk, folder / "noted.mkv")
+    faces, plans = kept["faces-000000"], kept["plans"]
+    assert faces == {"frame": (10,), "box": (10, 4), "points": (10, 5, 2), "confidence": (10,),
+                     "embedding": (10, 128), "times": (10,), "change": (10,)}  # fmt: skip
+    assert {name.split("/")[-1] for name in plans} == {
+        "count", "first", "kind", "box", "points", "person", "mean", "target", "attribution", "landmarks",
+        "mask_area", "resolution",
+    }  # fmt: skip
+
+
+def test_two_runs_into_one_file_do_not_mix(short, folder, fast):
+    out = folder / "busy.mkv"
+    about = module.describe(short, Controls(), None)
+    with (
+        module.State(out, about, False) as state,
+        pytest.raises(OutputNotWritable, match="another run"),
+    ):
+        anonymize_clip(fast, short, out)
+    state.remove()
+
+
+def test_a_turned_clip_of_a_phone(folder, astronaut_still, fast):
+    frames = filmed([(astronaut_still, sway)], SIZE, 12)[:3]
+    path = write_clip(folder / "phone.mp4", [np.rot90(one) for one in frames], rotation=-90)
+    out = folder / "phone-out.mp4"
+    record = anonymize_clip(fast, path, out)
+    assert record["tracks"][0]["frames"] == 3
+    upright = [[np.rot90(one, -1) for one in pixels_of(name)] for name in (path, out)]
+    rows = measured(fast, *upright)
+    assert min(row.distance for row in rows) >= fast.recognizer.threshold
+
+
+def test_an_animated_gif(folder, astronaut_still, fast):
+    frames = [Image.fromarray(one) for one in filmed([(astronaut_still, sway)], SIZE, 12)[:3]]
+    path, out = folder / "wave.gif", folder / "wave-out.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[100, 250, 70], loop=0)
+    anonymize_clip(fast, path, out)
+    shown = []
+    for name in (path, out):
+        with Image.open(name) as image:
+            shown.append([(one.info["duration"], np.asarray(one.convert("RGB"))) for one in
+                          ImageSequence.Iterator(image)])  # fmt: skip
+    assert [duration for duration, _ in shown[1]] == [100, 250, 70]
+    rows = measured(fast, *([pixels for _, pixels in one] for one in shown))
+    assert min(row.distance for row in rows) >= fast.recognizer.threshold
+
+
+def test_a_clip_without_a_face_is_named_and_not_written(folder, fast):
+    path = write_clip(folder / "wall.mp4", filmed([], SIZE, 3))
+    with pytest.raises(NoFaceFound, match=r"wall\.mp4 shows no face .* nothing was written"):
+        anonymize_clip(fast, path, folder / "wall-out.mp4")
+    assert not list(folder.glob("*wall-out*"))
+
+
+def test_the_command_writes_into_a_folder_and_says_what_it_did(short, folder, fast, monkeypatch, capsys):
+    from anonlab.pipeline import Anonymizer
+
+    broken = fast.replace(start=Broken(fast.regenerator.start, "raises"))
+    monkeypatch.setattr(Anonymizer, "load", lambda **_: broken)
+    out, record = folder / "results", folder / "record.json"
+    assert main(["video", str(short), "--out", str(out), "--json", str(record)]) == 1
+    said = capsys.readouterr()
+    assert "4 frames, 1 person" in said.out and "covered (pixels)" in said.err
+    assert (out / "short.mkv").is_file()
+    assert json.loads(record.read_text())["tracks"][0]["covered_frames"] == [0, 1, 2, 3]
+    assert main(["video", str(short), "--out", str(out), "--from", "3", "--to", "2"]) == 2
+    assert main(["video", str(folder / "none.mp4"), "--out", str(out)]) == 1
