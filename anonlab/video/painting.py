@@ -90,6 +90,7 @@ class Painter:
     fallback: str
     name: str  # of the clip
     seen: dict[tuple[int, int], Seen | None] = field(default_factory=dict)
+    masks: dict[tuple[int, float], torch.Tensor] = field(default_factory=dict)
 
     def paint(
         self, frames: Iterable[Frame], first: int = 0
@@ -140,13 +141,20 @@ class Painter:
         seen = Seen(face, image, embedding, self.anonymizer.perception.landmarks(image))
         ends = plan.first, plan.last
         if (number % CODES_EVERY == 0 or number in ends) and not np.isnan(plan.target).any():
-            mask = plan.mask(self.controls, plan.mask_area, plan.resolution).to(image)
+            mask = self._mask(plan, plan.mask_area).to(image)
             mean, target = (torch.from_numpy(one)[None].to(image) for one in (plan.mean, plan.target))
             try:
                 seen.codes = self.anonymizer.regenerator.start(image, mask, mean, target)
             except (AnonlabError, RuntimeError):
                 seen.codes = None  # the frames around it are covered, or their codes are enough
         return seen
+
+    def _mask(self, plan: TrackPlan, area: float) -> torch.Tensor:
+        """Of a track, made once."""
+        key = id(plan), area
+        if key not in self.masks:
+            self.masks[key] = plan.mask(self.controls, area, plan.resolution)
+        return self.masks[key]
 
     def _elsewhere(self, plan: TrackPlan, number: int) -> bool:
         """Whether the same person has another track in that frame."""
@@ -183,7 +191,7 @@ class Painter:
                 return None
             made = resize(made, plan.resolution)
             points = self.anonymizer.perception.landmarks(made)
-            mask = plan.mask(self.controls, plan.mask_area, plan.resolution).to(made)
+            mask = self._mask(plan, plan.mask_area).to(made)
             seen.drawn = self._judged(made, points, seen, mask)
         return seen.drawn
 
@@ -212,7 +220,7 @@ class Painter:
 
         points = mean([one.points for _, one in near])
         new_points = mean([one.drawn.points for _, one in near])
-        mask = plan.mask(self.controls, area, plan.resolution).to(drawn.made)
+        mask = self._mask(plan, area).to(drawn.made)
         if area == plan.mask_area:
             blur = mean([one.drawn.blur for _, one in near])
             shift = mean([one.drawn.shift for _, one in near])
