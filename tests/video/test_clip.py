@@ -13,14 +13,14 @@ from PIL import Image, ImageSequence
 from anonlab.cli import main
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged, NoFaceFound, OutputNotWritable, StillRecognised
+from anonlab.figures.video_figures import clip_figure
 from anonlab.perception.masks import build_mask
 from anonlab.photo.faces import align, paste
 from anonlab.photo.photos import Photo
-from anonlab.recognizers import distance
 from anonlab.video import anonymize_clip as module
 from anonlab.video import detections
 from anonlab.video.anonymize_clip import anonymize_clip
-from anonlab.video.painting import REGENERATED, Painted
+from anonlab.video.showing import seen_in_both, strip
 from anonlab.video.temporal import change_outside, measure, signals
 
 SIZE = (256, 160)
@@ -53,18 +53,11 @@ def walked(walk, folder, anonymizer):
 
 
 def measured(anonymizer, before, after):
-    """One track's `Painted` by detection in the originals, of decoded frames."""
-    recognizer, landmarks = anonymizer.recognizer, anonymizer.perception.landmarks
+    """What is seen in decoded frames, at the places of detections in the originals."""
     rows = []
     for number, (old, new) in enumerate(zip(before, after, strict=True)):
         face = max(detections.look(anonymizer, old, 1280), key=lambda one: one.confidence)
-        images = [align(Photo(one, "frame"), face, 256) for one in (old, new)]
-        with torch.no_grad():
-            a, b = (recognizer.embed(one) for one in images)
-            matrix = face.to_photo(1)
-            points = [landmarks(one)[0].numpy() @ matrix[:, :2].T + matrix[:, 2] for one in images]
-        apart = distance(recognizer, a, b).item()
-        rows.append(Painted(0, number, REGENERATED, apart, a[0].numpy(), b[0].numpy(), *points))
+        rows.append(seen_in_both(anonymizer, number, face, old, new))
     return rows
 
 
@@ -84,15 +77,16 @@ def test_nobody_is_recognised_in_any_frame_and_the_face_is_steady(walk, walked, 
     assert track["measures"]["greatest match"] >= anonymizer.recognizer.threshold
 
 
-def test_what_lies_outside_of_the_mask_stays_bit_for_bit(walk, walked):
+def test_what_lies_outside_of_the_mask_stays_bit_for_bit(walk, walked, anonymizer):
     for old, new in zip(pixels_of(walk), pixels_of(walked[1]), strict=True):
-        inside = np.zeros(old.shape[:2], bool)
-        changed = np.argwhere((old != new).any(2))
-        (top, left), (bottom, right) = changed.min(0), changed.max(0)
-        assert bottom - top < 110 and right - left < 95  # the face is about 70 by 90
-        inside[top : bottom + 1, left : right + 1] = True
+        (face,) = detections.look(anonymizer, old, 1280)
+        left, top, right, bottom = face.box
+        y, x = np.mgrid[: old.shape[0], : old.shape[1]]
+        middle = (left + right) / 2, (top + bottom) / 2
+        inside = np.maximum(abs(x - middle[0]), abs(y - middle[1])) < 0.75 * (bottom - top)
         assert change_outside(old, new, inside) == 0
-        assert 0.02 < (old != new).any(2).mean() < 0.2
+        assert change_outside(old, new, ~inside) > 3
+        assert inside.mean() < 0.5
 
 
 def test_times_and_sound_are_those_of_the_clip(walk, walked):
@@ -310,3 +304,12 @@ def test_the_command_writes_into_a_folder_and_says_what_it_did(short, folder, fa
     assert json.loads(record.read_text())["tracks"][0]["covered_frames"] == [0, 1, 2, 3]
     assert main(["video", str(short), "--out", str(out), "--from", "3", "--to", "2"]) == 2
     assert main(["video", str(folder / "none.mp4"), "--out", str(out)]) == 1
+
+
+def test_the_figure_of_a_clip_shows_its_frames_and_curves(walk, walked, anonymizer):
+    shown = strip(anonymizer, walk, walked[1], 3)
+    assert shown.numbers == [0, 4, 7] and len(shown.to_person) == 8 and len(shown.new) == 7
+    assert min(shown.to_person) >= shown.threshold and min(shown.new) > 0.9
+    figure = clip_figure(**vars(shown))
+    assert len(figure.axes) == 2 * 3 + 2
+    assert [len(line.get_xdata()) for line in figure.axes[-1].lines[:2]] == [7, 7]
