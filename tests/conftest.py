@@ -11,7 +11,8 @@ import torch
 from anonlab.generators import load_generator
 from anonlab.generators.samples import sample_photo
 from anonlab.identity.population import Population
-from anonlab.photo.faces import ALIGNED_SIZE, Detector, align
+from anonlab.photo.detection import Detector
+from anonlab.photo.faces import ALIGNED_SIZE, align
 from anonlab.photo.photos import Photo, read_photo
 from anonlab.recognizers import load_recognizer
 from anonlab.recognizers.perceptual import load_stlpips

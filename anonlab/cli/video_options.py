@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-FALLBACKS = ("pixels", "blur", "none")
+from ..controls import FALLBACKS
 
 
 def add_video(
@@ -19,8 +19,8 @@ def add_video(
         description="Every face is followed through the clip; a person has one new face in all of it. "
         "Timestamps, sound and what is outside of faces stay; place, time, titles and other data that "
         "the file carries do not. A clip in which no face is found is not written. Exit status: 0 all "
-        "faces were replaced, 1 nothing was written, or some frames show a face covered by the "
-        "fall-back, 2 bad usage.",
+        "faces were replaced, 1 nothing was written, 2 bad usage, 3 in some frames a face is only "
+        "covered.",
     )
     one.add_argument("clip", type=Path, metavar="CLIP")
     one.add_argument(
@@ -47,8 +47,8 @@ def add_video(
         help="and ends before this",
     )  # fmt: skip
     one.add_argument(
-        "--fallback", choices=FALLBACKS, default="pixels",
-        help="what covers a face in frames in which the new one fails (default pixels); with none the "
+        "--fallback", choices=FALLBACKS, default="blur",
+        help="what covers a face in frames in which the new one fails (default blur); with none the "
         "clip is not written",
     )  # fmt: skip
     one.add_argument("--resume", action="store_true", help="go on with a run that was stopped")

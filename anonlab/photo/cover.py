@@ -9,21 +9,22 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from ..controls import COVERS
 from ..errors import UnknownOption
 from .faces import Face
 from .photos import Photo
 
-COVERS = ("blur", "pixels")
 CELLS = 6  # along the longer side of the face's box
 WIDER = 1.35  # the ellipse that is covered, relative to the box: with chin, ears and hairline
 FEATHER = 0.12  # width of its soft edge, outside of what is covered entirely
 
 
-def cover(photo: Photo, face: Face, how: str = "blur") -> np.ndarray:
+def cover(photo: Photo, face: Face, how: str = "blur", cells: int = CELLS) -> np.ndarray:
     """The photo's pixels `(H, W, 3)` uint8 with `face` covered; only pixels in an ellipse around its box
     change.
 
-    `how` is one of `COVERS`. Raises `UnknownOption` for another.
+    `how` is one of `COVERS`, `cells` how many colours are kept along the longer side. Raises
+    `UnknownOption`.
     """
     if how not in COVERS:
         raise UnknownOption(f"cover {how!r} does not exist; choose from: {', '.join(COVERS)}")
@@ -37,9 +38,9 @@ def cover(photo: Photo, face: Face, how: str = "blur") -> np.ndarray:
     if width == 0 or height == 0:
         return result
     window = result[first[1] : last[1], first[0] : last[0]]
-    cell = max(right - left, bottom - top) / CELLS
-    cells = (max(1, round(width / cell)), max(1, round(height / cell)))
-    few = Image.fromarray(window).resize(cells, Image.Resampling.BOX)
+    cell = max(right - left, bottom - top) / cells
+    grid = (max(1, round(width / cell)), max(1, round(height / cell)))
+    few = Image.fromarray(window).resize(grid, Image.Resampling.BOX)
     smooth = Image.Resampling.BICUBIC if how == "blur" else Image.Resampling.NEAREST
     over = np.asarray(few.resize((width, height), smooth), dtype=np.float32)
     y, x = np.mgrid[first[1] : last[1], first[0] : last[0]] + 0.5

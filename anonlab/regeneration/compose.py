@@ -70,13 +70,23 @@ def _span(touched: torch.Tensor, size: int) -> slice:
     return slice(max(0, int(found[0]) - reach), min(size, int(found[-1]) + reach + 1))
 
 
-def harmonise(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def harmonise(
+    generated: torch.Tensor,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    seen: torch.Tensor | None = None,
+) -> torch.Tensor:
     """`generated (N, 3, S, S)` with its colours shifted so that they meet those of `image` around and
     across the mask; by `colour_shift`."""
-    return generated + resize(colour_shift(generated, image, mask), generated.shape[-1])
+    return generated + resize(colour_shift(generated, image, mask, seen), generated.shape[-1])
 
 
-def colour_shift(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def colour_shift(
+    generated: torch.Tensor,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    seen: torch.Tensor | None = None,
+) -> torch.Tensor:
     """What to add to the colours of `generated` so that they meet those of `image`, `(N, 3, 256, 256)`.
 
     `generated, image (N, 3, S, S)`, `mask (N, 1, S, S)`. The difference between the two is spread by
@@ -84,12 +94,13 @@ def colour_shift(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tenso
     decides, within it the difference under a Gaussian of a sixteenth of the side: light and tone of
     the skin, and nothing that a recogniser could use (a face under as wide a Gaussian is the row "blur
     strong" of the evaluation). Where the two show different things (hair against a wall) the
-    difference counts for little.
+    difference counts for little, and where `seen (N, 1, S, S)` is 0, because something stands in
+    front, it does not count.
     """
     size = min(SIZE, image.shape[-1])
     difference = resize(image, size) - resize(generated, size)
     mismatch = difference.square().mean(1, keepdim=True) / TOLERANCE**2
-    agree = (-mismatch).exp()
+    agree = (-mismatch).exp() * (1 if seen is None else resize(seen, size))
     outside = (1 - resize(mask, size)) * agree
     near, far = (torch.cat([difference * one, one], 1) for one in (outside, agree))
     scale = size / SIZE

@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..controls import Controls
+from ..controls import FALLBACKS, Controls
 from ..errors import NoFaceFound, OutputNotWritable, StillRecognised, UnknownOption, UnreadableImage
-from ..photo.cover import COVERS
 from ..pipeline import Anonymizer
 from .clips import Clip, Frame, Segment
 from .detections import Detections, detect, joined, thumbnail
@@ -29,7 +28,6 @@ from .plans import BEYOND, FILLED, TrackPlan, from_arrays, make_plans, to_arrays
 from .state import State, describe
 from .temporal import measure, signals
 
-FALLBACKS = (*COVERS, "none")
 SEGMENT = 48  # frames
 
 
@@ -39,7 +37,7 @@ def anonymize_clip(
     out: Path,
     controls: Controls = Controls(),
     *,
-    fallback: str = "pixels",
+    fallback: str = "blur",
     start: float = 0.0,
     end: float = math.inf,
     key: bytes | None = None,

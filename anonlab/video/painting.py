@@ -22,13 +22,14 @@ import torch
 from ..controls import Controls
 from ..errors import AnonlabError, NoFaceFound, StillRecognised
 from ..images import pasted, resize, to_uint8
-from ..photo.cover import cover
+from ..photo.cover import CELLS, cover
 from ..photo.faces import Face, align, paste, visible_share
 from ..photo.photos import Photo
-from ..pipeline import Anonymizer
+from ..pipeline import MAX_DRIFT, MAX_TURN, Anonymizer
 from ..recognizers import distance
 from ..regeneration.compose import colour_shift, detail_blur, with_blur, without_lost_parts
 from ..regeneration.irises import match_irises
+from ..regeneration.occlusion import in_front
 from .clips import Frame
 from .detections import LOOK_SIZE, look
 from .plans import BEYOND, FOUND, MARGIN, TrackPlan, areas
@@ -77,11 +78,12 @@ class Drawn:
     points: torch.Tensor  # (1, 68, 2) of it
     blur: float
     shift: torch.Tensor  # (1, 3, 256, 256)
+    front: torch.Tensor  # (1, 1, S, S), 1 where something stands before the face
 
 
 @dataclass
 class Painter:
-    """Paints the tracks of one clip. `fallback` is `pixels`, `blur` or `none`, which raises
+    """Paints the tracks of one clip. `fallback` is `blur`, `pixels` or `none`, which raises
     `StillRecognised` instead."""
 
     anonymizer: Anonymizer
@@ -196,9 +198,11 @@ class Painter:
         return seen.drawn
 
     def _judged(self, made: torch.Tensor, points: torch.Tensor, seen: Seen, mask: torch.Tensor) -> Drawn:
-        mask = without_lost_parts(mask, seen.points, points)
+        front = resize(in_front(seen.image, made, seen.points), made.shape[-1])
+        mask = without_lost_parts(mask, seen.points, points) * (1 - front)
         blur = detail_blur(made, seen.image, mask)
-        return Drawn(made, points, blur, colour_shift(with_blur(made, blur), seen.image, mask))
+        shift = colour_shift(with_blur(made, blur), seen.image, mask, 1 - front)
+        return Drawn(made, points, blur, shift, front)
 
     @torch.no_grad()
     def _composite(
@@ -227,7 +231,8 @@ class Painter:
         else:
             other = self._judged(drawn.made, drawn.points, seen, mask)
             blur, shift = other.blur, other.shift
-        mask = without_lost_parts(mask, points, new_points)
+        front = mean([one.drawn.front for _, one in near])
+        mask = without_lost_parts(mask, points, new_points) * (1 - front)
         matched = with_blur(drawn.made, blur) + resize(shift, plan.resolution)
         matched = match_irises(matched, seen.image, drawn.points, seen.points)
         return pasted(seen.image, matched, mask).clamp(-1, 1), mask
@@ -247,18 +252,26 @@ class Painter:
             for track in there:
                 pixels = self._put(pixels, frame.number, track, wanted[track], tried)
             painted = [self._measured(pixels, frame.number, track, wanted, tried) for track in there]
-            limit = self.anonymizer.recognizer.threshold + MARGIN
-            again = [one for one in painted if one.done != COVERED and not one.distance >= limit]
+            again = [one for one in painted if self._failed(one, tried, wanted)]
             if not again:
                 return pixels, painted
             for one in again:
                 tried[one.track] += 1
+
+    def _failed(self, one: Painted, tried: dict[int, int], wanted: dict[int, list[float]]) -> bool:
+        """Whether a face has to be tried again, another way."""
+        threshold = self.anonymizer.recognizer.threshold
+        if one.done != COVERED:
+            return not one.distance >= threshold + MARGIN
+        return one.distance < threshold and tried[one.track] < len(wanted[one.track]) + CELLS - 1
 
     def _put(
         self, pixels: np.ndarray, number: int, track: int, wanted: Sequence[float], tried: dict[int, int]
     ) -> np.ndarray:
         """One face put into the frame's pixels, at the attempt whose turn it is."""
         photo, face = Photo(pixels, self.name), self.seen[track, number].face
+        if face.turn > MAX_TURN:
+            tried[track] = max(tried[track], len(wanted))
         if tried[track] < len(wanted):
             made = self._composite(track, number, wanted[tried[track]])
             if made is not None:
@@ -270,7 +283,7 @@ class Painter:
                 f"that cannot be replaced; nothing was written: use --fallback pixels or blur, or "
                 f"another seed"
             )
-        return cover(photo, face, self.fallback)
+        return cover(photo, face, self.fallback, CELLS - (tried[track] - len(wanted)))
 
     @torch.no_grad()
     def _measured(
@@ -288,11 +301,8 @@ class Painter:
             nowhere = np.full((68, 2), np.nan)
             return Painted(track, number, done, math.nan, unknown, unknown, nowhere, nowhere)
         image = align(Photo(pixels, self.name), seen.face, LOOK_SIZE)
-        broken = (
-            done != COVERED
-            and plan.kind[number - plan.first] == FOUND
-            and not look(self.anonymizer, to_uint8(image), LOOK_SIZE)
-        )
+        found = plan.kind[number - plan.first] == FOUND
+        broken = done != COVERED and found and not self._fits(image, seen.face)
         image = image.to(self.anonymizer.device)
         after = self.anonymizer.recognizer.embed(image)
         old = distance(self.anonymizer.recognizer, after, seen.embedding).item()
@@ -306,6 +316,14 @@ class Painter:
         return Painted(
             track, number, done, nearest, before, after[0].cpu().numpy(), before_points, after_points
         )
+
+    def _fits(self, image: torch.Tensor, face: Face) -> bool:
+        """Whether an aligned picture `(1, 3, S, S)` shows a face, with its features where they were."""
+        matrix = face.to_photo(LOOK_SIZE)
+        old = np.linalg.solve(matrix[:, :2], (face.points - matrix[:, 2]).T).T
+        faces = look(self.anonymizer, to_uint8(image), LOOK_SIZE)
+        drifts = [np.hypot(*(one.points - old).T).mean() / LOOK_SIZE for one in faces]
+        return min(drifts, default=1.0) <= MAX_DRIFT
 
     def _distance(self, embedding: torch.Tensor, plan: TrackPlan) -> float:
         """To the track's person; infinite where nobody knows who that is."""

@@ -297,9 +297,9 @@ def test_the_command_writes_into_a_folder_and_says_what_it_did(short, folder, fa
     broken = fast.replace(start=Broken(fast.regenerator.start, "raises"))
     monkeypatch.setattr(Anonymizer, "load", lambda **_: broken)
     out, record = folder / "results", folder / "record.json"
-    assert main(["video", str(short), "--out", str(out), "--json", str(record)]) == 1
+    assert main(["video", str(short), "--out", str(out), "--json", str(record)]) == 3
     said = capsys.readouterr()
-    assert "4 frames, 1 person" in said.out and "covered (pixels)" in said.err
+    assert "4 frames, 1 person" in said.out and "covered (blur)" in said.err
     assert (out / "short.mkv").is_file()
     assert json.loads(record.read_text())["tracks"][0]["covered_frames"] == [0, 1, 2, 3]
     assert main(["video", str(short), "--out", str(out), "--from", "3", "--to", "2"]) == 2
