@@ -172,6 +172,45 @@ def preview(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def anonymize_video(options: argparse.Namespace) -> int:
+    """`anonlab video`: a clip in, an anonymized clip out."""
+    from ..files import write_json
+    from ..pipeline import Anonymizer
+    from ..video.anonymize_clip import anonymize_clip
+    from ..video.opening import open_clip
+
+    controls, key = chosen_controls(options), chosen_key(options)
+    folder = options.out.is_dir() or not options.out.suffix
+    out = options.out / options.clip.name if folder else options.out
+    open_clip(options.clip, out)  # what is wrong with it is said before networks are loaded
+    anonymizer = Anonymizer.load(device=options.device, key=key)
+    try:
+        record = anonymize_clip(
+            anonymizer, options.clip, out, controls, fallback=options.fallback, start=options.start,
+            end=options.end, key=key, resume=options.resume, progress=sys.stderr.isatty(),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        print("anonlab: stopped; the same command with --resume goes on", file=sys.stderr)
+        return 130
+    if options.json:
+        write_json(options.json, record)
+    covered = sum(len(track["covered_frames"]) for track in record["tracks"])
+    people = len({track["person"] for track in record["tracks"]})
+    print(
+        f"{record['source']} -> {record['output']} ({record['frames']} frames, {people} "
+        f"{'person' if people == 1 else 'people'}, {record['frames_per_second']:.2f} frames/s)"
+    )
+    if record["left_out"]:
+        print(f"left out: {'; '.join(record['left_out'])}")
+    if covered:
+        print(
+            f"anonlab: in {covered} frames a face could not be replaced and is covered "
+            f"({options.fallback})",
+            file=sys.stderr,
+        )
+    return COVERED if covered else 0
+
+
 def parts_of(options: argparse.Namespace) -> dict[str, object]:
     """What made the pictures, beside controls and key: for the record, and for `--resume`."""
     weights = options.generator_weights
