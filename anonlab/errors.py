@@ -87,3 +87,7 @@ class NotYet(AnonlabError):
 
 class CheckTooWeak(AnonlabError):
     """The check of an exercise accepts an answer that is known to be wrong."""
+
+
+class PackageMissing(AnonlabError):
+    """A package that only some work needs is not installed."""

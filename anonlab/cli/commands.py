@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING
 from ..files import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..album import Album
     from ..controls import Controls
     from ..pipeline import Anonymizer
 
@@ -48,8 +51,39 @@ def chosen_key(options: argparse.Namespace) -> bytes | None:
     return saved.encode() if saved else None
 
 
-def anonymize(options: argparse.Namespace) -> int:
-    """`anonlab anonymize`: photos in, anonymized photos and a record out."""
+def album(options: argparse.Namespace) -> int:
+    """`anonlab album`: first find out who is in the photos, then anonymize them all.
+
+    The key is made if its file does not exist; with it, who is in the album is kept for the next photos.
+    """
+    from ..album import Album
+    from .batch import make_key
+    from .sources import plan
+
+    if options.preview:
+        return preview(options)
+    if options.key:
+        make_key(options.key)
+    elif not chosen_key(options):
+        options.key = options.out / "album.key"
+        make_key(options.key)
+    key = chosen_key(options)
+
+    def people(anonymizer: Anonymizer) -> Album:
+        kept = options.out / "album.people"
+        found = Album.open(kept, key, anonymizer)
+        before = len(found.people)
+        count = found.look(anonymizer, [source for source, _ in plan(options.photos, options.out)])
+        found.save(kept, key)
+        print(f"{count} faces of {len(found.people)} people, {len(found.people) - before} of them new")
+        return found
+
+    return anonymize(options, people)
+
+
+def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album] | None = None) -> int:
+    """`anonlab anonymize`: photos in, anonymized photos and a record out. `people` finds out who is in
+    them, for an album."""
     from ..pipeline import Anonymizer
     from .batch import anonymize_files
 
@@ -74,10 +108,11 @@ def anonymize(options: argparse.Namespace) -> int:
         fallback=options.fallback,
         leave=options.leave,
         only=options.only,
+        known=people(anonymizer).known if people else None,
         resume=options.resume,
         keep_metadata=options.keep_metadata,
         key=key,
-        made_by=parts_of(options),
+        made_by=parts_of(options) | ({"album": True} if people else {}),
         tell=complain,
     )
     status = tell_photos(record)
@@ -135,6 +170,45 @@ def preview(options: argparse.Namespace) -> int:
             continue
         print(printable(f"{source} -> {target} ({len(found)} face{'s' * (len(found) != 1)})"))
     return 1 if failed else 0
+
+
+def anonymize_video(options: argparse.Namespace) -> int:
+    """`anonlab video`: a clip in, an anonymized clip out."""
+    from ..files import write_json
+    from ..pipeline import Anonymizer
+    from ..video.anonymize_clip import anonymize_clip
+    from ..video.opening import open_clip
+
+    controls, key = chosen_controls(options), chosen_key(options)
+    folder = options.out.is_dir() or not options.out.suffix
+    out = options.out / options.clip.name if folder else options.out
+    open_clip(options.clip, out)  # what is wrong with it is said before networks are loaded
+    anonymizer = Anonymizer.load(device=options.device, key=key)
+    try:
+        record = anonymize_clip(
+            anonymizer, options.clip, out, controls, fallback=options.fallback, start=options.start,
+            end=options.end, key=key, resume=options.resume, progress=sys.stderr.isatty(),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        print("anonlab: stopped; the same command with --resume goes on", file=sys.stderr)
+        return 130
+    if options.json:
+        write_json(options.json, record)
+    covered = sum(len(track["covered_frames"]) for track in record["tracks"])
+    people = len({track["person"] for track in record["tracks"]})
+    print(
+        f"{record['source']} -> {record['output']} ({record['frames']} frames, {people} "
+        f"{'person' if people == 1 else 'people'}, {record['frames_per_second']:.2f} frames/s)"
+    )
+    if record["left_out"]:
+        print(f"left out: {'; '.join(record['left_out'])}")
+    if covered:
+        print(
+            f"anonlab: in {covered} frames a face could not be replaced and is covered "
+            f"({options.fallback})",
+            file=sys.stderr,
+        )
+    return COVERED if covered else 0
 
 
 def parts_of(options: argparse.Namespace) -> dict[str, object]:
