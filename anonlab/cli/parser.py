@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from pathlib import Path
 
 from ..controls import FACES, FALLBACKS, METHODS
@@ -20,6 +21,7 @@ from .video_options import add_video
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = parser().parse_args(arguments)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged files end in one named error
     try:
         return options.command(options)
     except UnknownOption as error:

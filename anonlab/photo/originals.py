@@ -46,12 +46,12 @@ class Original:
         """
         if self.deep is None and self.indices is None:
             return image
+        if self.deep is not None:  # it is grey, so that one channel has everything
+            grey = np.asarray(image if image.mode == "L" else image.getchannel(0))
+            new = grey.astype(np.uint16) * 257
+            return Image.fromarray(np.where(grey != before[..., 0], new, self.deep))
         pixels = np.asarray(image.convert("RGB"))
-        changed = (pixels != before).any(-1)
-        if self.deep is not None:
-            new = pixels[..., 0].astype(np.uint16) * 257
-            return Image.fromarray(np.where(changed, new, self.deep))
-        return self._indexed(pixels, changed)
+        return self._indexed(pixels, (pixels != before).any(-1))
 
     def _indexed(self, pixels: np.ndarray, changed: np.ndarray) -> Image.Image:
         """`pixels (H, W, 3)` in the palette, which takes in new colours where it has room."""

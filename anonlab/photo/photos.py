@@ -174,14 +174,16 @@ def _decode(image: Image.Image, name: str, admit: Callable[[int], None]) -> Phot
         values = np.asarray(image)
         sixteen = image.mode.startswith("I;16") or (original.format == "PPM" and values.max() > 255)
         if sixteen:
-            deep = values.clip(0, 65535).astype(np.uint16)
+            deep = values.astype(np.uint16)  # a copy; no file of these kinds has more
             deep = 65535 - deep if inverted else deep
             values = deep
         else:
             notes.append("more than 8 bits a channel became 8")
         top = 65535.0 if sixteen or values.max() > 255 else 255.0 if values.max() > 1 else 1.0
-        grey = (values / top * 255).round().clip(0, 255).astype(np.uint8)
-        pixels = np.repeat(grey[..., None], 3, 2)
+        pixels = np.empty((*values.shape, 3), np.uint8)
+        for row in range(0, len(values), STRIP):  # eight bytes a pixel would be gigabytes
+            grey = (values[row : row + STRIP] / top * 255).round().clip(0, 255)
+            pixels[row : row + STRIP] = grey[..., None]
     else:
         if image.mode == "CMYK":
             icc_profile = None  # it describes inks, and the output is RGB
