@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,11 +26,9 @@ from .population import Attributes, Population
 # back (rank 1 in a gallery of 41: 78 % at 0°, 44 % at 45°, 7 % at 70°, none at 90°), more leaves the
 # person in it (an unseen recogniser's matches: none up to 70°, 5 % at 90°, 24 % at 110°).
 TURN = math.radians(80)
-# Principal components that are rotated among themselves, neighbours in spread. All 64 at once need
-# whitening, which blows the noise of a photo up, and colouring: on held-out generated people, whose two
-# views dlib matches in 67 % at a false-accept rate of 0.3 %, their targets then match in 53 %; in blocks
-# of 16, of 8 or of 4 in 56 to 59 %. Small blocks have few rotations to choose from.
-BLOCK = 16
+
+# From a person's direction `(dim,)`, a key and a seed to the keyed one `(dim,)`, of any length
+Draw = Callable[[Population, torch.Tensor, bytes, int], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -77,6 +75,14 @@ class IdentityPath:
         return Identity(target[None], self.origin, cosine)
 
 
+def whitened_rotation(population: Population, axis: torch.Tensor, key: bytes, seed: int) -> torch.Tensor:
+    """The person's direction `axis (dim,)` in the population's principal components, whitened, rotated
+    by the key and coloured again, so that what is drawn is as face-like as the person."""
+    rotation = random_orthogonal(len(population.spread), key, seed).to(axis)
+    whitened = population.directions @ axis / population.spread  # (64, dim) @ (dim,) -> (64,)
+    return (rotation @ whitened * population.spread) @ population.directions
+
+
 def identity_path(
     population: Population,
     embedding: torch.Tensor,
@@ -85,30 +91,22 @@ def identity_path(
     seed: int = 0,
     keep: Sequence[str] = KEEP,
     turn: float = TURN,
+    draw: Draw = whitened_rotation,
 ) -> IdentityPath:
     """The way from the person with `embedding (1, dim)` to the identity that key and seed give.
 
     The same key and seed give the same person the same identity in every photo, and different
     people different ones: the keyed direction is a rotation of the person's own. `turn` is the
-    angle from the reflected axis towards the keyed direction, in radians. Raises `UnknownOption`.
+    angle from the reflected axis towards the keyed direction, in radians, and `draw` says where that is
+    before what is kept is taken off. Raises `UnknownOption`.
 
     With the group's weights `m (N,)`, the population's embeddings `E (N, dim)`, its principal directions
-    `V (64, dim)`, sorted by spread, and a random orthogonal `Q (64, 64)` of key and seed, which
-    mixes only components of similar spread (`BLOCK`):
+    `V (64, dim)` and their spreads `σ (64,)`, and a random orthogonal `Q (64, 64)` of key and seed:
 
         o = m E + what the kept attributes' readout lacks of the person's own
         a = (e - o) / |e - o|
-        d ∝ (Q V a) V, less its parts along a and along the kept attributes
+        d ∝ ((Q (V a / σ)) · σ) V, less its parts along a and along the kept attributes
         φ = π - turn,    usual² = Σ m |E - o|²
-
-    `Q` leaves distances as they are: before those parts are taken off, new identities are as far apart
-    as the people, and two photos of one person as near to each other, whatever the key. What is drawn is
-    as face-like as the person, because no component gets the spread of one of another block.
-
-    Tried on generated people and left, because every one of them only moves along one curve, on which
-    consistency costs collapse: a direction that is partly the key's alone (87 % of two views' targets
-    match when 30 % of different people's do); weights by how well each component agrees between views,
-    before or after whitening within people; the nearest of some hundred keyed codes.
     """
     membership = population.membership(attributes, keep)  # (N,)
     origin = membership @ population.embeddings  # (dim,)
@@ -118,9 +116,7 @@ def identity_path(
     wanted[0] = math.copysign(max(1.0, abs(wanted[0].item())), attributes.gender)
     origin = origin + population.natural_change(wanted - population.read(origin), keep)
     axis = F.normalize(embedding[0] - origin, dim=0)  # (dim,)
-    # The person's direction in the population's principal components, rotated by the key
-    rotation = keyed_rotation(len(population.directions), key, seed).to(embedding)
-    drawn = (rotation @ (population.directions @ axis)) @ population.directions  # (dim,)
+    drawn = draw(population, axis, key, seed)  # (dim,)
     # at a right angle to the axis, and without what would change the kept attributes
     drawn = drawn - (drawn @ axis) * axis
     drawn = F.normalize(drawn - population.natural_change(drawn @ population.readout, keep), dim=0)
@@ -137,22 +133,21 @@ def virtual_identity(
     strength: float = 1.0,
     keep: Sequence[str] = KEEP,
     turn: float = TURN,
+    draw: Draw = whitened_rotation,
 ) -> Identity:
     """The identity at one `strength` of `identity_path`."""
-    return identity_path(population, embedding, attributes, key, seed, keep, turn).at(strength)
+    path = identity_path(population, embedding, attributes, key, seed, keep, turn, draw)
+    return path.at(strength)
 
 
-def keyed_rotation(size: int, key: bytes, seed: int) -> torch.Tensor:
-    """A random orthogonal matrix `(size, size)` that only the key and the seed determine: blocks of
-    `BLOCK` along the diagonal (the last one may be smaller), each uniformly random.
+def random_orthogonal(size: int, key: bytes, seed: int) -> torch.Tensor:
+    """A uniformly random orthogonal matrix (a rotation or a reflection: the determinant may be -1)
+    that only the key and the seed determine."""
+    q, r = torch.linalg.qr(torch.randn(size, size, generator=keyed(key, seed), dtype=torch.float64))
+    return (q * r.diagonal().sign()).float()
 
-    A block is a rotation or a reflection: its determinant may be -1.
-    """
+
+def keyed(key: bytes, seed: int) -> torch.Generator:
+    """Random numbers that only the key and the seed determine, on the CPU."""
     digest = hashlib.sha256(key + b"\0" + str(seed).encode()).digest()
-    rng = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-    blocks = []
-    for start in range(0, size, BLOCK):
-        side = min(BLOCK, size - start)
-        q, r = torch.linalg.qr(torch.randn(side, side, generator=rng, dtype=torch.float64))
-        blocks.append((q * r.diagonal().sign()).float())
-    return torch.block_diag(*blocks)
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

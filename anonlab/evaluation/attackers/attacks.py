@@ -42,7 +42,7 @@ def attacks(
     seed: int = 0,
 ) -> list[Attack]:
     """Everything that is tried with one recogniser on the people of `results`, all of whom have a
-    second photo and are `seen`."""
+    second photo; what needs sightings only where everybody is `seen`."""
     name, recognizer = judge.name, judge.recognizer
 
     def of(kind: str) -> torch.Tensor:
@@ -56,26 +56,31 @@ def attacks(
 
     probes = of(f"probe/{name}/{method}")
     originals = of(f"gallery/{name}/{ORIGINAL}")
-    hidden, hidden_gallery = (drawn(f"surroundings/{name}/{which}") for which in ("probe", "gallery"))
     rng = torch.Generator().manual_seed(seed)
     network = learn_network(pairs.after, pairs.before, rng)
-    hair = learn_network(pairs.surroundings, pairs.before, rng)
     found = {
         "originals": compare(probes, originals),
         "originals, the very photo among them": compare(probes, of(f"probe/{name}/{ORIGINAL}")),
         "least similar": -compare(probes, originals),
         "same tool, another key": compare(probes, of(f"attacker/{name}/{method}")),
-        "same tool, other area and seed": compare(probes, drawn(f"other settings/{name}")),
         WITH_KEY: compare(probes, of(f"attacker with key/{name}/{method}")),
         "learned, ridge": guessed_distances(learn_ridge(pairs.after, pairs.before), probes, originals),
         "learned, network": guessed_distances(network, probes, originals),
-        "surroundings only": compare(hidden, hidden_gallery),
-        "surroundings only, learned": guessed_distances(hair, hidden, originals),
     }
+    if all(one.person in seen for one in results):
+        hidden, others = (drawn(f"surroundings/{name}/{which}") for which in ("probe", "gallery"))
+        hair = learn_network(pairs.surroundings, pairs.before, rng)
+        found |= {
+            "same tool, other area and seed": compare(probes, drawn(f"other settings/{name}")),
+            "surroundings only": compare(hidden, others),
+            "surroundings only, learned": guessed_distances(hair, hidden, originals),
+        }
     if judge.seen:  # the population is of the guide's embeddings
         found["turn undone"] = metrics.undone_distances(population, probes, originals)
         found["kept attributes only"] = _attributes(population, probes, originals)
-    several = [one for one in results if f"album/{name}/0" in seen[one.person].tensors]
+    several = [
+        one for one in results if one.person in seen and f"album/{name}/0" in seen[one.person].tensors
+    ]
     if len(several) > 1:
         album = torch.stack([_album_mean(judge, method, one, seen[one.person]) for one in several])
         # people without further photos still stand in the gallery
