@@ -128,7 +128,8 @@ def choice_figure(found: dict) -> Figure:
 
     Left: consistency against collapse of targets, for every family that was tried; the upper left is
     wanted, and the people themselves are the best that can be had. Right: privacy against similarity
-    of drawn faces; the size of a point is its consistency, and the lower left is wanted.
+    of drawn faces; the size of a point is its consistency, and the lower left is wanted. Privacy is how
+    often a person's result is nearer than another's when the attacker uses the tool with his own key.
     """
     figure = Figure(figsize=(12, 5), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -145,22 +146,22 @@ def choice_figure(found: dict) -> Figure:
              ylabel="two photos of one person get faces that match (up is better)",
              title=f"{found['people']} generated people, {found['views']} views each")  # fmt: skip
     for one in found["drawn"]:
-        right.plot(one["st_lpips"], one["linkage"], "o", ms=4 + 24 * one["consistency"],
+        right.plot(one["st_lpips"], one["linkage_auc"], "o", ms=4 + 24 * one["consistency"],
                    color=THEIRS, alpha=0.6)  # fmt: skip
-        text = f"{one['name']}: {one['consistency']:.0%} consistent, {one['collapse']:.1%} collapse"
-        right.annotate(text, (one["st_lpips"], one["linkage"]), (10, 8), textcoords="offset points",
-                       fontsize=7)  # fmt: skip
-    chance = 1 / found["drawn"][0]["people"]
-    right.axhline(chance, color="#999", lw=1, ls="--", label=f"chance {chance:.1%}")
-    right.set(xlabel="ST-LPIPS to the photo (left is better)", ylim=(0, None), xlim=(0, None),
-              ylabel="found first by the same tool with another key (down is better)",
-              title=f"drawn faces of {found['drawn'][0]['people']} generated people")  # fmt: skip
-    for axis, x, y in ((left, "collapse", "consistency"), (right, "st_lpips", "linkage")):
+        text = f"{one['name']}: {one['consistency']:.0%}, {one['collapse']:.1%}"
+        right.annotate(text, (one["st_lpips"], one["linkage_auc"]), (12, 6),
+                       textcoords="offset points", fontsize=7)  # fmt: skip
+    right.axhline(0.5, color="#999", lw=1, ls="--", label="chance")
+    farthest = max(one["st_lpips"] for one in found["drawn"])
+    right.set(xlabel="ST-LPIPS to the photo (left is better)", xlim=(0, 1.35 * farthest),
+              ylabel="own result is nearer than another, by another key (AUC, down is better)",
+              title="drawn faces of generated people: consistency, collapse")  # fmt: skip
+    for axis, x, y in ((left, "collapse", "consistency"), (right, "st_lpips", "linkage_auc")):
         for one in found["targets" if axis is left else "drawn"]:
             if one["default"]:
                 axis.plot(one[x], one[y], "*", ms=16, color=OURS, zorder=4, label="default")
-        axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axis.grid(alpha=0.3)
         axis.legend(frameon=False, fontsize=8)
-    left.xaxis.set_major_formatter(lambda value, _: f"{value:.2%}")
+    left.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    left.xaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
     return figure

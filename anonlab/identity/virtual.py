@@ -77,7 +77,15 @@ class IdentityPath:
 
 def whitened_rotation(population: Population, axis: torch.Tensor, key: bytes, seed: int) -> torch.Tensor:
     """The person's direction `axis (dim,)` in the population's principal components, whitened, rotated
-    by the key and coloured again, so that what is drawn is as face-like as the person."""
+    by the key and coloured again, so that what is drawn is as face-like as the person.
+
+    Whitening blows the noise of a photo up: of two views of a generated person, which dlib matches in
+    80 %, the targets match in 42 %, and in 50 % where blocks of 4 or 16 components are rotated without
+    whitening. It stays nevertheless, because two keys' directions are then less alike by chance (their
+    cosine spreads by 0.02, in blocks of 16 by 0.05), and drawn faces were linked a little more often in
+    blocks. A share of the key alone, or components weighted by how well they agree between views,
+    make a person's faces agree by making everybody's alike. `evaluation.choice` has the curves.
+    """
     rotation = random_orthogonal(len(population.spread), key, seed).to(axis)
     whitened = population.directions @ axis / population.spread  # (64, dim) @ (dim,) -> (64,)
     return (rotation @ whitened * population.spread) @ population.directions

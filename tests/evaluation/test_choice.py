@@ -76,7 +76,7 @@ def test_the_figure_marks_the_default_once_on_each_side():
     found = {
         "people": 9, "views": 2, "untouched": about,
         "targets": [{"family": "x", "name": str(i), "default": i == 1} | about for i in range(3)],
-        "drawn": [{"name": str(i), "default": i == 0, "st_lpips": 0.06, "people": 60} | about
+        "drawn": [{"name": str(i), "default": i == 0, "st_lpips": 0.06, "linkage_auc": 0.7} | about
                   for i in range(2)],
     }  # fmt: skip
     for axis in choice_figure(found).axes:
