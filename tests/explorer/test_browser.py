@@ -296,7 +296,7 @@ def test_two_people_are_clicked_cancelled_made_and_downloaded(page, photos, tmp_
 def test_the_page_asks_the_network_for_nothing(opened, address):
     assert len(opened.asked) > 10
     outside = [url for url in opened.asked if not url.startswith((address, "data:", "blob:"))]
-    # a JupyterLab server names its own MathJax to the pages that Voilà serves there; Voilà alone does not
+    # a JupyterLab server names its own MathJax to pages that Voilà serves there; Voilà alone does not
     assert not [url for url in outside if "/mathjax/" not in url]
     icon = opened.locator(".fa-magic").first
     family = icon.evaluate("one => getComputedStyle(one, '::before').fontFamily")
