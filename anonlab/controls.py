@@ -12,6 +12,8 @@ from .errors import InputDamaged, InputMissing, UnknownOption
 KEEP = ("gender", "age", "tone")
 METHODS = ("auto", "encode", "one-pass", "optimize")  # of stages 2 and 3: how codes are found
 FACES = ("all", "largest")
+COVERS = ("blur", "pixels")  # of a face that cannot be generated …
+FALLBACKS = (*COVERS, "none")  # … or its photo is refused
 PERCEPTIONS = (  # of stage 1: what finds the mask
     "integrated_gradients",
     "gradient_shap",

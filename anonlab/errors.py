@@ -13,12 +13,24 @@ class NoFaceFound(AnonlabError):
     """No face was detected, or the one that was is cut off by the frame."""
 
 
+class FaceTurnedAway(AnonlabError):
+    """A face is turned farther than the generator can draw one, or the new one does not fit the head."""
+
+
 class StillRecognised(AnonlabError):
     """The recogniser still matches the person after the last attempt; nothing is written."""
 
 
 class OutputNotWritable(AnonlabError):
     """The result cannot be stored where it was asked for."""
+
+
+class FolderBusy(OutputNotWritable):
+    """Another run is writing into the same folder."""
+
+
+class SeveralPictures(UnreadableImage):
+    """The file holds frames or pages, of which only one would be anonymized."""
 
 
 class UnknownOption(AnonlabError, ValueError):
@@ -75,3 +87,7 @@ class NotYet(AnonlabError):
 
 class CheckTooWeak(AnonlabError):
     """The check of an exercise accepts an answer that is known to be wrong."""
+
+
+class PackageMissing(AnonlabError):
+    """A package that only some work needs is not installed."""

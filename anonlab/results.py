@@ -28,10 +28,12 @@ class FaceResult:
     controls: Controls  # as used in the end
     attempts: int
     seconds: float
+    number: int = 1  # in the photo; the largest face has 1
 
     def record(self) -> dict:
         """What `record.json` says of a face."""
         return {
+            "number": self.number,
             "box": [round(float(side), 1) for side in self.box],
             "distance": round(self.distance, 4),
             "threshold": self.threshold,
@@ -48,9 +50,57 @@ class FaceResult:
 
 
 @dataclass(frozen=True)
+class CoveredFace:
+    """A face that could not be generated anew, and took the fall-back."""
+
+    number: int
+    box: tuple[float, float, float, float]
+    how: str  # one of `anonlab.photo.cover.COVERS`
+    reason: str  # why
+    distance: float  # the recogniser's, where the face was; not a number where it cannot be measured
+    threshold: float
+
+    def record(self) -> dict:
+        """What `record.json` says of it."""
+        known = self.distance == self.distance
+        return {
+            "number": self.number,
+            "box": [round(float(side), 1) for side in self.box],
+            "covered": self.how,
+            "reason": self.reason,
+            "distance": round(self.distance, 4) if known else None,
+            "threshold": self.threshold,
+            "matched": known and self.distance < self.threshold,
+        }
+
+
+@dataclass(frozen=True)
+class LeftFace:
+    """A face that was not chosen, and stays as it is."""
+
+    number: int
+    box: tuple[float, float, float, float]
+
+    def record(self) -> dict:
+        """What `record.json` says of it."""
+        return {
+            "number": self.number,
+            "box": [round(float(side), 1) for side in self.box],
+            "left": True,
+        }
+
+
+@dataclass(frozen=True)
 class Result:
     """An anonymized photo."""
 
     image: Image.Image  # same size as the input
     faces: list[FaceResult] = field(default_factory=list)
     icc_profile: bytes | None = None
+    covered: list[CoveredFace] = field(default_factory=list)
+    left: list[LeftFace] = field(default_factory=list)
+
+    def records(self) -> list[dict]:
+        """What `record.json` says of every face, by number."""
+        everyone = sorted([*self.faces, *self.covered, *self.left], key=lambda one: one.number)
+        return [one.record() for one in everyone]

@@ -13,8 +13,16 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files import printable
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..album import Album
     from ..controls import Controls
+    from ..pipeline import Anonymizer
+
+COVERED = 3  # exit status: all photos are written, but a face could only be covered
 
 
 def chosen_controls(options: argparse.Namespace) -> Controls:
@@ -43,11 +51,44 @@ def chosen_key(options: argparse.Namespace) -> bytes | None:
     return saved.encode() if saved else None
 
 
-def anonymize(options: argparse.Namespace) -> int:
-    """`anonlab anonymize`: photos in, anonymized photos and a record out."""
+def album(options: argparse.Namespace) -> int:
+    """`anonlab album`: first find out who is in the photos, then anonymize them all.
+
+    The key is made if its file does not exist; with it, who is in the album is kept for the next photos.
+    """
+    from ..album import Album
+    from .batch import make_key
+    from .sources import plan
+
+    if options.preview:
+        return preview(options)
+    if options.key:
+        make_key(options.key)
+    elif not chosen_key(options):
+        options.key = options.out / "album.key"
+        make_key(options.key)
+    key = chosen_key(options)
+
+    def people(anonymizer: Anonymizer) -> Album:
+        kept = options.out / "album.people"
+        found = Album.open(kept, key, anonymizer)
+        before = len(found.people)
+        count = found.look(anonymizer, [source for source, _ in plan(options.photos, options.out)])
+        found.save(kept, key)
+        print(f"{count} faces of {len(found.people)} people, {len(found.people) - before} of them new")
+        return found
+
+    return anonymize(options, people)
+
+
+def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album] | None = None) -> int:
+    """`anonlab anonymize`: photos in, anonymized photos and a record out. `people` finds out who is in
+    them, for an album."""
     from ..pipeline import Anonymizer
     from .batch import anonymize_files
 
+    if options.preview:
+        return preview(options)
     controls, key = chosen_controls(options), chosen_key(options)
     anonymizer = Anonymizer.load(
         options.generator,
@@ -64,16 +105,157 @@ def anonymize(options: argparse.Namespace) -> int:
         options.faces,
         options.json or options.out / "record.json",
         progress=sys.stderr.isatty(),
+        fallback=options.fallback,
+        leave=options.leave,
+        only=options.only,
+        known=people(anonymizer).known if people else None,
+        resume=options.resume,
+        keep_metadata=options.keep_metadata,
+        key=key,
+        made_by=parts_of(options),
+        tell=complain,
     )
-    failed = 0
+    status = tell_photos(record)
+    if options.verify and verify_record(anonymizer, record, options):
+        return 1
+    return status
+
+
+def tell_photos(record: dict) -> int:
+    """A line for every photo; the exit status: 1 if one failed, `COVERED` if a face was only covered."""
+    failed = covered = 0
     for photo in record["photos"]:
         if photo["error"]:
             failed += 1
-            print(f"anonlab: {photo['error']}", file=sys.stderr)
+            complain(photo["error"])
             continue
-        faces = ", ".join(f"distance {face['distance']:.2f}" for face in photo["faces"])
-        print(f"{photo['source']} -> {photo['output']} ({faces})")
+        faces = ", ".join(what_became_of(face) for face in photo["faces"])
+        print(printable(f"{photo['source']} -> {photo['output']} ({faces})"))
+        for face in photo["faces"]:
+            if "covered" in face:
+                covered += 1
+                complain(f"face {face['number']} is covered, not replaced: {face['reason']}")
+    return 1 if failed else COVERED if covered else 0
+
+
+def what_became_of(face: dict) -> str:
+    """A face of the record in a few words."""
+    if "left" in face:
+        return f"{face['number']} left alone"
+    if "covered" in face:
+        return f"{face['number']} covered"
+    return f"distance {face['distance']:.2f}"
+
+
+def preview(options: argparse.Namespace) -> int:
+    """`anonymize --preview`: which number each face has, and nothing else is done."""
+    from ..errors import AnonlabError
+    from ..files import atomic_path
+    from ..photo.detection import Detector
+    from ..photo.numbered import numbered
+    from ..photo.photos import read_photo
+    from .sources import plan
+
+    detector, failed = Detector(), 0
+    for source, output in plan(options.photos, options.out):
+        try:
+            photo = read_photo(source)
+            found = detector(photo)
+            target = output.with_name(f"{output.name}.faces.png")
+            with atomic_path(target) as partial:
+                numbered(photo, found).save(partial, format="png")
+        except AnonlabError as error:
+            failed += 1
+            complain(error)
+            continue
+        print(printable(f"{source} -> {target} ({len(found)} face{'s' * (len(found) != 1)})"))
     return 1 if failed else 0
+
+
+def anonymize_video(options: argparse.Namespace) -> int:
+    """`anonlab video`: a clip in, an anonymized clip out."""
+    from ..files import write_json
+    from ..pipeline import Anonymizer
+    from ..video.anonymize_clip import anonymize_clip
+    from ..video.opening import open_clip
+
+    controls, key = chosen_controls(options), chosen_key(options)
+    folder = options.out.is_dir() or not options.out.suffix
+    out = options.out / options.clip.name if folder else options.out
+    open_clip(options.clip, out)  # what is wrong with it is said before networks are loaded
+    anonymizer = Anonymizer.load(device=options.device, key=key)
+    try:
+        record = anonymize_clip(
+            anonymizer, options.clip, out, controls, fallback=options.fallback, start=options.start,
+            end=options.end, key=key, resume=options.resume, progress=sys.stderr.isatty(),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        print("anonlab: stopped; the same command with --resume goes on", file=sys.stderr)
+        return 130
+    if options.json:
+        write_json(options.json, record)
+    covered = sum(len(track["covered_frames"]) for track in record["tracks"])
+    people = len({track["person"] for track in record["tracks"]})
+    print(
+        f"{record['source']} -> {record['output']} ({record['frames']} frames, {people} "
+        f"{'person' if people == 1 else 'people'}, {record['frames_per_second']:.2f} frames/s)"
+    )
+    if record["left_out"]:
+        print(f"left out: {'; '.join(record['left_out'])}")
+    if covered:
+        print(
+            f"anonlab: in {covered} frames a face could not be replaced and is covered "
+            f"({options.fallback})",
+            file=sys.stderr,
+        )
+    return COVERED if covered else 0
+
+
+def parts_of(options: argparse.Namespace) -> dict[str, object]:
+    """What made the pictures, beside controls and key: for the record, and for `--resume`."""
+    weights = options.generator_weights
+    return {
+        "generator": options.generator,
+        "generator_weights": str(weights) if weights else None,
+        "method": options.method,
+    }
+
+
+def verify_record(anonymizer: Anonymizer, record: dict, options: argparse.Namespace) -> int:
+    """`anonymize --verify`: check what was just written; the number of leaks."""
+    from ..verify import pairs_of_record, report, verify_pairs
+
+    place = (options.json or options.out / "record.json").parent
+    checks = verify_pairs(
+        pairs_of_record(record), anonymizer.detector, anonymizer.recognizer, device=anonymizer.device,
+        progress=sys.stderr.isatty(),
+    )  # fmt: skip
+    return report(checks, place / "verify.html")
+
+
+def verify(options: argparse.Namespace) -> int:
+    """`anonlab verify`: a table, a page, and status 1 if anything leaks."""
+    from ..device import pick_device
+    from ..files import output_folder, write_json
+    from ..photo.detection import Detector
+    from ..recognizers import load_recognizer
+    from ..verify import pair_photos, report, verify_pairs
+
+    output_folder(options.out)
+    pairs = pair_photos(options.originals, options.anonymized)
+    device = pick_device(options.device)
+    checks = verify_pairs(
+        pairs, Detector(device), load_recognizer("dlib", device=device), options.unseen,
+        options.unseen_options, device, progress=sys.stderr.isatty(),
+    )  # fmt: skip
+    leaks = report(checks, options.out / "verify.html")
+    write_json(options.out / "verify.json", [one.record() for one in checks])
+    return 1 if leaks else 0
+
+
+def complain(message: str) -> None:
+    """One line on standard error."""
+    print(f"anonlab: {printable(message)}", file=sys.stderr)
 
 
 def run_notebooks(options: argparse.Namespace) -> int:

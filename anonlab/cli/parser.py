@@ -1,7 +1,7 @@
 """The command line: what can be asked, and with which options. `commands` does it.
 
 Exit status: 0 all done, 1 something failed or a file that was named is missing (the rest is still
-done), 2 bad usage.
+done), 2 bad usage, 3 all is done, but a face could only be covered.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import json
 import sys
 from pathlib import Path
 
-from ..controls import FACES, METHODS
+from ..controls import FACES, FALLBACKS, METHODS
 from ..errors import AnonlabError, UnknownOption
 from . import commands
+from .video_options import add_video
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,10 +23,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.command(options)
     except UnknownOption as error:
-        print(f"anonlab: {error}", file=sys.stderr)
+        commands.complain(str(error))
         return 2
     except AnonlabError as error:
-        print(f"anonlab: {error}", file=sys.stderr)
+        commands.complain(str(error))
         return 1
     except KeyboardInterrupt:
         print("anonlab: stopped; photos that were finished are written", file=sys.stderr)
@@ -98,13 +99,7 @@ def parser() -> argparse.ArgumentParser:
         help="secret: the same person gets the same new face (default: the one in --settings, or a new "
         "one)",
     )
-    one.add_argument(
-        "--faces",
-        type=faces,
-        default="all",
-        metavar="all|largest|1,3",
-        help="which of them; numbers are those of the explorer, 1 for the largest",
-    )
+    add_choice(one)
     one.add_argument(
         "--method",
         choices=METHODS,
@@ -128,7 +123,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="where the record goes (default OUT/record.json)",
     )
+    add_folder_options(one)
     one.set_defaults(command=commands.anonymize)
+
+    album = menu.add_parser(
+        "album",
+        parents=[one],
+        conflict_handler="resolve",  # both have -h
+        help="the same, and a person gets one new face in all photos, also in those added later",
+    )
+    album.set_defaults(command=commands.album)
+
+    add_video(menu, commands.anonymize_video, share, names)
 
     run = menu.add_parser("run", help="execute the notebooks and write an HTML report")
     run.add_argument("--profile", choices=("quick", "full"), default="quick")
@@ -208,14 +214,7 @@ def parser() -> argparse.ArgumentParser:
         help="folders in the layout person/photo.jpg, or embedded, or lfw (scikit-learn's cache)",
     )
     judge.add_argument("--out", type=Path, default=Path("outputs/evaluation"))
-    judge.add_argument("--unseen", type=Path, metavar="FILE.onnx", help="a recogniser that took no part")
-    judge.add_argument(
-        "--unseen-options",
-        type=json.loads,
-        default={},
-        metavar="JSON",
-        help='its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
-    )
+    add_unseen(judge)
     judge.add_argument(
         "--default-only",
         action="store_true",
@@ -235,6 +234,8 @@ def parser() -> argparse.ArgumentParser:
     judge.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     judge.set_defaults(command=commands.evaluate_people)
 
+    add_verify(menu)
+
     doctor = menu.add_parser("doctor", help="which weights are here, what is missing")
     doctor.add_argument("--download", metavar="NAME", help="fetch one optional model")
     doctor.add_argument(
@@ -242,6 +243,92 @@ def parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(command=commands.check_weights)
     return root
+
+
+def add_folder_options(command: argparse.ArgumentParser) -> None:
+    """What `anonymize` does with many photos and their files."""
+    command.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave alone what the record says is done: the same photo, settings and key",
+    )
+    command.add_argument(
+        "--keep-metadata",
+        type=names,
+        default=(),
+        metavar="GROUPS",
+        help="EXIF that stays: date,camera,copyright,gps (default none); never a thumbnail or MakerNote",
+    )
+    command.add_argument(
+        "--verify", action="store_true", help="check the results as `anonlab verify` does, at the end"
+    )
+
+
+def add_verify(menu: argparse._SubParsersAction) -> None:
+    """The command that looks for leaks."""
+    check = menu.add_parser(
+        "verify", help="compare photos with their anonymized ones, and name every leak"
+    )
+    check.add_argument("originals", type=Path, help="a photo or a folder")
+    check.add_argument("anonymized", type=Path, help="a photo, or a folder of the same names")
+    check.add_argument(
+        "--out", type=Path, default=Path("outputs/verify"), help="folder for the page and its numbers"
+    )
+    add_unseen(check)
+    check.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    check.set_defaults(command=commands.verify)
+
+
+def add_unseen(command: argparse.ArgumentParser) -> None:
+    """The two options that name a recogniser of one's own."""
+    command.add_argument(
+        "--unseen", type=Path, metavar="FILE.onnx", help="a recogniser that took no part"
+    )
+    command.add_argument(
+        "--unseen-options",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help='its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
+    )
+
+
+def add_choice(command: argparse.ArgumentParser) -> None:
+    """Which faces, and what is done where no face can be generated."""
+    command.add_argument(
+        "--faces",
+        type=faces,
+        default="all",
+        metavar="all|largest|1,3",
+        help="which of them, 1 for the largest; --preview shows the numbers",
+    )
+    command.add_argument(
+        "--leave",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="PHOTO",
+        help="people to leave alone: the largest face of each photo",
+    )
+    command.add_argument(
+        "--only",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="PHOTO",
+        help="anonymize nobody but these people, and who might be one of them",
+    )
+    command.add_argument(
+        "--fallback",
+        choices=FALLBACKS,
+        default="blur",
+        help="how a face is covered that cannot be generated (exit status 3); none refuses the photo",
+    )
+    command.add_argument(
+        "--preview",
+        action="store_true",
+        help="only write pictures that number the faces, which are covered in them",
+    )
 
 
 def add_generator(command: argparse.ArgumentParser) -> None:

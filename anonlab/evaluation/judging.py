@@ -19,7 +19,7 @@ from ..measured import Declaration, higher, lower, reference
 from ..perception.eyes import iris_colours
 from ..perception.glasses import load_glasses
 from ..perception.landmarks import landmark_error, load_landmarks, openings
-from ..photo.faces import Detector
+from ..photo.detection import Detector
 from ..photo.photos import Photo
 from ..recognizers import OnnxRecognizer, Recognizer, load_recognizer
 from ..recognizers.estimators import AttributeEstimator, DlibLandmarks

@@ -1,7 +1,7 @@
-"""Find faces, cut them out in FFHQ's alignment, and put them back without a visible seam.
+"""Cut faces out in FFHQ's alignment, and put them back without a visible seam.
 
-Geometry only. Detection is MTCNN (Zhang et al. 2016) from facenet-pytorch; the alignment is the
-one that the FFHQ data set describes (Karras et al. 2019, appendix), from five points.
+Geometry only: `detection` finds them. The alignment is the one that the FFHQ data set describes
+(Karras et al. 2019, appendix), from five points.
 """
 
 from __future__ import annotations
@@ -18,11 +18,8 @@ from ..images import pasted, to_tensor, to_uint8
 from .photos import Photo
 
 ALIGNED_SIZE = 1024
-DETECT_SIDE = 1280  # longer photos are scaled down to this before detection
-MIN_CONFIDENCE = 0.9
-MIN_FACE = 20  # pixels, in the photo as detected
 STRIP = 512  # rows of the photo that are blended at once
-MAX_OUTSIDE = 0.12  # share of the face oval that may lie beyond the frame
+MAX_OUTSIDE = 0.4  # share of the face oval that may lie beyond the frame
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,14 @@ class Face:
         """Area of the box, in square pixels."""
         return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
 
+    @property
+    def turn(self) -> float:
+        """How far the head is turned to a side: the nose's distance from the middle between the eyes,
+        over the distance of the eyes, in the aligned square. 0 is straight, .3 some 30°."""
+        matrix = self.to_photo(1)
+        right, left, nose = np.linalg.solve(matrix[:, :2], (self.points[:3] - matrix[:, 2]).T).T
+        return float(abs(nose[0] - (right[0] + left[0]) / 2) / max(left[0] - right[0], 1e-6))
+
     def to_photo(self, size: int = ALIGNED_SIZE) -> np.ndarray:
         """The `(2, 3)` matrix from pixels of the aligned square of side `size` to the photo's."""
         eyes, mouth = self.points[:2].mean(0), self.points[3:].mean(0)
@@ -50,41 +55,6 @@ class Face:
         y = np.array([-x[1], x[0]])
         corner = eyes + 0.1 * eye_to_mouth - x - y
         return np.stack([2 * x / size, 2 * y / size, corner], 1)
-
-
-class Detector:
-    """MTCNN on photos of any size. Weights come with facenet-pytorch."""
-
-    def __init__(self, device: torch.device | str = "cpu"):
-        from facenet_pytorch import MTCNN
-
-        from ..weights import store
-
-        for key in ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet"):
-            store.locate(key)
-        self.mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE, device=device)
-
-    def __call__(self, photo: Photo) -> list[Face]:
-        """Every face, largest first. Raises `NoFaceFound` when there is none."""
-        scale = min(1.0, DETECT_SIDE / max(photo.size))
-        image = Image.fromarray(photo.pixels)
-        if scale < 1:
-            size = (round(photo.size[0] * scale), round(photo.size[1] * scale))
-            image = image.resize(size, Image.Resampling.BOX, reducing_gap=2)
-        try:
-            boxes, confidences, points = self.mtcnn.detect(image, landmarks=True)
-        except (ValueError, RuntimeError, IndexError):
-            boxes = None  # MTCNN's image pyramid fails on very narrow pictures
-        faces = []
-        if boxes is not None:
-            ratio = np.array(photo.size) / np.array(image.size)
-            for box, confidence, point in zip(boxes, confidences, points, strict=True):
-                if confidence is not None and confidence >= MIN_CONFIDENCE:
-                    box = tuple((box.reshape(2, 2) * ratio).flatten().tolist())
-                    faces.append(Face(box, (point * ratio).astype(float), float(confidence)))
-        if not faces:
-            raise NoFaceFound(f"{photo.name} shows no face that can be found; use a photo with a face")
-        return sorted(faces, key=lambda face: -face.area)
 
 
 def face_oval(size: int) -> np.ndarray:
@@ -107,8 +77,8 @@ def visible_share(photo: Photo, face: Face) -> float:
 def align(photo: Photo, face: Face, size: int = ALIGNED_SIZE) -> torch.Tensor:
     """Cut the face out in FFHQ alignment: `(1, 3, size, size)` in [-1, 1].
 
-    Beyond the photo's frame the edge pixels go on. Raises `NoFaceFound` when more than 12 % of
-    the face's oval lies outside the frame.
+    Beyond the photo's frame its mirror image goes on, as in FFHQ. Raises `NoFaceFound` when more than
+    40 % of the face's oval lies outside the frame.
     """
     if 1 - visible_share(photo, face) > MAX_OUTSIDE:
         raise NoFaceFound(f"{photo.name} shows a face that is cut off by the frame; use a wider photo")
@@ -127,7 +97,7 @@ def align(photo: Photo, face: Face, size: int = ALIGNED_SIZE) -> torch.Tensor:
     matrix = matrix.copy()
     matrix[:, 2] -= (left, top)
     source = to_tensor(np.asarray(crop))
-    return _sample(source, matrix * scale[:, None], (size, size)).clamp(-1, 1)
+    return _sample(source, matrix * scale[:, None], (size, size), "reflection").clamp(-1, 1)
 
 
 def paste(photo: Photo, face: Face, aligned: torch.Tensor, mask: torch.Tensor) -> np.ndarray:
@@ -174,8 +144,11 @@ def _grid(matrix: np.ndarray, shape: tuple[int, int], dtype) -> tuple[torch.Tens
     return a * u + b * v + c, d * u + e * v + f
 
 
-def _sample(source: torch.Tensor, matrix: np.ndarray, shape: tuple[int, int]) -> torch.Tensor:
-    """Bicubic samples of `source (1, C, H, W)`; `matrix` maps output to source pixels."""
+def _sample(
+    source: torch.Tensor, matrix: np.ndarray, shape: tuple[int, int], beyond: str = "border"
+) -> torch.Tensor:
+    """Bicubic samples of `source (1, C, H, W)`; `matrix` maps output to source pixels, and `beyond` the
+    source is `border` (its edge goes on) or `reflection`."""
     x, y = _grid(matrix, shape, source.dtype)
     grid = torch.stack([x / source.shape[3] * 2 - 1, y / source.shape[2] * 2 - 1], -1)[None]
-    return F.grid_sample(source, grid, "bicubic", "border", align_corners=False)
+    return F.grid_sample(source, grid, "bicubic", beyond, align_corners=False)

@@ -1,25 +1,43 @@
 """Photo files in and out: decoding everything people have, writing nothing half-done.
 
-Only pixels and the colour profile travel to the output. EXIF and its embedded thumbnail, which
-shows the original face, do not.
+Only pixels, what says how to show them (colour profile, resolution), and the manner in which the file
+was written travel to the output. EXIF and its embedded thumbnail, which shows the original face, do
+not, nor anything else that a file may carry; see `metadata` for the fields that can be asked for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.ExifTags import Base
 
-from ..errors import OutputNotWritable, UnreadableImage
-from ..files import atomic_path
+from ..errors import InputMissing, OutputNotWritable, UnreadableImage
+from ..files import atomic_path, open_file
+from .metadata import kept_exif
+from .originals import FORMATS, QUALITY, Original, check_frames, check_scans, describe
+
+with contextlib.suppress(ImportError):  # `pip install anonlab[heic]`
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
 
 MAX_PIXELS = 178_000_000
 MIN_SIDE = 32  # nothing smaller can hold a face that any detector finds
-READABLE = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm"}
+STRIP = 512  # rows that are converted at once
+MAX_PROFILE = 1 << 22  # bytes of a colour profile
+READABLE = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *(".dib", ".ppm", ".pgm", ".pnm", ".avif", ".heic", ".heif"),
+}
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,7 @@ class Photo:
     alpha: np.ndarray | None = None  # (H, W) uint8
     monochrome: bool = False
     icc_profile: bytes | None = None
+    original: Original | None = None  # how its file was written; None for an array
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,12 +69,19 @@ class Photo:
         return image
 
 
-def read_photo(source: str | os.PathLike | Image.Image | np.ndarray) -> Photo:
-    """Decode a path, a PIL image or an `(H, W, 3)` uint8 array into an upright RGB `Photo`.
+def read_photo(
+    source: str | os.PathLike | BinaryIO | Image.Image | np.ndarray | Photo,
+    admit: Callable[[int], None] = lambda _: None,
+) -> Photo:
+    """Decode a path, an open file, a PIL image or an `(H, W, 3)` uint8 array into an upright `Photo`.
 
     EXIF orientation is applied; grey, palette, CMYK, 16-bit and transparent pictures become 8-bit
-    RGB. Raises `UnreadableImage` with the file's name and the remedy.
+    RGB, and what their file was like is in `original`. `admit` is told the number of pixels before they
+    are decoded, and may wait. A `Photo` is returned as it is. Raises `UnreadableImage` with the file's
+    name and the remedy, and `SeveralPictures` for animations and pages.
     """
+    if isinstance(source, Photo):
+        return source
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
             raise UnreadableImage(
@@ -64,64 +90,139 @@ def read_photo(source: str | os.PathLike | Image.Image | np.ndarray) -> Photo:
         return _checked(Photo(source.copy(), "array"))
     if isinstance(source, Image.Image):
         name = str(getattr(source, "filename", "") or "image")
+        with _named(name):
+            return _decode(source, name, admit)
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
         try:
-            return _decode(source, name)
-        except UnreadableImage:
-            raise
-        except Exception as error:
-            raise UnreadableImage(
-                f"{name} is damaged or not an image ({error}); open and re-save it in a photo editor"
-            ) from None
-    path = Path(source)
+            file = open_file(path)
+        except InputMissing as error:
+            raise UnreadableImage(str(error)) from None
+        with file:
+            return read_photo(file, admit)
+    name = str(source.name)
+    with _named(name), _opened(source, name) as image:
+        return _decode(image, name, admit)
+
+
+@contextlib.contextmanager
+def _named(name: str):
+    """Every failure of a decoder as `UnreadableImage` with the file's name."""
     try:
-        if path.is_dir():
-            raise UnreadableImage(f"{path} is a folder; name a photo in it, or use the command line")
-        if not path.exists():
-            raise UnreadableImage(f"{path} does not exist; check the spelling")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return _decode(image, str(path))
+        yield
     except UnreadableImage:
         raise
     except Image.DecompressionBombError:
-        raise UnreadableImage(
-            f"{path} has more than {MAX_PIXELS // 10**6} megapixels; scale it down first"
-        ) from None
-    except PermissionError:
-        raise UnreadableImage(f"{path} cannot be opened; check its permissions") from None
+        raise _too_large(name) from None
+    except MemoryError:
+        raise UnreadableImage(f"{name} is larger than the memory; scale it down first") from None
     except Exception as error:  # Pillow's decoders raise almost anything on damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImage(
-            f"{path} is damaged or not an image ({error}); open and re-save it in a photo editor"
+            f"{name} is damaged or not an image ({reason}); open and re-save it in a photo editor"
         ) from None
 
 
-def _decode(image: Image.Image, name: str) -> Photo:
+def _too_large(name: str) -> UnreadableImage:
+    return UnreadableImage(f"{name} has more than {MAX_PIXELS // 10**6} megapixels; scale it down first")
+
+
+def _opened(file: BinaryIO, name: str) -> Image.Image:
+    """By the decoders that are meant for photos: Pillow has others that start programs."""
+    Image.init()
+    known = [one for one in FORMATS if one in Image.OPEN]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # bombs are measured, damaged EXIF is dropped
+            return Image.open(file, formats=known)
+    except Image.UnidentifiedImageError:
+        file.seek(0)
+        start = file.read(12)
+        if start[4:8] == b"ftyp" and start[8:] in HEIC_BRANDS and "HEIF" not in known:
+            raise UnreadableImage(
+                f"{name} is a HEIC photo; read it with: pip install pillow-heif, or export it as JPEG"
+            ) from None
+        if start[4:12] in (b"ftypavif", b"ftypavis") and "AVIF" not in known:
+            raise UnreadableImage(
+                f"{name} is an AVIF photo; read it with: pip install -U pillow, or export it as JPEG"
+            ) from None
+        raise ValueError("no photo format that is known") from None
+
+
+def _decode(image: Image.Image, name: str, admit: Callable[[int], None]) -> Photo:
     if image.width * image.height > MAX_PIXELS:
-        raise UnreadableImage(
-            f"{name} has more than {MAX_PIXELS // 10**6} megapixels; scale it down first"
-        )
-    icc_profile = image.info.get("icc_profile")
+        raise _too_large(name)
+    dropped = check_frames(image, name)
+    check_scans(image, name)
+    original = describe(image, name, dropped)
+    icc_profile, notes = _profile(image)
+    admit(image.width * image.height)
     image.load()
-    image = ImageOps.exif_transpose(image)
-    alpha = None
-    if image.mode.startswith("I;16"):
-        image.info.pop("transparency", None)  # one grey value of 65536
-    if "A" in image.getbands() or "transparency" in image.info:
+    inverted = image.mode.startswith("I;16") and _white_is_zero(image)
+    indices = np.array(image) if original.format == "GIF" and image.mode == "P" else None
+    palette = tuple(image.getpalette("RGB") or ()) if indices is not None else ()
+    if image.getexif().get(Base.Orientation, 1) != 1:  # else it would be copied
+        image = ImageOps.exif_transpose(image)
+    alpha = deep = None
+    transparent = "transparency" in image.info
+    if transparent and image.mode.startswith("I;16"):
+        notes.append("its transparent grey became opaque")  # one value of 65536
+    elif transparent or "A" in image.getbands():
         image = image.convert("RGBA")
         alpha = np.array(image.getchannel("A"))
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        deep = image.mode.startswith("I;16") or values.max() > 255
-        top = 65535.0 if deep else 255.0 if values.max() > 1 else 1.0
-        pixels = np.repeat((values / top * 255).round().clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+        values = np.asarray(image)
+        sixteen = image.mode.startswith("I;16") or (original.format == "PPM" and values.max() > 255)
+        if sixteen:
+            deep = values.clip(0, 65535).astype(np.uint16)
+            deep = 65535 - deep if inverted else deep
+            values = deep
+        else:
+            notes.append("more than 8 bits a channel became 8")
+        top = 65535.0 if sixteen or values.max() > 255 else 255.0 if values.max() > 1 else 1.0
+        grey = (values / top * 255).round().clip(0, 255).astype(np.uint8)
+        pixels = np.repeat(grey[..., None], 3, 2)
     else:
         if image.mode == "CMYK":
             icc_profile = None  # it describes inks, and the output is RGB
-        pixels = np.array(image.convert("RGB"))
+        pixels = _rgb(image)
     grey_profile = icc_profile is None or icc_profile[16:20] == b"GRAY"
-    monochrome = grey_profile and bool((pixels == pixels[..., :1]).all())
-    return _checked(Photo(pixels, name, alpha, monochrome, icc_profile))
+    monochrome = grey_profile and _is_grey(pixels)
+    original = replace(
+        original, notes=(*original.notes, *notes), deep=deep, indices=indices, palette=palette
+    )
+    return _checked(Photo(pixels, name, alpha, monochrome, icc_profile, original))
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """`(H, W, 3)` uint8, in pieces: 178 megapixels must not be in memory four times."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, STRIP):
+        strip = image.crop((0, top, image.width, min(top + STRIP, image.height)))
+        pixels[top : top + STRIP] = np.asarray(strip.convert("RGB"))
+    return pixels
+
+
+def _profile(image: Image.Image) -> tuple[bytes | None, list[str]]:
+    """The colour profile, unless something else is stored under its name."""
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return None, []
+    whole = len(profile) >= 128 and int.from_bytes(profile[:4], "big") == len(profile)
+    if whole and profile[36:40] == b"acsp" and len(profile) <= MAX_PROFILE:
+        return profile, []
+    return None, ["its colour profile is none, and is dropped"]
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    tags = getattr(image, "tag_v2", None)
+    return tags is not None and tags.get(262) == 0
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    """Whether all three channels are equal, looked at in pieces."""
+    strips = (pixels[top : top + STRIP] for top in range(0, len(pixels), STRIP))
+    return all((rows == rows[..., :1]).all() for rows in strips)
 
 
 def _checked(photo: Photo) -> Photo:
@@ -134,23 +235,48 @@ def _checked(photo: Photo) -> Photo:
     return photo
 
 
-def write_photo(image: Image.Image, path: Path, icc_profile: bytes | None = None) -> None:
+def write_photo(
+    image: Image.Image,
+    path: Path,
+    icc_profile: bytes | None = None,
+    like: Photo | None = None,
+    keep_metadata: Sequence[str] = (),
+) -> list[str]:
     """Write `image` to `path` at once or not at all, without metadata.
 
-    The format follows the file name; JPEG is written at quality 95. Raises `OutputNotWritable`.
+    `like` the photo that it was made of: the same format, JPEG tables and subsampling, bit depth,
+    palette and resolution, every pixel that did not change as it was in the file, and of its EXIF the
+    fields of `keep_metadata`. Without it the format follows the file name, and JPEG is written at
+    quality 95. Returns what could not be kept. Raises `OutputNotWritable` and `UnknownOption`.
     """
-    options: dict = {"icc_profile": icc_profile} if icc_profile else {}
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind in ("JPEG", "MPO"):
-        image = image.convert("L" if image.mode in ("L", "LA") else "RGB")
-        kind = "JPEG"
-        options |= {"quality": 95, "subsampling": 0}
-    elif kind == "WEBP":
-        options |= {"quality": 95}
+    original = like.original if like else None
+    suffix = path.suffix.lower()
+    kind = Image.registered_extensions().get(suffix) if suffix in READABLE else None
+    kind = {"MPO": "JPEG", "DIB": "BMP"}.get(kind, kind)
+    if kind and original and original.format in Image.SAVE:
+        kind = original.format
     if kind is None or kind not in Image.SAVE:
         raise OutputNotWritable(
             f"{path} would be in a format that cannot be written; convert the photo to .png first"
         )
+    notes = list(original.notes) if original else []
+    if original and original.format == kind:
+        options = dict(original.options)
+        image = original.restored(image, like.pixels)
+    else:
+        options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+        options |= {"quality": QUALITY[kind]} if kind in QUALITY else {}
+    if kind == "JPEG":
+        image = image.convert("L" if image.mode in ("L", "LA") else "RGB")
+    if icc_profile:
+        options["icc_profile"] = icc_profile
+    exif = kept_exif(original.fields if original else {}, keep_metadata)
+    if exif and kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"):
+        options["exif"] = exif.tobytes()
+    elif exif:
+        notes.append(f"{kind} holds no metadata, also not what was to be kept")
+    image = image.copy()  # without what an opened file brings along
     image.info.clear()
     with atomic_path(path) as partial:
         image.save(partial, format=kind, **options)
+    return notes

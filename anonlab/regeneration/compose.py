@@ -22,16 +22,28 @@ HALVINGS = 8  # of that range
 
 def match_sharpness(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """`generated (1, 3, S, S)`, blurred until it has no more fine detail than `image (1, 3, S, S)` has
-    in the `mask (1, 1, S, S)`.
+    in the `mask (1, 1, S, S)`; by `detail_blur`."""
+    return with_blur(generated, detail_blur(generated, image, mask))
+
+
+def with_blur(generated: torch.Tensor, sigma: float) -> torch.Tensor:
+    """`generated (1, 3, S, S)` under a Gaussian of `sigma` pixels of 512; too small a one is none."""
+    if sigma < SHARPEST:
+        return generated
+    return blurred(generated, sigma * generated.shape[-1] / DETAIL_SIZE)
+
+
+def detail_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> float:
+    """The Gaussian, in pixels of 512, under which `generated` has no more fine detail than `image` has
+    in the `mask`; 0 for a face that is softer than the photo.
 
     A generator draws every pore; a photo that was small, out of focus or compressed has none. Detail
-    is the mean absolute difference to the picture under a small Gaussian, at 512 px at most. A face
-    that is softer than the photo stays as it is.
+    is the mean absolute difference to the picture under a small Gaussian, at 512 px at most.
     """
     size = min(DETAIL_SIZE, image.shape[-1])
     weight = resize(mask, size)
     if not weight.any():
-        return generated
+        return 0.0
     rows, columns = (_span(weight.amax(axis)[0, 0], size) for axis in (3, 2))
     weight = weight[..., rows, columns]
 
@@ -43,12 +55,12 @@ def match_sharpness(generated: torch.Tensor, image: torch.Tensor, mask: torch.Te
 
     wanted, sharp = detail(grey(image)), grey(generated)
     if detail(sharp) <= wanted:
-        return generated
+        return 0.0
     low, high = SHARPEST, SOFTEST
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if detail(blurred(sharp, middle)) > wanted else (low, middle)
-    return blurred(generated, low * image.shape[-1] / size)
+    return low * DETAIL_SIZE / size
 
 
 def _span(touched: torch.Tensor, size: int) -> slice:
@@ -58,26 +70,42 @@ def _span(touched: torch.Tensor, size: int) -> slice:
     return slice(max(0, int(found[0]) - reach), min(size, int(found[-1]) + reach + 1))
 
 
-def harmonise(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Shift the colours of `generated` so that they meet those of `image` around and across the mask.
+def harmonise(
+    generated: torch.Tensor,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    seen: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """`generated (N, 3, S, S)` with its colours shifted so that they meet those of `image` around and
+    across the mask; by `colour_shift`."""
+    return generated + resize(colour_shift(generated, image, mask, seen), generated.shape[-1])
+
+
+def colour_shift(
+    generated: torch.Tensor,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    seen: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """What to add to the colours of `generated` so that they meet those of `image`, `(N, 3, 256, 256)`.
 
     `generated, image (N, 3, S, S)`, `mask (N, 1, S, S)`. The difference between the two is spread by
     normalised convolution (Knutsson and Westin 1993). Near the mask's edge that outside the mask
     decides, within it the difference under a Gaussian of a sixteenth of the side: light and tone of
     the skin, and nothing that a recogniser could use (a face under as wide a Gaussian is the row "blur
     strong" of the evaluation). Where the two show different things (hair against a wall) the
-    difference counts for little.
+    difference counts for little, and where `seen (N, 1, S, S)` is 0, because something stands in
+    front, it does not count.
     """
     size = min(SIZE, image.shape[-1])
     difference = resize(image, size) - resize(generated, size)
     mismatch = difference.square().mean(1, keepdim=True) / TOLERANCE**2
-    agree = (-mismatch).exp()
+    agree = (-mismatch).exp() * (1 if seen is None else resize(seen, size))
     outside = (1 - resize(mask, size)) * agree
     near, far = (torch.cat([difference * one, one], 1) for one in (outside, agree))
     scale = size / SIZE
     spread = blurred(near, scale * NEAR) + FAR_SHARE * blurred(far, scale * FAR)
-    correction = spread[:, :3] / spread[:, 3:].clamp_min(1e-6)
-    return generated + resize(correction, generated.shape[-1])
+    return spread[:, :3] / spread[:, 3:].clamp_min(1e-6)
 
 
 def without_lost_parts(

@@ -21,6 +21,7 @@ from ..recognizers import Recognizer, distance
 from ..recognizers.perceptual import PerceptualDistance
 from .compose import compose, harmonise, match_sharpness, without_lost_parts
 from .irises import match_irises
+from .occlusion import in_front
 from .optimize import SIZE, LatentOptimConfig, optimize_latents
 
 DEFAULT = LatentOptimConfig()
@@ -99,8 +100,9 @@ class Regenerator:
         if self.landmarks is None:
             return made, compose(match_sharpness(made, image, mask), image, mask)
         points, new_points = self.landmarks(image), self.landmarks(made)
-        mask = without_lost_parts(mask, points, new_points)
-        matched = harmonise(match_sharpness(made, image, mask), image, mask)
+        front = resize(in_front(image, made, points), mask.shape[-1])
+        mask = without_lost_parts(mask, points, new_points) * (1 - front)
+        matched = harmonise(match_sharpness(made, image, mask), image, mask, 1 - front)
         matched = match_irises(matched, image, new_points, points)
         return made, pasted(image, matched, mask).clamp(-1, 1)
 

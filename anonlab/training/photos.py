@@ -11,7 +11,8 @@ from ..errors import AnonlabError, InputMissing
 from ..generators import Generator
 from ..identity.population import Population
 from ..images import to_bytes
-from ..photo.faces import Detector, align
+from ..photo.detection import Detector
+from ..photo.faces import align
 from ..photo.photos import READABLE, read_photo
 from ..recognizers import Recognizer
 from .synthetic import BATCH, SIZE, Samples, describe, join

@@ -31,7 +31,8 @@ from anonlab.perception.faithfulness import (
     rank_correlation,
 )
 from anonlab.perception.perception import Perception
-from anonlab.photo.faces import Detector, align
+from anonlab.photo.detection import Detector
+from anonlab.photo.faces import align
 from anonlab.photo.photos import read_photo
 from anonlab.recognizers import load_recognizer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -16,11 +17,11 @@ from PIL import Image
 from anonlab import cli
 from anonlab.controls import Controls
 from anonlab.errors import NoFaceFound
-from anonlab.photo.photos import READABLE, read_photo
+from anonlab.photo.photos import READABLE, Photo, read_photo
 from anonlab.pipeline import Anonymizer
 from anonlab.results import FaceResult, Result
 
-PHOTO_KEYS = {"source", "output", "error", "faces"}
+PHOTO_KEYS = {"source", "output", "error", "faces", "source_sha256", "output_sha256", "notes"}
 
 
 @dataclass
@@ -31,9 +32,9 @@ class StandIn:
     seen: list[Path] = field(default_factory=list)  # photos that it was called with
 
     def __call__(
-        self, image: Path, controls: Controls, *, faces: str = "all", progress: bool = False
+        self, image: Photo, controls: Controls, *, faces: str = "all", progress: bool = False
     ) -> Result:
-        self.seen.append(image)
+        self.seen.append(Path(image.name))
         photo = read_photo(image)
         if photo.pixels.mean() < 10:
             raise NoFaceFound(f"{photo.name} shows no face that can be found; use a photo with a face")
@@ -491,7 +492,14 @@ def test_record_has_these_keys(tmp_path: Path, anonymize: Command) -> None:
         *("--faces", "largest"),
     )
     record = json.loads((tmp_path / "out" / "record.json").read_text())
-    assert set(record) == {"controls", "photos"}
+    assert set(record) == {"controls", "run", "photos"}
+    assert record["run"] == {
+        "generator": "mobile",
+        "generator_weights": None,
+        "method": "auto",
+        "keep_metadata": [],
+        "key": None,
+    }
     assert record["controls"] == {
         "mask_area": 0.4,
         "strength": 0.5,
@@ -527,7 +535,12 @@ def test_record_has_these_keys(tmp_path: Path, anonymize: Command) -> None:
             "seconds": 0.1,
         }
     ]
-    assert (failed["output"], failed["faces"]) == (None, [])
+    assert (failed["output"], failed["faces"], failed["output_sha256"]) == (None, [], None)
+    for photo, name in ((done, "a.png"), (failed, "b.png")):
+        digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        assert photo["source_sha256"] == digest
+    written = (tmp_path / "out" / "a.png").read_bytes()
+    assert done["output_sha256"] == hashlib.sha256(written).hexdigest()
 
 
 def test_record_elsewhere(tmp_path: Path, anonymize: Command) -> None:
@@ -535,7 +548,7 @@ def test_record_elsewhere(tmp_path: Path, anonymize: Command) -> None:
     good(tmp_path / "a.png")
     where = tmp_path / "records" / "today.json"
     assert anonymize(tmp_path / "a.png", "--out", tmp_path / "out", "--json", where).status == 0
-    assert set(json.loads(where.read_text())) == {"controls", "photos"}
+    assert set(json.loads(where.read_text())) == {"controls", "run", "photos"}
     assert files(tmp_path / "out") == ["a.png"]
 
 
@@ -558,8 +571,8 @@ def test_record_of_photos_that_were_finished(
     good(tmp_path / "b.png", 2)
     real = StandIn.__call__
 
-    def interrupted(self: StandIn, image: Path, controls: Controls, **options: object) -> Result:
-        if image.name == "b.png":
+    def interrupted(self: StandIn, image: Photo, controls: Controls, **options: object) -> Result:
+        if image.name.endswith("b.png"):
             raise KeyboardInterrupt
         return real(self, image, controls, **options)
 

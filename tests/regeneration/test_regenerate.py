@@ -20,7 +20,7 @@ from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.masks import mask_from_attribution
 from anonlab.perception.perception import attribute
 from anonlab.perception.regions import face_band
-from anonlab.photo.faces import Detector
+from anonlab.photo.detection import Detector
 from anonlab.regeneration.regenerate import REFINE_STEPS, TOLERANCE, Regenerator
 
 TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)

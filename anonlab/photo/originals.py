@@ -1,0 +1,258 @@
+"""How a photo's file was written, so that the result is written alike: tables of a JPEG, bit depth,
+palette, compression, resolution. What cannot stay is named in `notes`, which go into the record.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, JpegImagePlugin, PngImagePlugin
+
+from ..errors import SeveralPictures, UnreadableImage
+from .metadata import Fields, read_fields
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF", "HEIF")  # no other decoder
+QUALITY = {"WEBP": 95, "AVIF": 90, "HEIF": 90}  # where a file does not say its own
+MAX_SCANS = 64  # of a progressive JPEG; each goes over the whole picture
+MAX_PAGES = 16  # of a TIFF that are looked at
+REDUCED = 1  # bit of TIFF's NewSubfileType: a smaller version of another page
+SUBFILE, PHOTOMETRIC = 254, 262
+TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma", "jpeg")
+
+
+@dataclass(frozen=True)
+class Original:
+    """What a file was like, beside its 8-bit pixels."""
+
+    format: str  # Pillow's name: JPEG, PNG …
+    options: dict = field(default_factory=dict)  # of `Image.save`, to write it alike
+    notes: tuple[str, ...] = ()  # what the result cannot keep
+    fields: Fields = field(default_factory=dict)  # EXIF that may stay when asked for, by group
+    deep: np.ndarray | None = None  # (H, W) uint16 of a 16-bit grey picture
+    indices: np.ndarray | None = None  # (H, W) uint8 of a GIF
+    palette: tuple[int, ...] = ()  # of them, 3 numbers a colour
+
+    def restored(self, image: Image.Image, before: np.ndarray) -> Image.Image:
+        """`image` with every pixel that equals `before (H, W, 3)` as it was in the file.
+
+        Changed pixels of a 16-bit picture have 8 bits' worth of values: finer ones would be those of
+        the original face. Changed pixels of a GIF take colours of its palette, and what fits in beside.
+        """
+        if self.deep is None and self.indices is None:
+            return image
+        pixels = np.asarray(image.convert("RGB"))
+        changed = (pixels != before).any(-1)
+        if self.deep is not None:
+            new = pixels[..., 0].astype(np.uint16) * 257
+            return Image.fromarray(np.where(changed, new, self.deep))
+        return self._indexed(pixels, changed)
+
+    def _indexed(self, pixels: np.ndarray, changed: np.ndarray) -> Image.Image:
+        """`pixels (H, W, 3)` in the palette, which takes in new colours where it has room."""
+        palette = list(self.palette)
+        room = 256 - len(palette) // 3
+        if room and changed.any():
+            colours = Image.fromarray(pixels[changed][None]).quantize(room)
+            palette += colours.getpalette("RGB")[: 3 * room]
+        transparent = self.options.get("transparency")
+        usable = list(palette)
+        if transparent is not None:  # no pixel of a new face may take this one
+            other = 3 if transparent == 0 and len(usable) > 3 else 0
+            usable[3 * transparent : 3 * transparent + 3] = usable[other : other + 3]
+        colours = Image.new("P", (1, 1))
+        colours.putpalette(usable)
+        nearest = np.asarray(Image.fromarray(pixels).quantize(palette=colours))
+        if transparent is not None:
+            nearest = np.where(nearest == transparent, other // 3, nearest)
+        indices = np.where(changed, nearest, self.indices).astype(np.uint8)
+        result = Image.fromarray(indices, "L").convert("P")
+        result.putpalette(palette)
+        return result
+
+
+def check_frames(image: Image.Image, name: str) -> tuple[str, ...]:
+    """Nothing for a single picture; a note where only previews are dropped.
+
+    Raises `SeveralPictures` for animations, pages and views: never is one silently cut out.
+    """
+    if not getattr(image, "is_animated", False):
+        return ()
+    if image.format == "MPO":
+        return _check_views(image, name)
+    if image.format == "TIFF":
+        return _check_pages(image, name)
+    if image.format == "HEIF":
+        raise SeveralPictures(f"{name} holds several pictures; export each as a file of its own")
+    raise SeveralPictures(
+        f"{name} is animated, and only its first frame would be anonymized; do all of them as a video: "
+        f"python -m anonlab video {shlex.quote(name)}"
+    )
+
+
+def _check_views(image: Image.Image, name: str) -> tuple[str, ...]:
+    """Phones put a preview, depth or gain map behind the photo; stereo cameras other views."""
+    kinds = [one["Attribute"]["MPType"] for one in image.mpinfo[0xB002]]
+    if any(str(kind).startswith("Multi-Frame") for kind in kinds[1:]):
+        raise SeveralPictures(
+            f"{name} holds {len(kinds)} views of one scene; export each as a file of its own"
+        )
+    return ("pictures behind the first (preview, depth or gain map) are dropped: they show the face",)
+
+
+def _check_pages(image: Image.Image, name: str) -> tuple[str, ...]:
+    try:
+        for page in range(1, MAX_PAGES):
+            image.seek(page)
+            if not image.tag_v2.get(SUBFILE, 0) & REDUCED:
+                raise SeveralPictures(
+                    f"{name} has several pages; save each page as a file of its own first"
+                )
+    except EOFError:
+        image.seek(0)
+        return ("smaller copies in the file are dropped: they show the face",)
+    raise SeveralPictures(f"{name} has {MAX_PAGES} pages or more; save each as a file of its own first")
+
+
+def check_scans(image: Image.Image, name: str) -> None:
+    """Raises `UnreadableImage` for a progressive JPEG of so many scans that decoding takes minutes."""
+    if image.format not in ("JPEG", "MPO") or not image.info.get("progressive"):
+        return
+    if not getattr(image, "fp", None):
+        return
+    here = image.fp.tell()
+    image.fp.seek(0)
+    scans, tail = 0, b""
+    while block := image.fp.read(1 << 20):
+        scans += (tail + block).count(b"\xff\xda")
+        tail = block[-1:]
+    image.fp.seek(here)
+    if scans > MAX_SCANS:
+        raise UnreadableImage(f"{name} is stored in {scans} passes; re-save it in a photo editor")
+
+
+def describe(image: Image.Image, name: str, dropped: Sequence[str] = ()) -> Original:
+    """How an opened image, not loaded yet, was written. `dropped` are notes that are known already."""
+    kind = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format, image.format or "")
+    notes, options = list(dropped), {}
+    suffix = Path(name).suffix.lower()
+    meant = Image.registered_extensions().get(suffix, kind)
+    if kind and {"MPO": "JPEG", "DIB": "BMP"}.get(meant, meant) != kind:
+        notes.append(f"the name ends in {suffix} and the content is {kind}, which it stays")
+    resolution = _resolution(image)
+    if resolution and kind in ("JPEG", "PNG", "TIFF", "BMP"):
+        options["dpi"] = resolution
+    if kind == "JPEG":
+        options |= _jpeg_options(image, notes)
+    elif kind == "PNG":
+        options |= _png_options(image)
+    elif kind == "TIFF":
+        options |= _tiff_options(image, notes)
+    elif kind == "WEBP":
+        lossless = _is_lossless_webp(image)
+        options |= {"lossless": True, "exact": True} if lossless else {"quality": QUALITY["WEBP"]}
+    elif kind == "GIF" and image.mode == "P" and "transparency" in image.info:
+        options["transparency"] = image.info["transparency"]
+    elif kind in QUALITY:
+        options["quality"] = QUALITY[kind]
+    if _bits(image) > 8 and not image.mode.startswith(("I", "F")):
+        notes.append("more than 8 bits a channel became 8")
+    if image.mode == "CMYK":
+        notes.append("CMYK became RGB")
+    if image.mode in ("P", "PA") and kind != "GIF":
+        notes.append("its palette became RGB")
+    if image.mode == "1":
+        notes.append("black and white became grey")
+    return Original(kind, options, tuple(notes), read_fields(image))
+
+
+def _resolution(image: Image.Image) -> tuple[float, float] | None:
+    try:
+        x, y = (float(one) for one in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if all(math.isfinite(one) and 1 <= one <= 65535 for one in (x, y)) else None
+
+
+def _jpeg_options(image: Image.Image, notes: list[str]) -> dict:
+    options: dict = {"progressive": bool(image.info.get("progressive"))}
+    tables = getattr(image, "quantization", {})
+    if tables and image.mode != "CMYK":
+        options["qtables"] = [list(tables[one]) for one in sorted(tables)][:4]
+    else:
+        options["quality"] = 95
+    subsampling = JpegImagePlugin.get_sampling(image)
+    if image.mode == "RGB" and subsampling < 0:
+        notes.append("its chroma subsampling is rare, and became 4:4:4")
+    options["subsampling"] = max(subsampling, 0)
+    if image.mode == "RGB" and image.info.get("adobe_transform") == 0:
+        options["keep_rgb"] = True
+    return options
+
+
+def _png_options(image: Image.Image) -> dict:
+    """The three small chunks that say what the colours are; text and everything else is left out."""
+    chunks = PngImagePlugin.PngInfo()
+    if isinstance(image.info.get("srgb"), int):
+        chunks.add(b"sRGB", struct.pack(">B", image.info["srgb"] & 3))
+    try:
+        if image.info.get("gamma"):
+            chunks.add(b"gAMA", struct.pack(">I", round(image.info["gamma"] * 100_000)))
+        if image.info.get("chromaticity"):
+            numbers = [round(one * 100_000) for one in image.info["chromaticity"]]
+            chunks.add(b"cHRM", struct.pack(">8I", *numbers))
+    except (struct.error, TypeError, ValueError):  # a value that no colour has
+        pass
+    return {"pnginfo": chunks} if chunks.chunks else {}
+
+
+def _tiff_options(image: Image.Image, notes: list[str]) -> dict:
+    compression = image.info.get("compression", "raw")
+    if compression not in TIFF_COMPRESSIONS:
+        if compression in ("group3", "group4", "tiff_ccitt", "tiff_raw_16", "tiff_deflate"):
+            compression = "tiff_adobe_deflate"  # the same pixels
+        else:
+            notes.append(f"its compression, {compression}, became deflate")
+            compression = "tiff_adobe_deflate"
+    options = {"compression": compression}
+    return options | ({"quality": 95} if compression == "jpeg" else {})
+
+
+def _is_lossless_webp(image: Image.Image) -> bool:
+    """Whether the picture is in a VP8L chunk; chunks are name, length, content, padded to even."""
+    content, at = _start(image, 1 << 24), 12
+    while at + 8 <= len(content) and content[at : at + 4] not in (b"VP8 ", b"VP8L"):
+        at += 8 + (int.from_bytes(content[at + 4 : at + 8], "little") + 1) // 2 * 2
+    return content[at : at + 4] == b"VP8L"
+
+
+def _start(image: Image.Image, count: int) -> bytes:
+    """The first bytes of the file."""
+    if not getattr(image, "fp", None):
+        return b""
+    here = image.fp.tell()
+    image.fp.seek(0)
+    start = image.fp.read(count)
+    image.fp.seek(here)
+    return start
+
+
+def _bits(image: Image.Image) -> int:
+    """Of a channel, in the file; 8 where nothing says more."""
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth") or 8)
+    if image.format == "AVIF":  # byte 2 of the codec's configuration, bit 6
+        found = _start(image, 4096).partition(b"av1C")[2]
+        return 10 if len(found) > 2 and found[2] & 0x40 else 8
+    for tile in getattr(image, "tile", ()):
+        arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if any(isinstance(one, str) and ";16" in one for one in arguments):
+            return 16
+        if image.format == "PPM" and any(isinstance(one, int) and one > 255 for one in arguments):
+            return 16
+    return 8

@@ -1,0 +1,65 @@
+"""What stands before a face: hands' sleeves, microphones, masks, hats, hair. It stays the photo's.
+
+A generator draws a bare face. So where it shows skin and the photo shows something that is not of this
+person's skin colour, something is in front. What has the colour of skin (a bare hand) is not seen this
+way, nor is what is smaller than a coin beside the face.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from skimage.color import rgb2lab
+from skimage.measure import label
+from skimage.morphology import closing, dilation, disk, opening
+
+from ..images import blurred, resize, to_uint8
+from ..perception.regions import face_band, region_masks
+
+SIZE = 128  # pixels at which colours are compared
+OTHER = 22.0  # CIELAB distance from the person's skin of what is something else …
+SKIN = 22.0  # … and within which the new face's is skin; lightness counts half, for shadows
+THIN = 2  # pixels; what is narrower (frames of glasses, wrinkles) is of the face
+GAPS = 3  # pixels that are closed (a logo on a mask)
+SMALLEST = 0.015  # share of the face
+OF_FEATURES = 0.04  # the same of what lies on eyes, brows or mouth: pupils, teeth, open mouths
+FOREHEAD = 0.9  # height above the brows, in distances from brow to nose tip
+EDGE = 1.0  # Gaussian of its outline, in pixels
+
+
+def in_front(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Where something covers the face of the photo `image (1, 3, S, S)`, whose 68 points are
+    `points (1, 68, 2)`: `(1, 1, SIZE, SIZE)` in [0, 1]. `generated` is the new face, not yet pasted."""
+    at = points[0].detach().cpu().numpy() * SIZE
+    band = face_band(points, SIZE)[0, 0].numpy() > 0
+    rows = np.arange(SIZE)[:, None]
+    brows, eyes, tip = at[17:27, 1], at[36:48, 1], at[30, 1]
+    cheeks = band & (rows > eyes.max()) & (rows < at[33, 1])
+    nothing = torch.zeros(1, 1, SIZE, SIZE)
+    if not cheeks.any():
+        return nothing
+    band &= rows > brows.min() - FOREHEAD * (tip - at[19:25, 1].mean())
+    photo, new = (_from_skin(one, cheeks) for one in (image, generated))
+    other = closing(opening(band & (photo > OTHER) & (new < SKIN), disk(THIN)), disk(GAPS)) & band
+    pieces = label(other)
+    sizes = np.bincount(pieces.flatten())
+    face = band.sum()
+    found = [number for number in range(1, len(sizes)) if sizes[number] > SMALLEST * face]
+    if not found:
+        return nothing
+    regions = region_masks(points, SIZE)
+    features = sum(regions[name] for name in ("eyes", "brows", "mouth"))[0, 0].numpy() > 0
+    kept = np.zeros_like(other)
+    for number in found:
+        piece = pieces == number
+        if (piece & features).sum() < piece.sum() / 2 or sizes[number] > OF_FEATURES * face:
+            kept |= piece
+    kept = dilation(kept, disk(1))  # its own edge is of both colours
+    return blurred(torch.from_numpy(kept).float()[None, None], EDGE).to(image)
+
+
+def _from_skin(image: torch.Tensor, cheeks: np.ndarray) -> np.ndarray:
+    """Distance `(SIZE, SIZE)` of each pixel from the median colour of the cheeks."""
+    lab = rgb2lab(to_uint8(resize(image, SIZE)))
+    away = (lab - np.median(lab[cheeks], axis=0)) * (0.5, 1, 1)
+    return np.sqrt((away**2).sum(-1))

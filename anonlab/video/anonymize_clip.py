@@ -1,0 +1,210 @@
+"""A clip in, an anonymized clip out.
+
+The clip is decoded twice, once to find and follow all faces and once to paint them; between, a few
+frames of every track are looked at. Frames are worked on in segments, which are kept until all are done.
+So the memory does not grow with the clip, and a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..controls import FALLBACKS, Controls
+from ..errors import NoFaceFound, OutputNotWritable, StillRecognised, UnknownOption, UnreadableImage
+from ..pipeline import Anonymizer
+from .clips import Clip, Frame, Segment
+from .detections import Detections, detect, joined, thumbnail
+from .opening import open_clip
+from .painting import COVERED, WIDER, Painted, Painter
+from .plans import BEYOND, FILLED, TrackPlan, from_arrays, make_plans, to_arrays
+from .state import State, describe
+from .temporal import measure, signals
+
+SEGMENT = 48  # frames
+
+
+def anonymize_clip(
+    anonymizer: Anonymizer,
+    path: Path,
+    out: Path,
+    controls: Controls = Controls(),
+    *,
+    fallback: str = "blur",
+    start: float = 0.0,
+    end: float = math.inf,
+    key: bytes | None = None,
+    resume: bool = False,
+    progress: bool = False,
+    segment: int = SEGMENT,
+) -> dict:
+    """Anonymize the clip in the file `path` and write it to the file `out`, at once or not at all.
+
+    `start` and `end` are seconds: only what lies between them is in the result. `key` is the user's
+    own, if there is one: unfinished work of another key is not gone on with. Returns the record: what
+    was done with each track, and how steady it is (`anonlab.video.temporal`). Raises `UnreadableImage`,
+    `NoFaceFound`, `StillRecognised` (only with the fall-back `none`), `OutputNotWritable`,
+    `UnknownOption`, `PackageMissing` and `InputDamaged`; without a result there is no file.
+    """
+    if fallback not in FALLBACKS:
+        raise UnknownOption(f"fallback {fallback!r} does not exist; choose from: {', '.join(FALLBACKS)}")
+    if not 0 <= start < end:
+        raise UnknownOption(f"the part from {start:g} to {end:g} seconds is empty; choose another")
+    clip = open_clip(path, out, start, end)
+    if out.resolve() == path.resolve():
+        raise OutputNotWritable(f"{path} would be overwritten; choose another name")
+    begun = time.monotonic()
+    about = describe(
+        path, controls, key, fallback=fallback, part=[start, None if math.isinf(end) else end],
+        ending=out.suffix.lower(), generator=anonymizer.generator.name, segment=segment,
+    )  # fmt: skip
+    with State(out, about, resume) as state:
+        try:
+            plans, count = _planned(anonymizer, clip, state, controls, segment, progress)
+            _painted(anonymizer, clip, state, plans, controls, fallback, segment, count, progress)
+        except (NoFaceFound, StillRecognised, UnreadableImage):
+            state.remove()  # going on would come to the same
+            raise
+        names = [f"segment-{row:06}" for row in range(math.ceil(count / segment))]
+        state.publish(lambda whole: clip.join((state.kept(name) for name in names), whole))
+        faces = list(itertools.chain.from_iterable(_faces(state.kept(name)) for name in names))
+        state.remove()
+    seconds = time.monotonic() - begun
+    return {
+        "source": str(path),
+        "output": str(out),
+        "controls": asdict(controls) | {"fallback": fallback},
+        "frames": count,
+        "seconds": round(seconds, 2),
+        "frames_per_second": round(count / seconds, 3),
+        "left_out": clip.left_out,
+        "tracks": [
+            _track_record(anonymizer, plan, [face for face in faces if face.track == row])
+            for row, plan in enumerate(plans)
+        ],
+    }
+
+
+def _planned(
+    anonymizer: Anonymizer,
+    clip: Clip,
+    state: State,
+    controls: Controls,
+    segment: int,
+    progress: bool,
+) -> tuple[list[TrackPlan], int]:
+    """Pass 1: the plans, and the number of frames."""
+    if state.has("plans"):
+        kept = state.kept("plans")
+        count = int(kept.pop("count"))
+        return from_arrays(kept), count
+    parts: list[Detections] = []
+    before: np.ndarray | None = None
+    with tqdm(total=clip.count, desc="finding faces", unit="frame", disable=not progress) as bar:
+        for row, frames in enumerate(_groups(_counted(clip.frames(), bar), segment)):
+            name = f"faces-{row:06}"
+            if state.has(name):
+                for frame in frames:
+                    last = frame
+                before = thumbnail(last.pixels)
+            else:
+                found, before = detect(anonymizer, frames, str(clip.path), before)
+                state.keep(name, found.arrays())
+            parts.append(Detections(**state.kept(name)))
+    if not parts:
+        raise UnreadableImage(f"{clip.path} has no frame in that part; choose another part")
+    found = joined(parts)
+    plans, count = make_plans(anonymizer, clip, found, controls), len(found.times)
+    state.keep("plans", to_arrays(plans) | {"count": np.array(count)})
+    return plans, count
+
+
+def _painted(
+    anonymizer: Anonymizer,
+    clip: Clip,
+    state: State,
+    plans: Sequence[TrackPlan],
+    controls: Controls,
+    fallback: str,
+    segment: int,
+    count: int,
+    progress: bool,
+) -> None:
+    """Pass 2: every segment that is not there yet."""
+    missing = [row for row in range(math.ceil(count / segment)) if not state.has(f"segment-{row:06}")]
+    if not missing:
+        return
+    first = missing[0] * segment
+    painter = Painter(anonymizer, plans, controls, fallback, str(clip.path))
+    faces: list[Painted] = []
+    with tqdm(total=count, initial=first, desc="new faces", unit="frame", disable=not progress) as bar:
+        frames = itertools.islice(clip.frames(), count)
+        for row, done in enumerate(_groups(painter.paint(frames, first), segment), missing[0]):
+
+            def encoded(done: Iterable = done) -> Iterator[tuple[Frame, np.ndarray]]:
+                for frame, pixels, painted in done:
+                    faces.extend(painted)
+                    bar.update()
+                    yield frame, pixels
+
+            faces.clear()
+            made = clip.encode(encoded())
+            state.keep(f"segment-{row:06}", {**made, **_face_arrays(faces)})
+
+
+def _counted(frames: Iterable[Frame], bar: tqdm) -> Iterator[Frame]:
+    for frame in frames:
+        yield frame
+        bar.update()
+
+
+def _groups(items: Iterator, size: int) -> Iterator[Iterator]:
+    """Consecutive groups of an iterator, each of which is used up before the next."""
+    for first in items:
+        yield itertools.chain([first], itertools.islice(items, size - 1))
+
+
+def _face_arrays(faces: Sequence[Painted]) -> dict[str, np.ndarray]:
+    names = [one.name for one in fields(Painted)]
+    return {f"face/{name}": np.array([getattr(face, name) for face in faces]) for name in names}
+
+
+def _faces(segment: Segment) -> list[Painted]:
+    names = [one.name for one in fields(Painted)]
+    rows = zip(*(segment[f"face/{name}"] for name in names), strict=True)
+    plain = {"track": int, "frame": int, "done": int, "distance": float}
+    return [
+        Painted(
+            **{name: plain.get(name, np.asarray)(value) for name, value in zip(names, row, strict=True)}
+        )
+        for row in rows
+    ]
+
+
+def _track_record(anonymizer: Anonymizer, plan: TrackPlan, faces: Sequence[Painted]) -> dict:
+    """What `--json` says of one track."""
+    covered = [face.frame for face in faces if face.done == COVERED]
+    kinds = [int(plan.kind[face.frame - plan.first]) for face in faces]
+    record = {
+        "person": plan.person + 1,
+        "first_frame": min((face.frame for face in faces), default=plan.first),
+        "last_frame": max((face.frame for face in faces), default=plan.last),
+        "frames": len(faces),
+        "filled_in": kinds.count(FILLED),
+        "beyond_detection": kinds.count(BEYOND),
+        "larger_mask": sum(face.done == WIDER for face in faces),
+        "covered_frames": covered,
+        "mask_area": plan.mask_area,
+        "threshold": anonymizer.recognizer.threshold,
+    }
+    if any(not np.isnan(face.before).any() for face in faces):
+        measures = measure(anonymizer.recognizer, signals(faces))
+        record["measures"] = {name: round(float(one.value), 4) for name, one in measures.items()}
+    return record

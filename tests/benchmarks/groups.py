@@ -1,0 +1,217 @@
+"""Group photos composed from single faces: is every face covered, and is nobody recognised?
+
+    python tests/benchmarks/groups.py FOLDER --out FOLDER [--scenes 60] [--unseen FILE.onnx …]
+
+Each scene has 4–12 people on a noisy background, and one difficulty: turned by up to 60°, lying,
+small, cut by the edge, blurred, dark, grey, with something in front. Where every face stands is known,
+so that a face that no detector found is counted too. Only numbers are printed; pictures are kept where
+--keep says so. FOLDER has the layout person/photo.jpg, one face a photo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from anonlab.errors import AnonlabError
+from anonlab.photo.detection import Detector, overlap
+from anonlab.photo.faces import Face, align
+from anonlab.photo.photos import Photo, read_photo
+from anonlab.pipeline import Anonymizer
+from anonlab.recognizers import OnnxRecognizer, distance
+
+SIZE = (1280, 900)
+KINDS = ("plain", "turned", "lying", "small", "edge", "blurred", "dark", "grey", "occluded", "crowd")
+
+
+@dataclass
+class Placed:
+    """A face in a scene: where it is, and how large."""
+
+    name: str
+    box: np.ndarray  # (4,) left, top, right, bottom
+    size: float  # the shorter side of the box, pixels
+
+    def visible(self) -> float:
+        """Share of the box inside of the scene."""
+        left, top, right, bottom = self.box
+        inside = max(0, min(right, SIZE[0]) - max(left, 0)) * max(0, min(bottom, SIZE[1]) - max(top, 0))
+        return inside / ((right - left) * (bottom - top))
+
+
+def scene(
+    photos: list[tuple[str, Image.Image, Face]], kind: str, rng: np.random.Generator
+) -> tuple[Image.Image, list[Placed]]:
+    """One composed photo, and the faces in it."""
+    many = {"crowd": 12, "small": 10, "plain": 4}.get(kind, 5)
+    columns = {12: 4, 10: 5, 4: 2, 5: 3}[many]
+    rows = -(-many // columns)
+    noise = rng.normal(0, 6, (SIZE[1] // 4, SIZE[0] // 4, 3)) + rng.integers(60, 200, 3)
+    canvas = Image.fromarray(noise.clip(0, 255).astype(np.uint8)).resize(SIZE)
+    placed = []
+    for number, index in enumerate(rng.choice(len(photos), many, replace=False)):
+        name, picture, face = photos[index]
+        width = face.box[2] - face.box[0]
+        wanted = {"small": rng.uniform(24, 48), "crowd": rng.uniform(60, 110)}.get(
+            kind, rng.uniform(90, 170)
+        )
+        scale = wanted / width
+        angle = {"turned": rng.uniform(-60, 60), "lying": rng.choice([90, 180, 270])}.get(kind, 0.0)
+        side = round(picture.width * scale)
+        small = picture.resize((side, side), Image.Resampling.LANCZOS)
+        oval = Image.new("L", (side, side), 0)
+        ImageDraw.Draw(oval).ellipse((side * 0.12, side * 0.02, side * 0.88, side * 0.98), fill=255)
+        oval = oval.filter(ImageFilter.GaussianBlur(side * 0.02))
+        cell = np.array(SIZE) / (columns, rows)
+        middle = cell * (number % columns + 0.5, number // columns + 0.5)
+        middle = middle + rng.uniform(-0.08, 0.08, 2) * cell
+        corners = np.array([face.box[:2], (face.box[2], face.box[1]), (face.box[0], face.box[3]),
+                            face.box[2:]]) * scale - side / 2  # fmt: skip
+        if kind == "edge" and number % columns in (0, columns - 1):
+            cut = rng.uniform(0.15, 0.6) * wanted  # of the face, beyond the frame
+            left = number % columns == 0
+            middle[0] = (-corners[:, 0].min() - cut) if left else (SIZE[0] - corners[:, 0].max() + cut)
+        if kind == "occluded":
+            draw = ImageDraw.Draw(small)
+            left, top, right, bottom = (np.array(face.box) * scale).tolist()
+            colour = tuple(int(v) for v in rng.integers(0, 256, 3))
+            if number % 2:  # a mask over mouth and nose
+                draw.rectangle((left, (top + bottom) / 2 + 0.08 * wanted, right, bottom), fill=colour)
+            else:  # a microphone before the mouth
+                x, y = (left + right) / 2, top + 0.8 * (bottom - top)
+                r = 0.15 * wanted
+                draw.ellipse((x - r, y - r, x + r, y + r), fill=(20, 20, 22))
+                draw.line((x, y, x + 0.3 * wanted, bottom + wanted), fill=(30, 30, 30), width=6)
+        if angle:
+            small, oval = (
+                one.rotate(angle, Image.Resampling.BICUBIC, expand=True) for one in (small, oval)
+            )
+            turn = np.deg2rad(-angle)
+            corners = corners @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+        corners = corners + middle
+        at = np.rint(middle - np.array(small.size) / 2).astype(int)
+        canvas.paste(small, tuple(at.tolist()), oval)
+        placed.append(Placed(name, np.concatenate([corners.min(0), corners.max(0)]), wanted))
+    if kind == "blurred":
+        canvas = canvas.filter(ImageFilter.GaussianBlur(2.5))
+    elif kind == "dark":
+        grain = rng.normal(0, 5, (SIZE[1], SIZE[0], 3))
+        canvas = Image.fromarray((np.asarray(canvas) * 0.25 + grain).clip(0, 255).astype(np.uint8))
+    elif kind == "grey":
+        canvas = canvas.convert("L").convert("RGB")
+    return canvas, placed
+
+
+def measure(
+    scene_kind: str,
+    image: Image.Image,
+    placed: list[Placed],
+    anonymizer: Anonymizer,
+    judges: list,
+    keep: Path | None,
+) -> list[dict]:
+    """What became of every face of a scene."""
+    before = read_photo(image)
+    began = time.monotonic()
+    try:
+        result = anonymizer(image, fallback="blur")
+    except AnonlabError as error:
+        return [{"kind": scene_kind, "size": one.size, "done": "refused", "error": str(error)}
+                for one in placed]  # fmt: skip
+    seconds = (time.monotonic() - began) / len(placed)
+    after = Photo(np.asarray(result.image.convert("RGB")), "after")
+    places = [Face(tuple(one.box.tolist()), np.zeros((5, 2)), 1.0) for one in placed]
+    rows = []
+    for one, place in zip(placed, places, strict=True):
+        row = {"kind": scene_kind, "size": one.size, "visible": one.visible(), "seconds": seconds}
+        row["done"] = "skipped"
+        for how, group in (("generated", result.faces), ("covered", result.covered)):
+            for face in group:
+                if overlap(Face(face.box, np.zeros((5, 2)), 1.0), place) > 0.25:
+                    row["done"] = how
+                    if how == "covered":
+                        row["reason"] = face.reason[-80:]
+        left, top, right, bottom = (int(v) for v in one.box)
+        left, top = max(left, 0), max(top, 0)
+        window = (slice(top, max(bottom, top)), slice(left, max(right, left)))
+        changed = (before.pixels[window] != after.pixels[window]).any(2)
+        row["changed"] = float(changed.mean()) if changed.size else 0.0
+        rows.append(row)
+    if keep:
+        result.image.save(keep)
+    finder = Detector(thorough=False)
+    try:
+        seen = finder(before)
+    except AnonlabError:
+        seen = []
+    for face in seen:  # an attacker's: what a plain detector finds in the original
+        best = max(range(len(places)), key=lambda number, face=face: overlap(places[number], face))
+        if overlap(places[best], face) < 0.25:
+            continue
+        try:
+            pair = align(before, face), align(after, face)
+        except AnonlabError:
+            continue
+        for judge in judges:
+            away = distance(judge, *(judge.embed(one) for one in pair)).item()
+            rows[best][f"matched {judge.name}"] = away < judge.threshold
+    return rows
+
+
+def main() -> None:
+    """Compose, anonymize, measure, print a table."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("folder", type=Path)
+    options.add_argument("--out", type=Path, required=True)
+    options.add_argument("--scenes", type=int, default=60)
+    options.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    options.add_argument("--unseen", type=Path)
+    options.add_argument("--unseen-options", type=json.loads, default={})
+    options.add_argument("--keep", action="store_true", help="keep the scenes, before and after")
+    chosen = options.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    anonymizer = Anonymizer.load(key=b"a key for scenes, 16 bytes or more")
+    judges = [anonymizer.recognizer]
+    if chosen.unseen:
+        judges.append(OnnxRecognizer(chosen.unseen, **chosen.unseen_options))
+    finder, photos = Detector(thorough=False), []
+    for path in sorted(chosen.folder.glob("*/*.jpg")):
+        if photos and photos[-1][0] == path.parent.name:
+            continue
+        photo = read_photo(path)
+        try:
+            photos.append((path.parent.name, Image.fromarray(photo.pixels), finder(photo)[0]))
+        except AnonlabError:
+            continue
+    rows = []
+    for number in range(chosen.scenes):
+        kind = chosen.kinds[number % len(chosen.kinds)]
+        image, placed = scene(photos, kind, np.random.default_rng(number))
+        if chosen.keep:
+            image.save(chosen.out / f"{number:03d}-{kind}.png")
+        after = chosen.out / f"{number:03d}-{kind}-after.png" if chosen.keep else None
+        rows += measure(kind, image, placed, anonymizer, judges, after)
+        (chosen.out / "groups.json").write_text(json.dumps(rows, indent=1))
+    report(rows, [judge.name for judge in judges])
+
+
+def report(rows: list[dict], judges: list[str]) -> None:
+    """One line for each difficulty, faces of 32 pixels and more of which at least half is visible."""
+    counted = [row for row in rows if row["size"] >= 32 and row.get("visible", 1) >= 0.4]
+    print(f"{'':10} faces generated covered skipped refused", *(f"matched {name}" for name in judges))
+    for kind in (*dict.fromkeys(row["kind"] for row in rows), "all"):
+        mine = [row for row in counted if kind in (row["kind"], "all")]
+        counts = [sum(row["done"] == how for row in mine)
+                  for how in ("generated", "covered", "skipped", "refused")]  # fmt: skip
+        found = [sum(row.get(f"matched {name}", False) for row in mine) for name in judges]
+        print(f"{kind:10} {len(mine):5} {counts[0]:9} {counts[1]:7} {counts[2]:7} {counts[3]:7}", *found)
+
+
+if __name__ == "__main__":
+    main()

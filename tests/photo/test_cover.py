@@ -1,0 +1,80 @@
+"""The fall-back hides who it is, in an ellipse around the face and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from anonlab.controls import COVERS
+from anonlab.errors import UnknownOption
+from anonlab.photo.cover import cover
+from anonlab.photo.faces import Face, align
+from anonlab.photo.numbered import numbered
+from anonlab.photo.photos import Photo
+from anonlab.recognizers import distance
+
+
+@pytest.mark.parametrize("how", COVERS)
+def test_nobody_is_recognised_under_it(astronaut, detector, recognizer, how):
+    face = detector(astronaut)[0]
+    hidden = replace(astronaut, pixels=cover(astronaut, face, how))
+    with torch.no_grad():
+        before, after = (recognizer.embed(align(one, face)) for one in (astronaut, hidden))
+    assert distance(recognizer, before, after).item() > recognizer.threshold
+
+
+def test_few_numbers_are_left_of_a_face():
+    """Whatever the face, what is shown depends on the means of a few cells only."""
+    rng = np.random.default_rng(0)
+    face = Face((60, 40, 120, 100), np.zeros((5, 2)), 1.0)
+    plain = np.full((160, 180, 3), 120, np.uint8)
+    rough = (plain.reshape(80, 2, 90, 2, 3) + 40 * np.array([1, -1]).reshape(1, 2, 1, 1, 1)).reshape(
+        plain.shape
+    )  # another picture of the same means
+    shown = [cover(Photo(one.astype(np.uint8), "x"), face, "pixels") for one in (plain, rough)]
+    inside = (slice(50, 90), slice(70, 110))
+    assert np.abs(shown[0][inside].astype(int) - shown[1][inside]).max() <= 12
+    assert np.abs(rough[inside].astype(int) - plain[inside]).min() == 40
+    noise = Photo(rng.integers(0, 256, plain.shape, dtype=np.uint8), "noise")
+    assert len(np.unique(cover(noise, face, "pixels")[inside].reshape(-1, 3), axis=0)) < 40
+
+
+@pytest.mark.parametrize("how", COVERS)
+def test_only_an_ellipse_around_the_face_changes(how):
+    noise = Photo(np.random.default_rng(1).integers(0, 256, (200, 240, 3), dtype=np.uint8), "noise")
+    left, top, right, bottom = 80, 60, 140, 140
+    changed = (cover(noise, Face((left, top, right, bottom), np.zeros((5, 2)), 1.0), how)
+               != noise.pixels).any(2)  # fmt: skip
+    assert changed[top:bottom, left:right].mean() > 0.97
+    rows, columns = np.nonzero(changed)
+    assert rows.min() >= top - 25
+    assert rows.max() <= bottom + 25
+    assert columns.min() >= left - 20
+    assert columns.max() <= right + 20
+
+
+def test_a_face_beyond_the_frame_is_covered_as_far_as_it_is_there():
+    noise = Photo(np.random.default_rng(2).integers(0, 256, (100, 100, 3), dtype=np.uint8), "noise")
+    changed = (cover(noise, Face((-30, 20, 30, 80), np.zeros((5, 2)), 1.0)) != noise.pixels).any(2)
+    assert changed[30:70, :25].mean() > 0.97
+    assert not changed[:, 60:].any()
+    away = cover(noise, Face((-90, 20, -40, 80), np.zeros((5, 2)), 1.0))
+    assert (away == noise.pixels).all()
+
+
+def test_another_way_does_not_exist(astronaut):
+    with pytest.raises(UnknownOption, match="blur, pixels"):
+        cover(astronaut, Face((0, 0, 9, 9), np.zeros((5, 2)), 1.0), "paint")
+
+
+def test_the_numbered_picture_shows_nobody(astronaut, detector, recognizer):
+    [face] = detector(astronaut)
+    image = numbered(astronaut, [face])
+    assert image.size == astronaut.size
+    with torch.no_grad():
+        shown = Photo(np.asarray(image), "numbered")
+        before, after = (recognizer.embed(align(one, face)) for one in (astronaut, shown))
+    assert distance(recognizer, before, after).item() > recognizer.threshold

@@ -1,0 +1,101 @@
+"""Every face of a photo is found: turned, small, cut off; each once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anonlab.photo.detection import Detector, merged, overlap
+from anonlab.photo.faces import Face, align
+from anonlab.photo.photos import Photo
+
+
+@pytest.fixture(scope="module")
+def upright(astronaut, detector) -> Face:
+    return detector(astronaut)[0]
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_lying_face_is_found_where_it_is(astronaut, detector, upright, quarters):
+    lying = Photo(np.rot90(astronaut.pixels, quarters).copy(), "lying")
+    [face, *_] = detector(lying)
+    height, width = astronaut.pixels.shape[:2]
+    points = upright.points
+    for _ in range(quarters):  # counterclockwise: (x, y) of a picture of some width to (y, width - x)
+        points = np.stack([points[:, 1], width - points[:, 0]], 1)
+        width, height = height, width
+    size = np.sqrt(upright.area)
+    assert np.abs(face.points - points).max() < 0.08 * size
+    # and it is aligned upright, as if it had never been turned
+    assert (align(lying, face, 256) - align(astronaut, upright, 256)).abs().mean() < 0.06
+
+
+def test_a_photo_is_looked_at_once_where_that_is_enough(astronaut):
+    once = Detector(thorough=False)
+    lying = Photo(np.rot90(astronaut.pixels, 2).copy(), "lying")
+    assert len(once(astronaut)) == 1
+    try:
+        found = once(lying)
+    except Exception:
+        found = []
+    assert not [face for face in found if face.confidence > 0.97]
+
+
+@pytest.mark.parametrize("pixels", [26, 32])
+def test_small_faces_are_found_in_large_photos(synthetic_faces, detector, upright, astronaut, pixels):
+    large = np.full((1800, 2400, 3), 110, np.uint8)
+    scale = pixels / (upright.box[2] - upright.box[0])
+    small = Image.fromarray(astronaut.pixels)
+    small = small.resize([round(side * scale) for side in small.size], Image.Resampling.LANCZOS)
+    left, top = 1700, 900
+    large[top : top + small.height, left : left + small.width] = np.asarray(small)
+    [face] = detector(Photo(large, "large"))
+    assert np.abs(face.points - (upright.points * scale + [left, top])).max() < 0.12 * pixels
+
+
+def test_a_face_that_the_frame_cuts_in_half_is_found(astronaut, detector, upright):
+    cut = int(upright.points[2, 0])  # through the nose
+    half = Photo(astronaut.pixels[:, cut:].copy(), "half")
+    [face, *_] = detector(half)
+    _, top, right, bottom = upright.box
+    there = replace(upright, box=(0.0, top, right - cut, bottom))
+    inside = replace(face, box=(max(face.box[0], 0.0), *face.box[1:]))
+    assert overlap(there, inside) > 0.5
+
+
+def test_the_mirror_image_of_a_face_beside_the_edge_is_no_face(astronaut, detector, upright):
+    cut = int(upright.box[0] - 0.1 * (upright.box[2] - upright.box[0]))
+    whole = Photo(astronaut.pixels[:, cut:].copy(), "whole")
+    assert len(detector(whole)) == 1
+
+
+def test_looks_are_merged_and_the_earlier_wins():
+    def face(left: float, size: float, confidence: float) -> Face:
+        return Face((left, 0, left + size, size), np.zeros((5, 2)), confidence)
+
+    first, again, other, within = face(0, 10, 0.99), face(1, 10, 0.99), face(30, 10, 0.99), face(2, 4, 1)
+    assert merged([[first], [again, other]]) == [first, other]
+    assert merged([[first, other], [within]]) == [other, within]  # surer
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_a_known_face_is_found_again_however_it_lies(astronaut, detector, upright, turn):
+    lying = Photo(np.rot90(astronaut.pixels, turn).copy(), "lying")
+    face = detector(lying)[0]
+    again = detector.again(lying, face)
+    assert np.abs(again.points - face.points).max() < 0.06 * np.sqrt(upright.area)
+    empty = Photo(np.full_like(lying.pixels, 90), "empty")
+    assert detector.again(empty, face) is None
+
+
+def test_how_far_a_head_is_turned(upright):
+    straight = np.array([[100, 100], [160, 100], [130, 135], [108, 165], [152, 165]], float)
+    beside = straight + np.array([[0, 0], [0, 0], [30, 0], [0, 0], [0, 0]])
+    angle = np.deg2rad(40)
+    tilt = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    assert replace(upright, points=straight).turn == pytest.approx(0, abs=1e-9)
+    assert replace(upright, points=beside).turn == pytest.approx(0.5, abs=0.01)
+    assert replace(upright, points=beside @ tilt).turn == pytest.approx(0.5, abs=0.01)

@@ -1,0 +1,70 @@
+"""What stands before a face is seen, and stays."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from anonlab.images import blurred, resize
+from anonlab.perception.landmarks import load_landmarks
+from anonlab.regeneration.compose import harmonise
+from anonlab.regeneration.occlusion import SIZE, in_front
+
+
+@pytest.fixture(scope="module")
+def faces(synthetic_faces):
+    """Two faces `(2, 3, 256, 256)`, and the points of the first."""
+    images = resize(synthetic_faces[:2], 256)
+    return images, load_landmarks()(images[:1])
+
+
+def covered(image: torch.Tensor, box: tuple[int, int, int, int], colour) -> tuple[torch.Tensor, ...]:
+    left, top, right, bottom = box
+    where = torch.zeros(1, 1, 256, 256)
+    where[..., top:bottom, left:right] = 1
+    return torch.lerp(image, torch.tensor(colour).view(1, 3, 1, 1), where), where
+
+
+def test_a_mask_over_mouth_and_nose_is_seen_and_little_else(faces):
+    images, points = faces
+    mouth, chin, nose = (points[0, index] * 256 for index in (62, 8, 30))
+    box = (int(mouth[0]) - 40, int(nose[1]), int(mouth[0]) + 40, int(chin[1]) - 2)
+    photo, where = covered(images[:1], box, (0.2, 0.3, 0.9))
+    found = resize(in_front(photo, images[:1], points), 256)
+    assert (found * where).sum() > 0.75 * where.sum()
+    assert (found * (1 - blurred(where, 4).gt(0.01).float())).sum() < 0.05 * where.sum()
+
+
+def test_a_bare_face_has_nothing_in_front(faces):
+    images, points = faces
+    assert in_front(images[:1], images[:1], points).max() == 0
+    assert in_front(images[:1], (0.8 * images[:1] + 0.1), points).max() == 0
+    shadow = images[:1].clone()
+    shadow[..., :128] = (shadow[..., :128] + 1) * 0.75 - 1  # half of the face is darker
+    assert in_front(shadow, images[:1], points).mean() < 0.01
+
+
+def test_frames_and_freckles_are_of_the_face(faces):
+    images, points = faces
+    eyes = points[0, 36:48].mean(0) * 256
+    line = (int(eyes[0]) - 50, int(eyes[1]) + 8, int(eyes[0]) + 50, int(eyes[1]) + 11)
+    photo, _ = covered(images[:1], line, (-0.9, -0.9, -0.9))
+    assert in_front(photo, images[:1], points).max() == 0
+    assert in_front(photo, images[:1], points).shape == (1, 1, SIZE, SIZE)
+
+
+def test_what_is_in_front_does_not_colour_the_skin(faces):
+    images, points = faces
+    mouth = points[0, 62] * 256
+    box = (int(mouth[0]) - 40, int(mouth[1]) - 20, int(mouth[0]) + 40, int(mouth[1]) + 30)
+    photo, where = covered(images[:1], box, (0.0, 0.1, 0.6))
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 60 : box[1], 60:196] = 1
+    beside = torch.zeros_like(mask)
+    beside[..., box[1] - 8 : box[1] - 2, box[0] : box[2]] = 1
+    truth = images[:1]
+
+    def error(made: torch.Tensor) -> float:
+        return ((made - truth).abs() * beside).sum().item() / beside.sum().item()
+
+    assert error(harmonise(truth, photo, mask, 1 - where)) < 0.5 * error(harmonise(truth, photo, mask))

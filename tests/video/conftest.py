@@ -1,0 +1,52 @@
+"""An anonymizer for clips, and a fast one for what does not depend on how good faces are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anonlab.encoding.linear import LinearInitialization
+from anonlab.encoding.start import LinearStart
+from anonlab.generators.samples import sample_photo
+from anonlab.images import resize, to_tensor
+from anonlab.pipeline import Anonymizer
+
+KEY = b"a key for the tests of clips"
+
+
+@pytest.fixture(scope="session")
+def anonymizer():
+    return Anonymizer.load(key=KEY)
+
+
+class OneFace:
+    """A generator that knows one face, a little brighter or darker by its codes."""
+
+    def __init__(self, generator, picture):
+        self.generator, self.picture = generator, picture
+
+    def __getattr__(self, name):
+        return getattr(self.generator, name)
+
+    def synthesis(self, ws, resolution=None):
+        return resize(self.picture, resolution or 1024) + 0.02 * ws.mean((1, 2))[:, None, None, None]
+
+
+@pytest.fixture(scope="session")
+def fast(anonymizer, other_still):
+    """For what does not depend on how good a new face is."""
+    picture = to_tensor(np.asarray(other_still))
+    linear = LinearInitialization(anonymizer.generator, anonymizer.population)
+    generator = OneFace(anonymizer.generator, picture)
+    return anonymizer.replace(generator=generator, start=LinearStart(linear))
+
+
+@pytest.fixture(scope="session")
+def astronaut_still():
+    """Her head, whose face is two fifths of the square."""
+    return sample_photo("astronaut").crop((110, 0, 350, 240))
+
+
+@pytest.fixture(scope="session")
+def other_still(anonymizer):
+    return sample_photo("synthetic-15", anonymizer.generator)

@@ -1,0 +1,101 @@
+"""Clips for the tests, made from still pictures with a known motion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
+CLOCK = Fraction(1, 12800)
+STEP = 512  # of that clock: 25 frames a second
+Motion = Callable[[float], tuple[float, float, float, float]]
+
+
+def placed(
+    still: Image.Image, size: tuple[int, int], middle: tuple[float, float], side: float, turn: float = 0
+) -> Image.Image:
+    """`still` as a square of `side` pixels around `middle`, turned by degrees, on a grey canvas; with an
+    alpha channel that is 0 beside it."""
+    shown = still.resize((round(side), round(side)), Image.Resampling.LANCZOS).convert("RGBA")
+    angle = np.deg2rad(turn)
+    c, s = np.cos(angle), np.sin(angle)
+    x, y = middle
+    half = shown.width / 2
+    matrix = (c, s, half - c * x - s * y, -s, c, half + s * x - c * y)
+    return shown.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
+
+
+def filmed(stills: Sequence[tuple[Image.Image, Motion]], size: tuple[int, int], count: int) -> list:
+    """`count` frames `(H, W, 3)` of stills that move: each has a function from 0–1 to x, y, side and
+    degrees. The later ones are in front."""
+    width, height = size
+    wall = np.zeros((height, width, 3), np.uint8)
+    wall[..., 0], wall[..., 1] = 90 + np.arange(width) % 40, (80 + np.arange(height) % 30)[:, None]
+    wall[..., 2] = 110
+    frames = []
+    for number in range(count):
+        frame = Image.fromarray(wall)
+        for still, motion in stills:
+            x, y, side, turn = motion(number / max(count - 1, 1))
+            one = placed(still, size, (x, y), side, turn)
+            frame.paste(one, (0, 0), one)
+        frames.append(np.asarray(frame))
+    return frames
+
+
+def write_clip(
+    path: Path,
+    frames: Sequence[np.ndarray],
+    times: Sequence[int] | None = None,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    rotation: int = 0,
+    sound: str | None = None,
+    metadata: dict[str, str] | None = None,
+) -> Path:
+    """Frames as a video, shown at `times` in `CLOCK`, and perhaps a tone by an encoder `sound`."""
+    times = times or [STEP * number for number in range(len(frames))]
+    with av.open(str(path), "w") as out:
+        out.metadata.update(metadata or {})
+        stream = out.add_stream(codec, rate=25)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt, stream.codec_context.time_base = pixel_format, CLOCK
+        stream.codec_context.options = options or {}
+        if rotation:
+            stream.set_display_rotation(rotation)
+        tone = out.add_stream(sound, rate=48000) if sound else None
+        if tone:
+            tone.layout = "mono"
+        for pixels, time in zip(frames, times, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24")
+            frame.pts, frame.time_base = time, CLOCK
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+        if tone:
+            seconds = float((times[-1] + STEP) * CLOCK)
+            wave = np.sin(np.arange(int(48000 * seconds)) * 0.06)
+            for at in range(0, len(wave), 1024):
+                part = (wave[at : at + 1024] * 12000).astype(np.int16)[None]
+                frame = av.AudioFrame.from_ndarray(part, "s16", "mono")
+                frame.sample_rate, frame.pts, frame.time_base = 48000, at, Fraction(1, 48000)
+                out.mux(tone.encode(frame))
+            out.mux(tone.encode())
+    return path
+
+
+def decoded(path: Path) -> list[tuple[float, np.ndarray]]:
+    """Times in seconds and pixels, as a player gets them without turning."""
+    with av.open(str(path)) as clip:
+        return [(frame.time, frame.to_ndarray(format="rgb24")) for frame in clip.decode(video=0)]
+
+
+def sound_packets(path: Path) -> list[tuple[float, bytes]]:
+    """Times and bytes of all sound."""
+    with av.open(str(path)) as clip:
+        packets = [one for one in clip.demux(audio=0) if one.dts is not None]
+        return [(float(one.pts * one.time_base), bytes(one)) for one in packets]

@@ -1,0 +1,315 @@
+"""Whole clips: nobody is recognised in any frame, and the new face is as steady as the old one was."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from making import CLOCK, decoded, filmed, sound_packets, write_clip
+from PIL import Image, ImageSequence
+
+from anonlab.cli import main
+from anonlab.controls import Controls
+from anonlab.errors import InputDamaged, NoFaceFound, OutputNotWritable, StillRecognised
+from anonlab.figures.video_figures import clip_figure
+from anonlab.perception.masks import build_mask
+from anonlab.photo.faces import align, paste
+from anonlab.photo.photos import Photo
+from anonlab.video import anonymize_clip as module
+from anonlab.video import detections
+from anonlab.video.anonymize_clip import anonymize_clip
+from anonlab.video.showing import seen_in_both, strip
+from anonlab.video.temporal import change_outside, measure, signals
+
+SIZE = (256, 160)
+UNEVEN = [0, 512, 1024, 1400, 2048, 2560, 3200, 3584]
+NETWORK = Controls(perception="network")  # the map takes no time
+
+
+def sway(t):
+    """A pan, a zoom and a turn at once."""
+    return 100 + 50 * t, 85 + 4 * np.sin(6 * t), 190 + 25 * t, 7 * np.sin(5 * t)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="module")
+def walk(folder, astronaut_still):
+    """Eight lossless frames of uneven duration, with sound."""
+    frames = filmed([(astronaut_still, sway)], SIZE, 8)
+    return write_clip(folder / "walk.mkv", frames, UNEVEN, codec="ffv1", sound="aac")
+
+
+@pytest.fixture(scope="module")
+def walked(walk, folder, anonymizer):
+    """The record and the file of the anonymized clip."""
+    out = folder / "walk-out.mkv"
+    return anonymize_clip(anonymizer, walk, out), out
+
+
+def measured(anonymizer, before, after):
+    """What is seen in decoded frames, at the places of detections in the originals."""
+    rows = []
+    for number, (old, new) in enumerate(zip(before, after, strict=True)):
+        face = max(detections.look(anonymizer, old, 1280), key=lambda one: one.confidence)
+        rows.append(seen_in_both(anonymizer, number, face, old, new))
+    return rows
+
+
+def pixels_of(path):
+    return [pixels for _, pixels in decoded(path)]
+
+
+def test_nobody_is_recognised_in_any_frame_and_the_face_is_steady(walk, walked, anonymizer):
+    record, out = walked
+    before, after = pixels_of(walk), pixels_of(out)
+    got = measure(anonymizer.recognizer, signals(measured(anonymizer, before, after)))
+    assert got["greatest match"].value >= anonymizer.recognizer.threshold
+    assert got["TL-ID"].value > 0.97 and got["TG-ID"].value > 0.95
+    assert got["jitter"].value < 1.5
+    (track,) = record["tracks"]
+    assert (track["frames"], track["covered_frames"]) == (8, [])
+    assert track["measures"]["greatest match"] >= anonymizer.recognizer.threshold
+
+
+def test_what_lies_outside_of_the_mask_stays_bit_for_bit(walk, walked, anonymizer):
+    for old, new in zip(pixels_of(walk), pixels_of(walked[1]), strict=True):
+        (face,) = detections.look(anonymizer, old, 1280)
+        left, top, right, bottom = face.box
+        y, x = np.mgrid[: old.shape[0], : old.shape[1]]
+        middle = (left + right) / 2, (top + bottom) / 2
+        inside = np.maximum(abs(x - middle[0]), abs(y - middle[1])) < 0.75 * (bottom - top)
+        assert change_outside(old, new, inside) == 0
+        assert change_outside(old, new, ~inside) > 3
+        assert inside.mean() < 0.5
+
+
+def test_times_and_sound_are_those_of_the_clip(walk, walked):
+    times = [[time for time, _ in decoded(path)] for path in (walk, walked[1])]
+    assert times[0] == times[1] == pytest.approx([float(one * CLOCK) for one in UNEVEN], abs=6e-4)
+    assert sound_packets(walked[1]) == sound_packets(walk)
+
+
+def test_a_new_seed_in_every_frame_fails_the_measures(walk, walked, anonymizer):
+    """The same frames, each anonymized with its own seed."""
+    before = pixels_of(walk)[:4]
+    after = []
+    for number, pixels in enumerate(before):
+        photo = Photo(pixels, "frame")
+        face = max(detections.look(anonymizer, pixels, 1280), key=lambda one: one.confidence)
+        seen = anonymizer.look(align(photo, face, 256))
+        controls = Controls(seed=number)
+        with torch.no_grad():
+            mask = build_mask(anonymizer.perception(seen.image, "network"), controls, size=256)
+            _, _, new = anonymizer.regenerate(seen, mask, controls, resolution=256)
+        after.append(paste(photo, face, new, mask))
+    bad = measure(anonymizer.recognizer, signals(measured(anonymizer, before, after)))
+    good = measure(
+        anonymizer.recognizer,
+        signals(measured(anonymizer, before, pixels_of(walked[1])[:4])),
+    )
+    assert bad["TL-ID"].value < 0.8 < 0.97 < good["TL-ID"].value
+    assert bad["TG-ID"].value < 0.8 < 0.95 < good["TG-ID"].value
+    assert bad["jitter"].value > 1.5 * good["jitter"].value
+
+
+class Broken:
+    """A start that fails in some calls, or gives codes that are not numbers."""
+
+    name = "broken"
+
+    def __init__(self, start, how):
+        self.start, self.how = start, how
+
+    def __call__(self, image, mask, source, target):
+        ws = self.start(image, mask, source, target)
+        if self.how == "raises":
+            raise RuntimeError("the generator is out of order")
+        return ws * float("nan")
+
+
+@pytest.fixture(scope="module")
+def short(folder, astronaut_still):
+    frames = filmed([(astronaut_still, sway)], SIZE, 12)[:4]
+    return write_clip(folder / "short.mkv", frames, codec="ffv1")
+
+
+@pytest.mark.parametrize("how", ["raises", "nan"])
+def test_where_the_generator_fails_the_face_is_covered(short, folder, fast, how):
+    broken = fast.replace(start=Broken(fast.regenerator.start, how))
+    out = folder / f"covered-{how}.mkv"
+    record = anonymize_clip(broken, short, out, NETWORK)
+    (track,) = record["tracks"]
+    assert track["covered_frames"] == [0, 1, 2, 3]
+    rows = measured(fast, pixels_of(short), pixels_of(out))
+    assert min(row.distance for row in rows) >= fast.recognizer.threshold
+
+
+class Copy:
+    """A generator's start whose result is the person: codes of her own face, aimed at nobody else."""
+
+    name = "copy"
+
+    def __init__(self, start):
+        self.start = start
+
+    def __call__(self, image, mask, source, target):
+        return self.start(image, mask, source, source)
+
+
+def test_a_face_that_is_still_recognised_is_covered(short, folder, anonymizer):
+    out = folder / "copied.mkv"
+    own = anonymizer.replace(start=Copy(anonymizer.regenerator.start))
+    controls = Controls(mask_area=0.02)  # so little that she is still there
+    record = anonymize_clip(own, short, out, controls)
+    (track,) = record["tracks"]
+    assert len(track["covered_frames"]) == 4
+    rows = measured(anonymizer, pixels_of(short), pixels_of(out))
+    assert min(row.distance for row in rows) >= anonymizer.recognizer.threshold
+
+
+def test_with_no_fall_back_nothing_is_written(short, folder, fast):
+    broken = fast.replace(start=Broken(fast.regenerator.start, "raises"))
+    out = folder / "refused.mkv"
+    with pytest.raises(StillRecognised, match=r"short\.mkv shows a face in frame 0 .* nothing was"):
+        anonymize_clip(broken, short, out, NETWORK, fallback="none")
+    assert not list(folder.glob("*refused*"))
+
+
+def test_a_frame_in_which_nobody_is_found_is_anonymized_too(walk, folder, fast, monkeypatch):
+    found = detections.look
+    calls = []
+
+    def blind(anonymizer, pixels, side):
+        calls.append(side)
+        return [] if len(calls) - 1 in (4, 5) else found(anonymizer, pixels, side)
+
+    monkeypatch.setattr(detections, "look", blind)
+    out = folder / "blind.mkv"
+    record = anonymize_clip(fast, walk, out, NETWORK)
+    monkeypatch.undo()
+    (track,) = record["tracks"]
+    assert track["filled_in"] == 2 and track["frames"] == 8
+    rows = measured(fast, pixels_of(walk), pixels_of(out))
+    assert min(row.distance for row in rows[4:6]) >= fast.recognizer.threshold
+
+
+def test_a_run_that_was_killed_goes_on_and_gives_the_same_file(walk, folder, fast, monkeypatch):
+    whole, out = folder / "whole.mkv", folder / "resumed.mkv"
+    anonymize_clip(fast, walk, whole, NETWORK, segment=3)
+    keep = module.State.keep
+
+    def killed(self, name, arrays):
+        if name == "segment-000001":
+            raise KeyboardInterrupt
+        keep(self, name, arrays)
+
+    monkeypatch.setattr(module.State, "keep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        anonymize_clip(fast, walk, out, NETWORK, segment=3)
+    monkeypatch.undo()
+    assert not out.exists()
+    state = folder / ".resumed.mkv.unfinished"
+    assert {path.name for path in state.glob("*.npz")} == {
+        *(f"faces-00000{row}.npz" for row in range(3)), "plans.npz", "segment-000000.npz",
+    }  # fmt: skip
+    with pytest.raises(InputDamaged, match=r"other options; run without --resume"):
+        anonymize_clip(fast, walk, out, Controls(seed=1), segment=3, resume=True)
+    stranger = fast.replace(key=b"another key, because the first is forgotten")
+    anonymize_clip(stranger, walk, out, NETWORK, segment=3, resume=True)  # the plans say who to be
+    assert out.read_bytes() == whole.read_bytes()
+    assert not state.exists()
+
+
+def test_what_is_kept_meanwhile_shows_nobody(walk, folder, fast, monkeypatch):
+    """Numbers, and segments of finished frames: no array that could be a picture of the original."""
+    kept = {}
+    keep = module.State.keep
+
+    def noted(self, name, arrays):
+        kept[name] = {key: np.asarray(value).shape for key, value in arrays.items()}
+        keep(self, name, arrays)
+
+    monkeypatch.setattr(module.State, "keep", noted)
+    broken = fast.replace(start=Broken(fast.regenerator.start, "raises"))
+    anonymize_clip(broken, walk, folder / "noted.mkv", NETWORK)
+    faces, plans = kept["faces-000000"], kept["plans"]
+    assert faces == {"frame": (8,), "box": (8, 4), "points": (8, 5, 2), "confidence": (8,),
+                     "embedding": (8, 128), "times": (8,), "change": (8,)}  # fmt: skip
+    assert {name.split("/")[-1] for name in plans} == {
+        "count", "first", "kind", "box", "points", "person", "mean", "target", "attribution",
+        "landmarks", "mask_area", "resolution",
+    }  # fmt: skip
+
+
+def test_two_runs_into_one_file_do_not_mix(short, folder, fast):
+    out = folder / "busy.mkv"
+    about = module.describe(short, Controls(), None)
+    with (
+        module.State(out, about, False) as state,
+        pytest.raises(OutputNotWritable, match="another run"),
+    ):
+        anonymize_clip(fast, short, out, NETWORK)
+    state.remove()
+
+
+def test_a_turned_clip_of_a_phone(folder, astronaut_still, fast):
+    frames = filmed([(astronaut_still, sway)], SIZE, 12)[:3]
+    path = write_clip(folder / "phone.mp4", [np.rot90(one) for one in frames], rotation=-90)
+    out = folder / "phone-out.mp4"
+    record = anonymize_clip(fast, path, out, NETWORK)
+    assert record["tracks"][0]["frames"] == 3
+    upright = [[np.rot90(one, -1) for one in pixels_of(name)] for name in (path, out)]
+    rows = measured(fast, *upright)
+    assert min(row.distance for row in rows) >= fast.recognizer.threshold
+
+
+def test_an_animated_gif(folder, astronaut_still, fast):
+    frames = [Image.fromarray(one) for one in filmed([(astronaut_still, sway)], SIZE, 12)[:3]]
+    path, out = folder / "wave.gif", folder / "wave-out.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[100, 250, 70], loop=0)
+    anonymize_clip(fast, path, out, NETWORK)
+    shown = []
+    for name in (path, out):
+        with Image.open(name) as image:
+            shown.append([(one.info["duration"], np.asarray(one.convert("RGB"))) for one in
+                          ImageSequence.Iterator(image)])  # fmt: skip
+    assert [duration for duration, _ in shown[1]] == [100, 250, 70]
+    rows = measured(fast, *([pixels for _, pixels in one] for one in shown))
+    assert min(row.distance for row in rows) >= fast.recognizer.threshold
+
+
+def test_a_clip_without_a_face_is_named_and_not_written(folder, fast):
+    path = write_clip(folder / "wall.mp4", filmed([], SIZE, 3))
+    with pytest.raises(NoFaceFound, match=r"wall\.mp4 shows no face .* nothing was written"):
+        anonymize_clip(fast, path, folder / "wall-out.mp4", NETWORK)
+    assert not list(folder.glob("*wall-out*"))
+
+
+def test_the_command_writes_into_a_folder_and_says_what_it_did(short, folder, fast, monkeypatch, capsys):
+    from anonlab.pipeline import Anonymizer
+
+    broken = fast.replace(start=Broken(fast.regenerator.start, "raises"))
+    monkeypatch.setattr(Anonymizer, "load", lambda **_: broken)
+    out, record = folder / "results", folder / "record.json"
+    assert main(["video", str(short), "--out", str(out), "--json", str(record)]) == 3
+    said = capsys.readouterr()
+    assert "4 frames, 1 person" in said.out and "covered (blur)" in said.err
+    assert (out / "short.mkv").is_file()
+    assert json.loads(record.read_text())["tracks"][0]["covered_frames"] == [0, 1, 2, 3]
+    assert main(["video", str(short), "--out", str(out), "--from", "3", "--to", "2"]) == 2
+    assert main(["video", str(folder / "none.mp4"), "--out", str(out)]) == 1
+
+
+def test_the_figure_of_a_clip_shows_its_frames_and_curves(walk, walked, anonymizer):
+    shown = strip(anonymizer, walk, walked[1], 3)
+    assert shown.numbers == [0, 4, 7] and len(shown.to_person) == 8 and len(shown.new) == 7
+    assert min(shown.to_person) >= shown.threshold and min(shown.new) > 0.9
+    figure = clip_figure(**vars(shown))
+    assert len(figure.axes) == 2 * 3 + 2
+    assert [len(line.get_xdata()) for line in figure.axes[-1].lines[:2]] == [7, 7]
