@@ -124,6 +124,18 @@ BREAKS = [
           "F.normalize(embeddings, dim=-1)", "recognizers/test_dlib_resnet.py -k centring"),
     Break("an ONNX model's channel order ignored", "recognizers/onnx.py",
           "        if self.bgr:\n", "        if False:\n", "recognizers/test_recognizers.py -k channel"),
+    # attackers
+    Break("the attackers' recognisers added in their own units", "metrics/privacy.py",
+          "(one - one.mean()) / one.std().clamp_min(1e-9) for one", "one for one",
+          "evaluation/test_attackers.py -k two_recognisers"),
+    Break("an album attacker who looks at one photo", "evaluation/attackers/attacks.py",
+          "{method}\"], *further]).mean(0)", "{method}\"]]).mean(0)",
+          "evaluation/test_attackers.py -k album_stands"),
+    Break("an attacker who learns with the user's key", "evaluation/attackers/pairs.py",
+          "subject.make(key, protocol.main_area)", "subject.make(protocol.key(), protocol.main_area)",
+          "evaluation/test_attackers.py -k own_key"),
+    Break("the owner of the key taken for an attacker", "evaluation/attackers/table.py",
+          'if one["genuine"]), None)', "), None)", "evaluation/test_attackers.py -k quoted"),
     # identity
     Break("the key ignored", "identity/virtual.py",
           'hashlib.sha256(key + b"\\0"', 'hashlib.sha256(b"\\0"', IDENTITY + " -k seed"),
