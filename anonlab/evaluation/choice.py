@@ -145,16 +145,21 @@ def choice_figure(found: dict) -> Figure:
     left.set(xscale="log", ylim=(0, 1), xlabel="different people get faces that match (left is better)",
              ylabel="two photos of one person get faces that match (up is better)",
              title=f"{found['people']} generated people, {found['views']} views each")  # fmt: skip
+    most = max(one["people"] for one in found["drawn"])
+    farthest = max(one["st_lpips"] for one in found["drawn"])
     for one in found["drawn"]:
         right.plot(one["st_lpips"], one["linkage_auc"], "o", ms=4 + 24 * one["consistency"],
                    color=THEIRS, alpha=0.6)  # fmt: skip
-        text = f"{one['name']}: {one['consistency']:.0%}, {one['collapse']:.1%}"
-        right.annotate(text, (one["st_lpips"], one["linkage_auc"]), (12, 6),
+        text = f"{one['name']}:\n{one['consistency']:.0%}, {one['collapse']:.1%}"
+        last = one["st_lpips"] == farthest
+        # two sets of people, on two sides
+        aside = (11, "left") if last or one["people"] == most else (-11, "right")
+        right.annotate(text, (one["st_lpips"], one["linkage_auc"]), (aside[0], -3), ha=aside[1],
                        textcoords="offset points", fontsize=7)  # fmt: skip
     right.axhline(0.5, color="#999", lw=1, ls="--", label="chance")
-    farthest = max(one["st_lpips"] for one in found["drawn"])
-    right.set(xlabel="ST-LPIPS to the photo (left is better)", xlim=(0, 1.35 * farthest),
-              ylabel="own result is nearer than another, by another key (AUC, down is better)",
+    right.set(xlabel="ST-LPIPS to the photo (left is better)", xlim=(0, 1.5 * farthest),
+              ylim=(0.45, 0.85), ylabel="by another key, the own result is nearer\n"
+              "than somebody else's (AUC, down is better)",
               title="drawn faces of generated people: consistency, collapse")  # fmt: skip
     for axis, x, y in ((left, "collapse", "consistency"), (right, "st_lpips", "linkage_auc")):
         for one in found["targets" if axis is left else "drawn"]:
