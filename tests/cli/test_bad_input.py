@@ -532,6 +532,7 @@ def test_record_has_these_keys(tmp_path: Path, anonymize: Command) -> None:
     assert done["error"] is None
     assert done["faces"] == [
         {
+            "number": 1,
             "box": [1.0, 2.0, 30.0, 40.0],
             "distance": 0.75,
             "threshold": 0.6,
