@@ -32,14 +32,7 @@ class StandIn:
     seen: list[Path] = field(default_factory=list)  # photos that it was called with
 
     def __call__(
-        self,
-        image: Photo,
-        controls: Controls,
-        *,
-        faces: object = "all",
-        fallback: str = "none",
-        known: object = None,
-        progress: bool = False,
+        self, image: Photo, controls: Controls, *, progress: bool = False, **choice: object
     ) -> Result:
         self.seen.append(Path(image.name))
         photo = read_photo(image)
