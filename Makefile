@@ -16,7 +16,7 @@ run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, 
 test: $(VENV)/.installed  ## lint, unit tests, every notebook
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not serial"
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "not serial"
 	$(BIN)/python -m pytest -q -m serial
 
 bench: $(VENV)/.installed  ## how fast every part is here; BENCH="--quick --only explorer" for less

@@ -144,8 +144,12 @@ class folder_lock:
                 self.handle = handle
             else:
                 os.close(handle)
-        os.ftruncate(self.handle, 0)
-        os.write(self.handle, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(self.handle, 0)
+            os.write(self.handle, f"{os.getpid()}\n".encode())
+        except OSError as error:  # a full disk
+            self.__exit__(None, None, None)
+            raise _not_writable(self.path, error) from None
         return self
 
     def __exit__(self, kind, error, trace) -> None:
@@ -202,6 +206,11 @@ def _check_kind(path: Path, mode: int) -> None:
     if kind != stat.S_IFREG:
         where = " in it" if kind == stat.S_IFDIR else ""
         raise InputMissing(f"{path} is {KINDS.get(kind, 'no file')}; name a photo{where}")
+
+
+def printable(text: str) -> str:
+    """Text with a file's name in it, safe for a terminal: a name may hold anything but a zero byte."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def output_folder(path: Path) -> Path:

@@ -23,11 +23,25 @@ torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+LONGEST = (  # a minute or more each: if one of these began last, the other worker would wait for it
+    *("quick_profile[05", "quick_profile[04", "quick_profile[03", "quick_profile[01"),
+    *("test_evaluation.py", "test_rejects.py", "test_explorer.py"),
+    *("quick_profile[02", "quick_profile[00"),
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests go to one worker, which makes their fixtures once; notebooks go one by one."""
+    """A file's tests go to one worker, which makes their fixtures once; notebooks go one by one. The
+    longest come first (with xdist's `--no-loadscope-reorder`)."""
     for item in items:
         if item.path.name != "test_notebooks.py":
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+    def place(item: pytest.Item) -> int:
+        found = [number for number, part in enumerate(LONGEST) if part in item.nodeid]
+        return found[0] if found else len(LONGEST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

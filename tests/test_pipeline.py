@@ -18,7 +18,7 @@ from anonlab.photo.photos import read_photo
 from anonlab.recognizers import distance
 
 KEY = b"a secret of at least 16 bytes"
-FEW = 12  # steps
+FEW = 4  # steps
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,8 @@ def test_the_distance_is_that_of_the_finished_photo(result, anonymizer, astronau
     from anonlab.photo.faces import align
 
     photo = read_photo(result.image)
-    found = anonymizer.detector.again(
-        photo, anonymizer.detector(read_photo(sample_photo("astronaut")))[0]
-    )
+    [before] = anonymizer.detector(read_photo(sample_photo("astronaut")))
+    found = anonymizer.detector.again(photo, before)
     with torch.no_grad():
         made = anonymizer.recognizer.embed(align(photo, found))
         source = anonymizer.recognizer.embed(astronaut_face)
@@ -98,7 +97,7 @@ def test_optimisation_fits_what_stays(anonymizer, astronaut_face):
     identity = path.at(1.0)
     start = anonymizer.regenerator.start(face, mask, path.source, identity.target)
     errors = []
-    for steps in (1, 15):
+    for steps in (1, 8):
         ws = optimize_latents(
             anonymizer.generator, anonymizer.recognizer, anonymizer.perceptual, face, mask,
             identity, start, steps,

@@ -13,9 +13,9 @@ ORDER = (  # each may use what stands before it
     *("errors", "images", "device", "files", "controls", "measured"),  # the ground floor
     *("weights", "provenance", "photo", "recognizers"),
     "identity",  # before stage 1, which compares with its reference population
-    *("generators", "perception", "encoding", "regeneration", "results", "selection", "pipeline"),
-    "video",
-    *("figures", "training", "metrics", "evaluation", "explorer", "runner", "cli"),
+    *("generators", "perception", "encoding", "regeneration"),
+    *("results", "selection", "pipeline", "album", "video"),
+    *("figures", "training", "metrics", "evaluation", "explorer", "runner", "verify", "cli"),
 )
 FRONT = {"anonlab", "anonlab.__main__"}  # the names for users; nothing inside imports them
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -14,7 +15,7 @@ from tqdm.auto import tqdm
 
 from ..controls import KEY_BYTES, Controls
 from ..errors import AnonlabError, InputDamaged, InputMissing, UnreadableImage
-from ..files import folder_lock, open_file, output_folder, remove_partials
+from ..files import atomic_path, folder_lock, open_file, output_folder, remove_partials
 from ..photo.metadata import check_groups
 from ..photo.photos import Photo, read_photo, write_photo
 from ..pipeline import Anonymizer, Known
@@ -41,6 +42,17 @@ def read_key(path: Path) -> bytes:
             f"key file {path} holds {len(key)} bytes; a secret needs at least {KEY_BYTES}"
         )
     return key
+
+
+def make_key(path: Path) -> None:
+    """A new secret in a file that only its owner can read, unless the file exists. Raises
+    `OutputNotWritable`."""
+    if path.exists():
+        return
+    with atomic_path(path) as unfinished:
+        unfinished.write_text(secrets.token_hex(32) + "\n")
+    path.chmod(0o600)
+    print(f"a new key is in {path}: keep it, nothing else gives the same faces again")
 
 
 @dataclass
@@ -122,7 +134,7 @@ class _Run:
                 with open_file(work.output) as file:
                     digest = hashlib.file_digest(file, "sha256").hexdigest()
                 work.entry |= {"output": str(work.output), "output_sha256": digest, "notes": notes}
-                self.targets.taken.add(work.output.resolve())
+                self.targets.taken.add(work.output)
             except Exception as error:
                 work.fail(error)
         work.photo = work.image = None
@@ -243,8 +255,9 @@ def _all(
                     except Exception as error:  # whatever it is, the other photos are still done
                         work.fail(error)
                 elif work.kept:
-                    state.targets.taken.add(work.output.resolve())
-                    bar.initial += 1  # it took no time, and tells nothing of those to come
+                    state.targets.taken.add(work.output)
+                    if progress:
+                        bar.initial += 1  # it took no time, and tells nothing of those to come
                 writing(state.write, work)
                 bar.update()
     finally:

@@ -13,7 +13,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..files import printable
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..album import Album
     from ..controls import Controls
     from ..pipeline import Anonymizer
 
@@ -46,8 +51,39 @@ def chosen_key(options: argparse.Namespace) -> bytes | None:
     return saved.encode() if saved else None
 
 
-def anonymize(options: argparse.Namespace) -> int:
-    """`anonlab anonymize`: photos in, anonymized photos and a record out."""
+def album(options: argparse.Namespace) -> int:
+    """`anonlab album`: first find out who is in the photos, then anonymize them all.
+
+    The key is made if its file does not exist; with it, who is in the album is kept for the next photos.
+    """
+    from ..album import Album
+    from .batch import make_key
+    from .sources import plan
+
+    if options.preview:
+        return preview(options)
+    if options.key:
+        make_key(options.key)
+    elif not chosen_key(options):
+        options.key = options.out / "album.key"
+        make_key(options.key)
+    key = chosen_key(options)
+
+    def people(anonymizer: Anonymizer) -> Album:
+        kept = options.out / "album.people"
+        found = Album.open(kept, key, anonymizer)
+        before = len(found.people)
+        count = found.look(anonymizer, [source for source, _ in plan(options.photos, options.out)])
+        found.save(kept, key)
+        print(f"{count} faces of {len(found.people)} people, {len(found.people) - before} of them new")
+        return found
+
+    return anonymize(options, people)
+
+
+def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album] | None = None) -> int:
+    """`anonlab anonymize`: photos in, anonymized photos and a record out. `people` finds out who is in
+    them, for an album."""
     from ..pipeline import Anonymizer
     from .batch import anonymize_files
 
@@ -72,6 +108,7 @@ def anonymize(options: argparse.Namespace) -> int:
         fallback=options.fallback,
         leave=options.leave,
         only=options.only,
+        known=people(anonymizer).known if people else None,
         resume=options.resume,
         keep_metadata=options.keep_metadata,
         key=key,
@@ -200,7 +237,7 @@ def verify(options: argparse.Namespace) -> int:
     """`anonlab verify`: a table, a page, and status 1 if anything leaks."""
     from ..device import pick_device
     from ..files import output_folder, write_json
-    from ..photo.faces import Detector
+    from ..photo.detection import Detector
     from ..recognizers import load_recognizer
     from ..verify import pair_photos, report, verify_pairs
 
@@ -214,11 +251,6 @@ def verify(options: argparse.Namespace) -> int:
     leaks = report(checks, options.out / "verify.html")
     write_json(options.out / "verify.json", [one.record() for one in checks])
     return 1 if leaks else 0
-
-
-def printable(text: str) -> str:
-    """Text with a file's name in it, safe for a terminal: names may hold anything but a zero byte."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def complain(message: str) -> None:

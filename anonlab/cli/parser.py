@@ -126,6 +126,14 @@ def parser() -> argparse.ArgumentParser:
     add_folder_options(one)
     one.set_defaults(command=commands.anonymize)
 
+    album = menu.add_parser(
+        "album",
+        parents=[one],
+        conflict_handler="resolve",  # both have -h
+        help="the same, and a person gets one new face in all photos, also in those added later",
+    )
+    album.set_defaults(command=commands.album)
+
     add_video(menu, commands.anonymize_video, share, names)
 
     run = menu.add_parser("run", help="execute the notebooks and write an HTML report")

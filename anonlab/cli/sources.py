@@ -66,7 +66,7 @@ class Targets:
 
     def __init__(self, pairs: list[tuple[Path, Path]], out: Path):
         self.out = out
-        self.taken: set[Path] = set()
+        self.taken: set[Path] = set()  # outputs that this run has written
         self.originals = {one for source, _ in pairs if (one := _identity(source))}
 
     def check(self, source: Path, output: Path) -> None:
@@ -82,12 +82,12 @@ class Targets:
             )
         within = [output, *output.parents[: len(output.relative_to(self.out).parts) - 1]]
         for path in within:
-            if path.is_symlink():
+            if os.path.islink(path):
                 raise OutputNotWritable(
                     f"{path} is a link, and results are not written through one; remove it, or choose "
                     f"another output folder"
                 )
-        if output.resolve() in self.taken:
+        if output in self.taken:
             raise OutputNotWritable(
                 f"{source} has the same name as a photo before it; anonymize it into another folder"
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from functools import cache
 from pathlib import Path
 
 
@@ -50,14 +51,21 @@ def _modules(package: Path) -> dict[str, Path]:
 def _imported(module: str, modules: dict[str, Path]) -> list[str]:
     """What the file of a module imports of the package."""
     path = modules[module]
-    here = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    here = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    return [name for name in _names(path.read_bytes(), here) if name in modules]
+
+
+@cache  # parsing a hundred files takes a second
+def _names(source: bytes, here: str) -> tuple[str, ...]:
+    """Whatever a source in the package `here` imports, by full names."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            above = here[: len(here) - node.level + 1] if node.level else []
+            parts = here.split(".")
+            above = parts[: len(parts) - node.level + 1] if node.level else []
             base = ".".join([*above, *([node.module] if node.module else [])])
             # `from a import b`: b may be a module of a, or a name in it
             names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name in modules]
+    return tuple(names)

@@ -14,7 +14,7 @@ from .view import View
 SIDE = 256  # pixels of a face in the explorer
 
 
-def _explorer_panels() -> tuple[Figure, np.ndarray]:
+def _faces_and_bars() -> tuple[Figure, np.ndarray]:
     """Two faces and a place for bars; drawn fast, so without a layout engine."""
     figure = Figure(figsize=(9.0, 3.4), dpi=80)
     axes = figure.subplots(1, 3, gridspec_kw={"width_ratios": (1, 1, 0.8)})
@@ -24,7 +24,7 @@ def _explorer_panels() -> tuple[Figure, np.ndarray]:
 
 def mask_figure(view: View) -> Figure:
     """Where the identity is, what stays, and how far that is from the person."""
-    figure, axes = _explorer_panels()
+    figure, axes = _faces_and_bars()
     axes[0].imshow(mask_overlay_with_heat(view))
     axes[0].set_title("identity, and the mask's edge", fontsize=10)
     axes[1].imshow(picture(view.masked, SIDE))
@@ -38,7 +38,7 @@ def mask_figure(view: View) -> Figure:
 def preview_figure(view: View) -> Figure:
     """The face before and after one pass, and both distances to the person."""
     assert view.preview is not None and view.preview_distance is not None
-    figure, axes = _explorer_panels()
+    figure, axes = _faces_and_bars()
     for axis, image, title in zip(
         axes, (view.image, view.preview), ("the person", "preview of the new face"), strict=False
     ):

@@ -11,23 +11,21 @@ import io
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from importlib.resources import files
 from pathlib import Path
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from ..controls import KEY_BYTES, Controls, Settings, check_key
+from ..controls import Controls, Settings, check_key
 from ..errors import AnonlabError, InputDamaged, StaleRequest
 from ..generators.samples import SAMPLES, open_photo
 from ..pipeline import Anonymizer, Watch
 from ..results import Result
 from .browser_files import as_file, download_link, finished_name, open_upload
 from .choices import as_text, is_sample, photo_choices
-from .face_picker import FacePicker
 from .figures import mask_figure, preview_figure
 from .latest_only import LatestOnlyQueue
-from .mask_controls import SLIDER, MaskControls
+from .panel_widgets import PanelWidgets
 from .view import View
 from .workbench import Workbench
 
@@ -43,7 +41,7 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-class Explorer:
+class Explorer(PanelWidgets):
     """The panel. `explorer.panel` is what a notebook shows; every control is an attribute.
 
     Samples use the key of `anonymizer` if it is text, and a user's own photos one that is drawn here.
@@ -62,10 +60,22 @@ class Explorer:
         self.previewed = False  # whether the new face of this setting is shown
         self.listing = False  # while the choices change
         self.result: Result | None = None
-        self._make_widgets(photos, photo, controls)
+        super().__init__(photos, photo, controls, self.refresh, self._choose)
         self._wire()
-        self.panel = self._layout()
+        self.panel = self.laid_out()
         self._open(photo)
+
+    def _wire(self) -> None:
+        for control in (self.strength, self.seed):
+            control.observe(lambda _: self.refresh(), "value")
+        self.photo.observe(lambda change: self._open(change.new), "value")
+        self.upload.observe(lambda change: self._uploaded(change.new), "value")
+        self.key.observe(lambda _: self._key_changed(), "value")
+        self.with_key.observe(lambda _: self._offer_settings(), "value")
+        self.everybody.observe(lambda _: self._outdate(), "value")
+        self.show_seeds.on_click(lambda _: self._draw_seeds())
+        self.make.on_click(lambda _: self._draw_full())
+        self.cancel.on_click(lambda _: self._cancel())
 
     # what the controls say
 
@@ -275,79 +285,3 @@ class Explorer:
 
     def _fail(self, error: Exception) -> None:
         self.status.value = f"<span class='anonlab-error'>{html.escape(str(error))}</span>"
-
-    # what it is made of
-
-    def _make_widgets(self, photos: Sequence[str], photo: str, controls: Controls) -> None:
-        choices = photos if photo in photos else [*photos, photo]
-        self.photo = widgets.Dropdown(
-            options=[(Path(one).name, one) for one in choices], value=photo, description="photo",
-            layout={"width": "auto"},
-        )  # fmt: skip
-        self.upload = widgets.FileUpload(
-            accept="image/*", description="your photo", tooltip="JPEG or PNG, up to 200 MB"
-        )
-        self.mask = MaskControls(controls, self.refresh)
-        self.strength = widgets.FloatSlider(
-            controls.strength, min=0, max=1, step=0.05, description="strength", **SLIDER
-        )
-        self.seed = widgets.IntSlider(controls.seed, min=0, max=99, description="seed", **SLIDER)
-        self.key = widgets.Text(
-            description="key", continuous_update=False, layout={"width": "auto"},
-            tooltip=f"the secret of the new faces, {KEY_BYTES} letters or more",
-        )  # fmt: skip
-        self.with_key = widgets.Checkbox(False, description="the key in saved settings", indent=False)
-        self.show_seeds = widgets.Button(description="six seeds", icon="users")
-        self.make = widgets.Button(description="full quality", icon="magic", button_style="primary")
-        self.everybody = widgets.Checkbox(True, description="everybody in the photo", indent=False)
-        self.everybody.layout.width = "auto"
-        self.save_picture, self.save_settings, self.save_key = (widgets.HTML() for _ in range(3))
-        self.progress = widgets.FloatProgress(min=0, max=1, layout={"width": "200px"})
-        self.cancel = widgets.Button(description="cancel", icon="times", layout={"width": "90px"})
-        self.working = widgets.HBox([self.progress, self.cancel])
-        self.status = widgets.HTML()
-        self.people = FacePicker(self._choose)
-        self.mask_image, self.preview_image = widgets.Image(), widgets.Image()
-        self.seeds_image, self.full_image = widgets.Image(), widgets.Image(format="jpeg")
-
-    def _wire(self) -> None:
-        for control in (self.strength, self.seed):
-            control.observe(lambda _: self.refresh(), "value")
-        self.photo.observe(lambda change: self._open(change.new), "value")
-        self.upload.observe(lambda change: self._uploaded(change.new), "value")
-        self.key.observe(lambda _: self._key_changed(), "value")
-        self.with_key.observe(lambda _: self._offer_settings(), "value")
-        self.everybody.observe(lambda _: self._outdate(), "value")
-        self.show_seeds.on_click(lambda _: self._draw_seeds())
-        self.make.on_click(lambda _: self._draw_full())
-        self.cancel.on_click(lambda _: self._cancel())
-
-    def _layout(self) -> widgets.Widget:
-        def box(name: str, *children: widgets.Widget, kind: type = widgets.VBox) -> widgets.Box:
-            made = kind(children)
-            made.add_class(f"anonlab-{name}")
-            return made
-
-        def title(text: str) -> widgets.HTML:
-            return widgets.HTML(f"<h4>{text}</h4>")
-
-        style = files(__package__).joinpath("panel.css").read_text(encoding="utf-8")
-        self.status.add_class("anonlab-status")
-        left = box(
-            "left",
-            title("photo"), self.photo, self.upload,
-            title("mask"), self.mask.box,
-            title("new face"), self.strength, self.seed, self.key, self.with_key,
-        )  # fmt: skip
-        actions = box(
-            "actions",
-            self.show_seeds, self.make, self.everybody, self.working,
-            self.save_picture, self.save_settings, self.save_key,
-            kind=widgets.HBox,
-        )  # fmt: skip
-        pictures = box(
-            "pictures",
-            self.full_image, self.seeds_image, self.people.box, self.mask_image, self.preview_image,
-        )  # fmt: skip
-        panel = box("panel", left, box("right", actions, self.status, pictures), kind=widgets.HBox)
-        return widgets.VBox([widgets.HTML(f"<style>{style}</style>"), panel])

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from tqdm.auto import tqdm
 
-from ..images import blurred, resize
+from ..images import blurred, pasted, resize
 from ..measured import Declaration, Measured, declare, higher, lower, reference, shown
 from ..photo.faces import face_oval
 from ..recognizers import Recognizer, distance
@@ -67,7 +67,7 @@ def _curve(
 ) -> list[float]:
     """Distances of `inside` put into `outside` through the masks of all `areas`."""
     masks = torch.cat([mask_from_attribution(ranking, area, 0, image.shape[-1]) for area in areas])
-    mixed = outside + masks * (inside - outside)
+    mixed = pasted(outside, inside, masks)
     return distance(recognizer, recognizer.embed(mixed), recognizer.embed(image)).tolist()
 
 

@@ -57,7 +57,12 @@ class Detector:
         """Every face, largest first. Raises `NoFaceFound` when there is none."""
         image = Image.fromarray(photo.pixels)
         longest = max(photo.size)
-        faces = self._look(image, min(ENLARGED if self.thorough else 1.0, DETECT_SIDE / longest))
+        faces = [
+            face
+            for face in self._look(image, min(ENLARGED if self.thorough else 1.0, DETECT_SIDE / longest))
+            # what is tiny even in the photo is seldom a face
+            if face.area >= MIN_FACE**2 or face.confidence >= SURE
+        ]
         if self.thorough:
             if longest > 1.2 * DETECT_SIDE:
                 faces = merged([faces, self._look(image, min(1.0, FINE_SIDE / longest))])

@@ -42,7 +42,7 @@ class Original:
         """`image` with every pixel that equals `before (H, W, 3)` as it was in the file.
 
         Changed pixels of a 16-bit picture have 8 bits' worth of values: finer ones would be those of
-        the original face. Changed pixels of a GIF take colours of its palette.
+        the original face. Changed pixels of a GIF take colours of its palette, and what fits in beside.
         """
         if self.deep is None and self.indices is None:
             return image
@@ -51,8 +51,17 @@ class Original:
         if self.deep is not None:
             new = pixels[..., 0].astype(np.uint16) * 257
             return Image.fromarray(np.where(changed, new, self.deep))
-        usable = list(self.palette)
+        return self._indexed(pixels, changed)
+
+    def _indexed(self, pixels: np.ndarray, changed: np.ndarray) -> Image.Image:
+        """`pixels (H, W, 3)` in the palette, which takes in new colours where it has room."""
+        palette = list(self.palette)
+        room = 256 - len(palette) // 3
+        if room and changed.any():
+            colours = Image.fromarray(pixels[changed][None]).quantize(room)
+            palette += colours.getpalette("RGB")[: 3 * room]
         transparent = self.options.get("transparency")
+        usable = list(palette)
         if transparent is not None:  # no pixel of a new face may take this one
             other = 3 if transparent == 0 and len(usable) > 3 else 0
             usable[3 * transparent : 3 * transparent + 3] = usable[other : other + 3]
@@ -61,9 +70,9 @@ class Original:
         nearest = np.asarray(Image.fromarray(pixels).quantize(palette=colours))
         if transparent is not None:
             nearest = np.where(nearest == transparent, other // 3, nearest)
-        result = Image.fromarray(np.where(changed, nearest, self.indices).astype(np.uint8), "L")
-        result = result.convert("P")
-        result.putpalette(list(self.palette))
+        indices = np.where(changed, nearest, self.indices).astype(np.uint8)
+        result = Image.fromarray(indices, "L").convert("P")
+        result.putpalette(palette)
         return result
 
 

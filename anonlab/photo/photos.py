@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.ExifTags import Base
 
 from ..errors import InputMissing, OutputNotWritable, UnreadableImage
 from ..files import atomic_path, open_file
@@ -30,6 +31,7 @@ with contextlib.suppress(ImportError):  # `pip install anonlab[heic]`
 
 MAX_PIXELS = 178_000_000
 MIN_SIDE = 32  # nothing smaller can hold a face that any detector finds
+STRIP = 512  # rows that are converted at once
 MAX_PROFILE = 1 << 22  # bytes of a colour profile
 READABLE = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
@@ -159,11 +161,13 @@ def _decode(image: Image.Image, name: str, admit: Callable[[int], None]) -> Phot
     inverted = image.mode.startswith("I;16") and _white_is_zero(image)
     indices = np.array(image) if original.format == "GIF" and image.mode == "P" else None
     palette = tuple(image.getpalette("RGB") or ()) if indices is not None else ()
-    image = ImageOps.exif_transpose(image)
+    if image.getexif().get(Base.Orientation, 1) != 1:  # else it would be copied
+        image = ImageOps.exif_transpose(image)
     alpha = deep = None
-    if image.mode.startswith("I;16") and image.info.pop("transparency", None) is not None:
+    transparent = "transparency" in image.info
+    if transparent and image.mode.startswith("I;16"):
         notes.append("its transparent grey became opaque")  # one value of 65536
-    if "A" in image.getbands() or "transparency" in image.info:
+    elif transparent or "A" in image.getbands():
         image = image.convert("RGBA")
         alpha = np.array(image.getchannel("A"))
     if image.mode.startswith("I") or image.mode == "F":
@@ -181,13 +185,22 @@ def _decode(image: Image.Image, name: str, admit: Callable[[int], None]) -> Phot
     else:
         if image.mode == "CMYK":
             icc_profile = None  # it describes inks, and the output is RGB
-        pixels = np.array(image.convert("RGB"))
+        pixels = _rgb(image)
     grey_profile = icc_profile is None or icc_profile[16:20] == b"GRAY"
     monochrome = grey_profile and _is_grey(pixels)
     original = replace(
         original, notes=(*original.notes, *notes), deep=deep, indices=indices, palette=palette
     )
     return _checked(Photo(pixels, name, alpha, monochrome, icc_profile, original))
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """`(H, W, 3)` uint8, in pieces: 178 megapixels must not be in memory four times."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, STRIP):
+        strip = image.crop((0, top, image.width, min(top + STRIP, image.height)))
+        pixels[top : top + STRIP] = np.asarray(strip.convert("RGB"))
+    return pixels
 
 
 def _profile(image: Image.Image) -> tuple[bytes | None, list[str]]:
@@ -207,8 +220,9 @@ def _white_is_zero(image: Image.Image) -> bool:
 
 
 def _is_grey(pixels: np.ndarray) -> bool:
-    """Whether all three channels are equal, looked at in pieces: a copy of 178 megapixels is much."""
-    return all((rows == rows[..., :1]).all() for rows in np.array_split(pixels, -(-len(pixels) // 512)))
+    """Whether all three channels are equal, looked at in pieces."""
+    strips = (pixels[top : top + STRIP] for top in range(0, len(pixels), STRIP))
+    return all((rows == rows[..., :1]).all() for rows in strips)
 
 
 def _checked(photo: Photo) -> Photo:

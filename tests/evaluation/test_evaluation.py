@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,7 +23,9 @@ from anonlab.evaluation.judging import Instruments, load_judges
 from anonlab.evaluation.methods import Protocol, Subject
 from anonlab.evaluation.peers import single_face_peers
 from anonlab.evaluation.people import Person
-from anonlab.evaluation.summary import numbers, summarise
+from anonlab.evaluation.recorded import numbers
+from anonlab.evaluation.results import read_result
+from anonlab.evaluation.summary import summarise
 from anonlab.evaluation.tradeoff import tradeoff_figure
 from anonlab.generators.samples import sample_photo
 
@@ -74,14 +78,15 @@ def instruments(anonymizer, tiny, tmp_path_factory) -> Instruments:
 def group(generator, tmp_path_factory) -> list[Person]:
     """Two people with two photos, one with one, one with none that can be used."""
     folder = tmp_path_factory.mktemp("photos")
-    for number in ("", "-1"):
-        photo = sample_photo(f"synthetic-101{number}", generator).resize((512, 512))
-        photo.save(folder / f"b{number}.png")
+    for name, sample in (("a", "synthetic-100"), ("b", "synthetic-101")):
+        for number in ("", "-1"):
+            photo = sample_photo(sample + number, generator).resize((512, 512))
+            photo.save(folder / f"{name}{number}.png")
     (folder / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more of it")
     Image.new("RGB", (300, 300), "green").save(folder / "lawn.png")
     b = tuple(folder / name for name in ("missing.png", "damaged.jpg", "b.png", "b-1.png"))
     return [
-        Person("ann", ("synthetic-100", "synthetic-100-1")),
+        Person("ann", (folder / "a.png", folder / "a-1.png")),
         Person("bob", b),
         Person("nobody", (folder / "lawn.png",)),
         Person("cid", ("astronaut",)),
@@ -96,6 +101,13 @@ def state(tmp_path_factory):
 @pytest.fixture(scope="module")
 def evaluation(anonymizer, group, instruments, state) -> Evaluation:
     return evaluate(anonymizer, group, instruments, SMALL, state)
+
+
+@pytest.fixture(scope="module")
+def brief(anonymizer, group, instruments, tmp_path_factory) -> tuple[Path, Evaluation]:
+    """Everybody by the default alone: where they are kept, and their numbers."""
+    state = tmp_path_factory.mktemp("brief")
+    return state, evaluate(anonymizer, group, instruments, BRIEF, state)
 
 
 @pytest.fixture(scope="module")
@@ -186,25 +198,24 @@ def test_what_is_finished_is_not_done_again(
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "text"])
 def test_a_damaged_file_is_one_person_made_again(
-    anonymizer, group, instruments, tmp_path, looked_at, damage
+    anonymizer, group, instruments, tmp_path, brief, looked_at, damage
 ):
-    people = group[-1:]  # the astronaut: one photo
-    first = evaluate(anonymizer, people, instruments, BRIEF, tmp_path)
-    (file,) = tmp_path.glob("*.safetensors")
+    kept, first = brief
+    shutil.copytree(kept, tmp_path, dirs_exist_ok=True)
+    [file] = [path for path in tmp_path.iterdir() if read_result(path).person == "cid"]  # one photo
     whole = file.read_bytes()
     file.write_bytes({"empty": b"", "cut": whole[: len(whole) // 2], "text": b"not a file\n"}[damage])
+    same(evaluate(anonymizer, group, instruments, BRIEF, tmp_path), first)
     assert len(looked_at) == 1
-    same(evaluate(anonymizer, people, instruments, BRIEF, tmp_path), first)
-    assert len(looked_at) == 2
-    same(evaluate(anonymizer, people, instruments, BRIEF, tmp_path), first)
-    assert len(looked_at) == 2  # the file is whole again
+    same(evaluate(anonymizer, group, instruments, BRIEF, tmp_path), first)
+    assert len(looked_at) == 1  # the file is whole again
 
 
 def test_an_interrupted_evaluation_goes_on_where_it_stopped(
-    anonymizer, group, instruments, tmp_path, population, monkeypatch, looked_at
+    anonymizer, group, instruments, tmp_path, population, monkeypatch, brief, looked_at
 ):
-    whole = evaluate(anonymizer, group, instruments, BRIEF, tmp_path / "whole")
-    assert len(looked_at) == 5
+    """And the two people who are left, measured at the same time, are measured the same."""
+    _, whole = brief
     with monkeypatch.context() as patch:
         begin, started = Subject.__init__, []
 
@@ -218,31 +229,22 @@ def test_an_interrupted_evaluation_goes_on_where_it_stopped(
         with pytest.raises(KeyboardInterrupt):
             evaluate(anonymizer, group, instruments, BRIEF, tmp_path / "stopped")
     assert len([*(tmp_path / "stopped").iterdir()]) == 1
-    looked_at.clear()
-    resumed = evaluate(anonymizer, group, instruments, BRIEF, tmp_path / "stopped")
-    assert len(looked_at) == 3  # two people of three
+    assert len(looked_at) == 2  # a person with two photos
+    resumed = evaluate(anonymizer, group, instruments, BRIEF, tmp_path / "stopped", workers=2)
+    assert len(looked_at) == 5  # one with two, and one with one
     same(resumed, whole)
     one, other = (numbers(summarise(each, instruments.judges, population)) for each in (whole, resumed))
     assert one == other
     assert anonymizer.key == KEY  # measuring has keys of its own
 
 
-def test_the_default_alone_is_measured_as_among_all(
-    anonymizer, group, instruments, tmp_path, evaluation
-):
-    alone = evaluate(anonymizer, group[:1], instruments, BRIEF, tmp_path).results[0]
-    among = evaluation.results[0]
+def test_the_default_alone_is_measured_as_among_all(brief, evaluation):
+    alone, among = brief[1].results[0], evaluation.results[0]
     assert set(alone.numbers) == {"original", "anonlab 0.25", "another photo"}
     assert alone.numbers == {name: among.numbers[name] for name in alone.numbers}
     for kind in ("probe", "attacker", "attacker with key"):
         name = f"{kind}/dlib/anonlab 0.25"
         assert torch.equal(alone.tensors[name], among.tensors[name])
-
-
-def test_two_at_a_time_measure_the_same(anonymizer, group, instruments, tmp_path):
-    people = [group[1], group[3]]
-    one = evaluate(anonymizer, people, instruments, BRIEF, tmp_path / "1")
-    same(evaluate(anonymizer, people, instruments, BRIEF, tmp_path / "2", workers=2), one)
 
 
 def test_another_seed_is_another_identity_and_the_same_peers(

@@ -14,13 +14,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from anonlab.evaluation import judging
-from anonlab.evaluation import summary as summary_module
+from anonlab.evaluation import judging, recorded
 from anonlab.evaluation.evaluate import Evaluation, PersonResult
 from anonlab.evaluation.figures import table
 from anonlab.evaluation.judging import HOW_TO_ADD, Judge, load_judges
 from anonlab.evaluation.methods import Protocol
-from anonlab.evaluation.summary import failures, headline, nearness, numbers, points, summarise
+from anonlab.evaluation.recorded import numbers
+from anonlab.evaluation.summary import failures, headline, nearness, points, summarise
 from anonlab.measured import flatten, reference, to_json
 from anonlab.metrics import exact_interval
 from anonlab.runner import regression
@@ -252,7 +252,7 @@ def test_only_anonlab_can_become_better_or_worse(summary):
 def test_accepted_directions_are_the_declared_ones():
     """What is in the file was declared by the tables beside the numbers."""
     path = Path(__file__).parents[1] / "accepted" / "05_evaluate-quick.json"
-    tables = judging.BETTER | summary_module.PRIVACY | summary_module.UNDONE | summary_module.REALISM
+    tables = judging.BETTER | recorded.PRIVACY | recorded.UNDONE | recorded.REALISM
     tables |= {"n": reference}
     found = {}
     for name, better in json.loads(path.read_text())["better"].items():

@@ -35,7 +35,7 @@ from anonlab.photo.photos import write_photo
 @pytest.fixture(scope="module")
 def anonymizer() -> Anonymizer:
     return Anonymizer.load(method="optimize", device="cpu", key=b"a key for the explorer").replace(
-        refine_steps=8
+        refine_steps=2
     )
 
 
@@ -51,7 +51,8 @@ def explorer(opened) -> Explorer:
     for name in ("perception", "softness", "strength", "seed", "symmetric"):
         control(opened, name).value = getattr(default, name)
     opened.mask.include.value = opened.mask.exclude.value = ()
-    opened.mask.area.value = 0.26  # so that the next line is a move: the area is what is kept
+    if opened.mask.by_threshold:  # a move of the area, which is then what is kept
+        opened.mask.area.value = 0.26
     opened.mask.area.value = default.mask_area
     opened.with_key.value = False
     opened.photo.value = "astronaut"
@@ -100,22 +101,22 @@ def two_people(anonymizer) -> Image.Image:
 
 
 def shows(explorer: Explorer, controls: Controls) -> bool:
-    """Whether both pictures of the panel are those of `render` for the same state."""
+    """Whether both pictures of the panel are those that `render` draws of the same state."""
     drawn = (explorer.mask_image.value, explorer.preview_image.value)
     expected = (png(explorer.bench.render(controls, part)) for part in ("mask", "preview"))
     return all(np.array_equal(pixels(a), pixels(b)) for a, b in zip(drawn, expected, strict=True))
 
 
-CONTROLS = [
+CONTROLS = [  # values that are not the default; the area goes back to it as well
     ("mask_area", (0.0, 0.25, 0.6)),
     ("mask_threshold", (0.3, 0.05)),
-    ("softness", (0.0, 3.0, 20.0)),
-    ("strength", (0.0, 1.0, 0.5)),
-    ("seed", (0, 99)),
-    ("symmetric", (False, True)),
-    ("include", ((), ("mouth",), REGIONS)),
-    ("exclude", ((), ("eyes", "brows"), REGIONS)),
-    ("perception", ("integrated_gradients", "occlusion", "feature_ablation", "network")),
+    ("softness", (0.0, 20.0)),
+    ("strength", (0.0, 0.5)),
+    ("seed", (99,)),
+    ("symmetric", (True,)),
+    ("include", (("mouth",), REGIONS)),
+    ("exclude", (("eyes", "brows"), REGIONS)),
+    ("perception", ("integrated_gradients", "occlusion")),
 ]
 
 
@@ -354,7 +355,8 @@ def test_everybody_or_only_the_chosen_one_is_changed(explorer, two_people):
 
 
 def test_full_quality_says_how_far_it_is_and_can_be_cancelled(explorer):
-    said, shares = [], []
+    bench, said, shares = explorer.bench, [], []
+    quick, bench.anonymizer = bench.anonymizer, bench.anonymizer.replace(refine_steps=8)
     explorer.status.observe(lambda change: said.append(change.new), "value")
     explorer.progress.observe(lambda change: shares.append(change.new), "value")
     waiting = threading.Event()
@@ -374,6 +376,7 @@ def test_full_quality_says_how_far_it_is_and_can_be_cancelled(explorer):
     assert shares == sorted(shares) and shares[-1] < 0.5  # of 8 steps it did not do the second half
     assert not explorer.save_picture.value
     assert explorer.working.layout.display == "none"
+    bench.anonymizer = quick
     explorer.make.click()
     assert explorer.latest.wait()
     assert explorer.save_picture.value
@@ -461,26 +464,26 @@ def test_photos_of_the_users_folder_can_be_chosen(tmp_path):
 
 
 @pytest.mark.serial
-def test_two_hundred_moves_cost_no_memory(explorer, capsys):
+def test_a_hundred_moves_cost_no_memory(explorer, capsys):
     """And how long a move takes is printed, not judged."""
     overlays, previews = [], []
-    for move in range(20):
+    for move in range(5):
         start = time.monotonic()
-        explorer.mask.area.value = 0.1 + 0.02 * move
+        explorer.mask.area.value = 0.1 + 0.1 * move
         overlays.append(time.monotonic() - start)
         assert explorer.latest.wait()
         previews.append(time.monotonic() - start)
     before = memory()
-    for move in range(200):
+    for move in range(100):
         explorer.mask.area.value = 0.1 + 0.01 * (move % 50)
     assert explorer.latest.wait()
     grown = memory() - before
     with capsys.disabled():
         print(
             f"\nslider to overlay {statistics.median(overlays):.3f} s, to preview "
-            f"{statistics.median(previews):.3f} s (medians of 20); 200 moves: {grown:+.1f} MB"
+            f"{statistics.median(previews):.3f} s (medians of 5); 100 moves: {grown:+.1f} MB"
         )
-    assert grown < 50
+    assert grown < 40
 
 
 def memory() -> float:

@@ -168,6 +168,22 @@ def test_gif_keeps_its_palette_and_indices(tmp_path: Path, transparent: int | No
     assert np.abs(new[SPOT][..., :3].astype(int) - wanted)[was_opaque].mean() < 30
 
 
+def test_small_palette_of_a_gif_takes_in_the_new_colours(tmp_path: Path) -> None:
+    """Two colours could not show a face at all."""
+    indices = (np.indices((64, 80)).sum(0) // 8 % 2).astype(np.uint8)
+    image = Image.fromarray(indices, "L").convert("P")
+    image.putpalette([10, 20, 30, 200, 180, 160])
+    image.save(tmp_path / "a.gif")
+    photo = read_photo(tmp_path / "a.gif")
+    pixels = photo.pixels.copy()
+    pixels[SPOT] = smooth(20, 20)
+    write_photo(photo.image(pixels), tmp_path / "b.gif", None, photo)
+    with Image.open(tmp_path / "b.gif") as after:
+        new = np.array(after.convert("RGB")).astype(int)
+    np.testing.assert_array_equal(outside(new), outside(photo.pixels))
+    assert np.abs(new[SPOT] - smooth(20, 20)).mean() < 6
+
+
 def test_palette_of_a_png_becomes_rgb_and_is_said(tmp_path: Path) -> None:
     image = Image.fromarray(smooth()).quantize(200)
     image.save(tmp_path / "a.png")
@@ -342,7 +358,6 @@ def test_views_of_a_stereo_camera_are_refused(tmp_path: Path) -> None:
         buffer, "MPO", save_all=True, append_images=[Image.fromarray(smooth(seed=5))]
     )
     data = bytearray(buffer.getvalue())
-    entry = data.index(b"\x00" * 4, data.index(b"MPF\0"))  # set below by its own value
     with Image.open(io.BytesIO(bytes(data))) as image:
         second = image.mpinfo[0xB002][1]
     size = second["Size"].to_bytes(4, "little")

@@ -95,9 +95,10 @@ def test_centring_takes_the_common_part_away(recognizer, population):
 
 def test_crop_of_a_ramp_is_the_box():
     ramp = torch.linspace(0, 1, 512).expand(1, 3, 512, 512)
-    out = crop(ramp, CHIP_BOX, 150)
-    assert abs(out[0, 0, 0, 0].item() - 78.9 / 512) < 2e-3
-    assert abs(out[0, 0, 0, -1].item() - (78.9 + 2.392 * 149) / 512) < 2e-3
+    for picture, start in ((ramp, 78.9), (ramp.mT, 131.2)):  # from left to right, from top to bottom
+        out = crop(picture, CHIP_BOX, 150)[0, 0]
+        assert abs(out[0, 0].item() - start / 512) < 2e-3
+        assert abs(out[-1, -1].item() - (start + 2.392 * 149) / 512) < 2e-3
 
 
 def test_a_file_with_other_tensors_is_refused(tmp_path):

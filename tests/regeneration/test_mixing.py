@@ -138,7 +138,7 @@ def test_the_place_of_a_generator_that_is_not_here_says_so(generator, pair):
     assert [[text.get_text() for text in axis.texts] for axis in unheard.axes] == [[NOT_RUN]] * 10
 
 
-def test_the_same_photo_through_a_second_generator(path, astronaut):
+def test_the_same_photo_through_another_generator(path, astronaut):
     anonymizer = Anonymizer.load(method="one-pass", device="cpu", key=b"key")
     model = find_stylegan2(path)
     photo = astronaut.image(astronaut.pixels)

@@ -67,7 +67,7 @@ def verdicts(was: dict, now: dict, tolerance: dict | None = None) -> dict[str, s
 
 
 @pytest.fixture
-def run(tmp_path, capsys):
+def run(tmp_path, capsys, without_kernel):
     """Run the notebooks of tmp_path; (status, what was printed, folder of the run)."""
 
     def run(**options) -> tuple[int, str, Path]:
@@ -370,7 +370,7 @@ def test_damaged_accepted_numbers_stop_before_the_work(tmp_path, run):
     assert not (tmp_path / "runs").exists()
 
 
-def test_the_command_line(tmp_path, monkeypatch, capsys):
+def test_the_command_line(tmp_path, monkeypatch, capsys, without_kernel):
     monkeypatch.setattr("anonlab.weights.store.notebooks_folder", lambda: tmp_path)
     notebook(tmp_path)
     common = ["run", "--out", str(tmp_path / "runs"), "--accepted", str(tmp_path / "b")]

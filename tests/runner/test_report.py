@@ -89,7 +89,7 @@ def test_a_profile_that_sets_an_undeclared_parameter_is_an_error(tmp_path, run):
     assert "Z" in metrics["notebooks"]["00_one"]["error"]
 
 
-def test_a_notebook_without_numbers_has_failed(tmp_path, run):
+def test_a_notebook_without_numbers_has_failed(tmp_path, run, without_kernel):
     notebook(tmp_path, "00_silent", "pass")
     status, metrics, _ = run()
     assert status == 1
@@ -113,7 +113,7 @@ def test_a_cell_that_is_not_executed_is_not_counted_as_run(tmp_path, run, monkey
     assert "not executed" in metrics["notebooks"]["00_one"]["error"]
 
 
-def test_only_one(tmp_path, run):
+def test_only_one(tmp_path, run, without_kernel):
     notebook(tmp_path, "00_one")
     notebook(tmp_path, "01_two", needs=("00",))
     status, metrics, _ = run(only="01")

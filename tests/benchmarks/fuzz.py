@@ -1,0 +1,357 @@
+"""Ten thousand mutated picture files, and whether anything worse than a named error comes of one.
+
+    python tests/benchmarks/fuzz.py [--count 10000] [--seed 0] [--out outputs/fuzz]
+
+Small valid files of every format are damaged in ways that decoders do not like: bits, lengths, cut,
+doubled and exchanged blocks, two files in one, PNG checksums made right again. Each goes through what
+`anonlab anonymize` does with a file, with an anonymizer that needs no network (it gives the negative).
+Allowed is a named error, or a result that is the negative and holds nothing else. Not allowed: a
+crash, an error that nobody named, a file that takes over 20 s, anything left half-written, a result
+that is not anonymized or that brings a part of the original along.
+
+The files run in a process of their own; when it dies, that file is named and kept, and the next
+process goes on behind it. Exit status: 0 if nothing happened, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import faulthandler
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from faked import Inverter  # noqa: E402
+
+from anonlab.cli.batch import anonymize_files  # noqa: E402
+from anonlab.controls import Controls  # noqa: E402
+from anonlab.errors import AnonlabError  # noqa: E402
+from anonlab.photo.photos import read_photo  # noqa: E402
+from anonlab.verify.containers import hidden_parts  # noqa: E402
+
+LIMIT = 20.0  # seconds a file may take
+MEMORY = 6 << 30  # bytes of address space for the process
+LOSSLESS = ("PNG", "BMP", "PPM", "TIFF")
+FAR = 24  # of 255: how far, on average, a lossy negative may be from the exact one, beyond the original
+IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a disk only makes it slower
+MARKER = b"the-original-is-hidden-here"
+
+
+def seeds() -> list[tuple[str, bytes]]:
+    """Suffix and bytes of valid files: every format, with all that such a file may carry."""
+    Image.init()
+    small = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    photo = Image.fromarray(small).resize((64, 48), Image.Resampling.BICUBIC)
+    deep = Image.fromarray(np.random.default_rng(1).integers(0, 65536, (48, 64), dtype=np.uint16))
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112] = MARKER.decode(), 6
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", MARKER.decode())
+    text.add_text("Packed", MARKER.decode() * 9, zip=True)
+    other = photo.rotate(180)
+    jpeg = {"exif": exif, "comment": MARKER, "quality": 85}
+    made: list[tuple[str, str, Image.Image, dict]] = [
+        (".jpg", "JPEG", photo, jpeg),
+        (".jpg", "JPEG", photo, jpeg | {"progressive": True, "subsampling": 0}),
+        (".jpg", "JPEG", photo.convert("L"), jpeg),
+        (".jpg", "JPEG", photo.convert("CMYK"), jpeg),
+        (".jpg", "MPO", photo, {"save_all": True, "append_images": [other]}),
+        (".png", "PNG", photo, {"exif": exif, "pnginfo": text}),
+        (".png", "PNG", photo.convert("RGBA"), {"pnginfo": text}),
+        (".png", "PNG", photo.quantize(50), {"transparency": 3}),
+        (".png", "PNG", deep, {}),
+        (".png", "PNG", photo.convert("1"), {}),
+        (".png", "PNG", photo, {"save_all": True, "append_images": [other]}),
+        (".webp", "WEBP", photo, {"exif": exif, "xmp": MARKER}),
+        (".webp", "WEBP", photo.convert("RGBA"), {"lossless": True}),
+        (".webp", "WEBP", photo, {"save_all": True, "append_images": [other]}),
+        (".gif", "GIF", photo.quantize(200), {"comment": MARKER, "transparency": 3}),
+        (".gif", "GIF", photo, {"save_all": True, "append_images": [other]}),
+        (".tif", "TIFF", photo, {"exif": exif, "compression": "tiff_lzw"}),
+        (".tif", "TIFF", photo, {"compression": "tiff_adobe_deflate"}),
+        (".tif", "TIFF", photo, {"compression": "jpeg"}),
+        (".tif", "TIFF", deep, {}),
+        (".tif", "TIFF", photo, {"save_all": True, "append_images": [other]}),
+        (".bmp", "BMP", photo, {}),
+        (".bmp", "BMP", photo.quantize(16), {}),
+        (".ppm", "PPM", photo, {}),
+        (".pgm", "PPM", deep, {}),
+        (".avif", "AVIF", photo, {"exif": exif}),
+        (".heic", "HEIF", photo, {"exif": exif}),
+    ]
+    files = []
+    for suffix, kind, image, options in made:
+        if kind in Image.SAVE:
+            buffer = io.BytesIO()
+            if "append_images" in options:  # saving leaves its traces in an image
+                options = options | {"append_images": [other.copy()]}
+            image.copy().save(buffer, kind, **options)
+            files.append((suffix, buffer.getvalue()))
+    return files
+
+
+def mutated(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
+    """`data` after one to four mutations."""
+    for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))):
+        data = rng.choice(MUTATIONS)(rng, bytearray(data or b"\0"), others)
+    if data.startswith(b"\x89PNG") and rng.random() < 0.7:
+        data = with_right_checksums(data)
+    return data
+
+
+def _bits(rng: random.Random, data: bytearray, _: list[bytes]) -> bytes:
+    for _ in range(rng.randint(1, 8)):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    return bytes(data)
+
+
+def _bytes(rng: random.Random, data: bytearray, _: list[bytes]) -> bytes:
+    for _ in range(rng.randint(1, 16)):
+        data[rng.randrange(len(data))] = rng.choice((0, 255, 127, 128, rng.randrange(256)))
+    return bytes(data)
+
+
+def _number(rng: random.Random, data: bytearray, _: list[bytes]) -> bytes:
+    """A length, size or offset that is extreme; most of them stand near the start."""
+    size = rng.choice((1, 2, 4, 8))
+    near = min(len(data), rng.choice((40, 200, len(data))))
+    at = rng.randrange(max(1, near - size))
+    values = (0, 1, (1 << 8 * size) - 1, (1 << 8 * size - 1) - 1, 1 << 8 * size - 1, len(data))
+    value = rng.choice(values) % (1 << 8 * size)
+    data[at : at + size] = value.to_bytes(size, rng.choice(("big", "little")))
+    return bytes(data)
+
+
+def _cut(rng: random.Random, data: bytearray, _: list[bytes]) -> bytes:
+    return bytes(data[: rng.randrange(len(data))])
+
+
+def _block(rng: random.Random, data: bytearray, others: list[bytes]) -> bytes:
+    """A block is removed, doubled, blanked, moved, or comes from another file."""
+    start = rng.randrange(len(data))
+    end = min(len(data), start + rng.choice((1, 4, 16, 64, 256, 1024)))
+    block, rest = bytes(data[start:end]), bytes(data[:start] + data[end:])
+    other = rng.choice(others)
+    foreign = other[rng.randrange(len(other)) :][: end - start]
+    at = rng.randrange(len(rest) + 1)
+    return rng.choice(
+        (
+            rest,
+            bytes(data[:end]) + block * rng.choice((1, 2, 50)) + bytes(data[end:]),
+            bytes(data[:start]) + rng.choice((b"\0", b"\xff")) * len(block) + bytes(data[end:]),
+            rest[:at] + block + rest[at:],
+            bytes(data[:start]) + foreign + bytes(data[end:]),
+        )
+    )
+
+
+def _two(rng: random.Random, data: bytearray, others: list[bytes]) -> bytes:
+    """Two files in one: one behind the other, or the head of one with the tail of the other."""
+    other = rng.choice(others)
+    if rng.random() < 0.5:
+        return bytes(data) + other
+    return bytes(data[: rng.randrange(len(data))]) + other[rng.randrange(len(other)) :]
+
+
+MUTATIONS: tuple[Callable, ...] = (_bits, _bytes, _number, _number, _cut, _block, _block, _two)
+
+
+def with_right_checksums(data: bytes) -> bytes:
+    """A PNG whose chunks are believed: without, every decoder stops at the first changed one."""
+    made, at = [data[:8]], 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if at + 12 + length > len(data):
+            break
+        body = data[at + 4 : at + 8 + length]
+        made += [data[at : at + 4], body, struct.pack(">I", zlib.crc32(body))]
+        at += 12 + length
+    return b"".join(made) + data[at:]
+
+
+def case(number: int, seed: int, files: list[tuple[str, bytes]]) -> tuple[str, bytes]:
+    """The suffix and bytes of one case; the same for the same numbers."""
+    rng = random.Random(f"{seed} {number}")
+    suffix, data = rng.choice(files)
+    if rng.random() < 0.1:
+        suffix = rng.choice(files)[0]
+    return suffix, mutated(rng, data, [one for _, one in files])
+
+
+def run_case(path: Path, out: Path, anonymizer: Callable) -> str:
+    """What became of a file: `refused` or `written`. Raises `AssertionError` for what may not be."""
+    record = anonymize_files(anonymizer, [path], out, Controls(), "all", out / "record.json")
+    (entry,) = record["photos"]
+    left = sorted(one.name for one in out.iterdir())
+    if entry["error"]:
+        assert left == ["record.json"], f"left behind: {left}"
+        assert "could not be processed" not in entry["error"], f"nobody named: {entry['error']}"
+        assert "\n" not in entry["error"] and "; " in entry["error"], f"badly named: {entry['error']}"
+        return "refused"
+    assert left == sorted([path.name, "record.json"]), f"left behind: {left}"
+    hidden = hidden_parts(out / path.name)
+    assert not hidden, f"in the result: {', '.join(hidden)}"
+    assert MARKER not in (out / path.name).read_bytes(), "the marker is in the result"
+    before, after = read_photo(path), read_photo(out / path.name)
+    kind = after.original.format
+    old, new, wanted = (
+        before.pixels.astype(int),
+        after.pixels.astype(int),
+        255 - before.pixels.astype(int),
+    )
+    lossless = kind in LOSSLESS and after.original.options.get("compression") != "jpeg"
+    if lossless or after.original.options.get("lossless"):
+        assert (new == wanted).all(), "the result is not the negative"
+    else:
+        away, was = np.abs(new - wanted).mean(), np.abs(old - wanted).mean()
+        assert away <= max(FAR, was / 2) or kind == "GIF", f"the result is {away:.0f} from the negative"
+        assert away <= was or was < FAR, "the result is no nearer to the negative than the original"
+    return "written"
+
+
+class Copies(Inverter):
+    """A defect to be noticed: it gives the photo back."""
+
+    def __call__(self, photo, controls, **options):
+        result = super().__call__(photo, controls, **options)
+        result.image = photo.image(photo.pixels)
+        return result
+
+
+def _plant(defect: str | None) -> Callable:
+    """The anonymizer, with a defect that this benchmark has to notice."""
+
+    def die(_: object) -> None:
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    def wait(_: object) -> None:
+        time.sleep(3600)
+
+    def fail(_: object) -> None:
+        raise RuntimeError("nobody named this")
+
+    planted = {"crash": die, "hang": wait, "error": fail}
+    return Copies() if defect == "copy" else Inverter(planted.get(defect, lambda _: None))
+
+
+def work(start: int, stop: int, seed: int, folder: Path, limit: float, defect: str | None) -> None:
+    """In a process of its own: cases from `start` on, one JSON line each."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    files, anonymizer = seeds(), _plant(defect)
+    with open(folder / "lines", "a") as lines:
+        for number in range(start, stop):
+            suffix, data = case(number, seed, files)
+            path, out = folder / f"case{suffix}", folder / "out"
+            shutil.rmtree(out, ignore_errors=True)
+            path.write_bytes(data)
+            faulthandler.dump_traceback_later(limit, exit=True)
+            begun = time.monotonic()
+            try:
+                ended = run_case(path, out, anonymizer)
+            except (AssertionError, AnonlabError) as error:
+                ended = f"WRONG {error}"
+            faulthandler.cancel_dump_traceback_later()
+            path.unlink()
+            took = time.monotonic() - begun
+            lines.write(json.dumps({"case": number, "ended": ended, "seconds": took}) + "\n")
+            lines.flush()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    (folder / "peak").write_text(str(peak))
+
+
+def fuzz(
+    count: int = 10_000,
+    seed: int = 0,
+    limit: float = LIMIT,
+    defect: str | None = None,
+    out: Path | None = None,
+) -> dict:
+    """Run `count` cases; how they ended, and every one that is wrong. Wrong files are kept in `out`."""
+    wrong: list[dict] = []
+    ended: collections.Counter[str] = collections.Counter()
+    slowest, peak, start, begun = 0.0, 0, 0, time.monotonic()
+    files = seeds()
+    while start < count:
+        folder = Path(tempfile.mkdtemp(prefix="anonlab-fuzz-", dir=IN_MEMORY))
+        command = [sys.executable, __file__, "--work", str(start), str(count), str(folder)]
+        command += ["--seed", str(seed), "--limit", str(limit), *(["--plant", defect] if defect else [])]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        path = folder / "lines"
+        lines = [json.loads(one) for one in path.read_text().splitlines()] if path.is_file() else []
+        for one in lines:
+            ended[one["ended"].split()[0]] += 1
+            slowest = max(slowest, one["seconds"])
+            if one["ended"].startswith("WRONG"):
+                wrong.append(one)
+        start += len(lines)
+        if "Traceback" in done.stderr and done.returncode == 0:
+            wrong.append({"case": start - 1, "ended": f"WRONG traceback: {done.stderr[-300:]}"})
+        if done.returncode:
+            hung = "Timeout (" in done.stderr
+            why = f"took over {limit:g} s" if hung else f"ended the process ({done.returncode})"
+            wrong.append({"case": start, "ended": f"WRONG it {why}: {done.stderr[-600:]}"})
+            ended["WRONG"] += 1
+            start += 1
+        if (folder / "peak").is_file():
+            peak = max(peak, int((folder / "peak").read_text()))
+        shutil.rmtree(folder)
+        if len(wrong) > 50:
+            break
+    for one in wrong if out else ():
+        suffix, data = case(one["case"], seed, files)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / f"{one['case']:06}{suffix}").write_bytes(data)
+    return {
+        "count": sum(ended.values()),
+        "formats": len(files),
+        "seed": seed,
+        "refused": ended["refused"],
+        "written": ended["written"],
+        "wrong": wrong,
+        "slowest_seconds": round(slowest, 2),
+        "peak_megabytes": round(peak / 1e6),
+        "minutes": round((time.monotonic() - begun) / 60, 1),
+    }
+
+
+def main() -> int:
+    """Print what came out, and keep files that went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("outputs/fuzz"))
+    parser.add_argument("--limit", type=float, default=LIMIT, help=argparse.SUPPRESS)
+    parser.add_argument("--plant", choices=("crash", "hang", "error", "copy"), help=argparse.SUPPRESS)
+    parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.work:
+        start, stop, folder = options.work
+        work(int(start), int(stop), options.seed, Path(folder), options.limit, options.plant)
+        return 0
+    report = fuzz(options.count, options.seed, options.limit, options.plant, options.out)
+    print(json.dumps(report, indent=2))
+    return 1 if report["wrong"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

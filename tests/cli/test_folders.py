@@ -1,0 +1,357 @@
+"""Folders of photos: going on after any end, one run at a time, and little memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faked import Inverter, files, photo_file, pixels_of
+
+from anonlab.cli import batch, journal, stream
+from anonlab.cli.batch import anonymize_files
+from anonlab.controls import Controls
+from anonlab.errors import FolderBusy, OutputNotWritable
+from anonlab.files import LOCK, folder_lock, remove_partials
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = b"0123456789abcdef"
+
+
+def anonymize(inverter: Inverter, source: Path, out: Path, **options: object) -> dict:
+    """A folder into another, with a record."""
+    controls = options.pop("controls", Controls())
+    return anonymize_files(inverter, [source], out, controls, "all", out / "record.json", **options)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four photos, one of them deeper."""
+    for seed, name in enumerate(("a.png", "b.png", "below/c.png", "d.png")):
+        photo_file(tmp_path / "in" / name, seed)
+    return tmp_path / "in"
+
+
+# Resuming
+
+
+def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
+    """Not one photo, and the record is the same, word for word."""
+    first = anonymize(Inverter(), folder, tmp_path / "out")
+    times = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in ("a.png", "below/c.png")}
+    again = Inverter()
+    assert anonymize(again, folder, tmp_path / "out", resume=True) == first
+    assert again.seen == []
+    assert json.loads((tmp_path / "out" / "record.json").read_text()) == first
+    assert {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in times} == times
+
+
+def test_without_resume_everything_is_done_again(folder: Path, tmp_path: Path) -> None:
+    anonymize(Inverter(), folder, tmp_path / "out")
+    again = Inverter()
+    anonymize(again, folder, tmp_path / "out")
+    assert again.seen == ["a.png", "b.png", "c.png", "d.png"]
+
+
+def test_only_what_changed_is_done(folder: Path, tmp_path: Path) -> None:
+    """Another photo under the name, an output that is gone, one that was altered, and a new photo."""
+    anonymize(Inverter(), folder, tmp_path / "out")
+    photo_file(folder / "a.png", 11)
+    (tmp_path / "out" / "b.png").unlink()
+    (tmp_path / "out" / "d.png").write_bytes((folder / "d.png").read_bytes())  # the original!
+    photo_file(folder / "e.png", 12)
+    again = Inverter()
+    record = anonymize(again, folder, tmp_path / "out", resume=True)
+    assert again.seen == ["a.png", "b.png", "d.png", "e.png"]
+    assert [Path(one["source"]).name for one in record["photos"]] == [
+        *("a.png", "b.png", "c.png", "d.png", "e.png")
+    ]
+    for one in record["photos"]:
+        np.testing.assert_array_equal(
+            pixels_of(Path(one["output"])), 255 - pixels_of(Path(one["source"]))
+        )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"controls": Controls(seed=1)},
+        {"key": b"another-secret-key"},
+        {"key": None},
+        {"keep_metadata": ("date",)},
+        {"made_by": {"method": "optimize"}},
+    ],
+    ids=lambda one: next(iter(one)),
+)
+def test_other_settings_are_other_results(folder: Path, tmp_path: Path, changed: dict) -> None:
+    """Each of them makes every photo again, and it is said which."""
+    options = {"key": KEY, "made_by": {"method": "encode"}}
+    anonymize(Inverter(), folder, tmp_path / "out", **options)
+    again, heard = Inverter(), []
+    anonymize(again, folder, tmp_path / "out", resume=True, tell=heard.append, **(options | changed))
+    assert len(again.seen) == 4
+    name = {"controls": "seed", "made_by": "method"}.get(next(iter(changed)), next(iter(changed)))
+    assert len(heard) == 1 and f"another {name};" in heard[0]
+
+
+def test_the_same_key_is_known_and_not_kept(folder: Path, tmp_path: Path) -> None:
+    """The record has a short, slow, salted fingerprint of it and nothing else."""
+    anonymize(Inverter(), folder, tmp_path / "out", key=KEY)
+    again = Inverter()
+    anonymize(again, folder, tmp_path / "out", key=KEY, resume=True)
+    assert again.seen == []
+    text = (tmp_path / "out" / "record.json").read_text()
+    assert KEY.decode() not in text and KEY.hex() not in text
+    assert set(json.loads(text)["run"]["key"]) == {"salt", "scrypt"}
+    assert len(json.loads(text)["run"]["key"]["scrypt"]) == 2 * journal.FINGERPRINT_BYTES
+
+
+def test_two_salts_give_two_fingerprints() -> None:
+    """Nobody sees from two records that they were made with one key."""
+    assert journal.fingerprint(KEY)["scrypt"] != journal.fingerprint(KEY)["scrypt"]
+    assert journal.fingerprint(KEY, "salt") == journal.fingerprint(KEY, "salt")
+    assert journal.fingerprint(KEY, "salt") != journal.fingerprint(KEY + b"!", "salt")
+
+
+def test_photos_of_other_folders_stay_in_the_record(folder: Path, tmp_path: Path) -> None:
+    """A second folder into the same output adds to it."""
+    anonymize(Inverter(), folder, tmp_path / "out")
+    photo_file(tmp_path / "more" / "z.png", 9)
+    record = anonymize(Inverter(), tmp_path / "more", tmp_path / "out", resume=True)
+    names = [Path(one["source"]).name for one in record["photos"]]
+    assert names == ["a.png", "b.png", "c.png", "d.png", "z.png"]
+
+
+def test_ctrl_c_and_resume(folder: Path, tmp_path: Path) -> None:
+    """The record has what was finished; then only the rest is done."""
+
+    def stop(photo: object) -> None:
+        if photo.name.endswith("c.png"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        anonymize(Inverter(stop), folder, tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert [Path(one["source"]).name for one in record["photos"]] == ["a.png", "b.png"]
+    assert files(tmp_path / "out") == ["a.png", "b.png", "record.json"]
+    again = Inverter()
+    assert len(anonymize(again, folder, tmp_path / "out", resume=True)["photos"]) == 4
+    assert again.seen == ["c.png", "d.png"]
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = [{root!r}, {tests!r}]
+from pathlib import Path
+from PIL import Image
+from faked import Inverter
+from anonlab.cli.batch import anonymize_files
+from anonlab.controls import Controls
+written, save = [], Image.Image.save
+def save_or_die(image, path, **options):
+    if len(written) == 2:
+        Path(path).write_bytes(b"half a picture")
+        os.kill(os.getpid(), signal.SIGKILL)
+    written.append(path)
+    save(image, path, **options)
+Image.Image.save = save_or_die
+out = Path({out!r})
+anonymize_files(Inverter(), [Path({folder!r})], out, Controls(), "all", out / "record.json")
+"""
+
+
+def test_killed_while_writing_and_resumed(folder: Path, tmp_path: Path) -> None:
+    """No half picture under a photo's name; the leftover is removed; two photos are left to do."""
+    out = tmp_path / "out"
+    code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), out=str(out), folder=str(folder))
+    killed = subprocess.run([sys.executable, "-c", code], timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    left = files(out)
+    assert [name for name in left if ".anonlab" not in name] == [
+        *("a.png", "b.png", "record.journal", "record.json")
+    ]
+    assert sum(name.endswith(".partial") for name in left) == 1
+    assert LOCK in left
+    previous = journal.read_previous(out / "record.json")
+    assert [Path(one).name for one in previous.photos] == ["a.png", "b.png"]
+    again = Inverter()
+    record = anonymize(again, folder, out, resume=True)
+    assert again.seen == ["c.png", "d.png"]
+    assert files(out) == ["a.png", "b.png", "below/c.png", "d.png", "record.json"]
+    assert [one["error"] for one in record["photos"]] == [None] * 4
+    for one in record["photos"]:
+        np.testing.assert_array_equal(
+            pixels_of(Path(one["output"])), 255 - pixels_of(Path(one["source"]))
+        )
+
+
+def test_a_torn_line_of_the_journal_costs_one_photo(folder: Path, tmp_path: Path) -> None:
+    record = anonymize(Inverter(), folder, tmp_path / "out")
+    head = {name: record[name] for name in ("controls", "run")}
+    lines = [json.dumps(one) for one in (head, *record["photos"])]
+    (tmp_path / "out" / "record.journal").write_text("\n".join(lines)[:-20])
+    (tmp_path / "out" / "record.json").write_text("{")
+    again = Inverter()
+    assert anonymize(again, folder, tmp_path / "out", resume=True)["photos"][:3] == record["photos"][:3]
+    assert again.seen == ["d.png"]
+
+
+def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder: Path, tmp_path: Path) -> None:
+    """The journal starts with what is known."""
+    record = anonymize(Inverter(), folder, tmp_path / "out")
+    kept = {str(Path(one["output"]).absolute()): one for one in record["photos"]}
+    journal.Journal(tmp_path / "out" / "record.json", record["controls"], record["run"], kept)
+    assert journal.read_previous(tmp_path / "out" / "record.json").photos == kept
+
+
+# Many photos
+
+
+def test_the_record_is_not_written_for_each_photo(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice, at the start and at the end; in between one line a photo."""
+    written, write = [], journal.write_json
+    monkeypatch.setattr(
+        journal,
+        "write_json",
+        lambda path, value: (written.append(len(value["photos"])), write(path, value)),
+    )
+    anonymize(Inverter(), folder, tmp_path / "out")
+    assert written == [0, 4]
+
+
+def test_few_photos_are_in_memory_at_once(tmp_path: Path) -> None:
+    """However many there are: those ahead, the one in work, and those behind."""
+    for number in range(30):
+        photo_file(tmp_path / "in" / f"{number:02}.png", number)
+    known, most = [], 0
+
+    def count(photo: object) -> None:
+        nonlocal most
+        known.append(weakref.ref(photo.pixels))
+        most = max(most, sum(one() is not None for one in known))
+
+    anonymize(Inverter(count), tmp_path / "in", tmp_path / "out")
+    assert len(known) == 30
+    assert most <= stream.BEHIND + 3  # ahead of the network they are not counted yet
+
+
+def test_photos_are_decoded_ahead_and_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(12):
+        photo_file(tmp_path / "in" / f"{number:02}.png", number)
+    read, most, real = [], [], batch.read_photo
+    monkeypatch.setattr(
+        batch, "read_photo", lambda file, admit: (read.append(file.name), real(file, admit))[1]
+    )
+
+    def look(photo: object) -> None:
+        most.append(len(read) - len(most))
+
+    anonymize(Inverter(look), tmp_path / "in", tmp_path / "out")
+    assert max(most) <= stream.AHEAD + 1
+    assert len(read) == 12
+
+
+def test_a_large_photo_waits_for_the_others() -> None:
+    """The budget is of pixels: what is larger than all of it goes alone."""
+    budget, order = stream.Budget(100), []
+
+    def work(pixels: int) -> int:
+        budget.take(pixels)
+        order.append(pixels)
+        assert budget.used <= 100 or budget.used == pixels
+        return pixels
+
+    for pixels in stream.ahead(work, [60, 40, 500, 10, 90]):
+        budget.give(pixels)
+    assert order == [60, 40, 500, 10, 90]
+    assert budget.used == 0
+
+
+def test_leaving_early_does_not_hang() -> None:
+    """A thread that waits for room is let go."""
+    budget = stream.Budget(10)
+    photos = stream.ahead(lambda pixels: budget.take(pixels), [10, 10, 10, 10, 10])
+    next(photos)
+    budget.close()
+    photos.close()
+
+
+def test_the_bar_tells_rate_and_remaining_time_of_new_photos(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Photos that were done before count as done and not as fast."""
+    anonymize(Inverter(), folder, tmp_path / "out", progress=True)
+    line = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
+    assert "4/4" in line and "photo" in line and "<" in line
+    bars, made = [], batch.tqdm
+    batch_tqdm = lambda **options: bars.append(made(**options)) or bars[-1]  # noqa: E731
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batch, "tqdm", batch_tqdm)
+        anonymize(Inverter(), folder, tmp_path / "out", progress=True, resume=True)
+    assert (bars[0].n, bars[0].initial) == (4, 4)
+
+
+# One run at a time
+
+
+def test_a_second_run_into_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    """By name, with the process that is at work; nothing is touched."""
+    with folder_lock(tmp_path):
+        (tmp_path / "link").symlink_to(tmp_path)
+        for out in (tmp_path, tmp_path / "link"):
+            with pytest.raises(FolderBusy, match=rf"another run \(process {os.getpid()}\); wait for it"):
+                anonymize(Inverter(), folder, out)
+    assert not (tmp_path / "record.json").exists()
+    anonymize(Inverter(), folder, tmp_path)
+    assert LOCK not in files(tmp_path)
+
+
+def test_the_lock_of_a_dead_process_is_taken_over(folder: Path, tmp_path: Path) -> None:
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / LOCK).write_bytes(dead.stdout)
+    assert len(anonymize(Inverter(), folder, tmp_path / "out")["photos"]) == 4
+    assert LOCK not in files(tmp_path / "out")
+
+
+def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("here first")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / LOCK).symlink_to(tmp_path / "letter")
+    with pytest.raises(OutputNotWritable, match="cannot be written"), folder_lock(tmp_path / "out"):
+        pass
+    assert (tmp_path / "letter").read_text() == "here first"
+
+
+def test_only_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
+    number = int(dead.stdout)
+    for name in (f".anonlab-{number}-x.partial", f".anonlab-{os.getpid()}-x.partial", "own.partial"):
+        (tmp_path / name).touch()
+    assert remove_partials([tmp_path, tmp_path]) == 1
+    assert files(tmp_path) == sorted([f".anonlab-{os.getpid()}-x.partial", "own.partial"])
+
+
+def test_a_result_is_on_the_disk_before_its_name_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Write, fsync, rename, and the folder's own entry after it."""
+    done, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (done.append(os.readlink(f"/proc/self/fd/{handle}")), fsync(handle))
+    )
+    monkeypatch.setattr(os, "replace", lambda old, new: (done.append(str(new)), replace(old, new)))
+    anonymize(Inverter(), folder, tmp_path / "out")
+    at = done.index(str(tmp_path / "out" / "a.png"))
+    assert done[at - 1].endswith(".partial")
+    assert done[at + 1] == str(tmp_path / "out")

@@ -1,0 +1,163 @@
+"""Files that are small and want much: memory, time, or a decoder's patience."""
+
+from __future__ import annotations
+
+import io
+import struct
+import subprocess
+import sys
+import time
+import tracemalloc
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anonlab.errors import UnreadableImage
+from anonlab.photo.photos import MAX_PROFILE, read_photo, write_photo
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+
+
+def png(
+    width: int,
+    height: int,
+    *more: tuple[bytes, bytes],
+    packed: bytes | None = None,
+    colours: bool = False,
+) -> bytes:
+    """A PNG, grey or RGB, with chunks of one's own before the picture, and `packed` as the picture."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + check
+
+    packed = zlib.compress((b"\0" + bytes(width)) * height) if packed is None else packed
+    header = struct.pack(">IIBBBBB", width, height, 8, 2 * colours, 0, 0, 0)
+    chunks = [(b"IHDR", header), *more, (b"IDAT", packed), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+def refused(path: Path, seconds: float = 5) -> str:
+    """The message with which a file is refused, soon."""
+    start = time.monotonic()
+    with pytest.raises(UnreadableImage) as caught:
+        read_photo(path)
+    assert time.monotonic() - start < seconds  # decoding it would take far longer
+    assert path.name in str(caught.value) and "; " in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(20_000, 20_000), (2**31 - 1, 2**31 - 1), (65_000, 3_000)]
+)
+def test_dimensions(tmp_path: Path, width: int, height: int) -> None:
+    """A header that promises gigapixels is not believed."""
+    (tmp_path / "a.png").write_bytes(png(width, height, packed=zlib.compress(bytes(1000))))
+    assert "megapixels; scale it down first" in refused(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".gif", ".ppm", ".tif"])
+def test_dimensions_in_other_formats(tmp_path: Path, suffix: str) -> None:
+    """Their header says 60,000 × 60,000."""
+    buffer, kind = io.BytesIO(), {".tif": "TIFF", ".ppm": "PPM"}.get(suffix, suffix[1:].upper())
+    Image.fromarray(SMALL).save(buffer, kind)
+    data = bytearray(buffer.getvalue())
+    if suffix == ".bmp":
+        data[18:26] = struct.pack("<ii", 60_000, 60_000)
+    elif suffix == ".gif":
+        data[6:10] = struct.pack("<HH", 60_000, 60_000)
+    elif suffix == ".ppm":
+        data = data.replace(b"64 48", b"60000 60000", 1)
+    else:
+        for tag, old in ((256, 64), (257, 48)):
+            for kind in (3, 4):
+                entry = struct.pack("<HHI", tag, kind, 1)
+                if entry in data:
+                    at = data.index(entry)
+                    assert struct.unpack_from("<H", data, at + 8)[0] == old
+                    data[at : at + 12] = struct.pack("<HHII", tag, 4, 1, 60_000)
+    (tmp_path / f"a{suffix}").write_bytes(bytes(data))
+    assert "megapixels; scale it down first" in refused(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
+def test_compressed_chunks(tmp_path: Path, name: bytes) -> None:
+    """100 kB that unpack to 100 MB are not unpacked."""
+    packing = zlib.compressobj(9)
+    packed = b"".join([*(packing.compress(bytes(1_000_000)) for _ in range(100)), packing.flush()])
+    content = b"name\0" + (b"\1\0\0\0" if name == b"iTXt" else b"\0") + packed
+    (tmp_path / "a.png").write_bytes(png(64, 64, (name, content)))
+    tracemalloc.start()
+    try:
+        assert "re-save it in a photo editor" in refused(tmp_path / "a.png")
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_small_text_chunks(tmp_path: Path) -> None:
+    """Each within the limit, together 100 MB."""
+    one = (b"zTXt", b"name\0\0" + zlib.compress(bytes(1_000_000), 9))
+    (tmp_path / "a.png").write_bytes(png(64, 64, *[one] * 100))
+    assert "re-save it in a photo editor" in refused(tmp_path / "a.png")
+
+
+def test_a_huge_profile_is_dropped_and_said(tmp_path: Path) -> None:
+    """It may hold anything, and no colours need so much."""
+    size = MAX_PROFILE + 1
+    profile = struct.pack(">I", size) + bytes(32) + b"acsp" + bytes(size - 40)
+    Image.fromarray(SMALL).save(tmp_path / "a.jpg", icc_profile=profile)
+    photo = read_photo(tmp_path / "a.jpg")
+    assert photo.icc_profile is None
+    notes = write_photo(photo.image(photo.pixels), tmp_path / "b.jpg", photo.icc_profile, photo)
+    assert notes == ["its colour profile is none, and is dropped"]
+    assert (tmp_path / "b.jpg").stat().st_size < 50_000
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif", ".bmp", ".tif", ".ppm", ".avif"])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_truncated(tmp_path: Path, suffix: str, share: float) -> None:
+    """Every format, cut anywhere: a named error and never half a photo."""
+    Image.init()
+    if suffix == ".avif" and "AVIF" not in Image.SAVE:
+        pytest.skip("no AVIF here")
+    Image.fromarray(SMALL).save(tmp_path / f"a{suffix}")
+    data = (tmp_path / f"a{suffix}").read_bytes()
+    (tmp_path / f"b{suffix}").write_bytes(data[: int(len(data) * share)])
+    assert "re-save it in a photo editor" in refused(tmp_path / f"b{suffix}")
+
+
+def test_pages_that_point_at_each_other(tmp_path: Path) -> None:
+    """A TIFF whose next page is its first."""
+    buffer = io.BytesIO()
+    Image.fromarray(SMALL).save(buffer, "TIFF")
+    data = bytearray(buffer.getvalue())
+    first = struct.unpack_from("<I", data, 4)[0]
+    count = struct.unpack_from("<H", data, first)[0]
+    struct.pack_into("<I", data, first + 2 + 12 * count, first)
+    (tmp_path / "a.tif").write_bytes(bytes(data))
+    start = time.monotonic()
+    np.testing.assert_array_equal(read_photo(tmp_path / "a.tif").pixels, SMALL)
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.serial
+def test_the_largest_photo_is_decoded_in_little_more_than_its_own_memory(tmp_path: Path) -> None:
+    """178 megapixels, from 2 MB of PNG; in a process of its own, whose memory is counted."""
+    packing = zlib.compressobj(1)
+    row = b"\0" + b"\x5a\x78\x96" * 13_340
+    packed = b"".join([*(packing.compress(row) for _ in range(13_340)), packing.flush()])
+    (tmp_path / "a.png").write_bytes(png(13_340, 13_340, packed=packed, colours=True))
+    code = (
+        f"import resource, sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        f"from anonlab.photo.photos import read_photo\n"
+        f"photo = read_photo({str(tmp_path / 'a.png')!r})\n"
+        f"assert photo.size == (13_340, 13_340)\n"
+        f"print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1_500_000_000

@@ -1,0 +1,45 @@
+"""Notebooks run without a kernel, for tests of what is made of their numbers.
+
+That real kernels are run as they should be is tested in `test_report.py` and `test_notebooks.py`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from functools import cache
+
+import nbformat
+import papermill
+import pytest
+
+from anonlab.weights import store
+
+SHA256 = cache(store.sha256)
+
+
+def _executed(path: str, executed: str, parameters: dict, **_: object) -> nbformat.NotebookNode:
+    """As `papermill.execute_notebook`: parameters go in after their cell, an error ends the notebook."""
+    node = nbformat.read(path, 4)
+    place = next(
+        number for number, cell in enumerate(node.cells) if "parameters" in cell.metadata.get("tags", [])
+    )
+    source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    node.cells.insert(place + 1, nbformat.v4.new_code_cell(source))
+    names: dict[str, object] = {}
+    try:
+        for number, cell in enumerate(node.cells, 1):
+            cell.execution_count = number
+            exec(cell.source, names)
+    except Exception as error:
+        told = (type(error).__name__, str(error), traceback.format_exc().splitlines())
+        raise papermill.PapermillExecutionError(number, number, cell.source, *told) from error
+    finally:
+        nbformat.write(node, executed)
+    return node
+
+
+@pytest.fixture
+def without_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code cells are run in this process, a hundred times sooner; weights are hashed once."""
+    monkeypatch.setattr(papermill, "execute_notebook", _executed)
+    monkeypatch.setattr(store, "sha256", SHA256)
