@@ -303,3 +303,11 @@ def test_the_figure_of_a_clip_shows_its_frames_and_curves(walk, walked, anonymiz
     figure = clip_figure(**vars(shown))
     assert len(figure.axes) == 2 * 3 + 2
     assert [len(line.get_xdata()) for line in figure.axes[-1].lines[:2]] == [7, 7]
+
+
+def test_frames_that_a_damaged_file_has_no_more_are_told(walk, folder, fast):
+    path = folder / "damaged.mkv"
+    path.write_bytes(walk.read_bytes()[: walk.stat().st_size // 2])
+    record = anonymize_clip(fast, path, folder / "damaged-out.mkv", NETWORK)
+    assert 2 <= record["frames"] < 6
+    assert f"some {8 - record['frames']} frames that cannot be decoded" in record["left_out"]
