@@ -112,7 +112,7 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
         resume=options.resume,
         keep_metadata=options.keep_metadata,
         key=key,
-        made_by=parts_of(options),
+        made_by=parts_of(options) | ({"album": True} if people else {}),
         tell=complain,
     )
     status = tell_photos(record)

@@ -127,7 +127,7 @@ def aligned_faces(
         try:
             opened = open_photo(source, anonymizer.generator) if isinstance(source, str) else source
             photo = read_photo(opened)
-            face = align(photo, anonymizer.detector(photo)[0], SIZE)
+            face = align(photo, anonymizer.detector.once(photo)[0], SIZE)
         except AnonlabError as error:
             problems.append({"person": person.name, "photo": str(source), "problem": str(error)})
             continue
