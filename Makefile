@@ -4,11 +4,12 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # For a CPU-only torch: make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# Options of tests/benchmarks/bench.py and of tests/breaks.py
+# Options of tests/benchmarks/bench.py, of tests/breaks.py and of tests/benchmarks/fuzz.py
 BENCH ?=
 BREAKS ?=
+FUZZ ?=
 
-.PHONY: run test bench breaks setup lab explore course figure clean
+.PHONY: run test bench breaks fuzz setup lab explore course figure clean
 
 run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, with a report
 	$(BIN)/python -m anonlab run --profile quick
@@ -24,6 +25,9 @@ bench: $(VENV)/.installed  ## how fast every part is here; BENCH="--quick --only
 
 breaks: $(VENV)/.installed  ## break the code in many ways, and see whether the tests notice; BREAKS="--only key"
 	$(BIN)/python tests/breaks.py $(BREAKS)
+
+fuzz: $(VENV)/.installed  ## 10,000 mutated picture files, and whether anything worse than an error comes of one
+	$(BIN)/python tests/benchmarks/fuzz.py $(FUZZ)
 
 setup: $(VENV)/.installed  ## install only
 

@@ -271,7 +271,7 @@ BREAKS = [
           "photo > OTHER", "photo < OTHER", OCCLUSION + " -k over_mouth"),
     Break("a shadow taken for something in front", "regeneration/occlusion.py",
           "axis=0)) * (0.5, 1, 1)", "axis=0)) * (3, 1, 1)", OCCLUSION + " -k bare_face"),
-    Break("frames of glasses taken for something in front", "regeneration/occlusion.py",
+    Break("a strand of hair taken for something in front", "regeneration/occlusion.py",
           "THIN = 2 ", "THIN = 0 ", OCCLUSION + " -k frames"),
     Break("a photo written over its original", "cli/sources.py",
           "return found.st_dev, found.st_ino", "return None",

@@ -9,8 +9,8 @@ Allowed is a named error, or a result that is the negative and holds nothing els
 crash, an error that nobody named, a file that takes over 20 s, anything left half-written, a result
 that is not anonymized or that brings a part of the original along.
 
-The files run in a process of their own; when it dies, that file is named and kept, and the next
-process goes on behind it. Exit status: 0 if nothing happened, else 1.
+The files run in a forked process; when it dies, that file is named and kept, and the next process
+goes on behind it. Exit status: 0 if nothing happened, else 1.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import random
 import shutil
 import signal
 import struct
-import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +48,8 @@ from anonlab.photo.photos import read_photo  # noqa: E402
 from anonlab.verify.containers import hidden_parts  # noqa: E402
 
 LIMIT = 20.0  # seconds a file may take
-MEMORY = 6 << 30  # bytes of address space for the process
+MEMORY = 5 << 30  # bytes that the process may want on top
+MOST_WRONG = 50  # then it is enough
 LOSSLESS = ("PNG", "BMP", "PPM", "TIFF")
 FAR = 24  # of 255: how far, on average, a lossy negative may be from the exact one, beyond the original
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a disk only makes it slower
@@ -256,15 +257,19 @@ def work(start: int, stop: int, seed: int, folder: Path, limit: float, defect: s
     """In a process of its own: cases from `start` on, one JSON line each."""
     import resource
 
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    errors = os.open(folder / "stderr", os.O_WRONLY | os.O_CREAT)
+    os.dup2(errors, 2)
+    faulthandler.disable()  # of whoever forked
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
     files, anonymizer = seeds(), _plant(defect)
-    with open(folder / "lines", "a") as lines:
+    with open(folder / "lines", "a") as lines, open(folder / "stderr", "a") as stderr:
         for number in range(start, stop):
             suffix, data = case(number, seed, files)
             path, out = folder / f"case{suffix}", folder / "out"
             shutil.rmtree(out, ignore_errors=True)
             path.write_bytes(data)
-            faulthandler.dump_traceback_later(limit, exit=True)
+            faulthandler.dump_traceback_later(limit, exit=True, file=stderr)
             begun = time.monotonic()
             try:
                 ended = run_case(path, out, anonymizer)
@@ -273,10 +278,26 @@ def work(start: int, stop: int, seed: int, folder: Path, limit: float, defect: s
             faulthandler.cancel_dump_traceback_later()
             path.unlink()
             took = time.monotonic() - begun
-            lines.write(json.dumps({"case": number, "ended": ended, "seconds": took}) + "\n")
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            line = {"case": number, "ended": ended, "seconds": took, "peak": peak}
+            lines.write(json.dumps(line) + "\n")
             lines.flush()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    (folder / "peak").write_text(str(peak))
+
+
+def in_a_fork(folder: Path, *arguments: object) -> int:
+    """`work` in a process that may die; its exit code, negative for a signal."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            work(*arguments)
+            code = 0
+        finally:  # never back into the caller's code
+            if code:
+                with open(folder / "stderr", "a") as stderr:
+                    traceback.print_exc(file=stderr)
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def fuzz(
@@ -291,32 +312,25 @@ def fuzz(
     ended: collections.Counter[str] = collections.Counter()
     slowest, peak, start, begun = 0.0, 0, 0, time.monotonic()
     files = seeds()
-    while start < count:
+    while start < count and len(wrong) < MOST_WRONG:
         folder = Path(tempfile.mkdtemp(prefix="anonlab-fuzz-", dir=IN_MEMORY))
-        command = [sys.executable, __file__, "--work", str(start), str(count), str(folder)]
-        command += ["--seed", str(seed), "--limit", str(limit), *(["--plant", defect] if defect else [])]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-        path = folder / "lines"
+        code = in_a_fork(folder, start, count, seed, folder, limit, defect)
+        path, said = folder / "lines", (folder / "stderr").read_text(errors="replace")
         lines = [json.loads(one) for one in path.read_text().splitlines()] if path.is_file() else []
         for one in lines:
             ended[one["ended"].split()[0]] += 1
-            slowest = max(slowest, one["seconds"])
+            slowest, peak = max(slowest, one["seconds"]), max(peak, one["peak"])
             if one["ended"].startswith("WRONG"):
                 wrong.append(one)
         start += len(lines)
-        if "Traceback" in done.stderr and done.returncode == 0:
-            wrong.append({"case": start - 1, "ended": f"WRONG traceback: {done.stderr[-300:]}"})
-        if done.returncode:
-            hung = "Timeout (" in done.stderr
-            why = f"took over {limit:g} s" if hung else f"ended the process ({done.returncode})"
-            wrong.append({"case": start, "ended": f"WRONG it {why}: {done.stderr[-600:]}"})
+        if "Traceback" in said and not code:
+            wrong.append({"case": start - 1, "ended": f"WRONG traceback: {said[-300:]}"})
+        if code:
+            why = f"took over {limit:g} s" if "Timeout (" in said else f"ended the process ({code})"
+            wrong.append({"case": start, "ended": f"WRONG it {why}: {said[-600:]}"})
             ended["WRONG"] += 1
             start += 1
-        if (folder / "peak").is_file():
-            peak = max(peak, int((folder / "peak").read_text()))
         shutil.rmtree(folder)
-        if len(wrong) > 50:
-            break
     for one in wrong if out else ():
         suffix, data = case(one["case"], seed, files)
         out.mkdir(parents=True, exist_ok=True)
@@ -340,15 +354,8 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("outputs/fuzz"))
-    parser.add_argument("--limit", type=float, default=LIMIT, help=argparse.SUPPRESS)
-    parser.add_argument("--plant", choices=("crash", "hang", "error", "copy"), help=argparse.SUPPRESS)
-    parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.work:
-        start, stop, folder = options.work
-        work(int(start), int(stop), options.seed, Path(folder), options.limit, options.plant)
-        return 0
-    report = fuzz(options.count, options.seed, options.limit, options.plant, options.out)
+    report = fuzz(options.count, options.seed, out=options.out)
     print(json.dumps(report, indent=2))
     return 1 if report["wrong"] else 0
 

@@ -32,7 +32,7 @@ class StandIn:
     seen: list[Path] = field(default_factory=list)  # photos that it was called with
 
     def __call__(
-        self, image: Photo, controls: Controls, *, faces: str = "all", progress: bool = False
+        self, image: Photo, controls: Controls, *, progress: bool = False, **choice: object
     ) -> Result:
         self.seen.append(Path(image.name))
         photo = read_photo(image)
@@ -409,6 +409,7 @@ def test_output_that_is_another_photos_original(tmp_path: Path, anonymize: Comma
     before = (tmp_path / "a.png").read_bytes()
     outcome = anonymize(tmp_path / "copies" / "a.png", tmp_path / "a.png", "--out", tmp_path)
     assert outcome.status == 1
+    assert f"would replace the photo {tmp_path / 'a.png'}; choose another output" in outcome.err
     assert (tmp_path / "a.png").read_bytes() == before
 
 
@@ -515,12 +516,16 @@ def test_record_has_these_keys(tmp_path: Path, anonymize: Command) -> None:
         "smallest": 0.0,
         "symmetric": False,
         "faces": "largest",
+        "fallback": "blur",
+        "leave": [],
+        "only": [],
     }
     assert [set(photo) for photo in record["photos"]] == [PHOTO_KEYS, PHOTO_KEYS]
     done, failed = record["photos"]
     assert done["error"] is None
     assert done["faces"] == [
         {
+            "number": 1,
             "box": [1.0, 2.0, 30.0, 40.0],
             "distance": 0.75,
             "threshold": 0.6,

@@ -12,13 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faked import Inverter, files, photo_file, pixels_of
+from faked import Inverter, files, noise, photo_file, pixels_of
+from PIL import Image
 
+from anonlab import cli
 from anonlab.cli import batch, journal, stream
 from anonlab.cli.batch import anonymize_files
 from anonlab.controls import Controls
 from anonlab.errors import FolderBusy, OutputNotWritable
 from anonlab.files import LOCK, folder_lock, remove_partials
+from anonlab.pipeline import Anonymizer
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = b"0123456789abcdef"
@@ -355,3 +358,71 @@ def test_a_result_is_on_the_disk_before_its_name_is(
     at = done.index(str(tmp_path / "out" / "a.png"))
     assert done[at - 1].endswith(".partial")
     assert done[at + 1] == str(tmp_path / "out")
+
+
+# The command
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> list[Inverter]:
+    """`anonlab anonymize` with an anonymizer without networks; those that were loaded."""
+    loaded: list[Inverter] = []
+
+    def load(*_: object, **__: object) -> Inverter:
+        loaded.append(Inverter())
+        return loaded[-1]
+
+    monkeypatch.setattr(Anonymizer, "load", staticmethod(load))
+    return loaded
+
+
+def test_resume_and_keep_metadata_are_options(
+    folder: Path, tmp_path: Path, command: list[Inverter], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second call does nothing, and tells of all four photos again."""
+    exif = Image.Exif()
+    exif[0x013B] = "Ada"
+    Image.fromarray(noise()).save(folder / "a.png", exif=exif)
+    arguments = ["anonymize", str(folder), "--out", str(tmp_path / "out"), "--resume"]
+    assert cli.main([*arguments, "--keep-metadata", "copyright"]) == 0
+    assert "nothing to resume" in capsys.readouterr().err
+    assert cli.main([*arguments, "--keep-metadata", "copyright"]) == 0
+    outcome = capsys.readouterr()
+    assert outcome.err == "" and len(outcome.out.splitlines()) == 4
+    assert [len(one.seen) for one in command] == [4, 0]
+    with Image.open(tmp_path / "out" / "a.png") as image:
+        assert image.getexif()[0x013B] == "Ada"
+    assert cli.main([*arguments, "--keep-metadata", "thumbnail"]) == 2
+    assert "metadata thumbnail does not exist" in capsys.readouterr().err
+
+
+def test_a_second_command_is_told_who_is_at_work(
+    folder: Path, tmp_path: Path, command: list[Inverter], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with folder_lock(tmp_path):
+        assert cli.main(["anonymize", str(folder), "--out", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"another run (process {os.getpid()})" in line
+
+
+def test_verify_at_the_end(
+    folder: Path, tmp_path: Path, command: list[Inverter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was just written is checked, photo by photo; a leak makes the status 1."""
+    from anonlab import verify
+
+    asked = []
+
+    def check(pairs: list, *_: object, **__: object) -> list:
+        asked.append([(one.original, one.anonymized) for one in pairs])
+        return [verify.PhotoCheck(one.name, hidden=["comment"] * leaks) for one in pairs]
+
+    monkeypatch.setattr(verify, "verify_pairs", check)
+    for name in ("detector", "recognizer", "device"):
+        monkeypatch.setattr(Inverter, name, None, raising=False)
+    arguments = ["anonymize", str(folder), "--out", str(tmp_path / "out"), "--verify"]
+    for leaks in (0, 1):
+        assert cli.main(arguments) == leaks
+    names = ["a.png", "b.png", "below/c.png", "d.png"]
+    assert asked[0] == [(folder / name, tmp_path / "out" / name) for name in names]
+    assert (tmp_path / "out" / "verify.html").is_file()
