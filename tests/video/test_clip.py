@@ -310,4 +310,6 @@ def test_frames_that_a_damaged_file_has_no_more_are_told(walk, folder, fast):
     path.write_bytes(walk.read_bytes()[: walk.stat().st_size // 2])
     record = anonymize_clip(fast, path, folder / "damaged-out.mkv", NETWORK)
     assert 2 <= record["frames"] < 6
-    assert f"some {8 - record['frames']} frames that cannot be decoded" in record["left_out"]
+    (told,) = (one for one in record["left_out"] if one.endswith("frames that cannot be decoded"))
+    missing = int(told.split()[1])  # from the duration and the mean rate, so it may be one off
+    assert abs(missing - (8 - record["frames"])) <= 1
