@@ -24,7 +24,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 LONGEST = (  # a minute or more each: if one of these began last, the other worker would wait for it
-    *("quick_profile[05", "quick_profile[04", "quick_profile[03", "quick_profile[01"),
+    *(
+        "quick_profile[05",
+        "quick_profile[04",
+        "quick_profile[03",
+        "quick_profile[01",
+        "quick_profile[06",
+    ),
     *("test_evaluation.py", "test_rejects.py", "test_explorer.py"),
     *("quick_profile[02", "quick_profile[00"),
 )

@@ -103,10 +103,17 @@ def evaluation(n: dict) -> None:
     assert n["people"] > 3
 
 
+def photos_and_clips(n: dict) -> None:
+    assert n["faces_found"] == 4 > n["faces_once"]
+    assert min(n["nearest_face"], n["cover_distance"], n["clip_nearest"]) > 0.6
+    assert n["album_together"] < n["album_alone"]
+    assert (n["leaks_good"], n["leaks_bad"]) == (0, 1)
+
+
 FACTS = dict(
     zip(
         [path.name[:2] for path in PATHS],
-        (faces, attribution, mask, training, regeneration, evaluation),
+        (faces, attribution, mask, training, regeneration, evaluation, photos_and_clips),
         strict=True,
     )
 )

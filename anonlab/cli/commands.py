@@ -304,6 +304,7 @@ def train_network(options: argparse.Namespace) -> int:
 
 def evaluate_people(options: argparse.Namespace) -> int:
     """`anonlab evaluate`: every method on the same people; stopped and started again it goes on."""
+    from ..evaluation.attackers.pairs import GENERATED
     from ..evaluation.command import evaluate_sources, write_report
     from ..evaluation.methods import Protocol
 
@@ -314,9 +315,12 @@ def evaluate_people(options: argparse.Namespace) -> int:
             optimised=options.optimised, calibrated=options.calibrated, seed=options.seed
         )
     sources = dict(source_and_count(text) for text in options.people)
+    learn_from = None
+    if options.attackers is not None:
+        learn_from = dict(source_and_count(text) for text in options.attackers or [GENERATED])
     report = evaluate_sources(
         sources, protocol, options.out / "people", options.unseen, options.unseen_options,
-        options.device, progress=True,
+        options.device, progress=True, learn_from=learn_from,
     )  # fmt: skip
     write_report(report, options.out)
     print(report.headline)

@@ -222,6 +222,14 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="anonlab's defaults and the attackers on them, without controls and other methods",
     )
+    judge.add_argument(
+        "--attackers",
+        nargs="*",
+        default=None,
+        metavar="SOURCE[:COUNT]",
+        help="all attackers as well, and what they learn from: generated:300 (the default), folders "
+        "of other people's photos",
+    )
     judge.add_argument("--optimised", type=int, default=10, help="people for the slow optimisation")
     judge.add_argument("--calibrated", type=int, default=3, help="people for target_distance")
     judge.add_argument("--seed", type=int, default=0)

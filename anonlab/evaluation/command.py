@@ -13,6 +13,7 @@ from ..files import atomic_path, output_folder, write_json
 from ..pipeline import Anonymizer
 from ..provenance import provenance
 from . import figures
+from .attackers.table import attack_everybody, attackers_figure, sentence
 from .evaluate import evaluate
 from .judging import Instruments, Judge, load_judges
 from .methods import Protocol
@@ -35,8 +36,10 @@ class Report:
 
     @property
     def headline(self) -> str:
-        """The first line of every report."""
-        return headline(self.summary, self.protocol)
+        """The first line of every report; with attackers the worst of them comes first."""
+        line = headline(self.summary, self.protocol)
+        found = self.summary.get("attackers")
+        return line if found is None else f"{sentence(found)}; {line}"
 
     def worst_first(self) -> list:
         """Everybody, by how near anonlab's result still is to the person (`summary.nearness`)."""
@@ -60,11 +63,13 @@ def evaluate_sources(
     device: str = "auto",
     progress: bool = False,
     anonymizer: Anonymizer | None = None,
+    learn_from: Mapping[str, int | None] | None = None,
 ) -> Report:
     """Evaluate the people of every source (`embedded`, `lfw` or a folder; how many, or None for all).
 
-    Finished people are kept in `state`. Raises `UnknownOption`, `OutputNotWritable`,
-    `WeightsMissing`, `WeightsCorrupt`.
+    With `learn_from` (`generated` or folders, in the same way) all attackers of `attackers` are tried
+    as well, and these learn from them. Finished people are kept in `state`. Raises `UnknownOption`,
+    `OutputNotWritable`, `WeightsMissing`, `WeightsCorrupt`.
     """
     people = [
         # two folders may each have a person 001
@@ -80,6 +85,10 @@ def evaluate_sources(
     workers = min(MOST_WORKERS, os.cpu_count() or 1) if on_cpu else 1
     evaluation = evaluate(anonymizer, people, instruments, protocol, state, progress, workers)
     summary = summarise(evaluation, judges, anonymizer.population) | {"judges": instruments.names()}
+    if learn_from is not None:
+        summary["attackers"] = attack_everybody(
+            anonymizer, people, evaluation, instruments, protocol, learn_from, state, progress
+        )
     return Report(evaluation, judges, protocol, summary)
 
 
@@ -104,6 +113,8 @@ def write_report(report: Report, out: Path) -> None:
         "calibration": figures.calibration_figure(report.summary),
         "roc": figures.roc_figure(report.evaluation, report.judges, report.protocol),
     }
+    if report.summary.get("attackers"):
+        drawn["attackers"] = attackers_figure(report.summary["attackers"])
     drawn |= {f"people-{number:02}": sheet for number, sheet in enumerate(report.sheets(), 1)}
     for name, figure in drawn.items():
         with atomic_path(out / f"{name}.png") as partial:

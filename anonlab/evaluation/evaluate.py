@@ -53,19 +53,16 @@ def evaluate(
     problems: list[dict[str, str]] = []
     faces = []
     for person in tqdm(people, desc="looking", unit="person", disable=not progress):
-        found = _faces(anonymizer, person, problems)
+        found = aligned_faces(anonymizer, person, problems)
         if found.pixels:
             faces.append(found)
     if not faces:
         raise InputMissing("nobody can be evaluated, because no photo shows a face; check the folder")
     peers = single_face_peers() if protocol.peers else {ORIGINAL: original}
     means = _means(faces, 0, protocol.k), _means(faces, 1, protocol.k)
-    fingerprints = {
-        "generator": _fingerprint(anonymizer.generator),
-        "recognizer": _fingerprint(anonymizer.recognizer),
-        "encoder": _fingerprint(getattr(anonymizer.regenerator.start, "encoder", None)),
-    }
-    setting = _setting(anonymizer, instruments, protocol, faces, fingerprints)
+    fingerprints = fingerprints_of(anonymizer)
+    setting = depends_on(anonymizer, instruments, protocol, fingerprints, __name__)
+    setting["people"] = [one.digests for one in faces]  # k-same mixes them
 
     def one_person(number: int) -> PersonResult:
         one = faces[number]
@@ -118,16 +115,19 @@ def _means(faces: list[Faces], index: int, ks: Sequence[int]) -> list[dict[str, 
     return found
 
 
-def _faces(anonymizer: Anonymizer, person: Person, problems: list[dict[str, str]]) -> Faces:
-    """The first two usable photos of a person, aligned."""
+def aligned_faces(
+    anonymizer: Anonymizer, person: Person, problems: list[dict[str, str]], most: int = 2
+) -> Faces:
+    """The first usable photos of a person, at most `most`, aligned; what is wrong is added to
+    `problems`."""
     faces = Faces(person)
     for source in person.photos:
-        if len(faces.pixels) == 2:
+        if len(faces.pixels) == most:
             break
         try:
             opened = open_photo(source, anonymizer.generator) if isinstance(source, str) else source
             photo = read_photo(opened)
-            face = align(photo, anonymizer.detector(photo)[0], SIZE)
+            face = align(photo, anonymizer.detector.once(photo)[0], SIZE)
         except AnonlabError as error:
             problems.append({"person": person.name, "photo": str(source), "problem": str(error)})
             continue
@@ -139,16 +139,25 @@ def _faces(anonymizer: Anonymizer, person: Person, problems: list[dict[str, str]
     return faces
 
 
-def _setting(
+def fingerprints_of(anonymizer: Anonymizer) -> dict[str, str]:
+    """Of the networks that make a result."""
+    return {
+        "generator": _fingerprint(anonymizer.generator),
+        "recognizer": _fingerprint(anonymizer.recognizer),
+        "encoder": _fingerprint(getattr(anonymizer.regenerator.start, "encoder", None)),
+    }
+
+
+def depends_on(
     anonymizer: Anonymizer,
     instruments: Instruments,
     protocol: Protocol,
-    faces: list[Faces],
     fingerprints: dict[str, str],
+    module: str,
 ) -> dict[str, object]:
-    """Everything that a person's numbers depend on, besides his own photos."""
+    """Everything that the numbers of `module` depend on, besides photos."""
     return {
-        "code": code_digest(Path(__file__).parents[1], __name__),  # whatever this file imports
+        "code": code_digest(Path(__file__).parents[1], module),  # whatever that file imports
         "protocol": asdict(protocol),
         "judges": instruments.names(),
         "weights": [store.expected_sha256(key) for key in store.WEIGHTS if _installed(key)],
@@ -156,7 +165,6 @@ def _setting(
         "parts": fingerprints,
         "start": anonymizer.regenerator.start.name,
         "refine_steps": anonymizer.regenerator.refine_steps,
-        "people": [one.digests for one in faces],  # k-same mixes them
     }
 
 

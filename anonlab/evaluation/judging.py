@@ -155,7 +155,7 @@ class Instruments:
     def detected(self, small: torch.Tensor) -> bool:
         """Whether a detector still finds a face in the middle of the aligned picture."""
         try:
-            found = self.detector(Photo(to_uint8(small), "aligned face"))
+            found = self.detector.once(Photo(to_uint8(small), "aligned face"))
         except NoFaceFound:
             return False
         middle = small.shape[-1] / 2

@@ -6,6 +6,7 @@ Distances `(N, M)` hold probe `i` against gallery entry `j`; probe `i`'s own ent
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -97,6 +98,21 @@ def undone_distances(population: Population, after: torch.Tensor, gallery: torch
         back = F.normalize(origin - after, dim=1)
         best = torch.minimum(best, 1 - back @ F.normalize(gallery - origin, dim=1).T)
     return best
+
+
+def fused(distances: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Several recognisers' distances `(N, M)` of the same pairs as one: their sum, each standardised.
+
+    The sum rule of score fusion (Kittler et al. 1998), with z-scores of all its pairs.
+    """
+    return torch.stack([(one - one.mean()) / one.std().clamp_min(1e-9) for one in distances]).sum(0)
+
+
+def collapse_rate(recognizer: Recognizer, embeddings: torch.Tensor, threshold: float) -> float:
+    """Share of pairs of different people `(N, dim)` whose distance is below `threshold`."""
+    others = ~torch.eye(len(embeddings), dtype=torch.bool)
+    away = pairwise(recognizer, embeddings, embeddings)[others]
+    return (away < threshold).float().mean().item()
 
 
 def collapse_ratio(recognizer: Recognizer, after: torch.Tensor, before: torch.Tensor) -> float:

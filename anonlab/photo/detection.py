@@ -55,15 +55,22 @@ class Detector:
 
     def __call__(self, photo: Photo) -> list[Face]:
         """Every face, largest first. Raises `NoFaceFound` when there is none."""
+        return self._faces(photo, self.thorough)
+
+    def once(self, photo: Photo) -> list[Face]:
+        """The same by one look at the whole photo, whether `thorough` or not: for portraits."""
+        return self._faces(photo, False)
+
+    def _faces(self, photo: Photo, thorough: bool) -> list[Face]:
         image = Image.fromarray(photo.pixels)
         longest = max(photo.size)
         faces = [
             face
-            for face in self._look(image, min(ENLARGED if self.thorough else 1.0, DETECT_SIDE / longest))
+            for face in self._look(image, min(ENLARGED if thorough else 1.0, DETECT_SIDE / longest))
             # what is tiny even in the photo is seldom a face
             if face.area >= MIN_FACE**2 or face.confidence >= SURE
         ]
-        if self.thorough:
+        if thorough:
             if longest > 1.2 * DETECT_SIDE:
                 faces = merged([faces, self._look(image, min(1.0, FINE_SIDE / longest))])
             scale = min(1.0, TURNED_SIDE / longest)

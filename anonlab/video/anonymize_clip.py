@@ -29,6 +29,7 @@ from .state import State, describe
 from .temporal import measure, signals
 
 SEGMENT = 48  # frames
+WHOLE = 0.9  # share of the frames that a file promises, below which it is said that some are missing
 
 
 def anonymize_clip(
@@ -77,6 +78,9 @@ def anonymize_clip(
         faces = list(itertools.chain.from_iterable(_faces(state.kept(name)) for name in names))
         state.remove()
     seconds = time.monotonic() - begun
+    left_out = list(clip.left_out)
+    if clip.count and count < WHOLE * clip.count:
+        left_out.append(f"some {clip.count - count} frames that cannot be decoded")
     return {
         "source": str(path),
         "output": str(out),
@@ -84,7 +88,7 @@ def anonymize_clip(
         "frames": count,
         "seconds": round(seconds, 2),
         "frames_per_second": round(count / seconds, 3),
-        "left_out": clip.left_out,
+        "left_out": left_out,
         "tracks": [
             _track_record(anonymizer, plan, [face for face in faces if face.track == row])
             for row, plan in enumerate(plans)

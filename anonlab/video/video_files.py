@@ -122,7 +122,9 @@ class VideoFile:
             except self.av.error.FFmpegError as error:
                 if not number:
                     raise self._unreadable(error) from None
-                return  # the rest of a file that was cut off cannot be had, and players stop here too
+                rest = f"what follows a damaged place at {float(last * self.time_base):.2f} seconds"
+                if rest not in self.left_out:  # players stop there too
+                    self.left_out.append(rest)
 
     def _frame(self, native: Any, number: int, pts: int, time: float) -> Frame:
         turn = native.rotation

@@ -409,6 +409,7 @@ def test_output_that_is_another_photos_original(tmp_path: Path, anonymize: Comma
     before = (tmp_path / "a.png").read_bytes()
     outcome = anonymize(tmp_path / "copies" / "a.png", tmp_path / "a.png", "--out", tmp_path)
     assert outcome.status == 1
+    assert f"would replace the photo {tmp_path / 'a.png'}; choose another output" in outcome.err
     assert (tmp_path / "a.png").read_bytes() == before
 
 

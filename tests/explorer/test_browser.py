@@ -104,6 +104,8 @@ def new_page(browser):
 def opened(browser, address):
     """The explorer's own page: opened once, because its kernel takes the most time."""
     page = new_page(browser)
+    asked = page.asked = []  # every address that the page loads something from
+    page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{address}/voila/render/page.ipynb")
     page.locator(".anonlab-panel").wait_for()
     settled(page)
@@ -289,6 +291,16 @@ def test_two_people_are_clicked_cancelled_made_and_downloaded(page, photos, tmp_
     assert "key" not in settings
     key = page.locator(".widget-text", has_text="key").locator("input").input_value()
     assert download(page, "save key", tmp_path).read_text() == key
+
+
+def test_the_page_asks_the_network_for_nothing(opened, address):
+    assert len(opened.asked) > 10
+    outside = [url for url in opened.asked if not url.startswith((address, "data:", "blob:"))]
+    # a JupyterLab server names its own MathJax to pages that Voilà serves there; Voilà alone does not
+    assert not [url for url in outside if "/mathjax/" not in url]
+    icon = opened.locator(".fa-magic").first
+    family = icon.evaluate("one => getComputedStyle(one, '::before').fontFamily")
+    assert "Awesome" in family
 
 
 def test_voila_alone_lets_large_photos_through_too():

@@ -51,6 +51,10 @@ def test_frames_and_freckles_are_of_the_face(faces):
     photo, _ = covered(images[:1], line, (-0.9, -0.9, -0.9))
     assert in_front(photo, images[:1], points).max() == 0
     assert in_front(photo, images[:1], points).shape == (1, 1, SIZE, SIZE)
+    nose = points[0, 33] * 256  # and a strand of hair across the cheeks, which are no feature
+    strand = (int(nose[0]) - 50, int(nose[1]) - 12, int(nose[0]) + 50, int(nose[1]) - 8)
+    photo, _ = covered(images[:1], strand, (-0.9, -0.9, -0.9))
+    assert in_front(photo, images[:1], points).max() == 0
 
 
 def test_what_is_in_front_does_not_colour_the_skin(faces):

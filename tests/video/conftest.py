@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from making import OneFace
 
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import LinearStart
 from anonlab.generators.samples import sample_photo
-from anonlab.images import resize, to_tensor
+from anonlab.images import to_tensor
 from anonlab.pipeline import Anonymizer
 
 KEY = b"a key for the tests of clips"
@@ -17,19 +18,6 @@ KEY = b"a key for the tests of clips"
 @pytest.fixture(scope="session")
 def anonymizer():
     return Anonymizer.load(key=KEY)
-
-
-class OneFace:
-    """A generator that knows one face, a little brighter or darker by its codes."""
-
-    def __init__(self, generator, picture):
-        self.generator, self.picture = generator, picture
-
-    def __getattr__(self, name):
-        return getattr(self.generator, name)
-
-    def synthesis(self, ws, resolution=None):
-        return resize(self.picture, resolution or 1024) + 0.02 * ws.mean((1, 2))[:, None, None, None]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from making import CLOCK, decoded, filmed, sound_packets, write_clip
+from making import CLOCK, OneFace, decoded, filmed, sound_packets, write_clip
 from PIL import Image, ImageSequence
 
 from anonlab.cli import main
@@ -86,7 +86,7 @@ def test_what_lies_outside_of_the_mask_stays_bit_for_bit(walk, walked, anonymize
         inside = np.maximum(abs(x - middle[0]), abs(y - middle[1])) < 0.75 * (bottom - top)
         assert change_outside(old, new, inside) == 0
         assert change_outside(old, new, ~inside) > 3
-        assert inside.mean() < 0.5
+        assert inside.mean() < 0.6
 
 
 def test_times_and_sound_are_those_of_the_clip(walk, walked):
@@ -150,27 +150,17 @@ def test_where_the_generator_fails_the_face_is_covered(short, folder, fast, how)
     assert min(row.distance for row in rows) >= fast.recognizer.threshold
 
 
-class Copy:
-    """A generator's start whose result is the person: codes of her own face, aimed at nobody else."""
-
-    name = "copy"
-
-    def __init__(self, start):
-        self.start = start
-
-    def __call__(self, image, mask, source, target):
-        return self.start(image, mask, source, source)
-
-
-def test_a_face_that_is_still_recognised_is_covered(short, folder, anonymizer):
-    out = folder / "copied.mkv"
-    own = anonymizer.replace(start=Copy(anonymizer.regenerator.start))
-    controls = Controls(mask_area=0.02)  # so little that she is still there
-    record = anonymize_clip(own, short, out, controls)
-    (track,) = record["tracks"]
-    assert len(track["covered_frames"]) == 4
-    rows = measured(anonymizer, pixels_of(short), pixels_of(out))
-    assert min(row.distance for row in rows) >= anonymizer.recognizer.threshold
+def test_a_face_that_is_still_recognised_is_covered(short, folder, fast):
+    first = pixels_of(short)[0]
+    (face,) = detections.look(fast, first, 1280)
+    own = align(Photo(first, "frame"), face, 1024)
+    herself = fast.replace(generator=OneFace(fast.generator.generator, own))
+    herself = herself.replace(start=fast.regenerator.start)
+    out = folder / "herself.mkv"
+    record = anonymize_clip(herself, short, out, NETWORK)
+    assert record["tracks"][0]["covered_frames"] == [0, 1, 2, 3]
+    rows = measured(fast, pixels_of(short), pixels_of(out))
+    assert min(row.distance for row in rows) >= fast.recognizer.threshold
 
 
 def test_with_no_fall_back_nothing_is_written(short, folder, fast):
@@ -313,3 +303,13 @@ def test_the_figure_of_a_clip_shows_its_frames_and_curves(walk, walked, anonymiz
     figure = clip_figure(**vars(shown))
     assert len(figure.axes) == 2 * 3 + 2
     assert [len(line.get_xdata()) for line in figure.axes[-1].lines[:2]] == [7, 7]
+
+
+def test_frames_that_a_damaged_file_has_no_more_are_told(walk, folder, fast):
+    path = folder / "damaged.mkv"
+    path.write_bytes(walk.read_bytes()[: walk.stat().st_size // 2])
+    record = anonymize_clip(fast, path, folder / "damaged-out.mkv", NETWORK)
+    assert 2 <= record["frames"] < 6
+    (told,) = (one for one in record["left_out"] if one.endswith("frames that cannot be decoded"))
+    missing = int(told.split()[1])  # from the duration and the mean rate, so it may be one off
+    assert abs(missing - (8 - record["frames"])) <= 1
