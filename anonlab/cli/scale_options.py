@@ -18,8 +18,8 @@ def add_scale(
         "scale",
         help="anonymize millions of photos: many processes, a job that resumes",
         description="Results are in OUT/photos, named by a keyed hash; OUT/manifest (Parquet) has a row "
-        "for every photo, also for those that failed. Needs: pip install anonlab[scale]. Exit status: 0 all done, "
-        "1 some photos failed, 2 bad usage, 3 all is done, but a face could only be covered.",
+        "for every photo, also one that failed. Needs: pip install anonlab[scale]. Exit status: 0 all "
+        "done, 1 some photos failed, 2 bad usage, 3 all is done, but a face could only be covered.",
     )
     one.add_argument(
         "photos", type=Path, metavar="MANIFEST.parquet|FOLDER",

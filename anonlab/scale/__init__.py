@@ -1,11 +1,12 @@
 """Millions of photos on Ray Data: manifest in, hashed names and manifest out, a job that resumes.
 
-Importing it raises `PackageMissing` where Ray is not installed.
+Importing it raises `PackageMissing` where Ray is not installed, and sets Ray's environment.
 """
 
-from .packages import check_packages
+from .before_ray import check_packages, set_environment
 
 check_packages()
+set_environment()
 
 from .job import anonymize_set  # noqa: E402
 from .manifest import Outcome  # noqa: E402

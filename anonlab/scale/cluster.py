@@ -4,23 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 
-# Read by Ray when it starts. Its processes start when they are needed (each costs seconds and 100 MB)
-# and then stay.
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_enable_worker_prestart": "0",
-    "RAY_prestart_worker_first_driver": "0",
-    "RAY_idle_worker_killing_time_threshold_ms": "600000",
-    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_AUTH_MODE": "token",
-}
+import ray
+from ray._private import ray_constants
+
 # CPUs for Ray's own: reading the list, leaving out what is done, and writing the manifest. Without them
 # a resumed job waits forever: workers and filter hold all CPUs, and nothing feeds them.
 OWN_CPUS = 3
@@ -30,12 +20,6 @@ OBJECT_STORE = 500_000_000  # bytes; rows and ids go through it, never photos
 @contextlib.contextmanager
 def local_ray(workers: int, gpus: int = 0) -> Iterator[None]:
     """`with local_ray(workers):` — a Ray of our own, on the loopback address, gone afterwards."""
-    os.environ.update(ENVIRONMENT)
-    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)  # other users of the machine reach loopback too
-    import ray
-    import ray.data
-    from ray._private import ray_constants
-
     # As on Windows and macOS: every socket is bound to 127.0.0.1. `ray.init` has no option for this.
     ray_constants.ENABLE_RAY_CLUSTER = False
     folder = tempfile.mkdtemp(prefix="anonlab-ray-")

@@ -21,6 +21,7 @@ from ..photo.metadata import check_groups
 from . import manifest
 from .attempts import Attempts
 from .cluster import local_ray
+from .done import Done
 from .names import Names
 from .worker import LOADING, Task, Worker
 
@@ -148,6 +149,7 @@ def _run(
         id_column=manifest.NUMBER,
         checkpoint_path=str(job / "checkpoint"),
         delete_checkpoint_on_success=False,
+        checkpoint_manager_cls=Done,
     )
     context.checkpoint_config.checkpoint_actor_pool_max_size = 1  # each holds all ids
     photos = ray.data.read_parquet(

@@ -6,7 +6,6 @@ import functools
 import http.server
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -198,7 +197,7 @@ def test_a_photo_that_killed_its_worker_once_is_done(photos, resumed):
 
 
 def test_nothing_in_an_output_tells_what_its_photo_was_called(resumed):
-    out, rows, _ = resumed
+    out, *_ = resumed
     for path in outputs(out):
         assert len(path.stem) == 32 and int(path.stem, 16) >= 0
         assert path.parent.name == path.stem[:3]
