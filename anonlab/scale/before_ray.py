@@ -17,6 +17,7 @@ ENVIRONMENT = {
     "RAY_enable_worker_prestart": "0",
     "RAY_prestart_worker_first_driver": "0",
     "RAY_idle_worker_killing_time_threshold_ms": "600000",
+    "RAY_worker_niceness": "0",  # not 15: they do the work
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
