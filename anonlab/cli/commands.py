@@ -211,6 +211,30 @@ def anonymize_video(options: argparse.Namespace) -> int:
     return COVERED if covered else 0
 
 
+def anonymize_at_scale(options: argparse.Namespace) -> int:
+    """`anonlab scale`: a manifest or folder in, hashed names and a manifest out."""
+    from ..scale import anonymize_set
+
+    weights = options.generator_weights
+    try:
+        found = anonymize_set(
+            options.photos, options.out, chosen_key(options), chosen_controls(options),
+            workers=options.workers, rows_per_block=options.rows_per_block, resume=options.resume,
+            progress=sys.stderr.isatty(), faces=options.faces, fallback=options.fallback,
+            keep_metadata=tuple(options.keep_metadata), generator=options.generator,
+            generator_weights=str(weights.absolute()) if weights else None, method=options.method,
+            device=options.device,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        print("anonlab: stopped; the same command with --resume goes on", file=sys.stderr)
+        return 130
+    print(
+        f"{found.photos} photos: {found.photos - found.failed} anonymized, {found.failed} failed, "
+        f"{found.covered} with a face that is only covered; manifest: {options.out / 'manifest'}"
+    )
+    return 1 if found.failed else COVERED if found.covered else 0
+
+
 def parts_of(options: argparse.Namespace) -> dict[str, object]:
     """What made the pictures, beside controls and key: for the record, and for `--resume`."""
     weights = options.generator_weights

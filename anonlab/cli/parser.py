@@ -15,6 +15,7 @@ from pathlib import Path
 from ..controls import FACES, FALLBACKS, METHODS
 from ..errors import AnonlabError, UnknownOption
 from . import commands
+from .scale_options import add_scale
 from .video_options import add_video
 
 
@@ -45,79 +46,9 @@ def parser() -> argparse.ArgumentParser:
     one = menu.add_parser("anonymize", help="anonymize photos or folders of photos")
     one.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
     one.add_argument("--out", required=True, type=Path, help="folder for the results")
-    one.add_argument(
-        "--settings",
-        type=Path,
-        metavar="FILE",
-        help="controls and key saved by the explorer; options win",
-    )
-    one.add_argument(
-        "--mask-area",
-        type=share,
-        metavar="0-1",
-        help="share of the aligned picture that is regenerated (default 0.25: about three "
-        "quarters of the face)",
-    )
-    one.add_argument(
-        "--strength",
-        type=share,
-        metavar="0-1",
-        help="from the person (0) to the virtual identity (1, default)",
-    )
-    one.add_argument(
-        "--target-distance",
-        type=float,
-        metavar="D",
-        help="the recogniser's distance to reach, instead of --strength",
-    )
-    one.add_argument("--seed", type=int, help="which virtual identity (default 0)")
-    one.add_argument("--keep", type=names, help="attributes to share, or none (default gender,age,tone)")
-    one.add_argument(
-        "--perception", metavar="METHOD", help="how the mask is found (default integrated_gradients)"
-    )
-    one.add_argument("--include", type=names, metavar="REGIONS", help="always regenerated: mouth,eyes …")
-    one.add_argument("--exclude", type=names, metavar="REGIONS", help="never regenerated")
-    one.add_argument(
-        "--mask-threshold",
-        type=share,
-        metavar="0-1",
-        help="the attribution from which on pixels are regenerated, instead of --mask-area",
-    )
-    one.add_argument(
-        "--smallest",
-        type=share,
-        metavar="0-1",
-        help="share of the aligned picture below which a piece of the mask is dropped (default 0)",
-    )
-    one.add_argument(
-        "--symmetric", action="store_true", default=None, help="join the mask with its mirror image"
-    )
-    one.add_argument("--softness", type=float, metavar="PIXELS", help="of the mask's edge (default 3)")
-    one.add_argument(
-        "--key",
-        type=Path,
-        default=None,
-        metavar="FILE",
-        help="secret: the same person gets the same new face (default: the one in --settings, or a new "
-        "one)",
-    )
+    add_controls(one)
     add_choice(one)
-    one.add_argument(
-        "--method",
-        choices=METHODS,
-        default="auto",
-        help="encode, by the trained encoder, takes a second a face (auto, the default, where there is "
-        "one); optimize takes a minute; one-pass, the linear start, is the coarsest",
-    )
-    one.add_argument(
-        "--refine-steps",
-        type=int,
-        default=None,
-        metavar="0-100",
-        help="of optimisation, from the method's start",
-    )
-    add_generator(one)
-    one.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_parts(one)
     one.add_argument(
         "--json",
         type=Path,
@@ -137,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     album.set_defaults(command=commands.album)
 
     add_video(menu, commands.anonymize_video, share, names)
+    add_scale(menu, commands.anonymize_at_scale, (add_controls, add_parts), names)
 
     run = menu.add_parser("run", help="execute the notebooks and write an HTML report")
     run.add_argument("--profile", choices=("quick", "full"), default="quick")
@@ -245,6 +177,92 @@ def parser() -> argparse.ArgumentParser:
     )
     doctor.set_defaults(command=commands.check_weights)
     return root
+
+
+def add_controls(command: argparse.ArgumentParser) -> None:
+    """The controls, by file or one by one, and the key."""
+    command.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="controls and key saved by the explorer; options win",
+    )
+    command.add_argument(
+        "--mask-area",
+        type=share,
+        metavar="0-1",
+        help="share of the aligned picture that is regenerated (default 0.25: about three "
+        "quarters of the face)",
+    )
+    command.add_argument(
+        "--strength",
+        type=share,
+        metavar="0-1",
+        help="from the person (0) to the virtual identity (1, default)",
+    )
+    command.add_argument(
+        "--target-distance",
+        type=float,
+        metavar="D",
+        help="the recogniser's distance to reach, instead of --strength",
+    )
+    command.add_argument("--seed", type=int, help="which virtual identity (default 0)")
+    command.add_argument(
+        "--keep", type=names, help="attributes to share, or none (default gender,age,tone)"
+    )
+    command.add_argument(
+        "--perception", metavar="METHOD", help="how the mask is found (default integrated_gradients)"
+    )
+    command.add_argument(
+        "--include", type=names, metavar="REGIONS", help="always regenerated: mouth,eyes …"
+    )
+    command.add_argument("--exclude", type=names, metavar="REGIONS", help="never regenerated")
+    command.add_argument(
+        "--mask-threshold",
+        type=share,
+        metavar="0-1",
+        help="the attribution from which on pixels are regenerated, instead of --mask-area",
+    )
+    command.add_argument(
+        "--smallest",
+        type=share,
+        metavar="0-1",
+        help="share of the aligned picture below which a piece of the mask is dropped (default 0)",
+    )
+    command.add_argument(
+        "--symmetric", action="store_true", default=None, help="join the mask with its mirror image"
+    )
+    command.add_argument(
+        "--softness", type=float, metavar="PIXELS", help="of the mask's edge (default 3)"
+    )
+    command.add_argument(
+        "--key",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="secret: the same person gets the same new face (default: the one in --settings, or a new "
+        "one)",
+    )
+
+
+def add_parts(command: argparse.ArgumentParser) -> None:
+    """What makes the pictures, and on which device."""
+    command.add_argument(
+        "--method",
+        choices=METHODS,
+        default="auto",
+        help="encode, by the trained encoder, takes a second a face (auto, the default, where there is "
+        "one); optimize takes a minute; one-pass, the linear start, is the coarsest",
+    )
+    command.add_argument(
+        "--refine-steps",
+        type=int,
+        default=None,
+        metavar="0-100",
+        help="of optimisation, from the method's start",
+    )
+    add_generator(command)
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
 
 
 def add_folder_options(command: argparse.ArgumentParser) -> None:
