@@ -200,6 +200,7 @@ def case(number: int, seed: int, files: list[tuple[str, bytes]]) -> tuple[str, b
 def run_case(path: Path, out: Path, anonymizer: Callable) -> str:
     """What became of a file: `refused` or `written`. Raises `AssertionError` for what may not be."""
     record = anonymize_files(anonymizer, [path], out, Controls(), "all", out / "record.json")
+    faulthandler.cancel_dump_traceback_later()  # what follows is this benchmark's own time
     (entry,) = record["photos"]
     left = sorted(one.name for one in out.iterdir())
     if entry["error"]:
@@ -213,19 +214,21 @@ def run_case(path: Path, out: Path, anonymizer: Callable) -> str:
     assert MARKER not in (out / path.name).read_bytes(), "the marker is in the result"
     before, after = read_photo(path), read_photo(out / path.name)
     kind = after.original.format
-    old, new, wanted = (
-        before.pixels.astype(int),
-        after.pixels.astype(int),
-        255 - before.pixels.astype(int),
-    )
+    old, new, wanted = before.pixels, after.pixels, 255 - before.pixels
     lossless = kind in LOSSLESS and after.original.options.get("compression") != "jpeg"
     if lossless or after.original.options.get("lossless"):
         assert (new == wanted).all(), "the result is not the negative"
     else:
-        away, was = np.abs(new - wanted).mean(), np.abs(old - wanted).mean()
+        away, was = (_difference(one, wanted) for one in (new, old))
         assert away <= max(FAR, was / 2) or kind == "GIF", f"the result is {away:.0f} from the negative"
         assert away <= was or was < FAR, "the result is no nearer to the negative than the original"
     return "written"
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> float:
+    """The mean absolute one; of a very large picture, in some of its rows."""
+    step = 1 + a.size // 10_000_000
+    return float(np.abs(a[::step].astype(np.int16) - b[::step]).mean())
 
 
 class Copies(Inverter):
