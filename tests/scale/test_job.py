@@ -130,7 +130,7 @@ def killed(photos, tmp_path_factory):
 def resumed(photos, killed):
     """The same job after it has gone on to its end: its folder, its rows by id, and what it said."""
     out, *_ = killed
-    driver = drive(source=str(photos / "manifest.parquet"), out=str(out), workers=2, resume=True)
+    driver = drive(source=str(photos / "manifest.parquet"), out=str(out), workers=1, resume=True)
     said, errors = driver.communicate(timeout=400)
     assert driver.returncode == 0, errors
     rows = pq.read_table(out / "manifest").to_pylist()
