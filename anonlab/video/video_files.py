@@ -101,7 +101,8 @@ class VideoFile:
         last, number = None, 0
         with self._open() as container:
             stream = self._picture(container)
-            stream.thread_type = "AUTO"
+            # a decoder with threads that is left before its last frame may wait for them for ever
+            stream.thread_type = "NONE"
             if self.start > 0:
                 container.seek(int((self.start + self.origin) * self.av.time_base))
             try:
