@@ -28,17 +28,17 @@ def integration_figure(inquiry: Inquiry, steps: int, baseline: str) -> Figure:
     inquiry = replace(
         inquiry, steps=steps, baseline=baseline, rng=torch.Generator().manual_seed(0)
     )  # the same noise for the path and for its end
-    baseline, score = inquiry.baseline_image(), inquiry.score()
+    start, score = inquiry.baseline_image(), inquiry.score()
     fresh = replace(inquiry, rng=torch.Generator().manual_seed(0))
     signed = integrated_gradients(fresh)
     alphas = torch.linspace(0, 1, POINTS)
     with torch.no_grad():
-        points = baseline + alphas.view(-1, 1, 1, 1) * (inquiry.image - baseline)
+        points = start + alphas.view(-1, 1, 1, 1) * (inquiry.image - start)
         scores = torch.cat([score(part) for part in points.split(8)])
     rise = (scores[-1] - scores[0]).item()
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     first, curve, last = figure.subplots(1, 3)
-    first.imshow(picture(baseline))
+    first.imshow(picture(start))
     first.set_title(f"start: {baseline}, score {scores[0]:.2f}", fontsize=10)
     curve.plot(alphas, scores, color="#2e86ab")
     nodes = (np.polynomial.legendre.leggauss(steps)[0] + 1) / 2
