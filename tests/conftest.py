@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,8 @@ LONGEST = (  # a minute or more each: if one of these began last, the other work
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # around xdist's, which reads the groups and is called before ours
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """A file's tests go to one worker, which makes their fixtures once; notebooks go one by one. The
     longest come first (with xdist's `--no-loadscope-reorder`)."""
     for item in items:
@@ -48,6 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return found[0] if found else len(LONGEST)
 
     items.sort(key=place)
+    return (yield)
 
 
 @pytest.fixture(scope="session")

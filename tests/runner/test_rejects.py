@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from anonlab import Anonymizer
-from anonlab.evaluation.evaluate import _faces, evaluate
+from anonlab.evaluation.evaluate import aligned_faces, evaluate
 from anonlab.evaluation.judging import Instruments, load_judges
 from anonlab.evaluation.methods import Protocol, ours
 from anonlab.evaluation.people import Person, load_people
@@ -98,13 +98,13 @@ def check(honest, tmp_path_factory):
 
     def once(anonymizer, person, problems):  # all of them have the honest detector
         if person.name not in found:
-            found[person.name] = _faces(anonymizer, person, problems)
+            found[person.name] = aligned_faces(anonymizer, person, problems)
         return found[person.name]
 
     def compare(anonymizer) -> regression.Comparison:
         state = tmp_path_factory.mktemp("state")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("anonlab.evaluation.evaluate._faces", once)
+            patch.setattr("anonlab.evaluation.evaluate.aligned_faces", once)
             patch.setattr("anonlab.evaluation.measure._same_tool", lambda *_: None)
             evaluation = evaluate(anonymizer, people, instruments, protocol, state, workers=2)
         recorded = numbers(summarise(evaluation, judges, honest.population))
