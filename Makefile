@@ -7,6 +7,8 @@ TORCH_INDEX ?=
 # Options of tests/benchmarks/bench.py, of tests/breaks.py and of tests/benchmarks/fuzz.py
 BENCH ?=
 BREAKS ?=
+# TESTS=" and not slow" leaves out four files that take minutes
+TESTS ?=
 FUZZ ?=
 
 .PHONY: run test bench breaks fuzz setup lab explore course figure clean
@@ -17,8 +19,8 @@ run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, 
 test: $(VENV)/.installed  ## lint, unit tests, every notebook
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "not serial"
-	$(BIN)/python -m pytest -q -m serial
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "not serial$(TESTS)"
+	$(BIN)/python -m pytest -q -m "serial$(TESTS)"
 
 bench: $(VENV)/.installed  ## how fast every part is here; BENCH="--quick --only explorer" for less
 	$(BIN)/python tests/benchmarks/bench.py $(BENCH)

@@ -35,6 +35,7 @@ LONGEST = (  # a minute or more each: if one of these began last, the other work
     *("test_evaluation.py", "test_rejects.py", "test_explorer.py"),
     *("quick_profile[02", "quick_profile[00"),
 )
+SLOW = ("test_rejects.py", "test_surrogate.py", "test_preview.py", "test_clip.py")  # minutes each
 
 
 @pytest.hookimpl(wrapper=True)  # around xdist's, which reads the groups and is called before ours
@@ -44,6 +45,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     for item in items:
         if item.path.name != "test_notebooks.py":
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+        if item.path.name in SLOW:
+            item.add_marker(pytest.mark.slow)
 
     def place(item: pytest.Item) -> int:
         found = [number for number, part in enumerate(LONGEST) if part in item.nodeid]
