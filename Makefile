@@ -19,7 +19,7 @@ run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, 
 test: $(VENV)/.installed  ## lint, unit tests, every notebook
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "not serial$(TESTS)"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not serial$(TESTS)"
 	$(BIN)/python -m pytest -q -m "serial$(TESTS)"
 
 bench: $(VENV)/.installed  ## how fast every part is here; BENCH="--quick --only explorer" for less

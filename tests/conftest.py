@@ -38,13 +38,11 @@ LONGEST = (  # a minute or more each: if one of these began last, the other work
 SLOW = ("test_rejects.py", "test_surrogate.py", "test_preview.py", "test_clip.py")  # minutes each
 
 
-@pytest.hookimpl(wrapper=True)  # around xdist's, which reads the groups and is called before ours
+@pytest.hookimpl(wrapper=True)  # before pytest chooses by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """A file's tests go to one worker, which makes their fixtures once; notebooks go one by one. The
-    longest come first (with xdist's `--no-loadscope-reorder`)."""
+    """A file's tests go to one worker, which makes their fixtures once (xdist's `loadfile`); the longest
+    come first (`--no-loadscope-reorder`)."""
     for item in items:
-        if item.path.name != "test_notebooks.py":
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
         if item.path.name in SLOW:
             item.add_marker(pytest.mark.slow)
 
