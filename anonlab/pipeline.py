@@ -348,17 +348,20 @@ class Anonymizer:
         self, current: Photo, photo: Photo, face: Face, how: str
     ) -> tuple[CoveredFace, np.ndarray]:
         """`current` with a face covered, in as few colours as it takes; `photo` is the untouched one."""
-        recognizer, away = self.recognizer, float("nan")
+        recognizer = self.recognizer
+
+        def embedded(one: Photo) -> torch.Tensor:
+            with torch.no_grad():
+                return recognizer.embed(align(one, face).to(self.device))
+
+        try:
+            before = embedded(photo)
+        except NoFaceFound:  # too little of it for a recogniser
+            nothing = CoveredFace(0, face.box, how, "", float("nan"), recognizer.threshold)
+            return nothing, cover(current, face, how)
         for cells in range(CELLS, 0, -1):
             pixels = cover(current, face, how, cells)
-            try:
-                before, after = (
-                    self.look(align(one, face).to(self.device)).embedding
-                    for one in (photo, replace(photo, pixels=pixels))
-                )
-            except NoFaceFound:
-                break  # too little of it for a recogniser
-            away = distance(recognizer, before, after).item()
+            away = distance(recognizer, before, embedded(replace(photo, pixels=pixels))).item()
             if away >= recognizer.threshold:
                 break
         return CoveredFace(0, face.box, how, "", away, recognizer.threshold), pixels

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import torch
 
 from ..errors import AnonlabError
-from ..identity.population import Population
+from ..identity.population import Attributes, Population
 from ..photo.faces import align
 from ..photo.photos import read_photo
 from ..pipeline import AlignedFace, Anonymizer
@@ -78,13 +78,10 @@ class Album:
         photos = [where[number] for number in new]
         for members in group(embeddings, photos, self.threshold, self.strangers):
             faces = [seen[new[member]] for member in members]
-            attributes = [
-                sum(getattr(face.attributes, name) for face in faces) / len(faces)
-                for name in ("gender", "age", "tone")
-            ]
+            rows = zip(*(astuple(face.attributes) for face in faces), strict=True)
+            attributes = Attributes(*(sum(row) / len(faces) for row in rows))
             mean = embeddings[members].mean(0, keepdim=True)
-            kind = type(faces[0].attributes)
-            self.people.append(Person(mean, kind(*attributes), len(faces)))
+            self.people.append(Person(mean, attributes, len(faces)))
 
     def known(self, face: AlignedFace) -> AlignedFace:
         """A face as who it is in the album; as it is where it is nobody's."""

@@ -190,7 +190,7 @@ def anonymize_video(options: argparse.Namespace) -> int:
             end=options.end, key=key, resume=options.resume, progress=sys.stderr.isatty(),
         )  # fmt: skip
     except KeyboardInterrupt:
-        print("anonlab: stopped; the same command with --resume goes on", file=sys.stderr)
+        complain("stopped; the same command with --resume goes on")
         return 130
     if options.json:
         write_json(options.json, record)
@@ -203,11 +203,7 @@ def anonymize_video(options: argparse.Namespace) -> int:
     if record["left_out"]:
         print(f"left out: {'; '.join(record['left_out'])}")
     if covered:
-        print(
-            f"anonlab: in {covered} frames a face could not be replaced and is covered "
-            f"({options.fallback})",
-            file=sys.stderr,
-        )
+        complain(f"in {covered} frames a face could not be replaced and is covered ({options.fallback})")
     return COVERED if covered else 0
 
 
@@ -226,7 +222,7 @@ def anonymize_at_scale(options: argparse.Namespace) -> int:
             device=options.device,
         )  # fmt: skip
     except KeyboardInterrupt:
-        print("anonlab: stopped; the same command with --resume goes on", file=sys.stderr)
+        complain("stopped; the same command with --resume goes on")
         return 130
     print(
         f"{found.photos} photos: {found.photos - found.failed} anonymized, {found.failed} failed, "
@@ -349,7 +345,7 @@ def evaluate_people(options: argparse.Namespace) -> int:
     write_report(report, options.out)
     print(report.headline)
     for one in report.evaluation.problems:
-        print(f"anonlab: {one['person']}: {one['problem']}", file=sys.stderr)
+        complain(f"{one['person']}: {one['problem']}")
     print(f"written to {options.out}")
     return 0
 

@@ -68,7 +68,9 @@ def parser() -> argparse.ArgumentParser:
     album.set_defaults(command=commands.album)
 
     add_video(menu, commands.anonymize_video, share, names)
-    add_scale(menu, commands.anonymize_at_scale, (add_controls, add_parts), names)
+    add_scale(
+        menu, commands.anonymize_at_scale, (add_controls, add_parts, add_fallback, add_keep_metadata)
+    )
 
     run = menu.add_parser("run", help="execute the notebooks and write an HTML report")
     run.add_argument("--profile", choices=("quick", "full"), default="quick")
@@ -272,13 +274,7 @@ def add_folder_options(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave alone what the record says is done: the same photo, settings and key",
     )
-    command.add_argument(
-        "--keep-metadata",
-        type=names,
-        default=(),
-        metavar="GROUPS",
-        help="EXIF that stays: date,camera,copyright,gps (default none); never a thumbnail or MakerNote",
-    )
+    add_keep_metadata(command)
     command.add_argument(
         "--verify", action="store_true", help="check the results as `anonlab verify` does, at the end"
     )
@@ -338,16 +334,32 @@ def add_choice(command: argparse.ArgumentParser) -> None:
         metavar="PHOTO",
         help="anonymize nobody but these people, and who might be one of them",
     )
+    add_fallback(command)
+    command.add_argument(
+        "--preview",
+        action="store_true",
+        help="only write pictures that number the faces, which are covered in them",
+    )
+
+
+def add_fallback(command: argparse.ArgumentParser) -> None:
+    """What is done where no face can be generated."""
     command.add_argument(
         "--fallback",
         choices=FALLBACKS,
         default="blur",
         help="how a face is covered that cannot be generated (exit status 3); none refuses the photo",
     )
+
+
+def add_keep_metadata(command: argparse.ArgumentParser) -> None:
+    """What of a file's EXIF travels."""
     command.add_argument(
-        "--preview",
-        action="store_true",
-        help="only write pictures that number the faces, which are covered in them",
+        "--keep-metadata",
+        type=names,
+        default=(),
+        metavar="GROUPS",
+        help="EXIF that stays: date,camera,copyright,gps (default none); never a thumbnail or MakerNote",
     )
 
 

@@ -6,14 +6,11 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from ..controls import FACES, FALLBACKS
+from ..controls import FACES
 
 
-def add_scale(
-    menu: argparse._SubParsersAction, command: Callable, shared: tuple[Callable, ...], names: Callable
-) -> None:
-    """Add the command to the menu. `shared` adds the options that `anonymize` has too, and `names` reads
-    a list."""
+def add_scale(menu: argparse._SubParsersAction, command: Callable, shared: tuple[Callable, ...]) -> None:
+    """Add the command to the menu. `shared` adds the options that `anonymize` has too."""
     one = menu.add_parser(
         "scale",
         help="anonymize millions of photos: many processes, a job that resumes",
@@ -36,14 +33,6 @@ def add_scale(
     for add in shared:
         add(one)
     one.add_argument("--faces", choices=FACES, default="all")
-    one.add_argument(
-        "--fallback", choices=FALLBACKS, default="blur",
-        help="how a face is covered that cannot be generated (exit status 3); none refuses the photo",
-    )  # fmt: skip
-    one.add_argument(
-        "--keep-metadata", type=names, default=(), metavar="GROUPS",
-        help="EXIF that stays: date,camera,copyright,gps (default none)",
-    )  # fmt: skip
     one.add_argument("--resume", action="store_true", help="go on with a job that was stopped")
     one.set_defaults(command=command)
 
