@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 # Options of tests/benchmarks/bench.py, of tests/breaks.py and of tests/benchmarks/fuzz.py
 BENCH ?=
 BREAKS ?=
-# TESTS=" and not slow" leaves out four files that take minutes
+# TESTS="not slow" leaves out four files that take minutes
 TESTS ?=
 FUZZ ?=
 
@@ -19,8 +19,8 @@ run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, 
 test: $(VENV)/.installed  ## lint, unit tests, every notebook
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not serial$(TESTS)"
-	$(BIN)/python -m pytest -q -m "serial$(TESTS)"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not serial$(if $(TESTS), and $(TESTS))"
+	$(BIN)/python -m pytest -q -m "serial$(if $(TESTS), and $(TESTS))"
 
 bench: $(VENV)/.installed  ## how fast every part is here; BENCH="--quick --only explorer" for less
 	$(BIN)/python tests/benchmarks/bench.py $(BENCH)
