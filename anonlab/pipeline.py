@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
+from .checking import MAX_DRIFT, MAX_TURN, cover_face, measure_again
 from .controls import FALLBACKS, METHODS, Controls, make_controls
 from .device import pick_device
 from .encoding.correction import load_correction
@@ -28,24 +29,19 @@ from .perception.glasses import load_glasses
 from .perception.masks import build_mask
 from .perception.perception import Perception
 from .perception.regions import share_of_face, whole_face
-from .photo.cover import CELLS, cover
 from .photo.detection import Detector
 from .photo.faces import Face, align, paste
 from .photo.photos import Photo, read_photo
-from .recognizers import Recognizer, distance, load_recognizer
+from .recognizers import Recognizer, load_recognizer, matches
 from .recognizers.perceptual import PerceptualDistance, load_stlpips
 from .regeneration.regenerate import REFINE_STEPS, Regenerator
-from .results import CoveredFace, FaceResult, LeftFace, Result
+from .results import FaceResult, LeftFace, Result
 from .selection import Selection
 from .weights import store
 
 ATTEMPTS = 3  # the first, and two with more area
 AREA_STEP, AREA_LIMIT = 1.4, 0.6
 RETRY_STEPS = 20  # of refinement, which help where one pass was not enough
-# Of 298 photos of Labeled Faces in the Wild the head turned most has .51, and the new face's eyes, nose
-# and mouth stand at most .034 sides of the aligned square from where they were: 99 % below .03.
-MAX_TURN = 0.6  # `Face.turn` beyond which nothing is known of what the generator draws
-MAX_DRIFT = 0.06  # mean distance of the five points before and after, in sides of the square
 
 Watch = Callable[[str, float], None]  # what is being done, and which share of the work is done
 
@@ -107,6 +103,7 @@ class Anonymizer:
         device: str = "auto",
         key: bytes | None = None,
         generator_path: str | os.PathLike | None = None,
+        guides: Sequence[Recognizer] = (),
     ) -> Anonymizer:
         """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`; `generator_path` is the
         weights file of `stylegan2`.
@@ -114,7 +111,9 @@ class Anonymizer:
         `method` is `encode` (one pass of the trained encoder, corrected by what its picture lacks),
         `optimize` (latent optimisation from the linear start, a minute) or `one-pass` (the linear start
         as it is, coarser). `auto` is `encode` where there is an encoder for the generator, else
-        `optimize`. Raises `UnknownOption`,
+        `optimize`. `guides` are further recognisers that a face must not be matched by: what they look
+        at joins the mask, optimisation moves away from them too, and a face that one of them still
+        matches is tried again. Raises `UnknownOption`,
         `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
         """
         if method not in METHODS:
@@ -126,7 +125,7 @@ class Anonymizer:
         if method == "auto":
             method = "encode" if store.path_of(f"encoder-{made.name}").is_file() else "optimize"
         refine_steps = REFINE_STEPS if method == "optimize" else 0
-        perception = Perception(recognizer, population)
+        perception = Perception(recognizer, population, guides=guides)
         if method == "encode":
             encoder, correction = load_encoder(made, device=chosen), None
             if made.name == population.generator:
@@ -144,8 +143,9 @@ class Anonymizer:
         else:
             start = AverageStart(made)
         regenerator = Regenerator(
-            made, recognizer, load_stlpips(chosen), start, refine_steps, landmarks=perception.landmarks
-        )
+            made, recognizer, load_stlpips(chosen), start, refine_steps,
+            landmarks=perception.landmarks, guides=tuple(guides),
+        )  # fmt: skip
         return cls(Detector(chosen), regenerator, population, perception, key, chosen)
 
     def replace(self, **parts: Any) -> Anonymizer:
@@ -243,7 +243,7 @@ class Anonymizer:
             except (FaceTurnedAway, NoFaceFound, StillRecognised) as error:
                 if fallback == "none":
                     raise
-                covered, pixels = self._cover(current, photo, face, fallback)
+                covered, pixels = cover_face(self.recognizer, current, photo, face, fallback)
                 result.covered.append(replace(covered, number=number, reason=str(error)))
             current = replace(current, pixels=pixels)
             done += 1
@@ -278,8 +278,11 @@ class Anonymizer:
             )
             watch(f"{again}measuring the finished photo", 0.85)
             pixels = paste(photo, found, anonymized.cpu(), mask.cpu())
-            after, drift = self._measure(replace(photo, pixels=pixels), found, face.embedding)
+            after, drift, seen = measure_again(
+                self.detector, self.recognizer, replace(photo, pixels=pixels), found, face.embedding
+            )
             matched = after is not None and after < self.recognizer.threshold
+            matched |= seen is not None and self._guides_match(face.image, seen)
             if (after is not None and not matched and drift <= MAX_DRIFT) or not verify:
                 break
             more = min(AREA_LIMIT, max(round(mask.mean().item() * AREA_STEP, 3), 0.1))
@@ -318,6 +321,13 @@ class Anonymizer:
         return result, pixels
 
     @torch.no_grad()
+    def _guides_match(self, before: torch.Tensor, after: torch.Tensor) -> bool:
+        """Whether one of the guides takes two aligned faces for one person."""
+        return any(
+            bool(matches(one, one.embed(after), one.embed(before))) for one in self.regenerator.guides
+        )
+
+    @torch.no_grad()
     def look(self, image: torch.Tensor) -> AlignedFace:
         """Who an aligned `image (1, 3, S, S)` shows: embedding and attributes."""
         embedding = self.recognizer.embed(image)
@@ -343,40 +353,6 @@ class Anonymizer:
         path = self.path(face, controls)
         ws = self.regenerator.codes(face.image, mask, path, controls, progress, watch)
         return ws, *self.regenerator.pictures(ws, face.image, mask, resolution)
-
-    def _cover(
-        self, current: Photo, photo: Photo, face: Face, how: str
-    ) -> tuple[CoveredFace, np.ndarray]:
-        """`current` with a face covered, in as few colours as it takes; `photo` is the untouched one."""
-        recognizer = self.recognizer
-
-        def embedded(one: Photo) -> torch.Tensor:
-            with torch.no_grad():
-                return recognizer.embed(align(one, face).to(self.device))
-
-        try:
-            before = embedded(photo)
-        except NoFaceFound:  # too little of it for a recogniser
-            nothing = CoveredFace(0, face.box, how, "", float("nan"), recognizer.threshold)
-            return nothing, cover(current, face, how)
-        for cells in range(CELLS, 0, -1):
-            pixels = cover(current, face, how, cells)
-            away = distance(recognizer, before, embedded(replace(photo, pixels=pixels))).item()
-            if away >= recognizer.threshold:
-                break
-        return CoveredFace(0, face.box, how, "", away, recognizer.threshold), pixels
-
-    def _measure(self, photo: Photo, face: Face, source: torch.Tensor) -> tuple[float | None, float]:
-        """Distance of the face in a finished photo to `source`, and how far its points have moved, in
-        sides of the aligned square; None and 0 if it is not found there."""
-        again = self.detector.again(photo, face)
-        if again is None:
-            return None, 0.0
-        side = np.hypot(*face.to_photo(1)[:, 0])
-        drift = np.hypot(*(again.points - face.points).T).mean() / side
-        with torch.no_grad():
-            embedding = self.recognizer.embed(align(photo, again).to(self.device))
-        return distance(self.recognizer, embedding, source).item(), float(drift)
 
     def recognise(self, photos: Sequence[str | os.PathLike | Image.Image]) -> torch.Tensor:
         """Embeddings `(N, dim)` of the largest face of each photo, for a `Selection`. Raises

@@ -9,12 +9,19 @@ from PIL import Image
 
 from .controls import Controls
 
+Box = tuple[float, float, float, float]  # in the photo: left, top, right, bottom
+
+
+def rounded(box: Box) -> list[float]:
+    """A box for a record."""
+    return [round(float(side), 1) for side in box]
+
 
 @dataclass(frozen=True)
 class FaceResult:
     """One face, before and after, and the numbers that tell how it went."""
 
-    box: tuple[float, float, float, float]  # in the photo: left, top, right, bottom
+    box: Box
     attribution: torch.Tensor  # (1, 1, 256, 256), stage 1
     mask: torch.Tensor  # (1, 1, 1024, 1024), 1 = regenerated
     share_of_face: float  # that the mask covers; its share of the aligned picture is its mean
@@ -34,7 +41,7 @@ class FaceResult:
         """What `record.json` says of a face."""
         return {
             "number": self.number,
-            "box": [round(float(side), 1) for side in self.box],
+            "box": rounded(self.box),
             "distance": round(self.distance, 4),
             "threshold": self.threshold,
             "matched": self.matched,
@@ -54,7 +61,7 @@ class CoveredFace:
     """A face that could not be generated anew, and took the fall-back."""
 
     number: int
-    box: tuple[float, float, float, float]
+    box: Box
     how: str  # one of `anonlab.photo.cover.COVERS`
     reason: str  # why
     distance: float  # the recogniser's, where the face was; not a number where it cannot be measured
@@ -65,7 +72,7 @@ class CoveredFace:
         known = self.distance == self.distance
         return {
             "number": self.number,
-            "box": [round(float(side), 1) for side in self.box],
+            "box": rounded(self.box),
             "covered": self.how,
             "reason": self.reason,
             "distance": round(self.distance, 4) if known else None,
@@ -79,13 +86,13 @@ class LeftFace:
     """A face that was not chosen, and stays as it is."""
 
     number: int
-    box: tuple[float, float, float, float]
+    box: Box
 
     def record(self) -> dict:
         """What `record.json` says of it."""
         return {
             "number": self.number,
-            "box": [round(float(side), 1) for side in self.box],
+            "box": rounded(self.box),
             "left": True,
         }
 

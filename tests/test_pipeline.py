@@ -141,6 +141,28 @@ def test_a_face_still_matched_is_tried_again_with_more_area_and_then_refused(
     assert unverified.faces[0].distance < 0.2
 
 
+class Knows:
+    """A guide that knows everybody, or nobody."""
+
+    metric, mean, differentiable = "euclidean", torch.zeros(1), True
+
+    def __init__(self, everybody: bool) -> None:
+        self.threshold = 1.0 if everybody else 0.0
+
+    def embed(self, images):
+        return torch.zeros(len(images), 1)
+
+
+@pytest.mark.parametrize("everybody", [True, False])
+def test_a_face_that_a_guide_still_matches_is_refused(anonymizer, photo, everybody):
+    watched = anonymizer.replace(guides=(Knows(everybody),), refine_steps=1)
+    if everybody:
+        with pytest.raises(StillRecognised, match="still recognised after 3"):
+            watched(photo)
+    else:
+        assert watched(photo).faces[0].attempts == 1
+
+
 def test_a_face_that_is_gone_is_refused(anonymizer, photo, monkeypatch):
     def erase(face, mask, controls, *_, **__):
         return torch.zeros(1, 16, 512), face.image, torch.zeros_like(face.image)

@@ -6,7 +6,7 @@ pipeline uses; `Perception` asks any of `PERCEPTIONS` and has at hand what they 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -56,8 +56,11 @@ class Perception:
         population: Population | None = None,
         landmarks: LandmarkNetwork | None = None,
         network: PerceptionNetwork | None = None,
+        guides: Sequence[Recognizer] = (),
     ):
+        """`guides` are further recognisers: a map is then the union of what all of them look at."""
         self.recognizer, self.population = recognizer, population
+        self.guides = tuple(guides)
         self._landmarks, self._network = landmarks, network
 
     @property
@@ -94,9 +97,15 @@ class Perception:
 
         Raises `UnknownOption` for a method, baseline or layer that does not exist, for one that
         needs gradients which the recogniser has not, and, with the reason, for a question that has
-        no answer.
+        no answer. With guides it is at each pixel the greatest of all maps; theirs are always made by
+        integrated gradients, because nothing else works for every recogniser.
         """
         image = resize(image, ATTRIBUTION_SIZE)
+        if self.guides:
+            maps = [attribute(one, image, steps, smoothing) for one in self.guides]
+            alone = Perception(self.recognizer, self.population, self._landmarks, self._network)
+            maps.append(alone(image, method, smoothing, steps, baseline, layer, rng))
+            return torch.stack(maps).amax(0)
         if method not in PERCEPTIONS:
             raise UnknownOption(
                 f"method {method!r} does not exist; choose from: {', '.join(PERCEPTIONS)}"

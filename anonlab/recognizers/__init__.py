@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 
 import torch
 
+from ..device import pick_device
 from ..errors import UnknownOption
 from ..weights import store
 from .base import Recognizer, centred, crop, distance, jittered, matches
 from .dlib_resnet import DlibResNet, load_dlib
 from .facenet import load_facenet
 from .onnx import OnnxRecognizer
+from .onnx_guide import OnnxGuide
 
 __all__ = [
     "RECOGNIZERS",
     "DlibResNet",
+    "OnnxGuide",
     "OnnxRecognizer",
     "Recognizer",
     "centred",
     "crop",
     "distance",
     "jittered",
+    "load_guide",
     "load_recognizer",
     "matches",
 ]
+
+
+def load_guide(path: str | os.PathLike, device: str = "auto", **options: object) -> OnnxGuide:
+    """An embedding model in ONNX, with gradients; `options` are those of `OnnxRecognizer`. Raises what
+    `OnnxGuide` does, and `UnknownOption` for an option that does not exist."""
+    known = [*inspect.signature(OnnxRecognizer).parameters][1:]
+    unknown = sorted(set(options) - {*known})
+    if unknown:
+        raise UnknownOption(
+            f"option {', '.join(unknown)} does not exist; choose from: {', '.join(known)}"
+        )
+    return OnnxGuide(path, pick_device(device), **options)
+
 
 RECOGNIZERS = ("dlib", "facenet", "onnx")
 

@@ -77,10 +77,13 @@ class OnnxRecognizer:
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, dim)`."""
-        chips = (crop(images.detach().cpu(), self.box, self.size) + 1) * 127.5
-        chips = chips.clamp(0, 255) * self.scale + self.offset
-        if self.bgr:
-            chips = chips.flip(1)
+        chips = self.chips(images.detach().cpu())
         # one at a time: many exported models have a fixed batch size of one
         outputs = [self.session.run(None, {self.input.name: chip[None].numpy()})[0] for chip in chips]
         return torch.cat([torch.from_numpy(output.reshape(1, -1)) for output in outputs])
+
+    def chips(self, images: torch.Tensor) -> torch.Tensor:
+        """What the model is given of aligned images: `(N, 3, size, size)`, differentiably."""
+        chips = (crop(images, self.box, self.size) + 1) * 127.5
+        chips = chips.clamp(0, 255) * self.scale + self.offset
+        return chips.flip(1) if self.bgr else chips

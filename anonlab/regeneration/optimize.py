@@ -7,7 +7,7 @@ identity term).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from ..generators import Generator
 from ..identity.virtual import Identity
 from ..images import blurred, pasted, resize
-from ..recognizers import Recognizer, distance, jittered
+from ..recognizers import Recognizer, centred, distance, jittered
 from ..recognizers.perceptual import PerceptualDistance
 
 SIZE = 256  # pixels of the preview that is optimised
@@ -54,6 +54,7 @@ def optimize_latents(
     rng: torch.Generator | None = None,
     progress: bool = False,
     watch: Callable[[int, float, torch.Tensor], object] | None = None,
+    guides: Sequence[Recognizer] = (),
 ) -> torch.Tensor:
     """Codes `ws (1, num_ws, w_dim)` for one aligned face.
 
@@ -71,7 +72,9 @@ def optimize_latents(
     (1, num_ws, w_dim)` where to begin, and how many `steps` of Adam. With `target_distance` the
     recogniser's distance to the person is held at that value, on the way to the identity. `rng` jitters
     what the recogniser sees, so that the result does not depend on one exact crop. `watch` is told every
-    step's number, loss and picture `(1, 3, 256, 256)`, before the step is taken.
+    step's number, loss and picture `(1, 3, 256, 256)`, before the step is taken. Each of `guides`, which
+    are further differentiable recognisers, adds `[e'(c)·s' - [cos(t, s)]₊]₊` as it sees composite and
+    photo: they only push away from the person, because the target is the recogniser's embedding.
     """
     image, mask = resize(image, SIZE), resize(mask, SIZE)
     rng = rng or torch.Generator().manual_seed(0)
@@ -81,6 +84,7 @@ def optimize_latents(
         source_embedding = recognizer.embed(image)
         source = F.normalize(source_embedding - origin, dim=1)
         photo_features = perceptual.features(image)
+        seen = [centred(guide, guide.embed(image)) for guide in guides]
     # (1, 1, 256, 256): outside the mask, five times as much at its edge, where the blurred mask is a
     # half, as far away, because a seam would show there
     where = (1 - mask) * (0.3 + 2.5 * blurred(mask, RING))
@@ -101,7 +105,8 @@ def optimize_latents(
         optimizer.param_groups[0]["lr"] = rate
         made = generator.synthesis(w_avg + w_std * (common + extra), SIZE)  # (1, 3, 256, 256)
         composite = pasted(image, made, mask)
-        embedding = recognizer.embed(jittered(composite, rng))
+        looked_at = jittered(composite, rng)
+        embedding = recognizer.embed(looked_at)
         direction = F.normalize(embedding - origin, dim=1)  # (1, dim)
         to_target, to_source = (direction * unit).sum(), (direction * source).sum()
         loss = (
@@ -117,6 +122,9 @@ def optimize_latents(
             + config.spread * extra.square().mean() * generator.num_ws
             + config.prior * (common + extra).square().mean()
         )
+        for guide, before in zip(guides, seen, strict=True):
+            close = (centred(guide, guide.embed(looked_at)) * before).sum()
+            loss = loss + push * config.source * (close - max(identity.cosine, 0.0)).clamp_min(0)
         if target_distance is not None:
             miss = distance(recognizer, embedding, source_embedding) - target_distance
             loss = loss + config.distance * miss.abs().sum()

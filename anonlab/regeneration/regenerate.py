@@ -46,6 +46,7 @@ class Regenerator:
     refine_steps: int = 0
     config: LatentOptimConfig = DEFAULT
     landmarks: LandmarkNetwork | None = None  # with it, irises and lost parts stay the photo's
+    guides: tuple[Recognizer, ...] = ()  # further ones that an optimisation moves away from
 
     def __post_init__(self) -> None:
         require_preview(self.generator)
@@ -78,6 +79,7 @@ class Regenerator:
             return optimize_latents(
                 self.generator, self.recognizer, self.perceptual, image, mask, identity, ws,
                 steps, aim, self.config, rng, progress, lambda step, *_: watch(step / steps),
+                self.guides,
             )  # fmt: skip
 
         if steps:

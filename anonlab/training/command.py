@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from ..perception.glasses import load_glasses
 from ..perception.landmarks import load_landmarks
 from ..perception.perception_network import load_perception_network
 from ..provenance import commit, provenance
-from ..recognizers import Recognizer, load_recognizer
+from ..recognizers import Recognizer, load_guide, load_recognizer
 from ..recognizers.perceptual import load_stlpips
 from ..weights import store
 from .correction import check_correction, fit_correction
@@ -51,6 +52,8 @@ def train_part(
     size: str = "base",
     samples: int | None = None,
     photos: Path | None = None,
+    guide: Path | None = None,
+    guide_options: Mapping[str, object] = {},
     latent_share: float | None = None,
     start: Path | None = None,
     resume: bool = False,
@@ -63,7 +66,8 @@ def train_part(
     to `out`.
 
     `generator` and `generator_weights` are name and file for `load_generator`, `changes` fields of
-    `TrainConfig`. An encoder may `start` at the weights of a file, without warm-up. Returns the card, or
+    `TrainConfig`. An encoder may be moved away from people as a `guide` sees them too, an ONNX file with
+    its `guide_options`, and may `start` at the weights of a file, without warm-up. Returns the card, or
     None when `minutes` were up first (go on with `resume`). With `ship` weights and card also go where
     anonlab loads them from. Raises `UnknownOption`, `DeviceUnavailable`, `TrainingDiverged`,
     `OutputNotWritable`, or what `load_generator` and `load_encoder` do.
@@ -89,7 +93,8 @@ def train_part(
     chosen, started_at = pick_device(device), commit()
     output_folder(out)
     made = require_preview(load_generator(generator, generator_weights, chosen))
-    guide = load_recognizer(device=chosen)
+    dlib = load_recognizer(device=chosen)
+    more = (load_guide(guide, str(chosen), **guide_options),) if guide and what == "encoder" else ()
     population = Population.load()
     maps = None
     if recipe.quick:
@@ -97,21 +102,21 @@ def train_part(
         if getattr(made, "backend", "") == "openvino" and "bf16" in cpu_precisions():
             made.precision = "bf16"  # a third faster; what differs does not matter to learners
     count = samples or recipe.samples or Labels.load().count()
-    known = load_samples(made, guide, population, count, progress=progress, network=maps)
+    known = load_samples(made, dlib, population, count, progress=progress, network=maps)
     if photos:
-        known = join([known, load_photos(photos, made, guide, population, progress)])
+        known = join([known, load_photos(photos, made, dlib, population, progress)])
     command = shlex.join(["python", "-m", "anonlab", *sys.argv[1:]])
     if what == "correction":
-        return _correct(known, made, guide, out, ship, command=command, commit=started_at)
+        return _correct(known, made, dlib, out, ship, command=command, commit=started_at)
     metadata = {"anonlab": what}
     if what == "landmarks":
         task: Task = LandmarkTask(known, plan.seed)
     elif what == "glasses":
         task = GlassesTask(known, Labels.load(), seed=plan.seed, progress=progress)
     elif what == "perception":
-        task = PerceptionTask(known, guide, seed=plan.seed)
+        task = PerceptionTask(known, dlib, seed=plan.seed)
     else:
-        task = _encoder(known, made, guide, SIZES[size], recipe, plan.seed)
+        task = _encoder(known, made, dlib, more, SIZES[size], recipe, plan.seed)
         metadata = encoder.metadata(task.model.config)
         if start is not None:
             task.model.load_state_dict(encoder.load_encoder(made, start, chosen).state_dict())
@@ -176,7 +181,9 @@ def _correct(
     return card
 
 
-def _encoder(known: Samples, made, guide, config, recipe: Recipe, seed: int) -> EncoderTask:
+def _encoder(
+    known: Samples, made, guide, more: Sequence[Recognizer], config, recipe: Recipe, seed: int
+) -> EncoderTask:
     device = made.w_avg.device
     config = replace(config, generator=made.name, num_ws=made.num_ws, w_dim=made.w_dim)
     config = replace(config, recognizer=guide.name, identity_dim=guide.dim)
@@ -189,6 +196,7 @@ def _encoder(known: Samples, made, guide, config, recipe: Recipe, seed: int) -> 
         load_stlpips(device),
         load_landmarks(device),
         load_glasses(device),
+        more,
         half=device.type == "cpu" and has_bfloat16(),
     )
     population = Population.load(device)

@@ -58,6 +58,10 @@ def anonymize_clip(
         raise UnknownOption(f"fallback {fallback!r} does not exist; choose from: {', '.join(FALLBACKS)}")
     if not 0 <= start < end:
         raise UnknownOption(f"the part from {start:g} to {end:g} seconds is empty; choose another")
+    if controls.target_distance is not None or controls.refine_steps:
+        raise UnknownOption(
+            "a clip is made in one pass: take strength, not target_distance or refine_steps"
+        )
     clip = open_clip(path, out, start, end)
     if out.resolve() == path.resolve():
         raise OutputNotWritable(f"{path} would be overwritten; choose another name")

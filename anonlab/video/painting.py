@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from ..checking import MAX_DRIFT, MAX_TURN
 from ..controls import Controls
 from ..errors import AnonlabError, NoFaceFound, StillRecognised
 from ..images import pasted, resize, to_uint8
 from ..photo.cover import CELLS, cover
 from ..photo.faces import Face, align, paste, visible_share
 from ..photo.photos import Photo
-from ..pipeline import MAX_DRIFT, MAX_TURN, Anonymizer
+from ..pipeline import Anonymizer
 from ..recognizers import distance
 from ..regeneration.compose import colour_shift, detail_blur, with_blur, without_lost_parts
 from ..regeneration.irises import match_irises

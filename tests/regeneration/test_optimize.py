@@ -45,6 +45,13 @@ class Colours:
         return (a[0] - b[0]).square().mean(1)
 
 
+class Blind(Colours):
+    """Sees the same in every picture, and that at a right angle to the identity."""
+
+    def embed(self, images):
+        return 0 * super().embed(images) + torch.tensor([1.0, -1.0] * 6)
+
+
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr("anonlab.regeneration.optimize.SIZE", SIZE)
@@ -125,6 +132,19 @@ def test_the_person_is_left_as_far_as_the_identity_is(photo, mask):
     assert F.cosine_similarity(composite_embedding(photo, mask, away), source) < 0.8
     allowed = solved(photo, mask, start=own, cosine=1.0, source=1.0)
     torch.testing.assert_close(allowed, own)  # an identity that is as near may be
+
+
+def test_a_guide_moves_the_face_away_from_the_person_by_itself(photo, mask):
+    own = Colours().embed(photo).expand(1, ROWS, 12)
+    config = LatentOptimConfig(**OFF | {"source": 1.0})
+    blind = Blind()
+    for guides, moves in (((), False), ((Colours(),), True)):
+        identity = Identity(torch.ones(1, 12), torch.zeros(1, 12), 0.0)
+        ws = optimize_latents(
+            Quarters(), blind, Colours(), photo, mask, identity, own, 40, config=config, guides=guides
+        )
+        seen = F.cosine_similarity(composite_embedding(photo, mask, ws), own[:, 0])
+        assert (seen.item() < 0.8) == moves
 
 
 @pytest.mark.parametrize("wanted", [0.3, 0.9])

@@ -11,7 +11,9 @@ import pytest
 from making import CLOCK, STEP, decoded, filmed, sound_packets, write_clip
 from PIL import Image
 
-from anonlab.errors import OutputNotWritable, PackageMissing, UnreadableImage
+from anonlab.controls import Controls
+from anonlab.errors import OutputNotWritable, PackageMissing, UnknownOption, UnreadableImage
+from anonlab.video.anonymize_clip import anonymize_clip
 from anonlab.video.opening import open_clip
 from anonlab.video.planes import PLANAR, patched
 
@@ -202,6 +204,12 @@ def test_the_command_needs_no_pyav_for_its_help():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and "--fallback" in done.stdout
+
+
+@pytest.mark.parametrize("asked", [{"target_distance": 0.8}, {"refine_steps": 5}])
+def test_a_clip_refuses_what_one_pass_cannot_do(tmp_path, asked):
+    with pytest.raises(UnknownOption, match="take strength"):
+        anonymize_clip(None, tmp_path / "in.mp4", tmp_path / "out.mp4", Controls(**asked))
 
 
 def test_the_clock_of_the_tests_is_that_of_25_frames():

@@ -1,0 +1,53 @@
+"""`anonlab album`: anonymize photos, and a person has one new face in all of them."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from .anonymize import add_photo_options, anonymize, preview
+from .chosen import chosen_key
+
+if TYPE_CHECKING:
+    from ..album import Album
+    from ..pipeline import Anonymizer
+
+
+def add_album(menu: argparse._SubParsersAction) -> None:
+    """Add the command to the menu."""
+    one = menu.add_parser(
+        "album",
+        help="the same, and a person gets one new face in all photos, also in those added later",
+    )
+    add_photo_options(one)
+    one.set_defaults(command=album)
+
+
+def album(options: argparse.Namespace) -> int:
+    """`anonlab album`: first find out who is in the photos, then anonymize them all.
+
+    The key is made if its file does not exist; with it, who is in the album is kept for the next photos.
+    """
+    from ..album import Album
+    from .batch import make_key
+    from .sources import plan
+
+    if options.preview:
+        return preview(options)
+    if options.key:
+        make_key(options.key)
+    elif not chosen_key(options):
+        options.key = options.out / "album.key"
+        make_key(options.key)
+    key = chosen_key(options)
+
+    def people(anonymizer: Anonymizer) -> Album:
+        kept = options.out / "album.people"
+        found = Album.open(kept, key, anonymizer)
+        before = len(found.people)
+        count = found.look(anonymizer, [source for source, _ in plan(options.photos, options.out)])
+        found.save(kept, key)
+        print(f"{count} faces of {len(found.people)} people, {len(found.people) - before} of them new")
+        return found
+
+    return anonymize(options, people)

@@ -1,0 +1,171 @@
+"""`anonlab anonymize`: photos in, anonymized photos and a record out.
+
+Imports are inside, here as in every command, so that `--help` and a mistyped option do not wait for
+torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..files import printable
+from .chosen import chosen_controls, chosen_guides, chosen_key
+from .options import add_choice, add_controls, add_guide, add_keep_metadata, add_parts
+from .status import COVERED, FAILED, complain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..album import Album
+    from ..pipeline import Anonymizer
+
+
+def add_anonymize(menu: argparse._SubParsersAction) -> None:
+    """Add the command to the menu."""
+    one = menu.add_parser("anonymize", help="anonymize photos or folders of photos")
+    add_photo_options(one)
+    one.set_defaults(command=anonymize)
+
+
+def add_photo_options(one: argparse.ArgumentParser) -> None:
+    """All options of `anonymize`, which `album` has too."""
+    one.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
+    one.add_argument("--out", required=True, type=Path, help="folder for the results")
+    add_controls(one)
+    add_choice(one)
+    add_parts(one)
+    add_guide(one)
+    one.add_argument(
+        "--json",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="where the record goes (default OUT/record.json)",
+    )
+    one.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave alone what the record says is done: the same photo, settings and key",
+    )
+    add_keep_metadata(one)
+    one.add_argument(
+        "--verify", action="store_true", help="check the results as `anonlab verify` does, at the end"
+    )
+
+
+def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album] | None = None) -> int:
+    """`anonlab anonymize`: photos in, anonymized photos and a record out. `people` finds out who is in
+    them, for an album."""
+    from ..pipeline import Anonymizer
+    from .batch import anonymize_files
+
+    if options.preview:
+        return preview(options)
+    controls, key = chosen_controls(options), chosen_key(options)
+    anonymizer = Anonymizer.load(
+        options.generator,
+        options.method,
+        options.device,
+        key,
+        generator_path=options.generator_weights,
+        guides=chosen_guides(options),
+    )
+    record = anonymize_files(
+        anonymizer,
+        options.photos,
+        options.out,
+        controls,
+        options.faces,
+        options.json or options.out / "record.json",
+        progress=sys.stderr.isatty(),
+        fallback=options.fallback,
+        leave=options.leave,
+        only=options.only,
+        known=people(anonymizer).known if people else None,
+        resume=options.resume,
+        keep_metadata=options.keep_metadata,
+        key=key,
+        made_by=parts_of(options) | ({"album": True} if people else {}),
+        tell=complain,
+    )
+    status = tell_photos(record)
+    if options.verify and verify_record(anonymizer, record, options):
+        return 1
+    return status
+
+
+def tell_photos(record: dict) -> int:
+    """A line for every photo; the exit status: 1 if one failed, `COVERED` if a face was only covered."""
+    failed = covered = 0
+    for photo in record["photos"]:
+        if photo["error"]:
+            failed += 1
+            complain(photo["error"])
+            continue
+        faces = ", ".join(what_became_of(face) for face in photo["faces"])
+        print(printable(f"{photo['source']} -> {photo['output']} ({faces})"))
+        for face in photo["faces"]:
+            if "covered" in face:
+                covered += 1
+                complain(f"face {face['number']} is covered, not replaced: {face['reason']}")
+    return FAILED if failed else COVERED if covered else 0
+
+
+def what_became_of(face: dict) -> str:
+    """A face of the record in a few words."""
+    if "left" in face:
+        return f"{face['number']} left alone"
+    if "covered" in face:
+        return f"{face['number']} covered"
+    return f"distance {face['distance']:.2f}"
+
+
+def parts_of(options: argparse.Namespace) -> dict[str, object]:
+    """What made the pictures, beside controls and key: for the record, and for `--resume`."""
+    weights = options.generator_weights
+    return {
+        "generator": options.generator,
+        "generator_weights": str(weights) if weights else None,
+        "method": options.method,
+        "guide": [str(options.guide), options.guide_options] if options.guide else None,
+    }
+
+
+def verify_record(anonymizer: Anonymizer, record: dict, options: argparse.Namespace) -> int:
+    """`anonymize --verify`: check what was just written; the number of leaks."""
+    from ..verify import pairs_of_record, report, verify_pairs
+
+    place = (options.json or options.out / "record.json").parent
+    checks = verify_pairs(
+        pairs_of_record(record), anonymizer.detector, anonymizer.recognizer, device=anonymizer.device,
+        progress=sys.stderr.isatty(),
+    )  # fmt: skip
+    return report(checks, place / "verify.html")
+
+
+def preview(options: argparse.Namespace) -> int:
+    """`anonymize --preview`: which number each face has, and nothing else is done."""
+    from ..errors import AnonlabError
+    from ..files import atomic_path
+    from ..photo.detection import Detector
+    from ..photo.numbered import numbered
+    from ..photo.photos import read_photo
+    from .sources import plan
+
+    detector, failed = Detector(), 0
+    for source, output in plan(options.photos, options.out):
+        try:
+            photo = read_photo(source)
+            found = detector(photo)
+            target = output.with_name(f"{output.name}.faces.png")
+            with atomic_path(target) as partial:
+                numbered(photo, found).save(partial, format="png")
+        except AnonlabError as error:
+            failed += 1
+            complain(error)
+            continue
+        print(printable(f"{source} -> {target} ({len(found)} face{'s' * (len(found) != 1)})"))
+    return 1 if failed else 0

@@ -1,0 +1,77 @@
+"""`anonlab run`: execute the notebooks; `anonlab course`: make a book of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .options import whole_numbers
+
+
+def add_notebooks(menu: argparse._SubParsersAction) -> None:
+    """Add both commands to the menu."""
+    run = menu.add_parser("run", help="execute the notebooks and write an HTML report")
+    run.add_argument("--profile", choices=("quick", "full"), default="quick")
+    run.add_argument("--only", default=None, metavar="NN", help="one notebook, by number")
+    run.add_argument("--out", type=Path, default=Path("outputs/runs"))
+    run.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a notebook parameter; an unknown name is an error",
+    )
+    run.add_argument(
+        "--accepted",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="accepted numbers and pictures to compare with (default tests/accepted of the checkout)",
+    )
+    run.add_argument(
+        "--accept",
+        action="store_true",
+        help="make this run's numbers and pictures the accepted ones; say what changes",
+    )
+    run.add_argument(
+        "--seeds",
+        type=whole_numbers,
+        default=(),
+        metavar="0,1,2",
+        help="with --accept: repeat notebooks that have a SEED, which gives the tolerances",
+    )
+    run.set_defaults(command=run_notebooks)
+
+    course = menu.add_parser("course", help="make a browsable book of the newest executed notebooks")
+    course.add_argument("--runs", type=Path, default=Path("outputs/runs"), help="where they are")
+    course.add_argument("--out", type=Path, default=Path("outputs/course"))
+    course.set_defaults(command=make_course)
+
+
+def run_notebooks(options: argparse.Namespace) -> int:
+    """`anonlab run`: every notebook by papermill, and an index of what they made."""
+    from ..runner.report import run
+
+    status = run(
+        options.profile,
+        options.only,
+        options.out,
+        options.parameter,
+        accepted=options.accepted,
+        accept=options.accept,
+        seeds=options.seeds,
+    )
+    print("to browse them as a book, in a minute at most: make course")
+    return status
+
+
+def make_course(options: argparse.Namespace) -> int:
+    """`anonlab course`: executed notebooks as a book that needs no network."""
+    from ..runner.course import build_course
+
+    missing = build_course(options.runs, options.out)
+    if missing:
+        print(f"not run yet, so shown without results: {', '.join(missing)}; run: make run")
+    print(f"course: {options.out / 'index.html'}")
+    return 0
