@@ -31,6 +31,7 @@ from .perception.perception import Perception
 from .perception.regions import share_of_face, whole_face
 from .photo.detection import Detector
 from .photo.faces import Face, align, paste
+from .photo.grain import match_grain
 from .photo.photos import Photo, read_photo
 from .recognizers import Recognizer, load_recognizer, matches
 from .recognizers.perceptual import PerceptualDistance, load_stlpips
@@ -278,6 +279,7 @@ class Anonymizer:
             )
             watch(f"{again}measuring the finished photo", 0.85)
             pixels = paste(photo, found, anonymized.cpu(), mask.cpu())
+            pixels = match_grain(photo.pixels, pixels, np.random.default_rng(controls.seed))
             after, drift, seen = measure_again(
                 self.detector, self.recognizer, replace(photo, pixels=pixels), found, face.embedding
             )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
 
 import torch
+from tqdm.auto import tqdm
 
 from ..errors import AnonlabError
 from ..identity.population import Attributes, Population
@@ -40,7 +41,7 @@ class Album:
         """Raises `OutputNotWritable`."""
         write_people(path, self.people, key)
 
-    def look(self, anonymizer: Anonymizer, photos: Iterable[Path]) -> int:
+    def look(self, anonymizer: Anonymizer, photos: Sequence[Path], progress: bool = False) -> int:
         """Find everybody in `photos`; who is new joins the album. Returns how many faces there are.
 
         Photos that cannot be read and faces that cannot be aligned are left to who anonymizes them, and
@@ -48,7 +49,7 @@ class Album:
         """
         seen: list[AlignedFace] = []
         where: list[int] = []
-        for number, path in enumerate(photos):
+        for number, path in enumerate(tqdm(photos, "who is there", unit="photo", disable=not progress)):
             try:
                 photo = read_photo(path)
                 found = anonymizer.detector(photo)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from .anonymize import add_photo_options, anonymize, preview
@@ -29,24 +30,28 @@ def album(options: argparse.Namespace) -> int:
     The key is made if its file does not exist; with it, who is in the album is kept for the next photos.
     """
     from ..album import Album
+    from ..files import folder_lock, output_folder
     from .batch import make_key
     from .sources import plan
 
     if options.preview:
         return preview(options)
-    if options.key:
-        make_key(options.key)
-    elif not chosen_key(options):
+    output_folder(options.out)
+    if not options.key and not chosen_key(options):
         options.key = options.out / "album.key"
-        make_key(options.key)
+    if options.key:
+        with folder_lock(options.out):
+            make_key(options.key)
     key = chosen_key(options)
 
     def people(anonymizer: Anonymizer) -> Album:
         kept = options.out / "album.people"
-        found = Album.open(kept, key, anonymizer)
-        before = len(found.people)
-        count = found.look(anonymizer, [source for source, _ in plan(options.photos, options.out)])
-        found.save(kept, key)
+        with folder_lock(options.out):
+            found = Album.open(kept, key, anonymizer)
+            before = len(found.people)
+            photos = [source for source, _ in plan(options.photos, options.out)]
+            count = found.look(anonymizer, photos, sys.stderr.isatty())
+            found.save(kept, key)
         print(f"{count} faces of {len(found.people)} people, {len(found.people) - before} of them new")
         return found
 

@@ -59,6 +59,7 @@ def add_photo_options(one: argparse.ArgumentParser) -> None:
 def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album] | None = None) -> int:
     """`anonlab anonymize`: photos in, anonymized photos and a record out. `people` finds out who is in
     them, for an album."""
+    from ..photo.remembered import RememberingDetector
     from ..pipeline import Anonymizer
     from .batch import anonymize_files
 
@@ -73,6 +74,8 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
         generator_path=options.generator_weights,
         guides=chosen_guides(options),
     )
+    if people:  # who goes through the photos first, to find out who is in them
+        anonymizer = anonymizer.replace(detector=RememberingDetector(anonymizer.detector))
     record = anonymize_files(
         anonymizer,
         options.photos,
@@ -130,7 +133,7 @@ def parts_of(options: argparse.Namespace) -> dict[str, object]:
         "generator": options.generator,
         "generator_weights": str(weights) if weights else None,
         "method": options.method,
-        "guide": [str(options.guide), options.guide_options] if options.guide else None,
+        **({"guide": [str(options.guide), options.guide_options]} if options.guide else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from anonlab.album import Album, Person, group
 from anonlab.album.people import NEAR, nearest
 from anonlab.album.store import read_people, write_people
 from anonlab.controls import Controls
-from anonlab.errors import InputDamaged
+from anonlab.errors import InputDamaged, NoFaceFound
 from anonlab.generators.samples import sample_photo
 from anonlab.identity.population import Attributes
+from anonlab.photo.faces import Face
+from anonlab.photo.remembered import RememberingDetector
 from anonlab.pipeline import AlignedFace
 
 KEY = b"a secret of at least 16 bytes"
@@ -132,8 +135,8 @@ def test_the_command_keeps_who_was_there_for_the_next_photos(tmp_path, monkeypat
         asked.append(face.embedding.clone())
         return torch.zeros(1, 16, 512), face.image, 1 - 2 * mask * torch.ones_like(face.image)
 
-    made.regenerate = paint
-    monkeypatch.setattr(type(made), "load", lambda *_, **__: made)
+    monkeypatch.setattr(Anonymizer, "regenerate", lambda _, *given, **more: paint(*given, **more))
+    monkeypatch.setattr(Anonymizer, "load", lambda *_, **__: made)
     # the painted face is no face any more, so it is covered: what is tested is who was asked for
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
@@ -151,3 +154,24 @@ def test_the_command_keeps_who_was_there_for_the_next_photos(tmp_path, monkeypat
     assert "3 faces of 1 people, 0 of them new" in capsys.readouterr().out
     assert len({tuple(np.round(one[0].tolist(), 6)) for one in asked}) == 1
     assert sorted(path.name for path in Path(out).glob("*.png")) == ["a.png", "b.png", "c.png"]
+
+
+def test_a_photo_is_searched_once_for_who_is_there_and_for_their_new_faces(astronaut):
+    looks = []
+
+    class Counting:
+        def __call__(self, photo):
+            looks.append(photo.name)
+            if photo.pixels.max() == 0:
+                raise NoFaceFound(f"{photo.name} shows no face")
+            return [Face((0, 0, 9, 9), np.zeros((5, 2)), 1.0)]
+
+    remembering = RememberingDetector(Counting())
+    first, second = remembering(astronaut), remembering(replace(astronaut, name="a copy"))
+    assert len(looks) == 1 and first == second and first is not second
+    black = replace(astronaut, pixels=np.zeros_like(astronaut.pixels))
+    for _ in range(2):
+        with pytest.raises(NoFaceFound):
+            remembering(black)
+    remembering(replace(astronaut, pixels=astronaut.pixels[:, ::-1].copy()))
+    assert len(looks) == 3

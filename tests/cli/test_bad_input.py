@@ -77,7 +77,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """Every `Anonymizer.load` gives this one."""
     made = StandIn()
 
-    def load(*arguments: object, generator_path: object = None) -> StandIn:
+    def load(*arguments: object, generator_path: object = None, guides: object = ()) -> StandIn:
         made.loads.append(arguments)
         return made
 
