@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UnreadableImage
-from ..photo.photos import MAX_PIXELS, READABLE, write_photo
+from ..photo.photos import MAX_PIXELS, READABLE, Photo, write_photo
 from ..results import Result
 
 MEGABYTE = 10**6
@@ -66,9 +66,9 @@ def finished_name(photo: str) -> str:
     return f"{path.stem}-anonymized{suffix}"
 
 
-def as_file(result: Result, name: str) -> bytes:
-    """The bytes that the command line would write for this result under this name."""
+def as_file(result: Result, name: str, photo: Photo) -> bytes:
+    """The bytes that the command line would write for this result of `photo` under this name."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"picture{Path(name).suffix}"
-        write_photo(result.image, path, result.icc_profile)
+        write_photo(result.image, path, result.icc_profile, photo)
         return path.read_bytes()

@@ -204,7 +204,7 @@ class Explorer(PanelWidgets):
 
         def work(watch: Watch) -> tuple[Result, bytes]:
             result = self.bench.anonymize(controls, everybody, watch)
-            return result, as_file(result, name)
+            return result, as_file(result, name, self.bench.photo)
 
         def show(made: tuple[Result, bytes]) -> None:
             self.result, content = made

@@ -158,8 +158,6 @@ class Workbench:
         `StillRecognised`, `NoFaceFound`.
         """
         assert self.photo is not None
-        photo = self.photo.image(self.photo.pixels)
-        photo.filename = self.photo.name  # so that an error names it
         return self.anonymizer(
-            photo, controls, faces="all" if everybody else (self.number,), watch=watch
+            self.photo, controls, faces="all" if everybody else (self.number,), watch=watch
         )

@@ -18,18 +18,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.JpegImagePlugin import get_sampling
 
 from anonlab import Anonymizer, Controls, cli
 from anonlab.cli import chosen as cli_chosen
 from anonlab.controls import PERCEPTIONS, REGIONS, Settings, read_settings
 from anonlab.errors import InputDamaged, StaleRequest, UnknownOption, UnreadableImage
 from anonlab.explorer import browser_files
-from anonlab.explorer.browser_files import finished_name, open_upload
+from anonlab.explorer.browser_files import as_file, finished_name, open_upload
 from anonlab.explorer.latest_only import LatestOnlyQueue
 from anonlab.explorer.panel import Explorer, photo_choices, png
 from anonlab.generators.samples import sample_photo
 from anonlab.perception.regions import region_masks
-from anonlab.photo.photos import write_photo
+from anonlab.photo.photos import read_photo, write_photo
+from anonlab.results import Result
 
 
 @pytest.fixture(scope="module")
@@ -424,6 +426,18 @@ def test_an_area_on_the_command_line_replaces_a_saved_threshold(tmp_path):
     assert cli_chosen.chosen_controls(cli.parser().parse_args(given)).mask_threshold == 0.1
     chosen = cli_chosen.chosen_controls(cli.parser().parse_args([*given, "--mask-area", "0.2"]))
     assert (chosen.mask_area, chosen.mask_threshold) == (0.2, None)
+
+
+def test_a_finished_photo_is_compressed_as_its_original_was(tmp_path):
+    path = tmp_path / "me.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(
+        path, quality=61, subsampling=2
+    )
+    photo = read_photo(path)
+    made = Image.open(io.BytesIO(as_file(Result(photo.image(photo.pixels)), "new.jpg", photo)))
+    with Image.open(path) as original:
+        assert made.quantization == original.quantization
+        assert get_sampling(made) == get_sampling(original) == 2
 
 
 def test_a_finished_photo_is_called_after_its_original():
