@@ -2,12 +2,14 @@
 
 The detector is MTCNN (Zhang et al. 2016) from facenet-pytorch, which knows upright faces. So the photo
 is looked at more than once: as a whole, large photos once more with their small faces large enough,
-and turned by the three right angles.
+turned by the three right angles, and by half of one. A face that is not upright is looked at once more
+from near, upright: of 14 faces turned by 45°, MTCNN's points were off by .10 eye distances before (and
+two were not found), .03 after.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,6 +35,8 @@ WITHIN = 0.6  # … share of the smaller box, that makes two boxes one face
 EDGE = 0.15  # of the shorter side: what of the mirror image is seen around the photo
 VISIBLE = 0.28  # share of a face's box that must lie in the frame
 CLOSE_SIDE = 256  # of the aligned square in which a known face is looked for again
+ROLLED = 15.0  # degrees from which on a face is looked at once more, upright
+SLANTS = (-45, 45)  # degrees
 TURNS = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
 
 
@@ -73,13 +77,13 @@ class Detector:
         if thorough:
             if longest > 1.2 * DETECT_SIDE:
                 faces = merged([faces, self._look(image, min(1.0, FINE_SIDE / longest))])
+            faces = [self._nearer(photo, face) if face.roll > ROLLED else face for face in faces]
             scale = min(1.0, TURNED_SIDE / longest)
             small = _scaled(image, scale)
             faces = merged([faces, self._beyond_the_edges(small, scale)])
-            for turn in TURNS:
-                turned = self._look(small.transpose(turn), 1.0, SURE)
-                back = (_turned_back(face, turn, small.size, scale) for face in turned)
-                faces = merged([faces, [self._nearer(photo, face) for face in back]])
+            for turned, back in _turned(small):
+                seen = (_moved(face, back / scale) for face in self._look(turned, 1.0, SURE))
+                faces = merged([faces, [self._nearer(photo, face) for face in seen]])
         if not faces:
             raise NoFaceFound(f"{photo.name} shows no face that can be found; use a photo with a face")
         return sorted(faces, key=lambda face: -face.area)
@@ -178,15 +182,22 @@ def _scaled(image: Image.Image, scale: float) -> Image.Image:
     return image.resize(size, Image.Resampling.BOX, reducing_gap=2)
 
 
-def _turned_back(face: Face, turn: Image.Transpose, size: tuple[int, int], scale: float) -> Face:
-    """A face of the turned picture, as it lies in the photo; `size` is that of the picture before."""
-    width, height = size
-    linear, shift = {  # of a point of the turned picture to one of the upright picture
-        Image.Transpose.ROTATE_90: ([[0, -1], [1, 0]], [width, 0]),
-        Image.Transpose.ROTATE_180: ([[-1, 0], [0, -1]], [width, height]),
-        Image.Transpose.ROTATE_270: ([[0, 1], [-1, 0]], [0, height]),
-    }[turn]
-    return _moved(face, np.column_stack([linear, shift]) / scale)
+def _turned(image: Image.Image) -> Iterator[tuple[Image.Image, np.ndarray]]:
+    """The picture turned, and the `(2, 3)` matrix from a point of that to one of the upright picture."""
+    width, height = image.size
+    for turn in TURNS:
+        linear, shift = {
+            Image.Transpose.ROTATE_90: ([[0, -1], [1, 0]], [width, 0]),
+            Image.Transpose.ROTATE_180: ([[-1, 0], [0, -1]], [width, height]),
+            Image.Transpose.ROTATE_270: ([[0, 1], [-1, 0]], [0, height]),
+        }[turn]
+        yield image.transpose(turn), np.column_stack([linear, shift])
+    for angle in SLANTS:
+        turned = image.rotate(angle, Image.Resampling.BICUBIC, expand=True)
+        along, across = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+        linear = np.array([[along, -across], [across, along]])
+        shift = np.array(image.size) / 2 - linear @ (np.array(turned.size) / 2)
+        yield turned, np.column_stack([linear, shift])
 
 
 def _moved(face: Face, matrix: np.ndarray) -> Face:

@@ -43,6 +43,12 @@ class Face:
         right, left, nose = np.linalg.solve(matrix[:, :2], (self.points[:3] - matrix[:, 2]).T).T
         return float(abs(nose[0] - (right[0] + left[0]) / 2) / max(left[0] - right[0], 1e-6))
 
+    @property
+    def roll(self) -> float:
+        """How far the face is from upright, in degrees: 0–180."""
+        across = self.to_photo(1)[:, 0]
+        return float(abs(np.degrees(np.arctan2(across[1], across[0]))))
+
     def to_photo(self, size: int = ALIGNED_SIZE) -> np.ndarray:
         """The `(2, 3)` matrix from pixels of the aligned square of side `size` to the photo's."""
         eyes, mouth = self.points[:2].mean(0), self.points[3:].mean(0)

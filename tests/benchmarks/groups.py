@@ -24,7 +24,7 @@ from anonlab.photo.detection import Detector, overlap
 from anonlab.photo.faces import Face, align
 from anonlab.photo.photos import Photo, read_photo
 from anonlab.pipeline import Anonymizer
-from anonlab.recognizers import OnnxRecognizer, distance
+from anonlab.recognizers import OnnxRecognizer, matches
 
 SIZE = (1280, 900)
 KINDS = ("plain", "turned", "lying", "small", "edge", "blurred", "dark", "grey", "occluded", "crowd")
@@ -145,12 +145,12 @@ def measure(
         rows.append(row)
     if keep:
         result.image.save(keep)
-    finder = Detector(thorough=False)
     try:
-        seen = finder(before)
+        seen = anonymizer.detector(before)
     except AnonlabError:
         seen = []
-    for face in seen:  # an attacker's: what a plain detector finds in the original
+    originals: dict[str, list] = {judge.name: [] for judge in judges}
+    for face in seen:  # an attacker's, who knows where everybody is in the original
         best = max(range(len(places)), key=lambda number, face=face: overlap(places[number], face))
         if overlap(places[best], face) < 0.25:
             continue
@@ -159,8 +159,11 @@ def measure(
         except AnonlabError:
             continue
         for judge in judges:
-            away = distance(judge, *(judge.embed(one) for one in pair)).item()
-            rows[best][f"matched {judge.name}"] = away < judge.threshold
+            was, now = (judge.embed(one) for one in pair)
+            rows[best][f"matched {judge.name}"] = bool(matches(judge, was, now))
+            strangers = [bool(matches(judge, was, other)) for other in originals[judge.name]]
+            rows[best][f"strangers {judge.name}"] = strangers
+            originals[judge.name].append(was)
     return rows
 
 
@@ -211,6 +214,9 @@ def report(rows: list[dict], judges: list[str]) -> None:
                   for how in ("generated", "covered", "skipped", "refused")]  # fmt: skip
         found = [sum(row.get(f"matched {name}", False) for row in mine) for name in judges]
         print(f"{kind:10} {len(mine):5} {counts[0]:9} {counts[1]:7} {counts[2]:7} {counts[3]:7}", *found)
+    for name in judges:  # people who were never anonymized, in the same light and size
+        pairs = [one for row in counted for one in row.get(f"strangers {name}", [])]
+        print(f"{name}: {sum(pairs)} of {len(pairs)} pairs of different people match, in the originals")
 
 
 if __name__ == "__main__":

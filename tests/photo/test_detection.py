@@ -33,6 +33,18 @@ def test_a_lying_face_is_found_where_it_is(astronaut, detector, upright, quarter
     assert (align(lying, face, 256) - align(astronaut, upright, 256)).abs().mean() < 0.06
 
 
+@pytest.mark.parametrize("angle", [-60, -45, 20, 50])
+def test_the_points_of_a_face_on_the_slant_are_where_they_are(astronaut, detector, upright, angle):
+    image = Image.fromarray(astronaut.pixels)
+    middle = np.array(image.size) / 2
+    [face, *_] = detector(Photo(np.asarray(image.rotate(angle, Image.Resampling.BICUBIC)), "slanted"))
+    along, across = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    points = (upright.points - middle) @ np.array([[along, -across], [across, along]]) + middle
+    between_eyes = np.hypot(*(upright.points[1] - upright.points[0]))
+    assert np.hypot(*(face.points - points).T).mean() < 0.06 * between_eyes
+    assert face.roll == pytest.approx(abs(angle), abs=6)
+
+
 def test_a_photo_is_looked_at_once_where_that_is_enough(astronaut):
     once = Detector(thorough=False)
     lying = Photo(np.rot90(astronaut.pixels, 2).copy(), "lying")
