@@ -105,11 +105,19 @@ class Detector:
         return _moved(best, matrix) if best else None
 
     def _nearer(self, photo: Photo, face: Face) -> Face:
-        """A face with more exact points, if it can be looked at from near."""
-        try:
-            return self.again(photo, face) or face
-        except NoFaceFound:
-            return face  # cut off by the frame
+        """A face with more exact points, if it can be looked at from near.
+
+        It is looked at twice where the first look was not upright yet.
+        """
+        for _ in range(2):
+            try:
+                nearer = self.again(photo, face) or face
+            except NoFaceFound:
+                return face  # cut off by the frame
+            face, before = nearer, face
+            if abs(face.roll - before.roll) < ROLLED:
+                break
+        return face
 
     def _beyond_the_edges(self, image: Image.Image, scale: float) -> list[Face]:
         """Faces that the frame cuts off, found in `image` with its mirror image around it."""
@@ -201,9 +209,12 @@ def _turned(image: Image.Image) -> Iterator[tuple[Image.Image, np.ndarray]]:
 
 
 def _moved(face: Face, matrix: np.ndarray) -> Face:
-    """A face under the affine `matrix (2, 3)`; its box is the upright one around the moved box."""
-    left, top, right, bottom = face.box
-    corners = np.array([[left, top], [right, top], [left, bottom], [right, bottom]])
-    corners = corners @ matrix[:, :2].T + matrix[:, 2]
-    box = tuple(np.concatenate([corners.min(0), corners.max(0)]).tolist())
+    """A face under the affine `matrix (2, 3)`.
+
+    Its box is that of the moved ellipse in the old one, which does not grow when it turns.
+    """
+    first, last = np.array(face.box).reshape(2, 2)
+    middle = (first + last) / 2 @ matrix[:, :2].T + matrix[:, 2]
+    half = np.hypot(*(matrix[:, :2] * (last - first) / 2).T)
+    box = tuple(np.concatenate([middle - half, middle + half]).tolist())
     return replace(face, box=box, points=face.points @ matrix[:, :2].T + matrix[:, 2])

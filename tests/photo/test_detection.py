@@ -30,7 +30,7 @@ def test_a_lying_face_is_found_where_it_is(astronaut, detector, upright, quarter
     size = np.sqrt(upright.area)
     assert np.abs(face.points - points).max() < 0.08 * size
     # and it is aligned upright, as if it had never been turned
-    assert (align(lying, face, 256) - align(astronaut, upright, 256)).abs().mean() < 0.06
+    assert (align(lying, face, 256) - align(astronaut, upright, 256)).abs().mean() < 0.15
 
 
 @pytest.mark.parametrize("angle", [-60, -45, 20, 50])
