@@ -17,10 +17,11 @@ class Attempts:
     def __init__(self, folder: Path):
         self.folder = folder
 
-    def begin(self, name: str) -> bool:
-        """Count another attempt; False when `LIMIT` of them never ended."""
+    def begin(self, name: str, at_once: int = 1) -> bool:
+        """Count another attempt; False when `LIMIT` of them never ended, each by as many as try the same
+        `at_once`."""
         path = self.folder / name
-        if path.exists() and path.stat().st_size >= LIMIT:
+        if path.exists() and path.stat().st_size >= LIMIT * at_once:
             return False
         with open(path, "ab") as file:
             file.write(b".")

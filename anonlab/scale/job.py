@@ -64,7 +64,7 @@ def anonymize_set(
                 f"{out} holds a job already; go on with it by --resume, or choose another output folder"
             )
         secret = key or _drawn(drawn)
-        task = Task(out, secret, controls, threads=max(1, cpus // workers), **options)
+        task = Task(out, secret, controls, threads=max(1, cpus // workers), workers=workers, **options)
         names = Names(secret)
         total = manifest.write_work(source, out, names, job / "photos.parquet")
         _keep_settings(settings, task, names.fingerprint())
@@ -107,7 +107,7 @@ def _drawn(path: Path) -> bytes:
 def _keep_settings(path: Path, task: Task, fingerprint: str) -> None:
     """Write what makes the pictures. Raises `OutputNotWritable` if the job began with something else."""
     settings = asdict(task) | {"key": fingerprint}
-    for name in ("out", "threads", "device"):
+    for name in ("out", "threads", "workers", "device"):
         del settings[name]
     settings = json.loads(json.dumps(settings))
     if path.exists():

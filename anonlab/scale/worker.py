@@ -52,6 +52,7 @@ class Task:
     method: str = "auto"
     device: str = "auto"
     threads: int = 1  # of one worker
+    workers: int = 1  # that load their weights at the same time
     factory: str = "anonlab.scale.worker:load"  # `module:function`, from a `Task` to an anonymizer
 
     @property
@@ -78,7 +79,7 @@ class Worker:
     def __init__(self, task: Task):
         """Raises what loading raises, and `WorkerDies` when it has ended the process several times."""
         self.task, self.attempts = task, Attempts(task.attempts)
-        if not self.attempts.begin(LOADING):
+        if not self.attempts.begin(LOADING, task.workers):
             raise WorkerDies(
                 f"workers died {LIMIT} times while they loaded the weights; take fewer of them, or a "
                 f"machine with more memory"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,17 @@ def test_a_worker_that_always_dies_while_loading_ends_the_job(task):
         Attempts(task.attempts).begin(LOADING)
     with pytest.raises(WorkerDies, match="memory"):
         Worker(task)
+
+
+def test_many_workers_may_load_at_the_same_time(task):
+    many = replace(task, workers=LIMIT + 2)
+    for _ in range(many.workers):  # none of them is done
+        assert Attempts(many.attempts).begin(LOADING, many.workers)
+    Worker(many)
+    for _ in range(LIMIT * many.workers):
+        Attempts(many.attempts).begin(LOADING, many.workers)
+    with pytest.raises(WorkerDies, match="memory"):
+        Worker(many)
 
 
 def test_names_need_the_key_and_are_the_same_on_every_machine():
