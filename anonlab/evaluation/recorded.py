@@ -69,6 +69,8 @@ def _recorded(method: str, about: dict) -> dict:
         pairs = found["pairs"]
         shares = {name: pairs for name in (*PRIVACY, *UNDONE) if name not in NO_SHARES}
         shares |= dict.fromkeys(OF_PEOPLE, people)
+        # rounding moves comparisons of different people past each other: no better than to one of them
+        shares["auc"] = max(1, pairs * (pairs - 1))
         line[judge] = {"n": reference(pairs)} | declared(found, PRIVACY, shares)
         line |= declared(about.get("undone", {}), UNDONE, shares)
     return line
