@@ -77,7 +77,9 @@ class Anonymizer:
         device: torch.device | str = "cpu",
     ):
         self.detector, self.regenerator, self.population = detector, regenerator, population
-        self.perception = perception or Perception(regenerator.recognizer, population)
+        self.perception = perception or Perception(
+            regenerator.recognizer, population, guides=regenerator.guides
+        )
         self.key = key if key is not None else secrets.token_bytes(32)
         self.device = torch.device(device)
 
@@ -152,7 +154,7 @@ class Anonymizer:
     def replace(self, **parts: Any) -> Anonymizer:
         """The same anonymizer with other parts: `detector`, `perception`, `population`, `key`, a whole
         `regenerator`, or one of its parts (`generator`, `recognizer`, `perceptual`, `start`,
-        `refine_steps`, `config`).
+        `refine_steps`, `config`, `guides`).
 
         A new generator brings its own start unless one is given: the linear one if it made the
         population, else the average. Raises `UnknownOption` for a part that does not exist.
@@ -171,7 +173,7 @@ class Anonymizer:
             linear = LinearInitialization(made, self.population) if fits else None
             changes["start"] = LinearStart(linear) if linear else AverageStart(made)
         kept = {name: getattr(self, name) for name in own}
-        if "recognizer" in parts or "population" in parts:
+        if {"recognizer", "population", "guides"} & set(parts):
             kept["perception"] = None  # it is made of these
         kept |= {name: value for name, value in parts.items() if name in own}
         kept["regenerator"] = replace(kept["regenerator"], **changes)

@@ -147,15 +147,18 @@ class Knows:
     metric, mean, differentiable = "euclidean", torch.zeros(1), True
 
     def __init__(self, everybody: bool) -> None:
-        self.threshold = 1.0 if everybody else 0.0
+        self.threshold = 10.0 if everybody else 0.0
 
     def embed(self, images):
-        return torch.zeros(len(images), 1)
+        side = images.shape[-1]
+        middle = slice(3 * side // 8, 5 * side // 8)  # of the face, where dlib looks too
+        return images[..., middle, middle].mean((1, 2, 3))[:, None]
 
 
 @pytest.mark.parametrize("everybody", [True, False])
 def test_a_face_that_a_guide_still_matches_is_refused(anonymizer, photo, everybody):
     watched = anonymizer.replace(guides=(Knows(everybody),), refine_steps=1)
+    assert watched.perception.guides == watched.regenerator.guides
     if everybody:
         with pytest.raises(StillRecognised, match="still recognised after 3"):
             watched(photo)

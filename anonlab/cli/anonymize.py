@@ -96,7 +96,7 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
     )
     status = tell_photos(record)
     if options.verify and verify_record(anonymizer, record, options):
-        return 1
+        return FAILED
     return status
 
 
@@ -171,4 +171,4 @@ def preview(options: argparse.Namespace) -> int:
             complain(error)
             continue
         print(printable(f"{source} -> {target} ({len(found)} face{'s' * (len(found) != 1)})"))
-    return 1 if failed else 0
+    return FAILED if failed else 0

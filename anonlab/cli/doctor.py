@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from .status import FAILED
+
 
 def add_doctor(menu: argparse._SubParsersAction) -> None:
     """Add the command to the menu."""
@@ -30,4 +32,4 @@ def check_weights(options: argparse.Namespace) -> int:
         if state != "ok":
             print(f"{'':9} {text}")
     print("everything that is needed is here" if not broken else f"{broken} files need repair")
-    return 1 if broken else 0
+    return FAILED if broken else 0

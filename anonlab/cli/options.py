@@ -98,19 +98,11 @@ def add_parts(command: argparse.ArgumentParser) -> None:
 
 def add_guide(command: argparse.ArgumentParser) -> None:
     """The two options that name a second guide."""
-    command.add_argument(
+    _add_onnx(
+        command,
         "--guide",
-        type=Path,
-        metavar="FILE.onnx",
-        help="a second recogniser that must not know the person: it joins mask, losses and check "
+        "a second recogniser that must not know the person: it joins mask, losses and check "
         "(pip install anonlab[guide])",
-    )
-    command.add_argument(
-        "--guide-options",
-        type=json.loads,
-        default={},
-        metavar="JSON",
-        help="its crop, scaling and threshold, as in --unseen-options of verify",
     )
 
 
@@ -175,11 +167,14 @@ def add_keep_metadata(command: argparse.ArgumentParser) -> None:
 
 def add_unseen(command: argparse.ArgumentParser) -> None:
     """The two options that name a recogniser of one's own."""
+    _add_onnx(command, "--unseen", "a recogniser that took no part")
+
+
+def _add_onnx(command: argparse.ArgumentParser, name: str, what: str) -> None:
+    """An ONNX file, and the options of `OnnxRecognizer` that it needs."""
+    command.add_argument(name, type=Path, metavar="FILE.onnx", help=what)
     command.add_argument(
-        "--unseen", type=Path, metavar="FILE.onnx", help="a recogniser that took no part"
-    )
-    command.add_argument(
-        "--unseen-options",
+        f"{name}-options",
         type=json.loads,
         default={},
         metavar="JSON",
@@ -190,11 +185,6 @@ def add_unseen(command: argparse.ArgumentParser) -> None:
 def add_generator(command: argparse.ArgumentParser) -> None:
     """The two options that choose a generator."""
     command.add_argument("--generator", choices=("mobile", "stylegan2"), default="mobile")
-    add_generator_weights(command)
-
-
-def add_generator_weights(command: argparse.ArgumentParser) -> None:
-    """The option that says where a StyleGAN2 is."""
     command.add_argument(
         "--generator-weights",
         type=Path,

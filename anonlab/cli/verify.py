@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from .options import add_device, add_unseen
+from .status import FAILED
 
 
 def add_verify(menu: argparse._SubParsersAction) -> None:
@@ -41,4 +42,4 @@ def verify(options: argparse.Namespace) -> int:
     )  # fmt: skip
     leaks = report(checks, options.out / "verify.html")
     write_json(options.out / "verify.json", [one.record() for one in checks])
-    return 1 if leaks else 0
+    return FAILED if leaks else 0

@@ -16,7 +16,14 @@ LOCAL = 7  # side of the square in which the painted pixels' own grain is measur
 
 def grain(channel: np.ndarray, where: np.ndarray) -> float:
     """Standard deviation of the noise of `channel (H, W)` at the pixels `where (H, W)`, in its units."""
-    residue = convolve(channel.astype(np.float32), RESIDUE, mode="mirror")
+    return _deviation(_residue(channel), where)
+
+
+def _residue(channel: np.ndarray) -> np.ndarray:
+    return convolve(channel.astype(np.float32), RESIDUE, mode="mirror")
+
+
+def _deviation(residue: np.ndarray, where: np.ndarray) -> float:
     return float(np.median(np.abs(residue[where])) * TO_DEVIATION) if where.any() else 0.0
 
 
@@ -38,15 +45,15 @@ def match_grain(before: np.ndarray, after: np.ndarray, rng: np.random.Generator)
     field = rng.standard_normal(changed.shape, np.float32)
     result = after.copy()
     for channel in range(3):
-        wanted = grain(old[..., channel], changed)
+        noise = _residue(old[..., channel])
+        wanted = _deviation(noise, changed)
         if ring.any():
-            wanted = min(wanted, grain(old[..., channel], ring))
+            wanted = min(wanted, _deviation(noise, ring))
         if channel and not grey:
             field = rng.standard_normal(changed.shape, np.float32)
         if wanted < LEAST:
             continue
-        residue = convolve(new[..., channel].astype(np.float32), RESIDUE, mode="mirror")
-        there = uniform_filter(residue**2, LOCAL, mode="mirror")
+        there = uniform_filter(_residue(new[..., channel]) ** 2, LOCAL, mode="mirror")
         missing = np.sqrt(np.clip(wanted**2 - there, 0, None))
         noisy = np.rint(new[..., channel] + missing * field).clip(0, 255).astype(np.uint8)
         result[window][..., channel][changed] = noisy[changed]

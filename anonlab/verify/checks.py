@@ -20,6 +20,7 @@ from ..photo.detection import Detector, overlap
 from ..photo.faces import Face, align
 from ..photo.photos import Photo, read_photo
 from ..recognizers import Recognizer, distance
+from ..results import rounded
 from .containers import hidden_parts
 from .pairs import Pair
 
@@ -79,7 +80,7 @@ class PhotoCheck:
         """For `verify.json`."""
         faces = [
             {
-                "box": [round(side, 1) for side in one.box],
+                "box": rounded(one.box),
                 "state": one.state,
                 "distances": {name: round(away, 4) for name, (away, _) in one.measured.items()},
                 "matched": one.matched,
