@@ -77,13 +77,11 @@ class Detector:
         if thorough:
             if longest > 1.2 * DETECT_SIDE:
                 faces = merged([faces, self._look(image, min(1.0, FINE_SIDE / longest))])
-            faces = [self._nearer(photo, face) if face.roll > ROLLED else face for face in faces]
+            faces = [self.nearer(photo, face) if face.roll > ROLLED else face for face in faces]
             scale = min(1.0, TURNED_SIDE / longest)
             small = _scaled(image, scale)
             faces = merged([faces, self._beyond_the_edges(small, scale)])
-            for turned, back in _turned(small):
-                seen = (_moved(face, back / scale) for face in self._look(turned, 1.0, SURE))
-                faces = merged([faces, [self._nearer(photo, face) for face in seen]])
+            faces = merged([faces, *self._in_turned(photo, small, scale)])
         if not faces:
             raise NoFaceFound(f"{photo.name} shows no face that can be found; use a photo with a face")
         return sorted(faces, key=lambda face: -face.area)
@@ -104,7 +102,18 @@ class Detector:
                 best, most = found, shared
         return _moved(best, matrix) if best else None
 
-    def _nearer(self, photo: Photo, face: Face) -> Face:
+    def turned(self, photo: Photo) -> list[Face]:
+        """Faces that looks at the turned photo show: those that are not upright, and others."""
+        scale = min(1.0, TURNED_SIDE / max(photo.size))
+        return merged([*self._in_turned(photo, _scaled(Image.fromarray(photo.pixels), scale), scale)])
+
+    def _in_turned(self, photo: Photo, small: Image.Image, scale: float) -> Iterator[list[Face]]:
+        """Those of each turned look at `small`, which is the photo at `scale`."""
+        for turned, back in _turned(small):
+            seen = (_moved(face, back / scale) for face in self._look(turned, 1.0, SURE))
+            yield [self.nearer(photo, face) for face in seen]
+
+    def nearer(self, photo: Photo, face: Face) -> Face:
         """A face with more exact points, if it can be looked at from near.
 
         It is looked at twice where the first look was not upright yet.

@@ -32,7 +32,9 @@ def match_grain(before: np.ndarray, after: np.ndarray, rng: np.random.Generator)
 
     The noise is what both the pixels that changed and those around them had, whichever is less, so that
     pores and stubble do not count as noise; and only as much as is missing. Photos with less than 1.5
-    grey levels of noise stay as they are. A grey photo gets grey noise. Pixels that did not change stay.
+    grey levels of noise stay as they are. The channels' noise goes together as it does in `before`: a
+    grey photo gets grey noise, and a JPEG with coarse colours noise that its colours let through.
+    Pixels that did not change stay.
     """
     changed = (before != after).any(2)
     rows, columns = (np.flatnonzero(changed.any(axis)) for axis in (1, 0))
@@ -41,20 +43,30 @@ def match_grain(before: np.ndarray, after: np.ndarray, rng: np.random.Generator)
     window = tuple(slice(max(0, found[0] - AROUND), found[-1] + 1 + AROUND) for found in (rows, columns))
     changed, old, new = changed[window], before[window], after[window]
     ring = binary_dilation(changed, iterations=AROUND) & ~changed
-    grey = (old == old[..., :1]).all()
-    field = rng.standard_normal(changed.shape, np.float32)
+    noise = np.stack([_residue(old[..., channel]) for channel in range(3)], 2)
+    places = [changed, ring] if ring.any() else [changed]
+    wanted = [min(_deviation(noise[..., channel], one) for one in places) for channel in range(3)]
+    if max(wanted) < LEAST:
+        return after
+    together = _correlation(noise[changed | ring], np.array(wanted))
+    field = rng.standard_normal(old.shape, np.float32) @ np.linalg.cholesky(together).T
+    if (old == old[..., :1]).all():
+        field[:] = field[..., :1]  # grey to the last bit
     result = after.copy()
-    for channel in range(3):
-        noise = _residue(old[..., channel])
-        wanted = _deviation(noise, changed)
-        if ring.any():
-            wanted = min(wanted, _deviation(noise, ring))
-        if channel and not grey:
-            field = rng.standard_normal(changed.shape, np.float32)
-        if wanted < LEAST:
+    for channel, most in enumerate(wanted):
+        if most < LEAST:
             continue
         there = uniform_filter(_residue(new[..., channel]) ** 2, LOCAL, mode="mirror")
-        missing = np.sqrt(np.clip(wanted**2 - there, 0, None))
-        noisy = np.rint(new[..., channel] + missing * field).clip(0, 255).astype(np.uint8)
-        result[window][..., channel][changed] = noisy[changed]
+        missing = np.sqrt(np.clip(most**2 - there, 0, None))
+        noisy = np.rint(new[..., channel] + missing * field[..., channel])
+        result[window][..., channel][changed] = noisy.clip(0, 255).astype(np.uint8)[changed]
     return result
+
+
+def _correlation(residue: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """How the noise of the channels goes together, `(3, 3)`, from residues `(N, 3)`, of which edges,
+    beyond three of the deviations `(3,)`, are left out."""
+    flat = residue[(np.abs(residue) <= 3 * deviation.clip(LEAST)).all(1)].astype(np.float64)
+    covariance = flat.T @ flat + 1e-6 * np.eye(3)
+    scale = np.sqrt(np.diag(covariance))
+    return (covariance / np.outer(scale, scale) + 1e-6 * np.eye(3)).astype(np.float32)

@@ -1,8 +1,9 @@
 """Pass 1 over a clip: every face of every frame, and who it is, as numbers.
 
 One frame in `FINE_EVERY` is looked at closely, the others at half that scale, three times as fast: what
-only the close look finds is joined to a track, and the frames between are filled in. Faces of low
-confidence are kept too: they never begin a track, but they can go on with one.
+only the close look finds is joined to a track, and the frames between are filled in. Faces that are not
+upright are followed by `anonlab.video.slanted`. Faces of low confidence are kept too: they never begin a
+track, but they can go on with one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ..errors import NoFaceFound
 from ..photo.faces import Face, align
 from ..photo.photos import Photo
 from .clips import Frame
+from .slanted import Slanted
 
 if TYPE_CHECKING:
     from ..pipeline import Anonymizer
@@ -73,11 +75,12 @@ def detect(
     """
     rows: list[tuple[int, Face, np.ndarray]] = []
     times, change = [], []
+    slanted = Slanted(anonymizer.detector)
     for frame in frames:
         side = COARSE_SIDE if frame.number % FINE_EVERY else FINE_SIDE
         photo = Photo(frame.pixels, name)
-        faces = look(anonymizer, frame.pixels, side)
-        rows += [(frame.number, face, embedding(anonymizer, photo, face)) for face in faces]
+        faces = slanted(frame.number, photo, look(anonymizer, frame.pixels, side))
+        rows += [(number, face, embedding(anonymizer, where, face)) for number, where, face in faces]
         small = thumbnail(frame.pixels)
         change.append(0.0 if before is None else float(np.abs(small - before).mean()))
         times.append(frame.time)

@@ -25,6 +25,7 @@ from ..errors import AnonlabError, NoFaceFound, StillRecognised
 from ..images import pasted, resize, to_uint8
 from ..photo.cover import CELLS, cover
 from ..photo.faces import Face, align, paste, visible_share
+from ..photo.grain import match_grain
 from ..photo.photos import Photo
 from ..pipeline import Anonymizer
 from ..recognizers import distance
@@ -276,7 +277,9 @@ class Painter:
         if tried[track] < len(wanted):
             made = self._composite(track, number, wanted[tried[track]])
             if made is not None:
-                return paste(photo, face, made[0].cpu(), made[1].cpu())
+                painted = paste(photo, face, made[0].cpu(), made[1].cpu())
+                rng = np.random.default_rng((self.controls.seed, number, track))
+                return match_grain(pixels, painted, rng)
             tried[track] = len(wanted)
         if self.fallback == "none":
             raise StillRecognised(

@@ -77,3 +77,12 @@ def test_grey_stays_grey_and_the_same_seed_gives_the_same():
     made = match_grain(before, after, np.random.default_rng(1))
     assert (made == made[..., :1]).all() and made[INSIDE].std() > 6
     np.testing.assert_array_equal(made, match_grain(before, after, np.random.default_rng(1)))
+
+
+def test_noise_that_the_channels_share_is_shared_again():
+    rng = np.random.default_rng(2)
+    drawn = rng.normal(0, 9, (SIZE, SIZE, 1)) + rng.normal(0, 4, (SIZE, SIZE, 3))
+    before = np.rint(photo(0) + drawn).clip(0, 255).astype(np.uint8)
+    made = match_grain(before, painted(before), np.random.default_rng(1))
+    correlation = np.corrcoef(made[INSIDE].T.astype(float))
+    assert correlation[np.triu_indices(3, 1)] == pytest.approx(81 / 97, abs=0.05)

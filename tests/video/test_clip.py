@@ -16,10 +16,13 @@ from anonlab.errors import InputDamaged, NoFaceFound, OutputNotWritable, StillRe
 from anonlab.figures.video_figures import clip_figure
 from anonlab.perception.masks import build_mask
 from anonlab.photo.faces import align, paste
+from anonlab.photo.grain import grain
 from anonlab.photo.photos import Photo
+from anonlab.recognizers import matches
 from anonlab.video import anonymize_clip as module
 from anonlab.video import detections
 from anonlab.video.anonymize_clip import anonymize_clip
+from anonlab.video.clips import Frame
 from anonlab.video.showing import seen_in_both, strip
 from anonlab.video.temporal import change_outside, measure, signals
 
@@ -313,3 +316,46 @@ def test_frames_that_a_damaged_file_has_no_more_are_told(walk, folder, fast):
     (told,) = (one for one in record["left_out"] if one.endswith("frames that cannot be decoded"))
     missing = int(told.split()[1])  # from the duration and the mean rate, so it may be one off
     assert abs(missing - (8 - record["frames"])) <= 1
+
+
+def lying(t):
+    """Turned by 70–100°, on its way to the right."""
+    return 90 + 60 * t, 80, 150, 70 + 30 * t
+
+
+def test_a_face_that_lies_is_covered_in_every_frame(folder, astronaut_still, fast):
+    frames = filmed([(astronaut_still, lying)], SIZE, 8)
+    clip, out = write_clip(folder / "lying.mkv", frames, codec="ffv1"), folder / "lying-out.mkv"
+    record = anonymize_clip(fast, clip, out, NETWORK)
+    assert [track["frames"] for track in record["tracks"]] == [8]
+    assert record["tracks"][0]["filled_in"] == record["tracks"][0]["beyond_detection"] == 0
+    for old, new in zip(frames, pixels_of(out), strict=True):
+        (face,) = fast.detector(Photo(old, "frame"))
+        before, after = (fast.look(align(Photo(one, "frame"), face)).embedding for one in (old, new))
+        assert not matches(fast.recognizer, before, after)
+
+
+def test_a_lying_face_that_comes_later_is_found_in_the_frames_before(anonymizer, astronaut_still):
+    """Frame 12 is the first that is looked at turned after it came in frame 5."""
+    there = filmed([(astronaut_still, lying)], SIZE, 14)
+    wall = filmed([], SIZE, 14)
+    frames = [Frame(n, n / 25, (there if n >= 5 else wall)[n], None) for n in range(14)]
+    found, _ = detections.detect(anonymizer, frames, "clip")
+    assert sorted(found.frame.tolist()) == list(range(5, 14))
+    truth = 70 + 30 * found.frame / 13
+    rolls = [found.face(row).roll for row in range(len(found.frame))]
+    np.testing.assert_allclose(rolls, truth, atol=8)
+
+
+def test_a_noisy_clip_has_no_smooth_face(folder, astronaut_still, fast):
+    rng = np.random.default_rng(0)
+    still = filmed([(astronaut_still, lambda _: (120, 85, 190, 0))], SIZE, 1)[0]
+    frames = [(still + rng.normal(0, 8, still.shape)).clip(0, 255).astype(np.uint8) for _ in range(3)]
+    clip, out = write_clip(folder / "noisy.mkv", frames, codec="ffv1"), folder / "noisy-out.mkv"
+    anonymize_clip(fast, clip, out, NETWORK)
+    after = []
+    for old, new in zip(pixels_of(clip), pixels_of(out), strict=True):
+        changed = (old != new).any(2)
+        assert grain(new[..., 1], changed) == pytest.approx(grain(old[..., 1], changed), rel=0.2)
+        after.append(np.where(changed, new[..., 1].astype(float), np.nan))
+    assert np.nanstd(after[1] - after[0]) > 5  # new in each frame
