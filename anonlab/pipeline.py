@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import time
@@ -14,18 +15,13 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .checking import MAX_DRIFT, MAX_TURN, cover_face, measure_again
-from .controls import FALLBACKS, METHODS, Controls, make_controls
-from .device import pick_device
-from .encoding.correction import load_correction
-from .encoding.encoder import load_encoder
-from .encoding.linear import LinearInitialization
-from .encoding.start import AIM, OVERSHOOT, AverageStart, EncoderStart, LinearStart, Start
+from .checking import MAX_TURN, NEAR, Attempt, cover_face, measure_again
+from .controls import FALLBACKS, Controls, make_controls
 from .errors import FaceTurnedAway, NoFaceFound, StillRecognised, UnknownOption
-from .generators import Generator, load_generator
+from .generators import Generator
 from .identity.population import Attributes, Population
 from .identity.virtual import IdentityPath, identity_path
-from .perception.glasses import load_glasses
+from .loading import load_parts, natural_start
 from .perception.masks import build_mask
 from .perception.perception import Perception
 from .perception.regions import share_of_face, whole_face
@@ -33,16 +29,16 @@ from .photo.detection import Detector
 from .photo.faces import Face, align, paste
 from .photo.grain import match_grain
 from .photo.photos import Photo, read_photo
-from .recognizers import Recognizer, load_recognizer, matches
-from .recognizers.perceptual import PerceptualDistance, load_stlpips
-from .regeneration.regenerate import REFINE_STEPS, Regenerator
+from .recognizers import Recognizer, matches
+from .recognizers.perceptual import PerceptualDistance
+from .regeneration.regenerate import Regenerator
 from .results import FaceResult, LeftFace, Result
 from .selection import Selection
-from .weights import store
 
-ATTEMPTS = 3  # the first, and two with more area
+ATTEMPTS = 3  # the first, and two with more area, of which the last is refined
 AREA_STEP, AREA_LIMIT = 1.4, 0.6
-RETRY_STEPS = 20  # of refinement, which help where one pass was not enough
+FURTHER = 1.5  # times as far as usual from the person do the later ones aim
+RETRY_STEPS = 20  # of refinement
 
 Watch = Callable[[str, float], None]  # what is being done, and which share of the work is done
 
@@ -119,37 +115,7 @@ class Anonymizer:
         matches is tried again. Raises `UnknownOption`,
         `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
         """
-        if method not in METHODS:
-            raise UnknownOption(f"method {method!r} does not exist; choose from: {', '.join(METHODS)}")
-        chosen = pick_device(device)
-        recognizer = load_recognizer("dlib", device=chosen)
-        made = load_generator(generator, generator_path, chosen)
-        population = Population.load(chosen)
-        if method == "auto":
-            method = "encode" if store.path_of(f"encoder-{made.name}").is_file() else "optimize"
-        refine_steps = REFINE_STEPS if method == "optimize" else 0
-        perception = Perception(recognizer, population, guides=guides)
-        if method == "encode":
-            encoder, correction = load_encoder(made, device=chosen), None
-            if made.name == population.generator:
-                networks = population, perception.landmarks, load_glasses(chosen)
-                correction = load_correction(made, recognizer, *networks)
-            start: Start = EncoderStart(encoder, correction, AIM)
-        elif made.name == population.generator:
-            beyond = OVERSHOOT if method == "one-pass" else 1.0
-            start = LinearStart(LinearInitialization(made, population), beyond)
-        elif method == "one-pass":
-            raise UnknownOption(
-                f"method one-pass is not for generator {made.name}, because the linear start knows only "
-                f"{population.generator}; choose optimize, or train an encoder and choose encode"
-            )
-        else:
-            start = AverageStart(made)
-        regenerator = Regenerator(
-            made, recognizer, load_stlpips(chosen), start, refine_steps,
-            landmarks=perception.landmarks, guides=tuple(guides),
-        )  # fmt: skip
-        return cls(Detector(chosen), regenerator, population, perception, key, chosen)
+        return cls(**load_parts(generator, method, device, generator_path, guides), key=key)
 
     def replace(self, **parts: Any) -> Anonymizer:
         """The same anonymizer with other parts: `detector`, `perception`, `population`, `key`, a whole
@@ -169,9 +135,7 @@ class Anonymizer:
         changes = {name: value for name, value in parts.items() if name in inner}
         made = changes.get("generator", self.generator)
         if "start" not in changes and made is not self.generator:
-            fits = made.name == self.population.generator
-            linear = LinearInitialization(made, self.population) if fits else None
-            changes["start"] = LinearStart(linear) if linear else AverageStart(made)
+            changes["start"] = natural_start(made, self.population)
         kept = {name: getattr(self, name) for name in own}
         if {"recognizer", "population", "guides"} & set(parts):
             kept["perception"] = None  # it is made of these
@@ -195,8 +159,8 @@ class Anonymizer:
         """Anonymize a photo: a path, a PIL image or an `(H, W, 3)` uint8 array.
 
         `controls`, or its fields as keywords. With `verify` a face that the recogniser still
-        matches is tried again with more area and full strength, and `StillRecognised` is raised
-        when that does not help; without, the result says `matched` and the caller decides.
+        matches, or nearly, is tried again with more area and full strength, and `StillRecognised` is
+        raised when it still matches then; without, the result says `matched` and the caller decides.
         `faces` is `all`, `largest`, numbers, of which the largest face has 1, or a `Selection`.
         `fallback` is what is done with a face that cannot be generated (too much of it beyond the
         frame, turned too far, still recognised): `blur` or `pixels` cover it, and the result says so;
@@ -267,62 +231,89 @@ class Anonymizer:
         attribution = self.perception(face.image, wanted.perception)
         with torch.no_grad():
             points = self.perception.landmarks(face.image)
-        controls = wanted
-        for attempts in range(1, ATTEMPTS + 1):
+        controls, best = wanted, None
+        for number in range(1, ATTEMPTS + 1):
             mask = build_mask(attribution, controls, points, face.image.shape[-1])
-            again = f"attempt {attempts} of {ATTEMPTS}: " if attempts > 1 else ""
+            again = f"attempt {number} of {ATTEMPTS}: " if number > 1 else ""
             watch(f"{again}making the new face", 0.3)
 
             def watch_steps(done: float, again: str = again) -> None:
                 watch(f"{again}refining the new face", 0.3 + 0.5 * done)
 
-            ws, generated, anonymized = self.regenerate(
-                replace(who, image=face.image), mask, controls, progress, watch=watch_steps
-            )
+            made = self.regenerate(
+                replace(who, image=face.image), mask, controls, progress, watch=watch_steps,
+                further=FURTHER if number > 1 else 1.0,
+            )  # fmt: skip
             watch(f"{again}measuring the finished photo", 0.85)
-            pixels = paste(photo, found, anonymized.cpu(), mask.cpu())
-            pixels = match_grain(photo.pixels, pixels, np.random.default_rng(controls.seed))
-            after, drift, seen = measure_again(
-                self.detector, self.recognizer, replace(photo, pixels=pixels), found, face.embedding
-            )
-            matched = after is not None and after < self.recognizer.threshold
-            matched |= seen is not None and self._guides_match(face.image, seen)
-            if (after is not None and not matched and drift <= MAX_DRIFT) or not verify:
+            tried = self._measured(photo, found, face, mask, made, controls, number)
+            if (tried.sound or not verify) and (best is None or tried.distance > best.distance):
+                best = tried
+            if best is not None and (number > 1 or not verify or not self._near(tried)):
                 break
             more = min(AREA_LIMIT, max(round(mask.mean().item() * AREA_STEP, 3), 0.1))
             controls = replace(
                 controls, mask_area=more, mask_threshold=None, strength=1.0, target_distance=None
             )
-            if not self.regenerator.refine_steps:
+            if number > 1 and not self.regenerator.refine_steps:
                 controls = replace(controls, refine_steps=max(controls.refine_steps or 0, RETRY_STEPS))
-        else:
+        if best is None:
             where = f"{photo.name} shows a face at {[round(side) for side in found.box]}"
-            if after is not None and not matched:
+            if tried.found and not tried.matched:
                 raise FaceTurnedAway(
                     f"{where} that the new one does not fit; choose a fallback that covers it"
                 )
-            reason = "is no longer found as a face" if after is None else "is still recognised"
+            reason = "is still recognised" if tried.found else "is no longer found as a face"
             raise StillRecognised(
                 f"{where} that {reason} after {ATTEMPTS} attempts; nothing was written: try another "
                 f"seed or a larger mask_area"
             )
+        ws, generated, anonymized = best.made
         result = FaceResult(
             box=found.box,
             attribution=attribution.cpu(),
-            mask=mask.cpu(),
-            share_of_face=share_of_face(mask, whole_face(points).to(mask)),
+            mask=best.mask.cpu(),
+            share_of_face=share_of_face(best.mask, whole_face(points).to(best.mask)),
             aligned=face.image.cpu(),
             generated=generated.cpu(),
             anonymized=anonymized.cpu(),
             ws=ws.cpu(),
-            distance=float("nan") if after is None else after,
+            distance=best.distance,
             threshold=self.recognizer.threshold,
-            matched=matched,
-            controls=controls,
-            attempts=attempts,
+            matched=best.matched,
+            controls=best.controls,
+            attempts=best.number,
             seconds=time.monotonic() - start,
         )
-        return result, pixels
+        return result, best.pixels
+
+    def _measured(
+        self,
+        photo: Photo,
+        found: Face,
+        face: AlignedFace,
+        mask: torch.Tensor,
+        made: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+        controls: Controls,
+        number: int,
+    ) -> Attempt:
+        """The new face pasted into the photo, and what is seen there."""
+        pixels = paste(photo, found, made[2].cpu(), mask.cpu())
+        pixels = match_grain(photo.pixels, pixels, np.random.default_rng(controls.seed))
+        after, drift, seen = measure_again(
+            self.detector, self.recognizer, replace(photo, pixels=pixels), found, face.embedding
+        )
+        matched = after is not None and after < self.recognizer.threshold
+        matched |= seen is not None and self._guides_match(face.image, seen)
+        away = math.nan if after is None else after
+        return Attempt(number, controls, mask, made, pixels, away, drift, matched)
+
+    def _near(self, tried: Attempt) -> bool:
+        """Whether one pass all the way to the virtual identity ended so near to the person that other
+        recognisers may know them."""
+        asked = tried.controls
+        whole = asked.strength == 1 and asked.target_distance is None
+        one_pass = not (self.regenerator.refine_steps or asked.refine_steps)
+        return whole and one_pass and tried.distance < NEAR * self.recognizer.threshold
 
     @torch.no_grad()
     def _guides_match(self, before: torch.Tensor, after: torch.Tensor) -> bool:
@@ -351,11 +342,12 @@ class Anonymizer:
         progress: bool = False,
         resolution: int | None = None,
         watch: Callable[[float], None] = lambda _: None,
+        further: float = 1.0,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Stages 2 and 3 on one aligned face: codes, the generated picture (made at `resolution`) and
-        the composite, both of the face's size."""
+        the composite, both of the face's size. The start aims `further` times as far as usual."""
         path = self.path(face, controls)
-        ws = self.regenerator.codes(face.image, mask, path, controls, progress, watch)
+        ws = self.regenerator.codes(face.image, mask, path, controls, progress, watch, further)
         return ws, *self.regenerator.pictures(ws, face.image, mask, resolution)
 
     def recognise(self, photos: Sequence[str | os.PathLike | Image.Image]) -> torch.Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlab import Anonymizer, Controls, cli
+from anonlab import Anonymizer, Controls, cli, pipeline
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
 from anonlab.generators.samples import sample_photo
@@ -139,6 +139,37 @@ def test_a_face_still_matched_is_tried_again_with_more_area_and_then_refused(
     unverified = anonymizer(photo, strength=0.0, verify=False)
     assert unverified.faces[0].matched
     assert unverified.faces[0].distance < 0.2
+
+
+@pytest.mark.parametrize(
+    ("distances", "options", "aims", "kept"),
+    [
+        ([0.8], {}, [1.0], 0),
+        ([0.65, 0.9], {}, [1.0, 1.5], 1),
+        ([0.65, 0.62], {}, [1.0, 1.5], 0),  # the further one is nearer: the first stays
+        ([0.65, 0.5], {}, [1.0, 1.5], 0),
+        ([0.5, 0.65], {}, [1.0, 1.5], 1),  # good enough for a second one
+        ([0.65], {"strength": 0.5}, [1.0], 0),  # so near was asked for
+        ([0.65], {"refine_steps": 2}, [1.0], 0),
+    ],
+)
+def test_a_face_that_is_nearly_matched_is_tried_once_more_further_away(
+    anonymizer, photo, monkeypatch, distances, options, aims, kept
+):
+    one_pass, asked = anonymizer.replace(refine_steps=0), []
+
+    def keep_the_face(face, mask, controls, *_, further, **__):
+        asked.append((further, controls.mask_area))
+        return torch.zeros(1, 16, 512), face.image, face.image
+
+    monkeypatch.setattr(one_pass, "regenerate", keep_the_face)
+    answers = iter(distances)
+    monkeypatch.setattr(pipeline, "measure_again", lambda *_: (next(answers), 0.0, None))
+    [face] = one_pass(photo, **options).faces
+    assert [further for further, _ in asked] == aims
+    assert (face.distance, face.attempts) == (distances[kept], kept + 1)
+    assert face.controls.mask_area == asked[kept][1]
+    assert asked[-1][1] == pytest.approx(0.25 if len(aims) == 1 else 0.35, abs=0.01)
 
 
 class Knows:

@@ -59,12 +59,14 @@ class Regenerator:
         controls: Controls = Controls(),
         progress: bool = False,
         watch: Callable[[float], None] = lambda _: None,
+        further: float = 1.0,
     ) -> torch.Tensor:
         """Codes `ws (1, num_ws, w_dim)` for one aligned face `(1, 3, S, S)` and its mask.
 
         `path` says who to be at which strength. With `target_distance` the strength, and then the
         codes, are searched until the composite is within 0.02 of it, as far as mask and generator
-        allow. `watch` is told which share of an optimisation is done.
+        allow. `watch` is told which share of an optimisation is done. The start aims `further` times as
+        far from the person as the identity is.
         """
         image, mask = resize(image, 2 * SIZE), resize(mask, 2 * SIZE)
         wanted, strength = controls.target_distance, controls.strength
@@ -73,12 +75,13 @@ class Regenerator:
             strength = self._search(image, mask, path, wanted)
         identity = path.at(strength)
         steps = self.refine_steps if controls.refine_steps is None else controls.refine_steps
-        ws = self.start(image, mask, path.source, identity.target)
+        aim = torch.lerp(path.source, identity.target, further)
+        ws = self.start(image, mask, path.source, aim)
 
-        def optimize(ws: torch.Tensor, steps: int, aim: float | None) -> torch.Tensor:
+        def optimize(ws: torch.Tensor, steps: int, distance: float | None) -> torch.Tensor:
             return optimize_latents(
                 self.generator, self.recognizer, self.perceptual, image, mask, identity, ws,
-                steps, aim, self.config, rng, progress, lambda step, *_: watch(step / steps),
+                steps, distance, self.config, rng, progress, lambda step, *_: watch(step / steps),
                 self.guides,
             )  # fmt: skip
 
