@@ -2,8 +2,9 @@
 
 The file that `random-face` ships takes one `w` for all layers and answers at 1024 only. Here the
 torch module's own weights are written down as an OpenVINO graph instead: one row of W+ for each
-layer, and all three resolutions. Nothing is traced, so building a graph is a matter of
-milliseconds; compiling it takes a second, when a resolution is first asked for.
+layer, and the preview as well. Nothing is traced, so building a graph is a matter of milliseconds;
+compiling it takes a second, when a resolution is first asked for. Pictures of 512 px are the averages of
+those of 1024, which is what they are by definition and takes as long.
 
 At f32, the default, pictures differ from torch's by at most 0.02/255. OpenVINO's own default
 on CPUs that have it is bf16: a third faster again, 0.6/255 off on average, but up to 67/255 in
@@ -12,15 +13,20 @@ single pixels. `make bench` times both. It is not used unless asked for.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from .mobile_stylegan import Block, MobileStyleGAN, StyledConv
 from .openvino_runtime import import_openvino
+
+PREVIEW = 256  # pixels, up to which the last block works on averages
 
 
 class OpenVINOMobileStyleGAN(MobileStyleGAN):
@@ -37,8 +43,9 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
     def __init__(self, precision: str = "f32") -> None:
         super().__init__()
         self.precision = precision
-        self._compiled: dict[tuple[int, str, int], Any] = {}
-        self._lock = threading.Lock()  # a compiled network answers one question at a time
+        # A compiled network answers one question at a time: those that are idle wait here.
+        self._idle: dict[tuple[int, str, int], list[Any]] = {}
+        self._lock = threading.Lock()
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
         """As `MobileStyleGAN.synthesis`; `ws (N, 16, 512)` to `(N, 3, R, R)`.
@@ -50,26 +57,39 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
         if wants_gradient or ws.device.type != "cpu":
             return super().synthesis(ws, resolution)
         resolution = self._checked(ws, resolution)
-        with self._lock:
-            network = self._network(resolution)
-            made = torch.empty(len(ws), 3, resolution, resolution)
+        made = torch.empty(len(ws), 3, resolution, resolution)
+        drawn = resolution if resolution <= PREVIEW else self.img_resolution
+        with self._network(drawn) as network:
             for row, image in zip(ws.detach().float().contiguous(), made, strict=True):
-                image.copy_(torch.from_numpy(network([row[None].numpy()], share_outputs=True)[0][0]))
+                picture = torch.from_numpy(network([row[None].numpy()], share_outputs=True)[0])
+                if drawn > resolution:
+                    picture = F.avg_pool2d(picture, drawn // resolution)
+                image.copy_(picture[0])
         return made
 
-    def _network(self, resolution: int) -> Any:
-        """The compiled network for one resolution, with as many threads as torch has now."""
+    @contextlib.contextmanager
+    def _network(self, resolution: int) -> Iterator[Any]:
+        """A compiled network for one resolution, with as many threads as torch has here and now. There
+        are as many of them as are needed at once; each takes 350 or 700 MB."""
         threads = torch.get_num_threads()
-        key = (resolution, self.precision, threads)
-        if key not in self._compiled:
+        with self._lock:
+            for key in [key for key in self._idle if key[2] != threads]:
+                del self._idle[key]
+            idle = self._idle.setdefault((resolution, self.precision, threads), [])
+            network = idle.pop() if idle else None
+        if network is None:
             options = {
                 "INFERENCE_PRECISION_HINT": self.precision,
                 "INFERENCE_NUM_THREADS": threads,
                 "PERFORMANCE_HINT": "LATENCY",
+                "ENABLE_CPU_PINNING": False,  # else two networks of one thread share a core
             }
             core = import_openvino().Core()
-            self._compiled[key] = core.compile_model(graph(self, resolution), "CPU", options)
-        return self._compiled[key]
+            network = core.compile_model(graph(self, resolution), "CPU", options)
+        try:
+            yield network
+        finally:
+            idle.append(network)
 
 
 def graph(model: MobileStyleGAN, resolution: int) -> Any:
@@ -141,9 +161,9 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
     x = styled(model.conv1, ops.constant(tensor(model.const)), row(0))
     for i, block in enumerate(model.blocks[:-1]):
         x = doubled(block, x, row(2 * i + 1), row(2 * i + 2))
-    last = doubled if resolution > 256 else preview
+    last = doubled if resolution > PREVIEW else preview
     x = scaled(last(model.blocks[-1], x, row(13), row(14)), linear(model.to_rgb_affine, row(15)))
-    if resolution == model.img_resolution:
+    if resolution > PREVIEW:
         x = haar(convolution(x, model.to_rgb.weight, model.to_rgb.bias))
     else:
         x = convolution(x, model.to_rgb.weight[:3] / 2, model.to_rgb.bias[:3] / 2)

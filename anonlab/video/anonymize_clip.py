@@ -1,8 +1,9 @@
 """A clip in, an anonymized clip out.
 
 The clip is decoded twice, once to find and follow all faces and once to paint them; between, a few
-frames of every track are looked at. Frames are worked on in segments, which are kept until all are done.
-So the memory does not grow with the clip, and a run that was stopped goes on where it was.
+frames of every track are looked at. Frames are worked on in segments, several of them at a time, and
+these are kept until all are done. So the memory does not grow with the clip, and a run that was stopped
+goes on where it was.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -25,6 +28,7 @@ from .detections import Detections, detect, joined, thumbnail
 from .opening import open_clip
 from .painting import COVERED, WIDER, Painted, Painter
 from .plans import BEYOND, FILLED, TrackPlan, from_arrays, make_plans, to_arrays
+from .side_by_side import runs, side_by_side, unless, worker_count
 from .state import State, describe
 from .temporal import measure, signals
 
@@ -77,7 +81,7 @@ def anonymize_clip(
         except (NoFaceFound, StillRecognised, UnreadableImage):
             state.remove()  # going on would come to the same
             raise
-        names = [f"segment-{row:06}" for row in range(math.ceil(count / segment))]
+        names = [*map(_segment_name, range(math.ceil(count / segment)))]
         state.publish(lambda whole: clip.join((state.kept(name) for name in names), whole))
         faces = list(itertools.chain.from_iterable(_faces(state.kept(name)) for name in names))
         state.remove()
@@ -113,19 +117,24 @@ def _planned(
         kept = state.kept("plans")
         count = int(kept.pop("count"))
         return from_arrays(kept), count
-    parts: list[Detections] = []
-    before: np.ndarray | None = None
+    workers = worker_count(clip.count and math.ceil(clip.count / segment), anonymizer.device)
     with tqdm(total=clip.count, desc="finding faces", unit="frame", disable=not progress) as bar:
-        for row, frames in enumerate(_groups(_counted(clip.frames(), bar), segment)):
-            name = f"faces-{row:06}"
-            if state.has(name):
-                for frame in frames:
-                    last = frame
-                before = thumbnail(last.pixels)
-            else:
-                found, before = detect(anonymizer, frames, str(clip.path), before)
-                state.keep(name, found.arrays())
-            parts.append(Detections(**state.kept(name)))
+
+        def look(mine: int, stop: Event) -> None:
+            """Every so manieth segment: how many there are is not known before the last is decoded."""
+            before: np.ndarray | None = None
+            for row, frames in enumerate(_groups(unless(stop, clip.frames()), segment)):
+                if row % workers != mine:
+                    before = thumbnail(_last(frames).pixels)
+                elif state.has(_faces_name(row)):
+                    before = thumbnail(_last(_counted(frames, bar)).pixels)
+                else:
+                    found, before = detect(anonymizer, _counted(frames, bar), str(clip.path), before)
+                    state.keep(_faces_name(row), found.arrays())
+
+        side_by_side([partial(look, mine) for mine in range(workers)], workers)
+    names = itertools.takewhile(state.has, map(_faces_name, itertools.count()))
+    parts = [Detections(**state.kept(name)) for name in names]
     if not parts:
         raise UnreadableImage(f"{clip.path} has no frame in that part; choose another part")
     found = joined(parts)
@@ -146,25 +155,43 @@ def _painted(
     progress: bool,
 ) -> None:
     """Pass 2: every segment that is not there yet."""
-    missing = [row for row in range(math.ceil(count / segment)) if not state.has(f"segment-{row:06}")]
-    if not missing:
-        return
-    first = missing[0] * segment
-    painter = Painter(anonymizer, plans, controls, fallback, str(clip.path))
-    faces: list[Painted] = []
-    with tqdm(total=count, initial=first, desc="new faces", unit="frame", disable=not progress) as bar:
-        frames = itertools.islice(clip.frames(), count)
-        for row, done in enumerate(_groups(painter.paint(frames, first), segment), missing[0]):
+    rows = range(math.ceil(count / segment))
+    missing = [row for row in rows if not state.has(_segment_name(row))]
+    workers = worker_count(len(rows), anonymizer.device)
+    done = segment * (len(rows) - len(missing))
+    with tqdm(total=count, initial=done, desc="new faces", unit="frame", disable=not progress) as bar:
 
-            def encoded(done: Iterable = done) -> Iterator[tuple[Frame, np.ndarray]]:
-                for frame, pixels, painted in done:
-                    faces.extend(painted)
-                    bar.update()
-                    yield frame, pixels
+        def paint(mine: range, stop: Event) -> None:
+            painter = Painter(anonymizer, plans, controls, fallback, str(clip.path))
+            frames = unless(stop, itertools.islice(clip.frames(), count))
+            finished = painter.paint(frames, mine.start * segment)
+            for row, some in zip(mine, _groups(finished, segment), strict=False):
+                faces: list[Painted] = []
 
-            faces.clear()
-            made = clip.encode(encoded())
-            state.keep(f"segment-{row:06}", {**made, **_face_arrays(faces)})
+                def encoded(some: Iterable = some, faces: list = faces) -> Iterator[tuple]:
+                    for frame, pixels, painted in some:
+                        faces.extend(painted)
+                        bar.update()
+                        yield frame, pixels
+
+                made = clip.encode(encoded())
+                state.keep(_segment_name(row), {**made, **_face_arrays(faces)})
+
+        side_by_side([partial(paint, run) for run in runs(missing, workers)], workers)
+
+
+def _faces_name(row: int) -> str:
+    return f"faces-{row:06}"
+
+
+def _segment_name(row: int) -> str:
+    return f"segment-{row:06}"
+
+
+def _last(frames: Iterable[Frame]) -> Frame:
+    for frame in frames:
+        last = frame
+    return last
 
 
 def _counted(frames: Iterable[Frame], bar: tqdm) -> Iterator[Frame]:

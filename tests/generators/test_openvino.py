@@ -84,8 +84,8 @@ def test_threads_are_those_of_torch(by_openvino):
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            network = by_openvino._network(256)
-            assert network.get_property("INFERENCE_NUM_THREADS") == count
+            with by_openvino._network(256) as network:
+                assert network.get_property("INFERENCE_NUM_THREADS") == count
     finally:
         torch.set_num_threads(before)
 

@@ -100,9 +100,7 @@ def test_refinement_has_its_limits(steps):
         Controls(refine_steps=steps)
 
 
-def test_what_fails_twice_is_refined_at_last(
-    regenerator, population, astronaut, monkeypatch
-):
+def test_what_fails_twice_is_refined_at_last(regenerator, population, astronaut, monkeypatch):
     anonymizer = Anonymizer(Detector(), regenerator, population)
     asked_for = []
 

@@ -219,6 +219,19 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same_file(walk, folder, fas
     assert not state.exists()
 
 
+def test_segments_side_by_side_give_the_same_file(short, folder, fast):
+    before, results = torch.get_num_threads(), []
+    for threads in (1, 2):  # one worker, or two with one thread each
+        out = folder / f"side-by-side-{threads}.mkv"
+        torch.set_num_threads(threads)
+        try:
+            record = anonymize_clip(fast, short, out, NETWORK, segment=2)
+        finally:
+            torch.set_num_threads(before)
+        results.append((out.read_bytes(), record["tracks"]))
+    assert results[0] == results[1]
+
+
 def test_what_is_kept_meanwhile_shows_nobody(walk, folder, fast, monkeypatch):
     """Numbers, and segments of finished frames: no array that could be a picture of the original."""
     kept = {}

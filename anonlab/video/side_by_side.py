@@ -1,0 +1,80 @@
+"""Parts of a clip worked on side by side.
+
+On a CPU two networks with one core each are half as fast again as one network with two, and the segments
+of a clip do not need each other. So every worker is a thread, with its share of torch's threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+Job = Callable[[Event], None]  # works until it is done, or told to stop
+
+
+class Stopped(Exception):
+    """Another worker has failed."""
+
+
+def worker_count(parts: int | None, device: torch.device) -> int:
+    """How many workers `parts` are for; None where nobody knows how many there are."""
+    if device.type != "cpu":
+        return 1
+    threads = torch.get_num_threads()
+    return threads if parts is None else max(1, min(threads, parts))
+
+
+def side_by_side(jobs: Sequence[Job], workers: int) -> None:
+    """Do all jobs, `workers` at a time. The first error stops the others and is raised."""
+    stop, threads = Event(), torch.get_num_threads()
+    if workers < 2:
+        for job in jobs:
+            job(stop)
+        return
+
+    def alone(job: Job) -> None:
+        torch.set_num_threads(max(1, threads // workers))  # of this thread
+        try:
+            job(stop)
+        except BaseException:
+            stop.set()
+            raise
+
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(alone, job) for job in jobs]
+        try:
+            wait(futures)
+        finally:  # where somebody pressed a key, too
+            stop.set()
+            for future in futures:
+                future.cancel()
+            torch.set_num_threads(threads)
+    errors = [future.exception() for future in futures]
+    for error in errors:
+        if error is not None and not isinstance(error, Stopped):
+            raise error
+
+
+def unless(stop: Event, items: Iterable[T]) -> Iterator[T]:
+    """The items, until it is told to stop: then `Stopped` is raised, so that nothing half is kept."""
+    for item in items:
+        if stop.is_set():
+            raise Stopped
+        yield item
+
+
+def runs(rows: Sequence[int], workers: int) -> list[range]:
+    """Rising numbers as runs of consecutive ones, none longer than a worker's share."""
+    most = -(-len(rows) // workers)
+    found: list[range] = []
+    for row in rows:
+        if found and row == found[-1].stop and len(found[-1]) < most:
+            found[-1] = range(found[-1].start, row + 1)
+        else:
+            found.append(range(row, row + 1))
+    return found
