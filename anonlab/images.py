@@ -24,11 +24,26 @@ def blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:
     reach = int(3 * sigma)
     steps = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     kernel = torch.exp(-steps.square() / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).expand(images.shape[1], 1, 1, -1)
+    kernel = kernel / kernel.sum()
+    if images.is_cuda:
+        # a GPU multiplies matrices sooner than it convolves one channel at a time
+        down, across = (blur_matrix(kernel, size) for size in images.shape[2:])
+        return down @ images @ across.mT
+    kernel = kernel.expand(images.shape[1], 1, 1, -1)
     padded = F.pad(images, (reach, reach, reach, reach), mode="replicate")
     # one axis after the other; torchvision's gaussian_blur convolves in two dimensions, 40× slower
     rows = F.conv2d(padded, kernel, groups=images.shape[1])
     return F.conv2d(rows, kernel.mT, groups=images.shape[1])
+
+
+def blur_matrix(kernel: torch.Tensor, size: int) -> torch.Tensor:
+    """What multiplies a line of `size` pixels to convolve it with the odd `kernel (2r + 1,)`; its ends
+    are continued: `(size, size)`."""
+    reach = len(kernel) // 2
+    here = torch.arange(size, device=kernel.device)[:, None]
+    there = (here + torch.arange(-reach, reach + 1, device=kernel.device)).clamp(0, size - 1)
+    matrix = kernel.new_zeros(size, size)
+    return matrix.scatter_add_(1, there, kernel.expand(size, -1))
 
 
 def warp(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:

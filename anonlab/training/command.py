@@ -95,7 +95,7 @@ def train_part(
     made = require_preview(load_generator(generator, generator_weights, chosen))
     dlib = load_recognizer(device=chosen)
     more = (load_guide(guide, str(chosen), **guide_options),) if guide and what == "encoder" else ()
-    population = Population.load()
+    population = Population.load(chosen)
     maps = None
     if recipe.quick:
         maps = load_perception_network(chosen)
@@ -197,7 +197,7 @@ def _encoder(
         load_landmarks(device),
         load_glasses(device),
         more,
-        half=device.type == "cpu" and has_bfloat16(),
+        half=has_bfloat16(device),
     )
     population = Population.load(device)
     return EncoderTask(known, networks, population, config, curriculum=recipe.curriculum, seed=seed)

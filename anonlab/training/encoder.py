@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -57,11 +57,11 @@ class LossWeights:
     identity: float = 0.35  # 1 - cosine of the generated face to the wanted identity
     fooling: float = 0.7  # the same of the composite, as far as it is below `goal`
     source: float = 1.0  # cosine of the composite to the person, above what the wanted one has
-    expression: float = 0.7  # 68 points, and twice how far mouth and eyes are open
+    expression: float = 1.0  # 68 points, and twice how far mouth and eyes are open
     seam: float = 1.0  # absolute difference in a ring around the mask
     skin: float = 0.5  # colours of cheeks and forehead
     eyes: float = 0.5  # colours in and around the irises
-    glasses: float = 0.1  # worn or not, as the readout sees them in the photo
+    glasses: float = 0.2  # worn or not, as the readout sees them in the photo
     latent: float = 0.1  # distance to the true codes, own identity, in standard deviations
     prior: float = 0.003  # squared distance from w_avg, in standard deviations
     spread: float = 0.02  # squared difference between the rows of W+
@@ -102,7 +102,7 @@ class Curriculum:
 class Batch:
     """One step's faces and what is asked of them."""
 
-    images: torch.Tensor  # (N, 3, S, S), S is 128 where a preview of that size is rendered, else 256
+    images: torch.Tensor  # (N, 3, S, S), S is 128 where nobody looks at 256 px, else 256
     mask: torch.Tensor  # (N, 1, S, S)
     visible: torch.Tensor  # (N, 1, S, S): neither masked nor occluded
     uncovered: torch.Tensor  # (N,): 1 where nothing was put in front
@@ -137,6 +137,7 @@ class EncoderTask:
         self.perceptual, self.landmarks = networks.perceptual, networks.landmarks
         self.weight, self.mix, self.curriculum = weight, mix, curriculum
         self.preview: Callable[[torch.Tensor], torch.Tensor] | None = None
+        self.resolution = config.resolution
         linear = LinearInitialization(self.generator, population)
         model = seeded_model(lambda: Encoder(config), seed).start_at(linear)
         self.model: torch.nn.Module = model.to(self.generator.w_avg.device)
@@ -151,10 +152,11 @@ class EncoderTask:
             ws = model(own.images, own.mask, own.wanted)
             return {"latent": self.latent(ws, own)}
         coarse = self.preview is not None and progress < 1 - self.curriculum.fine
-        drawn = self.random_batch(batch, rng, size=PREVIEW if coarse else SIZE)
+        size = PREVIEW if coarse else SIZE
+        drawn = self.random_batch(batch, rng, size=max(size, self.resolution))
         with self.autocast():
             ws = model(drawn.images, drawn.mask, drawn.wanted)
-        return self.terms(ws.float(), drawn, rng)
+        return self.terms(ws.float(), at_size(drawn, size), rng)
 
     def autocast(self) -> torch.autocast:
         """bfloat16 for a network's convolutions and products, if asked for."""
@@ -171,9 +173,10 @@ class EncoderTask:
 
     def render(self, ws: torch.Tensor, size: int) -> torch.Tensor:
         """Pictures `(N, 3, size, size)` of codes."""
-        if size == SIZE or self.preview is None:
-            return resize(synthesize(self.generator, ws), size)
-        return self.preview(ws)
+        if size != SIZE and self.preview is not None:
+            return self.preview(ws)
+        with self.autocast():
+            return resize(synthesize(self.generator, ws).float(), size)
 
     def draw(
         self,
@@ -191,7 +194,9 @@ class EncoderTask:
         mask = mask_from_attribution(seen.maps, area, softness=1.0, size=size)
         with torch.no_grad():
             source = self.recognizer.embed(seen.images)
-        kind = torch.rand(n, 1, generator=rng).to(source)
+        # each kind as often as it should be: networks then see batches of the same size every time,
+        # which is what a GPU has been tuned for
+        kind = ((torch.randperm(n, generator=rng)[:, None] + 0.5) / n).to(source)
         other = self.samples.embeddings[torch.randint(len(self.samples), (n,), generator=rng).to(index)]
         pick = torch.randint(self.samples.targets.shape[1], (n,), generator=rng).to(index)
         virtual = self.samples.targets[index, pick]
@@ -326,6 +331,12 @@ class EncoderTask:
                 still = matches(self.recognizer, after, own)
                 numbers["virtual_matched"] = still.float().mean().item()
         return numbers
+
+
+def at_size(batch: Batch, size: int) -> Batch:
+    """The same faces in pictures of `size` pixels."""
+    parts = {name: resize(getattr(batch, name), size) for name in ("images", "mask", "visible")}
+    return replace(batch, **parts)
 
 
 def reconstruct(task: EncoderTask, model: torch.nn.Module, index: int) -> torch.Tensor:

@@ -139,7 +139,13 @@ def warm_up(
 ) -> Trained:
     """Train the encoder of `task` on the surrogate; it then has the moving average's weights."""
     output_folder(out)
-    surrogate = Surrogate(task.samples, task.generator, task.recognizer, task.landmarks)
-    trained = train(SurrogateTask(task, surrogate), plan, out, resume, minutes, progress)
+    usual = torch.get_float32_matmul_precision()
+    # with TF32's ten bits the kernel of thousands of samples is not positive definite any more
+    torch.set_float32_matmul_precision("highest")
+    try:
+        surrogate = Surrogate(task.samples, task.generator, task.recognizer, task.landmarks)
+        trained = train(SurrogateTask(task, surrogate), plan, out, resume, minutes, progress)
+    finally:
+        torch.set_float32_matmul_precision(usual)
     task.model.load_state_dict(trained.model.state_dict())
     return trained

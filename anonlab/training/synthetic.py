@@ -6,7 +6,6 @@ attribution: its embedding, the map of where its identity is, and virtual identi
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -15,12 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 
-from ..controls import KEEP
 from ..files import atomic_path
 from ..generators import Generator
 from ..generators.base import truncated
 from ..identity.population import Population
-from ..identity.virtual import virtual_identity
 from ..images import blurred, from_bytes, resize, to_bytes
 from ..perception.attribution import BLUR_SIGMA, identity_score
 from ..perception.landmarks import load_landmarks
@@ -28,6 +25,7 @@ from ..perception.perception import SMOOTHING_SIGMA
 from ..perception.perception_network import PerceptionNetwork
 from ..recognizers import Recognizer
 from ..weights import store
+from .targets import wanted_identities
 from .traits import directions, exaggerate
 
 SIZE = 256  # pixels of the cached pictures
@@ -36,15 +34,12 @@ MAP_STEPS = 8  # Gauss-Legendre nodes of its path: the ranking is that of 40 to 
 MIXED = 0.4  # share of samples whose coarse and fine rows come from two people
 PSI = (0.5, 1.0)  # truncation, drawn uniformly
 HELD_OUT = 64  # samples for validation, of many
-TARGETS = 4  # virtual identities per sample; the first is what a user would get
 WALKED = 0.35  # share of samples whose rows go towards another person, each by its own share …
 WALK = 0.5  # … of at most this
-TURNS = (0.0, math.radians(120))  # of the other targets: from the opposite to 60° from the person
-RADII = (0.8, 1.3)  # and how far from the group's mean they are, relative to what a user gets
 TYPICAL = 8  # chunks that are drawn as they come; of the later ones every second is harder
 CHUNK, BATCH = 250, 50  # samples in a file, and at a time
 SEED = 1  # of the samples that networks learn from
-VERSION = 2  # of the files; count it up when a sample would come out differently
+VERSION = 3  # of the files; count it up when a sample would come out differently
 
 
 @dataclass(frozen=True)
@@ -115,10 +110,9 @@ def load_samples(
     """`count` generated faces, always the same for one seed (beyond 250, in whole chunks of 250).
 
     Chunks are kept in `folder` (the user's cache), so that an interrupted run goes on and a second
-    one starts at once. `population` should be on the CPU: identities are chosen one by one. With a
-    `network` the maps are the perception network's, 50 times as fast as integrated gradients. From
-    the ninth chunk on every second one has faces with stronger traits (`traits`): turned heads, open
-    mouths, closed eyes, dark skin, light from one side.
+    one starts at once. With a `network` the maps are the perception network's, 50 times as fast as
+    integrated gradients. From the ninth chunk on every second one has faces with stronger traits
+    (`traits`): turned heads, open mouths, closed eyes, dark skin, light from one side.
     """
     folder = folder or store.cache_folder() / "samples"
     parts: list[Samples] = []
@@ -198,37 +192,13 @@ def describe(
     """What the recogniser says of `images (N, 3, 256, 256)` uint8; maps as in `load_samples`."""
     pictures = from_bytes(images)
     embeddings = recognizer.embed(pictures)
-    targets = [
-        wanted_identities(population, embedding[None], picture[None], seed + i)
-        for i, (embedding, picture) in enumerate(zip(embeddings, pictures, strict=True))
-    ]
+    targets = wanted_identities(population, embeddings, pictures, seed)
     if network is None:
         maps = quick_attribution(recognizer, pictures)
     else:
         maps = resize(network(pictures).square(), MAP_SIZE)
         maps = (maps / maps.amax((2, 3), keepdim=True).clamp_min(1e-12)).half()
-    return Samples(images, ws.half(), known, embeddings, maps, torch.stack(targets))
-
-
-def wanted_identities(
-    population: Population, embedding: torch.Tensor, picture: torch.Tensor, seed: int
-) -> torch.Tensor:
-    """`TARGETS` virtual identities `(K, dim)` for one face: first what a user would get, then a wider
-    family (other turns, radii and kept attributes), so that another choice of identity later needs
-    no new encoder."""
-    here = embedding.to(population.mean.device)
-    attributes = population.attributes(here, picture)
-    rng = torch.Generator().manual_seed(seed)
-    found = [virtual_identity(population, here, attributes, f"{seed}-0".encode()).target]
-    for number in range(1, TARGETS):
-        turn, radius, *kept = torch.rand(2 + len(KEEP), generator=rng).tolist()
-        keep = [name for name, draw in zip(KEEP, kept, strict=True) if draw < 0.75]
-        turn = TURNS[0] + (TURNS[1] - TURNS[0]) * turn
-        key = f"{seed}-{number}".encode()
-        new = virtual_identity(population, here, attributes, key, keep=keep, turn=turn)
-        scale = RADII[0] + (RADII[1] - RADII[0]) * radius
-        found.append(torch.lerp(new.origin, new.target, scale))
-    return torch.cat(found).to(embedding)
+    return Samples(images, ws.half(), known, embeddings, maps, targets)
 
 
 def quick_attribution(recognizer: Recognizer, pictures: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,78 @@
+"""Virtual identities of many faces at once are those of one after the other."""
+
+import math
+
+import pytest
+import torch
+
+from anonlab.controls import KEEP
+from anonlab.identity.population import Population
+from anonlab.identity.virtual import identity_path
+from anonlab.training.targets import (
+    ROTATIONS,
+    Wish,
+    attributes,
+    draw_rotations,
+    identities,
+    rotations,
+    wanted_identities,
+)
+
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def people() -> tuple[Population, torch.Tensor, torch.Tensor]:
+    """The population, embeddings near some of its people, and pictures of several tones."""
+    population, rng = Population.load(), torch.Generator().manual_seed(0)
+    noise = 0.05 * torch.randn(COUNT, population.embeddings.shape[1], generator=rng)
+    pictures = torch.rand(COUNT, 3, 256, 256, generator=rng) * 0.4
+    pictures = pictures + torch.linspace(-0.8, 0.5, COUNT)[:, None, None, None]
+    return population, population.embeddings[:COUNT] + noise, pictures
+
+
+def test_each_row_is_the_identity_of_that_person(people) -> None:
+    population, embeddings, pictures = people
+    rng = torch.Generator().manual_seed(1)
+    turn, keep = 2 * torch.rand(COUNT, 1, generator=rng), torch.rand(COUNT, 3, generator=rng) < 0.6
+    wish = Wish(draw_rotations(rotations(64), COUNT, rng), turn, keep.float())
+    labels = attributes(population, embeddings, pictures)
+    origins, targets = identities(population, embeddings, labels, wish)
+    for i in range(COUNT):
+        alone = population.attributes(embeddings[i : i + 1], pictures[i : i + 1])
+        names = [name for name, kept in zip(KEEP, keep[i], strict=True) if kept]
+
+        def draw(population, axis, key, seed, i=i):
+            whitened = population.directions @ axis / population.spread
+            return (wish.rotation[i] @ whitened * population.spread) @ population.directions
+
+        path = identity_path(
+            population, embeddings[i : i + 1], alone, b"", 0, names, turn[i].item(), draw
+        )
+        torch.testing.assert_close(origins[i : i + 1], path.origin, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(targets[i : i + 1], path.at(1.0).target, atol=1e-4, rtol=1e-4)
+
+
+def test_drawn_rotations_are_orthogonal_and_differ() -> None:
+    drawn = draw_rotations(rotations(64), 3 * ROTATIONS, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(drawn @ drawn.mT, torch.eye(64).expand_as(drawn), atol=1e-5, rtol=0)
+    flat = drawn.flatten(1)
+    alike = flat @ flat.T / 64
+    assert (alike - torch.eye(len(alike))).abs().max() < 0.7  # 1 for the same one twice
+
+
+def test_the_first_is_a_users_and_the_others_are_of_a_wider_family(people) -> None:
+    population, embeddings, pictures = people
+    found = wanted_identities(population, embeddings, pictures, seed=0)
+    assert found.shape == (COUNT, 4, embeddings.shape[1])
+    assert torch.equal(found, wanted_identities(population, embeddings, pictures, seed=0))
+    assert not torch.equal(found, wanted_identities(population, embeddings, pictures, seed=1))
+    labels = attributes(population, embeddings, pictures)
+    wish = Wish(torch.eye(64).expand(COUNT, -1, -1), torch.zeros(COUNT, 1), torch.ones(COUNT, 3))
+    origins, _ = identities(population, embeddings, labels, wish)
+    away = torch.nn.functional.normalize(embeddings - origins, dim=1)[:, None]
+    new = torch.nn.functional.normalize(found - origins[:, None], dim=2)
+    cosines = (away * new).sum(2)
+    usual = math.cos(math.radians(100))  # a little beyond a right angle, but for what is kept
+    torch.testing.assert_close(cosines[:, 0].mean(), torch.tensor(usual), atol=0.05, rtol=0)
+    assert cosines[:, 0].std() < 0.1 < 0.3 < cosines[:, 1:].std()
