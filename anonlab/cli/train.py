@@ -24,7 +24,9 @@ def add_train(menu: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--photos", type=Path, default=None, metavar="FOLDER", help="learn from these faces as well"
     )
-    train.add_argument("--size", choices=("base", "medium", "small"), default="base", help="of the encoder")
+    train.add_argument(
+        "--size", choices=("base", "medium", "small"), default="base", help="of the encoder"
+    )
     train.add_argument(
         "--latent-share",
         type=share,

@@ -9,6 +9,7 @@ import torch
 
 from ..errors import PackageMissing, WeightsCorrupt
 from .onnx import OnnxRecognizer
+from .onnx_padding import explicit_padding
 
 OPSET = 13  # the version of ONNX's operations that onnx2torch knows best
 AGREES = 0.999  # cosine between torch's answer and ONNX Runtime's, at least
@@ -43,7 +44,7 @@ class OnnxGuide(OnnxRecognizer):
                 version = next(one.version for one in graph.opset_import if not one.domain)
                 if version > OPSET:
                     graph = convert_version(graph, OPSET)
-                network = convert(graph).eval().requires_grad_(False)
+                network = convert(explicit_padding(graph, self.size)).eval().requires_grad_(False)
             noise = 2 * torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) - 1
             theirs = super().embed(noise)
             with torch.no_grad():
