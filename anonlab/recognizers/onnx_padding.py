@@ -20,7 +20,8 @@ def explicit_padding(model: ModelProto, size: int) -> ModelProto:
 
         out = ⌈in / stride⌉,    pad = max(0, (out - 1) · stride + kernel - in)
 
-    (ONNX Runtime, which has run the model before, refuses dilation here.) Raises `ValueError` for another operation with `auto_pad`, or one whose input's size is not known.
+    (ONNX Runtime, which has run the model before, refuses dilation here.) Raises `ValueError` for
+    another operation with `auto_pad`, or one whose input's size is not known.
     """
     from onnx import helper, numpy_helper, shape_inference
 
