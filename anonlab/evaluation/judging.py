@@ -21,7 +21,7 @@ from ..perception.glasses import load_glasses
 from ..perception.landmarks import landmark_error, load_landmarks, openings
 from ..photo.detection import Detector
 from ..photo.photos import Photo
-from ..recognizers import OnnxRecognizer, Recognizer, load_recognizer
+from ..recognizers import OnnxRecognizer, Recognizer, check_options, load_recognizer
 from ..recognizers.estimators import AttributeEstimator, DlibLandmarks
 from ..recognizers.perceptual import PerceptualDistance, load_lpips, load_stlpips
 
@@ -56,10 +56,8 @@ def load_judges(
     with contextlib.suppress(WeightsMissing):
         judges.append(Judge("facenet", load_recognizer("facenet", device=device), False))
     if unseen:
-        try:
-            model = OnnxRecognizer(unseen, **(options or {}))
-        except TypeError as error:
-            raise UnknownOption(f"{error}; the options are those of OnnxRecognizer") from None
+        check_options(options or {})
+        model = OnnxRecognizer(unseen, **(options or {}))
         if model.name in [one.name for one in judges]:
             raise UnknownOption(
                 f"{unseen} has the name of another recogniser, {model.name}; give it its own name"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 
 import torch
@@ -13,7 +12,7 @@ from ..weights import store
 from .base import Recognizer, centred, crop, distance, jittered, matches
 from .dlib_resnet import DlibResNet, load_dlib
 from .facenet import load_facenet
-from .onnx import OnnxRecognizer
+from .onnx import OnnxRecognizer, check_options
 from .onnx_guide import OnnxGuide
 
 __all__ = [
@@ -23,6 +22,7 @@ __all__ = [
     "OnnxRecognizer",
     "Recognizer",
     "centred",
+    "check_options",
     "crop",
     "distance",
     "jittered",
@@ -35,12 +35,7 @@ __all__ = [
 def load_guide(path: str | os.PathLike, device: str = "auto", **options: object) -> OnnxGuide:
     """An embedding model in ONNX, with gradients; `options` are those of `OnnxRecognizer`. Raises what
     `OnnxGuide` does, and `UnknownOption` for an option that does not exist."""
-    known = [*inspect.signature(OnnxRecognizer).parameters][1:]
-    unknown = sorted(set(options) - {*known})
-    if unknown:
-        raise UnknownOption(
-            f"option {', '.join(unknown)} does not exist; choose from: {', '.join(known)}"
-        )
+    check_options(options)
     return OnnxGuide(path, pick_device(device), **options)
 
 
@@ -68,5 +63,6 @@ def load_recognizer(
     if name == "onnx":
         if path is None:
             raise UnknownOption("recogniser 'onnx' needs the path of an .onnx file")
+        check_options(options)
         return OnnxRecognizer(path, **options)
     raise UnknownOption(f"recogniser {name!r} does not exist; choose from: {', '.join(RECOGNIZERS)}")

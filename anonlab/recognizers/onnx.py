@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 
@@ -87,3 +88,15 @@ class OnnxRecognizer:
         chips = (crop(images, self.box, self.size) + 1) * 127.5
         chips = chips.clamp(0, 255) * self.scale + self.offset
         return chips.flip(1) if self.bgr else chips
+
+
+def check_options(options: object) -> None:
+    """Raises `UnknownOption` for what is no mapping of `OnnxRecognizer`'s options."""
+    known = [*inspect.signature(OnnxRecognizer).parameters][1:]
+    if not isinstance(options, dict):
+        raise UnknownOption(f"{options!r} is no JSON object of options: {', '.join(known)}")
+    unknown = sorted(set(options) - {*known})
+    if unknown:
+        raise UnknownOption(
+            f"option {', '.join(unknown)} does not exist; choose from: {', '.join(known)}"
+        )

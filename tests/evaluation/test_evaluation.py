@@ -390,9 +390,10 @@ def test_the_command_says_what_is_wrong_with_its_people(tmp_path, capsys, monkey
 
 
 def test_options_of_the_unseen_recogniser_that_do_not_exist_are_refused(recognizer, tiny):
-    for options in ({"colour": "blue"}, ["colour"]):
-        with pytest.raises(UnknownOption, match="options are those of OnnxRecognizer"):
-            load_judges(recognizer, tiny, options)
+    with pytest.raises(UnknownOption, match="colour does not exist; choose from: box"):
+        load_judges(recognizer, tiny, {"colour": "blue"})
+    with pytest.raises(UnknownOption, match="no JSON object"):
+        load_judges(recognizer, tiny, ["colour"])
 
 
 def test_an_unseen_recogniser_may_not_take_the_name_of_another(recognizer, tiny):
