@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from anonlab.images import (
+    blur_matrix,
     blurred,
     from_bytes,
     pasted,
@@ -30,6 +31,15 @@ def test_a_point_becomes_a_gaussian_of_that_sigma(sigma):
     for across in (spread.sum(0), spread.sum(1)):
         # cut off at three sigma, which takes 1.3 % of its width
         assert (across * steps.square()).sum().sqrt().item() == pytest.approx(0.987 * sigma, rel=0.01)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 6.0, 30.0])  # the last one reaches over the whole picture
+def test_what_a_gpu_multiplies_by_is_the_same_blur(sigma):
+    image = torch.randn(2, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    steps = torch.arange(-int(3 * sigma), int(3 * sigma) + 1.0)
+    kernel = torch.exp(-steps.square() / (2 * sigma**2))
+    matrix = blur_matrix(kernel / kernel.sum(), 40)
+    torch.testing.assert_close(matrix @ image @ matrix.mT, blurred(image, sigma), atol=1e-5, rtol=1e-4)
 
 
 def test_a_constant_picture_is_its_own_blur_up_to_the_edge():
