@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .controls import Controls
-from .errors import NoFaceFound
+from .errors import FaceTurnedAway, NoFaceFound, StillRecognised
 from .photo.cover import CELLS, cover
 from .photo.detection import Detector
 from .photo.faces import Face, align
@@ -48,6 +48,18 @@ class Attempt:
     def sound(self) -> bool:
         """Whether it may be written: a face, in its place, of somebody else."""
         return self.found and not self.matched and self.drift <= MAX_DRIFT
+
+
+def refused(last: Attempt, photo: Photo, face: Face) -> FaceTurnedAway | StillRecognised:
+    """Why no attempt may be written, by the last one."""
+    where = f"{photo.name} shows a face at {[round(side) for side in face.box]}"
+    if last.found and not last.matched:
+        return FaceTurnedAway(f"{where} that the new one does not fit; choose a fallback that covers it")
+    reason = "is still recognised" if last.found else "is no longer found as a face"
+    return StillRecognised(
+        f"{where} that {reason} after {last.number} attempts; nothing was written: try another "
+        f"seed or a larger mask_area"
+    )
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .checking import MAX_TURN, NEAR, Attempt, cover_face, measure_again
+from .checking import MAX_TURN, NEAR, Attempt, cover_face, measure_again, refused
 from .controls import FALLBACKS, Controls, make_controls
 from .errors import FaceTurnedAway, NoFaceFound, StillRecognised, UnknownOption
 from .generators import Generator
@@ -257,16 +257,7 @@ class Anonymizer:
             if number > 1 and not self.regenerator.refine_steps:
                 controls = replace(controls, refine_steps=max(controls.refine_steps or 0, RETRY_STEPS))
         if best is None:
-            where = f"{photo.name} shows a face at {[round(side) for side in found.box]}"
-            if tried.found and not tried.matched:
-                raise FaceTurnedAway(
-                    f"{where} that the new one does not fit; choose a fallback that covers it"
-                )
-            reason = "is still recognised" if tried.found else "is no longer found as a face"
-            raise StillRecognised(
-                f"{where} that {reason} after {ATTEMPTS} attempts; nothing was written: try another "
-                f"seed or a larger mask_area"
-            )
+            raise refused(tried, photo, found)
         ws, generated, anonymized = best.made
         result = FaceResult(
             box=found.box,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..encoding.encoder import EncoderConfig
-from .encoder import Curriculum
 from .loop import TrainConfig
+from .weighting import Curriculum
 
 SIZES = {
     "base": EncoderConfig(),
