@@ -24,6 +24,8 @@ MAX_DRIFT = 0.06  # mean distance of the five points before and after, in sides 
 # One look is not certain: of 283 faces in difficult group photos a tenth is nearer than this after one
 # pass, and the distance of a finished face differs by .03 between crops of it.
 NEAR = 1.17  # thresholds from the person, up to which a face is tried once more
+AREA_STEP, AREA_LIMIT = 1.4, 0.6  # of the mask, from one attempt to the next
+RETRY_STEPS = 20  # of refinement, in the last one
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,16 @@ class Attempt:
     def sound(self) -> bool:
         """Whether it may be written: a face, in its place, of somebody else."""
         return self.found and not self.matched and self.drift <= MAX_DRIFT
+
+    def harder(self, optimise: bool) -> Controls:
+        """What the next attempt is asked for: more area and full strength, and to `optimise`."""
+        more = min(AREA_LIMIT, max(round(self.mask.mean().item() * AREA_STEP, 3), 0.1))
+        asked = replace(
+            self.controls, mask_area=more, mask_threshold=None, strength=1.0, target_distance=None
+        )
+        if optimise:
+            asked = replace(asked, refine_steps=max(asked.refine_steps or 0, RETRY_STEPS))
+        return asked
 
 
 def refused(last: Attempt, photo: Photo, face: Face) -> FaceTurnedAway | StillRecognised:

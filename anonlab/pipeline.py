@@ -36,9 +36,7 @@ from .results import FaceResult, LeftFace, Result
 from .selection import Selection
 
 ATTEMPTS = 3  # the first, and two with more area, of which the last is refined
-AREA_STEP, AREA_LIMIT = 1.4, 0.6
 FURTHER = 1.5  # times as far as usual from the person do the later ones aim
-RETRY_STEPS = 20  # of refinement
 
 Watch = Callable[[str, float], None]  # what is being done, and which share of the work is done
 
@@ -250,12 +248,7 @@ class Anonymizer:
                 best = tried
             if best is not None and (number > 1 or not verify or not self._near(tried)):
                 break
-            more = min(AREA_LIMIT, max(round(mask.mean().item() * AREA_STEP, 3), 0.1))
-            controls = replace(
-                controls, mask_area=more, mask_threshold=None, strength=1.0, target_distance=None
-            )
-            if number > 1 and not self.regenerator.refine_steps:
-                controls = replace(controls, refine_steps=max(controls.refine_steps or 0, RETRY_STEPS))
+            controls = tried.harder(optimise=number > 1 and not self.regenerator.refine_steps)
         if best is None:
             raise refused(tried, photo, found)
         ws, generated, anonymized = best.made

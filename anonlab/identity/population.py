@@ -27,10 +27,16 @@ def skin_tone(image: torch.Tensor) -> float:
 
     arctan((L* - 50) / b*) of the median colour of cheeks and forehead (Chardon et al. 1991).
     """
-    pixels = resize(image, 256)[0].clamp(-1, 1).permute(1, 2, 0).cpu().numpy() / 2 + 0.5
-    skin = np.concatenate([pixels[a:b, c:d].reshape(-1, 3) for a, b, c, d in SKIN])
-    lightness, _, yellow = np.median(rgb2lab(skin), axis=0)
-    return float(np.degrees(np.arctan2(lightness - 50, yellow)))
+    return float(skin_tones(image)[0])
+
+
+def skin_tones(images: torch.Tensor) -> np.ndarray:
+    """The same of several faces `(N, 3, S, S)`, `(N,)`."""
+    small = resize(images, 256)
+    skin = torch.cat([small[:, :, a:b, c:d].flatten(2) for a, b, c, d in SKIN], 2)
+    pixels = skin.clamp(-1, 1).mT.cpu().numpy() / 2 + 0.5  # (N, P, 3)
+    lightness, _, yellow = np.median(rgb2lab(pixels), axis=1).T
+    return np.degrees(np.arctan2(lightness - 50, yellow))
 
 
 def skin_colours(images: torch.Tensor) -> torch.Tensor:

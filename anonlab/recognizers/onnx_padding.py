@@ -25,8 +25,7 @@ def explicit_padding(model: ModelProto, size: int) -> ModelProto:
     """
     from onnx import helper, numpy_helper, shape_inference
 
-    asks = [node for node in model.graph.node if _text(node, "auto_pad") in SIDES]
-    if not asks:
+    if not any(_text(node, "auto_pad") in SIDES for node in model.graph.node):
         return model
     for value, length in zip(_dims(model.graph.input[0]), (1, 3, size, size), strict=True):
         value.dim_value = length

@@ -10,15 +10,12 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from skimage.color import rgb2lab
 
 from ..controls import KEEP
-from ..identity.population import AGE_WIDTH, MEMBERS, SKIN, TONE_WIDTH, Population
+from ..identity.population import AGE_WIDTH, MEMBERS, TONE_WIDTH, Population, skin_tones
 from ..identity.virtual import TURN, random_orthogonal
-from ..images import resize
 
 TARGETS = 4  # virtual identities per face; the first is what a user would get
 TURNS = (0.0, math.radians(120))  # of the other targets: from the opposite to 60° from the person
@@ -78,11 +75,8 @@ def draw_rotations(pool: torch.Tensor, count: int, rng: torch.Generator) -> torc
 def attributes(population: Population, embeddings: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
     """Gender -1 … 1, age and tone of N faces, `(N, 3)`, as `Population.attributes` reads them."""
     labels = population.read(embeddings)
-    skin = torch.cat([resize(pictures, 256)[:, :, a:b, c:d].flatten(2) for a, b, c, d in SKIN], 2)
-    pixels = skin.clamp(-1, 1).mT.cpu().numpy() / 2 + 0.5  # (N, P, 3)
-    lightness, _, yellow = np.median(rgb2lab(pixels), axis=1).T
-    tone = np.degrees(np.arctan2(lightness - 50, yellow)).astype(np.float32)
-    return torch.cat([labels[:, :1].clamp(-1, 1), labels[:, 1:2], labels.new_tensor(tone)[:, None]], 1)
+    tone = labels.new_tensor(skin_tones(pictures))[:, None]
+    return torch.cat([labels[:, :1].clamp(-1, 1), labels[:, 1:2], tone], 1)
 
 
 def membership(population: Population, labels: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
