@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 # Options of tests/benchmarks/bench.py, of tests/breaks.py and of tests/benchmarks/fuzz.py
 BENCH ?=
 BREAKS ?=
-# TESTS="not slow" leaves out four files that take minutes
+# TESTS="not slow" leaves out the eight files that take longest
 TESTS ?=
 FUZZ ?=
 

@@ -35,7 +35,10 @@ LONGEST = (  # a minute or more each: if one of these began last, the other work
     *("test_evaluation.py", "test_rejects.py", "test_explorer.py"),
     *("quick_profile[02", "quick_profile[00"),
 )
-SLOW = ("test_rejects.py", "test_surrogate.py", "test_preview.py", "test_clip.py")  # minutes each
+SLOW = (  # a minute or more each
+    *("test_rejects.py", "test_surrogate.py", "test_preview.py", "test_clip.py", "test_training.py"),
+    *("test_evaluation.py", "test_people.py", "test_other_device.py"),
+)
 
 
 @pytest.hookimpl(wrapper=True)  # before pytest chooses by markers

@@ -30,6 +30,11 @@ def add_scale(menu: argparse._SubParsersAction) -> None:
         "--workers", type=positive, metavar="N", help="processes that anonymize (default: one a CPU)"
     )
     one.add_argument(
+        "--at-once", type=positive, metavar="N",
+        help="photos that a process has in hand, whose faces go through a GPU in one batch "
+        "(default: 16 on a GPU, else 1)",
+    )  # fmt: skip
+    one.add_argument(
         "--rows-per-block", type=positive, default=100, metavar="N",
         help="photos in a part of the manifest (default 100); as many are done again when a worker dies",
     )  # fmt: skip
@@ -50,9 +55,10 @@ def anonymize_at_scale(options: argparse.Namespace) -> int:
     try:
         found = anonymize_set(
             options.photos, options.out, chosen_key(options), chosen_controls(options),
-            workers=options.workers, rows_per_block=options.rows_per_block, resume=options.resume,
-            progress=sys.stderr.isatty(), faces=options.faces, fallback=options.fallback,
-            keep_metadata=tuple(options.keep_metadata), generator=options.generator,
+            workers=options.workers, at_once=options.at_once, rows_per_block=options.rows_per_block,
+            resume=options.resume, progress=sys.stderr.isatty(), faces=options.faces,
+            fallback=options.fallback, keep_metadata=tuple(options.keep_metadata),
+            generator=options.generator,
             generator_weights=str(weights.absolute()) if weights else None, method=options.method,
             device=options.device,
         )  # fmt: skip

@@ -82,17 +82,17 @@ class Correction:
         target: torch.Tensor,
         rounds: int | None = None,
     ) -> torch.Tensor:
-        """Codes `ws (1, num_ws, w_dim)` whose picture is nearer to `image (1, 3, S, S)` outside `mask
-        (1, 1, S, S)` in colour, everywhere in expression, and to the embedding `target (1, dim)`."""
+        """Codes `ws (N, num_ws, w_dim)` whose pictures are nearer to `image (N, 3, S, S)` outside `mask
+        (N, 1, S, S)` in colour, everywhere in expression, and to the embeddings `target (N, dim)`."""
         image = resize(image, SIZE)
-        wanted = self.read(image, target)  # (1, Y)
+        wanted = self.read(image, target)  # (N, Y)
         noise = self.noise(resize(mask, SIDE))
-        factor = torch.linalg.cholesky(self.covariance + noise.square().diag())
+        factor = torch.linalg.cholesky(self.covariance + noise.square().diag_embed())  # (N, Y, Y)
         for _ in range(self.rounds if rounds is None else rounds):
             made = self.generator.synthesis(ws, SIZE).clamp(-1, 1)
             lack = wanted - self.read(made, self.recognizer.embed(made))
-            weights = self.readings.T @ torch.cholesky_solve(lack.T, factor)  # (K, 1)
-            ws = ws + GAIN * self.generator.w_std * (self.codes @ weights).view(ws.shape)
+            weights = torch.cholesky_solve(lack[..., None], factor)[..., 0] @ self.readings  # (N, K)
+            ws = ws + GAIN * self.generator.w_std * (weights @ self.codes.T).view(ws.shape)
         return ws
 
     def read(self, images: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
@@ -102,16 +102,17 @@ class Correction:
         return torch.cat([part / scale for part, scale in zip(parts, self.scales, strict=True)], 1)
 
     def noise(self, mask: torch.Tensor) -> torch.Tensor:
-        """The square root of the diagonal of R, `(Y,)`, for a mask `(1, 1, 16, 16)`."""
-        hidden = mask.expand(1, 3, SIDE, SIDE).flatten()
+        """The square root of the diagonal of R, `(N, Y)`, for masks `(N, 1, 16, 16)`."""
+        hidden = mask.expand(-1, 3, SIDE, SIDE).flatten(1)
         colours = torch.lerp(
             torch.full_like(hidden, NOISE["colours"]), torch.full_like(hidden, HIDDEN_NOISE), hidden
         )
-        sizes = (self.recognizer.dim, 1, 1, 2 * COUNT, len(colours), 6, 1)
+        sizes = (self.recognizer.dim, 1, 1, 2 * COUNT, colours.shape[1], 6, 1)
         flat = {
-            name: hidden.new_full((size,), NOISE[name]) for name, size in zip(NOISE, sizes, strict=True)
+            name: hidden.new_full((len(mask), size), NOISE[name])
+            for name, size in zip(NOISE, sizes, strict=True)
         }
-        return torch.cat([*(flat | {"colours": colours}).values()])
+        return torch.cat([*(flat | {"colours": colours}).values()], 1)
 
 
 def readings(

@@ -130,20 +130,22 @@ class Instruments:
     @torch.no_grad()
     def embed(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
         """Every recogniser's embedding `(dim,)` of an aligned face."""
-        return {one.name: one.recognizer.embed(image)[0].cpu() for one in self.judges}
+        there = image.to(self.device)
+        return {one.name: one.recognizer.embed(there)[0].cpu() for one in self.judges}
 
     @torch.no_grad()
     def look(self, image: torch.Tensor) -> dict[str, object]:
         """What is read from one picture, to be compared with another."""
         small = resize(image, SEEN_SIZE)
+        there = small.to(self.device)
         points = self.landmarks(image.cpu())
         read: dict[str, object] = {
             "small": small,
             "points": points,
-            "glasses": self.glasses(small).cpu(),
+            "glasses": self.glasses(there).cpu(),
             "iris": iris_colours(image, points)[:, 0],  # L*
             "tone": skin_tone(image),
-            "perceptual": {name: one.features(small) for name, one in self.perceptual.items()},
+            "perceptual": {name: one.features(there) for name, one in self.perceptual.items()},
         }
         if self.attributes:
             gender, age = self.attributes(image.cpu())
@@ -217,6 +219,7 @@ class Instruments:
             "changed_share": metrics.changed_share(before, after),
         }
         kept = torch.lerp(now["small"], was["small"], small_mask)  # inside, nothing is asked
+        kept = kept.to(self.device)
         for name, model in self.perceptual.items():
             away = model.compare(model.features(kept), was["perceptual"][name])
             numbers[f"{name}_outside"] = away.item()

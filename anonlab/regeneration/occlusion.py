@@ -35,7 +35,7 @@ def in_front(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor)
     rows = np.arange(SIZE)[:, None]
     brows, eyes, tip = at[17:27, 1], at[36:48, 1], at[30, 1]
     cheeks = band & (rows > eyes.max()) & (rows < at[33, 1])
-    nothing = torch.zeros(1, 1, SIZE, SIZE)
+    nothing = image.new_zeros(1, 1, SIZE, SIZE)
     if not cheeks.any():
         return nothing
     band &= rows > brows.min() - FOREHEAD * (tip - at[19:25, 1].mean())

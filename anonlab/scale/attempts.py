@@ -27,6 +27,10 @@ class Attempts:
             file.write(b".")
         return True
 
+    def begun(self, name: str) -> bool:
+        """Whether it was begun, and has not ended."""
+        return (self.folder / name).exists()
+
     def end(self, name: str) -> None:
         """It is over, well or not, and this process lives."""
         (self.folder / name).unlink(missing_ok=True)

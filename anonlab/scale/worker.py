@@ -9,8 +9,9 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -53,6 +54,7 @@ class Task:
     device: str = "auto"
     threads: int = 1  # of one worker
     workers: int = 1  # that load their weights at the same time
+    at_once: int = 1  # photos that one worker has in hand, whose faces go through a GPU together
     factory: str = "anonlab.scale.worker:load"  # `module:function`, from a `Task` to an anonymizer
 
     @property
@@ -65,12 +67,14 @@ def load(task: Task) -> Callable:
     """The anonymizer of a task, with its weights."""
     import torch
 
+    from ..batching import in_batches
     from ..pipeline import Anonymizer
 
     torch.set_num_threads(task.threads)
-    return Anonymizer.load(
+    alone = Anonymizer.load(
         task.generator, task.method, task.device, task.key, generator_path=task.generator_weights
     )
+    return in_batches(alone, task.at_once) if task.at_once > 1 else alone
 
 
 class Worker:
@@ -89,19 +93,33 @@ class Worker:
         self.attempts.end(LOADING)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        """Rows of `WORK` to rows of `ROWS`, as many."""
-        rows = []
-        with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
-            for photo, fetched in _ahead(pool, block.to_pylist()):
-                rows.append(
-                    self.row(photo["number"], photo["name"], photo["id"], photo["path"], fetched)
-                )
+        """Rows of `WORK` to rows of `ROWS`, as many and in their order.
+
+        Photos that an earlier process had in hand when it died are done first, one at a time: with
+        several at once nobody knows which of them it died of.
+        """
+        photos = block.to_pylist()
+        together = self.task.at_once > 1
+        suspects = [one for one in photos if together and self.attempts.begun(one["name"])]
+        others = [one for one in photos if one not in suspects]
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="fetch") as fetching,
+            ThreadPoolExecutor(self.task.at_once, thread_name_prefix="photo") as pool,
+        ):
+            rows = [self.row(photo, partial(fetch, photo["path"])) for photo in suspects]
+            if together:  # each thread fetches its own
+                rows += pool.map(lambda photo: self.row(photo, partial(fetch, photo["path"])), others)
+            else:
+                rows += [self.row(photo, fetched) for photo, fetched in _ahead(fetching, others)]
+        place = {photo["number"]: number for number, photo in enumerate(photos)}
+        rows.sort(key=lambda row: place[row["number"]])
         return pa.Table.from_pylist(rows, schema=ROWS)
 
-    def row(self, number: int, name: str, identifier: str, path: str, fetched: Future[bytes]) -> dict:
-        """Anonymize one photo and write it; what is not in the row is null there."""
+    def row(self, photo: dict, fetched: Callable[[], bytes]) -> dict:
+        """Anonymize one photo of `WORK` and write it; what is not in the row is null there."""
         start = time.monotonic()
-        row: dict = {"number": number, "id": identifier, "source": path}
+        name, path = photo["name"], photo["path"]
+        row: dict = {"number": photo["number"], "id": photo["id"], "source": path}
         folder = self.task.out / "photos" / shard(name)
         begun = self.attempts.begin(name)
         try:
@@ -110,7 +128,7 @@ class Worker:
                     f"{path} ended its worker {LIMIT} times (out of memory, or a decoder that crashes); "
                     f"try a smaller copy"
                 )
-            data = fetched.result()
+            data = fetched()
             row["source_sha256"] = hashlib.sha256(data).hexdigest()
             row |= self.written(data, path, folder / name)
         except Exception as error:  # whatever it is, the other photos are still done
@@ -144,10 +162,12 @@ class Worker:
         }
 
 
-def _ahead(pool: ThreadPoolExecutor, photos: Iterable[dict]) -> Iterator[tuple[dict, Future[bytes]]]:
+def _ahead(
+    pool: ThreadPoolExecutor, photos: Iterable[dict]
+) -> Iterator[tuple[dict, Callable[[], bytes]]]:
     waiting: deque = deque()
     for photo in photos:
-        waiting.append((photo, pool.submit(fetch, photo["path"])))
+        waiting.append((photo, pool.submit(fetch, photo["path"]).result))
         if len(waiting) > AHEAD:
             yield waiting.popleft()
     yield from waiting

@@ -73,11 +73,23 @@ def test_without_rounds_nothing_happens(correction, case, samples):
 
 
 @torch.no_grad()
+def test_two_faces_are_corrected_as_each_alone(correction, samples):
+    images, aims = samples.pictures(slice(0, 2)), samples.embeddings[:2]
+    masks = torch.zeros(2, 1, 256, 256)
+    masks[0, :, 80:200] = 1
+    astray = samples.ws[2:4].float()
+    alone = [correction(*(part[n : n + 1] for part in (astray, images, masks, aims))) for n in (0, 1)]
+    torch.testing.assert_close(
+        correction(astray, images, masks, aims), torch.cat(alone), atol=1e-3, rtol=0
+    )
+
+
+@torch.no_grad()
 def test_colours_under_the_mask_count_less(correction):
     open_, closed = (correction.noise(torch.full((1, 1, SIDE, SIDE), value)) for value in (0.0, 1.0))
-    differs = open_ != closed
+    [differs] = open_ != closed
     assert differs.sum() == 3 * SIDE * SIDE
-    assert (closed[differs] > open_[differs]).all()
+    assert (closed[0, differs] > open_[0, differs]).all()
 
 
 @torch.no_grad()
@@ -90,7 +102,7 @@ def test_one_round_is_the_formula(correction, case, samples, generator, recogniz
     found = correction(astray, image, mask, target, rounds=1)
     made = drawn(generator, astray)
     lack = correction.read(image, target) - correction.read(made, recognizer.embed(made))
-    noise = correction.noise(resize(mask, SIDE)).double().square().diag()
+    noise = correction.noise(resize(mask, SIDE))[0].double().square().diag()
     inverse = torch.linalg.inv(correction.covariance.double() + noise)
     step = correction.codes.double() @ (correction.readings.double().T @ (inverse @ lack.double().T))
     expected = astray + GAIN * generator.w_std * step.float().view(astray.shape)

@@ -69,6 +69,37 @@ def test_rows_come_in_order_and_an_error_stops_only_its_photo(task, tmp_path):
     assert not [*task.attempts.iterdir()]  # nothing is in work any longer
 
 
+def test_several_at_once_give_the_same_rows_in_the_same_order(task, tmp_path):
+    names = Names(KEY)
+    paths = {f"photo {n}": photo(tmp_path / f"{n}.png", n) for n in range(12)}
+    table = block(names, **paths, lost=tmp_path / "no.jpg")
+    rows = Worker(replace(task, at_once=4))(table).drop(["seconds"])
+    alone = Worker(task)(table).drop(["seconds"])
+    assert rows == alone and rows["id"].to_pylist() == [*paths, "lost"]
+    assert not [*task.attempts.iterdir()]
+
+
+def test_after_a_death_who_was_in_hand_is_done_alone_and_first(task, tmp_path, monkeypatch):
+    """With several in hand nobody knows which of them the process died of."""
+    names, hands = Names(KEY), []
+    table = block(names, **{str(n): photo(tmp_path / f"{n}.png", n) for n in range(8)})
+    attempts = Attempts(task.attempts)
+    for suspect in ("2", "5", "6"):
+        attempts.begin(names(suspect)[1])
+    worker = Worker(replace(task, at_once=4))
+    written = worker.written
+
+    def noted(data: bytes, path: str, target: Path) -> dict:
+        hands.append((Path(path).stem, {one.name for one in task.attempts.iterdir()}))
+        return written(data, path, target)
+
+    monkeypatch.setattr(worker, "written", noted)
+    assert worker(table)["id"].to_pylist() == [str(n) for n in range(8)]
+    assert [stem for stem, _ in hands[:3]] == ["2", "5", "6"]
+    waiting = [names(one)[1] for one in ("2", "5", "6")]
+    assert [in_hand for _, in_hand in hands[:3]] == [{*waiting[number:]} for number in range(3)]
+
+
 def test_an_error_removes_what_an_earlier_attempt_wrote(task, tmp_path):
     path, names = photo(tmp_path / "a.png"), Names(KEY)
     [row] = Worker(task)(block(names, one=path)).to_pylist()
