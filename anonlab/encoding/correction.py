@@ -15,9 +15,12 @@ least.
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from ..generators import Generator
+from ..generators.base import within
 from ..identity.population import Population
 from ..images import resize
 from ..perception.eyes import iris_patches
@@ -81,9 +84,11 @@ class Correction:
         mask: torch.Tensor,
         target: torch.Tensor,
         rounds: int | None = None,
+        most: float = math.inf,
     ) -> torch.Tensor:
         """Codes `ws (N, num_ws, w_dim)` whose pictures are nearer to `image (N, 3, S, S)` outside `mask
-        (N, 1, S, S)` in colour, everywhere in expression, and to the embeddings `target (N, dim)`."""
+        (N, 1, S, S)` in colour, everywhere in expression, and to the embeddings `target (N, dim)`.
+        After each round they are kept `within` the size `most`."""
         image = resize(image, SIZE)
         wanted = self.read(image, target)  # (N, Y)
         noise = self.noise(resize(mask, SIDE))
@@ -93,6 +98,7 @@ class Correction:
             lack = wanted - self.read(made, self.recognizer.embed(made))
             weights = torch.cholesky_solve(lack[..., None], factor)[..., 0] @ self.readings  # (N, K)
             ws = ws + GAIN * self.generator.w_std * (weights @ self.codes.T).view(ws.shape)
+            ws = within(ws, self.generator.w_avg, self.generator.w_std, most)
         return ws
 
     def read(self, images: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,8 @@ import torch
 from anonlab.encoding.correction import SIDE, Correction, load_correction, readings
 from anonlab.encoding.encoder import Encoder, EncoderConfig
 from anonlab.encoding.linear import LinearInitialization
-from anonlab.encoding.start import EncoderStart
+from anonlab.encoding.start import MOST, EncoderStart
+from anonlab.generators.base import within
 from anonlab.images import resize
 from anonlab.perception.glasses import load_glasses
 from anonlab.perception.landmarks import landmark_error, load_landmarks
@@ -85,6 +86,16 @@ def test_two_faces_are_corrected_as_each_alone(correction, samples):
 
 
 @torch.no_grad()
+def test_codes_stay_as_small_as_asked(correction, samples, generator):
+    image, aim = samples.pictures(slice(0, 1)), samples.embeddings[:1]
+    far = samples.embeddings[:1] + 5 * (samples.embeddings[1:2] - samples.embeddings[:1])
+    for target, most in ((aim, 0.3), (far, 0.75), (far, 5.0)):
+        ws = correction(samples.ws[1:2].float(), image, torch.ones(1, 1, 256, 256), target, most=most)
+        size = ((ws - generator.w_avg) / generator.w_std).square().mean().sqrt().item()
+        assert size == pytest.approx(most, abs=1e-4) if most < 1 else 1 < size < most
+
+
+@torch.no_grad()
 def test_colours_under_the_mask_count_less(correction):
     open_, closed = (correction.noise(torch.full((1, 1, SIDE, SIDE), value)) for value in (0.0, 1.0))
     [differs] = open_ != closed
@@ -132,17 +143,20 @@ def test_the_check_tells_before_and_after(correction, samples, generator, recogn
 def test_encoder_and_correction_aim_beyond_the_identity(
     generator, population, synthetic_faces, recognizer
 ):
-    """Both are asked for the same point, twice as far from the person."""
+    """Both are asked for the same point, six times as far from the person, and stay among people."""
     encoder = Encoder(TINY).start_at(LinearInitialization(generator, population)).eval()
     asked = []
 
-    def noted(ws, image, mask, target):
+    def noted(ws, image, mask, target, most):
         asked.append(target)
         return ws
 
     face, mask = synthetic_faces[:1], torch.zeros(1, 1, 512, 512)
     source, target = population.embeddings[:1], population.embeddings[1:2]
-    ws = EncoderStart(encoder, noted, overshoot=2.0)(face, mask, source, target)
-    beyond = 2 * target - source
+    ws = EncoderStart(encoder, noted, overshoot=6.0)(face, mask, source, target)
+    beyond = 6 * target - 5 * source
     torch.testing.assert_close(asked[0], beyond)
-    torch.testing.assert_close(ws, encoder(face, mask, beyond))
+    codes = encoder(face, mask, beyond)
+    torch.testing.assert_close(ws, within(codes, encoder.w_avg, encoder.w_std, MOST))
+    size = ((ws - encoder.w_avg) / encoder.w_std).square().mean().sqrt().item()
+    assert not torch.equal(ws, codes) and size == pytest.approx(MOST, abs=1e-4)
