@@ -17,8 +17,6 @@ import torch
 from .perception.perception import Perception
 from .pipeline import Anonymizer
 
-MOST = 16  # faces in one batch
-
 
 @dataclass(eq=False)
 class Call:
@@ -43,7 +41,7 @@ class Batcher:
     A batch that fails is asked again call by call, so that an error reaches only whose call it is.
     """
 
-    def __init__(self, most: int = MOST):
+    def __init__(self, most: int):
         self.most = most
         self.changed = threading.Condition()
         self.waiting: list[Call] = []
@@ -114,9 +112,9 @@ class Shared:
         return getattr(self._part, name)
 
 
-def in_batches(anonymizer: Anonymizer, most: int = MOST) -> Anonymizer:
+def in_batches(anonymizer: Anonymizer, most: int) -> Anonymizer:
     """The same anonymizer, for several threads at a time: start, generator, recogniser and the networks
-    that look at a face work on the faces of all of them together."""
+    that look at a face work on the faces of all of them together, at most `most` in one batch."""
     batcher, own = Batcher(most), anonymizer.regenerator
     recognizer = Shared(own.recognizer, batcher, "embed")
     perception = anonymizer.perception

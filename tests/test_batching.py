@@ -46,7 +46,7 @@ def faces(*numbers: float) -> torch.Tensor:
 
 
 def test_what_comes_meanwhile_is_one_batch_and_everybody_gets_their_own():
-    network, batcher = Held(), Batcher()
+    network, batcher = Held(), Batcher(16)
     assert gathered(network, batcher, [(faces(1),), (faces(2, 3),), (faces(4),)]) == [
         [[2]], [[4], [6]], [[8]],
     ]  # fmt: skip
@@ -60,7 +60,7 @@ def test_no_batch_is_larger_than_allowed():
 
 
 def test_other_sizes_and_other_questions_are_other_batches():
-    network, batcher = Held(), Batcher()
+    network, batcher = Held(), Batcher(16)
     wide = torch.ones(1, 2)
     calls = [(faces(0),), (faces(1), 7), (faces(2), 7), (faces(3), 8), (wide, 7)]
     answers = gathered(network, batcher, calls)
@@ -69,13 +69,13 @@ def test_other_sizes_and_other_questions_are_other_batches():
 
 
 def test_an_error_reaches_only_whose_call_it_is():
-    answers = gathered(Held(), Batcher(), [(faces(1),), (faces(2),), (faces(-1),), (faces(3),)])
+    answers = gathered(Held(), Batcher(16), [(faces(1),), (faces(2),), (faces(-1),), (faces(3),)])
     assert [answers[number] for number in (0, 1, 3)] == [[[2]], [[4]], [[6]]]
     assert isinstance(answers[2], ValueError)
 
 
 def test_a_gradient_is_asked_of_the_network_alone():
-    layer, batcher = torch.nn.Linear(1, 1), Batcher()
+    layer, batcher = torch.nn.Linear(1, 1), Batcher(16)
     x = faces(1.0).requires_grad_()
     Shared(layer, batcher)(x).sum().backward()
     assert x.grad is not None and batcher.largest == 0

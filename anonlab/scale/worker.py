@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -106,17 +105,18 @@ class Worker:
             ThreadPoolExecutor(1, thread_name_prefix="fetch") as fetching,
             ThreadPoolExecutor(self.task.at_once, thread_name_prefix="photo") as pool,
         ):
-            rows = [self.row(photo, partial(fetch, photo["path"])) for photo in suspects]
+            rows = [self.row(photo) for photo in suspects]
             if together:  # each thread fetches its own
-                rows += pool.map(lambda photo: self.row(photo, partial(fetch, photo["path"])), others)
+                rows += pool.map(self.row, others)
             else:
                 rows += [self.row(photo, fetched) for photo, fetched in _ahead(fetching, others)]
         place = {photo["number"]: number for number, photo in enumerate(photos)}
         rows.sort(key=lambda row: place[row["number"]])
         return pa.Table.from_pylist(rows, schema=ROWS)
 
-    def row(self, photo: dict, fetched: Callable[[], bytes]) -> dict:
-        """Anonymize one photo of `WORK` and write it; what is not in the row is null there."""
+    def row(self, photo: dict, fetched: Callable[[], bytes] | None = None) -> dict:
+        """Anonymize one photo of `WORK` and write it; what is not in the row is null there. `fetched`
+        gives the file's bytes if somebody fetches them already."""
         start = time.monotonic()
         name, path = photo["name"], photo["path"]
         row: dict = {"number": photo["number"], "id": photo["id"], "source": path}
@@ -128,7 +128,7 @@ class Worker:
                     f"{path} ended its worker {LIMIT} times (out of memory, or a decoder that crashes); "
                     f"try a smaller copy"
                 )
-            data = fetched()
+            data = fetched() if fetched else fetch(path)
             row["source_sha256"] = hashlib.sha256(data).hexdigest()
             row |= self.written(data, path, folder / name)
         except Exception as error:  # whatever it is, the other photos are still done
