@@ -83,9 +83,8 @@ def measure_again(
     again = detector.again(photo, face)
     if again is None:
         return None, 0.0, None
-    side = np.hypot(*face.to_photo(1)[:, 0])
-    drift = np.hypot(*(again.points - face.points).T).mean() / side
-    aligned = align(photo, again).to(source.device)
+    drift = np.hypot(*(again.points - face.points).T).mean() / face.side
+    aligned = align(photo, again, again.own_size).to(source.device)
     away = distance(recognizer, recognizer.embed(aligned), source).item()
     return away, float(drift), aligned
 
@@ -102,7 +101,7 @@ def cover_face(
     device = recognizer.mean.device
 
     def embedded(one: Photo) -> torch.Tensor:
-        return recognizer.embed(align(one, face).to(device))
+        return recognizer.embed(align(one, face, face.own_size).to(device))
 
     try:
         before = embedded(photo)

@@ -196,7 +196,7 @@ class Anonymizer:
                         f"{photo.name} shows a face at {[round(side) for side in face.box]} that is "
                         f"turned too far away; choose a fallback that covers it"
                     )
-                looked = self.look(align(photo, face).to(self.device))
+                looked = self.look(align(photo, face, face.own_size).to(self.device))
                 if selection.leaves(self.recognizer, looked.embedding):
                     result.left.append(LeftFace(number, face.box))
                     continue
@@ -340,5 +340,6 @@ class Anonymizer:
         found = []
         for one in photos:
             photo = read_photo(one)
-            found.append(self.look(align(photo, self.detector(photo)[0]).to(self.device)).embedding)
+            face = self.detector(photo)[0]
+            found.append(self.look(align(photo, face, face.own_size).to(self.device)).embedding)
         return torch.cat(found)

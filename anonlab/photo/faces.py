@@ -18,6 +18,8 @@ from ..images import pasted, to_tensor, to_uint8
 from .photos import Photo
 
 ALIGNED_SIZE = 1024
+# The side of a face's square in the photo, up to which so many aligned pixels lose nothing of it.
+OWN_SIZES = ((200.0, 256), (512.0, 512))
 STRIP = 512  # rows of the photo that are blended at once
 MAX_OUTSIDE = 0.4  # share of the face oval that may lie beyond the frame
 
@@ -34,6 +36,17 @@ class Face:
     def area(self) -> float:
         """Area of the box, in square pixels."""
         return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+    @property
+    def side(self) -> float:
+        """Side of the aligned square, in pixels of the photo."""
+        return float(np.hypot(*self.to_photo(1)[:, 0]))
+
+    @property
+    def own_size(self) -> int:
+        """How many pixels a side the aligned square needs for what the photo shows: 256, 512 or 1024.
+        What is more costs time and is averaged away in the photo."""
+        return next((size for most, size in OWN_SIZES if self.side <= most), ALIGNED_SIZE)
 
     @property
     def turn(self) -> float:

@@ -99,7 +99,11 @@ class Regenerator:
     def pictures(
         self, ws: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, resolution: int | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The generated face and the composite, both of the size of `image (1, 3, S, S)`."""
+        """The generated face and the composite, both of the size of `image (1, 3, S, S)`, drawn at
+        `resolution`, by default the least that the generator has for S."""
+        if resolution is None:
+            enough = (one for one in self.generator.resolutions if one >= image.shape[-1])
+            resolution = min(enough, default=None)
         made = self.generator.synthesis(ws, resolution).clamp(-1, 1)
         made = resize(made, image.shape[-1])
         if self.landmarks is None:
