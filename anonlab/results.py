@@ -19,15 +19,16 @@ def rounded(box: Box) -> list[float]:
 
 @dataclass(frozen=True)
 class FaceResult:
-    """One face, before and after, and the numbers that tell how it went."""
+    """One face, before and after, and the numbers that tell how it went. Pictures have the S × S pixels
+    that the face needs in this photo: 256, 512 or 1024 (`anonlab.photo.faces.Face.own_size`)."""
 
     box: Box
     attribution: torch.Tensor  # (1, 1, 256, 256), stage 1
-    mask: torch.Tensor  # (1, 1, 1024, 1024), 1 = regenerated
+    mask: torch.Tensor  # (1, 1, S, S), 1 = regenerated
     share_of_face: float  # that the mask covers; its share of the aligned picture is its mean
-    aligned: torch.Tensor  # (1, 3, 1024, 1024), the face as it was
-    generated: torch.Tensor  # (1, 3, 1024, 1024), the whole picture that the generator made
-    anonymized: torch.Tensor  # (1, 3, 1024, 1024), the composite
+    aligned: torch.Tensor  # (1, 3, S, S), the face as it was
+    generated: torch.Tensor  # (1, 3, S, S), the whole picture that the generator made
+    anonymized: torch.Tensor  # (1, 3, S, S), the composite
     ws: torch.Tensor  # (1, num_ws, w_dim)
     distance: float  # the recogniser's, measured again on the finished photo
     threshold: float

@@ -45,6 +45,20 @@ def test_the_points_of_a_face_on_the_slant_are_where_they_are(astronaut, detecto
     assert face.roll == pytest.approx(abs(angle), abs=6)
 
 
+def test_a_face_that_is_surely_known_is_not_looked_at_from_near(astronaut, detector, monkeypatch):
+    """Slanted looks see an upright face too; a close look at each of them would change nothing."""
+    looked, nearer = [], detector.nearer
+    monkeypatch.setattr(detector, "nearer", lambda *face: looked.append(face) or nearer(*face))
+    [again, *_] = detector(astronaut)
+    assert not looked
+    [winner, *_] = merged([[again], detector.turned(astronaut)])
+    assert looked  # where nothing is known
+    assert np.array_equal(winner.points, again.points)
+    looked.clear()
+    detector(Photo(np.rot90(astronaut.pixels, 2).copy(), "lying"))
+    assert looked
+
+
 def test_a_photo_is_looked_at_once_where_that_is_enough(astronaut):
     once = Detector(thorough=False)
     lying = Photo(np.rot90(astronaut.pixels, 2).copy(), "lying")

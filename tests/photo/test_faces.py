@@ -52,6 +52,22 @@ def test_round_trip_leaves_the_photo_as_it_was(portrait, side, degrees):
     assert 10 * np.log10(255**2 / error.mean()) >= 40
 
 
+@pytest.mark.parametrize(("side", "size"), [(60, 256), (190, 256), (300, 512), (500, 512), (700, 1024)])
+def test_a_face_has_the_pixels_that_it_needs(portrait, side, size):
+    photo, face = scene(portrait, side, 17)
+    assert face.side == pytest.approx(side, rel=0.03)
+    assert face.own_size == size
+    # and that many lose nothing: what comes back is as near to the photo as from 1024
+    untouched = Photo(np.zeros_like(photo.pixels), "black")
+    back = [
+        paste(untouched, face, align(photo, face, pixels), torch.ones(1, 1, pixels, pixels))
+        for pixels in (size, 1024)
+    ]
+    inside = (back[1] > 0).all(2)
+    errors = [np.abs(one[inside].astype(int) - photo.pixels[inside]).mean() for one in back]
+    assert errors[0] < errors[1] + 0.7
+
+
 def test_alignment_puts_the_points_where_ffhq_has_them(astronaut, detector):
     face = detector(astronaut)[0]
     matrix = np.vstack([face.to_photo(512), [0, 0, 1]])

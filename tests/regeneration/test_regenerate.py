@@ -65,6 +65,24 @@ def test_without_refinement_the_codes_are_the_start(regenerator, asked, monkeypa
     torch.testing.assert_close(ws, expected)
 
 
+@pytest.mark.parametrize(
+    ("size", "drawn"), [(200, 256), (256, 256), (300, 512), (1024, 1024), (1200, None)]
+)
+def test_a_picture_is_drawn_no_larger_than_it_must_be(regenerator, asked, size, drawn, monkeypatch):
+    seen, synthesis = [], regenerator.generator.synthesis
+    monkeypatch.setattr(
+        regenerator.generator,
+        "synthesis",
+        lambda ws, resolution=None: seen.append(resolution) or synthesis(ws, 256),
+    )
+    face, mask, _ = asked
+    made, composite = regenerator.pictures(
+        torch.zeros(1, regenerator.generator.num_ws, 512), resize(face, size), resize(mask, size)
+    )
+    assert made.shape == composite.shape == (1, 3, size, size)
+    assert seen == [drawn]
+
+
 def test_refinement_starts_there_and_brings_the_picture_nearer(regenerator, asked):
     face, mask, path = asked
     plain = regenerator.codes(face, mask, path)
