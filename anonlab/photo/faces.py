@@ -18,8 +18,8 @@ from ..images import pasted, to_tensor, to_uint8
 from .photos import Photo
 
 ALIGNED_SIZE = 1024
-# The side of a face's square in the photo, up to which so many aligned pixels lose nothing of it.
-OWN_SIZES = ((200.0, 256), (512.0, 512))
+# The side of a face's square in the photo, up to which so many aligned pixels lose nothing that is seen.
+OWN_SIZES = ((200.0, 256), (560.0, 512))
 STRIP = 512  # rows of the photo that are blended at once
 MAX_OUTSIDE = 0.4  # share of the face oval that may lie beyond the frame
 
