@@ -14,6 +14,7 @@ single pixels. `make bench` times both. It is not used unless asked for.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -27,6 +28,7 @@ from .mobile_stylegan import Block, MobileStyleGAN, StyledConv
 from .openvino_runtime import import_openvino
 
 PREVIEW = 256  # pixels, up to which the last block works on averages
+CORES = 2  # for each large picture that is made at a time: it is half of the work on a face
 
 
 class OpenVINOMobileStyleGAN(MobileStyleGAN):
@@ -46,6 +48,8 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
         # A compiled network answers one question at a time: those that are idle wait here.
         self._idle: dict[tuple[int, str, int], list[Any]] = {}
         self._lock = threading.Lock()
+        # A large one takes 700 MB for as long as it lives, so not everybody gets one.
+        self._large = threading.Semaphore(max(1, (os.cpu_count() or 1) // CORES))
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
         """As `MobileStyleGAN.synthesis`; `ws (N, 16, 512)` to `(N, 3, R, R)`.
@@ -59,7 +63,8 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
         resolution = self._checked(ws, resolution)
         made = torch.empty(len(ws), 3, resolution, resolution)
         drawn = resolution if resolution <= PREVIEW else self.img_resolution
-        with self._network(drawn) as network:
+        turn = self._large if drawn > PREVIEW else contextlib.nullcontext()
+        with turn, self._network(drawn) as network:
             for row, image in zip(ws.detach().float().contiguous(), made, strict=True):
                 picture = torch.from_numpy(network([row[None].numpy()], share_outputs=True)[0])
                 if drawn > resolution:
@@ -70,7 +75,7 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
     @contextlib.contextmanager
     def _network(self, resolution: int) -> Iterator[Any]:
         """A compiled network for one resolution, with as many threads as torch has here and now. There
-        are as many of them as are needed at once; each takes 350 or 700 MB."""
+        are as many of them as are needed at once; each takes 350 MB, or 700 beyond the preview."""
         threads = torch.get_num_threads()
         with self._lock:
             for key in [key for key in self._idle if key[2] != threads]:

@@ -102,6 +102,23 @@ def test_two_threads_at_once_get_their_own_pictures(by_openvino):
         assert all(torch.equal(a, b) for a, b in zip(alone, pool.map(make, parts), strict=True))
 
 
+def test_large_pictures_take_turns(by_torch, monkeypatch):
+    """A large network takes 700 MB: on two cores there is one, however many threads ask for it."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    made = OpenVINOMobileStyleGAN()
+    made.load_state_dict(by_torch.state_dict())
+    parts = mixed_codes(by_torch, 9, 4).split(1)
+
+    def make(ws):
+        torch.set_num_threads(1)
+        return made.synthesis(ws, 512)
+
+    with ThreadPoolExecutor(4) as pool:
+        at_once = list(pool.map(make, parts))
+    assert [len(networks) for networks in made._idle.values()] == [1]
+    assert all(torch.equal(one, make(ws)) for one, ws in zip(at_once, parts, strict=True))
+
+
 def test_wrong_shapes_are_refused(by_openvino):
     with pytest.raises(AssertionError, match="ws must be"):
         by_openvino.synthesis(torch.zeros(1, 14, 512))
