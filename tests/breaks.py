@@ -288,6 +288,8 @@ BREAKS = [
     Break("who was in hand at a death not done alone", "scale/worker.py",
           'together and self.attempts.begun(one["name"])', "False",
           "scale/test_worker.py -k done_alone"),
+    Break("few steps as if there were many", "regeneration/optimize.py",
+          "if steps <= FEW_STEPS", "if steps < 0", "regeneration/test_regenerate.py -k few_steps"),
     Break("optimisation without the identity", "regeneration/optimize.py",
           "(config.goal - to_target)", "(config.goal - config.goal)",
           "regeneration/test_optimize.py"),

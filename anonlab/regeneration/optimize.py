@@ -21,6 +21,7 @@ from ..recognizers import Recognizer, centred, distance, jittered
 from ..recognizers.perceptual import PerceptualDistance
 
 SIZE = 256  # pixels of the preview that is optimised
+FEW_STEPS = 20
 RING = 8.0  # width of the surroundings of the mask, in those pixels
 
 
@@ -29,6 +30,7 @@ class LatentOptimConfig:
     """Step size and weights of the optimisation."""
 
     learning_rate: float = 0.05
+    momentum: float = 0.9  # share of Adam's mean gradient that a step remembers
     pixels: float = 4.0  # mean absolute difference outside the mask, most of all around it
     colours: float = 1.0  # the same of 16×16 means over the whole face
     perceptual: float = 3.0  # ST-LPIPS between photo and composite
@@ -38,6 +40,12 @@ class LatentOptimConfig:
     distance: float = 4.0  # miss of `target_distance`
     spread: float = 0.05  # mean squared difference of the rows of W+, in standard deviations
     prior: float = 0.012  # mean squared distance from w_avg, in standard deviations
+
+    @classmethod
+    def for_steps(cls, steps: int) -> LatentOptimConfig:
+        """What suits so many steps. Up to 20 are a finish for codes that are good already: there is no
+        time to leave a direction that is remembered, and what is wanted of them is a nearer picture."""
+        return cls(momentum=0.6, perceptual=5.0) if steps <= FEW_STEPS else cls()
 
 
 def optimize_latents(
@@ -50,7 +58,7 @@ def optimize_latents(
     start: torch.Tensor,
     steps: int,
     target_distance: float | None = None,
-    config: LatentOptimConfig = LatentOptimConfig(),
+    config: LatentOptimConfig | None = None,
     rng: torch.Generator | None = None,
     progress: bool = False,
     watch: Callable[[int, float, torch.Tensor], object] | None = None,
@@ -66,7 +74,8 @@ def optimize_latents(
              + 3 d(c, x) + d(G, x) + [0.75 - e(c)·t]₊ + [e(c)·s - [cos(t, s)]₊]₊
              + 0.05 num_ws |extra|² + 0.012 |common + extra|²  (+ 4 |distance - target_distance|)
 
-    where bars are means over all numbers, `d` is ST-LPIPS and `[·]₊` cuts at zero.
+    where bars are means over all numbers, `d` is ST-LPIPS and `[·]₊` cuts at zero. `config` has other
+    weights, by default those that suit so many steps.
 
     `image (1, 3, S, S)` in [-1, 1]; `mask (1, 1, S, S)`, 1 = to be regenerated; `start
     (1, num_ws, w_dim)` where to begin, and how many `steps` of Adam. With `target_distance` the
@@ -77,6 +86,7 @@ def optimize_latents(
     photo: they only push away from the person, because the target is the recogniser's embedding.
     """
     image, mask = resize(image, SIZE), resize(mask, SIZE)
+    config = config or LatentOptimConfig.for_steps(steps)
     rng = rng or torch.Generator().manual_seed(0)
     origin = identity.origin
     unit = F.normalize(identity.target - origin, dim=1)
@@ -98,7 +108,8 @@ def optimize_latents(
     extra = rows - common  # (1, num_ws, w_dim): what W+ adds, held small by `spread`
     common.requires_grad_(True)
     extra.requires_grad_(True)
-    optimizer = torch.optim.Adam([common, extra], lr=config.learning_rate, betas=(0.9, 0.95))
+    betas = config.momentum, 0.95
+    optimizer = torch.optim.Adam([common, extra], lr=config.learning_rate, betas=betas)
     bar = tqdm(range(steps), desc="regenerate", unit="step", disable=not progress, leave=False)
     for step in bar:
         rate = config.learning_rate * _ramp(step / steps)

@@ -24,7 +24,6 @@ from .irises import match_irises
 from .occlusion import in_front
 from .optimize import SIZE, LatentOptimConfig, optimize_latents
 
-DEFAULT = LatentOptimConfig()
 REFINE_STEPS = 60  # of the method optimize
 TOLERANCE = 0.02  # of a distance that was asked for
 HALVINGS = 7  # of the range of strengths, when one pass searches for a distance
@@ -44,7 +43,7 @@ class Regenerator:
     perceptual: PerceptualDistance
     start: Start
     refine_steps: int = 0
-    config: LatentOptimConfig = DEFAULT
+    config: LatentOptimConfig | None = None  # of an optimisation, by default what suits its steps
     landmarks: LandmarkNetwork | None = None  # with it, irises and lost parts stay the photo's
     guides: tuple[Recognizer, ...] = ()  # further ones that an optimisation moves away from
 

@@ -21,6 +21,7 @@ from anonlab.perception.masks import mask_from_attribution
 from anonlab.perception.perception import attribute
 from anonlab.perception.regions import face_band
 from anonlab.photo.detection import Detector
+from anonlab.regeneration.optimize import LatentOptimConfig
 from anonlab.regeneration.regenerate import REFINE_STEPS, TOLERANCE, Regenerator
 
 TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
@@ -95,6 +96,21 @@ def test_refinement_starts_there_and_brings_the_picture_nearer(regenerator, aske
     assert misses[1] < 0.9 * misses[0]
     apart = (refined - plain).norm(dim=2).mean()
     assert 0 < apart < (regenerator.generator.w_std.norm() * 2)
+
+
+def test_few_steps_have_settings_of_their_own_that_bring_the_picture_nearer(
+    regenerator, asked, perceptual
+):
+    """Than those of many steps would in the same time."""
+    face, mask, path = asked
+    small = resize(face, 256), resize(mask, 256)
+    assert LatentOptimConfig.for_steps(60) == LatentOptimConfig()
+    distances = []
+    for config in (None, LatentOptimConfig()):
+        ws = replace(regenerator, config=config).codes(face, mask, path, Controls(refine_steps=8))
+        _, composite = regenerator.pictures(ws, *small, 256)
+        distances.append(perceptual(composite, small[0]).item())
+    assert distances[0] < 0.96 * distances[1]
 
 
 def test_the_seed_decides_how_codes_are_refined(regenerator, asked):
