@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .mobile_stylegan import Block, MobileStyleGAN, StyledConv
+from .mobile_stylegan import Block, MobileStyleGAN, StyledConv, haar_matrix
 from .openvino_runtime import import_openvino
 
 PREVIEW = 256  # pixels, up to which the last block works on averages
@@ -131,23 +131,14 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
         x = convolution(x, conv.weight, conv.bias, padding=int(conv.depthwise is None))
         return leaky(ops.add(x, tensor(conv.noise)))
 
+    def pointwise(x: Any, matrix: torch.Tensor) -> Any:
+        weight = tensor(matrix[:, :, None, None])
+        return ops.convolution(x, weight, [1, 1], [0, 0], [0, 0], [1, 1])
+
     def haar(x: Any) -> Any:
-        """`inverse_haar`, in the same order of channels."""
-        _, c4, h, w = x.get_output_shape(0)
-        c = c4 // 4
-        low, details = ops.variadic_split(x, np.int64(1), np.int64([c, 3 * c])).outputs()
-        low = ops.reshape(low, np.int64([1, c, 1, h, w]), False)
-        details = ops.reshape(details, np.int64([1, c, 3, h, w]), False)
-        vertical, horizontal, diagonal = ops.split(details, np.int64(2), 3).outputs()
-        top, bottom = ops.add(low, vertical), ops.subtract(low, vertical)
-        slopes = ops.add(horizontal, diagonal), ops.subtract(horizontal, diagonal)
-        corners = [
-            combine(half, slope)
-            for half, slope in zip((top, bottom), slopes, strict=True)
-            for combine in (ops.add, ops.subtract)
-        ]
-        stacked = ops.reshape(ops.concat(corners, 2), np.int64([1, 4 * c, h, w]), False)
-        return ops.multiply(ops.depth_to_space(stacked, "depth_first", 2), np.float32(0.5))
+        """`inverse_haar`: taking bands apart is slow here, even a matrix of zeros and halves is fast."""
+        x = pointwise(x, haar_matrix(x.get_output_shape(0)[1]))
+        return ops.depth_to_space(x, "depth_first", 2)
 
     def doubled(block: Block, x: Any, w1: Any, w2: Any) -> Any:
         x = haar(scaled(x, linear(block.up, w1)))
@@ -155,8 +146,9 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
 
     def preview(block: Block, x: Any, w1: Any, w2: Any) -> Any:
         """`MobileStyleGAN.preview_block`."""
-        x = ops.gather(scaled(x, linear(block.up, w1)), np.arange(32), np.int64(1))
-        x = ops.multiply(x, np.float32(0.5))
+        x = scaled(x, linear(block.up, w1))
+        channels = x.get_output_shape(0)[1]
+        x = pointwise(x, torch.eye(channels)[: channels // 4] / 2)  # the low-pass band
         for conv, w in ((block.conv1, w1), (block.conv2, w2)):
             gain = ops.multiply(linear(conv.affine, w), tensor(conv.depthwise.sum((1, 2, 3)))[None])
             x = leaky(convolution(scaled(x, gain), conv.weight, conv.bias + conv.noise.mean()))
