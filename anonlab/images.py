@@ -6,6 +6,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+MATRIX_SIDE = 1024  # pixels, up to which a CPU blurs by matrices: their work grows with the side's cube
+
 
 def resize(images: torch.Tensor, size: int) -> torch.Tensor:
     """`(N, C, S, S)` to `(N, C, size, size)`: means downwards, bilinear upwards."""
@@ -25,8 +27,8 @@ def blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:
     steps = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     kernel = torch.exp(-steps.square() / (2 * sigma**2))
     kernel = kernel / kernel.sum()
-    if images.is_cuda:
-        # a GPU multiplies matrices sooner than it convolves one channel at a time
+    if images.is_cuda or max(images.shape[2:]) <= MATRIX_SIDE:
+        # matrices are multiplied sooner than one channel at a time is convolved
         down, across = (blur_matrix(kernel, size) for size in images.shape[2:])
         return down @ images @ across.mT
     kernel = kernel.expand(images.shape[1], 1, 1, -1)

@@ -28,7 +28,7 @@ from .mobile_stylegan import Block, MobileStyleGAN, StyledConv, haar_matrix
 from .openvino_runtime import import_openvino
 
 PREVIEW = 256  # pixels, up to which the last block works on averages
-CORES = 2  # for each large picture that is made at a time: it is half of the work on a face
+CORES = 2  # for each picture of either size that is made at a time: a third of the work on a face
 
 
 class OpenVINOMobileStyleGAN(MobileStyleGAN):
@@ -48,8 +48,9 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
         # A compiled network answers one question at a time: those that are idle wait here.
         self._idle: dict[tuple[int, str, int], list[Any]] = {}
         self._lock = threading.Lock()
-        # A large one takes 700 MB for as long as it lives, so not everybody gets one.
-        self._large = threading.Semaphore(max(1, (os.cpu_count() or 1) // CORES))
+        # Each takes memory for as long as it lives, so not everybody gets one of either size.
+        count = max(1, (os.cpu_count() or 1) // CORES)
+        self._turns = threading.Semaphore(count), threading.Semaphore(count)  # small, large
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
         """As `MobileStyleGAN.synthesis`; `ws (N, 16, 512)` to `(N, 3, R, R)`.
@@ -63,8 +64,7 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
         resolution = self._checked(ws, resolution)
         made = torch.empty(len(ws), 3, resolution, resolution)
         drawn = resolution if resolution <= PREVIEW else self.img_resolution
-        turn = self._large if drawn > PREVIEW else contextlib.nullcontext()
-        with turn, self._network(drawn) as network:
+        with self._turns[drawn > PREVIEW], self._network(drawn) as network:
             for row, image in zip(ws.detach().float().contiguous(), made, strict=True):
                 picture = torch.from_numpy(network([row[None].numpy()], share_outputs=True)[0])
                 if drawn > resolution:

@@ -71,7 +71,7 @@ def open_eyes(image: torch.Tensor, points: torch.Tensor) -> dict[int, Eye]:
     for eye in range(len(EYES)):
         centre, across, opening = (part[0, eye].to(image) * size for part in eye_windows(points))
         width = across.norm()
-        if opening / width < OPEN or width < STEPS:
+        if not (opening / width >= OPEN and width >= STEPS):  # nor are points that are no numbers
             continue
         (left, top), (right, bottom) = (
             edge.clamp(0, size).int().tolist()

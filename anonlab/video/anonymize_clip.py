@@ -32,7 +32,8 @@ from .side_by_side import runs, side_by_side, unless, worker_count
 from .state import State, describe
 from .temporal import measure, signals
 
-SEGMENT = 48  # frames
+LEAST_SEGMENT, SEGMENT = 8, 48  # frames
+SHARES = 4  # there are as many segments as that, or a multiple, so that workers share them evenly
 WHOLE = 0.9  # share of the frames that a file promises, below which it is said that some are missing
 
 
@@ -48,15 +49,17 @@ def anonymize_clip(
     key: bytes | None = None,
     resume: bool = False,
     progress: bool = False,
-    segment: int = SEGMENT,
+    segment: int | None = None,
 ) -> dict:
     """Anonymize the clip in the file `path` and write it to the file `out`, at once or not at all.
 
     `start` and `end` are seconds: only what lies between them is in the result. `key` is the user's
-    own, if there is one: unfinished work of another key is not gone on with. Returns the record: what
-    was done with each track, and how steady it is (`anonlab.video.temporal`). Raises `UnreadableImage`,
-    `NoFaceFound`, `StillRecognised` (only with the fall-back `none`), `OutputNotWritable`,
-    `UnknownOption`, `PackageMissing` and `InputDamaged`; without a result there is no file.
+    own, if there is one: unfinished work of another key is not gone on with. `segment` is how many
+    frames are worked on and kept together, by default `segment_length` of the clip. Returns the record:
+    what was done with each track, and how steady it is (`anonlab.video.temporal`). Raises
+    `UnreadableImage`, `NoFaceFound`, `StillRecognised` (only with the fall-back `none`),
+    `OutputNotWritable`, `UnknownOption`, `PackageMissing` and `InputDamaged`; without a result there is
+    no file.
     """
     if fallback not in FALLBACKS:
         raise UnknownOption(f"fallback {fallback!r} does not exist; choose from: {', '.join(FALLBACKS)}")
@@ -70,6 +73,7 @@ def anonymize_clip(
     if out.resolve() == path.resolve():
         raise OutputNotWritable(f"{path} would be overwritten; choose another name")
     begun = time.monotonic()
+    segment = segment or segment_length(clip.count)
     about = describe(
         path, controls, key, fallback=fallback, part=[start, None if math.isinf(end) else end],
         ending=out.suffix.lower(), generator=anonymizer.generator.name, segment=segment,
@@ -102,6 +106,13 @@ def anonymize_clip(
             for row, plan in enumerate(plans)
         ],
     }
+
+
+def segment_length(count: int | None) -> int:
+    """Frames of a segment of a clip with `count` frames; None where nobody knows how many."""
+    if not count:
+        return SEGMENT
+    return max(LEAST_SEGMENT, math.ceil(count / (SHARES * math.ceil(count / (SHARES * SEGMENT)))))
 
 
 def _planned(

@@ -25,6 +25,7 @@ from ..pipeline import ATTEMPTS, AlignedFace, Anonymizer
 from ..recognizers import distance
 from .clips import Clip
 from .detections import Detections
+from .side_by_side import side_by_side, worker_count
 from .smoothing import filled, steady_points
 from .tracks import Track, link, mean_embedding, people
 
@@ -206,7 +207,7 @@ def _plan(
     )
     for area in (areas(controls.mask_area) if target is not None else [])[:ATTEMPTS]:
         plan = replace(plan, mask_area=area)
-        if all(_far_enough(anonymizer, plan, face, controls) for face in faces):
+        if _all_far_enough(anonymizer, plan, faces, controls):
             break
     return plan
 
@@ -215,6 +216,17 @@ def areas(first: float) -> list[float]:
     """The mask's area, and larger ones for faces that need them."""
     more = [round(max(first * AREA_STEP**step, 0.1), 3) for step in range(1, ATTEMPTS)]
     return [first, *(area for area in more if first < area <= AREA_LIMIT)]
+
+
+def _all_far_enough(
+    anonymizer: Anonymizer, plan: TrackPlan, faces: Sequence[AlignedFace], controls: Controls
+) -> bool:
+    far: list[bool] = []
+    jobs = [
+        lambda _, face=face: far.append(_far_enough(anonymizer, plan, face, controls)) for face in faces
+    ]
+    side_by_side(jobs, worker_count(len(jobs), anonymizer.device))
+    return all(far)
 
 
 @torch.no_grad()

@@ -102,8 +102,9 @@ def test_two_threads_at_once_get_their_own_pictures(by_openvino):
         assert all(torch.equal(a, b) for a, b in zip(alone, pool.map(make, parts), strict=True))
 
 
-def test_large_pictures_take_turns(by_torch, monkeypatch):
-    """A large network takes 700 MB: on two cores there is one, however many threads ask for it."""
+@pytest.mark.parametrize("resolution", [256, 512])
+def test_pictures_take_turns(by_torch, monkeypatch, resolution):
+    """A network takes 350 or 700 MB: on two cores there is one, however many threads ask for it."""
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     made = OpenVINOMobileStyleGAN()
     made.load_state_dict(by_torch.state_dict())
@@ -111,7 +112,7 @@ def test_large_pictures_take_turns(by_torch, monkeypatch):
 
     def make(ws):
         torch.set_num_threads(1)
-        return made.synthesis(ws, 512)
+        return made.synthesis(ws, resolution)
 
     with ThreadPoolExecutor(4) as pool:
         at_once = list(pool.map(make, parts))

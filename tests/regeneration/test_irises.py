@@ -33,6 +33,11 @@ def test_irises_get_the_colour_of_the_photo(synthetic_faces, points):
     assert torch.stack(after).mean() < 0.5 * torch.stack(before).mean()
 
 
+def test_points_that_are_no_numbers_are_no_eyes(synthetic_faces, points):
+    assert open_eyes(synthetic_faces[:1], points[:1])
+    assert not open_eyes(synthetic_faces[:1], torch.full_like(points[:1], torch.nan))
+
+
 def test_nothing_but_irises_changes(synthetic_faces, points):
     one, other = synthetic_faces[:1], synthetic_faces[1:2]
     change = (match_irises(one, other, points[:1], points[1:2]) - one).abs().amax(1)[0]

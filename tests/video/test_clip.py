@@ -219,6 +219,17 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same_file(walk, folder, fas
     assert not state.exists()
 
 
+@pytest.mark.parametrize(
+    ("count", "length"), [(None, 48), (1, 8), (24, 8), (72, 18), (192, 48), (193, 25), (10_000, 48)]
+)
+def test_two_or_four_workers_have_equal_shares_of_a_clip(count, length):
+    assert module.segment_length(count) == length
+    if count and count > 32:
+        segments = -(-count // length)
+        assert segments * length - count < segments  # the last is hardly shorter
+        assert segments % 4 == 0 or length == 48
+
+
 def test_segments_side_by_side_give_the_same_file(short, folder, fast):
     before, results = torch.get_num_threads(), []
     for threads in (1, 2):  # one worker, or two with one thread each
