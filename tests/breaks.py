@@ -258,7 +258,7 @@ BREAKS = [
           "wanted = colours.get(eye, next(", "wanted = colours.get(1 - eye, next(",
           IRISES + " -k other_eye"),
     Break("a shut eye recoloured", "regeneration/irises.py",
-          "opening / width < OPEN or width", "opening < 0 or width", IRISES + " -k shut"),
+          "opening / width >= OPEN and width", "opening >= 0 and width", IRISES + " -k shut"),
     Break("the lightest discs taken for the irises", "regeneration/irises.py",
           "return min(ways, key=brightness)", "return max(ways, key=brightness)",
           IRISES + " -k same_way"),

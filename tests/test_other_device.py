@@ -56,7 +56,10 @@ def test_a_photo_is_the_same_there(name, changes, here, there, generator):
     photo = sample_photo(name, generator)
     expected, found = here(photo, verify=False, **changes), there(photo, verify=False, **changes)
     difference = np.abs(np.asarray(found.image).astype(int) - np.asarray(expected.image))
-    assert difference.max() <= 8 and difference.mean() < 0.1  # sums in another order
+    # Sums in another order; the first steps of an optimisation follow the signs of gradients, however
+    # near to nothing these are.
+    most = 24 if changes.get("refine_steps") else 8
+    assert difference.max() <= most and difference.mean() < 0.1
     assert found.faces[0].distance == pytest.approx(expected.faces[0].distance, abs=5e-3)
 
 

@@ -62,7 +62,7 @@ def test_the_distance_is_that_of_the_finished_photo(result, anonymizer, astronau
     [before] = anonymizer.detector(read_photo(sample_photo("astronaut")))
     found = anonymizer.detector.again(photo, before)
     with torch.no_grad():
-        made = anonymizer.recognizer.embed(align(photo, found))
+        made = anonymizer.recognizer.embed(align(photo, found, found.own_size))
         source = anonymizer.recognizer.embed(astronaut_face)
     assert abs(distance(anonymizer.recognizer, made, source).item() - result.faces[0].distance) < 1e-3
 
