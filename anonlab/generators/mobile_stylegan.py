@@ -37,10 +37,10 @@ def inverse_haar(x: torch.Tensor) -> torch.Tensor:
 
 
 def haar_matrix(channels: int) -> torch.Tensor:
-    """`inverse_haar` as a matrix `(4C, 4C)` from the bands of a pixel to its four, as `pixel_shuffle`
-    takes them; 4C is `channels`."""
+    """`inverse_haar` as the weight `(4C, 4C, 1, 1)` of a convolution, from the bands of a pixel to its
+    four, as `pixel_shuffle` takes them; 4C is `channels`."""
     bands = torch.eye(channels)[:, :, None, None]
-    return F.pixel_unshuffle(inverse_haar(bands), 2).flatten(1).T
+    return F.pixel_unshuffle(inverse_haar(bands), 2).transpose(0, 1).contiguous()
 
 
 class StyledConv(nn.Module):
@@ -80,8 +80,7 @@ class Block(nn.Module):
         self.conv1 = StyledConv(in_channels // 4, out_channels, size)
         self.conv2 = StyledConv(out_channels, out_channels, size)
         # as a convolution, a fifth of a gradient's time less than `inverse_haar` itself
-        bands = haar_matrix(in_channels)[:, :, None, None]
-        self.register_buffer("bands", bands, persistent=False)
+        self.register_buffer("bands", haar_matrix(in_channels), persistent=False)
 
     def forward(self, x: torch.Tensor, w1: torch.Tensor, w2: torch.Tensor) -> torch.Tensor:
         x = F.pixel_shuffle(F.conv2d(x * self.up(w1)[:, :, None, None], self.bands), 2)

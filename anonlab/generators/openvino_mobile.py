@@ -50,7 +50,8 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
         self._lock = threading.Lock()
         # Each takes memory for as long as it lives, so not everybody gets one of either size.
         count = max(1, (os.cpu_count() or 1) // CORES)
-        self._turns = threading.Semaphore(count), threading.Semaphore(count)  # small, large
+        sizes = PREVIEW, self.img_resolution
+        self._turns = {size: threading.Semaphore(count) for size in sizes}
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
         """As `MobileStyleGAN.synthesis`; `ws (N, 16, 512)` to `(N, 3, R, R)`.
@@ -63,8 +64,8 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
             return super().synthesis(ws, resolution)
         resolution = self._checked(ws, resolution)
         made = torch.empty(len(ws), 3, resolution, resolution)
-        drawn = resolution if resolution <= PREVIEW else self.img_resolution
-        with self._turns[drawn > PREVIEW], self._network(drawn) as network:
+        drawn = PREVIEW if resolution <= PREVIEW else self.img_resolution
+        with self._turns[drawn], self._network(drawn) as network:
             for row, image in zip(ws.detach().float().contiguous(), made, strict=True):
                 picture = torch.from_numpy(network([row[None].numpy()], share_outputs=True)[0])
                 if drawn > resolution:
@@ -115,10 +116,12 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
         """Channels of `x (1, C, H, W)` times `gain (1, C)`."""
         return ops.multiply(x, ops.unsqueeze(gain, np.array([2, 3])))
 
-    def convolution(x: Any, weight: torch.Tensor, bias: torch.Tensor, padding: int = 0) -> Any:
+    def convolution(
+        x: Any, weight: torch.Tensor, bias: torch.Tensor | None = None, padding: int = 0
+    ) -> Any:
         strides, pads = [1, 1], [padding, padding]
         x = ops.convolution(x, tensor(weight), strides, pads, pads, strides)
-        return ops.add(x, tensor(bias).reshape(1, -1, 1, 1))
+        return x if bias is None else ops.add(x, tensor(bias).reshape(1, -1, 1, 1))
 
     def leaky(x: Any) -> Any:
         return ops.prelu(x, np.float32([0.2]))
@@ -131,24 +134,19 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
         x = convolution(x, conv.weight, conv.bias, padding=int(conv.depthwise is None))
         return leaky(ops.add(x, tensor(conv.noise)))
 
-    def pointwise(x: Any, matrix: torch.Tensor) -> Any:
-        weight = tensor(matrix[:, :, None, None])
-        return ops.convolution(x, weight, [1, 1], [0, 0], [0, 0], [1, 1])
-
-    def haar(x: Any) -> Any:
+    def haar(x: Any, bands: torch.Tensor) -> Any:
         """`inverse_haar`: taking bands apart is slow here, even a matrix of zeros and halves is fast."""
-        x = pointwise(x, haar_matrix(x.get_output_shape(0)[1]))
-        return ops.depth_to_space(x, "depth_first", 2)
+        return ops.depth_to_space(convolution(x, bands), "depth_first", 2)
 
     def doubled(block: Block, x: Any, w1: Any, w2: Any) -> Any:
-        x = haar(scaled(x, linear(block.up, w1)))
+        x = haar(scaled(x, linear(block.up, w1)), block.bands)
         return styled(block.conv2, styled(block.conv1, x, w1), w2)
 
     def preview(block: Block, x: Any, w1: Any, w2: Any) -> Any:
         """`MobileStyleGAN.preview_block`."""
-        x = scaled(x, linear(block.up, w1))
-        channels = x.get_output_shape(0)[1]
-        x = pointwise(x, torch.eye(channels)[: channels // 4] / 2)  # the low-pass band
+        channels = block.up.out_features
+        low_pass = torch.eye(channels)[: channels // 4, :, None, None] / 2
+        x = convolution(scaled(x, linear(block.up, w1)), low_pass)
         for conv, w in ((block.conv1, w1), (block.conv2, w2)):
             gain = ops.multiply(linear(conv.affine, w), tensor(conv.depthwise.sum((1, 2, 3)))[None])
             x = leaky(convolution(scaled(x, gain), conv.weight, conv.bias + conv.noise.mean()))
@@ -161,7 +159,8 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
     last = doubled if resolution > PREVIEW else preview
     x = scaled(last(model.blocks[-1], x, row(13), row(14)), linear(model.to_rgb_affine, row(15)))
     if resolution > PREVIEW:
-        x = haar(convolution(x, model.to_rgb.weight, model.to_rgb.bias))
+        bands = haar_matrix(model.to_rgb.out_channels)
+        x = haar(convolution(x, model.to_rgb.weight, model.to_rgb.bias), bands)
     else:
         x = convolution(x, model.to_rgb.weight[:3] / 2, model.to_rgb.bias[:3] / 2)
     return ov.Model([x], [ws], f"MobileStyleGAN-{resolution}")

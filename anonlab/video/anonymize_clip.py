@@ -112,7 +112,8 @@ def segment_length(count: int | None) -> int:
     """Frames of a segment of a clip with `count` frames; None where nobody knows how many."""
     if not count:
         return SEGMENT
-    return max(LEAST_SEGMENT, math.ceil(count / (SHARES * math.ceil(count / (SHARES * SEGMENT)))))
+    segments = SHARES * math.ceil(count / (SHARES * SEGMENT))
+    return max(LEAST_SEGMENT, math.ceil(count / segments))
 
 
 def _planned(

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
+from threading import Event
 
 import numpy as np
 import torch
@@ -222,10 +224,12 @@ def _all_far_enough(
     anonymizer: Anonymizer, plan: TrackPlan, faces: Sequence[AlignedFace], controls: Controls
 ) -> bool:
     far: list[bool] = []
-    jobs = [
-        lambda _, face=face: far.append(_far_enough(anonymizer, plan, face, controls)) for face in faces
-    ]
-    side_by_side(jobs, worker_count(len(jobs), anonymizer.device))
+
+    def look(face: AlignedFace, _: Event) -> None:
+        if all(far):  # else the answer is known
+            far.append(_far_enough(anonymizer, plan, face, controls))
+
+    side_by_side([partial(look, face) for face in faces], worker_count(len(faces), anonymizer.device))
     return all(far)
 
 
