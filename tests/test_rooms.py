@@ -10,7 +10,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "anonlab"
 ORDER = (  # each may use what stands before it
-    *("errors", "images", "device", "files", "controls", "measured"),  # the ground floor
+    *("errors", "images", "device", "files", "controls", "measured"),
+    "openvino_runtime",  # the ground floor
     *("weights", "provenance", "photo", "recognizers"),
     "identity",  # before stage 1, which compares with its reference population
     *("generators", "perception", "encoding", "regeneration"),

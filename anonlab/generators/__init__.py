@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from ..errors import DeviceUnavailable, UnknownOption, WeightsMissing
+from ..openvino_runtime import openvino_problem
 from ..weights import store
 from .base import Generator
 from .mobile_stylegan import MobileStyleGAN, read_openvino
 from .openvino_mobile import OpenVINOMobileStyleGAN
-from .openvino_runtime import openvino_problem
 from .stylegan2 import PREVIEW, StyleGAN2
 from .stylegan2_files import load_stylegan2
 

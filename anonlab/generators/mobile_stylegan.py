@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..openvino_runtime import import_openvino
 from .base import StyleGenerator, draw_z
-from .openvino_runtime import import_openvino
 
 CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # of the features at 4, 8, 16 … 512 px
 

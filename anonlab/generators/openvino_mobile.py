@@ -13,10 +13,6 @@ single pixels. `make bench` times both. It is not used unless asked for.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,11 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..openvino_runtime import Networks, import_openvino
 from .mobile_stylegan import Block, MobileStyleGAN, StyledConv, haar_matrix
-from .openvino_runtime import import_openvino
 
 PREVIEW = 256  # pixels, up to which the last block works on averages
-CORES = 2  # for each picture of either size that is made at a time: a third of the work on a face
 
 
 class OpenVINOMobileStyleGAN(MobileStyleGAN):
@@ -45,13 +40,7 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
     def __init__(self, precision: str = "f32") -> None:
         super().__init__()
         self.precision = precision
-        # A compiled network answers one question at a time: those that are idle wait here.
-        self._idle: dict[tuple[int, str, int], list[Any]] = {}
-        self._lock = threading.Lock()
-        # Each takes memory for as long as it lives, so not everybody gets one of either size.
-        count = max(1, (os.cpu_count() or 1) // CORES)
-        sizes = PREVIEW, self.img_resolution
-        self._turns = {size: threading.Semaphore(count) for size in sizes}
+        self.networks = Networks(lambda resolution: graph(self, resolution))  # 350 MB each, or 700
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
         """As `MobileStyleGAN.synthesis`; `ws (N, 16, 512)` to `(N, 3, R, R)`.
@@ -65,37 +54,13 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
         resolution = self._checked(ws, resolution)
         made = torch.empty(len(ws), 3, resolution, resolution)
         drawn = PREVIEW if resolution <= PREVIEW else self.img_resolution
-        with self._turns[drawn], self._network(drawn) as network:
+        with self.networks.lent(drawn, self.precision) as network:
             for row, image in zip(ws.detach().float().contiguous(), made, strict=True):
                 picture = torch.from_numpy(network([row[None].numpy()], share_outputs=True)[0])
                 if drawn > resolution:
                     picture = F.avg_pool2d(picture, drawn // resolution)
                 image.copy_(picture[0])
         return made
-
-    @contextlib.contextmanager
-    def _network(self, resolution: int) -> Iterator[Any]:
-        """A compiled network for one resolution, with as many threads as torch has here and now. There
-        are as many of them as are needed at once; each takes 350 MB, or 700 beyond the preview."""
-        threads = torch.get_num_threads()
-        with self._lock:
-            for key in [key for key in self._idle if key[2] != threads]:
-                del self._idle[key]
-            idle = self._idle.setdefault((resolution, self.precision, threads), [])
-            network = idle.pop() if idle else None
-        if network is None:
-            options = {
-                "INFERENCE_PRECISION_HINT": self.precision,
-                "INFERENCE_NUM_THREADS": threads,
-                "PERFORMANCE_HINT": "LATENCY",
-                "ENABLE_CPU_PINNING": False,  # else two networks of one thread share a core
-            }
-            core = import_openvino().Core()
-            network = core.compile_model(graph(self, resolution), "CPU", options)
-        try:
-            yield network
-        finally:
-            idle.append(network)
 
 
 def graph(model: MobileStyleGAN, resolution: int) -> Any:

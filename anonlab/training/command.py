@@ -18,8 +18,8 @@ from ..errors import UnknownOption
 from ..figures.plots import training_figure
 from ..files import atomic_path, output_folder, write_json
 from ..generators import Generator, MobileStyleGAN, load_generator, require_preview
-from ..generators.openvino_runtime import cpu_precisions
 from ..identity.population import Population
+from ..openvino_runtime import cpu_precisions
 from ..perception.glasses import load_glasses
 from ..perception.landmarks import load_landmarks
 from ..perception.perception_network import load_perception_network

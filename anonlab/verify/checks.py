@@ -16,7 +16,8 @@ from tqdm.auto import tqdm
 
 from ..errors import AnonlabError, NoFaceFound
 from ..evaluation.judging import Judge, load_judges
-from ..photo.detection import Detector, overlap
+from ..photo.boxes import overlap
+from ..photo.detection import Detector
 from ..photo.faces import Face, align
 from ..photo.photos import Photo, read_photo
 from ..recognizers import Recognizer, distance

@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from ..errors import NoFaceFound
-from ..photo.detection import ROLLED, Detector, merged, overlap
+from ..photo.boxes import SAME, merged, overlap
+from ..photo.detection import ROLLED, Detector
 from ..photo.faces import Face
 from ..photo.photos import Photo
 
 TURNED_EVERY = 12  # frames, half a second
-SAME = 0.3  # intersection over union that makes two boxes one face
 
 Found = tuple[int, Photo, Face]  # number of the frame, its picture, and a face in it
 

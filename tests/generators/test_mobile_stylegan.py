@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from anonlab.generators import load_generator
 from anonlab.generators.mobile_stylegan import inverse_haar
-from anonlab.generators.openvino_runtime import import_openvino
+from anonlab.openvino_runtime import import_openvino
 from anonlab.weights import store
 
 

@@ -13,7 +13,7 @@ import anonlab.generators
 from anonlab.errors import DeviceUnavailable, UnknownOption
 from anonlab.generators import MobileStyleGAN, load_generator
 from anonlab.generators.openvino_mobile import OpenVINOMobileStyleGAN
-from anonlab.generators.openvino_runtime import cpu_precisions
+from anonlab.openvino_runtime import cpu_precisions
 
 STEP = 2 / 255  # one step of an 8-bit picture, in [-1, 1]
 TOLERANCE = 0.05 * STEP
@@ -84,7 +84,7 @@ def test_threads_are_those_of_torch(by_openvino):
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            with by_openvino._network(256) as network:
+            with by_openvino.networks.lent(256) as network:
                 assert network.get_property("INFERENCE_NUM_THREADS") == count
     finally:
         torch.set_num_threads(before)
@@ -116,7 +116,7 @@ def test_pictures_take_turns(by_torch, monkeypatch, resolution):
 
     with ThreadPoolExecutor(4) as pool:
         at_once = list(pool.map(make, parts))
-    assert [len(networks) for networks in made._idle.values()] == [1]
+    assert [len(networks) for networks in made.networks.idle.values()] == [1]
     assert all(torch.equal(one, make(ws)) for one, ws in zip(at_once, parts, strict=True))
 
 
@@ -143,7 +143,7 @@ def test_the_backend_is_chosen_by_device_and_by_what_works(monkeypatch):
 def test_openvino_does_not_report_home():
     code = """
 import sys
-from anonlab.generators.openvino_runtime import import_openvino
+from anonlab.openvino_runtime import import_openvino
 import_openvino()
 from openvino.tools.ovc import telemetry_utils
 assert telemetry_utils.tm.__name__.endswith("telemetry_stub"), telemetry_utils.tm

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anonlab.photo.detection import Detector, merged, overlap
+from anonlab.photo.boxes import merged, overlap
+from anonlab.photo.detection import Detector
 from anonlab.photo.faces import Face, align
 from anonlab.photo.photos import Photo
 

@@ -1,0 +1,96 @@
+"""OpenVINO, imported without its telemetry, and its networks for callers in several threads.
+
+`import openvino` reports itself to Google Analytics and leaves an identifier in the home folder,
+unless its helper package is absent. A tool for privacy reports nothing, so that package is hidden
+while OpenVINO is imported; OpenVINO then uses its own stub.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import torch
+
+TELEMETRY = "openvino_telemetry"
+
+
+def import_openvino() -> ModuleType:
+    """The module `openvino`. Raises `ImportError` where it is not installed or does not fit."""
+    if "openvino" in sys.modules:
+        return sys.modules["openvino"]
+    hidden = TELEMETRY not in sys.modules
+    if hidden:
+        sys.modules[TELEMETRY] = None  # Python's way to say: this import fails
+    try:
+        return importlib.import_module("openvino")
+    finally:
+        if hidden:
+            sys.modules.pop(TELEMETRY, None)
+
+
+def openvino_problem() -> str:
+    """Why OpenVINO cannot run networks on this machine's CPU; empty when it can."""
+    try:
+        devices = import_openvino().Core().available_devices
+    except (ImportError, OSError, RuntimeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return "" if "CPU" in devices else f"it knows only the devices {devices}"
+
+
+def cpu_precisions() -> tuple[str, ...]:
+    """What OpenVINO can compute with here: `f32`, on some CPUs `bf16` too, or nothing at all."""
+    if openvino_problem():
+        return ()
+    offered = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ("f32", "bf16") if "BF16" in offered else ("f32",)
+
+
+CORES = 2  # of the machine's, for each network of a kind that answers at a time
+
+
+class Networks:
+    """Compiled networks of the kinds that `model(kind)` describes, as `openvino.Model`s.
+
+    A compiled network answers one question at a time, takes as many threads as torch has where it is
+    asked for, and keeps its memory. So idle ones are used again, and of a kind there are no more than
+    one for every `CORES` cores, however many threads ask. Compiling takes up to a second.
+    """
+
+    def __init__(self, model: Callable[[int], Any]):
+        self.model = model
+        self.idle: dict[tuple[int, str, int], list[Any]] = {}
+        self._most = max(1, (os.cpu_count() or 1) // CORES)
+        self._turns: dict[int, threading.Semaphore] = {}
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def lent(self, kind: int, precision: str = "f32") -> Iterator[Any]:
+        """A network for one question, when it is one's turn."""
+        with self._lock:
+            turn = self._turns.setdefault(kind, threading.Semaphore(self._most))
+        with turn:
+            threads = torch.get_num_threads()
+            with self._lock:
+                for key in [key for key in self.idle if key[2] != threads]:
+                    del self.idle[key]
+                idle = self.idle.setdefault((kind, precision, threads), [])
+                network = idle.pop() if idle else None
+            if network is None:
+                options = {
+                    "INFERENCE_PRECISION_HINT": precision,
+                    "INFERENCE_NUM_THREADS": threads,
+                    "PERFORMANCE_HINT": "LATENCY",
+                    "ENABLE_CPU_PINNING": False,  # else two networks of one thread share a core
+                }
+                network = import_openvino().Core().compile_model(self.model(kind), "CPU", options)
+            try:
+                yield network
+            finally:
+                idle.append(network)
