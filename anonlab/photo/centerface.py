@@ -27,7 +27,8 @@ VISIBLE = 0.28  # share of a face's box that must lie in the frame
 STRIDE = 4  # pixels of the picture for one of the network's answers
 MULTIPLE = 32  # both sides of what the network looks at are multiples of this
 TILE = 960  # pixels: larger pictures are looked at in parts, so that memory does not grow with them …
-SHARED = 128  # … which overlap by so much; a face that a part cuts in two is left to another part
+SHARED = 128  # … which overlap by so much; what ends so near to where a part does …
+BORDER = 16  # … is half a face, and left to another part
 # Counterclockwise by 0, 90, 180 and 270 degrees: how, and back from a point of that picture, whose
 # shift is in widths and heights.
 TURNS = (
@@ -89,7 +90,7 @@ class CenterFace:
             edges = np.array([left, top, right, bottom])
             for face in self._look(image.crop((left, top, right, bottom)), confidence):
                 face = moved(face, np.array([[1.0, 0.0, left], [0.0, 1.0, top]]))
-                beyond = (np.array(face.box) - edges) * (-1, -1, 1, 1) > -STRIDE
+                beyond = (np.array(face.box) - edges) * (-1, -1, 1, 1) > -BORDER
                 if not (beyond & inner).any():
                     faces.append(face)
         return merged([sorted(faces, key=lambda face: -face.confidence)])
