@@ -87,7 +87,7 @@ def test_a_face_that_the_border_of_a_part_cuts_is_left_to_a_look_at_the_whole(ce
     assert not centerface._in_parts(scene, LIKELY)
     [face] = centerface(scene, LIKELY)
     there = replace(model, box=tuple(np.add(model.box, (*corner, *corner))))
-    assert overlap(there, face) > 0.8
+    assert overlap(there, face) > 0.7
 
 
 def test_a_small_face_of_a_large_photo_needs_the_fine_look(centerface, portrait):
