@@ -64,12 +64,16 @@ class CenterFace:
         before = TURNED_SIDE
         for side in (WHOLE_SIDE, FINE_SIDE) if fine else ():
             if max(image.size) > LARGER * before:
-                larger = scaled(image, min(1.0, side / max(image.size)))
-                back = _zoom(np.array(image.size) / larger.size)
-                looks.append([moved(face, back) for face in self._in_parts(larger, confidence)])
+                looks.append(self.once(image, confidence, side))
             before = side
         at_edges = self._beyond_the_edges(small, confidence)
         return merged([*looks, [moved(face, _zoom(ratio)) for face in at_edges]])
+
+    def once(self, image: Image.Image, confidence: float, side: int = TURNED_SIDE) -> list[Face]:
+        """The same by one look at the picture upright, scaled down to at most `side` pixels."""
+        small = scaled(image, min(1.0, side / max(image.size)))
+        back = _zoom(np.array(image.size) / small.size)
+        return [moved(face, back) for face in self._in_parts(small, confidence)]
 
     def _beyond_the_edges(self, image: Image.Image, confidence: float) -> list[Face]:
         """Faces that the frame cuts off, found with the picture's mirror image around it."""

@@ -103,6 +103,12 @@ class Detector:
         image = Image.fromarray(photo.pixels)
         return self._from_near(photo, self.centerface(image, LIKELY_AT_EDGE, fine=False))
 
+    def hidden(self, photo: Photo, known: Sequence[Face]) -> list[Face]:
+        """What CenterFace sees in one look at a photo, scaled down, and is not `known`; with exact
+        points."""
+        image = Image.fromarray(photo.pixels)
+        return self._from_near(photo, self.centerface.once(image, LIKELY_AT_EDGE), known)
+
     def _from_near(self, photo: Photo, faces: Iterable[Face], known: Sequence[Face] = ()) -> list[Face]:
         """Those of CenterFace's `faces` that are likely and not `known`, as MTCNN sees them from near;
         as they are where it sees none."""

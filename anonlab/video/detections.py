@@ -1,7 +1,8 @@
 """Pass 1 over a clip: every face of every frame, and who it is, as numbers.
 
 One frame in `FINE_EVERY` is looked at closely, the others at half that scale, three times as fast: what
-only the close look finds is joined to a track, and the frames between are filled in. Faces that are not
+only the close look finds is joined to a track, and the frames between are filled in. CenterFace is asked
+for faces that something hides or the frame cuts off. Faces that are not
 upright are followed by `anonlab.video.slanted`. Faces of low confidence are kept too: they never begin a
 track, but they can go on with one.
 """
@@ -9,7 +10,7 @@ track, but they can go on with one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from PIL import Image
 
 from ..errors import NoFaceFound
+from ..photo.boxes import merged
 from ..photo.faces import Face, align
 from ..photo.photos import Photo
 from .clips import Frame
@@ -79,7 +81,9 @@ def detect(
     for frame in frames:
         side = COARSE_SIDE if frame.number % FINE_EVERY else FINE_SIDE
         photo = Photo(frame.pixels, name)
-        faces = slanted(frame.number, photo, look(anonymizer, frame.pixels, side))
+        upright = look(anonymizer, frame.pixels, side)
+        hidden = half_seen(anonymizer, photo, upright)
+        faces = slanted(frame.number, photo, merged([upright, hidden]))
         rows += [(number, face, embedding(anonymizer, where, face)) for number, where, face in faces]
         small = thumbnail(frame.pixels)
         change.append(0.0 if before is None else float(np.abs(small - before).mean()))
@@ -115,6 +119,14 @@ def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
         for box, sure, five in zip(boxes, map(float, confidences), points, strict=True)
         if sure >= LIKELY
     ]
+
+
+def half_seen(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list[Face]:
+    """Faces that are not surely among those `seen`, by the other detector, whose word is enough to begin
+    a track: its confidence is on another scale."""
+    sure = [face for face in seen if face.confidence >= SURE]
+    others = anonymizer.detector.hidden(photo, sure)
+    return [replace(face, confidence=max(face.confidence, SURE)) for face in others]
 
 
 @torch.no_grad()

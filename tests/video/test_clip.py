@@ -183,6 +183,7 @@ def test_a_frame_in_which_nobody_is_found_is_anonymized_too(walk, folder, fast, 
         return [] if len(calls) - 1 in (4, 5) else found(anonymizer, pixels, side)
 
     monkeypatch.setattr(detections, "look", blind)
+    monkeypatch.setattr(detections, "half_seen", lambda *_: [])
     out = folder / "blind.mkv"
     record = anonymize_clip(fast, walk, out, NETWORK)
     monkeypatch.undo()
@@ -345,6 +346,18 @@ def test_frames_that_a_damaged_file_has_no_more_are_told(walk, folder, fast):
 def lying(t):
     """Turned by 70–100°, on its way to the right."""
     return 90 + 60 * t, 80, 150, 70 + 30 * t
+
+
+def test_half_a_face_at_the_edge_of_a_clip_is_covered_in_every_frame(folder, astronaut_still, fast):
+    frames = filmed([(astronaut_still, lambda t: (4 + t, 90, 230, 0))], SIZE, 5)
+    assert not any(detections.look(fast, one, 1280) for one in frames)
+    record = anonymize_clip(
+        fast, write_clip(folder / "half.mkv", frames, codec="ffv1"), folder / "half-out.mkv", NETWORK
+    )
+    (track,) = record["tracks"]
+    assert track["covered_frames"] == [0, 1, 2, 3, 4]
+    for old, new in zip(frames, pixels_of(folder / "half-out.mkv"), strict=True):
+        assert (old[50:120, :30] != new[50:120, :30]).any(2).mean() > 0.8
 
 
 def test_a_face_that_lies_is_covered_in_every_frame(folder, astronaut_still, fast):
