@@ -349,7 +349,7 @@ def lying(t):
 
 
 def test_half_a_face_at_the_edge_of_a_clip_is_covered_in_every_frame(folder, astronaut_still, fast):
-    frames = filmed([(astronaut_still, lambda t: (4 + t, 90, 230, 0))], SIZE, 5)
+    frames = filmed([(astronaut_still, lambda t: (-4 + t, 90, 230, 0))], SIZE, 5)
     assert not any(detections.look(fast, one, 1280) for one in frames)
     record = anonymize_clip(
         fast, write_clip(folder / "half.mkv", frames, codec="ffv1"), folder / "half-out.mkv", NETWORK
@@ -357,7 +357,7 @@ def test_half_a_face_at_the_edge_of_a_clip_is_covered_in_every_frame(folder, ast
     (track,) = record["tracks"]
     assert track["covered_frames"] == [0, 1, 2, 3, 4]
     for old, new in zip(frames, pixels_of(folder / "half-out.mkv"), strict=True):
-        assert (old[50:120, :30] != new[50:120, :30]).any(2).mean() > 0.8
+        assert (old[50:120, :24] != new[50:120, :24]).any(2).mean() > 0.8
 
 
 def test_a_face_that_lies_is_covered_in_every_frame(folder, astronaut_still, fast):
