@@ -1,6 +1,8 @@
-"""Where tensors live: the CPU or CUDA."""
+"""Where tensors live, the CPU or CUDA, and how many cores there are for them."""
 
 from __future__ import annotations
+
+import os
 
 import torch
 
@@ -16,3 +18,11 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceUnavailable("this machine has no CUDA device that torch can use; choose cpu")
     return torch.device(name)
+
+
+def cores() -> int:
+    """How many CPU cores this process may use: fewer than the machine has where it was told so, for
+    instance by `taskset` or a container's cpuset."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ from types import ModuleType
 from typing import Any
 
 import torch
+
+from .device import cores
 
 TELEMETRY = "openvino_telemetry"
 
@@ -66,7 +67,7 @@ class Networks:
     def __init__(self, model: Callable[[int], Any]):
         self.model = model
         self.idle: dict[tuple[int, str, int], list[Any]] = {}
-        self._most = max(1, (os.cpu_count() or 1) // CORES)
+        self._most = max(1, cores() // CORES)
         self._turns: dict[int, threading.Semaphore] = {}
         self._lock = threading.Lock()
 

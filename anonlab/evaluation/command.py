@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from ..device import cores
 from ..files import atomic_path, output_folder, write_json
 from ..pipeline import Anonymizer
 from ..provenance import provenance
@@ -82,7 +82,7 @@ def evaluate_sources(
     judges = load_judges(anonymizer.recognizer, unseen, unseen_options, anonymizer.device)
     instruments = Instruments(judges, anonymizer.detector, anonymizer.device)
     on_cpu = anonymizer.device.type == "cpu"
-    workers = min(MOST_WORKERS, os.cpu_count() or 1) if on_cpu else 1
+    workers = min(MOST_WORKERS, cores()) if on_cpu else 1
     evaluation = evaluate(anonymizer, people, instruments, protocol, state, progress, workers)
     summary = summarise(evaluation, judges, anonymizer.population) | {"judges": instruments.names()}
     if learn_from is not None:

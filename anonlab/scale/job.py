@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..controls import Controls
+from ..device import cores
 from ..errors import InputDamaged, JobFailed, OutputNotWritable
 from ..files import atomic_path, folder_lock, output_folder, remove_partials, write_json
 from ..photo.metadata import check_groups
@@ -57,7 +58,7 @@ def anonymize_set(
     `UnknownOption`, and `JobFailed` when Ray gives up.
     """
     check_groups(options.get("keep_metadata", ()))
-    cpus = os.cpu_count() or 1
+    cpus = cores()
     workers = workers or cpus
     out = output_folder(out).absolute()
     with folder_lock(out):
