@@ -324,15 +324,14 @@ class Anonymizer:
         mask: torch.Tensor,
         controls: Controls = Controls(),
         progress: bool = False,
-        resolution: int | None = None,
         watch: Callable[[float], None] = lambda _: None,
         further: float = 1.0,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Stages 2 and 3 on one aligned face: codes, the generated picture (made at `resolution`) and
-        the composite, both of the face's size. The start aims `further` times as far as usual."""
+        """Stages 2 and 3 on one aligned face: codes, the generated picture and the composite, both
+        of the face's size. The start aims `further` times as far as usual."""
         path = self.path(face, controls)
         ws = self.regenerator.codes(face.image, mask, path, controls, progress, watch, further)
-        return ws, *self.regenerator.pictures(ws, face.image, mask, resolution)
+        return ws, *self.regenerator.pictures(ws, face.image, mask)
 
     def recognise(self, photos: Sequence[str | os.PathLike | Image.Image]) -> torch.Tensor:
         """Embeddings `(N, dim)` of the largest face of each photo, for a `Selection`. Raises

@@ -78,7 +78,7 @@ class Subject:
         """The composite `(1, 3, SIZE, SIZE)` at these controls, without a second attempt."""
         chosen = Controls(mask_area=area, seed=self.seed, **controls)
         tool = (anonymizer or self.anonymizer).replace(key=key)
-        _, _, composite = tool.regenerate(self.face, self.mask(area), chosen, resolution=SIZE)
+        _, _, composite = tool.regenerate(self.face, self.mask(area), chosen)
         return composite
 
 

@@ -117,7 +117,7 @@ class Workbench:
             raise StaleRequest("the setting has changed")
         target = path.at(controls.strength).target
         ws = regenerator.start(self.image, view.mask, path.source, target)
-        _, composite = regenerator.pictures(ws, self.image, view.mask, SIZE)
+        _, composite = regenerator.pictures(ws, self.image, view.mask)
         if not current():
             raise StaleRequest("the setting has changed")
         recognizer = self.anonymizer.recognizer

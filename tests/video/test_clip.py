@@ -109,7 +109,7 @@ def test_a_new_seed_in_every_frame_fails_the_measures(walk, walked, anonymizer):
         controls = Controls(seed=number)
         with torch.no_grad():
             mask = build_mask(anonymizer.perception(seen.image, "network"), controls, size=256)
-            _, _, new = anonymizer.regenerate(seen, mask, controls, resolution=256)
+            _, _, new = anonymizer.regenerate(seen, mask, controls)
         after.append(paste(photo, face, new, mask))
     bad = measure(anonymizer.recognizer, signals(measured(anonymizer, before, after)))
     good = measure(
