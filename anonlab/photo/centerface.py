@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from ..openvino_runtime import Networks, import_openvino
@@ -100,14 +102,16 @@ class CenterFace:
         return merged([sorted(faces, key=lambda face: -face.confidence)])
 
     def _look(self, image: Image.Image, confidence: float) -> list[Face]:
-        """The network's answers for a picture of at most `TILE` pixels a side: several for a face."""
+        """The network's answers for a picture of at most `TILE` pixels a side, where its certainty is
+        greatest: perhaps several for a face."""
         pixels = np.asarray(image, np.float32)
         beyond = [(0, -side % MULTIPLE) for side in pixels.shape[:2]]
         pixels = np.pad(pixels, (*beyond, (0, 0))).transpose(2, 0, 1)[None]
         with self.networks.lent(0) as network:
             answers = network([np.ascontiguousarray(pixels)])
             heat, sides, offset, points = (answers[i][0] for i in range(4))
-            at = np.nonzero(heat[0] >= confidence)
+            around = F.max_pool2d(torch.from_numpy(heat[None]), 3, stride=1, padding=1)[0].numpy()
+            at = np.nonzero((heat[0] >= confidence) & (heat[0] == around[0]))
             sure = heat[0][at]
             size = np.exp(sides[:, *at]) * STRIDE  # (2, N): height, width
             first = (np.stack(at) + offset[:, *at] + 0.5) * STRIDE - size / 2  # top, left
