@@ -95,3 +95,8 @@ class Networks:
                 yield network
             finally:
                 idle.append(network)
+
+    def forget(self) -> None:
+        """Give the memory of idle networks back; the next question compiles one again."""
+        with self._lock:
+            self.idle.clear()

@@ -109,6 +109,10 @@ class Detector:
         image = Image.fromarray(photo.pixels)
         return self._from_near(photo, self.centerface.once(image, LIKELY_AT_EDGE), known)
 
+    def rest(self) -> None:
+        """Give memory back that only the next look needs."""
+        self.centerface.networks.forget()
+
     def _from_near(self, photo: Photo, faces: Iterable[Face], known: Sequence[Face] = ()) -> list[Face]:
         """Those of CenterFace's `faces` that are likely and not `known`, as MTCNN sees them from near;
         as they are where it sees none."""

@@ -145,6 +145,7 @@ def _planned(
                     state.keep(_faces_name(row), found.arrays())
 
         side_by_side([partial(look, mine) for mine in range(workers)], workers)
+    anonymizer.detector.rest()
     names = itertools.takewhile(state.has, map(_faces_name, itertools.count()))
     parts = [Detections(**state.kept(name)) for name in names]
     if not parts:

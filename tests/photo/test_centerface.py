@@ -105,6 +105,15 @@ def test_threads_get_their_own_answers(centerface, portrait):
     np.testing.assert_allclose(at_once, alone, atol=0.05)
 
 
+def test_a_detector_that_rests_keeps_no_network_and_sees_the_same_again(astronaut, detector):
+    [before] = detector(astronaut)
+    detector.rest()
+    assert not detector.centerface.networks.idle
+    [after] = detector(astronaut)
+    assert before.box == after.box
+    assert sum(map(len, detector.centerface.networks.idle.values())) == 1
+
+
 def test_what_hides_nose_and_mouth_hides_no_face(astronaut, detector):
     [known] = detector.once(astronaut)
     left, _, right, bottom = (round(side) for side in known.box)
