@@ -18,6 +18,7 @@ from PIL import Image
 
 from ..errors import NoFaceFound
 from ..images import to_uint8
+from ..weights import store
 from .boxes import SAME, SURER, among, merged, moved, overlap
 from .centerface import CenterFace, scaled
 from .faces import Face, align
@@ -45,8 +46,6 @@ class Detector:
     def __init__(self, device: torch.device | str = "cpu", thorough: bool = True):
         from facenet_pytorch import MTCNN
 
-        from ..weights import store
-
         for key in ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet"):
             store.locate(key)
         self.mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE, device=device)
@@ -68,7 +67,7 @@ class Detector:
         scale = min(ENLARGED if thorough else 1.0, DETECT_SIDE / max(photo.size))
         faces = [
             face
-            for face in self._look(image, scale)
+            for face in self.look(image, scale)
             # what is tiny even in the photo is seldom a face
             if face.area >= MIN_FACE**2 or face.confidence >= SURE
         ]
@@ -92,7 +91,7 @@ class Detector:
         matrix = face.to_photo(CLOSE_SIDE)
         best, most = None, SAME
         before = moved(face, np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2])
-        for found in self._look(square, 1.0):
+        for found in self.look(square, 1.0):
             shared = overlap(found, before)
             if shared >= most:
                 best, most = found, shared
@@ -141,8 +140,9 @@ class Detector:
                 break
         return face
 
-    def _look(self, image: Image.Image, scale: float) -> list[Face]:
-        """MTCNN's faces of `image` as it is when scaled; their places are those of `image`."""
+    def look(self, image: Image.Image, scale: float, confidence: float = MIN_CONFIDENCE) -> list[Face]:
+        """MTCNN's faces of `image` as it is when scaled, from a `confidence` on; their places are those
+        of `image`."""
         seen = scaled(image, scale)
         try:
             boxes, confidences, points = self.mtcnn.detect(seen, landmarks=True)
@@ -153,7 +153,7 @@ class Detector:
         ratio = np.array(image.size) / np.array(seen.size)
         faces = []
         for box, sure, point in zip(boxes, map(float, confidences), points, strict=True):
-            if sure >= MIN_CONFIDENCE:
+            if sure >= confidence:
                 corners = tuple((box.reshape(2, 2) * ratio).flatten().tolist())
                 faces.append(Face(corners, (point * ratio).astype(float), sure))
         return faces

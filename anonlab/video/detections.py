@@ -2,9 +2,9 @@
 
 One frame in `FINE_EVERY` is looked at closely, the others at half that scale, three times as fast: what
 only the close look finds is joined to a track, and the frames between are filled in. CenterFace is asked
-for faces that something hides or the frame cuts off. Faces that are not
-upright are followed by `anonlab.video.slanted`. Faces of low confidence are kept too: they never begin a
-track, but they can go on with one.
+for faces that something hides or the frame cuts off. Faces that are not upright are followed by
+`anonlab.video.slanted`. Faces of low confidence are kept too: they never begin a track, but they can go
+on with one.
 """
 
 from __future__ import annotations
@@ -103,22 +103,7 @@ def detect(
 def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
     """Upright faces in `pixels (H, W, 3)`, scaled down to `side` if larger; from `LIKELY` on."""
     image = Image.fromarray(pixels)
-    scale = min(1.0, side / max(image.size))
-    if scale < 1:
-        size = tuple(max(1, round(one * scale)) for one in image.size)
-        image = image.resize(size, Image.Resampling.BOX, reducing_gap=2)
-    try:
-        boxes, confidences, points = anonymizer.detector.mtcnn.detect(image, landmarks=True)
-    except (ValueError, RuntimeError, IndexError):
-        return []  # MTCNN's image pyramid fails on very narrow pictures
-    if boxes is None:
-        return []
-    ratio = np.array([pixels.shape[1], pixels.shape[0]]) / np.array(image.size)
-    return [
-        Face(tuple((box.reshape(2, 2) * ratio).flatten().tolist()), (five * ratio).astype(float), sure)
-        for box, sure, five in zip(boxes, map(float, confidences), points, strict=True)
-        if sure >= LIKELY
-    ]
+    return anonymizer.detector.look(image, min(1.0, side / max(image.size)), LIKELY)
 
 
 def half_seen(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list[Face]:

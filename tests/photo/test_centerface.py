@@ -125,10 +125,10 @@ def test_what_hides_nose_and_mouth_hides_no_face(astronaut, detector):
 
 
 def test_a_face_that_only_the_other_detector_sees_is_none(astronaut, detector, monkeypatch):
-    look = detector._look
+    look = detector.look
     [known] = detector.once(astronaut)
     imagined = Face((10.0, 300.0, 90.0, 400.0), known.points - 150, 0.999)
-    monkeypatch.setattr(detector, "_look", lambda image, scale: [*look(image, scale), imagined])
+    monkeypatch.setattr(detector, "look", lambda image, scale: [*look(image, scale), imagined])
     assert not [face for face in detector(astronaut) if overlap(face, imagined) > 0.1]
     assert len(detector.once(astronaut)) == 2  # the one look of portraits asks nobody else
 
@@ -145,4 +145,4 @@ def test_what_is_hardly_likely_confirms_and_adds_nothing(astronaut, detector, mo
 
 
 def _once(detector, pixels: np.ndarray) -> list[Face]:
-    return detector._look(Image.fromarray(pixels), 1.0)
+    return detector.look(Image.fromarray(pixels), 1.0)
