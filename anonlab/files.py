@@ -9,17 +9,16 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from filelock import FileLock, Timeout
+
 from .errors import FolderBusy, InputMissing, OutputNotWritable
 
-try:
-    import fcntl
-except ImportError:  # Windows: the process id in the file has to do
-    fcntl = None
-
+# What a file system answers that has no permissions, no locks or no syncing: USB sticks, network shares
+UNSUPPORTED = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 LOCK = ".anonlab.lock"
 PARTIAL = re.compile(r"\.anonlab-(\d+)-.*\.partial")  # the number of the process that writes it
 KINDS = {
@@ -63,14 +62,15 @@ class atomic_path:
         umask = os.umask(0)
         os.umask(umask)
         try:
-            self.partial.chmod(0o666 & ~umask)
-            _to_disk(self.partial)
+            with _if_supported():
+                self.partial.chmod(0o666 & ~umask)
+            to_disk(self.partial)
             os.replace(self.partial, self.path)
         except OSError as failed:
             self.partial.unlink(missing_ok=True)
             raise _not_writable(self.path, failed) from None
         with contextlib.suppress(OSError):  # not every system can do this with a folder
-            _to_disk(self.path.parent)
+            to_disk(self.path.parent)
 
 
 def _not_writable(path: Path, error: OSError) -> OutputNotWritable:
@@ -78,12 +78,23 @@ def _not_writable(path: Path, error: OSError) -> OutputNotWritable:
     return OutputNotWritable(f"{path} cannot be written ({error.strerror or error}); {remedy}")
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
+    """Wait until a file's or folder's content is on the disk, where its file system can say so."""
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        with _if_supported():
+            os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def _if_supported() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:  # a full or broken disk
+            raise
 
 
 def remove_partials(folders: Iterable[Path]) -> int:
@@ -112,65 +123,41 @@ def _runs(process: int) -> bool:
 
 
 class folder_lock:
-    """`with folder_lock(folder):` — nobody else writes results into the folder meanwhile.
+    """`with folder_lock(folder):` — no other process writes results into the folder meanwhile.
 
-    The file holds the number of the process. The system drops the lock with the process, so one that
-    was killed holds nobody up. Raises `FolderBusy`, or `OutputNotWritable`.
+    The system drops the lock with the process, so a process that was killed holds up nothing. On a file
+    system without locks there is none. Raises `FolderBusy`, or `OutputNotWritable`.
     """
 
     def __init__(self, folder: Path):
         self.path = folder.resolve() / LOCK
-        self.handle: int | None = None
+        self.lock = FileLock(self.path, timeout=0)
 
     def __enter__(self) -> folder_lock:
-        while self.handle is None:
-            try:
-                flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-                handle = os.open(self.path, flags, 0o666)
-            except OSError as error:
-                raise _not_writable(self.path, error) from None
-            try:
-                holder = _lock(handle)
-                current = os.stat(self.path).st_ino == os.fstat(handle).st_ino
-            except FileNotFoundError:  # its holder removed it while we waited
-                holder, current = None, False
-            if holder is not None:
-                os.close(handle)
-                raise FolderBusy(
-                    f"{self.path.parent} is being written by another run (process {holder}); wait for "
-                    f"it, or choose another output folder"
-                )
-            if current:
-                self.handle = handle
-            else:
-                os.close(handle)
         try:
-            os.ftruncate(self.handle, 0)
-            os.write(self.handle, f"{os.getpid()}\n".encode())
-        except OSError as error:  # a full disk
-            self.__exit__(None, None, None)
-            raise _not_writable(self.path, error) from None
+            if self.path.is_symlink():  # what it leads to is no lock of ours
+                raise OSError(errno.ELOOP, "it is a link")
+            self.lock.acquire()
+        except Timeout:
+            raise FolderBusy(
+                f"{self.path.parent} is being written by another run; wait for it, or choose another "
+                f"output folder"
+            ) from None
+        except NotImplementedError:
+            pass
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise _not_writable(self.path, error) from None
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        self.path.unlink(missing_ok=True)
-        os.close(self.handle)
-        self.handle = None
+        steps = [self._remove, self.lock.release]
+        for step in steps[::-1] if os.name == "nt" else steps:  # Windows removes no open file
+            step()
 
-
-def _lock(handle: int) -> str | None:
-    """Take the lock of an open file; or who has it."""
-    holder = os.read(handle, 32).decode(errors="replace").strip()
-    if fcntl:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return None
-        except BlockingIOError:
-            return holder or "unknown"
-        except OSError:  # a file system without locks
-            pass
-    other = holder.isdigit() and int(holder) != os.getpid()
-    return holder if other and _runs(int(holder)) else None
+    def _remove(self) -> None:
+        with contextlib.suppress(OSError):
+            self.path.unlink(missing_ok=True)
 
 
 def open_file(path: Path) -> BinaryIO:

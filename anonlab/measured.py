@@ -1,15 +1,15 @@
-"""A number, and which way is better: said where the number is defined, not guessed from its name.
+"""A number, which way is better, and what it guards.
 
-`higher(0.9)`, `lower(0.03)`, `reference(0.6)` and `shown(12.5)` wrap a value, or a whole dict of
-values of one kind. A reference has to stay where it is: a fixed input, what a peer or an untouched
-photo scores, a threshold. If it moves, the measuring has changed and not what is measured. What is
-`shown` is never judged: times, memory, sentences.
+`higher(0.9)`, `lower(0.03)`, `reference(0.6)` and `shown(12.5)` wrap a value, or a whole dict of values
+of one kind: the direction is declared where a number is defined. Which numbers can fail a run is decided
+in a notebook's last cell: `record(output, metrics, judged={name: Guard})`. Every `Guard` states in a
+sentence what is wrong when its number moves. All other numbers are recorded and shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import UndeclaredMetric
 
@@ -17,43 +17,87 @@ HIGHER, LOWER, REFERENCE, SHOWN = "higher", "lower", "reference", "shown"
 WORDS = {
     HIGHER: "higher is better",
     LOWER: "lower is better",
-    REFERENCE: "a reference that must stay",
-    SHOWN: "not judged",
+    REFERENCE: "neither way is better",
+    SHOWN: "no direction",
 }
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A value (or dicts and lists of them) and one of `WORDS`.
+class Guard:
+    """State what a judged number stands for, and how it is judged.
 
-    A share says of how many `cases`: it cannot be known better than to one of them.
+    With bounds (`low`, `high`, inclusive) the number must lie between them on every machine. Without
+    bounds it is compared with the accepted number; `noticed` is then the smallest change that a person
+    would notice or that would alter a conclusion, and `step` is how far one case (a landmark that jumps,
+    a face whose estimate flips) or another processor can move the number: no tolerance is below it.
+    """
+
+    sentence: str
+    low: float | None = None
+    high: float | None = None
+    noticed: float | None = None
+    step: float | None = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether bounds decide, and not an accepted number."""
+        return self.low is not None or self.high is not None
+
+    def holds(self, value: object) -> bool:
+        """Return whether `value` is a number between the bounds; NaN is not."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+
+def as_accepted(sentence: str, noticed: float | None = None, step: float | None = None) -> Guard:
+    """Guard a sentence by comparing its number with the accepted one."""
+    return Guard(sentence, noticed=noticed, step=step)
+
+
+def at_least(low: float, sentence: str) -> Guard:
+    """Guard a sentence that holds while its number is `low` or more."""
+    return Guard(sentence, low=low)
+
+
+def at_most(high: float, sentence: str) -> Guard:
+    """Guard a sentence that holds while its number is `high` or less."""
+    return Guard(sentence, high=high)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Hold a value (or dicts and lists of them), one of `WORDS`, and its guard where it is judged.
+
+    A share states of how many `cases` it is made: it cannot be known better than to one of them.
     """
 
     value: object
     better: str
     cases: int | None = None
+    guard: Guard | None = None
 
 
 Declaration = Callable[..., Measured]
 
 
 def higher(value: object, cases: int | None = None) -> Measured:
-    """More of it is better."""
+    """Declare that more of it is better."""
     return Measured(value, HIGHER, cases)
 
 
 def lower(value: object, cases: int | None = None) -> Measured:
-    """Less of it is better."""
+    """Declare that less of it is better."""
     return Measured(value, LOWER, cases)
 
 
 def reference(value: object, cases: int | None = None) -> Measured:
-    """Any change is an alarm."""
+    """Declare that it describes the measuring (an input, an untouched photo, another method)."""
     return Measured(value, REFERENCE, cases)
 
 
 def shown(value: object, cases: int | None = None) -> Measured:
-    """Recorded and shown, never judged."""
+    """Declare that it has no direction: times, memory, sentences."""
     return Measured(value, SHOWN, cases)
 
 
@@ -62,7 +106,7 @@ def declare(
     table: Mapping[str, Declaration],
     cases: Mapping[str, int] | None = None,
 ) -> dict[str, Measured]:
-    """Each of `values` by the declaration of its name in `table`; `cases` of those that are shares.
+    """Wrap each of `values` by the declaration of its name in `table`; `cases` of those that are shares.
 
     Raises `UndeclaredMetric`.
     """
@@ -73,7 +117,7 @@ def declare(
 
 
 def flatten(metrics: object) -> dict[str, Measured]:
-    """Nested dicts and lists as one flat dict, its names joined with `/`.
+    """Return nested dicts and lists as one flat dict, its names joined with `/`.
 
     A declaration covers everything inside its value. Raises `UndeclaredMetric` for a value that
     nothing covers.
@@ -81,21 +125,39 @@ def flatten(metrics: object) -> dict[str, Measured]:
     return dict(_leaves(metrics, "", None))
 
 
-def to_json(metrics: object) -> dict[str, dict]:
-    """Flat, as a notebook leaves it in a file. Raises `UndeclaredMetric`."""
+def guarded(metrics: object, judged: Mapping[str, Guard]) -> dict[str, Measured]:
+    """Flatten `metrics` and attach the guards of `judged`, by flat name.
+
+    Raises `UndeclaredMetric` for a guard whose number is not among the metrics.
+    """
+    flat = flatten(metrics)
+    for name, guard in judged.items():
+        if name not in flat:
+            raise UndeclaredMetric(
+                f"the judged number {name!r} ({guard.sentence}) is not recorded; name one of the metrics"
+            )
+        flat[name] = replace(flat[name], guard=guard)
+    return flat
+
+
+def to_json(metrics: object, judged: Mapping[str, Guard] | None = None) -> dict[str, dict]:
+    """Return the flat form that a notebook leaves in a file. Raises `UndeclaredMetric`."""
     return {
-        name: {"value": one.value, "better": one.better} | ({"cases": one.cases} if one.cases else {})
-        for name, one in flatten(metrics).items()
+        name: {"value": one.value, "better": one.better}
+        | ({"cases": one.cases} if one.cases else {})
+        | ({"guard": {k: v for k, v in vars(one.guard).items() if v is not None}} if one.guard else {})
+        for name, one in guarded(metrics, judged or {}).items()
     }
 
 
 def from_json(recorded: object) -> dict[str, Measured]:
-    """What `to_json` wrote. Raises `UndeclaredMetric`."""
+    """Read what `to_json` wrote. Raises `UndeclaredMetric`."""
     metrics = {}
     for name, one in recorded.items() if isinstance(recorded, dict) else ():
         if not isinstance(one, dict) or "value" not in one or one.get("better") not in WORDS:
             raise undeclared(name)
-        metrics[name] = Measured(one["value"], one["better"], one.get("cases"))
+        guard = Guard(**one["guard"]) if "guard" in one else None
+        metrics[name] = Measured(one["value"], one["better"], one.get("cases"), guard)
     return metrics
 
 
@@ -111,11 +173,11 @@ def _leaves(value: object, name: str, outer: Measured | None) -> Iterable[tuple[
     elif outer is None:
         raise undeclared(name)
     else:
-        yield name, Measured(value, outer.better, outer.cases)
+        yield name, replace(outer, value=value)
 
 
 def undeclared(name: str) -> UndeclaredMetric:
-    """The error to raise for a metric of that name."""
+    """Return the error to raise for a metric of that name."""
     return UndeclaredMetric(
         f"the metric {name} does not say which way is better; "
         "declare it as higher, lower, reference or shown (anonlab.measured)"

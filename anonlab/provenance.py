@@ -17,6 +17,8 @@ from .errors import WeightsMissing
 from .weights import store
 
 PACKAGES = ("torch", "torchvision", "captum", "facenet-pytorch", "numpy", "openvino", "onnxruntime")
+INSTRUCTIONS = ("sse4_1", "avx", "fma", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16",
+                "amx_bf16", "amx_int8", "asimd", "sve", "bf16")  # fmt: skip
 
 
 def provenance(device: torch.device | None = None, seeds: Iterable[int] = ()) -> dict:
@@ -34,6 +36,7 @@ def provenance(device: torch.device | None = None, seeds: Iterable[int] = ()) ->
         "seeds": list(seeds),
         "device": device.type,
         "hardware": hardware(device),
+        "cpu": cpu(),
         "tf32": {
             "matmul": torch.get_float32_matmul_precision() != "highest",
             "cudnn": torch.backends.cudnn.allow_tf32,
@@ -79,6 +82,21 @@ def hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
+
+
+def cpu() -> dict[str, str]:
+    """Name the processor, and those of its instruction sets by which libraries choose their kernels."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        about = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    except OSError:  # no Linux
+        about = {"model name": platform.processor()}
+    there = set(about.get("flags", about.get("Features", "")).split())
+    return {
+        "model": about.get("model name", platform.machine()),
+        "instructions": " ".join(name for name in INSTRUCTIONS if name in there),
+        "torch": torch.backends.cpu.get_cpu_capability(),
+    }
 
 
 def _version(package: str) -> str | None:

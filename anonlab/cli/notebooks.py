@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import whole_numbers
-
 
 def add_notebooks(menu: argparse._SubParsersAction) -> None:
     """Add both commands to the menu."""
     run = menu.add_parser("run", help="execute the notebooks and write an HTML report")
     run.add_argument("--profile", choices=("quick", "full"), default="quick")
-    run.add_argument("--only", default=None, metavar="NN", help="one notebook, by number")
+    run.add_argument("--only", default=None, metavar="NN,NN", help="these notebooks, by number")
     run.add_argument("--out", type=Path, default=Path("outputs/runs"))
     run.add_argument(
         "-p",
@@ -27,19 +25,13 @@ def add_notebooks(menu: argparse._SubParsersAction) -> None:
         type=Path,
         default=None,
         metavar="DIR",
-        help="accepted numbers and pictures to compare with (default tests/accepted of the checkout)",
+        help="accepted numbers to compare with (default tests/accepted of the checkout)",
     )
     run.add_argument(
         "--accept",
         action="store_true",
-        help="make this run's numbers and pictures the accepted ones; say what changes",
-    )
-    run.add_argument(
-        "--seeds",
-        type=whole_numbers,
-        default=(),
-        metavar="0,1,2",
-        help="with --accept: repeat notebooks that have a SEED, which gives the tolerances",
+        help="make this run's numbers the accepted ones, notebook by notebook, and say what changes; "
+        "the tolerances are measured by repeating each with other seeds and instruction sets",
     )
     run.set_defaults(command=run_notebooks)
 
@@ -60,7 +52,6 @@ def run_notebooks(options: argparse.Namespace) -> int:
         options.parameter,
         accepted=options.accepted,
         accept=options.accept,
-        seeds=options.seeds,
     )
     print("to browse them as a book, in a minute at most: make course")
     return status

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from importlib.resources import files
 from pathlib import Path
 
 import nbformat
@@ -23,12 +22,9 @@ from ..errors import CourseFailed
 from ..files import output_folder
 from ..weights.store import notebooks_folder
 from .execution import PLACES, read_notebook
-from .offline import check_offline
+from .pages import LINK, MATHJAX, copy_mathjax, links_inside
 
 STATIC = "offline"  # not `_static`: Jupyter Book makes every page load each script in that one
-MATHJAX = "mathjax"  # the folder of it beside the pages
-PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # of MathJax: all that formulas in TeX need
-LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://|#|mailto:)([^)\s]+)\)")
 
 
 def executed_notebooks(runs: Path, folder: Path | None = None) -> dict[str, Path]:
@@ -60,8 +56,8 @@ def build_course(
     """Build the book of the notebooks in `folder` into `out`; `out/index.html` is its front page.
 
     Returns the names of notebooks that were not run yet, which are shown without results. Raises
-    `CourseFailed` when Jupyter Book does not succeed or a page would load something from the network,
-    and `OutputNotWritable`; then an older course stays as it is.
+    `CourseFailed` when MathJax is not installed or Jupyter Book does not succeed, and
+    `OutputNotWritable`; then an older course stays as it is.
     """
     folder = folder or notebooks_folder()
     executed = executed_notebooks(runs, folder)
@@ -73,22 +69,22 @@ def build_course(
         source.mkdir()
         for path in sources:
             node = nbformat.read(executed.get(path.stem, path), as_version=4)
-            nbformat.write(page_of(node), source / path.name)
+            nbformat.write(page_of(node, sources), source / path.name)
         (source / "index.md").write_text(front_page(folder, sources), encoding="utf-8")
         _copy_pictures(folder, source)
-        _copy_mathjax(source / STATIC / MATHJAX)
+        if not copy_mathjax(source / STATIC / MATHJAX):
+            raise CourseFailed('the course needs more packages: pip install "anonlab[dev]"')
         _write_config(source, sources)
         pages = _run_jupyter_book(source, Path(temporary))
-        check_offline(pages)
         if out.exists():
             shutil.rmtree(out)
         shutil.move(pages, out)
     return [path.stem for path in sources if path.stem not in executed]
 
 
-def page_of(node: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """An executed notebook as the book shows it: folded where JupyterLab folds, solutions folded too,
-    and without the paths of the machine that ran it."""
+def page_of(node: nbformat.NotebookNode, sources: Iterable[Path] = ()) -> nbformat.NotebookNode:
+    """Return an executed notebook as the book shows it: folded where JupyterLab folds, solutions folded
+    too, without the paths of the machine that ran it, and with links to `sources` only."""
     node, cells = copy.deepcopy(node), []
     for cell in node.cells:
         tags = set(cell.metadata.get("tags", []))
@@ -97,7 +93,7 @@ def page_of(node: nbformat.NotebookNode) -> nbformat.NotebookNode:
             if not cell.source:
                 continue
         if cell.cell_type == "markdown":
-            cell.source = _links_inside(cell.source)
+            cell.source = _links_inside(cell.source, sources)
             if "solution" in tags:
                 cell.source = f"::::{{dropdown}} Solution\n{cell.source}\n::::"
         else:
@@ -119,7 +115,7 @@ def front_page(folder: Path, sources: Iterable[Path]) -> str:
     """The notebooks' own README, or a list of them where there is none yet."""
     readme = folder / "README.md"
     if readme.is_file():
-        return _links_inside(readme.read_text(encoding="utf-8"))
+        return _links_inside(readme.read_text(encoding="utf-8"), sources)
     listed = "\n".join(f"- [{_title(path)}]({path.name})" for path in sources)
     return f"# anonlab: the course\n\n{listed}\n"
 
@@ -134,21 +130,10 @@ def _without_places(source: str) -> str:
     return "\n".join(lines).strip()
 
 
-def _links_inside(text: str) -> str:
-    """Markdown whose links stay in the book: pictures lie in `pictures/`, other files are only named."""
-
-    def moved(found: re.Match) -> str:
-        bang, words, target = found.groups()
-        if bang:
-            return f"![{words}](pictures/{Path(target).name})"
-        inside = re.fullmatch(r"(?:\./)?(?:notebooks/)?(\d\d_\w+\.ipynb)(#.*)?", target)
-        if inside:
-            return f"[{words}]({inside[1]}{inside[2] or ''})"
-        if re.fullmatch(r"(?:\./)?README\.md(#.*)?", target):
-            return f"[{words}](index.md)"
-        return f"{words} (`{target.removeprefix('../')}`)"
-
-    return LINK.sub(moved, text)
+def _links_inside(text: str, sources: Iterable[Path]) -> str:
+    """Markdown whose links stay in the book, of which README.md is the front page."""
+    text = re.sub(r"\]\((?:\./)?README\.md(#[^)]*)?\)", "](index.md)", text)
+    return links_inside(text, {"index.md", *(path.name for path in sources)}, "pictures/")
 
 
 def _copy_pictures(folder: Path, source: Path) -> None:
@@ -161,17 +146,6 @@ def _copy_pictures(folder: Path, source: Path) -> None:
         if bang and (folder / target).is_file():
             (source / "pictures").mkdir(exist_ok=True)
             shutil.copyfile(folder / target, source / "pictures" / Path(target).name)
-
-
-def _copy_mathjax(target: Path) -> None:
-    origin = files("mathjax") / "static" / "mathjax" / "es5"
-    for part in PARTS:
-        path = Path(str(origin / part))
-        if path.is_dir():
-            shutil.copytree(path, target / part)
-        else:
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / part)
 
 
 def _title(path: Path) -> str:

@@ -1,30 +1,27 @@
 """One notebook by papermill: what it declares, and what became of it.
 
-A notebook says in its metadata what it needs and what its profiles set:
-`"anonlab": {"needs": ["00"], "profiles": {"quick": {...}, "full": {...}}}`; and, if it likes,
-patterns of metrics that are drawn over time as `"trend"`.
+A notebook states in its metadata what it needs and what its profiles set:
+`"anonlab": {"needs": ["00"], "profiles": {"quick": {...}, "full": {...}}}`.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import re
+import sys
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import AnonlabError, UndeclaredMetric
-from ..files import atomic_path
 from ..measured import Measured, from_json
-from .cells import cells_of
-from .progress import Progress
 from .regression import Comparison, Row
-from .trend import Trend
 
 HEADLESS = "ANONLAB_HEADLESS"  # set while papermill runs: no widgets, no progress bars
-PAGE = Path(__file__).parent / "templates" / "notebook.html.j2"
 PLACES = ("OUTPUT", "STATE")  # parameters that say where files go; no number depends on them
 
 
@@ -34,13 +31,12 @@ class NotebookFailed(AnonlabError):
 
 @dataclass(frozen=True)
 class Notebook:
-    """What a notebook says about itself, for one profile."""
+    """What a notebook states about itself, for one profile."""
 
     path: Path
     declared: dict  # name → default of each parameter; text where it is no literal
     chosen: dict  # what the profile sets
     needs: tuple[str, ...]  # numbers of notebooks
-    trend: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -65,13 +61,16 @@ class Run:
     seconds: float = 0.0
     error: str = ""
     metrics: dict[str, Measured] = field(default_factory=dict)  # flat
-    page: str = ""  # of the executed notebook; "" if it never started
+    executed: Path | None = None  # the executed notebook; None if it never started
     figures: list[str] = field(default_factory=list)
-    cells: dict[str, str] = field(default_factory=dict)  # metric → id of the cell that computed it
     comparison: Comparison | None = None  # None without accepted numbers
-    accepted_figures: list[str] = field(default_factory=list)
+    earlier_figures: list[str] = field(default_factory=list)  # of the accepted run, if they are here
     changed: list[str] = field(default_factory=list)  # what the accepted run had otherwise
-    trends: list[Trend] = field(default_factory=list)
+
+    @property
+    def page(self) -> str:
+        """The page of the executed notebook, beside it."""
+        return f"{self.executed.stem}.html" if self.executed else ""
 
     @property
     def numbers(self) -> dict[str, object]:
@@ -80,16 +79,16 @@ class Run:
 
     @property
     def failed(self) -> list[Row]:
-        """The metrics that are worse than their tolerance allows."""
+        """The judged numbers that do not hold."""
         return self.comparison.named("failed") if self.comparison else []
 
 
 def read_notebook(path: Path, profile: str) -> Notebook:
-    """Parameters and metadata of the notebook `path`."""
-    node = json.loads(path.read_text())
-    said = node["metadata"].get("anonlab", {})
-    lists = [tuple(said.get(name, ())) for name in ("needs", "trend")]
-    return Notebook(path, _declared(node), dict(said.get("profiles", {}).get(profile, {})), *lists)
+    """Read parameters and metadata of the notebook `path`."""
+    node = json.loads(path.read_text(encoding="utf-8"))
+    about = node["metadata"].get("anonlab", {})
+    chosen = dict(about.get("profiles", {}).get(profile, {}))
+    return Notebook(path, _declared(node), chosen, tuple(about.get("needs", ())))
 
 
 def _declared(node: dict) -> dict:
@@ -114,46 +113,42 @@ def _literal(value: ast.expr | None) -> object:
         return ast.unparse(value)
 
 
-def execute(notebook: Notebook, given: dict, target: Path, place: str = "") -> Run:
-    """Run `notebook` with the parameters `given`; what it makes goes to `target/place`.
+def execute(
+    notebook: Notebook, given: dict, target: Path, switches: Mapping[str, str] | None = None
+) -> Run:
+    """Run `notebook` with the parameters `given`; what it makes goes to the folder `target`.
 
-    Nothing is raised: its failure is the status of the `Run`, and the others go on.
+    `switches` are environment variables of the notebook's kernel, set before any library is loaded.
+    Nothing is raised: a failure is the status of the `Run`, and the others go on.
     """
     import papermill
 
-    from .engine import ENGINE
-
-    folder = target / place
-    output, executed = folder / notebook.name, folder / notebook.path.name
-    output.mkdir(parents=True)
+    output, executed = target / notebook.name, target / notebook.path.name
+    output.mkdir(parents=True, exist_ok=True)
     one = Run(notebook.name, notebook.parameters(given))
     mine = {name: value for name, value in given.items() if name in notebook.declared}
+    print(f"{notebook.name} …", flush=True)
     start = time.monotonic()
-    os.environ[HEADLESS] = "1"
     try:
-        with Progress(notebook.name) as progress:
+        with _environment({HEADLESS: "1"} | dict(switches or {})):
             done = papermill.execute_notebook(
                 str(notebook.path),
                 str(executed),
                 notebook.chosen | mine | {"OUTPUT": str(output)},
-                engine_name=ENGINE,
                 kernel_name="python3",
                 cwd=str(notebook.path.parent),
-                progress_bar=False,
-                log_output=False,
-                extra_arguments=["--log-level=ERROR"],  # the kernel's warnings would cut our lines
-                progress=progress,
+                progress_bar=sys.stderr.isatty(),
             )
         for cell in done.cells:
             if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
                 raise NotebookFailed(f"a cell of {executed.name} was not executed: {cell.source[:80]!r}")
     except papermill.PapermillExecutionError as error:
-        one.status, one.error = "failed", f"{error.ename}: {error.evalue}\n" + _plain(error.traceback)
+        told = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
+        one.status, one.error = "failed", f"{error.ename}: {error.evalue}\n{told}"
     except Exception as error:  # a dead kernel, a broken file: this notebook's failure, not the run's
         one.status, one.error = "failed", f"{type(error).__name__}: {error}"
-    finally:
-        os.environ.pop(HEADLESS, None)
     one.seconds = time.monotonic() - start
+    one.executed = executed if executed.is_file() else None
     one.figures = [str(picture.relative_to(target)) for picture in sorted(output.glob("*.png"))]
     numbers = output / "metrics.json"
     if numbers.is_file():
@@ -163,21 +158,19 @@ def execute(notebook: Notebook, given: dict, target: Path, place: str = "") -> R
             one.status, one.error = "failed", f"UndeclaredMetric: {error}"
     elif one.status == "ok":
         one.status, one.error = "failed", f"{executed.name} recorded no metrics"
-    if executed.is_file():
-        one.cells = cells_of(executed, one.metrics)
-        _write_page(executed)
-        one.page = str(executed.with_suffix(".html").relative_to(target))
     return one
 
 
-def _plain(lines: list[str]) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines))
-
-
-def _write_page(executed: Path) -> None:
-    """An executed notebook as HTML beside it; what is folded in Jupyter is folded there."""
-    from nbconvert import HTMLExporter
-
-    body, _ = HTMLExporter(template_file=str(PAGE)).from_filename(str(executed))
-    with atomic_path(executed.with_suffix(".html")) as partial:
-        partial.write_text(body)
+@contextlib.contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the kernels that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,99 +1,101 @@
-"""HTML of a run's index: the verdict, what is worse than accepted, numbers, pictures, trends.
+"""Pages of a run: the index with its three answers, and every executed notebook. None needs a network.
 
-What it looks like is in `templates/` (Jinja2, with autoescape); what it says is worked out here.
+What the index looks like is in `templates/` (Jinja2, with autoescape); what it says is worked out here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import shutil
+from collections.abc import Collection, Sequence
+from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
-from ..measured import WORDS
+from ..files import atomic_path
 from .execution import Run
-from .regression import VERDICTS, Row, brief
-from .trend import Trend
+from .regression import VERDICTS, brief
 
-FOLD = 40  # rows of a table that are shown without a click
-NAMED = 5  # failures that the verdict names
-WIDTH, HEIGHT, MARGIN = 240, 48, 6  # of a curve, in pixels
-
-
-def index_page(
-    title: str, profile: str, commit: str | None, runs: list[Run], skipped: int, accepting: bool
-) -> str:
-    """The index of a run: verdict, contents, what is worse, numbers, pictures, trends.
-
-    `skipped` counts the folders that were left out of the trends.
-    """
-    page = _environment().get_template("index.html")
-    line = verdict(runs, accepting)
-    return page.render(
-        title=title,
-        verdict=line,
-        failed=line.startswith("FAILED"),
-        profile=profile,
-        commit=commit,
-        runs=runs,
-        worse=[] if accepting else worst_first(runs),
-        accepting=accepting,
-        skipped=skipped,
-        verdicts=VERDICTS,
-        words=WORDS,
-        fold=FOLD,
-    )
+NAMED = 5  # failures that the terminal names
+LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://|#|mailto:|attachment:)([^)\s]+)\)")
+NEWLINE = "\n"
+MATHJAX = "mathjax"  # the folder of it beside the pages
+PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # of MathJax: all that formulas in TeX need
+TEMPLATE = Path(__file__).parent / "templates" / "notebook.html.j2"
 
 
-def verdict(runs: Sequence[Run], accepting: bool = False) -> str:
-    """One line on the whole run: `FAILED: 05: faces_found 4 → 3 (−8.0 σ)`.
-
-    A run of which nothing was compared has not passed, and the line says so.
-    """
-    broken = [f"{one.name[:2]} {one.status}: {_first_line(one)}" for one in runs if one.status != "ok"]
-    worse = (
-        []
-        if accepting
-        else [f"{one.name[:2]}: {row.name} {row.change}" for one, row in worst_first(runs)]
-    )
-    if broken or worse:
-        said = [*broken, *worse]
-        more = f"; and {len(said) - NAMED} more" if len(said) > NAMED else ""
-        return "FAILED: " + "; ".join(said[:NAMED]) + more
-    if accepting:
-        return f"ACCEPTED: {_notebooks(len(runs))}"
+def answers(runs: Sequence[Run]) -> list[tuple[str, bool | None, str]]:
+    """Answer the three questions of a run: (question, whether all is well or None, answer in words)."""
+    broken = [one for one in runs if one.status != "ok"]
     held = [one for one in runs if one.comparison and not one.comparison.differing]
-    if not held:
-        return (
-            f"NOT JUDGED: {_notebooks(len(runs))} ran to the end; there are no accepted numbers for this"
+    judged = [row for one in held for row in one.comparison.rows if row.verdict != "shown"]
+    failed = sum(row.verdict == "failed" for row in judged)
+    minutes = max(1, round(sum(one.seconds for one in runs) / 60))
+    ran = f"Yes: {_notebooks(len(runs))} ran to the end in about {minutes} min."
+    if broken:
+        reasons = (f"{one.name[:2]} {one.status} ({one.error.partition(NEWLINE)[0]})" for one in broken)
+        ran = f"No: {'; '.join(reasons)}."
+    kept = "Not compared."
+    if judged:
+        kept = f"Yes: all {len(judged)} judged numbers hold."
+    if failed:
+        kept = f"No: {failed} of {len(judged)} judged numbers do not hold."
+    left = len(runs) - len(held) - len(broken)
+    if left:
+        kept += f" Without accepted numbers for these parameters: {_notebooks(left)}."
+    return [
+        ("Did everything run?", not broken, ran),
+        ("Are anonlab's own numbers as accepted?", not failed if judged else None, kept),
+        ("What to do next?", not (broken or failed), _advice(runs, bool(broken))),
+    ]
+
+
+def _advice(runs: Sequence[Run], broken: bool) -> str:
+    if broken:
+        return "Open the page of the first notebook that failed: its last cell shows the error."
+    failed = [one for one in runs if one.failed]
+    if not failed:
+        found = {row.verdict for one in runs if one.comparison for row in one.comparison.rows}
+        better = "Some numbers are better than accepted. " if "better" in found else ""
+        new = "Some judged numbers are new. " if "new" in found else ""
+        accept = "If that was meant, accept them: python -m anonlab run --accept"
+        return f"{better}{new}{accept}" if better or new else "Nothing."
+    only = ",".join(one.name[:2] for one in failed)
+    changed = [line for one in failed for line in one.changed]
+    advice = []
+    if any(line.startswith("weights") for line in changed):
+        advice.append(
+            "Weights are not the accepted ones: python -m anonlab doctor says how to repair them."
         )
-    rows = [row for one in held for row in one.comparison.rows]
-    counts = {name: sum(row.verdict == name for row in rows) for name in ("ok", "better")}
-    better = f", {counts['better']} better" if counts["better"] else ""
-    left = len(runs) - len(held)
-    unheld = f"; {_notebooks(left)} not compared" if left else ""
-    return f"PASSED: {_notebooks(len(held))}, {counts['ok']} metrics as accepted{better}{unheld}"
+    if any(line.startswith(("cpu", "device", "hardware", "python", "packages")) for line in changed):
+        advice.append(
+            "The machine or the packages are not the accepted ones (see below). If the same commit "
+            "passes on another machine, anonlab is not at fault but a tolerance is too narrow: report "
+            "the table below."
+        )
+    if any(line.startswith("commit") for line in changed):
+        advice.append(
+            "The code is not the accepted one (see below): read that difference first. If the change "
+            f"was meant, accept it: python -m anonlab run --accept --only {only}"
+        )
+    return " ".join(advice) or (
+        "Commit, packages and machine are the accepted ones: look for chance that the tolerances do not "
+        f"cover. Repeat: python -m anonlab run --only {only}"
+    )
 
 
-def worst_first(runs: Sequence[Run]) -> list[tuple[Run, Row]]:
-    """Every failed metric, those that moved by most standard deviations first.
-
-    What has none (an exact number, a text) is the most certain failure of all.
-    """
-    found = [(one, row) for one in runs for row in one.failed]
-    return sorted(found, key=lambda pair: -abs(pair[1].sigmas or float("inf")))
-
-
-def _first_line(one: Run) -> str:
-    return one.error.partition("\n")[0]
+def headline(runs: Sequence[Run]) -> list[str]:
+    """Return the three answers as lines for a terminal, with the first failures."""
+    lines = [f"{question} {answer}" for question, _, answer in answers(runs)]
+    found = [f"  {one.name[:2]}: {row}" for one in runs for row in one.failed]
+    more = [f"  and {len(found) - NAMED} more"] if len(found) > NAMED else []
+    return [*lines[:2], *found[:NAMED], *more, lines[2]]
 
 
-def _notebooks(count: int) -> str:
-    return f"{count} notebook{'s' * (count != 1)}"
-
-
-def _environment() -> Environment:
+def write_index(target: Path, profile: str, commit: str | None, runs: Sequence[Run]) -> None:
+    """Write `target/index.html`: three answers, what moved, all numbers, all pictures."""
     made = Environment(
         loader=PackageLoader("anonlab.runner"),
         autoescape=True,
@@ -101,61 +103,78 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
-        "brief": brief,
-        "curve": curve,
-        "pairs": pairs,
-        "stem": lambda path: Path(path).stem,
-    }
-    return made
+    made.filters |= {"brief": brief, "pairs": pairs, "stem": lambda path: Path(path).stem}
+    page = made.get_template("index.html").render(
+        title=f"anonlab run {target.name}",
+        answers=answers(runs),
+        profile=profile,
+        commit=commit,
+        runs=runs,
+        verdicts=VERDICTS,
+    )
+    with atomic_path(target / "index.html") as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 def pairs(one: Run) -> list[tuple[str, str | None, str | None]]:
-    """Name, accepted picture and new picture; None where there is no such picture."""
-    accepted = {Path(path).stem: path for path in one.accepted_figures}
+    """Return name, accepted picture and new picture; None where there is no such picture."""
+    earlier = {Path(path).stem: path for path in one.earlier_figures}
     new = {Path(path).stem: path for path in one.figures}
-    return [(name, accepted.get(name), new.get(name)) for name in sorted(accepted | new)]
+    return [(name, earlier.get(name), new.get(name)) for name in sorted(earlier | new)]
 
 
-def curve(line: Trend) -> Markup:
-    """A metric over the runs as inline SVG: a dot a run with its numbers as a tooltip, newest red.
+def write_page(executed: Path, source: Path, pages: Collection[str]) -> None:
+    """Write an executed notebook as HTML beside it; what is folded in Jupyter is folded there.
 
-    The band is what the tolerance allows around the accepted number.
+    Pictures of its texts are looked for in the folder `source` and become part of the page. A link leads
+    to one of `pages`, or becomes plain words. MathJax lies beside the pages, where it is installed.
     """
-    known = [value for value in line.values if value is not None]
-    if not known:
-        return Markup("")
-    low, high = min([*known, *(line.band or ())]), max([*known, *(line.band or ())])
-    step = (WIDTH - 2 * MARGIN) / max(len(line.runs) - 1, 1)
+    import nbformat
+    from nbconvert import HTMLExporter
 
-    def height(value: float) -> float:
-        share = (value - low) / (high - low) if high > low else 0.5
-        return HEIGHT - MARGIN - share * (HEIGHT - 2 * MARGIN)
+    node = nbformat.read(executed, as_version=4)
+    for cell in node.cells:
+        if cell.cell_type == "markdown":
+            cell.source = links_inside(cell.source, pages)
+    node.metadata.pop("widgets", None)  # a run makes none
+    mathjax = copy_mathjax(executed.parent / MATHJAX)
+    exporter = HTMLExporter(template_file=str(TEMPLATE), embed_images=True)
+    exporter.mathjax_url = f"{MATHJAX}/{PARTS[0]}" if mathjax else ""
+    about = {"metadata": {"name": executed.stem, "path": str(source)}}
+    body, _ = exporter.from_notebook_node(node, resources=about)
+    with atomic_path(executed.with_suffix(".html")) as partial:
+        partial.write_text(body, encoding="utf-8")
 
-    dots = [
-        {
-            "x": MARGIN + index * step,
-            "y": height(value),
-            "newest": index == len(line.runs) - 1,
-            "title": f"{run}: {brief(value)}",
-        }
-        for index, (run, value) in enumerate(zip(line.runs, line.values, strict=True))
-        if value is not None
-    ]
-    band = None
-    if line.band:
-        top, bottom = height(line.band[1]), height(line.band[0])
-        band = top, max(bottom - top, 1.0)  # an exact number is a line
-    drawn = (
-        _environment()
-        .get_template("curve.svg")
-        .render(
-            width=WIDTH,
-            height=HEIGHT,
-            name=line.name,
-            points=" ".join(f"{dot['x']:.1f},{dot['y']:.1f}" for dot in dots),
-            dots=dots,
-            band=band,
-        )
-    )
-    return Markup(drawn)
+
+def links_inside(text: str, pages: Collection[str], pictures: str = "") -> str:
+    """Return markdown whose links lead to one of `pages` (`00_one.html` or `.ipynb`) or to nothing.
+
+    With `pictures` these are looked for in that folder.
+    """
+
+    def moved(found: re.Match) -> str:
+        bang, words, target = found.groups()
+        if bang:
+            return f"![{words}]({pictures}{Path(target).name})" if pictures else found[0]
+        path, _, place = target.partition("#")
+        for page in (f"{Path(path).stem}.html", Path(path).name):
+            if page in pages:
+                return f"[{words}]({page}{'#' + place if place else ''})"
+        return f"{words} (`{target.removeprefix('../')}`)"
+
+    return LINK.sub(moved, text)
+
+
+def copy_mathjax(target: Path) -> bool:
+    """Copy what pages need of MathJax into the folder `target`; False where it is not installed."""
+    if find_spec("mathjax") is None:
+        return False
+    origin = Path(str(files("mathjax") / "static" / "mathjax" / "es5"))
+    if not (target / PARTS[0]).is_file():
+        shutil.copytree(origin / PARTS[1], target / PARTS[1], dirs_exist_ok=True)
+        shutil.copyfile(origin / PARTS[0], target / PARTS[0])
+    return True
+
+
+def _notebooks(count: int) -> str:
+    return f"{count} notebook{'s' * (count != 1)}"

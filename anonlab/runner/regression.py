@@ -1,30 +1,49 @@
-"""A run's numbers against those that were accepted: what is worse fails, by more than chance allows.
+"""A run's judged numbers against bounds and against those that were accepted.
 
-Accepted is what one run recorded: each number with the way that is better (see `anonlab.measured`)
-and how far a later one may be off. That tolerance is measured, by repeating a notebook with other
-seeds. Where it is as large as the number itself it could not tell anything: there it is null, and
-the number is shown and not judged.
+A notebook states which of its numbers are judged, and what each of them guards (`measured.Guard`). A
+number with bounds must keep them. Any other is compared with the accepted one, within a tolerance that
+was measured: the notebook was repeated with other seeds and under other instruction sets and numbers of
+threads (`ENVIRONMENTS`), and the tolerance is twice the largest deviation that this showed.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import fmean, stdev
 
 from ..errors import DamagedAccepted
 from ..files import write_json
-from ..measured import HIGHER, LOWER, SHOWN, WORDS, Measured, flatten, undeclared
+from ..measured import HIGHER, LOWER, REFERENCE, SHOWN, WORDS, Guard, Measured
 
-SPREAD = 3  # a tolerance in sample standard deviations over the seeds
-# Where nothing varied with the seed (or there was one): this share of the value. Another CPU rounds
-# another way: a grey level here and there, hence a landmark by a pixel, a per cent of a small number.
-FLOOR = 0.02
+# What --accept repeats a notebook under, beside this machine as it is. oneDNN and OpenVINO read
+# ONEDNN_MAX_CPU_ISA, torch's own kernels ATEN_CPU_CAPABILITY, numpy and scipy OPENBLAS_CORETYPE, the C
+# library's exp and sin (all parts use them) GLIBC_TUNABLES. ONNX Runtime and dlib read none of these:
+# what they move is covered by `Guard.step`, one case.
+_SSE41 = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "OPENBLAS_CORETYPE": "Nehalem",
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA",
+}
+NATIVE = "this machine"
+ENVIRONMENTS: dict[str, dict[str, str]] = {
+    NATIVE: {},
+    "SSE4.1, 1 thread": _SSE41 | {"OMP_NUM_THREADS": "1"},
+    "AVX2, 2 threads": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "OMP_NUM_THREADS": "2",
+    },
+}
+# Environment, and what is added to a notebook's SEED; without a SEED it is not repeated on this machine.
+REPEATS = (("SSE4.1, 1 thread", 0), (NATIVE, 1), ("AVX2, 2 threads", 2))
+MARGIN = 2  # tolerance in largest deviations: the repeats are few
+FLOOR = 0.02  # ... and not below this share of the number, where the guard states no step
 MISSING = "missing"  # what is shown where there is no number
-VERDICTS = ("failed", "better", "new", "ok", "shown")  # in the order a reader wants them
+VERDICTS = ("failed", "new", "better", "ok", "shown")  # in the order of interest
 
 
 @dataclass(frozen=True)
@@ -33,48 +52,54 @@ class Accepted:
 
     provenance: dict
     parameters: dict  # those of the notebook, without the folders it writes to
-    seeds: list[int]
-    metrics: dict[str, object]  # flat; the mean where there are several seeds
-    better: dict[str, str]  # of each metric: one of `anonlab.measured.WORDS`
-    tolerance: dict[str, float | None]  # of each number that is judged; None: it cannot be
+    repeats: list[dict]  # {"environment", "switches", "seed"} of every run that is in the tolerances
+    judged: dict[str, dict]  # {"value", "better", "tolerance", "seen": [low, high], "guard"}
+    shown: dict[str, object]
+    run: str = ""  # the folder's name of the accepted run: its pictures are shown where it still is
 
-    def judged(self, name: str) -> bool:
-        """Whether a later run can fail by this metric."""
-        return self.better.get(name) != SHOWN and self.tolerance.get(name, 0.0) is not None
+    @property
+    def seeds(self) -> list:
+        """The different seeds of the repeats."""
+        return list(dict.fromkeys(one["seed"] for one in self.repeats))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One metric: accepted, now, and what to make of it (one of `VERDICTS`)."""
+    """One metric: accepted, now, and the verdict (one of `VERDICTS`)."""
 
     name: str
     accepted: object
     now: object
-    tolerance: float | None
-    better: str
     verdict: str
-
-    @property
-    def sigmas(self) -> float | None:
-        """How far it moved, in standard deviations: a tolerance is three of them, measured or not.
-
-        None where that means nothing: no number, or no deviation is allowed.
-        """
-        if not (_is_number(self.accepted) and _is_number(self.now) and self.tolerance):
-            return None
-        return (self.now - self.accepted) * SPREAD / self.tolerance
+    better: str = SHOWN
+    tolerance: float | None = None
+    guard: Guard | None = None
 
     @property
     def change(self) -> str:
-        """`4 → 3 (−8 σ)`."""
-        moved = "" if self.sigmas is None else f" ({round(self.sigmas, 1):+g} σ)".replace("-", "−")
-        return f"{brief(self.accepted)} → {brief(self.now)}{moved}"
+        """`0.83 → 0.71`."""
+        return f"{brief(self.accepted)} → {brief(self.now)}"
+
+    @property
+    def size(self) -> str:
+        """How large the change is, in words: against bounds, or against what a person notices."""
+        if self.now is MISSING:
+            return "it is no longer judged; that has to be accepted"
+        if self.guard and self.guard.bounded:
+            limits = (("at least", self.guard.low), ("at most", self.guard.high))
+            return "must be " + " and ".join(f"{word} {brief(x)}" for word, x in limits if x is not None)
+        if self.accepted is MISSING:
+            return "nothing is accepted yet"
+        if not (_is_number(self.accepted) and _is_number(self.now)):
+            return "must be the same"
+        moved, said = abs(self.now - self.accepted), ""
+        if self.guard and self.guard.noticed:
+            said = f"{moved / self.guard.noticed:.2g} times the smallest change that matters, "
+        return f"{said}{brief(moved)} where other seeds and machines explain {brief(self.tolerance)}"
 
     def __str__(self) -> str:
-        return (
-            f"{self.name}: accepted {brief(self.accepted)}, now {brief(self.now)}, "
-            f"tolerance {brief(self.tolerance)} ({WORDS[self.better]})"
-        )
+        sentence = f" — {self.guard.sentence}" if self.guard else ""
+        return f"{self.name}: {self.change} ({self.size}; {WORDS[self.better]}){sentence}"
 
 
 @dataclass(frozen=True)
@@ -89,27 +114,21 @@ class Comparison:
         return [row for row in self.rows if row.verdict == verdict]
 
 
-def tolerance(values: list[float], cases: int | None = None) -> float | None:
-    """How far a number may be off: 3 sample standard deviations of `values`, one a seed.
+def tolerance(values: list[float], guard: Guard, cases: int | None = None) -> float:
+    """Return how far a number may be off `values[0]`; the others are its repeats.
 
-    Where they do not vary, a fiftieth of the number (nothing, if it is a whole number); for a share
-    of `cases`, never less than one of them. None when this is as large as the number (unless it is
-    0, from which any number is far).
+    Twice the largest deviation; not below one case of a share, nor below the guard's step. Without one a
+    fiftieth of the number has to do, and a whole number is exact.
     """
-    allowed = SPREAD * stdev(values) if len(values) > 1 else 0.0
-    if not allowed and not all(isinstance(value, int) for value in values):
-        allowed = FLOOR * abs(fmean(values))
-    allowed = max(allowed, 1 / cases if cases else 0.0)
-    return allowed if can_fail(fmean(values), allowed) else None
-
-
-def can_fail(value: float, allowed: float) -> bool:
-    """Whether a tolerance is smaller than its number, so that keeping to it says something."""
-    return value == 0 or allowed < abs(value)
+    step = guard.step
+    if step is None:
+        step = 0.0 if all(isinstance(value, int) for value in values) else FLOOR * abs(values[0])
+    deviation = max(abs(value - values[0]) for value in values)
+    return max(MARGIN * deviation, step, 1 / cases if cases else 0.0)
 
 
 def judge(better: str, accepted: object, now: object, allowed: float) -> str:
-    """`ok`, `better` or `failed`. What is not a finite number has to be equal (NaN equals NaN)."""
+    """Return `ok`, `better` or `failed`. What is no finite number has to be equal (NaN equals NaN)."""
     if not (_is_number(accepted) and _is_number(now)):
         return "ok" if _equal(accepted, now) else "failed"
     change = now - accepted
@@ -119,98 +138,114 @@ def judge(better: str, accepted: object, now: object, allowed: float) -> str:
     return "better" if good.get(better, False) else "failed"
 
 
-def compare(accepted: Accepted, metrics: dict, parameters: dict) -> Comparison:
-    """Judge the `metrics` a notebook recorded (leaves are `Measured`) when run with `parameters`.
+def compare(accepted: Accepted, metrics: dict[str, Measured], parameters: dict) -> Comparison:
+    """Judge the flat `metrics` of a notebook that was run with `parameters`.
 
-    With other parameters than the accepted ones nothing is judged, and `differing` names them. What
-    several seeds made holds for any seed. A metric that now claims another way to be better fails:
-    that has to be accepted like a number. Raises `UndeclaredMetric`.
+    With other parameters than the accepted ones nothing is judged, and `differing` names them. A number
+    that was accepted and is no longer judged, or claims another direction, fails: that has to be
+    accepted like a number.
     """
-    now = flatten(metrics)
     differing = _differing(accepted, parameters)
     if differing:
         return Comparison((), differing)
     rows = []
-    for name, was in accepted.metrics.items():
-        if name not in accepted.better:
-            raise undeclared(name)
-        allowed, better = accepted.tolerance.get(name, 0.0), accepted.better[name]
-        if not accepted.judged(name):
-            verdict = "shown"
-        elif name not in now or now[name].better != better:
-            verdict = "failed"
+    for name, now in metrics.items():
+        was, better = accepted.judged.get(name, {}), now.better
+        value = was.get("value", accepted.shown.get(name, MISSING))
+        if now.guard is None:
+            verdict = "failed" if was else "shown"
+            row = Row(name, value, MISSING if was else now.value, verdict, better)
+        elif now.guard.bounded:
+            verdict = "ok" if now.guard.holds(now.value) else "failed"
+            row = Row(name, value, now.value, verdict, better, None, now.guard)
+        elif not was:
+            row = Row(name, MISSING, now.value, "new", better, None, now.guard)
         else:
-            verdict = judge(better, was, now[name].value, allowed)
-        value = now[name].value if name in now else MISSING
-        rows.append(Row(name, was, value, allowed, better, verdict))
-    for name in now.keys() - accepted.metrics.keys():
-        verdict = "shown" if now[name].better == SHOWN else "new"
-        rows.append(Row(name, MISSING, now[name].value, None, now[name].better, verdict))
-    rows.sort(key=lambda row: (VERDICTS.index(row.verdict), row.name))
+            same = was["better"] == better
+            verdict = judge(better, value, now.value, was["tolerance"] or 0.0) if same else "failed"
+            row = Row(name, value, now.value, verdict, better, was["tolerance"], now.guard)
+        rows.append(row)
+    for name in accepted.judged.keys() - metrics.keys():
+        was = accepted.judged[name]
+        rows.append(Row(name, was["value"], MISSING, "failed", was["better"]))
+    rows.sort(key=lambda row: VERDICTS.index(row.verdict))
     return Comparison(tuple(rows))
 
 
 def accept(
-    runs: list[dict],
-    seeds: list[int],
+    runs: list[dict[str, Measured]],
+    repeats: list[dict],
     parameters: dict,
     provenance: dict,
-    old: Accepted | None = None,
+    run: str = "",
 ) -> Accepted:
-    """What the metrics of `runs` make when they are accepted, one run a seed.
+    """Make accepted numbers of the flat metrics of `runs`; the first is the one that later runs repeat.
 
-    A single run tells nothing about chance: it keeps the tolerances of `old`. What is not a number
-    is only accepted where all seeds agree on it. Raises `UndeclaredMetric`.
+    `repeats` says of each in which environment and with which seed it ran.
     """
-    flat = [flatten(one) for one in runs]
-    metrics, better, allowed = {}, {}, {}
-    for name, first in flat[0].items():
-        values = [one[name].value if name in one else MISSING for one in flat]
-        numbers = all(_is_number(value) for value in values)
-        same = all(_equal(value, first.value) for value in values)
-        if not numbers and not same:
+    judged, rest = {}, {}
+    for name, first in runs[0].items():
+        if first.guard is None:
+            rest[name] = first.value
             continue
-        metrics[name] = first.value if same else fmean(values)
-        better[name] = first.better
-        if numbers and first.better != SHOWN:
-            allowed[name] = _allowed(name, values, first, old if len(runs) == 1 else None)
-    return Accepted(provenance, parameters, list(seeds), metrics, better, allowed)
+        values = [one[name].value if name in one else MISSING for one in runs]
+        one = {"value": first.value, "better": first.better, "guard": _stated(first.guard)}
+        numbers = [value for value in values if _is_number(value)]
+        if len(numbers) == len(values):
+            one["seen"] = [min(numbers), max(numbers)]
+            if not first.guard.bounded:
+                one["tolerance"] = tolerance(numbers, first.guard, first.cases)
+        elif not all(_equal(value, first.value) for value in values):
+            one["seen"] = values
+        judged[name] = {"tolerance": None} | one
+    return Accepted(provenance, parameters, repeats, judged, rest, run)
 
 
-def _allowed(name: str, values: list[float], one: Measured, old: Accepted | None) -> float | None:
-    if old is None or name not in old.tolerance:
-        return tolerance(values, one.cases)
-    kept = old.tolerance[name]
-    return kept if kept is not None and can_fail(values[0], kept) else None
+def weak(accepted: Accepted) -> list[str]:
+    """Name, with the reason, the judged numbers of which a later run could hardly fail."""
+    found = []
+    for name, one in accepted.judged.items():
+        guard, value, allowed = Guard(**one["guard"]), one["value"], one["tolerance"]
+        if guard.bounded:
+            seen = one.get("seen", [value])
+            if not all(guard.holds(x) for x in seen):
+                found.append(f"{name}: its bounds do not hold in every repeat ({seen})")
+        elif not _is_number(value):
+            if "seen" in one:
+                found.append(f"{name}: it differs between the repeats ({one['seen']})")
+        elif one["better"] in (HIGHER, REFERENCE) and value and allowed >= abs(value):
+            found.append(f"{name}: its tolerance {brief(allowed)} is as large as itself; state a bound")
+        elif guard.noticed and allowed > guard.noticed:
+            found.append(f"{name}: only {brief(allowed)} fails, and {brief(guard.noticed)} matters")
+    return found
 
 
 def difference(old: Accepted | None, new: Accepted) -> list[str]:
-    """What accepting `new` changes, one line a metric; nothing of what isn't judged."""
+    """List what accepting `new` changes of what is judged, one line a number."""
     if old is None:
-        return [f"accepted for the first time: {len(new.metrics)} metrics"]
+        return [f"accepted for the first time: {len(new.judged)} judged numbers"]
     lines = []
-    for kind in ("parameters", "metrics", "better", "tolerance"):
-        before, after = getattr(old, kind), getattr(new, kind)
-        for name in [*before, *(name for name in after if name not in before)]:
-            was, is_ = before.get(name, MISSING), after.get(name, MISSING)
-            judged = kind != "metrics" or old.judged(name) or new.judged(name)
-            if judged and not _equal(was, is_):
-                label = name if kind == "metrics" else f"{kind} {name}"
-                lines.append(f"{label}: {brief(was)} → {brief(is_)}")
+    for name in dict.fromkeys([*old.judged, *new.judged]):
+        was, now = old.judged.get(name, {}), new.judged.get(name, {})
+        for kind in ("value", "better", "tolerance"):
+            before, after = was.get(kind, MISSING), now.get(kind, MISSING)
+            if not _equal(before, after):
+                lines.append(f"{name}, {kind}: {brief(before)} → {brief(after)}")
     return lines or ["no change"]
 
 
 def read_accepted(path: Path) -> Accepted | None:
-    """What lies in `path`; None when there is no such file. Raises `DamagedAccepted`."""
+    """Read what lies in `path`; None when there is no such file. Raises `DamagedAccepted`."""
     if not path.is_file():
         return None
     try:
-        accepted = Accepted(**json.loads(path.read_text()))
-        for name in ("provenance", "parameters", "metrics", "better", "tolerance"):
-            if not isinstance(getattr(accepted, name), dict):
-                raise TypeError(f"{name} is no object")
+        accepted = Accepted(**json.loads(path.read_text(encoding="utf-8")))
+        for one in accepted.judged.values():
+            Guard(**one["guard"]), one["value"], one["better"], one["tolerance"]
+        if not all(isinstance(one, dict) for one in (accepted.provenance, accepted.parameters)):
+            raise TypeError("provenance and parameters are objects")
         return accepted
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedAccepted(
             f"{path} holds no accepted numbers ({error}); restore it, or delete it and run with --accept"
         ) from None
@@ -222,14 +257,18 @@ def write_accepted(path: Path, accepted: Accepted) -> None:
 
 
 def brief(value: object) -> str:
-    """A value as a reader wants it: six digits are more than any tolerance sees."""
-    return "–" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    """Return a value with as many digits as a reader wants."""
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _stated(guard: Guard) -> dict:
+    return {name: value for name, value in vars(guard).items() if value is not None}
 
 
 def _differing(accepted: Accepted, parameters: dict) -> tuple[str, ...]:
-    names: Iterable[str] = accepted.parameters.keys() | parameters.keys()
-    if len(accepted.seeds) > 1:
-        names = set(names) - {"SEED"}
+    names = accepted.parameters.keys() | parameters.keys()
+    if len(accepted.seeds) > 1:  # the tolerances hold for any seed
+        names = names - {"SEED"}
     return tuple(
         sorted(
             name

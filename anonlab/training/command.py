@@ -82,6 +82,8 @@ def train_part(
             f"the labels of glasses are of faces of the generator mobile, by {CHUNK}: choose that "
             f"generator, and at least so many samples"
         )
+    if ship:
+        store.ship_folder()  # an installed copy is refused before the work
     began = time.monotonic()
     stopped_early = not (out / "checkpoint.pt").is_file() and (out / WARM_UP / "checkpoint.pt").is_file()
     in_warm_up, resume = resume and stopped_early, resume and not stopped_early
@@ -139,7 +141,7 @@ def train_part(
         write_weights(trained.model, out / "so-far.safetensors", metadata)
         return None
     name = f"encoder-{made.name}" if what == "encoder" else what
-    targets = [out] + ([store.data_folder()] if ship else [])
+    targets = [out] + ([store.ship_folder()] if ship else [])
     for folder in targets:
         card = export(
             trained,
@@ -164,7 +166,7 @@ def _correct(
     tensors = fit_correction(known, made, *networks)
     correction = Correction(tensors, made, guide, *networks)
     metrics = check_correction(correction, known, made, guide)
-    for folder in [out] + ([store.data_folder()] if ship else []):
+    for folder in [out] + ([store.ship_folder()] if ship else []):
         path = folder / "correction.safetensors"
         write_tensors(tensors, path, {"anonlab": "correction"})
         card = {

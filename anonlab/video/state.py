@@ -6,7 +6,6 @@ which show anonymized faces only.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import json
@@ -20,7 +19,7 @@ import numpy as np
 
 from ..controls import Controls
 from ..errors import InputDamaged, OutputNotWritable
-from ..files import atomic_path, write_json
+from ..files import LOCK, atomic_path, folder_lock, to_disk, write_json
 
 FORMAT = 1  # of the folder; another one cannot be gone on with
 BLOCK = 1 << 20
@@ -41,35 +40,29 @@ class State:
     def __enter__(self) -> State:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.lock = open(self.folder / "lock", "w")
         except OSError as error:
             raise OutputNotWritable(
                 f"{self.out} cannot be written ({error.strerror}); choose another place"
             ) from None
-        try:
-            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self.lock.close()
-            raise OutputNotWritable(
-                f"{self.out} is being written by another run; wait for it, or choose another name"
-            ) from None
+        self.lock = folder_lock(self.folder)
+        self.lock.__enter__()
         before = self.folder / "about.json"
         if self.resume and before.is_file():
             if json.loads(before.read_text()) != self.about:
-                self.lock.close()
+                self.lock.__exit__(None, None, None)
                 raise InputDamaged(
                     f"{self.folder} holds unfinished work of another clip or with other options; run "
                     f"without --resume to begin again"
                 )
         else:
             for path in self.folder.iterdir():
-                if path.name != "lock":
+                if path.name != LOCK:
                     path.unlink()
             write_json(before, self.about)
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        self.lock.close()
+        self.lock.__exit__(kind, error, trace)
 
     def remove(self) -> None:
         """All of it, when the work is finished or cannot be."""
@@ -101,8 +94,7 @@ class State:
         whole = self.folder / f"result{self.out.suffix}"
         try:
             write(whole)
-            with whole.open("rb") as file:
-                os.fsync(file.fileno())
+            to_disk(whole)
             os.replace(whole, self.out)
         except OSError as error:
             raise OutputNotWritable(

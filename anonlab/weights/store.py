@@ -22,16 +22,39 @@ from ..files import atomic_path
 from .table import WEIGHTS, Weight
 
 
+def installed() -> bool:
+    """Return whether this is the copy of a wheel, whose files are not changed, and no checkout."""
+    return (Path(__file__).parents[1] / "_data").is_dir()
+
+
+def _folder(inside: str, outside: str) -> Path:
+    package = Path(__file__).parents[1]
+    return package / inside if installed() else package.parent / outside
+
+
 def data_folder() -> Path:
-    """The folder of what ships with anonlab: `data/` of a checkout, or its copy in a wheel."""
-    installed = Path(__file__).parents[1] / "_data"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "data"
+    """Return the folder of what ships with anonlab: `data/` of a checkout, or its copy in a wheel."""
+    return _folder("_data", "data")
 
 
 def notebooks_folder() -> Path:
-    """The folder of the notebooks: `notebooks/` of a checkout, or its copy in a wheel."""
-    installed = Path(__file__).parents[1] / "_notebooks"
-    return installed if installed.is_dir() else Path(__file__).parents[2] / "notebooks"
+    """Return the folder of the notebooks, of a checkout or in a wheel."""
+    return _folder("_notebooks", "notebooks")
+
+
+def accepted_folder() -> Path:
+    """Return the folder of the accepted numbers, of a checkout or in a wheel."""
+    return _folder("_accepted", "tests/accepted")
+
+
+def ship_folder() -> Path:
+    """Return the folder where training ships its files to. Raises `OutputNotWritable` in a wheel."""
+    if installed():
+        raise OutputNotWritable(
+            f"{data_folder()} belongs to an installed copy, whose files are not changed; clone the "
+            "repository and train there, or leave --ship out and name a file with --out"
+        )
+    return data_folder()
 
 
 def weight_of(key: str) -> Weight:
@@ -78,6 +101,8 @@ def repair(key: str) -> str:
         return f"python -m anonlab doctor --download {key}"
     if weight.train and not card_of(key):
         return weight.train
+    if installed():
+        return "pip install --force-reinstall --no-deps anonlab"
     return f"git checkout -- data/{weight.path}"
 
 
