@@ -25,19 +25,8 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 LONGEST = (  # a minute or more each: if one of these began last, the other worker would wait for it
-    *(
-        "quick_profile[05",
-        "quick_profile[04",
-        "quick_profile[03",
-        "quick_profile[01",
-        "quick_profile[06",
-    ),
-    *("test_evaluation.py", "test_rejects.py", "test_explorer.py"),
-    *("quick_profile[02", "quick_profile[00"),
-)
-SLOW = (  # a minute or more each
-    *("test_rejects.py", "test_surrogate.py", "test_preview.py", "test_clip.py", "test_training.py"),
-    *("test_evaluation.py", "test_people.py", "test_other_device.py"),
+    *("test_rejects.py", "test_evaluation.py", "test_surrogate.py", "test_clip.py", "test_training.py"),
+    *("test_people.py", "test_explorer.py", "test_preview.py", "test_other_device.py"),
 )
 
 
@@ -45,9 +34,6 @@ SLOW = (  # a minute or more each
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """A file's tests go to one worker, which makes their fixtures once (xdist's `loadfile`); the longest
     come first (`--no-loadscope-reorder`)."""
-    for item in items:
-        if item.path.name in SLOW:
-            item.add_marker(pytest.mark.slow)
 
     def place(item: pytest.Item) -> int:
         found = [number for number, part in enumerate(LONGEST) if part in item.nodeid]

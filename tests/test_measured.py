@@ -7,6 +7,8 @@ import pytest
 from anonlab.errors import UndeclaredMetric
 from anonlab.measured import (
     Measured,
+    as_accepted,
+    at_least,
     declare,
     flatten,
     from_json,
@@ -59,3 +61,10 @@ def test_json_and_back():
     for damaged in ({"a": 0.5}, {"a": {"value": 1}}, {"a": {"value": 1, "better": "up"}}):
         with pytest.raises(UndeclaredMetric, match="the metric a "):
             from_json(damaged)
+
+
+def test_a_guard_travels_with_its_number():
+    judged = {"a/rate": as_accepted("few are matched", noticed=0.1), "gap": at_least(0.6, "far away")}
+    recorded = to_json({"a": {"rate": lower(0.5)}, "gap": higher(0.7)}, judged)
+    assert recorded["gap"]["guard"] == {"sentence": "far away", "low": 0.6}
+    assert {name: one.guard for name, one in from_json(recorded).items()} == judged

@@ -33,6 +33,12 @@ def add_notebooks(menu: argparse._SubParsersAction) -> None:
         help="make this run's numbers the accepted ones, notebook by notebook, and say what changes; "
         "the tolerances are measured by repeating each with other seeds and instruction sets",
     )
+    run.add_argument(
+        "--environment",
+        default="native",
+        metavar="NAME",
+        help="compute as another machine does: sse41 or avx2-1-thread",
+    )
     run.set_defaults(command=run_notebooks)
 
     course = menu.add_parser("course", help="make a browsable book of the newest executed notebooks")
@@ -52,6 +58,7 @@ def run_notebooks(options: argparse.Namespace) -> int:
         options.parameter,
         accepted=options.accepted,
         accept=options.accept,
+        environment=options.environment,
     )
     print("to browse them as a book, in a minute at most: make course")
     return status

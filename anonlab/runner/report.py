@@ -65,6 +65,7 @@ class _Report:
     target: Path  # the folder of this run, in the folder of all runs
     accepted: Path
     given: dict  # parameters of the command line
+    switches: Mapping[str, str]  # of the emulated machine
     provenance: dict
 
     def numbers(self, notebook: Notebook) -> Path:
@@ -81,6 +82,7 @@ def run(
     accepted: Path | None = None,
     accept: bool = False,
     repeats: Sequence[tuple[str, int]] = regression.REPEATS,
+    environment: str = regression.NATIVE,
 ) -> int:
     """Execute the notebooks in order and judge their numbers.
 
@@ -88,7 +90,8 @@ def run(
     by number, `00,03` (their needs are then taken as met); `parameters` are `NAME=VALUE`; `accepted` is
     the folder of `<notebook>-<profile>.json`, by default `tests/accepted` of the checkout. With `accept`
     this run's numbers go there instead, one notebook after the other: each is run again as `repeats`
-    say, pairs of an environment's name and what is added to SEED. Raises `UnknownOption` for a notebook
+    say, pairs of an environment's name and what is added to SEED. `environment` names one of
+    `regression.ENVIRONMENTS` to run in. Raises `UnknownOption` for a notebook
     or parameter that does not exist, `InputMissing` for a folder without notebooks,
     `DamagedAccepted`, and `OutputNotWritable`, also for accepting in an installed copy.
     """
@@ -111,11 +114,20 @@ def run(
     for name in given:
         if not any(name in notebook.declared for notebook in notebooks):
             raise UnknownOption(f"no notebook declares a parameter {name}; see their parameters cells")
+    if environment not in regression.ENVIRONMENTS or (accept and environment != regression.NATIVE):
+        names = ", ".join(regression.ENVIRONMENTS)
+        raise UnknownOption(
+            f"environment {environment!r} does not exist, or is not what --accept starts from; choose "
+            f"from: {names} (--accept: native)"
+        )
     for notebook in notebooks:  # a damaged one is reported before the work, not after it
         regression.read_accepted(accepted / f"{notebook.name}-{profile}.json")
     used = [notebook.parameters(given).get("SEED") for notebook in notebooks]
     origin = provenance(seeds=dict.fromkeys(seed for seed in used if isinstance(seed, int)))
-    report = _Report(profile, _new_folder(out), accepted, given, origin)
+    target, switches = _new_folder(out), regression.ENVIRONMENTS[environment]
+    if accept and any("STATE" in notebook.declared for notebook in notebooks):
+        given = {"STATE": str(target / "people")} | given  # what is accepted is measured now
+    report = _Report(profile, target, accepted, given, switches, origin)
     runs: list[Run] = []
     for notebook in notebooks:
         broken = {one.name[:2] for one in runs if one.status != "ok"} & set(notebook.needs)
@@ -146,7 +158,7 @@ def _run_one(report: _Report, notebook: Notebook, broken: list[str]) -> Run:
     if broken:
         told = f"needs {', '.join(broken)}, which did not run"
         return Run(notebook.name, status="skipped", error=told)
-    return execute(notebook, report.given, report.target)
+    return execute(notebook, report.given, report.target, report.switches)
 
 
 def _compare(report: _Report, one: Run, old: regression.Accepted) -> None:
@@ -174,8 +186,6 @@ def _accept(
     kinds, done = [{"environment": regression.NATIVE, "switches": {}, "seed": seed}], [one.metrics]
     for number, (name, added) in enumerate(repeats, 1):
         switches, value = regression.ENVIRONMENTS[name], None if seed is None else seed + added
-        if name == regression.NATIVE and value == seed:
-            continue
         print(f"  again: {name}" + ("" if value is None else f", SEED {value}"), flush=True)
         place = report.target / "repeats" / f"{notebook.name}-{number}"
         given = report.given | ({} if value is None else {"SEED": value})

@@ -1,143 +1,130 @@
-"""What a reader of a report sees first, where it leads him, and that it is small."""
+"""The first screen of a report answers three questions, and no page needs a network."""
 
 from __future__ import annotations
 
 import re
 
 import nbformat
-import numpy as np
 import pytest
-from PIL import Image
+from offline import loads_of
 
-from anonlab.measured import flatten, higher, lower, reference
+from anonlab.measured import as_accepted, at_most, guarded, higher, lower, reference
 from anonlab.provenance import changes
-from anonlab.runner.cells import cells_of
 from anonlab.runner.execution import Run
-from anonlab.runner.pages import curve, index_page, verdict, worst_first
+from anonlab.runner.pages import answers, headline, links_inside, write_index, write_page
 from anonlab.runner.regression import accept, compare
-from anonlab.runner.thumbnails import BUDGET, write_thumbnails
-from anonlab.runner.trend import Trend
 
-GOOD = {"ssim": higher(0.9), "faces_found": reference(4), "rate": lower(0.5)}
+GOOD = {"ssim": higher(0.9), "faces": reference(4), "leaks": lower(0), "peer": reference(0.5)}
+JUDGED = {
+    "ssim": as_accepted("the photo stays", noticed=0.05),
+    "faces": as_accepted("all faces are found"),
+    "leaks": at_most(0, "nothing leaks"),
+}
 
 
-def made(name: str, now: dict, was: dict | None = GOOD) -> Run:
-    one = Run(name, metrics=flatten(now), page=f"{name}.html", cells={"ssim": "c-1", "rate": "c 2"})
-    if was is not None:
-        one.comparison = compare(accept([was], [], {}, {}), now, {})
+def made(name: str, now: dict, held: bool = True, changed: tuple[str, ...] = ()) -> Run:
+    one = Run(name, seconds=90.0, metrics=guarded(now, JUDGED), changed=list(changed))
+    if held:
+        accepted = accept([guarded(GOOD, JUDGED)], [{"seed": 0}], {}, {})
+        one.comparison = compare(accepted, one.metrics, {})
     return one
 
 
-def page(*runs: Run) -> str:
-    return index_page("a run", "quick", "abc", list(runs), 0, False)
+def said(*runs: Run) -> list[str]:
+    return [answer for _, _, answer in answers(runs)]
 
 
-def test_the_verdict_names_what_is_worse_and_by_how_much():
-    bad = made("05_evaluate", GOOD | {"faces_found": reference(3), "ssim": higher(0.8)})
-    line = "FAILED: 05: faces_found 4 → 3; 05: ssim 0.9 → 0.8 (−16.7 σ)"
-    assert verdict([made("00_setup", GOOD), bad]) == line
-    text = page(bad)
-    assert text.index(line) < text.index("<nav>") < text.index('id="worse"') < text.index('id="05_eva')
+def test_a_run_as_accepted_asks_for_nothing():
+    """Another method's number moved, which cannot fail."""
+    assert said(made("00_a", GOOD | {"peer": reference(0.9)}), made("01_b", GOOD)) == [
+        "Yes: 2 notebooks ran to the end in about 3 min.",
+        "Yes: all 6 judged numbers hold.",
+        "Nothing.",
+    ]
 
 
-def test_what_moved_most_comes_first_whatever_its_notebook():
-    one = made("00_a", GOOD | {"ssim": higher(0.85)})
-    other = made("01_b", GOOD | {"rate": lower(0.9)})
-    assert [row.name for _, row in worst_first([one, other])] == ["rate", "ssim"]
+def test_a_number_that_does_not_hold_is_told_in_words():
+    bad = made("05_a", GOOD | {"ssim": higher(0.8), "leaks": lower(1)}, changed=["commit a → b"])
+    ran, kept, advice = said(bad)
+    assert ran.startswith("Yes") and kept == "No: 2 of 3 judged numbers do not hold."
+    assert "The code is not the accepted one" in advice and "run --accept --only 05" in advice
+    lines = headline([bad])
+    assert (
+        "  05: ssim: 0.9 → 0.8 (2 times the smallest change that matters, 0.1 where other seeds and "
+        "machines explain 0.018; higher is better) — the photo stays" in lines
+    )
+    assert not re.search("σ|`|a reference that must", "\n".join(lines))
 
 
-def test_a_verdict_of_many_failures_is_still_one_line():
-    now = {f"x{number}": higher(0.1) for number in range(9)}
-    bad = made("00_a", now, {name: higher(0.9) for name in now})
-    assert verdict([bad]).endswith("; and 4 more") and verdict([bad]).count(";") == 5
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (["cpu model A → B"], "anonlab is not at fault but a tolerance is too narrow"),
+        (["packages torch 1 → 2"], "passes on another machine"),
+        (["weights glasses x → y"], "doctor"),
+        ([], "are the accepted ones: look for chance"),
+    ],
+)
+def test_the_advice_follows_from_what_differs(changed, words):
+    assert words in said(made("05_a", GOOD | {"ssim": higher(0.8)}, changed=changed))[2]
 
 
 def test_a_run_that_was_not_held_to_anything_has_not_passed():
-    assert verdict([made("00_a", GOOD)]) == "PASSED: 1 notebook, 3 metrics as accepted"
-    assert verdict([made("00_a", GOOD), made("01_b", GOOD, None)]).endswith("; 1 notebook not compared")
-    assert verdict([made("00_a", GOOD, None)]).startswith("NOT JUDGED")
-    assert verdict([made("00_a", GOOD | {"rate": lower(0.9)})], accepting=True) == "ACCEPTED: 1 notebook"
+    question, well, answer = answers([made("00_a", GOOD, held=False)])[1]
+    assert well is None and answer.startswith("Not compared.") and "accepted" in question
+    mixed = said(made("00_a", GOOD), made("01_b", GOOD, held=False))
+    assert mixed[1].endswith("these parameters: 1 notebook.")
     broken = Run("00_a", status="failed", error="ZeroDivisionError: x\nlines of it")
-    assert verdict([broken]) == "FAILED: 00 failed: ZeroDivisionError: x"
-    assert verdict([broken], accepting=True).startswith("FAILED")
+    assert said(broken)[0] == "No: 00 failed (ZeroDivisionError: x)."
 
 
-def test_what_is_worse_leads_to_the_cell_that_computed_it():
-    text = page(made("00_a", GOOD | {"ssim": higher(0.8), "rate": lower(0.9)}))
-    worse = text[text.index('id="worse"') : text.index('id="notebooks"')]
-    assert '<a href="00_a.html#cell-id=c-1">ssim</a>' in worse
-    assert '<a href="00_a.html#cell-id=c%202">rate</a>' in worse
-    broken = Run("01_b", status="failed", error="E: x", page="01_b.html")
-    assert 'href="01_b.html#papermill-error-cell"' in page(broken)
+def test_a_better_number_is_told_and_does_not_fail():
+    assert said(made("00_a", GOOD | {"ssim": higher(0.99)}))[1:] == [
+        "Yes: all 3 judged numbers hold.",
+        "Some numbers are better than accepted. If that was meant, accept them: "
+        "python -m anonlab run --accept",
+    ]
 
 
-def test_every_link_inside_the_page_has_its_place():
-    text = page(made("00_a", GOOD | {"ssim": higher(0.8)}), made("01_b", GOOD))
+def test_names_and_values_are_escaped_and_links_have_their_place(tmp_path):
+    one = made("00_a", GOOD | {"<b>x": reference("<i>y")})
+    write_index(tmp_path, "quick", None, [one, made("01_b", GOOD)])
+    text = (tmp_path / "index.html").read_text()
+    assert "&lt;b&gt;x" in text and "&lt;i&gt;y" in text and "<b>x" not in text and "<i>y" not in text
     inside = re.findall(r'href="#([^"]+)"', text)
-    assert inside == ["worse", "notebooks", "00_a", "01_b"]
-    assert all(f'id="{name}"' in text for name in inside)
+    assert inside == ["00_a", "01_b"] and all(f'id="{name}"' in text for name in inside)
+    assert text.index("Did everything run?") < text.index("Are anonlab") < text.index("What to do next?")
 
 
-def test_the_band_of_a_trend_is_where_the_tolerance_is():
-    drawn = str(curve(Trend("ssim", ("a", "b"), (0.5, 0.9), (0.8, 1.0))))
-    [(y, height)] = re.findall(
-        r'<rect class="band" x="0" y="([\d.]+)" width="240" height="([\d.]+)"', drawn
+def test_a_page_typesets_and_leads_without_a_network(tmp_path):
+    node = nbformat.v4.new_notebook()
+    node.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
+    text = "# One\n$x^2$ [two](01_two.ipynb#a) [gone](07_x.ipynb) [data](../data/README.md) ![p](p.png)"
+    secret = nbformat.v4.new_code_cell("1 + 1")
+    secret.metadata = {"tags": ["solution"]}
+    node.cells = [nbformat.v4.new_markdown_cell(text), secret]
+    nbformat.write(node, tmp_path / "00_one.ipynb")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "p.png").write_bytes(b"a picture")
+    write_page(tmp_path / "00_one.ipynb", tmp_path / "source", {"00_one.html", "01_two.html"})
+    page = (tmp_path / "00_one.html").read_text()
+    assert loads_of(tmp_path) == [] and "cdn" not in re.sub(r"<style.*?</style>", "", page, flags=re.S)
+    assert 'href="01_two.html#a"' in page and "07_x" in page and 'href="07_x' not in page
+    assert "data:image/png;base64," in page and "<summary" in page
+    [script] = re.findall(r'<script src="([^"]+)"></script>', page)
+    assert (tmp_path / script).stat().st_size > 1e6  # MathJax itself
+
+
+def test_links_of_a_book_keep_their_files():
+    text = "[a](00_a.ipynb), [r](index.md#x), ![p](../data/p.png), [w](https://x.org), [d](../d.md)"
+    assert links_inside(text, {"00_a.ipynb", "index.md"}, "pictures/") == (
+        "[a](00_a.ipynb), [r](index.md#x), ![p](pictures/p.png), [w](https://x.org), d (`d.md`)"
     )
-    [first, second] = [float(dot) for dot in re.findall(r'cy="([\d.]+)"', drawn)]
-    assert float(y) < second < float(y) + float(height) < first  # 0.9 is inside, 0.5 below
-    assert "<rect" not in curve(Trend("ssim", ("a", "b"), (0.5, 0.9)))
 
 
 def test_a_difference_of_provenance_has_a_name():
-    before = {
-        "commit": "a" * 40,
-        "packages": {"torch": "2.1", "numpy": "2.0"},
-        "weights": {"x": "b" * 64},
-    }
-    after = {
-        "commit": "a" * 40,
-        "packages": {"torch": "2.2", "numpy": "2.0"},
-        "weights": {"x": "c" * 64},
-    }
+    packages = {"torch": "2.1", "numpy": "2.0"}
+    before = {"commit": "a" * 40, "packages": packages, "weights": {"x": "b" * 64}}
+    after = before | {"packages": {"torch": "2.2", "numpy": "2.0"}, "weights": {"x": "c" * 64}}
     assert changes(before, after) == ["packages torch 2.1 → 2.2", "weights x bbbbbbbb → cccccccc"]
-    assert changes(before, {}) == [
-        f"commit {'a' * 8} → none",
-        *(f"{key} {before[key]} → none".replace("b" * 64, "b" * 8) for key in ("packages", "weights")),
-    ]
-    assert changes(before, before) == []
-
-
-def test_a_metric_comes_from_the_last_cell_that_assigns_its_variables(tmp_path):
-    sources = {
-        "a": "found = 1\nother = [found for found in range(3)]",
-        "b": "found = other",
-        "c": "%matplotlib inline",
-        "d": "record(OUT, {'x': higher(found), 'y': lower(other), 'z': shown(3), **{n: n for n in m}})",
-    }
-    node = nbformat.v4.new_notebook()
-    node.cells = [nbformat.v4.new_code_cell(source, id=name) for name, source in sources.items()]
-    nbformat.write(node, tmp_path / "n.ipynb")
-    found = cells_of(tmp_path / "n.ipynb", ["x", "y", "z", "elsewhere/1"])
-    assert found == {"x": "b", "y": "a", "z": "d", "elsewhere/1": "b"}
-    node.cells.pop()
-    nbformat.write(node, tmp_path / "n.ipynb")
-    assert cells_of(tmp_path / "n.ipynb", ["x"]) == {}
-
-
-@pytest.mark.parametrize(("count", "side"), [(1, 50), (3, 500), (30, 200)])
-def test_thumbnails_fit_into_the_budget_and_are_never_enlarged(tmp_path, count, side):
-    """Noise is the worst there is to compress."""
-    rng = np.random.default_rng(0)
-    pictures = []
-    for number in range(count):
-        pictures.append(tmp_path / f"{number:02}.png")
-        noise = rng.integers(256, size=(side, side, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(pictures[-1], compress_level=1)
-    (tmp_path / "small").mkdir()
-    (tmp_path / "small" / "stale.webp").touch()
-    kept = write_thumbnails(pictures, tmp_path / "small")
-    assert kept and sorted((tmp_path / "small").iterdir()) == kept
-    assert sum(path.stat().st_size for path in kept) <= BUDGET
-    with Image.open(kept[0]) as small:
-        assert small.format == "WEBP" and small.width <= side
-        assert small.width == side or count > 1
+    assert changes(before, before) == [] and f"commit {'a' * 8} → none" in changes(before, {})

@@ -2,13 +2,14 @@
 
 The honest run on the embedded people passes; a copy of the person, an encoder with shuffled weights,
 shuffled masks, a blurred output and weights with one altered tensor each fail, by the number one
-expects.
+expects and by a multiple of its tolerance.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from anonlab.evaluation.recorded import numbers
 from anonlab.evaluation.summary import summarise
 from anonlab.generators.samples import sample_photo
 from anonlab.images import blurred
-from anonlab.measured import flatten
+from anonlab.measured import Guard, guarded
 from anonlab.regeneration.regenerate import Regenerator
 from anonlab.runner import regression
 
@@ -87,6 +88,7 @@ def check(honest, tmp_path_factory):
     05 itself is held to their numbers (`test_notebooks.py`).
     """
     accepted = regression.read_accepted(ACCEPTED)
+    guards = {name: Guard(**one["guard"]) for name, one in accepted.judged.items()}
     parameters = accepted.parameters
     protocol = Protocol.default_only(parameters["SEED"])
     [(source, count)] = parameters["PEOPLE"].items()
@@ -109,10 +111,10 @@ def check(honest, tmp_path_factory):
             evaluation = evaluate(anonymizer, people, instruments, protocol, state, workers=2)
         recorded = numbers(summarise(evaluation, judges, honest.population))
         made = {name: recorded[name] for name in (METHOD, "fingerprint")}
-        flat = flatten(made)
-        held = {name: value for name, value in accepted.metrics.items() if name in flat}
-        assert len(held) > 25
-        return regression.compare(replace(accepted, metrics=held), made, parameters)
+        own = {name: one for name, one in guards.items() if name.startswith((METHOD, "fingerprint"))}
+        assert len(own) > 12
+        held = replace(accepted, judged={name: accepted.judged[name] for name in own})
+        return regression.compare(held, guarded(made, own), parameters)
 
     return compare
 
@@ -125,14 +127,23 @@ def _written(person: Person, anonymizer: Anonymizer, folder: Path) -> Person:
     return Person(person.name, tuple(paths))
 
 
-def failed(comparison: regression.Comparison) -> set[str]:
-    return {row.name.removeprefix(f"{METHOD}/") for row in comparison.named("failed")}
+def failed(comparison: regression.Comparison) -> dict[str, float]:
+    """How many tolerances each number moved that failed; infinitely many where none is allowed.
+
+    Printed, for the table of margins (`pytest -s`).
+    """
+    found = {}
+    for row in comparison.named("failed"):
+        moved = abs(row.now - row.accepted) / row.tolerance if row.tolerance else math.inf
+        found[row.name.removeprefix(f"{METHOD}/")] = moved
+        print(f"{row.name}: {row.change}, {moved:.1f} tolerances")
+    return found
 
 
 def test_the_honest_run_passes(check, honest):
     comparison = check(honest)
-    assert failed(comparison) == set()
-    assert len(comparison.named("ok")) > 25
+    assert failed(comparison) == {}
+    assert len(comparison.named("ok")) > 12
 
 
 def test_a_copy_of_the_person_is_rejected(check, honest):
@@ -144,7 +155,8 @@ def test_a_copy_of_the_person_is_rejected(check, honest):
             return image, image
 
     found = failed(check(honest.replace(regenerator=Copy(**vars(honest.regenerator)))))
-    assert {"dlib/distance_own", "dlib/distance_other", "dlib/match_rate_other"} <= found
+    assert found["dlib/distance_own"] > 5 and found["dlib/distance_other"] > 5
+    assert "dlib/match_rate_other" in found
 
 
 def test_shuffled_weights_of_the_encoder_are_rejected(check, honest):
@@ -155,7 +167,8 @@ def test_shuffled_weights_of_the_encoder_are_rejected(check, honest):
     with torch.no_grad():
         encoder.to_ws.copy_(encoder.to_ws.flatten()[order].view_as(encoder.to_ws))
     found = failed(check(honest.replace(start=replace(start, encoder=encoder))))
-    assert {"dlib/distance_own", "dlib/distance_other", "fingerprint/encoder"} <= found
+    assert found["dlib/distance_own"] > 1.5 and found["dlib/distance_other"] > 1.5
+    assert "fingerprint/encoder" in found
 
 
 def test_shuffled_masks_are_rejected(check, honest):
@@ -169,7 +182,7 @@ def test_shuffled_masks_are_rejected(check, honest):
         return rows.reshape(1, 1, 16 * side, 16 * side)
 
     found = failed(check(honest.replace(perception=shuffled)))
-    assert {"dlib/distance_own", "ssim_outside"} <= found
+    assert found["dlib/distance_own"] > 1.5 and found["ssim_outside"] > 1.5
 
 
 def test_a_blurred_output_is_rejected(check, honest):
@@ -179,7 +192,7 @@ def test_a_blurred_output_is_rejected(check, honest):
             return made, blurred(composite, 2.0)
 
     found = failed(check(honest.replace(regenerator=Soft(**vars(honest.regenerator)))))
-    assert {"st_lpips", "ssim_outside", "psnr_outside"} <= found
+    assert min(found[name] for name in ("st_lpips", "ssim_outside", "psnr_outside")) > 1.5
 
 
 def test_weights_with_one_altered_tensor_are_rejected(check, honest):
@@ -192,5 +205,6 @@ def test_weights_with_one_altered_tensor_are_rejected(check, honest):
     with torch.no_grad():
         altered.generator.blocks[4].conv1.weight.neg_()
         slight.generator.blocks[2].conv1.weight[0, 0].mul_(1.01)
-    assert {"fingerprint/generator", "st_lpips"} <= failed(check(altered))
-    assert failed(check(slight)) == {"fingerprint/generator"}
+    found = failed(check(altered))
+    assert "fingerprint/generator" in found and found["st_lpips"] > 1.5
+    assert failed(check(slight)) == {"fingerprint/generator": math.inf}

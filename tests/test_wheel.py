@@ -1,0 +1,137 @@
+"""The wheel: built, installed into an empty environment without the extra `dev`, and used there."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OWN = '{"ServerApp": {"port": 8899}}'
+
+
+def needed(name: str, found: dict[str, importlib.metadata.Distribution], extra: str = "") -> None:
+    """Collect the installed distributions that `name` needs, without extras that nothing asks for."""
+    key = re.sub(r"[-_.]+", "-", name).lower()
+    if key in found and not extra:
+        return
+    try:
+        found[key] = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return  # for another system or Python
+    for line in found[key].requires or ():
+        asked, _, marker = line.partition(";")
+        if "extra" in marker and not (extra and re.search(rf"""["']{extra}["']""", marker)):
+            continue
+        [(package, extras)] = re.findall(r"^([\w.-]+)\s*(?:\[([\w, -]*)\])?", asked.strip())
+        for one in ["", *filter(None, extras.replace(" ", "").split(","))]:
+            needed(package, found, one)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """The folder of a new environment: the wheel, installed by pip, and links to what it requires.
+
+    (Installing torch and JupyterLab again would take minutes.) A server's settings were there before.
+    """
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "-w", str(folder), str(ROOT)], check=True)
+    [wheel] = folder.glob("*.whl")
+    place = folder / "env"
+    venv.create(place, with_pip=False)
+    site = Path(sys.prefix).joinpath("lib", f"python3.{sys.version_info.minor}", "site-packages")
+    target = place / site.relative_to(sys.prefix)
+    found: dict[str, importlib.metadata.Distribution] = {}
+    needed("anonlab", found)
+    found.pop("anonlab")
+    for one in found.values():
+        for file in one.files or ():
+            top = file.parts[0]
+            if top not in ("..", "__pycache__") and not (target / top).exists():
+                (target / top).symlink_to(site / top)
+    (place / "share").mkdir(exist_ok=True)
+    (place / "share" / "jupyter").mkdir()
+    (place / "share" / "jupyter" / "nbconvert").symlink_to(Path(sys.prefix) / "share/jupyter/nbconvert")
+    own = place / "etc" / "jupyter"
+    own.mkdir(parents=True)
+    (own / "jupyter_server_config.json").write_text(OWN)
+    pip = [sys.executable, "-m", "pip", "--python", str(place / "bin" / "python"), "install", "-q"]
+    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True)
+    return place
+
+
+@pytest.fixture
+def anonlab(installed, tmp_path):
+    """Run a command of the installed copy, in an empty folder, without a home, a network or git."""
+
+    def run(*arguments: str, status: int = 0) -> str:
+        kept = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "LANG") if name in os.environ}
+        offline = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+        environment = {"PATH": str(installed / "bin"), "HOME": "/dev/null"} | kept | offline
+        command = [str(installed / "bin" / "python"), *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return run
+
+
+def files(folder: Path) -> set[tuple[str, int]]:
+    package = next(folder.rglob("site-packages/anonlab"))
+    kept = (path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {(str(path.relative_to(package)), path.stat().st_mtime_ns) for path in kept}
+
+
+def test_it_is_the_installed_copy_without_development_packages(anonlab, installed):
+    code = "import anonlab, importlib.util as u; print(anonlab.__file__, u.find_spec('pytest'))"
+    assert anonlab("-c", code).split() == [
+        str(next(installed.rglob("site-packages/anonlab")) / "__init__.py"),
+        "None",
+    ]
+
+
+def test_doctor_finds_every_weight(anonlab):
+    said = anonlab("-m", "anonlab", "doctor")
+    assert "git checkout" not in said and "corrupt" not in said
+
+
+def test_a_photo_is_anonymized(anonlab, tmp_path):
+    from skimage import data
+
+    photo = tmp_path / "astronaut.png"
+    photo.write_bytes((Path(data.__file__).parent / "astronaut.png").read_bytes())
+    anonlab("-m", "anonlab", "anonymize", str(photo), "--out", "out")
+    assert (tmp_path / "out" / "astronaut.png").is_file()
+    [one] = json.loads((tmp_path / "out" / "record.json").read_text())["photos"]
+    assert one["error"] is None and one["faces"][0]["matched"] is False
+
+
+def test_a_notebook_runs_is_judged_and_changes_nothing_of_the_copy(anonlab, installed, tmp_path):
+    before = files(installed)
+    said = anonlab("-m", "anonlab", "run", "--only", "00")
+    assert "Did everything run? Yes" in said and "judged numbers hold." in said
+    [page] = (tmp_path / "outputs" / "runs").glob("*/00_setup_and_faces.html")
+    assert page.stat().st_size > 100_000
+    said = anonlab("-m", "anonlab", "run", "--only", "00", "--accept", status=1)
+    assert "is an installed copy, whose files are not changed" in said
+    assert files(installed) == before
+
+
+def test_large_photos_pass_a_servers_limit_beside_its_users_settings(anonlab, installed):
+    code = (
+        "from jupyter_server.serverapp import ServerApp; server = ServerApp()\n"
+        "server.initialize([], new_httpserver=False)\n"
+        "print('limits:', server.port, server.web_app.settings['websocket_max_message_size'])"
+    )
+    assert f"limits: 8899 {1 << 30}" in anonlab("-c", code)
+    assert (installed / "etc/jupyter/jupyter_server_config.json").read_text() == OWN
+    assert not (installed / "etc/jupyter/voila.json").exists()
