@@ -138,6 +138,7 @@ def execute(
                 kernel_name="python3",
                 cwd=str(notebook.path.parent),
                 progress_bar=sys.stderr.isatty(),
+                extra_arguments=["--log-level=ERROR"],  # of the kernel, whose warnings are not ours
             )
         for cell in done.cells:
             if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:

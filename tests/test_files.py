@@ -1,0 +1,79 @@
+"""Results on file systems that lack permissions, syncing or locks: USB sticks and network shares."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+import filelock
+import pytest
+
+from anonlab import files
+from anonlab.errors import FolderBusy, OutputNotWritable
+from anonlab.files import LOCK, atomic_path, folder_lock
+
+
+def failing(number: int):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("call", "number", "written"),
+    [
+        ("chmod", errno.EPERM, True),
+        ("chmod", errno.ENOTSUP, True),
+        ("fsync", errno.EINVAL, True),
+        ("fsync", errno.ENOSYS, True),
+        ("fsync", errno.ENOSPC, False),  # a full disk
+        ("fsync", errno.EIO, False),  # a broken one
+        ("replace", errno.EPERM, False),
+    ],
+)
+def test_what_a_file_system_lacks_costs_no_result(tmp_path, monkeypatch, call, number, written):
+    place = Path if call == "chmod" else os
+    monkeypatch.setattr(place, call, failing(number))
+
+    def write() -> None:
+        with atomic_path(tmp_path / "a.txt") as partial:
+            partial.write_text("whole")
+
+    if written:
+        write()
+        assert (tmp_path / "a.txt").read_text() == "whole"
+    else:
+        with pytest.raises(OutputNotWritable, match=r"a\.txt cannot be written"):
+            write()
+    assert {path.name for path in tmp_path.iterdir()} == ({"a.txt"} if written else set())
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("no flock"), OSError(errno.ENOLCK, "no locks")])
+def test_without_locks_the_work_goes_on(tmp_path, monkeypatch, error):
+    def fail(self: filelock.FileLock) -> None:
+        raise error
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", fail)
+    with folder_lock(tmp_path):
+        pass
+    assert not (tmp_path / LOCK).exists()
+
+
+def test_the_folder_is_locked_for_one_and_free_afterwards(tmp_path):
+    with folder_lock(tmp_path), pytest.raises(FolderBusy), folder_lock(tmp_path):
+        pass
+    with folder_lock(tmp_path):
+        assert (tmp_path / LOCK).is_file()
+    assert not (tmp_path / LOCK).exists()
+
+
+def test_the_package_imports_nothing_that_only_unix_has():
+    sources = [path for path in Path(files.__file__).parent.rglob("*.py")]
+    assert len(sources) > 100
+    for path in sources:
+        assert not re.search(
+            r"^\s*(import|from) (fcntl|grp|pwd|resource|termios)\b", path.read_text(), re.M
+        )
