@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -307,8 +308,10 @@ def test_voila_alone_lets_large_photos_through_too():
     """`make explore` is this server, and not the one of these tests."""
     from voila.app import Voila
 
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    [command] = re.findall(r"^\t\$\(BIN\)/voila (.+)$", makefile, re.MULTILINE)
     app = Voila()
-    app.load_config_file("voila", path=app.config_file_paths)
+    app.parse_command_line(shlex.split(command))
     assert app.tornado_settings["websocket_max_message_size"] > LARGEST_UPLOAD
 
 
