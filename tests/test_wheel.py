@@ -77,6 +77,7 @@ def anonlab(installed, tmp_path):
         kept = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "LANG") if name in os.environ}
         offline = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
         environment = {"PATH": str(installed / "bin"), "HOME": "/dev/null"} | kept | offline
+        environment["JUPYTER_RUNTIME_DIR"] = str(tmp_path / "runtime")  # a server cannot do without
         command = [str(installed / "bin" / "python"), *arguments]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == status, done.stdout + done.stderr
