@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from .options import whole_numbers
@@ -57,13 +58,20 @@ def run_notebooks(options: argparse.Namespace) -> int:
         options.profile,
         options.only,
         options.out,
-        options.parameter,
+        [from_here(one) for one in options.parameter],
         accepted=options.accepted,
         accept=options.accept,
         seeds=options.seeds,
     )
     print("to browse them as a book, in a minute at most: make course")
     return status
+
+
+def from_here(parameter: str) -> str:
+    """`NAME=FILE` with a file that is named from where the user stands: notebooks run in their folder."""
+    name, _, value = parameter.partition("=")
+    is_path = ("/" in value or "." in value) and os.path.exists(value)
+    return f"{name}={os.path.abspath(value)}" if is_path else parameter
 
 
 def make_course(options: argparse.Namespace) -> int:

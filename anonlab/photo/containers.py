@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ AVIF_BRANDS = (b"avif", b"avis")
 PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8")
 BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # of a QuickTime file without ftyp
 RAW = ("a raw file of a camera", "export it as JPEG or TIFF first")
+CLIP = ("a clip", "anonymize it with: python -m anonlab video CLIP --out FOLDER")
 DAMAGED = (
     "damaged or not an image (no photo format that is known)",
     "open and re-save it in a photo editor",
@@ -37,6 +39,49 @@ STARTS = (  # (offset, bytes, what it is)
     *((0, start, "a TIFF of a kind that cannot be read") for start in (b"II*\0", b"MM\0*", b"II+\0")),
     (0, b"%PDF", "a PDF"),
 )
+JPEG_SEGMENTS = (b"JFIF\0", b"Adobe", b"ICC_PROFILE\0", b"Exif\0\0")
+PNG_CHUNKS = {
+    *(b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"pHYs", b"eXIf"),
+    *(b"acTL", b"fcTL", b"fdAT"),  # of an animation, which has to be seen to be refused
+}
+
+
+def without_extras(data: bytes) -> bytes:
+    """A JPEG or PNG without the segments and chunks that no result has, and without damaged chunks of a
+    PNG: any of them can stop Pillow, and none of them is needed. Other formats come back as they are."""
+    kept, at = [], 0
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        kept, at = [data[:8]], 8
+        while at + 12 <= len(data):
+            end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+            name, check = data[at + 4 : at + 8], int.from_bytes(data[end - 4 : end], "big")
+            if name in PNG_CHUNKS and (name.isupper() or zlib.crc32(data[at + 4 : end - 4]) == check):
+                kept.append(data[at:end])
+            at = end
+    elif data.startswith(b"\xff\xd8"):
+        kept, at = [data[:2]], 2
+        while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] not in (b"\xda", b""):
+            end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            extra = 0xE0 <= data[at + 1] <= 0xEF or data[at + 1] == 0xFE
+            if not extra or data[at + 4 : at + 16].startswith(JPEG_SEGMENTS):
+                kept.append(data[at:end])
+            at = end
+    return b"".join(kept) + data[at:]
+
+
+def orientation(exif: bytes) -> int | None:
+    """The orientation in EXIF whose other fields may be damaged; None where it says none."""
+    start = exif.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(start[:2])
+    try:
+        at = struct.unpack_from(f"{order}I", start, 4)[0] if order else len(start)
+        for field in range(struct.unpack_from(f"{order}H", start, at)[0] if order else 0):
+            tag, kind, count, value = struct.unpack_from(f"{order}HHIH", start, at + 2 + 12 * field)
+            if (tag, kind, count) == (0x0112, 3, 1):
+                return value
+    except struct.error:
+        pass
+    return None
 
 
 def what_else(start: bytes, name: str) -> tuple[str, str]:
@@ -57,8 +102,7 @@ def what_else(start: bytes, name: str) -> tuple[str, str]:
         return RAW
     packets = any(start[at::step][:2] == b"GG" for at, step in ((0, 188), (4, 192)))  # MPEG-TS
     if brand or kind == "clip" or start[4:8] in BOXES or packets or suffix in CLIPS:
-        clip = shlex.quote(name)
-        return "a clip", f"anonymize it with: python -m anonlab video {clip} --out FOLDER"
+        return CLIP
     if suffix in RAWS:
         return RAW
     return (kind, "export it as JPEG or PNG first") if kind else DAMAGED

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +21,9 @@ import numpy as np
 from PIL import Image, ImageCms
 from PIL.ExifTags import Base
 
-from ..errors import InputMissing, OutputNotWritable, UnreadableImage
+from ..errors import InputMissing, OutputNotWritable, SeveralPictures, UnreadableImage
 from ..files import atomic_path, open_file
-from .containers import what_else
+from .containers import orientation, what_else, without_extras
 from .metadata import kept_exif
 from .originals import FORMATS, QUALITY, Original, check_frames, check_layout, check_scans, describe
 
@@ -109,8 +110,19 @@ def read_photo(
         with file:
             return read_photo(file)
     name = str(source.name)
-    with _named(name), _opened(source, name) as image:
-        return _decode(image, name)
+    try:
+        with _named(name), _opened(source, name) as image:
+            return _decode(image, name)
+    except UnreadableImage as error:  # because of something that is dropped anyway?
+        source.seek(0)
+        if isinstance(error, SeveralPictures) or source.read(2) not in (b"\xff\xd8", b"\x89P"):
+            raise
+        source.seek(0)
+        bare = without_extras(source.read())
+        if len(bare) == source.tell():
+            raise
+        with _named(name), _opened(io.BytesIO(bare), name) as image:
+            return _decode(image, name)
 
 
 @contextlib.contextmanager
@@ -146,6 +158,7 @@ def _opened(file: BinaryIO, name: str) -> Image.Image:
     except Image.UnidentifiedImageError:
         file.seek(0)
         what, remedy = what_else(file.read(512), name)
+        remedy = remedy.replace("CLIP", shlex.quote(name))
         raise UnreadableImage(f"{name} is {what}; {remedy}") from None
 
 
@@ -161,7 +174,7 @@ def _decode(image: Image.Image, name: str) -> Photo:
     inverted = image.mode.startswith("I;16") and _white_is_zero(image)
     indices = np.array(image) if original.format == "GIF" and image.mode == "P" else None
     palette = tuple(image.getpalette("RGB") or ()) if indices is not None else ()
-    turn = _turn(image, notes)
+    turn = _turn(image)
     if turn is not None:  # else it would be copied
         image = image.transpose(turn)
         indices = np.array(image) if indices is not None else None
@@ -170,7 +183,7 @@ def _decode(image: Image.Image, name: str) -> Photo:
     transparent = "transparency" in image.info
     if transparent and image.mode.startswith("I;16"):
         notes.append("its transparent grey became opaque")  # one value of 65536
-    elif transparent or {"A", "a"} & set(image.getbands()):
+    elif transparent or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         image = image.convert("LA") if image.mode == "La" else image  # colours times alpha
         image = image.convert("RGBA")
         alpha = np.array(image.getchannel("A"))
@@ -210,13 +223,14 @@ def _rgb(image: Image.Image) -> np.ndarray:
     return pixels
 
 
-def _turn(image: Image.Image, notes: list[str]) -> Image.Transpose | None:
+def _turn(image: Image.Image) -> Image.Transpose | None:
     """What turns the picture upright. EXIF is not written again for it: one odd field would fail."""
     try:
-        return UPRIGHT.get(image.getexif().get(Base.Orientation))
+        said = image.getexif().get(Base.Orientation)
     except Exception:
-        notes.append("its EXIF is damaged, also what it says of the orientation")
-        return None
+        said = None
+    said = said or orientation(image.info.get("exif") or b"")
+    return UPRIGHT.get(said) if isinstance(said, int) else None
 
 
 def _profile(image: Image.Image, notes: list[str]) -> bytes | None:
