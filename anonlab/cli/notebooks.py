@@ -68,7 +68,8 @@ def run_notebooks(options: argparse.Namespace) -> int:
 
 
 def from_here(parameter: str) -> str:
-    """`NAME=FILE` with a file that is named from where the user stands: notebooks run in their folder."""
+    """Make the file in `NAME=FILE` absolute: it is named from the current folder, and notebooks run in
+    their own folder."""
     name, _, value = parameter.partition("=")
     is_path = ("/" in value or "." in value) and os.path.exists(value)
     return f"{name}={os.path.abspath(value)}" if is_path else parameter

@@ -103,9 +103,9 @@ def _is_number(value: object) -> bool:
         return False
 
 
-def kept_exif(fields: Mapping, names: Sequence[str]) -> tuple[bytes | None, list[str]]:
-    """Make new EXIF of the fields of the named groups only: its bytes (None if there are no fields), and
-    a note for each field that could not be kept as it is."""
+def kept_exif(fields: Mapping, names: Sequence[str]) -> tuple[Image.Exif | None, list[str]]:
+    """Make new EXIF of the fields of the named groups only (None if there are none), and a note for each
+    field that could not be kept as it is."""
     check_groups(names)
     wanted = {
         (directory, tag): value
@@ -122,7 +122,7 @@ def kept_exif(fields: Mapping, names: Sequence[str]) -> tuple[bytes | None, list
         else:
             place = GPSTAGS if directory == IFD.GPSInfo else TAGS
             notes.append(f"its EXIF field {place.get(tag, hex(tag))} could not be kept as it is")
-    return (_exif(kept).tobytes() if kept else None), notes
+    return (_exif(kept) if kept else None), notes
 
 
 def _exif(directories: Mapping[int, Mapping[int, object]]) -> Image.Exif:

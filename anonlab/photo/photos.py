@@ -165,9 +165,9 @@ def _opened(file: BinaryIO, name: str) -> Image.Image:
 def _decode(image: Image.Image, name: str) -> Photo:
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(name)
+    check_layout(image, name)
     dropped = check_frames(image, name)
     check_scans(image, name)
-    check_layout(image, name)
     original = describe(image, name, dropped)
     image.load()
     notes: list[str] = []
@@ -330,8 +330,10 @@ def write_photo(
         options["icc_profile"] = icc_profile
     exif, lost = kept_exif(original.fields if original else {}, keep_metadata)
     notes += lost
-    if exif and kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"):
-        options["exif"] = exif
+    if exif and kind == "TIFF":
+        options["tiffinfo"] = dict(exif)  # bytes of EXIF it would read, and write again as ASCII
+    elif exif and kind in ("JPEG", "PNG", "WEBP", "AVIF", "HEIF"):
+        options["exif"] = exif.tobytes()
     elif exif:
         notes.append(f"{kind} holds no metadata, also not what was to be kept")
     image = image.copy()  # without what an opened file brings along

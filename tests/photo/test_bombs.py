@@ -84,7 +84,10 @@ def test_dimensions_in_other_formats(tmp_path: Path, suffix: str) -> None:
     assert "megapixels; scale it down first" in refused(tmp_path / f"a{suffix}")
 
 
-@pytest.mark.parametrize(("name", "count"), [(b"zTXt", 1), (b"iTXt", 1), (b"zTXt", 100), (b"iCCP", 1)])
+PACKED = [(b"zTXt", 1), (b"iTXt", 1), (b"zTXt", 99), (b"iCCP", 1)]
+
+
+@pytest.mark.parametrize(("name", "count"), PACKED)
 def test_compressed_chunks_are_not_unpacked(tmp_path: Path, name: bytes, count: int) -> None:
     """100 kB that unpack to 100 MB, in one chunk or in many small ones: the photo is done without, unless
     its colours depend on them."""
