@@ -485,14 +485,6 @@ def test_output_that_is_another_photos_original(tmp_path: Path, anonymize: Comma
     assert (tmp_path / "a.png").read_bytes() == before
 
 
-def test_output_folder_inside_the_input_folder(tmp_path: Path, anonymize: Command) -> None:
-    """A second run does not anonymize the results of the first."""
-    good(tmp_path / "in" / "a.png")
-    for _ in range(2):
-        assert anonymize(tmp_path / "in", "--out", tmp_path / "in" / "done").status == 0
-        assert files(tmp_path / "in") == ["a.png", "done/a.png", "done/record.json"]
-
-
 def test_output_folder_around_the_input_folder(
     tmp_path: Path, anonymize: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

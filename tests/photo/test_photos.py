@@ -593,5 +593,3 @@ def test_atomic_path_shows_nothing_before_the_end(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
     assert not partial.exists()
-
-
