@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 from .errors import InputDamaged, InputMissing, UnknownOption
 
@@ -28,62 +30,107 @@ PERCEPTIONS = (  # of stage 1: what finds the mask
 REGIONS = ("brows", "eyes", "nose", "mouth", "cheeks", "jaw", "forehead")
 MAX_REFINE_STEPS = 100  # steps; more change nothing that can be seen
 MAX_SOFTNESS = 20.0
+MAX_SEED = 2**63 - 1
 KEY_BYTES = 16  # of a secret, at least
 
 
-def check_keep(keep: Sequence[str]) -> None:
-    """Raises `UnknownOption` for a name that is not in `KEEP`."""
-    unknown = sorted(set(keep) - set(KEEP))
+def _known(what: str, names: Sequence[str], choices: Sequence[str]) -> None:
+    unknown = sorted({str(name) for name in names} - set(choices))
     if unknown:
-        raise UnknownOption(f"keep {', '.join(unknown)} does not exist; choose from: {KEEP}")
+        raise UnknownOption(
+            f"{what} {', '.join(unknown)} does not exist; choose from: {', '.join(choices)}"
+        )
+
+
+def check_keep(keep: Sequence[str]) -> None:
+    """Raise `UnknownOption` for a name that is not in `KEEP`."""
+    _known("keep", keep, KEEP)
 
 
 def check_regions(names: Sequence[str]) -> None:
-    """Raises `UnknownOption` for a name that is not in `REGIONS`."""
-    unknown = sorted(set(names) - set(REGIONS))
-    if unknown:
-        raise UnknownOption(
-            f"region {', '.join(unknown)} does not exist; choose from: {', '.join(REGIONS)}"
-        )
+    """Raise `UnknownOption` for a name that is not in `REGIONS`."""
+    _known("region", names, REGIONS)
+
+
+def _control(default: object, help: str, *ends: float, metavar: str | None = None) -> Any:
+    """A field with the help text of its option, and the smallest and largest number it can be."""
+    return field(default=default, metadata={"help": help, "ends": ends, "metavar": metavar})
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What a user can turn. Raises `UnknownOption` for a value that does not exist."""
+    """What a user can turn. Raises `UnknownOption` for a value that cannot be used, by its name.
 
-    mask_area: float = 0.25  # share of aligned pixels that is regenerated, 0–1
-    strength: float = 1.0  # from the person (0) to the virtual identity (1)
-    target_distance: float | None = None  # instead of strength: the recogniser's distance to reach
-    seed: int = 0  # which virtual identity
-    keep: tuple[str, ...] = KEEP  # attributes that the virtual identity shares
-    refine_steps: int | None = None  # of optimisation; None: as many as the method has
-    perception: str = "integrated_gradients"  # the method of stage 1, one of `PERCEPTIONS`
-    mask_threshold: float | None = None  # instead of mask_area: the attribution from which on, 0–1
-    include: tuple[str, ...] = ()  # facial regions that are always regenerated
-    exclude: tuple[str, ...] = ()  # facial regions that are never regenerated
-    softness: float = 3.0  # Gaussian of the mask's edge, in pixels of 256
-    smallest: float = 0.0  # share of pixels below which a piece of the mask is dropped
-    symmetric: bool = False  # join the mask with its mirror image
+    The command line makes its options of these fields.
+    """
+
+    mask_area: float = _control(
+        0.25,
+        "share of the aligned picture that is regenerated (default 0.25: about three quarters of the "
+        "face)",
+        0,
+        1,
+        metavar="0-1",
+    )
+    strength: float = _control(
+        1.0, "from the person (0) to the virtual identity (1, default)", 0, 1, metavar="0-1"
+    )
+    target_distance: float | None = _control(
+        *(None, "the recogniser's distance to reach, above 0, instead of --strength", 0, 2), metavar="D"
+    )
+    seed: int = _control(0, "which virtual identity (default 0)", 0, MAX_SEED)
+    keep: tuple[str, ...] = _control(
+        KEEP, "attributes that the virtual identity shares, or none (default gender,age,tone)"
+    )
+    refine_steps: int | None = _control(
+        *(None, "of optimisation, from the method's start", 0, MAX_REFINE_STEPS), metavar="0-100"
+    )
+    perception: str = _control(
+        "integrated_gradients", "how the mask is found (default integrated_gradients)", metavar="METHOD"
+    )
+    mask_threshold: float | None = _control(
+        *(None, "the attribution from which on pixels are regenerated, instead of --mask-area", 0, 1),
+        metavar="0-1",
+    )
+    include: tuple[str, ...] = _control(
+        (), "facial regions that are always regenerated: mouth,eyes …", metavar="REGIONS"
+    )
+    exclude: tuple[str, ...] = _control((), "never regenerated", metavar="REGIONS")
+    softness: float = _control(
+        3.0,
+        "of the mask's edge, in 256ths of the picture (default 3)",
+        0,
+        MAX_SOFTNESS,
+        metavar="PIXELS",
+    )
+    smallest: float = _control(
+        *(0.0, "share of the aligned picture below which a piece of the mask is dropped (default 0)"),
+        *(0, 1),
+        metavar="0-1",
+    )
+    symmetric: bool = _control(False, "join the mask with its mirror image")
 
     def __post_init__(self) -> None:
-        for name in ("keep", "include", "exclude"):  # a file has lists
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("mask_area", "strength", "mask_threshold", "smallest"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise UnknownOption(f"{name} {value} is not between 0 and 1")
-        if self.target_distance is not None and not 0 < self.target_distance <= 2:
-            raise UnknownOption(f"target_distance {self.target_distance} is not between 0 and 2")
-        if self.refine_steps is not None and not 0 <= self.refine_steps <= MAX_REFINE_STEPS:
+        for one in fields(self):
+            value, ends = getattr(self, one.name), one.metadata["ends"]
+            if isinstance(one.default, tuple):
+                if isinstance(value, str) or not isinstance(value, Iterable):
+                    raise UnknownOption(f"{one.name} {value!r} is no list of names")
+                object.__setattr__(self, one.name, tuple(value))  # a file has lists
+            elif isinstance(one.default, bool) and not isinstance(value, bool):
+                raise UnknownOption(f"{one.name} {value!r} is neither true nor false")
+            elif ends and not (value is None and one.default is None):
+                kind = Integral if one.type.startswith("int") else Real
+                if isinstance(value, bool) or not isinstance(value, kind):
+                    what = "whole number" if kind is Integral else "number"
+                    raise UnknownOption(f"{one.name} {value!r} is no {what}")
+                if not ends[0] <= value <= ends[1]:
+                    raise UnknownOption(f"{one.name} {value} is not between {ends[0]} and {ends[1]:g}")
+        if self.target_distance == 0:
             raise UnknownOption(
-                f"refine_steps {self.refine_steps} is not between 0 and {MAX_REFINE_STEPS}"
+                f"target_distance {self.target_distance} is not between 0 and 2; strength 0 does nothing"
             )
-        if not 0 <= self.softness <= MAX_SOFTNESS:
-            raise UnknownOption(f"softness {self.softness} is not between 0 and {MAX_SOFTNESS:g}")
-        if self.perception not in PERCEPTIONS:
-            raise UnknownOption(
-                f"perception {self.perception!r} does not exist; choose from: {', '.join(PERCEPTIONS)}"
-            )
+        _known("perception", (self.perception,), PERCEPTIONS)
         check_keep(self.keep)
         check_regions((*self.include, *self.exclude))
 
@@ -136,7 +183,4 @@ def make_controls(given: Mapping[str, object]) -> Controls:
         raise UnknownOption(
             f"control {', '.join(unknown)} does not exist; the controls are {', '.join(names)}"
         )
-    try:
-        return Controls(**given)
-    except TypeError as error:
-        raise UnknownOption(f"a control has a value of the wrong kind ({error})") from None
+    return Controls(**given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -42,27 +43,23 @@ class Album:
         write_people(path, self.people, key)
 
     def look(self, anonymizer: Anonymizer, photos: Sequence[Path], progress: bool = False) -> int:
-        """Find everybody in `photos`; who is new joins the album. Returns how many faces there are.
+        """Find the people in `photos`; new ones join the album. Returns how many faces there are.
 
-        Photos that cannot be read and faces that cannot be aligned are left to who anonymizes them, and
-        says so.
+        Photos that cannot be read and faces that cannot be aligned are passed over: the run that
+        anonymizes them next says why.
         """
         seen: list[AlignedFace] = []
         where: list[int] = []
         for number, path in enumerate(tqdm(photos, "who is there", unit="photo", disable=not progress)):
-            try:
+            with contextlib.suppress(Exception):  # whatever it is, the other photos are still looked at
                 photo = read_photo(path)
-                found = anonymizer.detector(photo)
-            except AnonlabError:
-                continue
-            for face in found:
-                try:
-                    image = align(photo, face, SIZE).to(anonymizer.device)
-                except AnonlabError:
-                    continue
-                looked = anonymizer.look(image)
-                seen.append(replace(looked, image=torch.empty(0), embedding=looked.embedding.cpu()))
-                where.append(number)
+                for face in anonymizer.detector(photo):
+                    with contextlib.suppress(AnonlabError):  # too much of it is beyond the frame
+                        image = align(photo, face, SIZE).to(anonymizer.device)
+                        looked = anonymizer.look(image)
+                        kept = replace(looked, image=torch.empty(0), embedding=looked.embedding.cpu())
+                        seen.append(kept)
+                        where.append(number)
         self._add(seen, where)
         return len(seen)
 

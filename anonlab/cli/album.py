@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from .anonymize import add_photo_options, anonymize, preview
-from .chosen import chosen_key
+from .options import chosen_key, make_key
 
 if TYPE_CHECKING:
     from ..album import Album
@@ -31,7 +31,6 @@ def album(options: argparse.Namespace) -> int:
     """
     from ..album import Album
     from ..files import folder_lock, output_folder
-    from .batch import make_key
     from .sources import plan
 
     if options.preview:
@@ -49,7 +48,7 @@ def album(options: argparse.Namespace) -> int:
         with folder_lock(options.out):
             found = Album.open(kept, key, anonymizer)
             before = len(found.people)
-            photos = [source for source, _ in plan(options.photos, options.out)]
+            photos = [source for source, _ in plan(options.photos, options.out)[0]]
             count = found.look(anonymizer, photos, sys.stderr.isatty())
             found.save(kept, key)
         print(f"{count} faces of {len(found.people)} people, {len(found.people) - before} of them new")

@@ -12,12 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..files import printable
-from .chosen import chosen_controls, chosen_guides, chosen_key
-from .options import add_choice, add_controls, add_guide, add_keep_metadata, add_parts
-from .status import COVERED, FAILED, complain
+from .options import (
+    COVERED,
+    FAILED,
+    add_choice,
+    add_controls,
+    add_guide,
+    add_keep_metadata,
+    add_parts,
+    chosen_controls,
+    chosen_key,
+    complain,
+    sentence,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..album import Album
     from ..pipeline import Anonymizer
@@ -61,18 +71,20 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
     them, for an album."""
     from ..photo.remembered import RememberingDetector
     from ..pipeline import Anonymizer
+    from ..recognizers import load_guide
     from .batch import anonymize_files
 
     if options.preview:
         return preview(options)
     controls, key = chosen_controls(options), chosen_key(options)
+    guides = (options.guide,) if options.guide else ()
     anonymizer = Anonymizer.load(
         options.generator,
         options.method,
         options.device,
         key,
         generator_path=options.generator_weights,
-        guides=chosen_guides(options),
+        guides=[load_guide(one, options.device, **options.guide_options) for one in guides],
     )
     if people:  # who goes through the photos first, to find out who is in them
         anonymizer = anonymizer.replace(detector=RememberingDetector(anonymizer.detector))
@@ -103,6 +115,7 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
 def tell_photos(record: dict) -> int:
     """A line for every photo; the exit status: 1 if one failed, `COVERED` if a face was only covered."""
     failed = covered = 0
+    tell_left_out(record.get("left_out", ()))
     for photo in record["photos"]:
         if photo["error"]:
             failed += 1
@@ -115,6 +128,18 @@ def tell_photos(record: dict) -> int:
                 covered += 1
                 complain(f"face {face['number']} is covered, not replaced: {face['reason']}")
     return FAILED if failed else COVERED if covered else 0
+
+
+def tell_left_out(left_out: Iterable[Mapping]) -> None:
+    """Print a line for each kind of pictures in the folders that are not done; the record names every
+    file."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for one in left_out:
+        if one["remedy"]:
+            kinds.setdefault((one["what"], one["remedy"]), []).append(str(one["source"]))
+    for (what, remedy), names in kinds.items():
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        complain(f"left out: {', '.join(names[:3])}{more} ({what}); {remedy}")
 
 
 def what_became_of(face: dict) -> str:
@@ -151,24 +176,27 @@ def verify_record(anonymizer: Anonymizer, record: dict, options: argparse.Namesp
 
 def preview(options: argparse.Namespace) -> int:
     """`anonymize --preview`: which number each face has, and nothing else is done."""
-    from ..errors import AnonlabError
     from ..files import atomic_path
     from ..photo.detection import Detector
     from ..photo.numbered import numbered
     from ..photo.photos import read_photo
-    from .sources import plan
+    from .sources import Targets, plan
 
-    detector, failed = Detector(), 0
-    for source, output in plan(options.photos, options.out):
+    pairs, left_out = plan(options.photos, options.out)
+    detector, targets, failed = Detector(), Targets(pairs, options.out), 0
+    for source, output in pairs:
+        target = output.with_name(f"{output.name}.faces.png")
         try:
+            targets.check(source, target)
             photo = read_photo(source)
             found = detector(photo)
-            target = output.with_name(f"{output.name}.faces.png")
             with atomic_path(target) as partial:
                 numbered(photo, found).save(partial, format="png")
-        except AnonlabError as error:
+        except Exception as error:  # whatever it is, the other photos are still done
             failed += 1
-            complain(error)
+            complain(sentence(error, source))
             continue
+        targets.taken.add(target)
         print(printable(f"{source} -> {target} ({len(found)} face{'s' * (len(found) != 1)})"))
+    tell_left_out(one._asdict() for one in left_out)
     return FAILED if failed else 0

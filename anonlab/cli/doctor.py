@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .status import FAILED
+from .options import FAILED
 
 
 def add_doctor(menu: argparse._SubParsersAction) -> None:

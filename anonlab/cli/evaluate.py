@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import add_device, add_unseen
-from .status import complain
+from .options import add_device, add_unseen, complain
 
 
 def add_evaluate(menu: argparse._SubParsersAction) -> None:

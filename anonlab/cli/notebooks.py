@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 
@@ -55,13 +56,21 @@ def run_notebooks(options: argparse.Namespace) -> int:
         options.profile,
         options.only,
         options.out,
-        options.parameter,
+        [from_here(one) for one in options.parameter],
         accepted=options.accepted,
         accept=options.accept,
         environment=options.environment,
     )
     print("to browse them as a book, in a minute at most: make course")
     return status
+
+
+def from_here(parameter: str) -> str:
+    """Make the file in `NAME=FILE` absolute: it is named from the current folder, and notebooks run in
+    their own folder."""
+    name, _, value = parameter.partition("=")
+    is_path = ("/" in value or "." in value) and os.path.exists(value)
+    return f"{name}={os.path.abspath(value)}" if is_path else parameter
 
 
 def make_course(options: argparse.Namespace) -> int:

@@ -1,79 +1,115 @@
-"""Options that several commands share, and how their values are read."""
+"""Options that several commands share, how their values are read, and what a command says."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
-from ..controls import FACES, FALLBACKS, METHODS
+from ..controls import FACES, FALLBACKS, KEY_BYTES, METHODS, Controls, make_controls, read_settings
+from ..errors import AnonlabError, InputDamaged, InputMissing
+from ..files import atomic_path, printable
+
+FAILED = 1  # something failed; the rest is still done
+BAD_USAGE = 2
+COVERED = 3  # all is written, but a face could only be covered
+STOPPED = 130  # by the user
+KINDS = {"float": float, "int": int, "str": str, "bool": bool}
 
 
-def add_controls(command: argparse.ArgumentParser, target_distance: bool = True) -> None:
-    """The controls, by file or one by one, and the key."""
+def complain(message: object) -> None:
+    """Print one line on standard error."""
+    print(f"anonlab: {printable(str(message))}", file=sys.stderr)
+
+
+def sentence(error: Exception, source: Path) -> str:
+    """Say what happened to one photo, whatever was raised."""
+    if isinstance(error, AnonlabError):
+        return str(error)
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return f"{source} could not be processed ({reason}); try a smaller copy"
+
+
+def add_controls(command: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
+    """Add an option for every field of `Controls`, a file of them, and the key."""
     command.add_argument(
         "--settings",
         type=Path,
         metavar="FILE",
         help="controls and key saved by the explorer; options win",
     )
-    command.add_argument(
-        "--mask-area",
-        type=share,
-        metavar="0-1",
-        help="share of the aligned picture that is regenerated (default 0.25: about three "
-        "quarters of the face)",
-    )
-    command.add_argument(
-        "--strength",
-        type=share,
-        metavar="0-1",
-        help="from the person (0) to the virtual identity (1, default)",
-    )
-    if target_distance:
-        command.add_argument(
-            "--target-distance",
-            type=float,
-            metavar="D",
-            help="the recogniser's distance to reach, instead of --strength",
-        )
-    command.add_argument("--seed", type=int, help="which virtual identity (default 0)")
-    command.add_argument(
-        "--keep", type=names, help="attributes to share, or none (default gender,age,tone)"
-    )
-    command.add_argument(
-        "--perception", metavar="METHOD", help="how the mask is found (default integrated_gradients)"
-    )
-    command.add_argument(
-        "--include", type=names, metavar="REGIONS", help="always regenerated: mouth,eyes …"
-    )
-    command.add_argument("--exclude", type=names, metavar="REGIONS", help="never regenerated")
-    command.add_argument(
-        "--mask-threshold",
-        type=share,
-        metavar="0-1",
-        help="the attribution from which on pixels are regenerated, instead of --mask-area",
-    )
-    command.add_argument(
-        "--smallest",
-        type=share,
-        metavar="0-1",
-        help="share of the aligned picture below which a piece of the mask is dropped (default 0)",
-    )
-    command.add_argument(
-        "--symmetric", action="store_true", default=None, help="join the mask with its mirror image"
-    )
-    command.add_argument(
-        "--softness", type=float, metavar="PIXELS", help="of the mask's edge (default 3)"
-    )
+    for one in fields(Controls):
+        if one.name in without:
+            continue
+        how: dict = {"type": names if isinstance(one.default, tuple) else KINDS[one.type.split()[0]]}
+        if isinstance(one.default, bool):
+            how = {"action": "store_true"}
+        elif one.metadata["metavar"]:
+            how["metavar"] = one.metadata["metavar"]
+        name = "--" + one.name.replace("_", "-")
+        command.add_argument(name, default=None, help=one.metadata["help"], **how)
     command.add_argument(
         "--key",
         type=Path,
-        default=None,
         metavar="FILE",
         help="secret: the same person gets the same new face (default: the one in --settings, or a new "
         "one)",
     )
+
+
+def chosen_controls(options: argparse.Namespace) -> Controls:
+    """The controls of a settings file, and over them those that were given as options.
+
+    Area and threshold are two ways to say one mask: an area that is given replaces a saved threshold.
+    """
+    saved = read_settings(options.settings).controls if options.settings else {}
+    given = {one.name: getattr(options, one.name, None) for one in fields(Controls)}
+    given = {name: value for name, value in given.items() if value is not None}
+    if "mask_area" in given:
+        saved = saved | {"mask_threshold": None}
+    return make_controls(saved | given)
+
+
+def chosen_key(options: argparse.Namespace) -> bytes | None:
+    """The secret: of `--key`, or else of the settings file; None for a new one. Raises `InputMissing` or
+    `InputDamaged`."""
+    if options.key:
+        return read_key(options.key)
+    saved = read_settings(options.settings).key if options.settings else None
+    return saved.encode() if saved else None
+
+
+def read_key(path: Path) -> bytes:
+    """The secret in a file, at least `KEY_BYTES`. Raises `InputMissing` or `InputDamaged`."""
+    try:
+        key = path.read_bytes().strip()
+    except OSError as error:
+        raise InputMissing(
+            f"key file {path} cannot be read ({error.strerror}); make one with: "
+            f'python -c "import secrets; print(secrets.token_hex(32))" > {path}'
+        ) from None
+    if len(key) < KEY_BYTES:
+        raise InputDamaged(
+            f"key file {path} holds {len(key)} bytes; a secret needs at least {KEY_BYTES}"
+        )
+    return key
+
+
+def make_key(path: Path) -> None:
+    """Write a new secret to a file that only its owner can read, unless the file exists. Raises
+    `OutputNotWritable`."""
+    if path.exists():
+        return
+    with atomic_path(path) as unfinished:
+        unfinished.write_text(secrets.token_hex(32) + "\n")
+    with contextlib.suppress(OSError):  # a stick or share has no permissions
+        path.chmod(0o600)
+    print(f"a new key is in {path}: keep it, nothing else gives the same faces again")
 
 
 def add_parts(command: argparse.ArgumentParser) -> None:
@@ -84,13 +120,6 @@ def add_parts(command: argparse.ArgumentParser) -> None:
         default="auto",
         help="encode, by the trained encoder, takes a second a face (auto, the default, where there is "
         "one); optimize takes a minute; one-pass, the linear start, is the coarsest",
-    )
-    command.add_argument(
-        "--refine-steps",
-        type=int,
-        default=None,
-        metavar="0-100",
-        help="of optimisation, from the method's start",
     )
     add_generator(command)
     add_device(command)
@@ -206,11 +235,11 @@ def faces(text: str) -> str | tuple[int, ...]:
     """`all`, `largest`, or `1,3` as a tuple."""
     if text in FACES:
         return text
-    try:
-        return whole_numbers(text)
-    except argparse.ArgumentTypeError:
-        choices = f"{', '.join(FACES)} or numbers like 1,3"
-        raise argparse.ArgumentTypeError(f"{text!r} is no choice of faces; take {choices}") from None
+    with contextlib.suppress(argparse.ArgumentTypeError):
+        if min(numbers := whole_numbers(text)) >= 1:
+            return numbers
+    choices = f"{', '.join(FACES)} or numbers from 1, like 1,3"
+    raise argparse.ArgumentTypeError(f"{text!r} is no choice of faces; take {choices}")
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from .anonymize import add_anonymize
 from .doctor import add_doctor
 from .evaluate import add_evaluate
 from .notebooks import add_notebooks
+from .options import BAD_USAGE, FAILED, STOPPED, complain
 from .scale import add_scale
-from .status import BAD_USAGE, FAILED, STOPPED, complain
 from .train import add_train
 from .verify import add_verify
 from .video import add_video

@@ -7,9 +7,19 @@ import sys
 from pathlib import Path
 
 from ..controls import FACES
-from .chosen import chosen_controls, chosen_key
-from .options import add_controls, add_fallback, add_keep_metadata, add_parts, positive
-from .status import COVERED, FAILED, STOPPED, complain
+from .options import (
+    COVERED,
+    FAILED,
+    STOPPED,
+    add_controls,
+    add_fallback,
+    add_keep_metadata,
+    add_parts,
+    chosen_controls,
+    chosen_key,
+    complain,
+    positive,
+)
 
 
 def add_scale(menu: argparse._SubParsersAction) -> None:

@@ -5,51 +5,52 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import OutputNotWritable, UnreadableImage
+from ..photo.containers import passed_over
 from ..photo.photos import READABLE
 
 
-def plan(sources: list[Path], out: Path) -> list[tuple[Path, Path]]:
-    """(photo, output) for each photo; a folder's photos keep their places below it.
+class LeftOut(NamedTuple):
+    """A file of a folder that is not done: what it is, and what can be done with it."""
 
-    Names that do not exist stay in the list, so that they are reported like any other failure, and so
-    do folders that are not gone into: links to folders, and those that cannot be listed.
+    source: Path
+    what: str
+    remedy: str
+
+
+def plan(sources: list[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[LeftOut]]:
+    """List (photo, output) for each photo, and everything else that is in the folders.
+
+    A folder's photos keep their places below it. Names that do not exist stay in the list, so that they
+    are reported like any other failure, and so do folders that are not gone into: links to folders, and
+    those that cannot be listed.
     """
-    pairs = []
+    pairs, left_out = [], []
     for source in sources:
-        if is_folder(source):
-            inside = sorted(_photos(source, out.resolve()))
-            pairs += [(path, out / path.relative_to(source)) for path in inside]
-            if not inside:
-                pairs.append((source, out / source.name))
-        else:
-            pairs.append((source, out / source.name))
-    return pairs
-
-
-def _photos(folder: Path, out: Path) -> Iterable[Path]:
-    """Photos below a folder, without hidden ones and without the results of an earlier run."""
-    failed: list[Path] = []
-
-    def cannot(error: OSError) -> None:
-        failed.append(Path(error.filename))
-
-    for place, below, names in os.walk(folder, onerror=cannot):
-        here = Path(place)
-        kept = []
-        for name in below:
-            path = here / name
-            if name.startswith(".") or path.resolve() == out:
-                continue
-            if path.is_symlink():  # it may lead anywhere, also in a circle
-                yield path
+        inside = []
+        for path in sorted(_files(source, out.resolve())) if is_folder(source) else ():
+            other = None if path.is_dir() else passed_over(path, READABLE)
+            if other:
+                left_out.append(LeftOut(path, *other))
             else:
-                kept.append(name)
-        below[:] = kept
-        for name in names:
-            if Path(name).suffix.lower() in READABLE and not name.startswith("."):
-                yield here / name
+                inside.append((path, out / path.relative_to(source)))
+        pairs += inside or [(source, out / source.name)]
+    return pairs, left_out
+
+
+def _files(folder: Path, out: Path) -> Iterable[Path]:
+    """Everything below a folder, but for what is in hidden folders and the results of an earlier run."""
+    failed: list[Path] = []
+    for place, below, names in os.walk(
+        folder, onerror=lambda error: failed.append(Path(error.filename))
+    ):
+        here = Path(place)
+        below[:] = [one for one in below if not one.startswith(".") and (here / one).resolve() != out]
+        links = [one for one in below if (here / one).is_symlink()]  # anywhere, also in a circle
+        below[:] = [one for one in below if one not in links]
+        yield from (here / one for one in (*links, *names))
     yield from failed
 
 
@@ -80,8 +81,7 @@ class Targets:
             raise OutputNotWritable(
                 f"{source} would replace the photo {output}; choose another output folder"
             )
-        within = [output, *output.parents[: len(output.relative_to(self.out).parts) - 1]]
-        for path in within:
+        for path in [output, *output.parents[: len(output.relative_to(self.out).parts) - 1]]:
             if os.path.islink(path):
                 raise OutputNotWritable(
                     f"{path} is a link, and results are not written through one; remove it, or choose "

@@ -6,8 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .options import add_device, add_unseen
-from .status import FAILED
+from .options import FAILED, add_device, add_unseen
 
 
 def add_verify(menu: argparse._SubParsersAction) -> None:

@@ -6,9 +6,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from .chosen import chosen_controls, chosen_key
-from .options import add_controls, add_device, add_fallback, seconds
-from .status import COVERED, STOPPED, complain
+from .options import (
+    COVERED,
+    STOPPED,
+    add_controls,
+    add_device,
+    add_fallback,
+    chosen_controls,
+    chosen_key,
+    complain,
+    seconds,
+)
 
 
 def add_video(menu: argparse._SubParsersAction) -> None:
@@ -27,7 +35,7 @@ def add_video(menu: argparse._SubParsersAction) -> None:
         "--out", required=True, type=Path, metavar="FILE_OR_FOLDER",
         help="the result; in a folder it keeps the clip's name",
     )  # fmt: skip
-    add_controls(one, target_distance=False)
+    add_controls(one, without=("target_distance", "refine_steps"))
     add_fallback(one)
     one.add_argument(
         "--from", dest="start", type=seconds, default=0.0, metavar="SECONDS",

@@ -10,8 +10,9 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from PIL import Image
-from PIL.ExifTags import IFD
+from PIL.ExifTags import GPSTAGS, IFD, TAGS
 
 from ..errors import UnknownOption
 
@@ -38,6 +39,14 @@ GROUPS: dict[str, dict[int, tuple[int, ...]]] = {
 Fields = dict[str, dict[int, dict[int, object]]]  # by group, directory and number
 
 
+class Text(str):
+    """Text of EXIF whose bytes are written as they were: Pillow would write `?` for all but ASCII."""
+
+    def encode(self, *_: object) -> bytes:
+        """Its bytes in the file, which Pillow has read as Latin-1."""
+        return super().encode("latin-1", "replace")
+
+
 def check_groups(names: Sequence[str]) -> None:
     """Raises `UnknownOption` for a name that is not in `GROUPS`."""
     unknown = sorted(set(names) - set(GROUPS))
@@ -48,32 +57,37 @@ def check_groups(names: Sequence[str]) -> None:
 
 
 def read_fields(image: Image.Image) -> Fields:
-    """The fields of every group that an opened image has. Damaged EXIF has none."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow tells of each damaged field
-            exif = image.getexif()
-            directories = {
-                FIRST: dict(exif),
-                **{one: exif.get_ifd(one) for one in (IFD.Exif, IFD.GPSInfo)},
-            }
-    except Exception:  # whatever is in there is not kept
-        return {}
+    """Read the fields of every group that an opened image has, fit to be kept or not. Damaged EXIF has
+    none."""
+    directories: dict[int, dict] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow tells of each damaged field
+        for directory in (FIRST, IFD.Exif, IFD.GPSInfo):
+            try:
+                exif = image.getexif()
+                directories[directory] = dict(exif.get_ifd(directory) if directory else exif)
+            except Exception:  # whatever is in there is not kept
+                directories[directory] = {}
     found: Fields = {}
     for group, numbers in GROUPS.items():
         for directory, tags in numbers.items():
-            values = {tag: _harmless(directories[directory].get(tag)) for tag in tags}
-            values = {tag: value for tag, value in values.items() if value is not None}
+            values = {tag: directories[directory][tag] for tag in tags if tag in directories[directory]}
             if values:
                 found.setdefault(group, {})[directory] = values
     return found
 
 
 def _harmless(value: object) -> object | None:
-    """A short text, a number, a few numbers or bytes; None for anything else."""
+    """Return a short text, a number, a few numbers or bytes; None for anything else."""
     if isinstance(value, str):
-        text = value.strip("\0 ")
-        return text if 0 < len(text) <= MAX_TEXT and text.isprintable() else None
+        text = Text(value.rstrip("\0 "))
+        try:
+            read = text.encode().decode()
+        except UnicodeDecodeError:
+            read = text
+        parts = read.split("\0")  # a copyright has two: of the photographer, of the editor
+        bare = all(one >= " " and one != "\x7f" for part in parts for one in part)
+        return text if 0 < len(read) <= MAX_TEXT and len(parts) <= 2 and bare else None
     if isinstance(value, bytes):
         return value if 0 < len(value) <= MAX_NUMBERS else None
     if isinstance(value, tuple):
@@ -89,18 +103,52 @@ def _is_number(value: object) -> bool:
         return False
 
 
-def kept_exif(fields: Mapping, names: Sequence[str]) -> Image.Exif | None:
-    """New EXIF with the fields of the named groups only; None if there are none."""
+def kept_exif(fields: Mapping, names: Sequence[str]) -> tuple[Image.Exif | None, list[str]]:
+    """Make new EXIF of the fields of the named groups only (None if there are none), and a note for each
+    field that could not be kept as it is."""
     check_groups(names)
-    directories: dict[int, dict[int, object]] = {}
-    for name in names:
-        for directory, values in fields.get(name, {}).items():
-            directories.setdefault(directory, {}).update(values)
-    if not directories:
-        return None
+    wanted = {
+        (directory, tag): value
+        for name in names
+        for directory, values in fields.get(name, {}).items()
+        for tag, value in values.items()
+    }
+    kept: dict[int, dict[int, object]] = {}
+    notes = []
+    for (directory, tag), value in wanted.items():
+        fit = _harmless(value)
+        if fit is not None and _same(fit, _read_again(directory, tag, fit)):
+            kept.setdefault(directory, {})[tag] = fit
+        else:
+            place = GPSTAGS if directory == IFD.GPSInfo else TAGS
+            notes.append(f"its EXIF field {place.get(tag, hex(tag))} could not be kept as it is")
+    return (_exif(kept) if kept else None), notes
+
+
+def _exif(directories: Mapping[int, Mapping[int, object]]) -> Image.Exif:
     exif = Image.Exif()
-    for tag, value in directories.pop(FIRST, {}).items():
-        exif[tag] = value
     for directory, values in directories.items():
-        exif[directory] = values
+        for tag, value in values.items() if directory == FIRST else ((directory, values),):
+            exif[tag] = value
     return exif
+
+
+def _read_again(directory: int, tag: int, value: object) -> object:
+    """What a reader gets of one field; None where it cannot be written."""
+    again = Image.Exif()
+    try:
+        again.load(_exif({directory: {tag: value}}).tobytes())
+        return (again if directory == FIRST else again.get_ifd(directory)).get(tag)
+    except Exception:  # a value that its field does not take
+        return None
+
+
+def _same(before: object, after: object) -> bool:
+    if isinstance(before, str):
+        return isinstance(after, str) and after.rstrip("\0") == before
+    if isinstance(before, bytes):
+        return before == after
+    try:
+        return np.allclose(np.float64(before), np.float64(after), rtol=1e-6, atol=1e-6)
+    except (TypeError, ValueError):
+        return False

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from ..errors import SeveralPictures, UnreadableImage
+from .containers import RAW
 from .metadata import Fields, read_fields
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "AVIF", "HEIF")  # no other decoder
@@ -22,7 +23,9 @@ QUALITY = {"WEBP": 95, "AVIF": 90, "HEIF": 90}  # where a file does not say its 
 MAX_SCANS = 64  # of a progressive JPEG; each goes over the whole picture
 MAX_PAGES = 16  # of a TIFF that are looked at
 REDUCED = 1  # bit of TIFF's NewSubfileType: a smaller version of another page
-SUBFILE, PHOTOMETRIC = 254, 262
+SUBFILE, BITS, COMPRESSION, PHOTOMETRIC, PLANES, SAMPLE_FORMAT = 254, 258, 259, 262, 284, 339
+DNG_VERSION, RAW_COLOURS = 0xC612, (32803, 34892)  # a mosaic of colours, linear raw
+FORMAT_NAMES = {1: "whole", 2: "signed", 3: "floating-point"}
 TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma", "jpeg")
 
 
@@ -136,6 +139,24 @@ def check_scans(image: Image.Image, name: str) -> None:
         raise UnreadableImage(f"{name} is stored in {scans} passes; re-save it in a photo editor")
 
 
+def check_layout(image: Image.Image, name: str) -> None:
+    """Raises `UnreadableImage` for a TIFF that Pillow decodes wrongly, or of which it sees a preview."""
+    if image.format != "TIFF":
+        return
+    tags = image.tag_v2
+    if tags.get(SUBFILE, 0) & REDUCED or DNG_VERSION in tags or tags.get(PHOTOMETRIC) in RAW_COLOURS:
+        raise UnreadableImage(f"{name} is {RAW[0]}; {RAW[1]}")
+    bits, kinds = max(tags.get(BITS, (1,))), set(tags.get(SAMPLE_FORMAT, (1,)))
+    raw, swapped = tags.get(COMPRESSION, 1) == 1, tags.prefix == b"MM"
+    whole = kinds <= {1, 4} and bits in (1, 2, 4, 8, 16)
+    planes = tags.get(PLANES, 1) == 2 and bits > 8 and raw
+    if planes or not (whole or (kinds == {3} and bits == 32 and (raw or not swapped))):
+        raise UnreadableImage(
+            f"{name} is a TIFF of {bits}-bit {FORMAT_NAMES.get(min(kinds), 'whole')} numbers"
+            f"{' in planes' * planes}, which cannot be read rightly; save it as RGB of 8 bits a channel"
+        )
+
+
 def describe(image: Image.Image, name: str, dropped: Sequence[str] = ()) -> Original:
     """How an opened image, not loaded yet, was written. `dropped` are notes that are known already."""
     kind = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format, image.format or "")
@@ -162,8 +183,8 @@ def describe(image: Image.Image, name: str, dropped: Sequence[str] = ()) -> Orig
         options["quality"] = QUALITY[kind]
     if _bits(image) > 8 and not image.mode.startswith(("I", "F")):
         notes.append("more than 8 bits a channel became 8")
-    if image.mode == "CMYK":
-        notes.append("CMYK became RGB")
+    if image.mode in ("CMYK", "LAB"):
+        notes.append(f"{image.mode} became RGB")
     if image.mode in ("P", "PA") and kind != "GIF":
         notes.append("its palette became RGB")
     if image.mode == "1":
@@ -249,7 +270,7 @@ def _bits(image: Image.Image) -> int:
     if image.format == "AVIF":  # byte 2 of the codec's configuration, bit 6
         found = _start(image, 4096).partition(b"av1C")[2]
         return 10 if len(found) > 2 and found[2] & 0x40 else 8
-    for tile in getattr(image, "tile", ()):
+    for tile in () if image.format == "BMP" else getattr(image, "tile", ()):  # its 16 are of a pixel
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
         if any(isinstance(one, str) and ";16" in one for one in arguments):
             return 16

@@ -8,21 +8,24 @@ not, nor anything else that a file may carry; see `metadata` for the fields that
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import shlex
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms
 from PIL.ExifTags import Base
 
-from ..errors import InputMissing, OutputNotWritable, UnreadableImage
+from ..errors import InputMissing, OutputNotWritable, SeveralPictures, UnreadableImage
 from ..files import atomic_path, open_file
+from .containers import orientation, what_else, without_extras
 from .metadata import kept_exif
-from .originals import FORMATS, QUALITY, Original, check_frames, check_scans, describe
+from .originals import FORMATS, QUALITY, Original, check_frames, check_layout, check_scans, describe
 
 with contextlib.suppress(ImportError):  # `pip install anonlab[heic]`
     from pillow_heif import register_heif_opener
@@ -35,9 +38,17 @@ STRIP = 512  # rows that are converted at once
 MAX_PROFILE = 1 << 22  # bytes of a colour profile
 READABLE = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
-    *(".dib", ".ppm", ".pgm", ".pnm", ".avif", ".heic", ".heif"),
+    *(".dib", ".ppm", ".pgm", ".pnm", ".avif", ".heic", ".heif", ".hif", ".mpo", ".apng"),
 }
-HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+UPRIGHT = {  # what EXIF's orientation asks for
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -71,14 +82,12 @@ class Photo:
 
 def read_photo(
     source: str | os.PathLike | BinaryIO | Image.Image | np.ndarray | Photo,
-    admit: Callable[[int], None] = lambda _: None,
 ) -> Photo:
     """Decode a path, an open file, a PIL image or an `(H, W, 3)` uint8 array into an upright `Photo`.
 
     EXIF orientation is applied; grey, palette, CMYK, 16-bit and transparent pictures become 8-bit
-    RGB, and what their file was like is in `original`. `admit` is told the number of pixels before they
-    are decoded, and may wait. A `Photo` is returned as it is. Raises `UnreadableImage` with the file's
-    name and the remedy, and `SeveralPictures` for animations and pages.
+    RGB, and what their file was like is in `original`. A `Photo` is returned as it is. Raises
+    `UnreadableImage` with the file's name and the remedy, `SeveralPictures` for animations and pages.
     """
     if isinstance(source, Photo):
         return source
@@ -91,7 +100,7 @@ def read_photo(
     if isinstance(source, Image.Image):
         name = str(getattr(source, "filename", "") or "image")
         with _named(name):
-            return _decode(source, name, admit)
+            return _decode(source, name)
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         try:
@@ -99,10 +108,21 @@ def read_photo(
         except InputMissing as error:
             raise UnreadableImage(str(error)) from None
         with file:
-            return read_photo(file, admit)
+            return read_photo(file)
     name = str(source.name)
-    with _named(name), _opened(source, name) as image:
-        return _decode(image, name, admit)
+    try:
+        with _named(name), _opened(source, name) as image:
+            return _decode(image, name)
+    except UnreadableImage as error:  # because of something that is dropped anyway?
+        source.seek(0)
+        if isinstance(error, SeveralPictures) or source.read(2) not in (b"\xff\xd8", b"\x89P"):
+            raise
+        source.seek(0)
+        bare = without_extras(source.read())
+        if len(bare) == source.tell():
+            raise
+        with _named(name), _opened(io.BytesIO(bare), name) as image:
+            return _decode(image, name)
 
 
 @contextlib.contextmanager
@@ -137,59 +157,57 @@ def _opened(file: BinaryIO, name: str) -> Image.Image:
             return Image.open(file, formats=known)
     except Image.UnidentifiedImageError:
         file.seek(0)
-        start = file.read(12)
-        if start[4:8] == b"ftyp" and start[8:] in HEIC_BRANDS and "HEIF" not in known:
-            raise UnreadableImage(
-                f"{name} is a HEIC photo; read it with: pip install pillow-heif, or export it as JPEG"
-            ) from None
-        if start[4:12] in (b"ftypavif", b"ftypavis") and "AVIF" not in known:
-            raise UnreadableImage(
-                f"{name} is an AVIF photo; read it with: pip install -U pillow, or export it as JPEG"
-            ) from None
-        raise ValueError("no photo format that is known") from None
+        what, remedy = what_else(file.read(512), name)
+        remedy = remedy.replace("CLIP", shlex.quote(name))
+        raise UnreadableImage(f"{name} is {what}; {remedy}") from None
 
 
-def _decode(image: Image.Image, name: str, admit: Callable[[int], None]) -> Photo:
+def _decode(image: Image.Image, name: str) -> Photo:
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(name)
+    check_layout(image, name)
     dropped = check_frames(image, name)
     check_scans(image, name)
     original = describe(image, name, dropped)
-    icc_profile, notes = _profile(image)
-    admit(image.width * image.height)
     image.load()
+    notes: list[str] = []
     inverted = image.mode.startswith("I;16") and _white_is_zero(image)
     indices = np.array(image) if original.format == "GIF" and image.mode == "P" else None
     palette = tuple(image.getpalette("RGB") or ()) if indices is not None else ()
-    if image.getexif().get(Base.Orientation, 1) != 1:  # else it would be copied
-        image = ImageOps.exif_transpose(image)
+    turn = _turn(image)
+    if turn is not None:  # else it would be copied
+        image = image.transpose(turn)
+        indices = np.array(image) if indices is not None else None
     alpha = deep = None
+    icc_profile = _profile(image, notes)
     transparent = "transparency" in image.info
     if transparent and image.mode.startswith("I;16"):
         notes.append("its transparent grey became opaque")  # one value of 65536
-    elif transparent or "A" in image.getbands():
+    elif transparent or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        image = image.convert("LA") if image.mode == "La" else image  # colours times alpha
         image = image.convert("RGBA")
         alpha = np.array(image.getchannel("A"))
     if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image)
-        sixteen = image.mode.startswith("I;16") or (original.format == "PPM" and values.max() > 255)
-        if sixteen:
+        values, top = _scaled(np.asarray(image), name)
+        if top > 255:
             deep = values.astype(np.uint16)  # a copy; no file of these kinds has more
-            deep = 65535 - deep if inverted else deep
-            values = deep
+            values = deep = 65535 - deep if inverted else deep
         else:
             notes.append("more than 8 bits a channel became 8")
-        top = 65535.0 if sixteen or values.max() > 255 else 255.0 if values.max() > 1 else 1.0
         pixels = np.empty((*values.shape, 3), np.uint8)
         for row in range(0, len(values), STRIP):  # eight bytes a pixel would be gigabytes
             grey = (values[row : row + STRIP] / top * 255).round().clip(0, 255)
             pixels[row : row + STRIP] = grey[..., None]
     else:
-        if image.mode == "CMYK":
+        if image.mode == "CMYK" and icc_profile:
+            image = _without_inks(image, icc_profile)
+        if icc_profile and icc_profile[16:20] not in (b"RGB ", b"GRAY"):
             icc_profile = None  # it describes inks, and the output is RGB
         pixels = _rgb(image)
-    grey_profile = icc_profile is None or icc_profile[16:20] == b"GRAY"
-    monochrome = grey_profile and _is_grey(pixels)
+    monochrome = (icc_profile is None or icc_profile[16:20] == b"GRAY") and _is_grey(pixels)
+    if icc_profile and icc_profile[16:20] == b"GRAY" and not monochrome:
+        icc_profile = None
+        notes.append("its colour profile is for grey, and is dropped")
     original = replace(
         original, notes=(*original.notes, *notes), deep=deep, indices=indices, palette=palette
     )
@@ -205,15 +223,53 @@ def _rgb(image: Image.Image) -> np.ndarray:
     return pixels
 
 
-def _profile(image: Image.Image) -> tuple[bytes | None, list[str]]:
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What turns the picture upright. EXIF is not written again for it: one odd field would fail."""
+    try:
+        said = image.getexif().get(Base.Orientation)
+    except Exception:
+        said = None
+    said = said or orientation(image.info.get("exif") or b"")
+    return UPRIGHT.get(said) if isinstance(said, int) else None
+
+
+def _profile(image: Image.Image, notes: list[str]) -> bytes | None:
     """The colour profile, unless something else is stored under its name."""
     profile = image.info.get("icc_profile")
     if not profile:
-        return None, []
+        return None
     whole = len(profile) >= 128 and int.from_bytes(profile[:4], "big") == len(profile)
     if whole and profile[36:40] == b"acsp" and len(profile) <= MAX_PROFILE:
-        return profile, []
-    return None, ["its colour profile is none, and is dropped"]
+        return profile
+    notes.append("its colour profile is none, and is dropped")
+    return None
+
+
+def _without_inks(image: Image.Image, profile: bytes) -> Image.Image:
+    """A CMYK picture in the colours that its own inks have; by the usual formula where LittleCMS cannot
+    use the profile."""
+    try:
+        inks = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return ImageCms.profileToProfile(image, inks, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError):
+        return image
+
+
+def _scaled(values: np.ndarray, name: str) -> tuple[np.ndarray, float]:
+    """Numbers of more than 8 bits, and which of them is white. Raises `UnreadableImage` for numbers
+    whose white cannot be known."""
+    if values.dtype != np.float32:
+        return values, 65535.0
+    values = np.nan_to_num(values, posinf=0, neginf=0)
+    low, most = float(values.min()), float(values.max())
+    if low >= 0 and most <= 1:
+        return values, 1.0
+    if low >= 0 and most <= 255 and (values == values.round()).all():
+        return values, 255.0
+    raise UnreadableImage(
+        f"{name} holds numbers from {low:.3g} to {most:.3g}, and which is white is not known; save it "
+        f"with 8 or 16 bits a channel"
+    )
 
 
 def _white_is_zero(image: Image.Image) -> bool:
@@ -272,8 +328,11 @@ def write_photo(
         image = image.convert("L" if image.mode in ("L", "LA") else "RGB")
     if icc_profile:
         options["icc_profile"] = icc_profile
-    exif = kept_exif(original.fields if original else {}, keep_metadata)
-    if exif and kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"):
+    exif, lost = kept_exif(original.fields if original else {}, keep_metadata)
+    notes += lost
+    if exif and kind == "TIFF":
+        options["tiffinfo"] = dict(exif)  # bytes of EXIF it would read, and write again as ASCII
+    elif exif and kind in ("JPEG", "PNG", "WEBP", "AVIF", "HEIF"):
         options["exif"] = exif.tobytes()
     elif exif:
         notes.append(f"{kind} holds no metadata, also not what was to be kept")

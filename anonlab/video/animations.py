@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,11 @@ class Animation:
                     f"{path} has frames of more than {MAX_PIXELS // 10**6} megapixels; scale it down"
                 )
             self.loop, self.icc_profile = image.info.get("loop"), image.info.get("icc_profile")
-            self.total = image.n_frames
+            self.hidden = int(bool(image.info.get("default_image")))  # before an APNG, never played
+            self.total = image.n_frames - self.hidden
             kept = {"exif", "xmp", "comment", "XML:com.adobe.xmp"} & {*image.info}
             self.left_out = [f"metadata ({', '.join(sorted(kept))})"] if kept else []
+            self.left_out += ["the picture that is shown where animations are not played"] * self.hidden
         whole = start <= 0 and math.isinf(end)
         self.count = self.total if whole else None
 
@@ -54,7 +57,7 @@ class Animation:
         clock, number = 0.0, 0
         with self._open() as image:
             try:
-                for one in ImageSequence.Iterator(image):
+                for one in islice(ImageSequence.Iterator(image), self.hidden, None):
                     one.load()  # only now some formats know the duration
                     duration = one.info.get("duration") or DEFAULT_DURATION
                     begin, clock = clock, clock + duration / 1000

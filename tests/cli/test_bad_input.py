@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,8 +16,12 @@ import torch
 from PIL import Image
 
 from anonlab import cli
+from anonlab.album import Album
+from anonlab.cli.notebooks import from_here
 from anonlab.controls import Controls
 from anonlab.errors import NoFaceFound
+from anonlab.photo.detection import Detector
+from anonlab.photo.faces import Face
 from anonlab.photo.photos import READABLE, Photo, read_photo
 from anonlab.pipeline import Anonymizer
 from anonlab.results import FaceResult, Result
@@ -192,50 +197,128 @@ def test_good_photo(tmp_path: Path, anonymize: Command) -> None:
     np.testing.assert_array_equal(load_pixels(tmp_path / "out" / "a.png"), 255 - pixels)
 
 
-def test_no_face(tmp_path: Path, anonymize: Command) -> None:
-    """Named, and not copied."""
-    faceless(tmp_path / "wall.png")
-    outcome = anonymize(tmp_path / "wall.png", "--out", tmp_path / "out")
-    assert_only_error(outcome, tmp_path / "out", "wall.png", "use a photo with a face")
+def dot(path: Path) -> None:
+    """Write one pixel."""
+    write(path, np.full((1, 1, 3), 100, np.uint8))
 
 
-def test_unreadable(tmp_path: Path, anonymize: Command) -> None:
-    """A text file with a photo's name."""
-    text(tmp_path / "letter.jpg")
-    outcome = anonymize(tmp_path / "letter.jpg", "--out", tmp_path / "out")
-    assert_only_error(outcome, tmp_path / "out", "letter.jpg", "re-save it in a photo editor")
+def empty(path: Path) -> None:
+    """Make a folder without photos."""
+    path.mkdir()
+    for name in ("notes.txt", ".hidden.png"):
+        (path / name).write_text("no photo")
 
 
-def test_missing(tmp_path: Path, anonymize: Command) -> None:
-    """A photo that is not there."""
-    outcome = anonymize(tmp_path / "gone.jpg", "--out", tmp_path / "out")
-    assert_only_error(outcome, tmp_path / "out", "gone.jpg", "does not exist; check the spelling")
+def clip(path: Path) -> None:
+    """Write the beginning of a clip."""
+    path.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99))
 
 
-@pytest.mark.parametrize("name", ["half.png", "half.jpg"])
-def test_truncated(tmp_path: Path, anonymize: Command, name: str) -> None:
-    """The first half of a file."""
-    half(tmp_path / name)
+FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {  # what is named → what is said of it
+    "wall.png": (faceless, "shows no face that can be found; use a photo with a face"),
+    "letter.jpg": (text, "open and re-save it in a photo editor"),
+    "gone.jpg": (lambda _: None, "does not exist; check the spelling"),
+    "half.png": (half, "open and re-save it in a photo editor"),
+    "half.jpg": (half, "open and re-save it in a photo editor"),
+    "holiday": (empty, "is a folder without photos; name one that has some"),
+    "dot.png": (dot, "is only 1×1 pixels; a photo of a face needs at least"),
+    "my clip.mp4": (clip, "is a clip; anonymize it with: python -m anonlab video '"),
+    "large.png": (too_much, "could not be processed (out of memory); try a smaller copy"),
+    "x" * 300 + ".jpg": (lambda _: None, "cannot be opened (File name too long); rename or copy it"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS, ids=lambda name: name[:20])
+def test_a_photo_that_cannot_be_done(tmp_path: Path, anonymize: Command, name: str) -> None:
+    """One sentence, the same in the record, and nothing of it in the output."""
+    make, said = FAULTS[name]
+    make(tmp_path / name)
     outcome = anonymize(tmp_path / name, "--out", tmp_path / "out")
-    assert_only_error(outcome, tmp_path / "out", name, "re-save it in a photo editor")
+    assert_only_error(outcome, tmp_path / "out", name, said)
 
 
-@pytest.mark.parametrize("content", [None, "notes.txt", ".hidden.png"])
-def test_empty_folder(tmp_path: Path, anonymize: Command, content: str | None) -> None:
-    """A folder without photos is an error, also when other files are in it."""
-    folder = tmp_path / "holiday"
-    folder.mkdir()
-    if content:
-        (folder / content).write_text("no photo")
+@pytest.mark.parametrize("mode", ["anonymize", "album", "--preview"])
+def test_one_photo_never_costs_the_others(
+    tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, capsys, mode: str
+) -> None:
+    """In any mode, whatever is raised: a named error, a decoder's, one that nobody expects."""
+    for name, (make, _) in FAULTS.items():
+        if len(name) < 99 and name != "gone.jpg":
+            make(tmp_path / "in" / name) if name != "my clip.mp4" else clip(tmp_path / "in" / name)
+    good(tmp_path / "in" / "z.png")
+    face = Face((1.0, 2.0, 30.0, 40.0), np.array([[9, 12], [21, 12], [15, 20], [10, 28], [20, 28]]), 1.0)
+
+    def detect(_: object, photo: Photo) -> list[Face]:
+        stand_in(photo, Controls())  # raises what it raises for this photo
+        return [face]
+
+    monkeypatch.setattr(Detector, "__init__", lambda *_: None)
+    monkeypatch.setattr(Detector, "__call__", detect)
+    command = ["album" if mode == "album" else "anonymize", str(tmp_path / "in")]
+    if mode == "album":
+        looked = Album([], 0.6, SimpleNamespace(embeddings=torch.zeros(2, 4)))
+        monkeypatch.setattr(Album, "open", classmethod(lambda *_: looked))
+        monkeypatch.setattr(StandIn, "detector", Detector(), raising=False)
+        monkeypatch.setattr(StandIn, "replace", lambda self, **_: self, raising=False)
+    status = cli.main(
+        [*command, "--out", str(tmp_path / "out"), *([mode] if mode == "--preview" else [])]
+    )
+    printed = capsys.readouterr()
+    assert status == 1 and "z.png -> " in printed.out
+    done = [name for name in files(tmp_path / "out") if name.endswith(".png")]
+    assert done == ["z.png.faces.png" if mode == "--preview" else "z.png"]
+    for name in (
+        "wall.png",
+        "letter.jpg",
+        "half.png",
+        "half.jpg",
+        "dot.png",
+        "large.png",
+        "my clip.mp4",
+    ):
+        assert sum(name in line for line in printed.err.splitlines()) == 1, name
+
+
+def test_everything_in_a_folder_is_done_or_named(tmp_path: Path, anonymize: Command) -> None:
+    """On the screen by kinds, in the record file by file; what is no picture only in the record."""
+    folder = tmp_path / "in"
+    good(folder / "a.png")
+    good(folder / ".hidden.png")
+    for name in ("IMG.MOV", "b.mp4", "below/c.webm"):
+        (folder / "below").mkdir(exist_ok=True)
+        clip(folder / name)
+    for name in ("IMG.DNG", "notes.txt"):
+        (folder / name).write_text("what is in it does not matter")
+    (folder / "shared.jpg_large").write_bytes(b"\xff\xd8\xff\xe0" + bytes(99))
     outcome = anonymize(folder, "--out", tmp_path / "out")
-    assert_only_error(outcome, tmp_path / "out", "holiday", "folder without photos; name one that has")
+    assert outcome.status == 0 and files(tmp_path / "out") == ["a.png", "record.json"]
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert {Path(one["source"]).name: one["what"] for one in record["left_out"]} == {
+        "IMG.MOV": "a clip",
+        "b.mp4": "a clip",
+        "c.webm": "a clip",
+        "IMG.DNG": "a raw file of a camera",
+        "shared.jpg_large": "a photo whose name does not say so",
+        "notes.txt": "no photo",
+        ".hidden.png": "hidden",
+    }
+    lines = outcome.err.splitlines()
+    assert len(lines) == 3 and all(line.startswith("anonlab: left out: ") for line in lines)
+    (clips,) = (line for line in lines if "(a clip); anonymize it with: python -m anonlab video" in line)
+    assert all(name in clips for name in ("IMG.MOV", "b.mp4", "c.webm"))
 
 
-def test_one_pixel(tmp_path: Path, anonymize: Command) -> None:
-    """Too small for a face."""
-    write(tmp_path / "dot.png", np.full((1, 1, 3), 100, np.uint8))
-    outcome = anonymize(tmp_path / "dot.png", "--out", tmp_path / "out")
-    assert_only_error(outcome, tmp_path / "out", "dot.png", "1×1", "needs at least")
+def test_a_preview_is_not_written_over_a_photo(
+    tmp_path: Path, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    good(tmp_path / "a.png")
+    good(tmp_path / "a.png.faces.png", 1)
+    before = (tmp_path / "a.png.faces.png").read_bytes()
+    monkeypatch.setattr(Detector, "__init__", lambda *_: None)
+    monkeypatch.setattr(Detector, "__call__", lambda *_: [])
+    assert cli.main(["anonymize", str(tmp_path), "--out", str(tmp_path), "--preview"]) == 1
+    assert (tmp_path / "a.png.faces.png").read_bytes() == before
+    assert "would replace the photo" in capsys.readouterr().err
 
 
 def test_no_photo_named(tmp_path: Path, anonymize: Command) -> None:
@@ -391,17 +474,6 @@ def test_output_folder_equal_to_input_folder(tmp_path: Path, anonymize: Command)
     assert "choose another output folder" in outcome.err
 
 
-def test_output_folder_by_another_name(tmp_path: Path, anonymize: Command) -> None:
-    """A symbolic link to the photo's folder is that folder."""
-    good(tmp_path / "in" / "a.png")
-    before = (tmp_path / "in" / "a.png").read_bytes()
-    (tmp_path / "link").symlink_to(tmp_path / "in")
-    outcome = anonymize(tmp_path / "in" / "a.png", "--out", tmp_path / "link")
-    assert outcome.status == 1
-    assert_one_error(outcome, "a.png would be overwritten")
-    assert (tmp_path / "in" / "a.png").read_bytes() == before
-
-
 def test_output_that_is_another_photos_original(tmp_path: Path, anonymize: Command) -> None:
     """No photo's result replaces the original of another photo in the same command."""
     good(tmp_path / "copies" / "a.png", 1)
@@ -411,14 +483,6 @@ def test_output_that_is_another_photos_original(tmp_path: Path, anonymize: Comma
     assert outcome.status == 1
     assert f"would replace the photo {tmp_path / 'a.png'}; choose another output" in outcome.err
     assert (tmp_path / "a.png").read_bytes() == before
-
-
-def test_output_folder_inside_the_input_folder(tmp_path: Path, anonymize: Command) -> None:
-    """A second run does not anonymize the results of the first."""
-    good(tmp_path / "in" / "a.png")
-    for _ in range(2):
-        assert anonymize(tmp_path / "in", "--out", tmp_path / "in" / "done").status == 0
-        assert files(tmp_path / "in") == ["a.png", "done/a.png", "done/record.json"]
 
 
 def test_output_folder_around_the_input_folder(
@@ -594,10 +658,10 @@ def test_record_of_photos_that_were_finished(
 @pytest.mark.parametrize(
     ("option", "value", "parts"),
     [
-        ("--mask-area", "2", ["--mask-area", "2 is not between 0 and 1"]),
-        ("--mask-area", "nan", ["--mask-area", "nan is not between 0 and 1"]),
+        ("--mask-area", "2", ["mask_area 2.0 is not between 0 and 1"]),
+        ("--mask-area", "nan", ["mask_area nan is not between 0 and 1"]),
         ("--mask-area", "big", ["--mask-area", "'big'"]),
-        ("--strength", "-1", ["--strength", "-1 is not between 0 and 1"]),
+        ("--strength", "-1", ["strength -1.0 is not between 0 and 1"]),
         ("--keep", "hair", ["keep hair does not exist", "gender", "age", "tone"]),
         ("--keep", "age,hair", ["keep hair does not exist", "gender", "age", "tone"]),
         ("--faces", "some", ["--faces", "'some'", "all", "largest"]),
@@ -605,6 +669,11 @@ def test_record_of_photos_that_were_finished(
         ("--method", "x", ["--method", "'x'", "optimize"]),
         ("--device", "x", ["--device", "'x'", "auto", "cpu", "cuda"]),
         ("--seed", "abc", ["--seed", "'abc'"]),
+        ("--seed", "-1", ["seed -1 is not between 0 and"]),
+        ("--seed", str(2**63), ["is not between 0 and"]),
+        ("--softness", "-1", ["softness -1.0 is not between 0 and 20"]),
+        ("--refine-steps", "101", ["refine_steps 101 is not between 0 and 100"]),
+        ("--faces", "0", ["--faces", "'0'", "numbers from 1"]),
         ("--target-distance", "9", ["9.0 is not between 0 and 2"]),
         ("--target-distance", "0", ["0.0 is not between 0 and 2"]),
         ("--target-distance", "far", ["--target-distance", "'far'"]),
@@ -686,17 +755,13 @@ def test_the_key_is_not_in_the_output(tmp_path: Path, anonymize: Command) -> Non
     assert "0123456789abcdef" not in outcome.out + outcome.err + os.sep.join(files(tmp_path / "out"))
 
 
-def test_a_name_that_is_too_long(tmp_path: Path, anonymize: Command) -> None:
-    """An error of that photo, in words."""
-    done = anonymize(tmp_path / ("x" * 300 + ".jpg"), "--out", tmp_path / "out")
-    assert done.status == 1
-    assert "xxx" in done.err
-
-
-def test_hidden_folders_are_left_alone(tmp_path: Path, anonymize: Command, stand_in: StandIn) -> None:
-    """Thumbnails that other programs keep are not the user's photos."""
-    (tmp_path / "in" / ".thumbnails").mkdir(parents=True)
-    good(tmp_path / "in" / "a.png")
-    good(tmp_path / "in" / ".thumbnails" / "a.png", seed=1)
-    assert anonymize(tmp_path / "in", "--out", tmp_path / "out").status == 0
-    assert [path.parent.name for path in stand_in.seen] == ["in"]
+def test_a_notebooks_photo_is_named_from_where_the_user_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no file stays as it is."""
+    good(tmp_path / "below" / "me.png")
+    monkeypatch.chdir(tmp_path / "below")
+    for name in ("me.png", "./me.png", "../below/me.png"):
+        assert from_here(f"PHOTO={name}") == f"PHOTO={tmp_path / 'below' / 'me.png'}"
+    for other in ("PHOTO=gone.png", "SEED=3", "AREA=0.25", "PHOTO=", "PHOTO=" + "x/" * 3000):
+        assert from_here(other) == other

@@ -16,8 +16,8 @@ from faked import Inverter, files, noise, photo_file, pixels_of
 from PIL import Image
 
 from anonlab import cli
-from anonlab.cli import batch, journal, stream
-from anonlab.cli.batch import anonymize_files
+from anonlab.cli.batch import ahead, anonymize_files
+from anonlab.cli.record import FINGERPRINT_BYTES, Record, fingerprint, read_previous
 from anonlab.controls import Controls
 from anonlab.errors import FolderBusy, OutputNotWritable
 from anonlab.files import LOCK, folder_lock, remove_partials
@@ -70,12 +70,12 @@ def test_only_what_changed_is_done(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "d.png").write_bytes((folder / "d.png").read_bytes())  # the original!
     photo_file(folder / "e.png", 12)
     again = Inverter()
-    record = anonymize(again, folder, tmp_path / "out", resume=True)
+    made = anonymize(again, folder, tmp_path / "out", resume=True)
     assert again.seen == ["a.png", "b.png", "d.png", "e.png"]
-    assert [Path(one["source"]).name for one in record["photos"]] == [
+    assert [Path(one["source"]).name for one in made["photos"]] == [
         *("a.png", "b.png", "c.png", "d.png", "e.png")
     ]
-    for one in record["photos"]:
+    for one in made["photos"]:
         np.testing.assert_array_equal(
             pixels_of(Path(one["output"])), 255 - pixels_of(Path(one["source"]))
         )
@@ -112,22 +112,22 @@ def test_the_same_key_is_known_and_not_kept(folder: Path, tmp_path: Path) -> Non
     text = (tmp_path / "out" / "record.json").read_text()
     assert KEY.decode() not in text and KEY.hex() not in text
     assert set(json.loads(text)["run"]["key"]) == {"salt", "scrypt"}
-    assert len(json.loads(text)["run"]["key"]["scrypt"]) == 2 * journal.FINGERPRINT_BYTES
+    assert len(json.loads(text)["run"]["key"]["scrypt"]) == 2 * FINGERPRINT_BYTES
 
 
 def test_two_salts_give_two_fingerprints() -> None:
     """Nobody sees from two records that they were made with one key."""
-    assert journal.fingerprint(KEY)["scrypt"] != journal.fingerprint(KEY)["scrypt"]
-    assert journal.fingerprint(KEY, "salt") == journal.fingerprint(KEY, "salt")
-    assert journal.fingerprint(KEY, "salt") != journal.fingerprint(KEY + b"!", "salt")
+    assert fingerprint(KEY)["scrypt"] != fingerprint(KEY)["scrypt"]
+    assert fingerprint(KEY, "salt") == fingerprint(KEY, "salt")
+    assert fingerprint(KEY, "salt") != fingerprint(KEY + b"!", "salt")
 
 
 def test_photos_of_other_folders_stay_in_the_record(folder: Path, tmp_path: Path) -> None:
     """A second folder into the same output adds to it."""
     anonymize(Inverter(), folder, tmp_path / "out")
     photo_file(tmp_path / "more" / "z.png", 9)
-    record = anonymize(Inverter(), tmp_path / "more", tmp_path / "out", resume=True)
-    names = [Path(one["source"]).name for one in record["photos"]]
+    made = anonymize(Inverter(), tmp_path / "more", tmp_path / "out", resume=True)
+    names = [Path(one["source"]).name for one in made["photos"]]
     assert names == ["a.png", "b.png", "c.png", "d.png", "z.png"]
 
 
@@ -140,8 +140,8 @@ def test_ctrl_c_and_resume(folder: Path, tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         anonymize(Inverter(stop), folder, tmp_path / "out")
-    record = json.loads((tmp_path / "out" / "record.json").read_text())
-    assert [Path(one["source"]).name for one in record["photos"]] == ["a.png", "b.png"]
+    made = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert [Path(one["source"]).name for one in made["photos"]] == ["a.png", "b.png"]
     assert files(tmp_path / "out") == ["a.png", "b.png", "record.json"]
     again = Inverter()
     assert len(anonymize(again, folder, tmp_path / "out", resume=True)["photos"]) == 4
@@ -181,57 +181,56 @@ def test_killed_while_writing_and_resumed(folder: Path, tmp_path: Path) -> None:
     ]
     assert sum(name.endswith(".partial") for name in left) == 1
     assert LOCK in left
-    previous = journal.read_previous(out / "record.json")
-    assert [Path(one).name for one in previous.photos] == ["a.png", "b.png"]
+    _, previous = read_previous(out / "record.json")
+    assert [Path(one).name for one in previous] == ["a.png", "b.png"]
     again = Inverter()
-    record = anonymize(again, folder, out, resume=True)
+    made = anonymize(again, folder, out, resume=True)
     assert again.seen == ["c.png", "d.png"]
     assert files(out) == ["a.png", "b.png", "below/c.png", "d.png", "record.json"]
-    assert [one["error"] for one in record["photos"]] == [None] * 4
-    for one in record["photos"]:
+    assert [one["error"] for one in made["photos"]] == [None] * 4
+    for one in made["photos"]:
         np.testing.assert_array_equal(
             pixels_of(Path(one["output"])), 255 - pixels_of(Path(one["source"]))
         )
 
 
 def test_a_torn_line_of_the_journal_costs_one_photo(folder: Path, tmp_path: Path) -> None:
-    record = anonymize(Inverter(), folder, tmp_path / "out")
-    head = {name: record[name] for name in ("controls", "run")}
-    lines = [json.dumps(one) for one in (head, *record["photos"])]
+    made = anonymize(Inverter(), folder, tmp_path / "out")
+    head = {name: made[name] for name in ("controls", "run")}
+    lines = [json.dumps(one) for one in (head, *made["photos"])]
     (tmp_path / "out" / "record.journal").write_text("\n".join(lines)[:-20])
     (tmp_path / "out" / "record.json").write_text("{")
     again = Inverter()
-    assert anonymize(again, folder, tmp_path / "out", resume=True)["photos"][:3] == record["photos"][:3]
+    assert anonymize(again, folder, tmp_path / "out", resume=True)["photos"][:3] == made["photos"][:3]
     assert again.seen == ["d.png"]
-
-
-def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder: Path, tmp_path: Path) -> None:
-    """The journal starts with what is known."""
-    record = anonymize(Inverter(), folder, tmp_path / "out")
-    kept = {str(Path(one["output"]).absolute()): one for one in record["photos"]}
-    journal.Journal(tmp_path / "out" / "record.json", record["controls"], record["run"], kept)
-    assert journal.read_previous(tmp_path / "out" / "record.json").photos == kept
 
 
 # Many photos
 
 
-def test_the_record_is_not_written_for_each_photo(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Twice, at the start and at the end; in between one line a photo."""
-    written, write = [], journal.write_json
-    monkeypatch.setattr(
-        journal,
-        "write_json",
-        lambda path, value: (written.append(len(value["photos"])), write(path, value)),
-    )
-    anonymize(Inverter(), folder, tmp_path / "out")
-    assert written == [0, 4]
+def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder: Path, tmp_path: Path) -> None:
+    """The journal starts with what is known."""
+    made = anonymize(Inverter(), folder, tmp_path / "out")
+    kept = {str(Path(one["output"]).absolute()): one for one in made["photos"]}
+    head = {name: made[name] for name in ("controls", "run")}
+    Record(tmp_path / "out" / "record.json", head, kept)
+    assert read_previous(tmp_path / "out" / "record.json") == (made["controls"] | made["run"], kept)
+
+
+def test_the_next_photo_is_decoded_meanwhile_and_no_further() -> None:
+    """And leaving the loop early waits for nothing else."""
+    begun: list[int] = []
+    items = ahead(lambda item: (begun.append(item), item)[1], range(10))
+    for item in items:
+        assert len(begun) <= item + 2
+        if item == 5:
+            break
+    items.close()
+    assert begun[:6] == [0, 1, 2, 3, 4, 5] and len(begun) <= 7
 
 
 def test_few_photos_are_in_memory_at_once(tmp_path: Path) -> None:
-    """However many there are: those ahead, the one in work, and those behind."""
+    """However many there are: the one in work, and the one that is decoded meanwhile."""
     for number in range(30):
         photo_file(tmp_path / "in" / f"{number:02}.png", number)
     known, most = [], 0
@@ -243,65 +242,7 @@ def test_few_photos_are_in_memory_at_once(tmp_path: Path) -> None:
 
     anonymize(Inverter(count), tmp_path / "in", tmp_path / "out")
     assert len(known) == 30
-    assert most <= stream.BEHIND + 3  # ahead of the network they are not counted yet
-
-
-def test_photos_are_decoded_ahead_and_no_further(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(12):
-        photo_file(tmp_path / "in" / f"{number:02}.png", number)
-    read, most, real = [], [], batch.read_photo
-    monkeypatch.setattr(
-        batch, "read_photo", lambda file, admit: (read.append(file.name), real(file, admit))[1]
-    )
-
-    def look(photo: object) -> None:
-        most.append(len(read) - len(most))
-
-    anonymize(Inverter(look), tmp_path / "in", tmp_path / "out")
-    assert max(most) <= stream.AHEAD + 1
-    assert len(read) == 12
-
-
-def test_a_large_photo_waits_for_the_others() -> None:
-    """The budget is of pixels: what is larger than all of it goes alone."""
-    budget, order = stream.Budget(100), []
-
-    def work(pixels: int) -> int:
-        budget.take(pixels)
-        order.append(pixels)
-        assert budget.used <= 100 or budget.used == pixels
-        return pixels
-
-    for pixels in stream.ahead(work, [60, 40, 500, 10, 90]):
-        budget.give(pixels)
-    assert order == [60, 40, 500, 10, 90]
-    assert budget.used == 0
-
-
-def test_leaving_early_does_not_hang() -> None:
-    """A thread that waits for room is let go."""
-    budget = stream.Budget(10)
-    photos = stream.ahead(lambda pixels: budget.take(pixels), [10, 10, 10, 10, 10])
-    next(photos)
-    budget.close()
-    photos.close()
-
-
-def test_the_bar_tells_rate_and_remaining_time_of_new_photos(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Photos that were done before count as done and not as fast."""
-    anonymize(Inverter(), folder, tmp_path / "out", progress=True)
-    line = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()[-1]
-    assert "4/4" in line and "photo" in line and "<" in line
-    bars, made = [], batch.tqdm
-    batch_tqdm = lambda **options: bars.append(made(**options)) or bars[-1]  # noqa: E731
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batch, "tqdm", batch_tqdm)
-        anonymize(Inverter(), folder, tmp_path / "out", progress=True, resume=True)
-    assert (bars[0].n, bars[0].initial) == (4, 4)
+    assert most <= 2
 
 
 # One run at a time

@@ -21,7 +21,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
 from anonlab import Anonymizer, Controls, cli
-from anonlab.cli import chosen as cli_chosen
+from anonlab.cli import options as cli_chosen
 from anonlab.controls import PERCEPTIONS, REGIONS, Settings, read_settings
 from anonlab.errors import InputDamaged, StaleRequest, UnknownOption, UnreadableImage
 from anonlab.explorer import browser_files

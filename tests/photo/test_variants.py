@@ -1,0 +1,293 @@
+"""Photos as cameras, phones, scanners and editors write them: each shows what it must, or is refused by
+what it is."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms
+
+from anonlab.errors import UnreadableImage
+from anonlab.photo.containers import what_else
+from anonlab.photo.metadata import GROUPS
+from anonlab.photo.photos import Photo, read_photo, write_photo
+from anonlab.verify.containers import hidden_parts
+from anonlab.video.animations import Animation
+
+SMALL = np.random.default_rng(1).integers(30, 226, (5, 6, 3), dtype=np.uint8)
+RGB = np.asarray(Image.fromarray(SMALL).resize((80, 64), Image.Resampling.BICUBIC))
+GREY = RGB[..., 0]
+GREYS = np.repeat(GREY[..., None], 3, axis=2)
+TURNED = np.ascontiguousarray(np.rot90(RGB))  # as a camera stores it that says orientation 6
+SRGB = ImageCms.createProfile("sRGB")
+LAB = ImageCms.createProfile("LAB")
+
+
+def encoded(pixels: np.ndarray | Image.Image, kind: str, **options: object) -> bytes:
+    """A picture as a file."""
+    image, buffer = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels), io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def jpeg(pixels: np.ndarray = RGB, **options: object) -> bytes:
+    return encoded(pixels, "JPEG", quality=96, subsampling=0, **options)
+
+
+def png(*chunks: tuple[bytes, bytes, int]) -> bytes:
+    """A PNG with chunks of one's own before the picture; the number is added to their checksum."""
+    data = encoded(RGB, "PNG")
+    more = b"".join(
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", (zlib.crc32(name + content) + wrong) % 2**32)
+        for name, content, wrong in chunks
+    )
+    return data[:33] + more + data[33:]
+
+
+def tiff(pixels: np.ndarray, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, **options)
+    return buffer.getvalue()
+
+
+def exif(*fields: tuple[int, int, int, int], then: bytes = b"") -> bytes:
+    """EXIF of raw fields (number, type, count, value or offset), and what stands behind them."""
+    body = b"".join(struct.pack("<HHII", *one) for one in fields)
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(fields)) + body + bytes(4) + then
+
+
+def segment(number: int, content: bytes, data: bytes) -> bytes:
+    """A JPEG with one more segment at its beginning."""
+    return data[:2] + struct.pack(">BBH", 255, number, len(content) + 2) + content + data[2:]
+
+
+def with_exif(block: bytes) -> bytes:
+    return segment(0xE1, block, jpeg(TURNED))
+
+
+def pages(*each: tuple[np.ndarray, dict]) -> bytes:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        for pixels, options in each:
+            file.write(pixels, photometric="rgb", **options)
+    return buffer.getvalue()
+
+
+ALTITUDE = exif(
+    (0x0112, 3, 1, 6), (0x8825, 4, 1, 38), then=struct.pack("<HHHIHHI", 1, 5, 3, 1, 256, 0, 0)
+)
+HALF = np.full((64, 80, 1), 128, np.uint8)
+SHOWN: dict[str, tuple[bytes | Callable[[], bytes], np.ndarray]] = {  # file → what it shows
+    "altitude-above-255.jpg": (with_exif(ALTITUDE), RGB),
+    "exif-ends-before-orientation.jpg": (
+        with_exif(exif((0x010F, 2, 500, 9999), (0x0112, 3, 1, 6), (0x8769, 4, 1, 99999))), RGB
+    ),
+    "orientation-is-text.jpg": (segment(0xE1, exif((0x0112, 2, 2, 0x36)), jpeg()), RGB),
+    "orientation-99.jpg": (segment(0xE1, exif((0x0112, 3, 1, 99)), jpeg()), RGB),
+    "exif-is-garbage.jpg": (segment(0xE1, b"Exif\0\0garbage" * 9, jpeg()), RGB),
+    "xmp-in-utf-16.jpg": (
+        segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + "<x/>".encode("utf-16"), jpeg()), RGB
+    ),
+    "iptc-is-cut-off.jpg": (segment(0xED, b"Photoshop 3.0\x008BIM\4\4\0\0\0\0\xff\xff", jpeg()), RGB),
+    "index-of-pictures-is-cut-off.jpg": (
+        segment(0xE2, b"MPF\0II*\0\x08\0\0\0" + struct.pack("<HHHII", 1, 0xB001, 4, 1, 3), jpeg()), RGB
+    ),
+    "motion-photo.jpg": (jpeg() + b"\0\0\0\x18ftypmp42" + bytes(99), RGB),
+    "progressive.jpg": (jpeg(progressive=True), RGB),
+    "restarts.jpg": (jpeg(restart_marker_blocks=2), RGB),
+    "cmyk.tif": (encoded(Image.fromarray(RGB).convert("CMYK"), "TIFF"), RGB),
+    "lab.tif": (
+        lambda: encoded(
+            ImageCms.profileToProfile(Image.fromarray(RGB), SRGB, LAB, outputMode="LAB"),
+            *("TIFF",),
+            icc_profile=ImageCms.ImageCmsProfile(LAB).tobytes(),
+        ),
+        RGB,
+    ),
+    "text-with-wrong-checksum.png": (png((b"tEXt", b"Author\0Ada", 1)), RGB),
+    "profile-with-wrong-checksum.png": (png((b"iCCP", b"x\0\0" + zlib.compress(b"none"), 1)), RGB),
+    "gamma-of-zero.png": (png((b"gAMA", bytes(4), 0)), RGB),
+    "big-endian-16.tif": (tiff(RGB.astype(np.uint16) * 257, byteorder=">", photometric="rgb"), RGB),
+    "planes-8.tif": (tiff(np.moveaxis(RGB, -1, 0), photometric="rgb", planarconfig="separate"), RGB),
+    "planes-16-packed.tif": (
+        tiff(
+            *(np.moveaxis(RGB.astype(np.uint16) * 257, -1, 0),),
+            photometric="rgb", planarconfig="separate", compression="zlib",
+        ), RGB,
+    ),
+    "colours-times-alpha.tif": (
+        tiff(
+            np.dstack([(RGB.astype(int) * 128 // 255).astype(np.uint8), HALF]),
+            photometric="rgb",
+            extrasamples=["assocalpha"],
+        ),
+        RGB,
+    ),
+    "bigtiff.tif": (tiff(RGB, bigtiff=True, photometric="rgb"), RGB),
+    "float-0-to-1.tif": (tiff(GREY.astype(np.float32) / 255), GREYS),
+    "float-0-to-255.tif": (tiff(GREY.astype(np.float32)), GREYS),
+    "pyramid.tif": (pages((RGB, {}), (RGB[::2, ::2], {"subfiletype": 1})), RGB),
+}  # fmt: skip
+IN_PLANES = np.moveaxis(RGB.astype(np.uint16) * 257, -1, 0)
+REFUSED: dict[str, tuple[bytes, str]] = {  # file → what is said
+    "planes.tif": (
+        tiff(IN_PLANES, photometric="rgb", planarconfig="separate"),
+        "16-bit whole numbers in pl",
+    ),
+    "signed.tif": (tiff(GREY.astype(np.int16)), "16-bit signed numbers, which cannot be read rightly"),
+    "whole-32.tif": (tiff(GREY.astype(np.uint32)), "32-bit whole numbers"),
+    "packed-float.tif": (tiff(GREY.astype(">f4"), byteorder=">", compression="zlib"), "floating-point"),
+    "float-16.tif": (tiff(GREY.astype(np.float16)), "a TIFF of a kind that cannot be read"),
+    "hdr.tif": (tiff(GREY.astype(np.float32) / 40), "which is white is not known"),
+    "raw.tif": (
+        pages((RGB[::2, ::2], {"subfiletype": 1}), (RGB, {})),
+        "raw file of a camera; export it as",
+    ),
+    "clip.mp4": (
+        b"\0\0\0\x18ftypmp42" + bytes(99),
+        "is a clip; anonymize it with: python -m anonlab video ",
+    ),
+    "clip.webm": (b"\x1aE\xdf\xa3" + bytes(99), "python -m anonlab video"),
+    "clip.ts": ((b"G" + bytes(187)) * 3, "python -m anonlab video"),
+    "no-name": (b"\0\0\0\x14ftypqt  " + bytes(99), "python -m anonlab video"),
+    "IMG.DNG": (b"nothing that is known", "raw file of a camera"),
+    "IMG.CR3": (b"\0\0\0\x18ftypcrx " + bytes(99), "raw file of a camera"),
+    "layers.psd": (b"8BPS" + bytes(99), "a Photoshop file; export it as JPEG or PNG first"),
+    "new.jxl": (b"\xff\x0a" + bytes(99), "a JPEG XL photo"),
+    "letter.jpg": (b"Dear all,\nno photo here.\n", "open and re-save it in a photo editor"),
+    "empty.png": (b"", "open and re-save it in a photo editor"),
+    "dot.png": (
+        encoded(RGB[:31], "PNG"),
+        "only 80×31 pixels; a photo of a face needs at least 32 on each",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_it_shows_what_it_must_and_nothing_else_travels(tmp_path: Path, name: str) -> None:
+    data, expected = SHOWN[name]
+    (tmp_path / name).write_bytes(data() if callable(data) else data)
+    photo = read_photo(tmp_path / name)
+    assert photo.pixels.shape == expected.shape
+    assert np.abs(photo.pixels.astype(int) - expected).max() <= 12
+    assert (photo.alpha is not None) == (name == "colours-times-alpha.tif")
+    out = tmp_path / "out" / name
+    write_photo(photo.image(photo.pixels), out, photo.icc_profile, photo, tuple(GROUPS))
+    assert hidden_parts(out, tuple(GROUPS)) == []
+    assert np.abs(read_photo(out).pixels.astype(int) - expected).max() <= 24
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_it_is_refused_by_what_it_is(tmp_path: Path, name: str) -> None:
+    data, said = REFUSED[name]
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UnreadableImage) as caught:
+        read_photo(tmp_path / name)
+    message = str(caught.value)
+    assert message.startswith(str(tmp_path / name)) and said in message and "; " in message
+    assert "\n" not in message and ". " not in message and not message.endswith(".")
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_every_orientation_beside_a_field_that_cannot_be_written(
+    tmp_path: Path, orientation: int, kind: str
+) -> None:
+    """The picture is turned, and EXIF is never written for it."""
+    block = ALTITUDE.replace(
+        struct.pack("<HHII", 0x0112, 3, 1, 6), struct.pack("<HHII", 0x0112, 3, 1, orientation)
+    )
+    stored = {
+        2: RGB[:, ::-1], 3: RGB[::-1, ::-1], 4: RGB[::-1], 5: RGB.swapaxes(0, 1), 6: TURNED,
+        7: RGB[::-1, ::-1].swapaxes(0, 1), 8: np.rot90(RGB, -1),
+    }[orientation]  # fmt: skip
+    path = tmp_path / f"a.{kind.lower()}"
+    options = {"lossless": True} if kind == "WEBP" else {}
+    path.write_bytes(encoded(np.ascontiguousarray(stored), kind, exif=block, **options))
+    np.testing.assert_array_equal(read_photo(path).pixels, RGB)
+
+
+@pytest.mark.parametrize(
+    ("space", "pixels", "stays"),
+    [(b"RGB ", RGB, True), (b"GRAY", GREY, True), (b"GRAY", RGB, False), (b"CMYK", RGB, False)],
+)
+def test_a_profile_stays_only_where_it_is_for_these_colours(
+    tmp_path: Path, space: bytes, pixels: np.ndarray, stays: bool
+) -> None:
+    """A wrong one shifts every colour."""
+    profile = bytearray(ImageCms.ImageCmsProfile(SRGB).tobytes())
+    profile[16:20] = space
+    Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=bytes(profile))
+    assert (read_photo(tmp_path / "a.png").icc_profile == bytes(profile)) is stays
+
+
+TEXTS = {  # what a field holds → whether it stays
+    "Jürgen Müller".encode(): True,
+    "Ünal Öz".encode(): True,  # in UTF-8 with bytes that Latin-1 cannot print
+    "José".encode("latin-1"): True,
+    "山田".encode(): True,
+    b"Ann Photo\0Bob Editor": True,
+    b"two\nlines": False,
+    b"A" * 201: False,
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_of_exif_stays_byte_for_byte_or_is_named(tmp_path: Path, kind: str, text: bytes) -> None:
+    source, out = tmp_path / "a.jpg", tmp_path / f"b.{kind.lower()}"
+    fields = ((0x013B, 2, len(text) + 1, 38), (0x8298, 2, len(text) + 1, 38))
+    source.write_bytes(segment(0xE1, exif(*fields, then=text + b"\0"), jpeg()))
+    photo = read_photo(source)
+    image = Image.fromarray(RGB) if kind != "JPEG" else photo.image(photo.pixels)
+    like = photo if kind == "JPEG" else read_photo(_as(kind, tmp_path, photo))
+    notes = write_photo(image, out, None, like, ("copyright",))
+    named = [f"its EXIF field {name} could not be kept as it is" for name in ("Artist", "Copyright")]
+    assert [note for note in notes if "EXIF" in note] == ([] if TEXTS[text] else named)
+    assert (out.read_bytes().count(text) >= 1) is TEXTS[text]
+
+
+def _as(kind: str, folder: Path, photo: Photo) -> Path:
+    """A file of another format with the photo's artist and copyright."""
+    path, made = folder / f"c.{kind.lower()}", Image.Exif()
+    for tag, value in photo.original.fields["copyright"][0].items():
+        made[tag] = value.encode("latin-1")
+    how = {"tiffinfo": dict(made)} if kind == "TIFF" else {"exif": made.tobytes()}
+    Image.fromarray(RGB).save(path, kind, **how)
+    return path
+
+
+def test_a_place_that_is_no_number_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(with_exif(ALTITUDE))
+    photo = read_photo(tmp_path / "a.jpg")
+    notes = write_photo(photo.image(photo.pixels), tmp_path / "b.jpg", None, photo, ("gps",))
+    assert notes == ["its EXIF field GPSAltitudeRef could not be kept as it is"]
+
+
+def test_a_name_is_enough_where_the_content_says_nothing() -> None:
+    assert (
+        what_else(b"", "a.MOV")[0] == "a clip" and what_else(b"", "a.nef")[0] == "a raw file of a camera"
+    )
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_a_picture_that_an_animation_never_shows_is_not_its_first_frame(
+    tmp_path: Path, hidden: bool
+) -> None:
+    frames = [Image.fromarray(np.full_like(RGB, value)) for value in (10, 100, 200)]
+    frames[0].save(
+        tmp_path / "a.png", save_all=True, append_images=frames[1:], default_image=hidden, duration=50
+    )
+    clip = Animation(tmp_path / "a.png", tmp_path / "b.png")
+    assert [int(frame.pixels[0, 0, 0]) for frame in clip.frames()] == [10, 100, 200][hidden:]
+    assert (clip.count, len(clip.left_out)) == (3 - hidden, int(hidden))
