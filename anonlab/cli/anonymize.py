@@ -95,6 +95,7 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
         tell=complain,
     )
     status = tell_photos(record)
+    show_left(record, anonymizer, (options.json or options.out / "record.json").parent / "left.html")
     if options.verify and verify_record(anonymizer, record, options):
         return FAILED
     return status
@@ -113,17 +114,32 @@ def tell_photos(record: dict) -> int:
         for face in photo["faces"]:
             if "covered" in face:
                 covered += 1
-                complain(f"face {face['number']} is covered, not replaced: {face['reason']}")
+                doubt = ", and may be no face" if face["doubtful"] else ""
+                complain(f"face {face['number']} is covered{doubt}, not replaced: {face['reason']}")
     return FAILED if failed else COVERED if covered else 0
 
 
 def what_became_of(face: dict) -> str:
     """A face of the record in a few words."""
+    if face.get("taken_for"):
+        return f"{face['number']} left alone, taken for {face['taken_for']}: {face['nearness']:.2f}"
     if "left" in face:
         return f"{face['number']} left alone"
     if "covered" in face:
         return f"{face['number']} covered"
     return f"distance {face['distance']:.2f}"
+
+
+def show_left(record: dict, anonymizer: Anonymizer, page: Path) -> None:
+    """Write a page of the faces that were left for `--leave`, beside the people they were taken for."""
+    from ..files import atomic_path
+    from ..photo.numbered import left_page
+
+    content = left_page(record, anonymizer.detector)
+    if content:
+        with atomic_path(page) as partial:
+            partial.write_text(content, encoding="utf-8")
+        print(f"who was left alone: {page}")
 
 
 def parts_of(options: argparse.Namespace) -> dict[str, object]:
@@ -150,22 +166,31 @@ def verify_record(anonymizer: Anonymizer, record: dict, options: argparse.Namesp
 
 
 def preview(options: argparse.Namespace) -> int:
-    """`anonymize --preview`: which number each face has, and nothing else is done."""
+    """`anonymize --preview`: which number each face has and which stay, and nothing else is done."""
     from ..errors import AnonlabError
     from ..files import atomic_path
     from ..photo.detection import Detector
     from ..photo.numbered import numbered
     from ..photo.photos import read_photo
+    from ..pipeline import Anonymizer
+    from ..selection import Selection
     from .sources import plan
 
-    detector, failed = Detector(), 0
+    anonymizer = selection = None
+    if options.leave:
+        anonymizer = Anonymizer.load(device=options.device)
+        names = [str(path) for path in options.leave]
+        selection = Selection(leave=anonymizer.recognise(options.leave), names=names)
+    detector, failed = anonymizer.detector if anonymizer else Detector(), 0
     for source, output in plan(options.photos, options.out):
         try:
             photo = read_photo(source)
             found = detector(photo)
+            left = anonymizer.left(photo, dict(enumerate(found, 1)), selection) if selection else []
+            stays = {one.number: f"{Path(one.taken_for).name} ({one.nearness:.2f})" for one in left}
             target = output.with_name(f"{output.name}.faces.png")
             with atomic_path(target) as partial:
-                numbered(photo, found).save(partial, format="png")
+                numbered(photo, found, stays).save(partial, format="png")
         except AnonlabError as error:
             failed += 1
             complain(error)
