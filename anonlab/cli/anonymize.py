@@ -114,7 +114,7 @@ def tell_photos(record: dict) -> int:
         for face in photo["faces"]:
             if "covered" in face:
                 covered += 1
-                doubt = ", and may be no face" if face["doubtful"] else ""
+                doubt = ", and may be no face" if face.get("doubtful") else ""
                 complain(f"face {face['number']} is covered{doubt}, not replaced: {face['reason']}")
     return FAILED if failed else COVERED if covered else 0
 

@@ -56,16 +56,20 @@ def motion_blur(
     wanted = tensor(grey)
     found, vectors = torch.linalg.eig(torch.linalg.solve(tensor(sharp), wanted))
     ratios, vectors = found.real, vectors.real
-    least, most = ratios.argmin(), ratios.max()
-    if ratios[least] > DIRECTED * most:
+    least = ratios.argmin()
+    if ratios[least] > DIRECTED * ratios.max():
         return 0.0, (1.0, 0.0)
     along = vectors[:, least] / vectors[:, least].norm()
-    direction = (along[0].item(), along[1].item())
+    across, direction = along.flip(0) * along.new_tensor([-1, 1]), (along[0].item(), along[1].item())
     low, high = SHARPEST, SMEARED
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
-        smeared = along @ tensor(with_motion(sharp, middle * DETAIL_SIZE / size, direction)) @ along
-        low, high = (middle, high) if smeared * most > along @ wanted @ along else (low, middle)
+        now = tensor(with_motion(sharp, middle * DETAIL_SIZE / size, direction))
+        # what of the difference is the same in all directions is left to `detail_blur`
+        sharper = (along @ now @ along) * (across @ wanted @ across) > (along @ wanted @ along) * (
+            across @ now @ across
+        )
+        low, high = (middle, high) if sharper else (low, middle)
     return low * DETAIL_SIZE / size, direction
 
 
