@@ -106,11 +106,11 @@ def cover_face(
     try:
         before = embedded(photo)
     except NoFaceFound:  # too little of it for a recogniser
-        nothing = CoveredFace(0, face.box, how, "", float("nan"), recognizer.threshold)
+        nothing = CoveredFace(0, face.box, how, "", math.nan, recognizer.threshold, face.confidence)
         return nothing, cover(current, face, how)
     for cells in range(CELLS, 0, -1):
         pixels = cover(current, face, how, cells)
         away = distance(recognizer, before, embedded(replace(photo, pixels=pixels))).item()
         if away >= recognizer.threshold:
             break
-    return CoveredFace(0, face.box, how, "", away, recognizer.threshold), pixels
+    return CoveredFace(0, face.box, how, "", away, recognizer.threshold, face.confidence), pixels

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -26,7 +27,7 @@ from .perception.masks import build_mask
 from .perception.perception import Perception
 from .perception.regions import share_of_face, whole_face
 from .photo.detection import Detector
-from .photo.faces import Face, align, paste
+from .photo.faces import JUDGED, Face, align, paste
 from .photo.grain import match_grain
 from .photo.photos import Photo, read_photo
 from .recognizers import Recognizer, matches
@@ -187,6 +188,9 @@ class Anonymizer:
         for number, face in enumerate(found, 1):
             if number not in chosen:
                 result.left.append(LeftFace(number, face.box))
+        result.left.extend(self.left(photo, {number: found[number - 1] for number in chosen}, selection))
+        stays = {one.number for one in result.left}
+        chosen = [number for number in chosen if number not in stays]
         for number in tqdm(chosen, desc=photo.name, unit="face", disable=not progress):
             face = found[number - 1]
             try:
@@ -197,9 +201,6 @@ class Anonymizer:
                         f"turned too far away; choose a fallback that covers it"
                     )
                 looked = self.look(align(photo, face, face.own_size).to(self.device))
-                if selection.leaves(self.recognizer, looked.embedding):
-                    result.left.append(LeftFace(number, face.box))
-                    continue
                 who = known(looked) if known else looked
                 made, pixels = self._one_face(
                     current, face, looked, who, wanted, verify, progress, watch_face
@@ -213,6 +214,31 @@ class Anonymizer:
             current = replace(current, pixels=pixels)
             done += 1
         return replace(result, image=photo.image(current.pixels))
+
+    def left(self, photo: Photo, faces: Mapping[int, Face], selection: Selection) -> list[LeftFace]:
+        """Find the `faces`, by number, that a `selection` leaves alone by who they are.
+
+        Small, truncated and turned faces are not left: who they show is uncertain.
+        """
+        if selection.leave is None and selection.only is None:
+            return []
+        numbers, seen = [], [torch.empty(0, self.recognizer.dim, device=self.device)]
+        for number, face in faces.items():
+            with contextlib.suppress(NoFaceFound):
+                if face.turn <= MAX_TURN and face.area >= JUDGED**2:
+                    image = align(photo, face, face.own_size).to(self.device)
+                    seen.append(self.look(image).embedding)
+                    numbers.append(number)
+        stay = selection.left(self.recognizer, self.population, torch.cat(seen))
+        return [
+            LeftFace(
+                numbers[index],
+                faces[numbers[index]].box,
+                None if reference is None else selection.name(reference),
+                near,
+            )
+            for index, (reference, near) in stay.items()
+        ]
 
     def _one_face(
         self,

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from .controls import Controls
+from .photo.detection import DOUBTFUL
 
 Box = tuple[float, float, float, float]  # in the photo: left, top, right, bottom
 
@@ -67,6 +68,7 @@ class CoveredFace:
     reason: str  # why
     distance: float  # the recogniser's, where the face was; not a number where it cannot be measured
     threshold: float
+    confidence: float = 1.0  # of the detector that it is a face
 
     def record(self) -> dict:
         """What `record.json` says of it."""
@@ -76,6 +78,8 @@ class CoveredFace:
             "box": rounded(self.box),
             "covered": self.how,
             "reason": self.reason,
+            "confidence": round(self.confidence, 3),
+            "doubtful": self.confidence < DOUBTFUL,
             "distance": round(self.distance, 4) if known else None,
             "threshold": self.threshold,
             "matched": known and self.distance < self.threshold,
@@ -88,14 +92,15 @@ class LeftFace:
 
     number: int
     box: Box
+    taken_for: str | None = None  # the photo of the person to leave alone
+    nearness: float | None = None  # to that person; see `anonlab.selection.nearness`
 
     def record(self) -> dict:
         """What `record.json` says of it."""
-        return {
-            "number": self.number,
-            "box": rounded(self.box),
-            "left": True,
-        }
+        entry = {"number": self.number, "box": rounded(self.box), "left": True}
+        if self.taken_for:
+            entry |= {"taken_for": self.taken_for, "nearness": round(self.nearness, 4)}
+        return entry
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from PIL import Image
 from anonlab import Anonymizer
 from anonlab.errors import FaceTurnedAway, StillRecognised, UnknownOption
 from anonlab.generators.samples import sample_photo
-from anonlab.photo.faces import Face
-from anonlab.selection import PERHAPS, SURELY, Selection
+from anonlab.photo.faces import JUDGED, Face
+from anonlab.photo.numbered import left_page
+from anonlab.photo.photos import read_photo
+from anonlab.selection import COHORT, PERHAPS, STAYS, Selection
 
 
 @pytest.fixture(scope="module")
@@ -71,22 +73,60 @@ def test_numbers_say_which_and_the_rest_is_said_to_be_left(anonymizer, pair):
         anonymizer(pair, faces=(3,), verify=False)
 
 
+class Crowd:
+    """A population in which the faces near `(1, 0, …)` are crowded, those near `(0, 1, …)` are not."""
+
+    def __init__(self) -> None:
+        near, far = torch.zeros(2, COHORT, 128)
+        near[:, 0], near[:, 2] = 1.0, 0.4
+        far[:, 1], far[:, 3] = 1.0, 0.6
+        self.embeddings = torch.cat([near, far])
+
+
+def at(share: float, axis: int = 0) -> torch.Tensor:
+    """Embedding `(1, 128)` at a distance from the unit vector of an `axis`."""
+    other = torch.zeros(1, 128)
+    other[0, axis], other[0, 5] = 1.0, share
+    return other
+
+
 def test_in_doubt_a_face_is_anonymized(recognizer):
-    person = torch.zeros(1, 128)
-    person[0, 0] = 1.0
+    doubtful = at((PERHAPS + 1) / 2 * recognizer.threshold)
+    assert not Selection(only=at(0)).left(recognizer, Crowd(), doubtful)
+    assert list(Selection(only=at(0)).left(recognizer, Crowd(), at(1.2 * recognizer.threshold))) == [0]
+    # the same distance is one person where faces are rare, and not where many are alike
+    distance = 0.4
+    assert list(Selection(leave=at(0, 1)).left(recognizer, Crowd(), at(distance, 1))) == [0]
+    assert not Selection(leave=at(0, 0)).left(recognizer, Crowd(), at(distance, 0))
+    doubtful = at((STAYS + 1) / 2 * 0.4)
+    assert not Selection(leave=at(0, 0)).left(recognizer, Crowd(), doubtful)
 
-    def at(share: float) -> torch.Tensor:
-        """An embedding at that share of the threshold from the person."""
-        other = person.clone()
-        other[0, 1] = share * recognizer.threshold
-        return other
 
-    doubtful = (SURELY + 1) / 2, (PERHAPS + 1) / 2
-    for share in doubtful:
-        assert not Selection(leave=person).leaves(recognizer, at(share))
-        assert not Selection(only=person).leaves(recognizer, at(share))
-    assert Selection(leave=person).leaves(recognizer, at(SURELY - 0.05))
-    assert Selection(only=person).leaves(recognizer, at(PERHAPS + 0.05))
+def test_a_reference_leaves_one_face_and_the_nearest(recognizer):
+    faces = torch.cat([at(0.1), at(0.05), at(0.1, 1)])
+    two_of_one, both = torch.cat([at(0), at(0.02)]), torch.cat([at(0), at(0, 1)])
+    assert Selection(leave=at(0)).left(recognizer, Crowd(), faces).keys() == {1}
+    assert Selection(leave=two_of_one).left(recognizer, Crowd(), faces).keys() == {1}
+    left = Selection(leave=both).left(recognizer, Crowd(), faces)
+    assert {index: reference for index, (reference, _) in left.items()} == {1: 0, 2: 1}
+
+
+def test_what_is_left_is_shown_beside_who_it_was_taken_for(anonymizer, pair, portraits, tmp_path):
+    person, photo = tmp_path / "him.png", tmp_path / "both.png"
+    portraits[0].save(person)
+    pair.save(photo)
+    selection = Selection(leave=anonymizer.recognise([person]), names=[str(person)])
+    result = anonymizer(photo, faces=selection, verify=False)
+    [entry] = [one for one in result.records() if "left" in one]
+    assert entry["taken_for"] == str(person) and 0 <= entry["nearness"] < STAYS
+    record = {"photos": [{"source": str(photo), "faces": result.records()}]}
+    page = left_page(record, anonymizer.detector)
+    assert page.count("<img") == 2 and "him.png" in page
+    large = anonymizer.detector(read_photo(photo))[0]
+    scale = (JUDGED - 2) / np.sqrt(large.area)  # where strangers are one person to a recogniser
+    pair.resize([round(side * scale) for side in pair.size]).save(photo)
+    small = replace(large, box=tuple(scale * np.array(large.box)), points=scale * large.points)
+    assert not anonymizer.left(read_photo(photo), {1: small}, selection)
 
 
 def test_a_face_that_stays_recognised_is_covered(anonymizer, pair, monkeypatch):

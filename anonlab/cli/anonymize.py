@@ -107,6 +107,7 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
         tell=complain,
     )
     status = tell_photos(record)
+    show_left(record, anonymizer, (options.json or options.out / "record.json").parent / "left.html")
     if options.verify and verify_record(anonymizer, record, options):
         return FAILED
     return status
@@ -126,7 +127,8 @@ def tell_photos(record: dict) -> int:
         for face in photo["faces"]:
             if "covered" in face:
                 covered += 1
-                complain(f"face {face['number']} is covered, not replaced: {face['reason']}")
+                doubt = ", and may be no face" if face.get("doubtful") else ""
+                complain(f"face {face['number']} is covered{doubt}, not replaced: {face['reason']}")
     return FAILED if failed else COVERED if covered else 0
 
 
@@ -144,11 +146,25 @@ def tell_left_out(left_out: Iterable[Mapping]) -> None:
 
 def what_became_of(face: dict) -> str:
     """A face of the record in a few words."""
+    if face.get("taken_for"):
+        return f"{face['number']} left alone, taken for {face['taken_for']}: {face['nearness']:.2f}"
     if "left" in face:
         return f"{face['number']} left alone"
     if "covered" in face:
         return f"{face['number']} covered"
     return f"distance {face['distance']:.2f}"
+
+
+def show_left(record: dict, anonymizer: Anonymizer, page: Path) -> None:
+    """Write a page of the faces that were left for `--leave`, beside the people they were taken for."""
+    from ..files import atomic_path
+    from ..photo.numbered import left_page
+
+    content = left_page(record, anonymizer.detector)
+    if content:
+        with atomic_path(page) as partial:
+            partial.write_text(content, encoding="utf-8")
+        print(f"who was left alone: {page}")
 
 
 def parts_of(options: argparse.Namespace) -> dict[str, object]:
@@ -175,23 +191,33 @@ def verify_record(anonymizer: Anonymizer, record: dict, options: argparse.Namesp
 
 
 def preview(options: argparse.Namespace) -> int:
-    """`anonymize --preview`: which number each face has, and nothing else is done."""
+    """`anonymize --preview`: which number each face has and which stay, and nothing else is done."""
     from ..files import atomic_path
     from ..photo.detection import Detector
     from ..photo.numbered import numbered
     from ..photo.photos import read_photo
+    from ..pipeline import Anonymizer
+    from ..selection import Selection
     from .sources import Targets, plan
 
+    anonymizer = selection = None
+    if options.leave:
+        anonymizer = Anonymizer.load(device=options.device)
+        names = [str(path) for path in options.leave]
+        selection = Selection(leave=anonymizer.recognise(options.leave), names=names)
     pairs, left_out = plan(options.photos, options.out)
-    detector, targets, failed = Detector(), Targets(pairs, options.out), 0
+    detector = anonymizer.detector if anonymizer else Detector()
+    targets, failed = Targets(pairs, options.out), 0
     for source, output in pairs:
         target = output.with_name(f"{output.name}.faces.png")
         try:
             targets.check(source, target)
             photo = read_photo(source)
             found = detector(photo)
+            left = anonymizer.left(photo, dict(enumerate(found, 1)), selection) if selection else []
+            stays = {one.number: f"{Path(one.taken_for).name} ({one.nearness:.2f})" for one in left}
             with atomic_path(target) as partial:
-                numbered(photo, found).save(partial, format="png")
+                numbered(photo, found, stays).save(partial, format="png")
         except Exception as error:  # whatever it is, the other photos are still done
             failed += 1
             complain(sentence(error, source))

@@ -63,6 +63,7 @@ def anonymize_files(
         faces,
         leave=anonymizer.recognise(leave) if leave else None,
         only=anonymizer.recognise(only) if only else None,
+        names=[str(path) for path in leave],
     )
     people = {"leave": [str(path) for path in leave], "only": [str(path) for path in only]}
     with folder_lock(out):

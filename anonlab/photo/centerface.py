@@ -7,7 +7,9 @@ a picture, how surely a face has its middle there, how large that face is, and w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,14 @@ from PIL import Image
 
 from ..openvino_runtime import Networks, import_openvino
 from ..weights import store
-from .boxes import merged, moved
+from .boxes import SAME, merged, moved, overlap
 from .faces import Face
 
 TURNED_SIDE = 640  # longest side, in pixels, of the looks at the photo and at the turned photo, …
 WHOLE_SIDE = 960  # … of another look at photos that are larger, …
-FINE_SIDE = 3400  # … and of one for the small faces of large photos
+FINE_SIDE = 3400  # … and of one for the small faces of large photos, in which still larger photos …
+FINE_SCALE = 0.6  # … have this scale at least: a face of 32 pixels has 19, whatever the photo's size
+COARSER = 4.0  # between two looks at most: a face larger than what parts share has 32 pixels in the next
 LARGER = 1.5  # how much larger than a look a photo is that is looked at once more
 EDGE = 0.15  # of the shorter side: what of the mirror image is seen around the photo
 VISIBLE = 0.28  # share of a face's box that must lie in the frame
@@ -31,6 +35,10 @@ MULTIPLE = 32  # both sides of what the network looks at are multiples of this
 TILE = 960  # pixels: larger pictures are looked at in parts, so that memory does not grow with them …
 SHARED = 128  # … which overlap by so much; what ends so near to where a part does …
 BORDER = 16  # … is half a face, and left to another part
+NEAR = (128, 96)  # pixels: sides of the squares, twice a face, in which it is looked at from near …
+LEAST = 0.05  # … from this confidence on
+STRIP = 512  # rows of a large picture that are scaled at once
+Picture = Image.Image | np.ndarray  # (H, W, 3) uint8
 # Counterclockwise by 0, 90, 180 and 270 degrees: how, and back from a point of that picture, whose
 # shift is in widths and heights.
 TURNS = (
@@ -51,31 +59,68 @@ class CenterFace:
         path = store.locate("centerface")
         self.networks = Networks(lambda _: _for_any_size(str(path)))
 
-    def __call__(self, image: Image.Image, confidence: float, fine: bool = True) -> list[Face]:
-        """Faces in an RGB picture, each once, whose confidence (0–1) is at least `confidence`.
+    def __call__(self, image: Picture, confidence: float, fine: bool = True) -> list[Face]:
+        """Find the faces in an RGB picture, each once, from a `confidence` (0–1) on.
 
         Without `fine`, large pictures are looked at scaled down only.
         """
-        small = scaled(image, min(1.0, TURNED_SIDE / max(image.size)))
-        ratio = np.array(image.size) / small.size
+        pixels = np.asarray(image)
+        height, width = pixels.shape[:2]
+        small = scaled(pixels, min(1.0, TURNED_SIDE / max(width, height)))
+        ratio = np.array([width, height]) / small.size
         looks = []
         for turn, linear, shift in TURNS:
             turned = small.transpose(turn) if turn is not None else small
             back = np.column_stack([linear, np.multiply(shift, small.size)]) * ratio[:, None]
             looks.append([moved(face, back) for face in self._in_parts(turned, confidence)])
         before = TURNED_SIDE
-        for side in (WHOLE_SIDE, FINE_SIDE) if fine else ():
-            if max(image.size) > LARGER * before:
-                looks.append(self.once(image, confidence, side))
+        for side in _sides(max(width, height)) if fine else ():
+            if max(width, height) > LARGER * before:
+                looks.append(self.once(pixels, confidence, side))
             before = side
         at_edges = self._beyond_the_edges(small, confidence)
         return merged([*looks, [moved(face, _zoom(ratio)) for face in at_edges]])
 
-    def once(self, image: Image.Image, confidence: float, side: int = TURNED_SIDE) -> list[Face]:
-        """The same by one look at the picture upright, scaled down to at most `side` pixels."""
-        small = scaled(image, min(1.0, side / max(image.size)))
-        back = _zoom(np.array(image.size) / small.size)
+    def once(self, image: Picture, confidence: float, side: float = TURNED_SIDE) -> list[Face]:
+        """Find faces by one look at the picture upright, scaled down to at most `side` pixels."""
+        pixels = np.asarray(image)
+        height, width = pixels.shape[:2]
+        small = scaled(pixels, min(1.0, side / max(width, height)))
+        back = _zoom(np.array([width, height]) / small.size)
         return [moved(face, back) for face in self._in_parts(small, confidence)]
+
+    def near(self, image: Picture, face: Face) -> Face:
+        """Look again at a `face`, from near: upright and turned, in two sizes, with the picture's mirror
+        image beyond its frame. Returns what is seen there most surely, or `face` with confidence 0."""
+        pixels, best = np.asarray(image), replace(face, confidence=0.0)
+        first, last = np.array(face.box).reshape(2, 2)
+        half, middle = (last - first).max(), (first + last) / 2  # a square twice as large as the face
+        corner, end = np.floor(middle - half).astype(int), np.ceil(middle + half).astype(int)
+        inside = np.clip([corner, end], 0, pixels.shape[1::-1])
+        if (inside[1] <= inside[0]).any():
+            return best
+        part = pixels[inside[0, 1] : inside[1, 1], inside[0, 0] : inside[1, 0]]
+        views, places = Image.new("RGB", (len(TURNS) * NEAR[0], sum(NEAR))), []
+        for row, side in enumerate(NEAR):
+            scale = side / (end - corner)[0]
+            square = np.asarray(scaled(part, scale))
+            before = np.rint((inside[0] - corner) * scale).astype(int).clip(0, side - 1)
+            after = (side - before - square.shape[1::-1]).clip(0)
+            square = np.pad(square, (*zip(before[::-1], after[::-1], strict=True), (0, 0)), "symmetric")
+            square = Image.fromarray(square[:side, :side])
+            for column, (turn, linear, shift) in enumerate(TURNS):
+                at = np.array([column * side, row * NEAR[0]])
+                views.paste(square.transpose(turn) if turn is not None else square, tuple(at.tolist()))
+                linear = np.array(linear) / scale
+                back = linear @ -at + np.multiply(shift, side) / scale + corner
+                box = np.concatenate([at + side / 4, at + 3 * side / 4])
+                expected = Face(tuple(box.tolist()), face.points, 1.0)
+                places.append((expected, np.column_stack([linear, back])))
+        for found in self._look(views, LEAST):
+            for expected, back in places:
+                if found.confidence > best.confidence and overlap(found, expected) > SAME:
+                    best = moved(found, back)
+        return best
 
     def _beyond_the_edges(self, image: Image.Image, confidence: float) -> list[Face]:
         """Faces that the frame cuts off, found with the picture's mirror image around it."""
@@ -123,14 +168,30 @@ class CenterFace:
         ]
 
 
-def scaled(image: Image.Image, scale: float) -> Image.Image:
-    """A picture `scale` times as large."""
-    if scale == 1:
-        return image
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    if scale > 1:
-        return image.resize(size, Image.Resampling.BICUBIC)
-    return image.resize(size, Image.Resampling.BOX, reducing_gap=2)
+def scaled(image: Picture, scale: float) -> Image.Image:
+    """Scale an RGB picture; a large one in strips, so that no second copy of it is in memory."""
+    pixels = np.asarray(image)
+    height, width = pixels.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if scale >= 1:
+        whole = Image.fromarray(pixels)
+        return whole if scale == 1 else whole.resize(size, Image.Resampling.BICUBIC)
+    small, step, rows = Image.new("RGB", size), height / size[1], math.ceil(STRIP * scale)
+    for top in range(0, size[1], rows):
+        bottom = min(top + rows, size[1])
+        first, last = math.floor(top * step), min(height, math.ceil(bottom * step))
+        box = (0, top * step - first, width, min(bottom * step, last) - first)
+        strip = Image.fromarray(pixels[first:last])
+        strip = strip.resize((size[0], bottom - top), Image.Resampling.BOX, box=box)
+        small.paste(strip, (0, top))
+    return small
+
+
+def _sides(longest: int) -> list[float]:
+    """Longest sides of the finer looks at a photo with that `longest` side, the coarsest first."""
+    finest = max(FINE_SIDE, FINE_SCALE * longest)
+    steps = math.ceil(math.log(finest / WHOLE_SIDE, COARSER))
+    return np.geomspace(WHOLE_SIDE, finest, steps + 1).tolist()
 
 
 def _zoom(ratio: np.ndarray) -> np.ndarray:

@@ -1,16 +1,15 @@
-"""Find every face in a photo: small, turned, lying, half hidden and cut off by the edge.
+"""Find every face in a photo: small, rolled, occluded and truncated ones, in photos of any size.
 
-Two detectors that have nothing in common look. MTCNN (Zhang et al. 2016, from facenet-pytorch) knows
-upright faces and has the more exact points. CenterFace also sees faces that something hides, that the
-frame cuts off, that slant or lie. What only one of them sees is held to the other: a face of
-CenterFace, and any that is not upright, is looked at once more by MTCNN from near, upright; and what
-CenterFace doesn't take for a face at all is none (of 169 faces of MTCNN in 155 photos two were none,
-writing and a shirt; of 345 faces in composed scenes it refuses none).
+Two independent detectors are combined. MTCNN (Zhang et al. 2016, from facenet-pytorch) knows upright
+faces and has the more exact points. CenterFace also finds occluded, truncated and rolled faces. Each is
+held to the other: a detection of MTCNN is dropped unless CenterFace confirms it, and one of CenterFace
+is looked at a second time from near, by both. What is left of doubt is in a face's confidence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,8 +18,8 @@ from PIL import Image
 from ..errors import NoFaceFound
 from ..images import to_uint8
 from ..weights import store
-from .boxes import SAME, SURER, among, merged, moved, overlap
-from .centerface import CenterFace, scaled
+from .boxes import SAME, SURER, among, merged, moved, overlap, same
+from .centerface import CenterFace, Picture, scaled
 from .faces import Face, align
 from .photos import Photo
 
@@ -28,11 +27,12 @@ DETECT_SIDE = 1280  # longer photos are scaled down to this for MTCNN, shorter o
 ENLARGED = 2.0  # … this
 MIN_FACE = 20  # pixels, in the photo as looked at
 MIN_CONFIDENCE = 0.9  # of MTCNN
-SURE = 0.98  # … in a face that is tiny even in the photo
-LIKELY = 0.5  # confidence of CenterFace from which on it is a face, …
-LIKELY_AT_EDGE = 0.4  # … from which on one is that the frame cuts off …
-NONE = 0.2  # … and below which it is none
-EDGE = 0.01  # of the photo's sides: how near to the frame a box ends that the frame cuts off
+SURE = 0.98  # … in a face that is tiny even in the photo, or of which CenterFace is not sure
+NONE = 0.2  # confidence of CenterFace below which nothing is a face
+CONFIRMED = 0.4  # … from which on it confirms a face of MTCNN that is not `SURE`
+LIKELY = 0.45  # mean of CenterFace's two looks from which on it is a face, …
+SEEN = 0.3  # … if MTCNN sees it from near, too
+DOUBTFUL = 0.6  # confidence below which it may be no face
 CLOSE_SIDE = 256  # of the aligned square in which a known face is looked for again
 ROLLED = 15.0  # degrees from which on a face is looked at once more, upright
 
@@ -63,17 +63,16 @@ class Detector:
         return self._faces(photo, False)
 
     def _faces(self, photo: Photo, thorough: bool) -> list[Face]:
-        image = Image.fromarray(photo.pixels)
         scale = min(ENLARGED if thorough else 1.0, DETECT_SIDE / max(photo.size))
         faces = [
             face
-            for face in self.look(image, scale)
+            for face in self.look(photo.pixels, scale)
             # what is tiny even in the photo is seldom a face
             if face.area >= MIN_FACE**2 or face.confidence >= SURE
         ]
         if thorough:
-            others = self.centerface(image, NONE)
-            faces = [face for face in faces if among(face, others)]
+            others = self.centerface(photo.pixels, NONE)
+            faces = [face for face in faces if _confirmed(face, others)]
             faces = [self.nearer(photo, face) if face.roll > ROLLED else face for face in faces]
             sure = [face for face in faces if face.confidence > 1 - SURER]  # none could be surer
             faces = merged([faces, self._from_near(photo, others, sure)])
@@ -99,31 +98,32 @@ class Detector:
 
     def turned(self, photo: Photo) -> list[Face]:
         """What CenterFace sees in a photo, scaled down, upright and turned; with exact points."""
-        image = Image.fromarray(photo.pixels)
-        return self._from_near(photo, self.centerface(image, LIKELY_AT_EDGE, fine=False))
+        return self._from_near(photo, self.centerface(photo.pixels, CONFIRMED, fine=False))
 
     def hidden(self, photo: Photo, known: Sequence[Face]) -> list[Face]:
         """What CenterFace sees in one look at a photo, scaled down, and is not `known`; with exact
         points."""
-        image = Image.fromarray(photo.pixels)
-        return self._from_near(photo, self.centerface.once(image, LIKELY_AT_EDGE), known)
+        return self._from_near(photo, self.centerface.once(photo.pixels, CONFIRMED), known)
 
     def rest(self) -> None:
         """Give memory back that only the next look needs."""
         self.centerface.networks.forget()
 
     def _from_near(self, photo: Photo, faces: Iterable[Face], known: Sequence[Face] = ()) -> list[Face]:
-        """Those of CenterFace's `faces` that are likely and not `known`, as MTCNN sees them from near;
-        as they are where it sees none."""
-        size = np.array(photo.size)
-        likely = []
+        """Look from near at CenterFace's `faces` that are not `known`; return those that a second look
+        confirms, with MTCNN's points where it sees them."""
+        found = []
         for face in faces:
-            first, last = np.array(face.box).reshape(2, 2)
-            cut = (first <= EDGE * size).any() or (last >= (1 - EDGE) * size).any()
-            sure = face.confidence >= (LIKELY_AT_EDGE if cut else LIKELY)
-            if sure and face.area >= MIN_FACE**2:
-                likely.append(face)
-        return merged([[self.nearer(photo, face)] for face in likely if not among(face, known)])
+            if face.area < MIN_FACE**2 or among(face, known):
+                continue
+            second = self.centerface.near(photo.pixels, face)
+            mean = (face.confidence + second.confidence) / 2
+            nearer = self.nearer(photo, second) if mean >= SEEN else second
+            if nearer is not second:
+                found.append(nearer)
+            elif mean >= LIKELY:
+                found.append(replace(second, confidence=mean))
+        return merged([found])
 
     def nearer(self, photo: Photo, face: Face) -> Face:
         """A face with more exact points, if it can be looked at from near.
@@ -140,20 +140,27 @@ class Detector:
                 break
         return face
 
-    def look(self, image: Image.Image, scale: float, confidence: float = MIN_CONFIDENCE) -> list[Face]:
-        """MTCNN's faces of `image` as it is when scaled, from a `confidence` on; their places are those
-        of `image`."""
-        seen = scaled(image, scale)
+    def look(self, image: Picture, scale: float, confidence: float = MIN_CONFIDENCE) -> list[Face]:
+        """Find faces in `image` as it is when scaled, by MTCNN, from a `confidence` on; their places are
+        those of `image`."""
+        pixels = np.asarray(image)
+        seen = scaled(pixels, scale)
         try:
             boxes, confidences, points = self.mtcnn.detect(seen, landmarks=True)
         except (ValueError, RuntimeError, IndexError):
             return []  # MTCNN's image pyramid fails on very narrow pictures
         if boxes is None:
             return []
-        ratio = np.array(image.size) / np.array(seen.size)
+        ratio = np.array(pixels.shape[1::-1]) / np.array(seen.size)
         faces = []
         for box, sure, point in zip(boxes, map(float, confidences), points, strict=True):
             if sure >= confidence:
                 corners = tuple((box.reshape(2, 2) * ratio).flatten().tolist())
                 faces.append(Face(corners, (point * ratio).astype(float), sure))
         return faces
+
+
+def _confirmed(face: Face, others: Iterable[Face]) -> bool:
+    """Whether CenterFace's detections `others` hold MTCNN's `face`."""
+    seen = max((other.confidence for other in others if same(face, other)), default=0.0)
+    return seen >= (NONE if face.confidence >= SURE else CONFIRMED)

@@ -1,28 +1,36 @@
-"""A photo with numbered boxes and covered faces: what `--faces 1,3` counts."""
+"""Show which face has which number, and which faces stay because of `--leave`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 from .cover import cover
+from .detection import Detector
 from .faces import Face
-from .photos import Photo
+from .photos import Photo, read_photo
 
 LONGEST = 1600  # pixels of the picture
 LINE, DIGITS = "#ffd400", "#101010"
+MARGIN = 0.25  # of a box, around a face that is shown alone
+SHOWN = 96  # pixels of its longer side
 
 
-def numbered(photo: Photo, faces: Sequence[Face]) -> Image.Image:
-    """A small copy of the photo in which each face is covered and has its number; `faces` are in the
-    order of the detector, the largest first.
+def numbered(photo: Photo, faces: Sequence[Face], stays: Mapping[int, str] = {}) -> Image.Image:
+    """Draw a small copy of the photo in which each face has its number and is covered.
 
-    Covered, because a picture that is written down may be found by others.
+    `faces` are in the order of the detector, the largest first. They are covered because a picture that
+    is written down may be found by others; not so those that stay: `stays` has their labels, by number.
     """
-    for face in faces:
-        photo = replace(photo, pixels=cover(photo, face))
+    for number, face in enumerate(faces, 1):
+        if number not in stays:
+            photo = replace(photo, pixels=cover(photo, face))
     image = Image.fromarray(photo.pixels)
     scale = min(1.0, LONGEST / max(image.size))
     image = image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.LANCZOS)
@@ -33,7 +41,52 @@ def numbered(photo: Photo, faces: Sequence[Face]) -> Image.Image:
         draw.rectangle(
             (left, top, right, bottom), outline=LINE, width=max(2, round((right - left) / 40))
         )
-        text = draw.textbbox((left, top), str(number), font=font)
+        label = f"{number} stays: {stays[number]}" if number in stays else str(number)
+        text = draw.textbbox((left, top), label, font=font)
         draw.rectangle((left, top, text[2] + 4, text[3] + 4), fill=LINE)
-        draw.text((left + 2, top), str(number), fill=DIGITS, font=font)
+        draw.text((left + 2, top), label, fill=DIGITS, font=font)
     return image
+
+
+def face_picture(photo: Photo, box: Sequence[float]) -> str:
+    """Cut out one face of a photo, small, as a data URI."""
+    left, top, right, bottom = box
+    x, y = MARGIN * (right - left), MARGIN * (bottom - top)
+    first = max(0, round(left - x)), max(0, round(top - y))
+    last = min(photo.size[0], round(right + x)), min(photo.size[1], round(bottom + y))
+    image = Image.fromarray(photo.pixels[first[1] : last[1], first[0] : last[0]])
+    image.thumbnail((SHOWN, SHOWN))
+    made = io.BytesIO()
+    image.save(made, "WEBP", quality=80)
+    return "data:image/webp;base64," + base64.b64encode(made.getvalue()).decode()
+
+
+def left_page(record: Mapping, detector: Detector) -> str | None:
+    """Build a page of the faces that a run left for `--leave`, by its `record`, each beside the person
+    that it was taken for; None where no face was left."""
+    known: dict[str, str] = {}
+    rows = []
+    for one in record["photos"]:
+        left = [face for face in one["faces"] if face.get("taken_for")]
+        photo = read_photo(one["source"]) if left else None
+        for face in left:
+            name = face["taken_for"]
+            if name not in known:
+                person = read_photo(name)
+                known[name] = face_picture(person, detector(person)[0].box)
+            cells = (
+                f"<img src='{known[name]}' alt=''> {html.escape(Path(name).name)}",
+                f"<img src='{face_picture(photo, face['box'])}' alt=''> "
+                f"{html.escape(one['source'])}, face {face['number']}",
+                f"{face['nearness']:.2f}",
+            )
+            rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    if not rows:
+        return None
+    return (
+        "<!doctype html><meta charset='utf-8'><title>Left alone</title><h1>Left alone</h1>"
+        "<p>Check that each pair shows one person; else run again without that photo in --leave.</p>"
+        "<table><tr><th>person to leave<th>left in the result<th>nearness</tr>"
+        + "".join(rows)
+        + "</table>"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 from ..images import blurred, pasted, resize
 from ..perception.regions import face_band
@@ -18,12 +19,74 @@ DETAIL_SIZE = 512  # pixels at which sharpness is compared
 FINE = 1.0  # Gaussian that parts fine detail from the rest, in those pixels
 SHARPEST, SOFTEST = 0.3, 6.0  # between which the Gaussian is searched that a sharp face needs
 HALVINGS = 8  # of that range
+COARSE = 3.0  # Gaussian, in pixels of 512, that leaves what a smear leaves, too
+DIRECTED = 0.3  # ratio of the least to the greatest squared sharpness over directions, below which …
+SMEARED = 16.0  # … the photo is blurred along one, by a Gaussian of at most so many pixels of 512
 
 
 def match_sharpness(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """`generated (1, 3, S, S)`, blurred until it has no more fine detail than `image (1, 3, S, S)` has
-    in the `mask (1, 1, S, S)`; by `detail_blur`."""
+    """Blur `generated (1, 3, S, S)` until it has no more fine detail than `image (1, 3, S, S)` has in
+    the `mask (1, 1, S, S)`: along one direction by `motion_blur`, then in all by `detail_blur`."""
+    sigma, direction = motion_blur(generated, image, mask)
+    generated = with_motion(generated, sigma, direction)
     return with_blur(generated, detail_blur(generated, image, mask))
+
+
+def motion_blur(
+    generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
+) -> tuple[float, tuple[float, float]]:
+    """Measure the directed blur of `image (1, 3, S, S)` in the `mask` that `generated` lacks.
+
+    Returns its deviation in pixels of 512 and the direction `(x, y)`, a unit vector; 0 where the photo
+    is about as sharp in all directions. The structure tensors of the two are compared: their generalised
+    eigenvalues are the least and the greatest ratio of squared gradients over all directions.
+    """
+    size = min(DETAIL_SIZE, image.shape[-1])
+    where = resize(mask, size)
+    if not where.any():
+        return 0.0, (1.0, 0.0)
+
+    def tensor(picture: torch.Tensor) -> torch.Tensor:
+        grey = blurred(picture, FINE) - blurred(picture, COARSE)
+        x, y = (grey.roll(-1, axis) - grey.roll(1, axis) for axis in (3, 2))
+        xx, xy, yy = ((where * one).sum() for one in (x * x, x * y, y * y))
+        return torch.stack([torch.stack([xx, xy]), torch.stack([xy, yy])]).double()
+
+    grey, sharp = (resize(one, size).mean(1, keepdim=True) for one in (image, generated))
+    wanted = tensor(grey)
+    found, vectors = torch.linalg.eig(torch.linalg.solve(tensor(sharp), wanted))
+    ratios, vectors = found.real, vectors.real
+    least = ratios.argmin()
+    if ratios[least] > DIRECTED * ratios.max():
+        return 0.0, (1.0, 0.0)
+    along = vectors[:, least] / vectors[:, least].norm()
+    across, direction = along.flip(0) * along.new_tensor([-1, 1]), (along[0].item(), along[1].item())
+    low, high = SHARPEST, SMEARED
+    for _ in range(HALVINGS):
+        middle = (low * high) ** 0.5
+        now = tensor(with_motion(sharp, middle * DETAIL_SIZE / size, direction))
+        # what of the difference is the same in all directions is left to `detail_blur`
+        sharper = (along @ now @ along) * (across @ wanted @ across) > (along @ wanted @ along) * (
+            across @ now @ across
+        )
+        low, high = (middle, high) if sharper else (low, middle)
+    return low * DETAIL_SIZE / size, direction
+
+
+def with_motion(generated: torch.Tensor, sigma: float, direction: tuple[float, float]) -> torch.Tensor:
+    """Blur `generated (1, C, S, S)` along `direction (x, y)` by a Gaussian of `sigma` pixels of 512."""
+    sigma = sigma * generated.shape[-1] / DETAIL_SIZE
+    if sigma < SHARPEST:
+        return generated
+    reach = int(3 * sigma) + 1
+    steps = torch.arange(-reach, reach + 1, device=generated.device, dtype=generated.dtype)
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    along, across = x * direction[0] + y * direction[1], x * direction[1] - y * direction[0]
+    line = (1 - across.abs()).clamp_min(0)  # one pixel wide
+    kernel = (-((along / sigma) ** 2) / 2).exp() * line
+    kernel = (kernel / kernel.sum()).expand(generated.shape[1], 1, -1, -1)
+    padded = F.pad(generated, [reach] * 4, "replicate")
+    return F.conv2d(padded, kernel, groups=generated.shape[1])
 
 
 def with_blur(generated: torch.Tensor, sigma: float) -> torch.Tensor:

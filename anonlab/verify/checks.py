@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -18,7 +16,8 @@ from ..errors import AnonlabError, NoFaceFound
 from ..evaluation.judging import Judge, load_judges
 from ..photo.boxes import overlap
 from ..photo.detection import Detector
-from ..photo.faces import Face, align
+from ..photo.faces import JUDGED, Face, align
+from ..photo.numbered import face_picture
 from ..photo.photos import Photo, read_photo
 from ..recognizers import Recognizer, distance
 from ..results import rounded
@@ -29,9 +28,8 @@ OVERLAP = 0.3  # of two boxes, over their union, that makes them one face's
 LOSSY_NOISE = 16  # of 255; how far a pixel moves when a JPEG is written again
 UNCHANGED = 0.05  # share of a face's pixels, of which fewer changed when it was left as it was
 NOTICED = 0.001  # share of the pixels outside of faces
-MARGIN = 0.25  # of a box, around a face that is shown
-SHOWN = 96  # pixels of its longer side
 NEW, COVERED, LEFT, SAME = "new", "covered", "left", "as it was"
+SMALL = ", too small to judge"
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,20 @@ class FaceCheck:
     picture: str = ""  # the new face as a data URI; empty where it would show the person
 
     @property
+    def judged(self) -> bool:
+        """Whether the face is large enough for a recogniser."""
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1]) >= JUDGED**2
+
+    @property
+    def told(self) -> str:
+        """The state in words."""
+        return self.state + (SMALL if self.state in (NEW, COVERED) and not self.judged else "")
+
+    @property
     def matched(self) -> list[str]:
-        """Recognisers that still take it for the person."""
-        return [name for name, (away, threshold) in self.measured.items() if away < threshold]
+        """Recognisers that still take it for the person; none for a face too small to judge."""
+        near = [name for name, (away, threshold) in self.measured.items() if away < threshold]
+        return near if self.judged else []
 
     @property
     def leaks(self) -> bool:
@@ -82,7 +91,7 @@ class PhotoCheck:
         faces = [
             {
                 "box": rounded(one.box),
-                "state": one.state,
+                "state": one.told,
                 "distances": {name: round(away, 4) for name, (away, _) in one.measured.items()},
                 "matched": one.matched,
             }
@@ -185,7 +194,7 @@ def _check_face(
         state = NEW if counterpart is not None else COVERED
     check = FaceCheck(face.box, state, _measure(face, counterpart, before, after, judges, device))
     shows_nobody = state in (NEW, COVERED) and not check.matched
-    picture = _picture(after, face) if shows_nobody else ""
+    picture = face_picture(after, face.box) if shows_nobody else ""
     return FaceCheck(check.box, state, check.measured, picture)
 
 
@@ -227,20 +236,3 @@ def _changed_outside(moved: np.ndarray, faces: Sequence[Face]) -> float:
         )
     outside = ~np.asarray(covered)
     return float(moved[outside].mean()) if outside.any() else 0.0
-
-
-def _picture(photo: Photo, face: Face) -> str:
-    """The face in the anonymized photo, small, as a data URI."""
-    left, top, right, bottom = face.box
-    x, y = MARGIN * (right - left), MARGIN * (bottom - top)
-    box = (
-        max(0, left - x),
-        max(0, top - y),
-        min(photo.size[0], right + x),
-        min(photo.size[1], bottom + y),
-    )
-    image = Image.fromarray(photo.pixels).crop(tuple(round(side) for side in box))
-    image.thumbnail((SHOWN, SHOWN))
-    made = io.BytesIO()
-    image.save(made, "WEBP", quality=80)
-    return "data:image/webp;base64," + base64.b64encode(made.getvalue()).decode()

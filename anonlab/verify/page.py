@@ -36,6 +36,8 @@ def headline(checks: Sequence[PhotoCheck]) -> str:
     counts = ", ".join(
         f"{sum(face.state == state for face in faces)} {state}" for state in (NEW, COVERED, LEFT)
     )
+    small = sum(face.told != face.state for face in faces)
+    counts += f", {small} too small to judge" * bool(small)
     missing = sum(one.missing for one in checks)
     verdict = f"{leaking} of {len(checks)} photos leak" if leaking else "no leak found"
     return f"{verdict}: {len(checks)} photos ({missing} missing), {len(faces)} faces ({counts})"
@@ -64,7 +66,7 @@ def rows(checks: Sequence[PhotoCheck]) -> tuple[list[str], list[list[str]]]:
             "–" if one.problem else "same" if one.outside < NOTICED else f"{one.outside:.1%} changed"
         )
         verdict = "missing" if one.missing else "LEAK" if one.leaks else "ok"
-        states = [face.state for face in one.faces]
+        states = [face.told for face in one.faces]
         faces = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "none"
         faces = "–" if one.problem else faces
         lines.append([one.name, faces, *nearest, str(len(one.hidden) or "–"), outside, verdict])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from anonlab.errors import NoFaceFound
 from anonlab.photo.boxes import overlap
-from anonlab.photo.centerface import SHARED, TILE, CenterFace
-from anonlab.photo.detection import LIKELY, NONE
+from anonlab.photo.centerface import COARSER, SHARED, TILE, WHOLE_SIDE, CenterFace, _sides, scaled
+from anonlab.photo.detection import CONFIRMED, LIKELY, SURE
 from anonlab.photo.faces import Face
 from anonlab.photo.photos import Photo
 
@@ -97,6 +99,20 @@ def test_a_small_face_of_a_large_photo_needs_the_fine_look(centerface, portrait)
     assert not centerface(scene, LIKELY, fine=False)
 
 
+def test_large_pictures_are_looked_at_from_32_pixels_on_whatever_their_size():
+    for longest in (4000, 16_000, 60_000):
+        sides = _sides(longest)
+        assert sides[0] == WHOLE_SIDE and 32 * sides[-1] / longest >= 18
+        assert max(b / a for a, b in pairwise(sides)) <= COARSER + 1e-9
+
+
+def test_a_picture_is_scaled_in_strips_as_in_one_piece():
+    pixels = np.random.default_rng(0).integers(0, 256, (3001, 700, 3), np.uint8)
+    made = scaled(pixels, 0.31)
+    whole = Image.fromarray(pixels).resize(made.size, Image.Resampling.BOX)
+    assert np.abs(np.asarray(made, int) - np.asarray(whole, int)).max() <= 1
+
+
 def test_threads_get_their_own_answers(centerface, portrait):
     pictures = [portrait.rotate(angle) for angle in (0, 10, 20, 30)]
     alone = [centerface(one, LIKELY)[0].box for one in pictures]
@@ -133,15 +149,43 @@ def test_a_face_that_only_the_other_detector_sees_is_none(astronaut, detector, m
     assert len(detector.once(astronaut)) == 2  # the one look of portraits asks nobody else
 
 
-def test_what_is_hardly_likely_confirms_and_adds_nothing(astronaut, detector, monkeypatch):
+def test_what_a_second_look_does_not_confirm_is_none(astronaut, detector, monkeypatch):
     [known] = detector.once(astronaut)
-    doubtful = replace(known, confidence=NONE + 0.01)
-    imagined = Face((20.0, 300.0, 90.0, 400.0), known.points - 150, LIKELY - 0.01)
-    monkeypatch.setattr(detector, "centerface", lambda *_: [doubtful, imagined])
+    wall = Face((20.0, 300.0, 90.0, 400.0), known.points - 150, 0.6)
+    monkeypatch.setattr(detector, "centerface", _Sees(detector.centerface, [known, wall]))
     assert len(detector(astronaut)) == 1
-    cut_off = replace(imagined, box=(-10.0, 300.0, 60.0, 400.0))  # where less of a face must do
-    monkeypatch.setattr(detector, "centerface", lambda *_: [doubtful, cut_off])
-    assert len(detector(astronaut)) == 2
+    hardly = replace(known, confidence=CONFIRMED - 0.01)
+    monkeypatch.setattr(detector, "look", lambda *_: [replace(known, confidence=SURE - 0.01)])
+    monkeypatch.setattr(detector, "again", lambda *_: None)
+    monkeypatch.setattr(detector.centerface, "near", lambda _, face: replace(face, confidence=0.1))
+    monkeypatch.setattr(detector.centerface, "found", [hardly])
+    with pytest.raises(NoFaceFound):  # as the back of a head: neither of the two is sure, nor from near
+        detector(astronaut)
+    monkeypatch.setattr(detector.centerface, "found", [replace(known, confidence=CONFIRMED)])
+    assert len(detector(astronaut)) == 1
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_a_second_look_is_sure_of_a_face_and_turns_its_points(centerface, portrait, quarters):
+    [upright] = centerface(portrait, LIKELY)
+    lying = np.rot90(np.asarray(portrait), quarters).copy()
+    [face] = centerface(lying, LIKELY)
+    wrong = replace(face, points=face.points[[1, 0, 2, 4, 3]])
+    near = centerface.near(lying, wrong)
+    assert near.confidence > 0.6
+    assert np.hypot(*(near.points - face.points).T).max() < 0.1 * np.sqrt(upright.area)
+    aside = replace(face, box=(10.0, 10.0, 60.0, 70.0))
+    assert centerface.near(lying, aside).confidence < 0.3
+
+
+class _Sees:
+    """A CenterFace whose first look sees `found`."""
+
+    def __init__(self, centerface: CenterFace, found: list[Face]):
+        self.found, self.near = found, centerface.near
+
+    def __call__(self, *_, **__) -> list[Face]:
+        return self.found
 
 
 def _once(detector, pixels: np.ndarray) -> list[Face]:

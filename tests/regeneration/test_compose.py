@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -9,7 +11,16 @@ from anonlab.images import blurred, pasted, resize
 from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.regions import face_band
 from anonlab.recognizers import distance
-from anonlab.regeneration.compose import compose, harmonise, match_sharpness, without_lost_parts
+from anonlab.regeneration.compose import (
+    compose,
+    detail_blur,
+    harmonise,
+    match_sharpness,
+    motion_blur,
+    with_blur,
+    with_motion,
+    without_lost_parts,
+)
 
 
 def narrower(points: torch.Tensor, share: float) -> torch.Tensor:
@@ -55,6 +66,20 @@ def test_a_sharp_face_becomes_as_soft_as_the_photo(synthetic_faces, sigma):
     soft = blurred(sharp, sigma)
     assert (match_sharpness(sharp, soft, mask) - soft).abs().mean() < 0.003
     assert torch.equal(match_sharpness(soft, sharp, mask), soft)  # detail cannot be invented
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.6])
+def test_a_smeared_photo_gets_a_face_smeared_along_the_same_line(synthetic_faces, angle):
+    sharp, mask = synthetic_faces[:1], torch.ones(1, 1, 512, 512)
+    smeared = with_motion(sharp, 8.0, (math.cos(angle), math.sin(angle)))
+    sigma, (x, y) = motion_blur(sharp, smeared, mask)
+    assert sigma == pytest.approx(8, rel=0.3)
+    assert abs(x * math.cos(angle) + y * math.sin(angle)) > math.cos(0.15)
+    round_blur = with_blur(sharp, detail_blur(sharp, smeared, mask))
+    matched = match_sharpness(sharp, smeared, mask)
+    assert (matched - smeared).abs().mean() < 0.5 * (round_blur - smeared).abs().mean()
+    assert motion_blur(sharp, blurred(sharp, 3.0), mask)[0] == 0  # out of focus is no smear
+    assert motion_blur(synthetic_faces[1:2], sharp, mask)[0] == 0  # nor is another face
 
 
 def test_only_what_is_masked_says_how_sharp(synthetic_faces):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,10 @@ from PIL import Image
 from anonlab import cli
 from anonlab.errors import InputMissing, NoFaceFound
 from anonlab.evaluation.judging import Judge
-from anonlab.photo.faces import Face, paste
+from anonlab.photo.faces import JUDGED, Face, paste
 from anonlab.photo.photos import Photo, read_photo
 from anonlab.verify import Pair, page, pair_photos, pairs_of_record, verify_pairs
-from anonlab.verify.checks import COVERED, LEFT, NEW, SAME, check_pair
+from anonlab.verify.checks import COVERED, LEFT, NEW, SAME, SMALL, check_pair
 
 SIDE = 240
 BOX = (60.0, 60.0, 180.0, 180.0)
@@ -66,6 +66,20 @@ def pair(tmp_path: Path, before: np.ndarray, after: np.ndarray, suffix: str = ".
     for path, pixels in zip(paths, (before, after), strict=True):
         Image.fromarray(pixels).save(path)
     return Pair("a", *paths, **more)
+
+
+def test_a_covered_face_that_is_too_small_to_judge_is_no_leak(tmp_path: Path) -> None:
+    """A recogniser answers noise there; a face that stayed as it was is a leak of any size."""
+    before, after = scene(200), scene(200)
+    after[INSIDE] = 202  # as near to the person as noise may be
+    tiny = replace(FACE, box=(60.0, 60.0, 60.0 + JUDGED - 1, 60.0 + JUDGED - 1))
+    check = check_pair(pair(tmp_path, before, after), lambda _: [tiny], JUDGES)
+    assert check.faces[0].told == f"new{SMALL}" and not check.leaks
+    assert "1 too small to judge" in page.headline([check])
+    large = check_pair(pair(tmp_path, before, after), lambda _: [FACE], JUDGES)
+    assert large.leaks and large.faces[0].told == NEW
+    same = check_pair(pair(tmp_path, before, before), lambda _: [tiny], JUDGES)
+    assert same.leaks and same.faces[0].told == SAME
 
 
 def test_a_new_face_is_no_leak(tmp_path: Path) -> None:
