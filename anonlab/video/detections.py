@@ -21,7 +21,7 @@ from ..errors import NoFaceFound
 from ..photo.boxes import merged
 from ..photo.faces import Face, align
 from ..photo.photos import Photo
-from .clips import Frame
+from .frames import Frame
 from .slanted import Slanted
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ def detect(
         faces = slanted(frame.number, photo, merged([upright, hidden]))
         rows += [(number, face, embedding(anonymizer, where, face)) for number, where, face in faces]
         small = thumbnail(frame.pixels)
-        change.append(0.0 if before is None else float(np.abs(small - before).mean()))
+        away = 0.0 if before is None else float(np.abs(small - before).mean())
+        change.append(2 * CUT if frame.cut else away)  # places of one size are none of another
         times.append(frame.time)
         before = small
     return Detections(

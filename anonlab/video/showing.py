@@ -13,8 +13,8 @@ from ..photo.faces import Face, align
 from ..photo.photos import Photo
 from ..pipeline import Anonymizer
 from ..recognizers import centred, distance
+from .clips import open_clip
 from .detections import FINE_SIDE, LOOK_SIZE, look
-from .opening import open_clip
 from .painting import REGENERATED, Painted
 from .temporal import Signals, signals
 

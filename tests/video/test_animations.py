@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from anonlab.errors import OutputNotWritable, UnreadableImage
-from anonlab.video.opening import open_clip
+from anonlab.video.clips import open_clip
 
 DURATIONS = [40, 120, 200, 80]
 
