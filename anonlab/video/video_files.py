@@ -408,8 +408,8 @@ class VideoFile:
         return [one.index for one in known if one in playing or _language(one) not in heard]
 
     def _promised(self, count: int, last: float) -> int:
-        """How many frames the file says it has; `count`, of which the last is at `last` seconds, where its
-        word cannot be trusted."""
+        """How many frames the file says it has, where that can be trusted; else `count`, those that are
+        there, up to `last` seconds."""
         with self._open() as container:
             stream, mp4 = self._picture(container), "mp4" in container.format.name
             entries, whole = stream.index_entries, self.start <= 0 and math.isinf(self.end)

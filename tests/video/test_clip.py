@@ -23,8 +23,7 @@ from anonlab.video import anonymize_clip as module
 from anonlab.video import detections
 from anonlab.video.anonymize_clip import anonymize_clip
 from anonlab.video.frames import Frame
-from anonlab.video.showing import seen_in_both, strip
-from anonlab.video.temporal import change_outside, measure, signals
+from anonlab.video.temporal import change_outside, measure, seen_in_both, signals, strip
 
 SIZE = (256, 160)
 UNEVEN = [0, 512, 1024, 1400, 2048, 2560, 3200, 3584]

@@ -108,9 +108,9 @@ def test_only_changed_samples_are_replaced(frames, name):
     after[32:64, 40:80] = 200
     result = patched(frame, before, after).to_ndarray(format="rgb24")
     outside = np.ones(before.shape[:2], bool)
-    outside[30:66, 38:82] = False
+    outside[30:66, 32:88] = False
     assert (result[outside] == before[outside]).all()
-    assert np.abs(result[34:62, 42:78].astype(int) - 200).max() <= 3
+    assert np.abs(result[34:62, 44:76].astype(int) - 200).max() <= 3
 
 
 @pytest.mark.parametrize("rotation", [90, -90, 180])
@@ -195,10 +195,8 @@ def test_what_is_no_video_is_named(tmp_path):
 
 def test_a_format_that_cannot_be_written_is_named(frames, tmp_path):
     path = write_clip(tmp_path / "in.mp4", frames[:2], sound="aac")
-    clip = open_clip(path, tmp_path / "out.webm")
-    segment = clip.encode((one, one.pixels) for one in clip.frames())
-    with pytest.raises(OutputNotWritable, match=r"out\.webm cannot be written"):
-        clip.join([segment], tmp_path / "out.webm")  # which takes no AAC
+    with pytest.raises(OutputNotWritable, match=r"out\.webm cannot be written .*'aac'"):
+        open_clip(path, tmp_path / "out.webm")  # before any work
 
 
 def test_without_pyav_the_command_says_what_to_install(tmp_path, monkeypatch):
