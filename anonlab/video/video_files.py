@@ -38,6 +38,7 @@ FASTEST = 240  # frames a second; what a file says beyond is a clock
 PRIMING = 0.1  # seconds of sound before the first that a decoder needs; what is longer was cut off
 JUMP = 10.0  # seconds from one frame to the next of a broadcast, from which its clock began anew
 MISSING = 0.1  # share of a clip's duration, from which its end counts as lost
+SLACK = 0.5  # seconds by which sound may be longer than the picture
 SOME = 500  # packets of sound in which every track begins
 BT709, LIMITED = 1, 1  # colour matrix and range that RGB becomes
 BROADCAST = {"mpegts", "mpeg"}
@@ -415,11 +416,15 @@ class VideoFile:
             entries, whole = stream.index_entries, self.start <= 0 and math.isinf(self.end)
             if mp4 and whole and stream.frames == len(entries):
                 return sum(not one.is_discard for one in entries)
-            if mp4 or self.broadcast or not container.duration:
+            total, longer = _duration(stream), 0.0
+            if total is None and container.duration:  # which may be that of the sound
+                total, longer = container.duration / self.av.time_base, SLACK
+            if mp4 or self.broadcast or total is None:
                 return count
-            wanted = min(self.end, container.duration / self.av.time_base) - self.start
+            wanted = min(self.end, total) - self.start
             frames, share = round(wanted * self.rate), 1 - MISSING
-            return frames if last - self.start < share * wanted and count < share * frames else count
+            short = last - self.start + longer < share * wanted and count < share * frames
+            return frames if short else count
 
     def _settle(self, one: Decoded) -> None:
         """Choose how the result is encoded, by writing a frame and reading it back. Raises
@@ -479,6 +484,16 @@ class VideoFile:
             context = self.av.CodecContext.create(self.settings.encoder, "w")
             self.settings.set_up(context, self.av.codec.context.Flags)
             return context
+
+
+def _duration(stream: Any) -> float | None:
+    """Seconds of a stream; None where the file says nothing of it."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    with contextlib.suppress(ValueError):  # a tag of Matroska, as 0:00:02.5
+        hours, minutes, seconds = map(float, stream.metadata.get("DURATION", "").split(":"))
+        return 3600 * hours + 60 * minutes + seconds
+    return None
 
 
 def _language(stream: Any) -> str:
