@@ -6,6 +6,7 @@ import itertools
 import math
 import struct
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,10 @@ MAX_PIXELS = 50_000_000  # of one frame
 DEFAULT_DURATION = 100  # milliseconds of a frame that says none, as browsers show it
 KINDS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".apng": "PNG", ".avif": "AVIF"}
 OPTIONS = {"GIF": {"disposal": 2}, "WEBP": {"exact": True}, "AVIF": {"quality": 90}, "PNG": {}}
-LOSSLESS, LOSSY = {"lossless": True}, {"quality": 90}  # WebP, as it was
+# what Pillow's decoders raise for damaged files
+DAMAGE = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError,
+          struct.error, zlib.error, MemoryError, Image.DecompressionBombError)  # fmt: skip
+LOSSLESS, LOSSY = {"lossless": True}, {"quality": 90}
 
 
 class Animation:
@@ -34,17 +38,18 @@ class Animation:
                 f"{out} is no animation; {path.name} can become: {', '.join(sorted(KINDS))}"
             )
         with self._open() as image:
-            if getattr(image, "n_frames", 1) < 2:
-                raise self._single()
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImage(
                     f"{path} has frames of more than {MAX_PIXELS // 10**6} megapixels; scale it down"
                 )
             self.loop, self.icc_profile = image.info.get("loop"), image.info.get("icc_profile")
-            self.total = image.n_frames
+            try:
+                self.total = getattr(image, "n_frames", 1)
+            except DAMAGE as error:
+                raise self._unreadable(error) from None
             # what a PNG shows where animations are unknown is not one of its frames
             self.hidden = int(bool(getattr(image, "default_image", False)))
-            if image.n_frames - self.hidden < 2:
+            if self.total - self.hidden < 2:
                 raise self._single()
             kept = {"exif", "xmp", "comment", "XML:com.adobe.xmp"} & {*image.info}
             self.left_out = [f"metadata ({', '.join(sorted(kept))})"] if kept else []
@@ -80,7 +85,7 @@ class Animation:
                     alpha = None if (whole[..., 3] == 255).all() else whole[..., 3].copy()
                     yield Frame(number, begin, whole[..., :3].copy(), (duration, alpha))
                     number += 1
-            except (OSError, ValueError, SyntaxError, EOFError) as error:
+            except DAMAGE as error:
                 if not number:
                     raise self._unreadable(error) from None
                 self.lost = max(1, self.total - seen)
@@ -119,7 +124,7 @@ class Animation:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 return Image.open(self.path)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except DAMAGE as error:
             raise self._unreadable(error) from None
 
     def _single(self) -> UnreadableImage:

@@ -400,12 +400,12 @@ class VideoFile:
         return next((one for one in moving if one.disposition & kinds.default), moving[0])
 
     def _sounds(self, container: Any) -> list[int]:
-        """Indices of the sound that travels: not what is switched off, unless in another language, and
-        not what FFmpeg does not know."""
+        """Indices of the sound that travels: what plays, and what is in another language; not what is
+        hidden, and not what FFmpeg does not know."""
         default = self.av.stream.Disposition.default
         known = [one for one in container.streams.audio if one.codec_context is not None]
         playing = [one for one in known if one.disposition & default] or known
-        heard = {_language(one) for one in playing}
+        heard = {"und", *map(_language, playing)}
         return [one.index for one in known if one in playing or _language(one) not in heard]
 
     def _promised(self, count: int, last: float) -> int:

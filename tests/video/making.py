@@ -112,6 +112,19 @@ def write_clip(
     return path
 
 
+def remux(path: Path, out: Path, matrix: tuple[int, bool]) -> None:
+    """Copy the picture of a broadcast, whose clock may begin anew, and turn it for players."""
+    with av.open(str(path)) as source, av.open(str(out), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
+        stream.set_display_rotation(matrix[0], hflip=matrix[1])
+        number = 0
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.pts = packet.dts = number * 3600
+                packet.stream, number = stream, number + 1
+                target.mux(packet)
+
+
 def decoded(path: Path) -> list[tuple[float, np.ndarray]]:
     """Times in seconds and pixels, as a player gets them without turning."""
     with av.open(str(path)) as clip:

@@ -206,6 +206,16 @@ def test_what_an_edit_list_cuts_off_does_not_travel(frames, tmp_path):
     assert len(sound_packets(out)) > 15
 
 
+def test_a_sound_that_is_switched_off_stays_behind_unless_it_is_another_language(frames, tmp_path):
+    path = tmp_path / "in.mp4"
+    write_clip(path, frames[:4], sound="aac", languages=("und", "fra", "spa"))
+    clip = through(path, tmp_path / "out.mp4")
+    assert clip.left_out == ["stream 1 (audio)"]
+    with av.open(str(tmp_path / "out.mp4")) as made:
+        sounds = [(one.language, one.disposition.name) for one in made.streams.audio]
+    assert sounds == [("fra", None), ("spa", "default")]
+
+
 def box(name, *parts):
     """A box of an MP4 file."""
     content = b"".join(parts)
