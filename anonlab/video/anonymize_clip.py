@@ -12,7 +12,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -25,7 +25,7 @@ from ..errors import NoFaceFound, OutputNotWritable, StillRecognised, UnknownOpt
 from ..pipeline import Anonymizer
 from .clips import Clip, open_clip
 from .detections import Detections, detect, joined, thumbnail
-from .frames import Frame, Segment
+from .frames import Frame
 from .painting import COVERED, WIDER, Painted, Painter
 from .plans import BEYOND, FILLED, TrackPlan, from_arrays, make_plans, to_arrays
 from .side_by_side import runs, side_by_side, unless, worker_count
@@ -84,7 +84,9 @@ def anonymize_clip(
             raise
         names = [*map(_segment_name, range(math.ceil(clip.count / segment)))]
         state.publish(lambda whole: clip.join((state.kept(name) for name in names), whole))
-        faces = list(itertools.chain.from_iterable(_faces(state.kept(name)) for name in names))
+        faces = list(
+            itertools.chain.from_iterable(from_arrays(Painted, state.kept(name)) for name in names)
+        )
         state.remove()
     seconds = time.monotonic() - begun
     return {
@@ -119,7 +121,7 @@ def _planned(
 ) -> list[TrackPlan]:
     """Find all faces (pass 1), and plan what becomes of them."""
     if state.has("plans"):
-        return from_arrays(state.kept("plans"))
+        return from_arrays(TrackPlan, state.kept("plans"))
     parts = math.ceil(clip.count / segment)
     workers = worker_count(parts, anonymizer.device)
     with tqdm(total=clip.count, desc="finding faces", unit="frame", disable=not progress) as bar:
@@ -175,7 +177,7 @@ def _painted(
                         yield frame, pixels
 
                 made = clip.encode(encoded())
-                state.keep(_segment_name(row), {**made, **_face_arrays(faces)})
+                state.keep(_segment_name(row), {**made, **to_arrays(faces)})
 
         side_by_side([partial(paint, run) for run in runs(missing, workers)], workers)
 
@@ -204,23 +206,6 @@ def _groups(items: Iterator, size: int) -> Iterator[Iterator]:
     """Consecutive groups of an iterator, each of which is used up before the next."""
     for first in items:
         yield itertools.chain([first], itertools.islice(items, size - 1))
-
-
-def _face_arrays(faces: Sequence[Painted]) -> dict[str, np.ndarray]:
-    names = [one.name for one in fields(Painted)]
-    return {f"face/{name}": np.array([getattr(face, name) for face in faces]) for name in names}
-
-
-def _faces(segment: Segment) -> list[Painted]:
-    names = [one.name for one in fields(Painted)]
-    rows = zip(*(segment[f"face/{name}"] for name in names), strict=True)
-    plain = {"track": int, "frame": int, "done": int, "distance": float}
-    return [
-        Painted(
-            **{name: plain.get(name, np.asarray)(value) for name, value in zip(names, row, strict=True)}
-        )
-        for row in rows
-    ]
 
 
 def _track_record(anonymizer: Anonymizer, plan: TrackPlan, faces: Sequence[Painted]) -> dict:

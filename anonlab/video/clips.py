@@ -7,15 +7,10 @@ that was stopped goes on after its last whole segment, and memory does not grow 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
 
 from ..errors import UnknownOption, UnreadableImage
 from .animations import KINDS, Animation
-from .frames import Frame, Segment
 from .video_files import VideoFile
 
 VIDEOS = {  # by PyAV
@@ -24,25 +19,11 @@ VIDEOS = {  # by PyAV
 }
 
 
-class Clip(Protocol):
-    """An open clip. `start` and `end` are the seconds between which frames are wanted."""
-
-    path: Path
-    count: int  # how many frames are wanted and can be decoded; asking for it reads the clip once
-    lost: int  # how many cannot be decoded, known when `count` is
-    left_out: list[str]  # what is in the file and does not travel, complete when `count` is known
-
-    def frames(self) -> Iterator[Frame]:
-        """Decode from the first wanted frame on; may be called again. Raises `UnreadableImage`."""
-        ...
-
-    def encode(self, frames: Iterable[tuple[Frame, np.ndarray]]) -> Segment:
-        """Encode frames with the pixels `(H, W, 3)` that they shall have. Raises `OutputNotWritable`."""
-        ...
-
-    def join(self, segments: Iterable[Segment], partial: Path) -> None:
-        """Write all segments, and the sound that belongs to them, to the file `partial`."""
-        ...
+ANIMATIONS = {*KINDS}  # by Pillow
+# Both have `path`; `count` (frames that are wanted and can be decoded: asking reads the clip once),
+# `lost` (those that cannot) and `left_out` (what does not travel), both complete when `count` is known;
+# `frames()`, which may be called again; `encode` and `join` for finished frames.
+Clip = Animation | VideoFile
 
 
 def open_clip(path: Path, out: Path, start: float = 0.0, end: float = math.inf) -> Clip:
@@ -57,9 +38,9 @@ def open_clip(path: Path, out: Path, start: float = 0.0, end: float = math.inf) 
     if not 0 <= start < end:
         raise UnknownOption(f"the part from {start:g} to {end:g} seconds is empty; choose another")
     kind = path.suffix.lower()
-    if kind in KINDS:
+    if kind in ANIMATIONS:
         return Animation(path, out, start, end)
     if kind not in VIDEOS:
-        known = ", ".join(sorted(VIDEOS | {*KINDS}))
+        known = ", ".join(sorted(VIDEOS | ANIMATIONS))
         raise UnreadableImage(f"{path} is no clip that can be read by its name; it can be: {known}")
     return VideoFile(path, out, start, end)

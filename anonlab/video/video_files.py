@@ -36,7 +36,8 @@ from .frames import Frame, Segment, enlarged, orientation, patched, stored, upri
 MAX_SIDE = 8192
 FASTEST = 240  # frames a second; what a file says beyond is a clock
 PRIMING = 0.1  # seconds of sound before the first that a decoder needs; what is longer was cut off
-JUMP = 10.0  # seconds from one frame to the next of a broadcast, from which its clock began anew
+# seconds by which a frame of a broadcast comes too early or too late when its clock has begun anew
+BACK, JUMP = 0.1, 10.0
 MISSING = 0.1  # share of a clip's duration, from which its end counts as lost
 SLACK = 0.5  # seconds by which sound may be longer than the picture
 SOME = 500  # packets of sound in which every track begins
@@ -69,6 +70,27 @@ class Decoded:
     pts: int
     time: float
     shape: Shape
+
+
+class Clock:
+    """Mend the times of a stream: missing ones, those that go backwards (encoders and muxers refuse
+    them), and those of a broadcast whose clock begins anew. All are in units of `base` seconds."""
+
+    def __init__(self, base: Fraction, broadcast: bool, step: int = 1):
+        self.base, self.broadcast, self.step = base, broadcast, step
+        self.last: int | None = None
+        self.next, self.shift = 0, 0
+
+    def __call__(self, time: int | None, duration: int | None) -> int:
+        """The mended time."""
+        time = self.next if time is None else time + self.shift
+        if self.last is not None:
+            away = float((time - self.next) * self.base)
+            if self.broadcast and not -BACK < away < JUMP:
+                self.shift, time = self.shift + self.next - time, self.next
+            time = max(time, self.last + 1)
+        self.last, self.next = time, time + (duration or self.step)
+        return time
 
 
 class VideoFile:
@@ -133,12 +155,9 @@ class VideoFile:
             before = one.shape
 
     def _decoded(self, damage: list[float]) -> Iterator[Decoded]:
-        """Decode every wanted frame; `damage` gets the time of each that cannot be decoded.
-
-        Times that are missing, equal or go backwards are mended, because encoders refuse them.
-        """
-        step = max(1, round(1 / (self.rate * self.time_base)))
-        last, shift, first_aspect = None, 0, None
+        """Decode every wanted frame; `damage` gets the time of each that cannot be decoded."""
+        clock = Clock(self.time_base, self.broadcast, max(1, round(1 / (self.rate * self.time_base))))
+        first_aspect = None
         with self._open() as container:
             stream = self._picture(container)
             context = stream.codec_context
@@ -149,16 +168,7 @@ class VideoFile:
             if self.start > 0:
                 self._seek(container)
             for native in self._natives(container, stream, damage):
-                pts = native.pts
-                if pts is None:
-                    pts = 0 if last is None else last + step
-                elif last is not None:
-                    pts += shift
-                    away = float((pts - last) * self.time_base)
-                    if self.broadcast and (away < 0 or away > JUMP):
-                        shift, pts = shift + last + step - pts, last + step
-                    pts = max(pts, last + 1)  # two frames at once, or time that goes backwards
-                last = pts
+                pts = clock(native.pts, None)
                 time = float(pts * self.time_base) - self.origin
                 if time < self.start - 1e-9:
                     continue
@@ -319,9 +329,7 @@ class VideoFile:
             return
         if self.start > 0:
             self._seek(source)
-        counts, jumps, ends = (dict.fromkeys(sounds, 0) for _ in range(3))
-        lasts: dict[int, int] = {}
-        cut_off: dict[int, bool] = {}
+        counts, clocks, cut_off = dict.fromkeys(sounds, 0), {}, dict.fromkeys(sounds, False)
         packets = source.demux(*(source.streams[index] for index in sounds))
         for number in itertools.count():
             try:
@@ -335,17 +343,11 @@ class VideoFile:
                 continue
             # what an edit list cut off begins long before; what a decoder needs first, only just
             primes = -PRIMING <= float(packet.dts * clock) < 0
-            off = packet.is_discard and not primes
-            if off or (cut_off.setdefault(index, off) and packet.dts < 0):
-                cut_off[index] = True
+            cut_off[index] |= packet.is_discard and not primes
+            if (packet.is_discard and not primes) or (cut_off[index] and packet.dts < 0):
                 continue
-            dts = packet.dts + jumps[index]
-            away = float((dts - ends[index]) * clock) if index in lasts else 0.0
-            if self.broadcast and (away < -1 or away > JUMP):  # its clock began anew
-                jumps[index] += ends[index] - dts
-                dts = ends[index]
-            dts = lasts[index] = max(dts, lasts.get(index, dts - 1) + 1)
-            ends[index] = dts + (packet.duration or 0)
+            mended = clocks.setdefault(index, Clock(clock, self.broadcast))
+            dts = mended(packet.dts, packet.duration)
             time = float(dts * clock) - self.origin
             if time >= self.end:
                 return
