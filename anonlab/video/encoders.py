@@ -100,6 +100,8 @@ class Settings:
         options = dict(OPTIONS.get(self.encoder, {}))
         if self.encoder == "prores_ks" and "444" in self.pixel_format:
             options["profile"] = "4444"
+        if self.encoder == "libx264" and self.fields in BOTTOM_FIRST:
+            options["x264-params"] = "bff=1"  # else its headers say the other order
         if "qscale" in options:
             context.flags |= flags.qscale
             context.global_quality = QUALITY_UNIT * int(options.pop("qscale"))
