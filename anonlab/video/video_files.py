@@ -34,7 +34,7 @@ from .facts import attached, changed, display_matrix, facts, personal
 from .frames import Frame, Segment, enlarged, orientation, patched, stored, upright
 
 MAX_SIDE = 8192
-FASTEST = 240  # frames a second; what a file says beyond is a clock
+SLOWEST, FASTEST = Fraction(1, 1000), 240  # frames a second; what a file says beyond is no rate
 PRIMING = 0.1  # seconds of sound before the first that a decoder needs; what is longer was cut off
 # seconds by which a frame of a broadcast comes too early or too late when its clock has begun anew
 BACK, JUMP = 0.1, 10.0
@@ -110,7 +110,7 @@ class VideoFile:
             self.time_base = stream.time_base
             self.origin = (container.start_time or 0) / self.av.time_base
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-            self.rate = rate.limit_denominator(1001) if 0 < rate <= FASTEST else Fraction(25)
+            self.rate = rate.limit_denominator(1001) if SLOWEST <= rate <= FASTEST else Fraction(25)
             self.codec = context.codec.canonical_name
             self.broadcast = container.format.name in BROADCAST
             self.sounds = self._sounds(container)
