@@ -51,6 +51,8 @@ from anonlab.photo.photos import read_photo  # noqa: E402
 from anonlab.verify.containers import hidden_parts  # noqa: E402
 from anonlab.video.animations import KINDS  # noqa: E402
 from anonlab.video.clips import open_clip  # noqa: E402
+from anonlab.video.facts import display_matrix  # noqa: E402
+from anonlab.video.frames import orientation, upright  # noqa: E402
 
 LIMIT = 20.0  # seconds a file may take
 CLIP_LIMIT = 90.0  # seconds of a clip: FFmpeg alone needs five to open some damaged ones
@@ -194,14 +196,26 @@ def run_clip(path: Path, out: Path, anonymizer: Callable) -> str:
     assert MARKER in sound or MARKER not in target.read_bytes(), "the marker is in the result"
     if clip.count == 1 and path.suffix in KINDS:
         return "written"  # a picture, which is another command's
-    readable = target if path.suffix in KINDS else target.with_suffix(".mkv")  # takes any sound
-    shown = list(open_clip(target, readable).frames())
+    shown = _shown(target)
     assert len(shown) == clip.count, f"{len(shown)} frames of {clip.count} are in the result"
     for before, after in zip(clip.frames(), shown, strict=True):
-        away = _difference(after.pixels, 255 - before.pixels)
+        away = _difference(after, 255 - before.pixels)
         was = _difference(before.pixels, 255 - before.pixels)
         assert away <= max(FAR, was / 2), f"frame {before.number} is {away:.0f} from the negative"
     return "written"
+
+
+def _shown(path: Path) -> list[np.ndarray]:
+    """Every frame of a result, as a player shows it."""
+    import av
+
+    if path.suffix in KINDS:
+        return [one.pixels for one in open_clip(path, path).frames()]
+    with av.open(str(path)) as clip:
+        frames = clip.decode(video=0)
+        return [
+            upright(one.to_ndarray(format="rgb24"), orientation(display_matrix(one))) for one in frames
+        ]
 
 
 def _sound(path: Path) -> bytes:
