@@ -160,10 +160,9 @@ def show_left(record: dict, anonymizer: Anonymizer, page: Path) -> None:
     from ..files import atomic_path
     from ..photo.numbered import left_page
 
-    content = left_page(record, anonymizer.detector)
-    if content:
+    if any(face.get("taken_for") for photo in record["photos"] for face in photo["faces"]):
         with atomic_path(page) as partial:
-            partial.write_text(content, encoding="utf-8")
+            partial.write_text(left_page(record, anonymizer.detector), encoding="utf-8")
         print(f"who was left alone: {page}")
 
 

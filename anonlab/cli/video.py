@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .options import (
     COVERED,
+    FAILED,
     STOPPED,
     add_controls,
     add_device,
@@ -27,8 +28,8 @@ def add_video(menu: argparse._SubParsersAction) -> None:
         description="Every face is followed through the clip; a person has one new face in all of it. "
         "Timestamps, sound and what is outside of faces stay; place, time, titles and other data that "
         "the file carries do not. A clip in which no face is found is not written. Exit status: 0 all "
-        "faces were replaced, 1 nothing was written, 2 bad usage, 3 in some frames a face is only "
-        "covered.",
+        "faces were replaced, 1 nothing was written, or only the frames that can be decoded, 2 bad "
+        "usage, 3 in some frames a face is only covered.",
     )
     one.add_argument("clip", type=Path, metavar="CLIP")
     one.add_argument(
@@ -56,12 +57,13 @@ def anonymize_video(options: argparse.Namespace) -> int:
     from ..files import write_json
     from ..pipeline import Anonymizer
     from ..video.anonymize_clip import anonymize_clip
-    from ..video.opening import open_clip
+    from ..video.clips import open_clip
 
     controls, key = chosen_controls(options), chosen_key(options)
     folder = options.out.is_dir() or not options.out.suffix
     out = options.out / options.clip.name if folder else options.out
-    open_clip(options.clip, out)  # what is wrong with it is said before networks are loaded
+    # what is wrong with it is said before networks are loaded
+    open_clip(options.clip, out, options.start, options.end)
     anonymizer = Anonymizer.load(device=options.device, key=key)
     try:
         record = anonymize_clip(
@@ -83,4 +85,7 @@ def anonymize_video(options: argparse.Namespace) -> int:
         print(f"left out: {'; '.join(record['left_out'])}")
     if covered:
         complain(f"in {covered} frames a face could not be replaced and is covered ({options.fallback})")
+    if record["lost_frames"]:
+        complain(f"{record['lost_frames']} frames cannot be decoded and are missing")
+        return FAILED
     return COVERED if covered else 0

@@ -61,9 +61,9 @@ def face_picture(photo: Photo, box: Sequence[float]) -> str:
     return "data:image/webp;base64," + base64.b64encode(made.getvalue()).decode()
 
 
-def left_page(record: Mapping, detector: Detector) -> str | None:
+def left_page(record: Mapping, detector: Detector) -> str:
     """Build a page of the faces that a run left for `--leave`, by its `record`, each beside the person
-    that it was taken for; None where no face was left."""
+    that it was taken for."""
     known: dict[str, str] = {}
     rows = []
     for one in record["photos"]:
@@ -81,8 +81,6 @@ def left_page(record: Mapping, detector: Detector) -> str | None:
                 f"{face['nearness']:.2f}",
             )
             rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    if not rows:
-        return None
     return (
         "<!doctype html><meta charset='utf-8'><title>Left alone</title><h1>Left alone</h1>"
         "<p>Check that each pair shows one person; else run again without that photo in --leave.</p>"

@@ -12,7 +12,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -23,9 +23,9 @@ from tqdm.auto import tqdm
 from ..controls import FALLBACKS, Controls
 from ..errors import NoFaceFound, OutputNotWritable, StillRecognised, UnknownOption, UnreadableImage
 from ..pipeline import Anonymizer
-from .clips import Clip, Frame, Segment
+from .clips import Clip, open_clip
 from .detections import Detections, detect, joined, thumbnail
-from .opening import open_clip
+from .frames import Frame
 from .painting import COVERED, WIDER, Painted, Painter
 from .plans import BEYOND, FILLED, TrackPlan, from_arrays, make_plans, to_arrays
 from .side_by_side import runs, side_by_side, unless, worker_count
@@ -34,7 +34,6 @@ from .temporal import measure, signals
 
 LEAST_SEGMENT, SEGMENT = 8, 48  # frames
 SHARES = 4  # there are as many segments as that, or a multiple, so that workers share them evenly
-WHOLE = 0.9  # share of the frames that a file promises, below which it is said that some are missing
 
 
 def anonymize_clip(
@@ -59,12 +58,10 @@ def anonymize_clip(
     what was done with each track, and how steady it is (`anonlab.video.temporal`). Raises
     `UnreadableImage`, `NoFaceFound`, `StillRecognised` (only with the fall-back `none`),
     `OutputNotWritable`, `UnknownOption`, `PackageMissing` and `InputDamaged`; without a result there is
-    no file.
+    no file. Frames that cannot be decoded are left out and counted as `lost_frames`.
     """
     if fallback not in FALLBACKS:
         raise UnknownOption(f"fallback {fallback!r} does not exist; choose from: {', '.join(FALLBACKS)}")
-    if not 0 <= start < end:
-        raise UnknownOption(f"the part from {start:g} to {end:g} seconds is empty; choose another")
     if controls.target_distance is not None or controls.refine_steps:
         raise UnknownOption(
             "a clip is made in one pass: take strength, not target_distance or refine_steps"
@@ -80,27 +77,27 @@ def anonymize_clip(
     )  # fmt: skip
     with State(out, about, resume) as state:
         try:
-            plans, count = _planned(anonymizer, clip, state, controls, segment, progress)
-            _painted(anonymizer, clip, state, plans, controls, fallback, segment, count, progress)
+            plans = _planned(anonymizer, clip, state, controls, segment, progress)
+            _painted(anonymizer, clip, state, plans, controls, fallback, segment, progress)
         except (NoFaceFound, StillRecognised, UnreadableImage):
             state.remove()  # going on would come to the same
             raise
-        names = [*map(_segment_name, range(math.ceil(count / segment)))]
+        names = [*map(_segment_name, range(math.ceil(clip.count / segment)))]
         state.publish(lambda whole: clip.join((state.kept(name) for name in names), whole))
-        faces = list(itertools.chain.from_iterable(_faces(state.kept(name)) for name in names))
+        faces = list(
+            itertools.chain.from_iterable(from_arrays(Painted, state.kept(name)) for name in names)
+        )
         state.remove()
     seconds = time.monotonic() - begun
-    left_out = list(clip.left_out)
-    if clip.count and count < WHOLE * clip.count:
-        left_out.append(f"some {clip.count - count} frames that cannot be decoded")
     return {
         "source": str(path),
         "output": str(out),
         "controls": asdict(controls) | {"fallback": fallback},
-        "frames": count,
+        "frames": clip.count,
+        "lost_frames": clip.lost,
         "seconds": round(seconds, 2),
-        "frames_per_second": round(count / seconds, 3),
-        "left_out": left_out,
+        "frames_per_second": round(clip.count / seconds, 3),
+        "left_out": clip.left_out,
         "tracks": [
             _track_record(anonymizer, plan, [face for face in faces if face.track == row])
             for row, plan in enumerate(plans)
@@ -108,10 +105,8 @@ def anonymize_clip(
     }
 
 
-def segment_length(count: int | None) -> int:
-    """Frames of a segment of a clip with `count` frames; None where nobody knows how many."""
-    if not count:
-        return SEGMENT
+def segment_length(count: int) -> int:
+    """Frames of a segment of a clip with `count` frames."""
     segments = SHARES * math.ceil(count / (SHARES * SEGMENT))
     return max(LEAST_SEGMENT, math.ceil(count / segments))
 
@@ -123,17 +118,16 @@ def _planned(
     controls: Controls,
     segment: int,
     progress: bool,
-) -> tuple[list[TrackPlan], int]:
-    """Pass 1: the plans, and the number of frames."""
+) -> list[TrackPlan]:
+    """Find all faces (pass 1), and plan what becomes of them."""
     if state.has("plans"):
-        kept = state.kept("plans")
-        count = int(kept.pop("count"))
-        return from_arrays(kept), count
-    workers = worker_count(clip.count and math.ceil(clip.count / segment), anonymizer.device)
+        return from_arrays(TrackPlan, state.kept("plans"))
+    parts = math.ceil(clip.count / segment)
+    workers = worker_count(parts, anonymizer.device)
     with tqdm(total=clip.count, desc="finding faces", unit="frame", disable=not progress) as bar:
 
         def look(mine: int, stop: Event) -> None:
-            """Every so manieth segment: how many there are is not known before the last is decoded."""
+            """Detect faces in every `workers`-th segment."""
             before: np.ndarray | None = None
             for row, frames in enumerate(_groups(unless(stop, clip.frames()), segment)):
                 if row % workers != mine:
@@ -146,14 +140,10 @@ def _planned(
 
         side_by_side([partial(look, mine) for mine in range(workers)], workers)
     anonymizer.detector.rest()
-    names = itertools.takewhile(state.has, map(_faces_name, itertools.count()))
-    parts = [Detections(**state.kept(name)) for name in names]
-    if not parts:
-        raise UnreadableImage(f"{clip.path} has no frame in that part; choose another part")
-    found = joined(parts)
-    plans, count = make_plans(anonymizer, clip, found, controls), len(found.times)
-    state.keep("plans", to_arrays(plans) | {"count": np.array(count)})
-    return plans, count
+    found = joined([Detections(**state.kept(_faces_name(row))) for row in range(parts)])
+    plans = make_plans(anonymizer, clip, found, controls)
+    state.keep("plans", to_arrays(plans))
+    return plans
 
 
 def _painted(
@@ -164,11 +154,10 @@ def _painted(
     controls: Controls,
     fallback: str,
     segment: int,
-    count: int,
     progress: bool,
 ) -> None:
-    """Pass 2: every segment that is not there yet."""
-    rows = range(math.ceil(count / segment))
+    """Paint every segment that is not there yet (pass 2)."""
+    count, rows = clip.count, range(math.ceil(clip.count / segment))
     missing = [row for row in rows if not state.has(_segment_name(row))]
     workers = worker_count(len(rows), anonymizer.device)
     done = segment * (len(rows) - len(missing))
@@ -176,7 +165,7 @@ def _painted(
 
         def paint(mine: range, stop: Event) -> None:
             painter = Painter(anonymizer, plans, controls, fallback, str(clip.path))
-            frames = unless(stop, itertools.islice(clip.frames(), count))
+            frames = unless(stop, clip.frames())
             finished = painter.paint(frames, mine.start * segment)
             for row, some in zip(mine, _groups(finished, segment), strict=False):
                 faces: list[Painted] = []
@@ -188,7 +177,7 @@ def _painted(
                         yield frame, pixels
 
                 made = clip.encode(encoded())
-                state.keep(_segment_name(row), {**made, **_face_arrays(faces)})
+                state.keep(_segment_name(row), {**made, **to_arrays(faces)})
 
         side_by_side([partial(paint, run) for run in runs(missing, workers)], workers)
 
@@ -217,23 +206,6 @@ def _groups(items: Iterator, size: int) -> Iterator[Iterator]:
     """Consecutive groups of an iterator, each of which is used up before the next."""
     for first in items:
         yield itertools.chain([first], itertools.islice(items, size - 1))
-
-
-def _face_arrays(faces: Sequence[Painted]) -> dict[str, np.ndarray]:
-    names = [one.name for one in fields(Painted)]
-    return {f"face/{name}": np.array([getattr(face, name) for face in faces]) for name in names}
-
-
-def _faces(segment: Segment) -> list[Painted]:
-    names = [one.name for one in fields(Painted)]
-    rows = zip(*(segment[f"face/{name}"] for name in names), strict=True)
-    plain = {"track": int, "frame": int, "done": int, "distance": float}
-    return [
-        Painted(
-            **{name: plain.get(name, np.asarray)(value) for name, value in zip(names, row, strict=True)}
-        )
-        for row in rows
-    ]
 
 
 def _track_record(anonymizer: Anonymizer, plan: TrackPlan, faces: Sequence[Painted]) -> dict:

@@ -2,13 +2,13 @@
 
 One frame in `FINE_EVERY` is looked at closely, the others at half that scale, three times as fast: what
 only the close look finds is joined to a track, and the frames between are filled in. CenterFace is asked
-for faces that something hides or the frame cuts off. Faces that are not upright are followed by
-`anonlab.video.slanted`. Faces of low confidence are kept too: they never begin a track, but they can go
-on with one.
+for faces that something hides or the frame cuts off. Faces of low confidence are kept too: they never
+begin a track, but they can go on with one.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -18,11 +18,11 @@ import torch
 from PIL import Image
 
 from ..errors import NoFaceFound
-from ..photo.boxes import merged
+from ..photo.boxes import SAME, merged, overlap
+from ..photo.detection import ROLLED, Detector
 from ..photo.faces import Face, align
 from ..photo.photos import Photo
-from .clips import Frame
-from .slanted import Slanted
+from .frames import Frame
 
 if TYPE_CHECKING:
     from ..pipeline import Anonymizer
@@ -33,6 +33,7 @@ SURE = 0.9  # confidence that begins a track …
 LIKELY = 0.7  # … and that goes on with one
 LOOK_SIZE = 256  # of the aligned face for the recogniser
 THUMBNAIL = (32, 18)  # in which cuts are seen
+TURNED_EVERY = 12  # frames, half a second; how often a frame is looked at turned
 CUT = 40.0  # mean change of a thumbnail's brightness, of 255, from one frame to the next
 
 
@@ -86,7 +87,8 @@ def detect(
         faces = slanted(frame.number, photo, merged([upright, hidden]))
         rows += [(number, face, embedding(anonymizer, where, face)) for number, where, face in faces]
         small = thumbnail(frame.pixels)
-        change.append(0.0 if before is None else float(np.abs(small - before).mean()))
+        away = 0.0 if before is None else float(np.abs(small - before).mean())
+        change.append(2 * CUT if frame.cut else away)  # places of one size are none of another
         times.append(frame.time)
         before = small
     return Detections(
@@ -98,6 +100,60 @@ def detect(
         np.array(times),
         np.array(change),
     ), before
+
+
+class Slanted:
+    """Follow the faces of consecutive frames that slant or lie.
+
+    The detector knows upright faces, and looking at a turned frame costs as much as five other frames.
+    So one frame in `TURNED_EVERY` is looked at that way; a face that was found so, or that was seen to
+    slant, is then looked for again from near, in its own upright square, in the frames after and before.
+    """
+
+    def __init__(self, detector: Detector):
+        self.detector = detector
+        self.last: list[Face] = []  # those of the frame before
+        self.recent: deque[tuple[int, Photo, list[Face]]] = deque(maxlen=TURNED_EVERY)
+
+    def __call__(
+        self, number: int, photo: Photo, upright: Sequence[Face]
+    ) -> list[tuple[int, Photo, Face]]:
+        """All faces of the frame `number`, of which `upright` are known, and those of earlier frames
+        that only this one gives away."""
+        faces = [self.detector.nearer(photo, one) if one.roll > ROLLED else one for one in upright]
+        faces = merged([faces, self._again(photo, self.last)])
+        earlier: list[tuple[int, Photo, Face]] = []
+        if number % TURNED_EVERY == 0 or not self.recent:
+            turned = [one for one in self.detector.turned(photo) if one.roll > ROLLED]
+            both = merged([faces, turned])
+            earlier = self._before([one for one in both if _among(one, turned)])
+            faces = both
+        self.last = [one for one in faces if one.roll > ROLLED]
+        self.recent.append((number, photo, faces))
+        return earlier + [(number, photo, face) for face in faces]
+
+    def _before(self, faces: list[Face]) -> list[tuple[int, Photo, Face]]:
+        """These faces in the frames before, back to where they are known or no longer found."""
+        found: list[tuple[int, Photo, Face]] = []
+        for number, photo, known in reversed(self.recent):
+            faces = [one for one in self._again(photo, faces) if not _among(one, known)]
+            known.extend(faces)
+            found += [(number, photo, face) for face in faces]
+        return found[::-1]
+
+    def _again(self, photo: Photo, faces: Iterable[Face]) -> list[Face]:
+        """Those of `faces` that are still there."""
+        seen = []
+        for face in faces:
+            try:
+                seen.append(self.detector.again(photo, face))
+            except NoFaceFound:  # it has left the frame
+                continue
+        return [face for face in seen if face is not None]
+
+
+def _among(face: Face, others: Iterable[Face]) -> bool:
+    return any(overlap(face, other) > SAME for other in others)
 
 
 def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:

@@ -32,8 +32,8 @@ from ..recognizers import distance
 from ..regeneration.compose import colour_shift, detail_blur, with_blur, without_lost_parts
 from ..regeneration.irises import match_irises
 from ..regeneration.occlusion import in_front
-from .clips import Frame
 from .detections import LOOK_SIZE, look
+from .frames import Frame
 from .plans import BEYOND, FOUND, MARGIN, TrackPlan, areas
 
 CODES_EVERY = 2  # frames

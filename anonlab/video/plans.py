@@ -8,10 +8,11 @@ recognised.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from .side_by_side import side_by_side, worker_count
 from .smoothing import filled, steady_points
 from .tracks import Track, link, mean_embedding, people
 
+T = TypeVar("T")
 FOUND, FILLED, BEYOND = 2, 1, 0  # how a face comes to be in a frame of a track
 BEYOND_SECONDS, BEYOND_FRAMES = 0.25, 8  # where a track may go on unseen, at either end
 SAMPLES = 3  # frames of a track that are looked at closely
@@ -248,22 +250,17 @@ def _far_enough(anonymizer: Anonymizer, plan: TrackPlan, face: AlignedFace, cont
     return nearest >= anonymizer.recognizer.threshold + MARGIN
 
 
-def to_arrays(plans: Sequence[TrackPlan]) -> dict[str, np.ndarray]:
-    """All plans by name, for a file."""
-    names = [one.name for one in fields(TrackPlan)]
-    return {
-        f"{row}/{name}": np.asarray(getattr(plan, name))
-        for row, plan in enumerate(plans)
-        for name in names
-    }
+def to_arrays(items: Sequence[object]) -> dict[str, np.ndarray]:
+    """All fields of some dataclasses by row and name, for a file."""
+    return {f"{row}/{name}": np.asarray(value) for row, one in enumerate(items)
+            for name, value in vars(one).items()}  # fmt: skip
 
 
-def from_arrays(arrays: dict[str, np.ndarray]) -> list[TrackPlan]:
-    """What `to_arrays` gave."""
-    count = len({name.split("/")[0] for name in arrays})
-    plans = []
-    for row in range(count):
-        values = {one.name: arrays[f"{row}/{one.name}"] for one in fields(TrackPlan)}
-        plain = {name: value.item() for name, value in values.items() if value.ndim == 0}
-        plans.append(TrackPlan(**(values | plain)))
-    return plans
+def from_arrays(kind: type[T], arrays: Mapping[str, np.ndarray]) -> list[T]:
+    """What `to_arrays` had, from its arrays among others."""
+    rows: dict[int, dict[str, object]] = {}
+    for key, value in arrays.items():
+        row, _, name = key.partition("/")
+        if name:
+            rows.setdefault(int(row), {})[name] = value if value.ndim else value.item()
+    return [kind(**rows[row]) for row in sorted(rows)]

@@ -21,12 +21,11 @@ class Stopped(Exception):
     """Another worker has failed."""
 
 
-def worker_count(parts: int | None, device: torch.device) -> int:
-    """How many workers `parts` are for; None where nobody knows how many there are."""
+def worker_count(parts: int, device: torch.device) -> int:
+    """How many workers `parts` are for."""
     if device.type != "cpu":
         return 1
-    threads = torch.get_num_threads()
-    return threads if parts is None else max(1, min(threads, parts))
+    return max(1, min(torch.get_num_threads(), parts))
 
 
 def side_by_side(jobs: Sequence[Job], workers: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 CENTRE, SHAPE = 1.0, 3.0  # frames; of a face's place, and of its size, angle and proportions
+FARTHEST = 0.25  # of the mean distance of a face's points from their centre
 REACH = 3.5  # of a Gaussian, in its own width
 MOTION = 5  # frames from which the speed at an end of a track is read
 
@@ -53,9 +54,12 @@ def steady_points(at: np.ndarray, known_at: np.ndarray, points: np.ndarray) -> n
     """Five points of a face `(K, 5, 2)` found at `known_at (K,)`, for a steady crop at `at (T,)`.
 
     Their centre is smoothed a little, and what they are around it (size, angle, proportions) more, as
-    "Stitch it in Time" does with crops (Tzaban et al. 2022). Both axes are in frames.
+    "Stitch it in Time" does with crops (Tzaban et al. 2022). Both axes are in frames. No point is moved
+    by more than `FARTHEST`: where a face jumps, its crop jumps with it.
     """
     whole = filled(at, known_at, points)
     centre = whole.mean(1, keepdims=True)
     shape = gaussian_line(at, at, whole - centre, SHAPE)
-    return gaussian_line(at, at, centre, CENTRE) + shape
+    size = np.hypot(*np.moveaxis(whole - centre, -1, 0)).mean(1)[:, None, None]
+    moved = gaussian_line(at, at, centre, CENTRE) + shape - whole
+    return whole + np.clip(moved, -FARTHEST * size, FARTHEST * size)

@@ -1,10 +1,11 @@
-"""Ten thousand mutated picture files, and whether anything worse than a named error comes of one.
+"""Ten thousand mutated pictures or clips, and whether anything worse than a named error comes of one.
 
-    python tests/benchmarks/fuzz.py [--count 10000] [--seed 0] [--out outputs/fuzz]
+    python tests/benchmarks/fuzz.py [--clips] [--count 10000] [--seed 0] [--out outputs/fuzz]
 
 Small valid files of every format are damaged in ways that decoders do not like: bits, lengths, cut,
 doubled and exchanged blocks, two files in one, PNG checksums made right again. Each goes through what
-`anonlab anonymize` does with a file, with an anonymizer that needs no network (it gives the negative).
+`anonlab anonymize` does with a file, with an anonymizer that needs no network (it gives the negative);
+a clip through all that `anonlab video` does with frames.
 Allowed is a named error, or a result that is the negative and holds nothing else. Not allowed: a
 crash, an error that nobody named, a file that takes over 20 s, anything left half-written, a result
 that is not anonymized or that brings a part of the original along.
@@ -17,8 +18,10 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import faulthandler
 import io
+import itertools
 import json
 import os
 import random
@@ -30,7 +33,7 @@ import tempfile
 import time
 import traceback
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +49,13 @@ from anonlab.controls import Controls  # noqa: E402
 from anonlab.errors import AnonlabError  # noqa: E402
 from anonlab.photo.photos import read_photo  # noqa: E402
 from anonlab.verify.containers import hidden_parts  # noqa: E402
+from anonlab.video.animations import KINDS  # noqa: E402
+from anonlab.video.clips import open_clip  # noqa: E402
+from anonlab.video.facts import display_matrix  # noqa: E402
+from anonlab.video.frames import orientation, upright  # noqa: E402
 
 LIMIT = 20.0  # seconds a file may take
+CLIP_LIMIT = 90.0  # seconds of a clip: FFmpeg alone needs five to open some damaged ones
 MEMORY = 5 << 30  # bytes that the process may want on top
 MOST_WRONG = 50  # then it is enough
 LOSSLESS = ("PNG", "BMP", "PPM", "TIFF")
@@ -107,6 +115,120 @@ def seeds() -> list[tuple[str, bytes]]:
             image.copy().save(buffer, kind, **options)
             files.append((suffix, buffer.getvalue()))
     return files
+
+
+CLIPS = [  # ending, codec, pixel format, codec of the sound, options of the container
+    (".mp4", "libx264", "yuv420p", "aac", {}),
+    (".mp4", "mpeg4", "yuv420p", "aac", {"movflags": "frag_keyframe+empty_moov"}),
+    (".mov", "prores_ks", "yuv422p10le", "pcm_s16le", {}),
+    (".mkv", "ffv1", "yuv420p", "flac", {}),
+    (".webm", "libvpx-vp9", "yuv420p", "libopus", {}),
+    (".avi", "mjpeg", "yuvj420p", "mp2", {}),
+    (".ts", "mpeg2video", "yuv420p", "mp2", {}),
+    (".mpg", "mpeg1video", "yuv420p", "mp2", {}),
+    (".flv", "flv", "yuv420p", None, {}),
+    (".wmv", "wmv2", "yuv420p", "wmav2", {}),
+]
+
+
+def clip_seeds() -> list[tuple[str, bytes]]:
+    """Suffix and bytes of valid clips: ten containers of video, and two animations."""
+    import av
+
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (6, 6, 8, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(one).resize((64, 48), Image.Resampling.BICUBIC) for one in small]
+    files = []
+    for suffix, codec, kind, sound, options in CLIPS:
+        buffer = io.BytesIO()
+        buffer.name = f"clip{suffix}"
+        with av.open(buffer, "w", container_options=options) as out:
+            out.metadata["title"] = MARKER.decode()
+            stream = out.add_stream(codec, rate=25, width=64, height=48, pix_fmt=kind)
+            tone = out.add_stream(sound, rate=48000, bit_rate=96000) if sound else None
+            for number, one in enumerate(pictures):
+                frame = av.VideoFrame.from_image(one)
+                frame.pts = number
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode())
+            if tone:
+                frame = av.AudioFrame.from_ndarray(np.zeros((1, 20480), np.int16), "s16", "stereo")
+                frame.sample_rate, frame.pts = 48000, 0
+                out.mux(tone.encode(frame))
+                out.mux(tone.encode())
+        files.append((suffix, buffer.getvalue()))
+    for suffix, kind in ((".gif", "GIF"), (".png", "PNG")):
+        buffer = io.BytesIO()
+        first, *rest = [one.copy() for one in pictures]
+        first.save(buffer, kind, save_all=True, append_images=rest, duration=40)
+        files.append((suffix, buffer.getvalue()))
+    return files
+
+
+def run_clip(path: Path, out: Path, anonymizer: Callable) -> str:
+    """What became of a clip: `refused` or `written`. Raises `AssertionError` for what may not be."""
+    out.mkdir()
+    target, partial = out / path.name, out / f"partial{path.suffix}"  # moved when it is whole
+
+    def segments(clip: object) -> Iterator[dict]:
+        frames = clip.frames()
+        for first in frames:
+            group = [first, *itertools.islice(frames, 2)]
+            for one in group:
+                anonymizer.before(one)
+            copies = isinstance(anonymizer, Copies)
+            yield clip.encode((one, one.pixels if copies else 255 - one.pixels) for one in group)
+
+    try:
+        clip = open_clip(path, target)
+        assert clip.count
+        clip.join(segments(clip), partial)
+        partial.replace(target)
+        said = ""
+    except AnonlabError as error:
+        said = str(error)
+    if said:
+        assert "\n" not in said and "; " in said, f"badly named: {said}"
+        return "refused"
+    faulthandler.cancel_dump_traceback_later()
+    # a damaged length makes anything a part of the sound
+    sound = _sound(path) if path.suffix not in KINDS else b""
+    assert MARKER in sound or MARKER not in target.read_bytes(), "the marker is in the result"
+    if clip.count == 1 and path.suffix in KINDS:
+        return "written"  # a picture, which is another command's
+    shown = _shown(target)
+    assert len(shown) == clip.count, f"{len(shown)} frames of {clip.count} are in the result"
+    for before, after in zip(clip.frames(), shown, strict=True):
+        away = _difference(after, 255 - before.pixels)
+        was = _difference(before.pixels, 255 - before.pixels)
+        assert away <= max(FAR, was / 2), f"frame {before.number} is {away:.0f} from the negative"
+    return "written"
+
+
+def _shown(path: Path) -> list[np.ndarray]:
+    """Every frame of a result, as a player shows it."""
+    import av
+
+    if path.suffix in KINDS:
+        return [one.pixels for one in open_clip(path, path).frames()]
+    with av.open(str(path)) as clip:
+        frames = clip.decode(video=0)
+        return [
+            upright(one.to_ndarray(format="rgb24"), orientation(display_matrix(one))) for one in frames
+        ]
+
+
+def _sound(path: Path) -> bytes:
+    import av
+
+    found = []
+    with (
+        contextlib.suppress(av.error.FFmpegError),
+        av.open(str(path), metadata_errors="replace") as clip,
+    ):
+        for one in clip.demux():
+            found += [bytes(one)] * (one.stream.type == "audio")
+    return b"".join(found)
 
 
 def mutated(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
@@ -256,7 +378,9 @@ def _plant(defect: str | None) -> Callable:
     return Copies() if defect == "copy" else Inverter(planted.get(defect, lambda _: None))
 
 
-def work(start: int, stop: int, seed: int, folder: Path, limit: float, defect: str | None) -> None:
+def work(
+    start: int, stop: int, seed: int, folder: Path, limit: float, defect: str | None, clips: bool
+) -> None:
     """In a process of its own: cases from `start` on, one JSON line each."""
     import resource
 
@@ -265,7 +389,7 @@ def work(start: int, stop: int, seed: int, folder: Path, limit: float, defect: s
     faulthandler.disable()  # of whoever forked
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
-    files, anonymizer = seeds(), _plant(defect)
+    files, anonymizer = clip_seeds() if clips else seeds(), _plant(defect)
     with open(folder / "lines", "a") as lines, open(folder / "stderr", "a") as stderr:
         for number in range(start, stop):
             suffix, data = case(number, seed, files)
@@ -275,7 +399,7 @@ def work(start: int, stop: int, seed: int, folder: Path, limit: float, defect: s
             faulthandler.dump_traceback_later(limit, exit=True, file=stderr)
             begun = time.monotonic()
             try:
-                ended = run_case(path, out, anonymizer)
+                ended = (run_clip if clips else run_case)(path, out, anonymizer)
             except (AssertionError, AnonlabError) as error:
                 ended = f"WRONG {error}"
             faulthandler.cancel_dump_traceback_later()
@@ -313,22 +437,24 @@ def came_of(folder: Path) -> tuple[list[dict], str]:
 def fuzz(
     count: int = 10_000,
     seed: int = 0,
-    limit: float = LIMIT,
+    limit: float | None = None,
     defect: str | None = None,
     out: Path | None = None,
+    clips: bool = False,
 ) -> dict:
     """Run `count` cases; how they ended, and every one that is wrong. Wrong files are kept in `out`."""
     wrong: list[dict] = []
     ended: collections.Counter[str] = collections.Counter()
     slowest, peak, start, begun = 0.0, 0, 0, time.monotonic()
-    files = seeds()
+    files = clip_seeds() if clips else seeds()
+    limit = limit or (CLIP_LIMIT if clips else LIMIT)
     while start < count and len(wrong) < MOST_WRONG:
         folder = Path(tempfile.mkdtemp(prefix="anonlab-fuzz-", dir=IN_MEMORY))
-        code = in_a_fork(folder, start, count, seed, folder, limit, defect)
+        code = in_a_fork(folder, start, count, seed, folder, limit, defect, clips)
         lines, said = came_of(folder)
         if code and "Timeout (" in said:  # alone once more: a busy machine is no hang
             slow = start + len(lines)
-            code = in_a_fork(folder, slow, slow + 1, seed, folder, limit, defect)
+            code = in_a_fork(folder, slow, slow + 1, seed, folder, limit, defect, clips)
             lines, said = came_of(folder)
         for one in lines:
             ended[one["ended"].split()[0]] += 1
@@ -366,9 +492,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--clips", action="store_true", help="clips instead of pictures")
     parser.add_argument("--out", type=Path, default=Path("outputs/fuzz"))
     options = parser.parse_args()
-    report = fuzz(options.count, options.seed, out=options.out)
+    report = fuzz(options.count, options.seed, out=options.out, clips=options.clips)
     print(json.dumps(report, indent=2))
     return 1 if report["wrong"] else 0
 

@@ -21,6 +21,15 @@ def test_two_hundred_mutated_files() -> None:
     assert report["refused"] > 40 and report["written"] > 20  # both happen
 
 
+def test_sixty_mutated_clips() -> None:
+    """The same for clips: every frame of a result is the negative of the clip's."""
+    report = fuzz.fuzz(60, seed=0, clips=True)
+    assert report["wrong"] == [] and report["count"] == 60
+    assert report["refused"] > 10 and report["written"] > 20
+    copied = fuzz.fuzz(6, seed=2, defect="copy", clips=True)
+    assert any("from the negative" in one["ended"] for one in copied["wrong"])
+
+
 @pytest.mark.parametrize(
     ("defect", "words"),
     [

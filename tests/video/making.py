@@ -14,6 +14,14 @@ from anonlab.images import resize
 
 CLOCK = Fraction(1, 12800)
 STEP = 512  # of that clock: 25 frames a second
+COUNTING = ("mpeg2video", "mpeg1video", "zmbv", "wmv2", "flv")  # which know no finer clock
+ONE = 1 << 16
+MATRICES = {  # display matrices, by whether they mirror and the quarters that they turn then
+    (flip, turns): (mirror * -cos * ONE if flip else cos * ONE, (sin if flip else -sin) * ONE, 0,
+                    sin * ONE, cos * ONE, 0, 0, 0, 1 << 30)
+    for flip, mirror in ((False, 1), (True, 1))
+    for turns, (cos, sin) in enumerate(((1, 0), (0, 1), (-1, 0), (0, -1)))
+}  # fmt: skip
 Motion = Callable[[float], tuple[float, float, float, float]]
 
 
@@ -59,35 +67,62 @@ def write_clip(
     rotation: int = 0,
     sound: str | None = None,
     metadata: dict[str, str] | None = None,
+    flip: bool = False,
+    context: dict[str, object] | None = None,
+    languages: Sequence[str] = ("und",),
 ) -> Path:
-    """Frames as a video, shown at `times` in `CLOCK`, and perhaps a tone by an encoder `sound`."""
+    """Write frames as a video, shown at `times` in `CLOCK`, and perhaps tones by an encoder `sound`.
+
+    `context` are further settings of the encoder. The last of several `languages` is the default.
+    """
     times = times or [STEP * number for number in range(len(frames))]
     with av.open(str(path), "w") as out:
         out.metadata.update(metadata or {})
         stream = out.add_stream(codec, rate=25)
         stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt, stream.codec_context.time_base = pixel_format, CLOCK
+        clock = Fraction(1, 25) if codec in COUNTING else CLOCK
+        stream.pix_fmt, stream.codec_context.time_base = pixel_format, clock
         stream.codec_context.options = options or {}
-        if rotation:
-            stream.set_display_rotation(rotation)
-        tone = out.add_stream(sound, rate=48000) if sound else None
-        if tone:
-            tone.layout = "mono"
+        for name, value in (context or {}).items():
+            value = value | stream.codec_context.flags if name == "flags" else value
+            setattr(stream.codec_context, name, value)
+        if rotation or flip:
+            stream.set_display_matrix(MATRICES[flip, rotation // 90 % 4])
+        tones = [out.add_stream(sound, rate=48000) for _ in languages] if sound else []
+        for tone, language in zip(tones, languages, strict=False):
+            tone.layout, tone.metadata["language"] = "mono", language
+            tone.disposition = int(language == languages[-1])
         for pixels, time in zip(frames, times, strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), "rgb24")
-            frame.pts, frame.time_base = time, CLOCK
+            frame.pts = round(time * CLOCK / clock)
+            frame.time_base = clock
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
-        if tone:
-            seconds = float((times[-1] + STEP) * CLOCK)
-            wave = np.sin(np.arange(int(48000 * seconds)) * 0.06)
+        begin = round(min(times[0], 0) * CLOCK * 48000)
+        seconds = float((times[-1] + STEP) * CLOCK)
+        for tone in tones:
+            wave = np.sin(np.arange(int(48000 * seconds) - begin) * 0.06 + 1e-5 * tone.index)
             for at in range(0, len(wave), 1024):
                 part = (wave[at : at + 1024] * 12000).astype(np.int16)[None]
                 frame = av.AudioFrame.from_ndarray(part, "s16", "mono")
-                frame.sample_rate, frame.pts, frame.time_base = 48000, at, Fraction(1, 48000)
+                frame.sample_rate, frame.pts = 48000, begin + at
+                frame.time_base = Fraction(1, 48000)
                 out.mux(tone.encode(frame))
             out.mux(tone.encode())
     return path
+
+
+def remux(path: Path, out: Path, matrix: tuple[int, bool]) -> None:
+    """Copy the picture of a broadcast, whose clock may begin anew, and turn it for players."""
+    with av.open(str(path)) as source, av.open(str(out), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
+        stream.set_display_rotation(matrix[0], hflip=matrix[1])
+        number = 0
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.pts = packet.dts = number * 3600
+                packet.stream, number = stream, number + 1
+                target.mux(packet)
 
 
 def decoded(path: Path) -> list[tuple[float, np.ndarray]]:

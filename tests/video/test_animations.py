@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from anonlab.errors import OutputNotWritable, UnreadableImage
-from anonlab.video.opening import open_clip
+from anonlab.video.clips import open_clip
 
 DURATIONS = [40, 120, 200, 80]
 
@@ -64,6 +64,44 @@ def test_transparency_stays(pictures, tmp_path):
     through(path, out)
     for (_, a), (_, b) in zip(shown(path)[2], shown(out)[2], strict=True):
         assert (a[..., 3] == b[..., 3]).all() and (a[..., 3] == 0).any()
+
+
+def test_a_hidden_first_picture_of_a_png_is_no_frame(pictures, tmp_path):
+    path, out = tmp_path / "in.png", tmp_path / "out.png"
+    first, *rest = pictures
+    first.save(path, save_all=True, append_images=rest, default_image=True, duration=50)
+    clip = open_clip(path, out)
+    assert clip.count == 3 and clip.left_out == ["the still picture of the file"]
+    frames = through(path, out)
+    for frame, one in zip(frames, rest, strict=True):
+        assert (frame.pixels == np.asarray(one)).all()
+    with Image.open(out) as image:
+        assert image.n_frames == 3 and not image.default_image
+
+
+def test_a_lossy_webp_stays_lossy(pictures, tmp_path):
+    path, out = tmp_path / "in.webp", tmp_path / "out.webp"
+    noisy = [
+        Image.fromarray(np.random.default_rng(n).integers(0, 99, (96, 96, 3), np.uint8))
+        for n in range(4)
+    ]
+    noisy[0].save(path, save_all=True, append_images=noisy[1:], quality=60)
+    through(path, out)
+    assert out.stat().st_size < 2.5 * path.stat().st_size
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7])
+def test_of_a_damaged_animation_the_frames_before_the_damage_are_left(pictures, tmp_path, share):
+    path = tmp_path / "in.png"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=50)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    if share < 0.5:
+        with pytest.raises(UnreadableImage, match=r"in\.png is damaged or not an animation"):
+            list(open_clip(path, tmp_path / "out.png").frames())
+        return
+    clip = open_clip(path, tmp_path / "out.png")
+    assert 0 < clip.count < 4 and clip.lost == 4 - clip.count
+    assert clip.left_out == [f"some {clip.lost} frames that cannot be decoded"]
 
 
 def test_comments_do_not_travel(pictures, tmp_path):

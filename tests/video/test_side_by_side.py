@@ -34,7 +34,7 @@ def test_runs_are_consecutive_and_cover_every_row_once(rows, workers, wanted):
 
 def test_workers_are_as_many_as_threads_or_parts_and_one_on_a_gpu():
     cpu = torch.device("cpu")
-    assert [worker_count(parts, cpu) for parts in (None, 9, 3, 0)] == [4, 4, 3, 1]
+    assert [worker_count(parts, cpu) for parts in (9, 3, 0)] == [4, 3, 1]
     assert worker_count(9, torch.device("cuda")) == 1
 
 

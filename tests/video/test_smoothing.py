@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anonlab.photo.faces import Face
-from anonlab.video.smoothing import filled, gaussian_line, steady_points
+from anonlab.video.smoothing import FARTHEST, filled, gaussian_line, steady_points
 
 FIVE = np.array([[40.0, 40], [80, 40], [60, 60], [45, 80], [75, 80]])
 
@@ -42,6 +42,13 @@ def test_a_trembling_crop_becomes_steady_and_stays_in_its_place():
     assert np.abs(steady.mean(1) - truth.mean(1)).max() < 1.0  # no lag behind the motion
     second = np.abs(np.diff(steady.mean(1), 2, axis=0)).mean()
     assert second < 0.4 * np.abs(np.diff(seen.mean(1), 2, axis=0)).mean()
+
+
+def test_where_a_face_jumps_its_crop_jumps_with_it():
+    at = np.arange(12.0)
+    truth = FIVE + np.where(at < 6, 0, 90)[:, None, None]
+    size = np.hypot(*(FIVE - FIVE.mean(0)).T).mean()
+    assert np.abs(steady_points(at, at, truth) - truth).max() <= FARTHEST * size + 1e-9 < 7
 
 
 def test_holes_are_filled_along_the_way():

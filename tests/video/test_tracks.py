@@ -7,8 +7,8 @@ import pytest
 from making import filmed
 
 from anonlab.recognizers import distance as recogniser_distance
-from anonlab.video.clips import Frame
 from anonlab.video.detections import CUT, Detections, detect
+from anonlab.video.frames import Frame
 from anonlab.video.tracks import link, overlaps, people
 
 A, B = np.eye(4)[0], np.eye(4)[1]  # two people; the distance between them is far beyond the threshold

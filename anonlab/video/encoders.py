@@ -1,0 +1,149 @@
+"""Encoders of video: which one is taken for a clip, and how it is set."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from .frames import Orientation, sample_type
+
+# The encoder of each codec, and how it is set: visually without loss, and in the order of time.
+ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp8": "libvpx", "vp9": "libvpx-vp9"}
+ENCODERS |= {"av1": "libsvtav1", "prores": "prores_ks", "flv1": "flv"}
+ENCODERS |= {name: name for name in ("mpeg4", "mjpeg", "mpeg1video", "mpeg2video", "wmv2")}
+ENCODERS |= {name: name for name in ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv")}
+OPTIONS: dict[str, dict[str, str]] = {
+    "libx264": {"crf": "18", "preset": "medium", "bf": "0", "a53cc": "0"},
+    "libx265": {"crf": "19", "preset": "medium", "x265-params": "bframes=0:log-level=none"},
+    "libvpx": {"crf": "8", "b": "40M", "auto-alt-ref": "0", "lag-in-frames": "0", "cpu-used": "3"},
+    "libvpx-vp9": {"crf": "22", "b": "0", "auto-alt-ref": "0", "lag-in-frames": "0", "cpu-used": "4"},
+    "libsvtav1": {"crf": "24", "preset": "8", "svtav1-params": "pred-struct=1"},
+    "mjpeg": {"qscale": "2"},
+    "prores_ks": {"profile": "hq"},
+}
+QUANTIZED = ("mpeg4", "mpeg1video", "mpeg2video", "wmv2", "flv")
+OPTIONS |= {name: {"qscale": "2", "bf": "0"} for name in QUANTIZED}
+FALLBACK = {".webm": "libvpx-vp9", ".mpg": "mpeg2video", ".mpeg": "mpeg2video", ".wmv": "wmv2"}
+FALLBACK |= {".ogv": "libvpx"}
+MPEG = {"mpeg1video", "mpeg2video"}
+SHOWN = {  # codecs that players show in a container that takes more of them
+    ".mp4": {"h264", "hevc", "av1", "vp9", "mpeg4"},
+    ".m4v": {"h264", "hevc", "mpeg4"},
+    ".mov": {"h264", "hevc", "av1", "prores", "mjpeg", "mpeg4"},
+    ".webm": {"vp8", "vp9", "av1"},
+    ".mpg": MPEG,
+    ".mpeg": MPEG,
+}
+WHOLE, NTSC = (24, 25, 30, 50, 60), (24, 30, 60)
+MPEG_RATES = [*map(Fraction, WHOLE), *(Fraction(1000 * one, 1001) for one in NTSC)]
+QUALITY_UNIT = 118  # FF_QP2LAMBDA
+TOP_FIRST, BOTTOM_FIRST = 2, (3, 5)  # AVFieldOrder
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a picture is stored: its size in samples, of which each is `aspect` as wide as high."""
+
+    width: int
+    height: int
+    aspect: Fraction
+    orientation: Orientation
+    matrix: tuple[int, ...]  # the display matrix; empty where it turns nothing
+
+    def upright(self) -> Shape:
+        """The same picture stored as a player shows it."""
+        sides = self.width, self.height, self.aspect
+        if self.orientation[1] % 2:
+            sides = self.height, self.width, 1 / self.aspect
+        return Shape(*sides, (False, 0), ())
+
+    def area(self) -> float:
+        """How much of a screen it takes."""
+        return math.prod((self.width, self.height, self.aspect))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a clip is encoded. `colours` are tags by the names that a codec context has for them."""
+
+    encoder: str
+    pixel_format: str
+    shape: Shape
+    even: bool  # sides are padded to even numbers
+    fields: int  # AVFieldOrder of interlaced frames, else 0
+    rate: Fraction
+    colours: dict[str, int]
+
+    def size(self) -> tuple[int, int]:
+        """Width and height of what is encoded."""
+        width, height = self.shape.width, self.shape.height
+        return (width + width % 2, height + height % 2) if self.even else (width, height)
+
+    def set_up(self, context: Any, flags: Any) -> None:
+        """Set a new codec context; `flags` are `av.codec.context.Flags`."""
+        rate = self.rate
+        if self.encoder in MPEG:  # which knows no others
+            rate = min(MPEG_RATES, key=lambda one: abs(one - rate))
+        context.width, context.height = self.size()
+        context.pix_fmt, context.sample_aspect_ratio = self.pixel_format, self.shape.aspect
+        context.framerate, context.time_base = rate, 1 / rate
+        for name, value in self.colours.items():
+            setattr(context, name, value)
+        context.flags |= flags.global_header | flags.bitexact
+        if self.fields:
+            context.flags |= flags.interlaced_dct | flags.interlaced_me
+            context.field_order = self.fields
+        options = dict(OPTIONS.get(self.encoder, {}))
+        if self.encoder == "prores_ks" and "444" in self.pixel_format:
+            options["profile"] = "4444"
+        if self.encoder == "libx264" and self.fields in BOTTOM_FIRST:
+            options["x264-params"] = "bff=1"  # else its headers say the other order
+        if "qscale" in options:
+            context.flags |= flags.qscale
+            context.global_quality = QUALITY_UNIT * int(options.pop("qscale"))
+        context.options = options
+
+    def marking(self, av: Any, context: Any) -> Any:
+        """A filter graph that marks frames as interlaced, as encoders want them."""
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=context.width, height=context.height, format=context.format,
+            time_base=context.time_base,
+        )  # fmt: skip
+        mode = "bff" if self.fields in BOTTOM_FIRST else "tff"
+        marks = graph.add("setfield", f"mode={mode}")
+        graph.link_nodes(source, marks, graph.add("buffersink")).configure()
+        return graph
+
+
+def candidates(
+    av: Any, ending: str, codec: str, kind: Any, shape: Shape, fields: int, rate: Fraction, colours: dict
+) -> Iterator[Settings]:
+    """Ways to encode a clip of a `codec` and a pixel format `kind` for a file's `ending`, best first.
+
+    Its own codec comes first where players show it in that container; then one that they do, with sides
+    and frames as they know them.
+    """
+    own, other = ENCODERS.get(codec), FALLBACK.get(ending, "libx264")
+    if codec not in SHOWN.get(ending, {codec}):
+        own = None
+    odd = (False, True) if shape.width % 2 or shape.height % 2 else (False,)
+    shapes = (shape, shape.upright()) if shape.matrix else (shape,)
+    for encoder in dict.fromkeys(one for one in (own, other) if one):
+        pixel_format = _pixel_format(av, encoder, kind) if encoder == own else "yuv420p"
+        for even, order, one in itertools.product(odd, dict.fromkeys((fields, 0)), shapes):
+            yield Settings(encoder, pixel_format, one, even, order, rate, colours)
+
+
+def _pixel_format(av: Any, encoder: str, kind: Any) -> str:
+    """The clip's own where it has one component a plane and the encoder takes it, else the nearest."""
+    known = [one.name for one in av.Codec(encoder, "w").video_formats or [] if sample_type(one.name)]
+    if kind.name in known or not known:
+        return kind.name if known else "yuv420p"
+    alpha = any(one.is_alpha for one in kind.components)
+    best, _ = av.codec.find_best_pix_fmt_of_list(known, kind, alpha)
+    return best.name if best else "yuv420p"

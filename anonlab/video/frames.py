@@ -1,0 +1,121 @@
+"""Frames of a clip: orientation, pixel formats, and putting changed pixels back into them.
+
+A frame that goes to RGB and back as a whole comes back slightly different everywhere. `patched` replaces
+only the samples under changed pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import av
+
+Segment = Mapping[str, np.ndarray]  # some encoded frames, as arrays that can be kept in a file
+Orientation = tuple[bool, int]  # mirrored first, then turned by so many quarters counter-clockwise
+COLOURS = 3  # planes; a fourth is alpha
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One decoded frame."""
+
+    number: int  # 0 is the first that is wanted
+    time: float  # seconds since the clip's beginning
+    pixels: np.ndarray  # (H, W, 3) uint8 RGB, upright; H and W are the same in all frames of a clip
+    native: Any  # as the format has it, for `encode`
+    cut: bool = False  # the stream's size, shape or orientation changes before this frame
+
+
+def orientation(matrix: Sequence[int]) -> Orientation:
+    """The nearest of the eight orientations of a display matrix (FFmpeg's 9 numbers, or none)."""
+    a, b, _, c, d = matrix[:5] or (1, 0, 0, 0, 1)
+
+    def agreement(one: Orientation) -> int:
+        cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[one[1]]
+        mirror = -1 if one[0] else 1
+        return mirror * (a * cos - b * sin) + c * sin + d * cos
+
+    return max(((flip, turns) for flip in (False, True) for turns in range(4)), key=agreement)
+
+
+def upright(pixels: np.ndarray, orientation: Orientation) -> np.ndarray:
+    """Turn stored pixels `(H, W, …)` as a player shows them."""
+    flip, turns = orientation
+    return np.rot90(pixels[:, ::-1] if flip else pixels, turns)
+
+
+def stored(pixels: np.ndarray, orientation: Orientation) -> np.ndarray:
+    """Undo `upright`."""
+    flip, turns = orientation
+    turned = np.rot90(pixels, -turns)
+    return turned[:, ::-1] if flip else turned
+
+
+@cache
+def sample_type(name: str) -> type | None:
+    """The numbers of a pixel format with one component a plane; None for any other format."""
+    import av
+
+    try:
+        kind = av.VideoFormat(name)
+    except ValueError:
+        return None
+    parts = kind.components
+    if kind.is_bit_stream or kind.has_palette or kind.is_bayer or kind.is_big_endian:
+        return None
+    if len({one.plane for one in parts}) < len(parts) or len(parts) == 2 or "msb" in name:
+        return None
+    bits = max((one.bits for one in parts), default=0)
+    if not 8 <= bits <= 16 or "f16" in name:
+        return None
+    return np.uint8 if bits == 8 else np.uint16
+
+
+def patched(frame: av.VideoFrame, before: np.ndarray, after: np.ndarray) -> av.VideoFrame:
+    """Change the pixels of `frame` that differ between `before` and `after`; returns a new frame.
+
+    Its format has a `sample_type`. `before` and `after` are `(H, W, 3)` uint8, the frame's own RGB and
+    what it shall be. A colour sample that several pixels share is replaced where one of them has
+    changed. Alpha and colour tags are kept; nothing else that is attached to the frame (captions, camera
+    data) is.
+    """
+    import av
+
+    changed, kind = (before != after).any(2), sample_type(frame.format.name)
+    result = av.VideoFrame(frame.width, frame.height, frame.format.name)
+    new = av.VideoFrame.from_ndarray(np.ascontiguousarray(after), "rgb24").reformat(
+        format=frame.format.name, dst_colorspace=frame.colorspace, dst_color_range=frame.color_range
+    )
+    planes = zip(frame.planes, new.planes, result.planes, strict=True)
+    for row, (own, other, target) in enumerate(planes):
+        rows, columns = -(-frame.height // own.height), -(-frame.width // own.width)
+        padded = np.pad(changed, ((0, -frame.height % rows), (0, -frame.width % columns)))
+        replace = padded.reshape(own.height, rows, own.width, columns).any((1, 3)) & (row < COLOURS)
+        _samples(target, kind)[:] = np.where(replace, _samples(other, kind), _samples(own, kind))
+    result.colorspace, result.color_range = frame.colorspace, frame.color_range
+    return result
+
+
+def enlarged(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    """Repeat the last column and row of `frame` up to a larger size."""
+    import av
+
+    kind = sample_type(frame.format.name)
+    result = av.VideoFrame(width, height, frame.format.name)
+    for own, target in zip(frame.planes, result.planes, strict=True):
+        more = (0, target.height - own.height), (0, target.width - own.width)
+        _samples(target, kind)[:] = np.pad(_samples(own, kind), more, mode="edge")
+    result.colorspace, result.color_range = frame.colorspace, frame.color_range
+    return result
+
+
+def _samples(plane: av.video.plane.VideoPlane, kind: type) -> np.ndarray:
+    """A plane as an array `(height, width)` that shares its memory."""
+    rows = np.frombuffer(plane, kind).reshape(plane.height, -1)
+    return rows[:, : plane.width]
