@@ -1,0 +1,85 @@
+"""What stays of a person between two pictures: differences, and correlations over people.
+
+A mean difference hides that a variation is not followed: faces that all get one expression are near
+the mean of all people. So each number has a correlation beside it, and both are read beside `floor`
+and another photo of the person.
+"""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+
+from ...images import to_tensor, to_uint8, warp
+from .reading import Reading
+
+CORRELATED = ("gaze_x", "gaze_y", "eye_opening", "mouth_opening", "mouth_width", "mouth_corners",
+              "brow_height", "jaw", "yaw", "pitch", "happy", "happy_second", "age", "tone")  # fmt: skip
+LABELS = ("expression", "emotion", "ethnicity", "gender")
+TURN, ZOOM, SHIFT, BLUR, QUALITY = 2.0, 0.03, 2 / 256, 0.6, 80  # degrees, shares, pixels of 256, JPEG
+
+
+def floor(images: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    """Unchanged faces `(N, 3, S, S)` as another camera would give them: turned by up to 2°, scaled by
+    up to 3 %, moved by up to 2 of 256 pixels, blurred by 0.6 and saved as JPEG of quality 80.
+
+    What an estimator says of these is its own noise, and no method can be better.
+    """
+    n, rng = len(images), torch.Generator().manual_seed(seed)
+    turn, zoom, dx, dy = (2 * torch.rand(4, n, generator=rng) - 1).unbind()
+    angle, scale = torch.deg2rad(TURN * turn), 1 + ZOOM * zoom
+    cos, sin = scale * angle.cos(), scale * angle.sin()
+    rows = torch.stack([cos, -sin, 2 * SHIFT * dx, sin, cos, 2 * SHIFT * dy], 1).view(-1, 2, 3)
+    made = []
+    for image in warp(images.float(), rows):
+        picture = Image.fromarray(to_uint8(image[None])).filter(ImageFilter.GaussianBlur(BLUR))
+        picture.save(file := io.BytesIO(), "JPEG", quality=QUALITY)
+        made.append(to_tensor(np.asarray(Image.open(file))))
+    return torch.cat(made)
+
+
+def differences(before: Reading, after: Reading) -> dict[str, torch.Tensor]:
+    """One number a person `(N,)`: gaze in degrees, `mesh_error` in distances of the outer eye corners,
+    `…_kept` 1 where the label stays, `age_change` in years with its sign."""
+    a, b = before.numbers, after.numbers
+    unit = (before.points[:, 33, :2] - before.points[:, 263, :2]).norm(dim=1)
+    away = (after.points - before.points)[..., :2].norm(dim=2).mean(1) / unit
+    found = {
+        "gaze_error": torch.hypot(b["gaze_x"] - a["gaze_x"], b["gaze_y"] - a["gaze_y"]),
+        "eye_error": (b["eye_opening"] - a["eye_opening"]).abs(),
+        "mouth_error": (b["mouth_opening"] - a["mouth_opening"]).abs(),
+        "mesh_error": away,
+        "yaw_error": (b["yaw"] - a["yaw"]).abs(),
+        "age_change": b["age"] - a["age"],
+        "age_error": (b["age"] - a["age"]).abs(),
+        "tone_error": (b["tone"] - a["tone"]).abs(),
+        "light_error": (after.light - before.light)[:, 1:4].norm(dim=1),
+        "found": b["found"],
+    }
+    for name in LABELS:
+        same = before.labels[name].argmax(1) == after.labels[name].argmax(1)
+        found[f"{name}_kept"] = same.float()
+    return found
+
+
+def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Pearson's over people `(N,)`; 0 where one of them does not vary, because nothing is followed."""
+    a, b = a - a.mean(), b - b.mean()
+    spread = a.norm() * b.norm()
+    return (a @ b / spread).item() if spread > 1e-9 else 0.0
+
+
+def correlations(before: Reading, after: Reading) -> dict[str, float]:
+    """How well each reading is followed over people, in [-1, 1]; light is the mean of 3 directions."""
+    found = {name: correlation(before.numbers[name], after.numbers[name]) for name in CORRELATED}
+    light = [correlation(before.light[:, k], after.light[:, k]) for k in (1, 2, 3)]
+    return found | {"light": sum(light) / 3}
+
+
+def kept(before: Reading, after: Reading) -> dict[str, float]:
+    """Means of `differences`, and `correlations` under `corr_…`."""
+    found = {name: values.mean().item() for name, values in differences(before, after).items()}
+    return found | {f"corr_{name}": value for name, value in correlations(before, after).items()}
