@@ -127,12 +127,14 @@ def aligned_faces(
         try:
             opened = open_photo(source, anonymizer.generator) if isinstance(source, str) else source
             photo = read_photo(opened)
-            face = align(photo, anonymizer.detector.once(photo)[0], SIZE)
+            found = anonymizer.detector.once(photo)[0]
+            face = align(photo, found, SIZE)
         except AnonlabError as error:
             problems.append({"person": person.name, "photo": str(source), "problem": str(error)})
             continue
         faces.digests.append(hashlib.sha256(photo.pixels.tobytes()).hexdigest())
         faces.pixels.append(to_uint8(face))
+        faces.sides.append(found.side)
     if len(faces.pixels) < 2:
         what = "no usable photo" if not faces.pixels else "one usable photo only: not in the gallery"
         problems.append({"person": person.name, "photo": "", "problem": what})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,6 +21,8 @@ from ..identity.virtual import keyed
 from ..images import resize, to_tensor, to_uint8
 from ..perception.masks import build_mask
 from ..pipeline import AlignedFace, Anonymizer
+from .evaluate import fingerprints_of
+from .measure import Faces
 from .people import Person
 
 SIZE, SIDE = 512, 256  # pixels at which faces are made, and judged
@@ -38,22 +40,22 @@ class Pictures:
 
     person: Person
     images: dict[str, torch.Tensor]
-    problems: list[str] = field(default_factory=list)
+    size: float = 0.0  # pixels of the face's square in the photo
 
 
-def pictures_of(
-    anonymizer: Anonymizer, person: Person, pixels: list, digests: list[str], state: Path, setting: str
-) -> Pictures:
-    """All pictures of a person with two aligned photos `pixels`, `(SIZE, SIZE, 3)` uint8 each."""
-    name = hashlib.sha256(json.dumps([setting, PROTOCOL_VERSION, digests]).encode()).hexdigest()[:24]
+def pictures_of(anonymizer: Anonymizer, faces: Faces, state: Path) -> Pictures:
+    """All pictures of a person with two aligned photos; those that are in `state` are read."""
+    setting = [fingerprints_of(anonymizer), anonymizer.regenerator.start.name, PROTOCOL_VERSION]
+    name = hashlib.sha256(json.dumps([setting, faces.digests[:2]]).encode()).hexdigest()[:24]
     path = state / f"{name}.safetensors"
     if path.is_file():
         kept = load_file(path)
     else:
-        kept = {name: small(image) for name, image in make(anonymizer, pixels).items()}
+        kept = {name: small(image) for name, image in make(anonymizer, faces.pixels[:2]).items()}
         with atomic_path(path) as partial:
             save_file(kept, partial)
-    return Pictures(person, {name: to_tensor(image.numpy()) for name, image in kept.items()})
+    images = {name: to_tensor(image.numpy()) for name, image in kept.items()}
+    return Pictures(faces.person, images, faces.sides[0])
 
 
 def small(image: torch.Tensor) -> torch.Tensor:
