@@ -21,12 +21,11 @@ from ..identity.virtual import keyed
 from ..images import resize, to_tensor, to_uint8
 from ..perception.masks import build_mask
 from ..pipeline import AlignedFace, Anonymizer
-from .evaluate import fingerprints_of
+from .evaluate import PROTOCOL_VERSION, fingerprints_of
 from .measure import Faces
 from .people import Person
 
 SIZE, SIDE = 512, 256  # pixels at which faces are made, and judged
-PROTOCOL_VERSION = 1  # to be raised with every change of what a kept picture shows
 AREA, STRICT = 0.25, 0.55  # the default mask, and the preset that hides more of the surroundings
 USER, OTHER_KEY = b"user: for measuring only", b"attacker: for measuring only"
 NAMES = ("photo", "other photo", "result", "other photo, other key", "other photo, same key",

@@ -23,13 +23,13 @@ TURN, ZOOM, SHIFT, BLUR, QUALITY = 2.0, 0.03, 2 / 256, 0.6, 80  # degrees, share
 
 
 def floor(images: torch.Tensor, seed: int = 0) -> torch.Tensor:
-    """Unchanged faces `(N, 3, S, S)` as another camera would give them: turned by up to 2°, scaled by
-    up to 3 %, moved by up to 2 of 256 pixels, blurred by 0.6 and saved as JPEG of quality 80.
+    """Unchanged faces `(N, 3, S, S)` as another camera would give them: turned by ±2°, scaled by
+    ±3 %, moved by ±2 of 256 pixels, blurred by 0.6 pixels and saved as JPEG of quality 80.
 
     What an estimator says of these is its own noise, and no method can be better.
     """
     n, rng = len(images), torch.Generator().manual_seed(seed)
-    turn, zoom, dx, dy = (2 * torch.rand(4, n, generator=rng) - 1).unbind()
+    turn, zoom, dx, dy = (2.0 * torch.randint(2, (4, n), generator=rng) - 1).unbind()
     angle, scale = torch.deg2rad(TURN * turn), 1 + ZOOM * zoom
     cos, sin = scale * angle.cos(), scale * angle.sin()
     rows = torch.stack([cos, -sin, 2 * SHIFT * dx, sin, cos, 2 * SHIFT * dy], 1).view(-1, 2, 3)
@@ -45,13 +45,11 @@ def differences(before: Reading, after: Reading) -> dict[str, torch.Tensor]:
     """One number a person `(N,)`: gaze in degrees, `mesh_error` in distances of the outer eye corners,
     `…_kept` 1 where the label stays, `age_change` in years with its sign."""
     a, b = before.numbers, after.numbers
-    unit = (before.points[:, 33, :2] - before.points[:, 263, :2]).norm(dim=1)
-    away = (after.points - before.points)[..., :2].norm(dim=2).mean(1) / unit
     found = {
         "gaze_error": torch.hypot(b["gaze_x"] - a["gaze_x"], b["gaze_y"] - a["gaze_y"]),
         "eye_error": (b["eye_opening"] - a["eye_opening"]).abs(),
         "mouth_error": (b["mouth_opening"] - a["mouth_opening"]).abs(),
-        "mesh_error": away,
+        "mesh_error": mesh_error(before.points, after.points),
         "yaw_error": (b["yaw"] - a["yaw"]).abs(),
         "age_change": b["age"] - a["age"],
         "age_error": (b["age"] - a["age"]).abs(),
@@ -63,6 +61,16 @@ def differences(before: Reading, after: Reading) -> dict[str, torch.Tensor]:
         same = before.labels[name].argmax(1) == after.labels[name].argmax(1)
         found[f"{name}_kept"] = same.float()
     return found
+
+
+def mesh_error(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Mean distance of points `(N, 468, 3)` in the picture, the second mesh moved, turned and
+    scaled onto the first, in distances of the outer eye corners: `(N,)`."""
+    a, b = (torch.complex(one[..., 0], one[..., 1]) for one in (before, after))
+    unit = (a[:, 33] - a[:, 263]).abs()
+    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    factor = (b.conj() * a).sum(1, keepdim=True) / b.abs().square().sum(1, keepdim=True)
+    return (factor * b - a).abs().mean(1) / unit
 
 
 def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -77,9 +85,3 @@ def correlations(before: Reading, after: Reading) -> dict[str, float]:
     found = {name: correlation(before.numbers[name], after.numbers[name]) for name in CORRELATED}
     light = [correlation(before.light[:, k], after.light[:, k]) for k in (1, 2, 3)]
     return found | {"light": sum(light) / 3}
-
-
-def kept(before: Reading, after: Reading) -> dict[str, float]:
-    """Means of `differences`, and `correlations` under `corr_…`."""
-    found = {name: values.mean().item() for name, values in differences(before, after).items()}
-    return found | {f"corr_{name}": value for name, value in correlations(before, after).items()}
