@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from ..metrics import frechet_distance, load_features, precision_recall
 from ..metrics.intervals import LEVEL
 from ..pipeline import Anonymizer
-from ..recognizers import Recognizer
+from ..recognizers import Recognizer, crop
 from .evaluate import aligned_faces
 from .found import found
 from .judges import Judges, Reading
@@ -23,6 +24,7 @@ from .pictures import NAMES, Pictures, pictures_of
 
 DRAWS = 1000  # of the bootstrap by person
 SMALLEST = 5  # people of a cell that is worth a number
+INNER, INNER_SIDE = (136.0, 160.0, 376.0, 400.0), 128  # brows to chin, of an aligned side of 512
 YAWS, SIZES = (0, 15, 30, 45), (0, 64, 128, 256)  # lower edges: degrees, pixels of the face's square
 STATED = {"white": "white", "black": "black", "east_asian": "asian", "west_asian": "indian"}
 RIGHT = {"male": 0, "female": 1}  # GEAR's gender classes
@@ -51,6 +53,9 @@ def judge_set(people: Sequence[Pictures], judges: Judges, recognizers: Sequence[
         "kept": {name: kept(before, after) for name, after in read.items()},
         "cells": cells(people, before, read["result"]),
         "truth": truth(people, {"photo": before, "result": read["result"]}),
+        "realism": realism(
+            sets["photo"], {n: sets[n] for n in ("unchanged", "result", "another photo")}
+        ),
         "found": {one.name: found(one, embeddings[one.name]) for one in recognizers},
     }
 
@@ -101,6 +106,31 @@ def kept(before: Reading, after: Reading) -> dict:
         pair = before.numbers[name], after.numbers[name]
         measured[f"{name}, correlation"] = by_person(correlation, *pair)
     return measured
+
+
+@torch.no_grad()
+def realism(photos: torch.Tensor, made: dict[str, torch.Tensor]) -> dict:
+    """Fréchet distance, precision and recall of sets of inner faces `(N, 3, S, S)` to the photos', with
+    the number of pictures, their side and the backbone; {} for fewer than `SMALLEST` people.
+
+    Only the inner face is looked at: three quarters of an aligned picture stay as they are.
+    """
+    if len(photos) < SMALLEST:
+        return {}
+    space = load_features()
+
+    def features(images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([space.embed(crop(one[None], INNER, INNER_SIDE)) for one in images])
+
+    real = features(photos)
+    found: dict = {"pictures": len(photos), "side": INNER_SIDE, "backbone": space.name}
+    for name, images in made.items():
+        other = features(images)
+        precision, recall = precision_recall(real, other)
+        found[name] = {
+            "frechet": frechet_distance(real, other), "precision": precision, "recall": recall
+        }  # fmt: skip
+    return found
 
 
 def cells(people: Sequence[Pictures], before: Reading, after: Reading) -> dict[str, dict]:
