@@ -5,6 +5,8 @@ Photos of one session and photos of different days ask different questions, so s
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from .. import metrics
@@ -24,10 +26,12 @@ ATTACKS = {  # what is compared with what: names of `pictures.NAMES`
 }
 
 
-def recognition(distances: torch.Tensor) -> dict[str, float]:
+def recognition(distances: torch.Tensor) -> dict[str, float | None]:
     """How well distances `(N, M)` tell people apart: TAR at `FARS`, AUC, EER, rank 1, rank 5."""
     genuine, impostors = distances.diagonal(), strangers(distances)
-    found = {f"tar_{far:g}": metrics.true_accept_rate(genuine, impostors, far) for far in FARS}
+    rates = {f"tar_{far:g}": metrics.true_accept_rate(genuine, impostors, far) for far in FARS}
+    # too few pairs for a rate: null in a file
+    found = {name: None if math.isnan(rate) else rate for name, rate in rates.items()}
     return found | {
         "auc": metrics.area_under_roc(genuine, impostors),
         "eer": metrics.equal_error_rate(genuine, impostors),

@@ -88,12 +88,18 @@ def judge_sources(
 
 
 def by_person(statistic: Callable[..., float], *columns: torch.Tensor, seed: int = 0) -> dict:
-    """A statistic of columns `(N,)` and its 95 % interval by a bootstrap that draws people."""
+    """A statistic of columns `(N,)` and its 95 % interval by a bootstrap that draws people; None where
+    nothing is left without NaN (people to whom the question does not apply)."""
+    asked = ~torch.stack(columns).isnan().any(0)
+    columns = tuple(one[asked] for one in columns)
+    if not asked.any():
+        return {"people": 0, "value": None, "interval": [None, None]}
     rng = torch.Generator().manual_seed(seed)
     draws = torch.randint(len(columns[0]), (DRAWS, len(columns[0])), generator=rng)
     found = [statistic(*(one[drawn] for one in columns)) for drawn in draws]
     low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return {"value": statistic(*columns), "interval": [float(low), float(high)]}
+    value = statistic(*columns)
+    return {"people": len(columns[0]), "value": value, "interval": [float(low), float(high)]}
 
 
 def kept(before: Reading, after: Reading) -> dict:
@@ -136,7 +142,9 @@ def realism(photos: torch.Tensor, made: dict[str, torch.Tensor]) -> dict:
 def cells(people: Sequence[Pictures], before: Reading, after: Reading) -> dict[str, dict]:
     """Errors and labels kept by head turn, by the face's size in the photo and by stated group; cells of
     fewer than `SMALLEST` people are left out. `worst` names the cell of each measure."""
-    measured = differences(before, after)
+    measured = {
+        name: values for name, values in differences(before, after).items() if not values.isnan().any()
+    }
     yaw = before.numbers["yaw"].abs()
     size = torch.tensor([float(one.size) for one in people])
     groups: dict[str, torch.Tensor] = {}

@@ -5,7 +5,6 @@ between the marks of data/README.md and README.md, and changes nothing where the
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 from ..errors import InputDamaged
@@ -15,7 +14,15 @@ from ..weights.store import data_folder
 JUDGED = "judged.json"
 BEGIN, END = "<!-- made by python -m anonlab.evaluation.tables -->", "<!-- end -->"
 DAYS = {"lfw": "LFW (mostly different days)", "london": "London (one session)"}
-SHARES = ("found", "expression_kept", "emotion_kept", "ethnicity_kept", "gender_kept")
+SHARES = (
+    "found",
+    "glasses_kept",
+    "glasses_come",
+    "expression_kept",
+    "emotion_kept",
+    "ethnicity_kept",
+    "gender_kept",
+)
 NAMED = {  # of the table that fits a screen: measure -> what a reader calls it
     "gaze_error": "gaze off by, degrees",
     "gaze_x, correlation": "gaze sideways, correlation",
@@ -26,6 +33,7 @@ NAMED = {  # of the table that fits a screen: measure -> what a reader calls it
     "ethnicity_kept": "apparent ethnicity kept",
     "gender_kept": "gender kept",
     "age_error": "age off by, years",
+    "glasses_kept": "glasses kept, of those who wear them",
     "tone_error": "skin tone off by, ITA degrees",
 }
 
@@ -36,9 +44,9 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def number(name: str, value: float) -> str:
-    """A measure as it is read: shares in per cent."""
-    if value is None or math.isnan(value):
+def number(name: str, value: float | None) -> str:
+    """A measure as it is read: shares in per cent, a dash for what no person could be asked."""
+    if value is None:
         return "–"
     return f"{value:.0%}" if name in SHARES else f"{value:.2f}"
 
@@ -195,10 +203,6 @@ def pages() -> dict[Path, str]:
     judged = json.loads((folder / JUDGED).read_text())
     made = {folder / "README.md": reference(judged), folder.parent / "README.md": screen(judged)}
     return {path: marked(path.read_text(), text, path) for path, text in made.items()}
-
-
-def _unknown(value: float | None) -> bool:
-    return value is None or math.isnan(value)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from PIL import Image, ImageFilter
 
 from ...images import to_tensor, to_uint8, warp
 from .reading import Reading
+from .worn import MARGIN
 
 CORRELATED = ("gaze_x", "gaze_y", "eye_opening", "mouth_opening", "mouth_width", "mouth_corners",
               "brow_height", "jaw", "yaw", "pitch", "happy", "happy_second", "age", "tone")  # fmt: skip
@@ -42,7 +43,8 @@ def floor(images: torch.Tensor, seed: int = 0) -> torch.Tensor:
 
 
 def differences(before: Reading, after: Reading) -> dict[str, torch.Tensor]:
-    """One number a person `(N,)`: gaze in degrees, `mesh_error` in distances of the outer eye corners,
+    """One number a person `(N,)`: gaze in degrees, glasses kept of those who wear them and come to those
+    who don't (NaN for the others), `mesh_error` in distances of the outer eye corners,
     `…_kept` 1 where the label stays, `age_change` in years with its sign."""
     a, b = before.numbers, after.numbers
     found = {
@@ -57,6 +59,10 @@ def differences(before: Reading, after: Reading) -> dict[str, torch.Tensor]:
         "light_error": (after.light - before.light)[:, 1:4].norm(dim=1),
         "found": b["found"],
     }
+    wore, wears = a["glasses"] > MARGIN, b["glasses"] > -MARGIN
+    bare, came = a["glasses"] < -MARGIN, b["glasses"] > MARGIN
+    found["glasses_kept"] = wears.float().where(wore, torch.nan)
+    found["glasses_come"] = came.float().where(bare, torch.nan)
     for name in LABELS:
         same = before.labels[name].argmax(1) == after.labels[name].argmax(1)
         found[f"{name}_kept"] = same.float()

@@ -12,6 +12,7 @@ from ...recognizers.tflite import Tflite
 from .mesh import MeshReader, geometry, light
 from .networks import FaceApiExpression, Tfjs, blazeface_anchors
 from .packages import find
+from .worn import Worn
 
 # crops in an aligned picture of side 512: what each network was trained to see of a face
 EXPRESSION_BOX = (96.0, 120.0, 416.0, 440.0)
@@ -49,7 +50,9 @@ class Judges:
         self.expression = FaceApiExpression(
             find("face_expression_model-weights_manifest.json"), find("face_expression_model.bin")
         )
-        find("emotion.bin"), find("gear.bin")
+        for name in ("emotion.bin", "gear.bin"):
+            find(name)
+        self.worn = Worn()
         self.emotion, self.gear = Tfjs(find("emotion.json")), Tfjs(find("gear.json"))
 
     @torch.no_grad()
@@ -70,6 +73,7 @@ class Judges:
             "age": gear["Identity"] @ torch.tensor(AGES),
             "tone": torch.from_numpy(skin_tones(images)),
             "found": self.found(images),
+            "glasses": self.worn(images),
         }
         return Reading(numbers, labels, mesh.points, light(images, mesh))
 
