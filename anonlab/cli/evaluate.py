@@ -78,7 +78,7 @@ def evaluate_people(options: argparse.Namespace) -> int:
 def judge_people(options: argparse.Namespace) -> int:
     """`anonlab evaluate --judged`: every data set apart, `judged.json` below the output folder."""
     from ..evaluation.judged import judge_sources
-    from ..evaluation.judges import load_mobilefacenet
+    from ..evaluation.judges import FaceRes, load_mobilefacenet
     from ..evaluation.judging import load_judges
     from ..files import output_folder, write_json
     from ..pipeline import Anonymizer
@@ -88,7 +88,7 @@ def judge_people(options: argparse.Namespace) -> int:
     output_folder(state)
     anonymizer = Anonymizer.load(device=options.device)
     known = load_judges(anonymizer.recognizer, options.unseen, options.unseen_options)
-    recognizers = [load_mobilefacenet(), *(one.recognizer for one in known if not one.seen)]
+    recognizers = [load_mobilefacenet(), FaceRes(), *(one.recognizer for one in known if not one.seen)]
     sources = dict(source_and_count(text) for text in options.people)
     made = judge_sources(sources, anonymizer, recognizers, state, progress=True)
     write_json(options.out / "judged.json", made | {"provenance": provenance(seeds=[0])})

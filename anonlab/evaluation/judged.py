@@ -87,8 +87,8 @@ def judge_sources(
     return {"sets": made_sets, "problems": problems, "seconds_a_person": seconds}
 
 
-def by_person(statistic: Callable[..., float], *columns: torch.Tensor, seed: int = 0) -> dict:
-    """A statistic of columns `(N,)` and its 95 % interval by a bootstrap that draws people; None where
+def by_person(statistic: Callable[..., torch.Tensor], *columns: torch.Tensor, seed: int = 0) -> dict:
+    """A statistic over the last axis of columns `(N,)` and its 95 % interval by a bootstrap that draws people; None where
     nothing is left without NaN (people to whom the question does not apply)."""
     asked = ~torch.stack(columns).isnan().any(0)
     columns = tuple(one[asked] for one in columns)
@@ -96,16 +96,16 @@ def by_person(statistic: Callable[..., float], *columns: torch.Tensor, seed: int
         return {"people": 0, "value": None, "interval": [None, None]}
     rng = torch.Generator().manual_seed(seed)
     draws = torch.randint(len(columns[0]), (DRAWS, len(columns[0])), generator=rng)
-    found = [statistic(*(one[drawn] for one in columns)) for drawn in draws]
-    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    value = statistic(*columns)
+    found = statistic(*(one[draws] for one in columns))  # (DRAWS,)
+    low, high = np.quantile(found.numpy(), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    value = statistic(*columns).item()
     return {"people": len(columns[0]), "value": value, "interval": [float(low), float(high)]}
 
 
 def kept(before: Reading, after: Reading) -> dict:
     """`differences` (means) and `correlations` over people, each with its interval by person."""
     measured = {
-        name: by_person(lambda values: values.mean().item(), values)
+        name: by_person(lambda one: one.mean(-1), values)
         for name, values in differences(before, after).items()
     }
     for name in CORRELATED:

@@ -88,10 +88,7 @@ def recognisers_table(found: dict) -> str:
     rows = [
         [
             name,
-            *(
-                "–" if _unknown(one["originals"][key]) else f"{one['originals'][key]:.3f}"
-                for key in keys
-            ),
+            *("–" if one["originals"][key] is None else f"{one['originals'][key]:.3f}" for key in keys),
         ]
         for name, one in found["found"].items()
     ]

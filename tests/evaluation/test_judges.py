@@ -96,13 +96,13 @@ def test_each_known_bad_run_is_called_worse_by_the_number_that_exists_for_it(bad
 def test_a_constant_follows_nothing_and_a_copy_everything():
     values = torch.randn(50, generator=torch.Generator().manual_seed(0))
     assert correlation(values, torch.ones(50)) == 0
-    assert correlation(values, 3 * values + 1) == pytest.approx(1, abs=1e-6)
-    assert correlation(values, -values) == pytest.approx(-1, abs=1e-6)
+    assert correlation(values, 3 * values + 1).item() == pytest.approx(1, abs=1e-6)
+    assert correlation(values, -values).item() == pytest.approx(-1, abs=1e-6)
 
 
 def test_the_interval_by_person_holds_the_mean_and_narrows_with_people():
     values = torch.randn(400, generator=torch.Generator().manual_seed(0))
-    wide, narrow = (by_person(lambda v: v.mean().item(), values[:n])["interval"] for n in (25, 400))
+    wide, narrow = (by_person(lambda v: v.mean(-1), values[:n])["interval"] for n in (25, 400))
     assert narrow[0] < values.mean() < narrow[1]
     assert wide[1] - wide[0] > 2.5 * (narrow[1] - narrow[0])
 
@@ -245,9 +245,9 @@ def test_a_tensorflow_graph_pads_and_strides_as_tensorflow_does(tmp_path):
         ]}],
     }  # fmt: skip
     (tmp_path / "net.json").write_text(json.dumps(graph))
-    (tmp_path / "net.bin").write_bytes(np.r_[np.ones(9), -60.0].astype(np.float32).tobytes())
+    (tmp_path / "net.bin").write_bytes(np.r_[np.ones(9), -44.0].astype(np.float32).tobytes())
     image = torch.arange(1.0, 17).view(1, 1, 4, 4)
-    assert Tfjs(tmp_path / "net.json")(image)["y"].flatten().tolist() == [0, 0, 18, 0]
+    assert Tfjs(tmp_path / "net.json")(image)["y"].flatten().tolist() == [10, 1, 28, 10]
 
 
 def test_anchors_are_those_of_blazeface():

@@ -6,10 +6,11 @@ light, `reading` asks all of them about aligned pictures.
 
 from .mesh import Mesh, MeshReader, geometry, light
 from .packages import PACKAGES, install, missing
-from .reading import Judges, Reading, load_mobilefacenet
+from .reading import FaceRes, Judges, Reading, load_mobilefacenet
 
 __all__ = [
     "PACKAGES",
+    "FaceRes",
     "Judges",
     "Mesh",
     "MeshReader",

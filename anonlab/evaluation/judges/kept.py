@@ -79,15 +79,16 @@ def mesh_error(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     return (factor * b - a).abs().mean(1) / unit
 
 
-def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Pearson's over people `(N,)`; 0 where one of them does not vary, because nothing is followed."""
-    a, b = a - a.mean(), b - b.mean()
-    spread = a.norm() * b.norm()
-    return (a @ b / spread).item() if spread > 1e-9 else 0.0
+def correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Pearson's over people, the last axis of `a` and `b (…, N)`; 0 where one of them does not vary,
+    because nothing is followed."""
+    a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
+    spread = a.norm(dim=-1) * b.norm(dim=-1)
+    return torch.where(spread > 1e-9, (a * b).sum(-1) / spread.clamp_min(1e-9), 0.0)
 
 
 def correlations(before: Reading, after: Reading) -> dict[str, float]:
     """How well each reading is followed over people, in [-1, 1]; light is the mean of 3 directions."""
-    found = {name: correlation(before.numbers[name], after.numbers[name]) for name in CORRELATED}
-    light = [correlation(before.light[:, k], after.light[:, k]) for k in (1, 2, 3)]
+    found = {name: correlation(before.numbers[name], after.numbers[name]).item() for name in CORRELATED}
+    light = [correlation(before.light[:, k], after.light[:, k]).item() for k in (1, 2, 3)]
     return found | {"light": sum(light) / 3}

