@@ -88,8 +88,8 @@ def judge_sources(
 
 
 def by_person(statistic: Callable[..., torch.Tensor], *columns: torch.Tensor, seed: int = 0) -> dict:
-    """A statistic over the last axis of columns `(N,)` and its 95 % interval by a bootstrap that draws people; None where
-    nothing is left without NaN (people to whom the question does not apply)."""
+    """Return a statistic over the last axis of columns `(N,)` with its 95 % interval by a bootstrap that
+    draws people. NaN is a person to whom the question does not apply; None where none is left."""
     asked = ~torch.stack(columns).isnan().any(0)
     columns = tuple(one[asked] for one in columns)
     if not asked.any():
