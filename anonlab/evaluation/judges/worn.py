@@ -15,7 +15,7 @@ from skimage.feature import hog
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from ...files import write_json
+from ...files import atomic_path
 from ...generators import Generator, load_generator
 from ...recognizers import crop
 from ...training.glasses import FOLD, Labels
@@ -45,7 +45,7 @@ class Worn:
         return torch.from_numpy(features(images) @ self.weights + self.bias).float()
 
 
-def learn(generator: Generator, count: int = 1500) -> dict:
+def learn(generator: Generator, count: int = 500) -> dict:
     """Weights, bias, and what the readout reaches on every `FOLD`th labelled face, which it never saw.
 
     Faces are those of the labels among the first `count`; as many bare ones are drawn, twice.
@@ -80,4 +80,5 @@ def learn(generator: Generator, count: int = 1500) -> dict:
 
 
 if __name__ == "__main__":
-    write_json(data_folder() / "worn.json", learn(load_generator("mobile")))
+    with atomic_path(data_folder() / "worn.json") as partial:
+        partial.write_text(json.dumps(learn(load_generator("mobile"))) + "\n")
