@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import InputDamaged
 from ..files import atomic_path
 from ..weights.store import data_folder
+from .summary import SMALL
 
 JUDGED = "judged.json"
 BEGIN, END = "<!-- made by python -m anonlab.evaluation.tables -->", "<!-- end -->"
@@ -76,7 +77,7 @@ def privacy_table(found: dict) -> str:
             one = judge["attacks"][attack]
             low, high = one["rank_1_interval"]
             cells += [f"{one['rank_1']:.1%} ({low:.0%}–{high:.0%})", f"{one['rank_5']:.1%}",
-                      f"{one['match']:.1%}"]  # fmt: skip
+                      f"{one['match']:.1%}" if "match" in one else "–"]  # fmt: skip
         rows.append(cells)
     return table(["compared with the person", *head], rows)
 
@@ -149,11 +150,17 @@ def realism_table(found: dict) -> str:
     return table([head, "Fréchet", "precision", "recall"], rows)
 
 
+def title(name: str, found: dict) -> str:
+    """A set by its name, how many people, and whether they are too few."""
+    few = "" if found["people"] >= SMALL else " (a trial of the protocol, too few for a claim)"
+    return f"{DAYS.get(name, name)}, {found['people']} people{few}"
+
+
 def reference(judged: dict) -> str:
     """All tables, set by set."""
     parts = []
     for name, found in judged["sets"].items():
-        parts += [f"### {DAYS.get(name, name)}, {found['people']} people"]
+        parts += [f"### {title(name, found)}"]
         parts += ["What stays:", kept_table(found), "By group:", cells_table(found)]
         if found["realism"]:
             parts += ["Realism:", realism_table(found)]
@@ -169,7 +176,7 @@ def reference(judged: dict) -> str:
 def screen(judged: dict) -> str:
     """The README's: the different-day set first, what stays and who is found."""
     name, found = next(iter(sorted(judged["sets"].items())))
-    parts = [f"{DAYS.get(name, name)}, {found['people']} people:", kept_table(found, NAMED)]
+    parts = [f"{title(name, found)}:", kept_table(found, NAMED)]
     rows = []
     for judge, one in found["found"].items():
         attacks, leak = one["attacks"], one["leakage"]["result"]
