@@ -29,13 +29,9 @@ NAMED = {  # of the table that fits a screen: measure -> what a reader calls it
     "gaze_x, correlation": "gaze sideways, correlation",
     "eye_opening, correlation": "eye opening, correlation",
     "mouth_opening, correlation": "mouth opening, correlation",
-    "brow_height, correlation": "brows, correlation",
     "expression_kept": "expression label kept",
     "ethnicity_kept": "apparent ethnicity kept",
-    "gender_kept": "gender kept",
     "age_error": "age off by, years",
-    "glasses_kept": "glasses kept, of those who wear them",
-    "tone_error": "skin tone off by, ITA degrees",
 }
 
 
