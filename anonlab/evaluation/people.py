@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InputDamaged, InputMissing, UnknownOption
@@ -23,6 +23,8 @@ class Person:
 
     name: str
     photos: tuple[Path | str, ...]
+    dataset: str = ""  # of the index; sets are never pooled
+    tags: dict[str, str] = field(default_factory=dict)  # `name=value` of the index: what is stated
 
 
 def load_people(source: str | Path, count: int | None = None) -> list[Person]:
@@ -41,7 +43,8 @@ def load_people(source: str | Path, count: int | None = None) -> list[Person]:
     if not folder.is_dir():
         raise InputMissing(f"{folder} is not a folder; name one with photos as person/photo.jpg")
     index = folder / "index.csv"
-    photos = _indexed(index) if index.is_file() else _folders(folder)
+    about: dict[str, dict] = {}
+    photos = _indexed(index, about) if index.is_file() else _folders(folder)
     if not photos:
         raise InputMissing(f"{folder} holds no person/photo.jpg; make one folder for each person")
     several = [name for name in sorted(photos) if len(photos[name]) > 1]
@@ -50,7 +53,7 @@ def load_people(source: str | Path, count: int | None = None) -> list[Person]:
         count = len(photos)
     names = _spread(several, count)
     names += _spread(single, count - len(names))
-    return [Person(name, tuple(photos[name])) for name in names]
+    return [Person(name, tuple(photos[name]), **about.get(name, {})) for name in names]
 
 
 def embedded_people(count: int) -> list[Person]:
@@ -79,7 +82,7 @@ def _spread(names: list[str], count: int) -> list[str]:
     return [names[index * len(names) // count] for index in range(count)]
 
 
-def _indexed(index: Path) -> dict[str, list[Path]]:
+def _indexed(index: Path, about: dict[str, dict]) -> dict[str, list[Path]]:
     photos: dict[str, list[Path]] = {}
     try:
         with index.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
@@ -92,6 +95,11 @@ def _indexed(index: Path) -> dict[str, list[Path]]:
                         f"{index}, line {rows.line_num}, lacks a file or an identity; complete it"
                     )
                 photos.setdefault(row["identity"], []).append(index.parent / row["file"])
+                told = (one.partition("=") for one in (row.get("tags") or "").split(";") if "=" in one)
+                known = about.setdefault(
+                    row["identity"], {"dataset": row.get("dataset") or "", "tags": {}}
+                )
+                known["tags"] |= {name: value for name, _, value in told}
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputDamaged(f"{index} is no table ({error}); save it as CSV in UTF-8") from None
     return photos

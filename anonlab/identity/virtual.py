@@ -84,7 +84,7 @@ def whitened_rotation(population: Population, axis: torch.Tensor, key: bytes, se
     whitening. It stays nevertheless, because two keys' directions are then less alike by chance (their
     cosine spreads by 0.02, in blocks of 16 by 0.05), and drawn faces were linked a little more often in
     blocks. A share of the key alone, or components weighted by how well they agree between views,
-    make a person's faces agree by making everybody's alike. `evaluation.choice` has the curves.
+    make a person's faces agree by making everybody's alike. `data/identity.json` has the numbers.
     """
     rotation = random_orthogonal(len(population.spread), key, seed).to(axis)
     whitened = population.directions @ axis / population.spread  # (64, dim) @ (dim,) -> (64,)

@@ -12,6 +12,7 @@ from .privacy import (
     calibrated_threshold,
     collapse_rate,
     collapse_ratio,
+    conditional_leakage,
     equal_error_rate,
     fused,
     linkage,
@@ -19,7 +20,9 @@ from .privacy import (
     pairwise,
     protection,
     roc,
+    true_accept_rate,
     undone_distances,
+    unlinkability,
 )
 from .realism import Features, frechet_distance, load_features, precision_recall
 from .similarity import changed_share, psnr, ssim_map
@@ -34,6 +37,7 @@ __all__ = [
     "changed_share",
     "collapse_rate",
     "collapse_ratio",
+    "conditional_leakage",
     "equal_error_rate",
     "exact_interval",
     "eyes_lightened",
@@ -52,5 +56,7 @@ __all__ = [
     "psnr",
     "roc",
     "ssim_map",
+    "true_accept_rate",
     "undone_distances",
+    "unlinkability",
 ]

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.stats import gaussian_kde
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from ..identity.population import Attributes, Population
 from ..recognizers import Recognizer, distance
+from .intervals import bootstrap
 
 
 def pairwise(recognizer: Recognizer, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -82,6 +84,44 @@ def equal_error_rate(genuine: torch.Tensor, impostors: torch.Tensor) -> float:
         return float(false[0])
     share = gap[at - 1] / (gap[at - 1] - gap[at])  # between the two points that enclose it
     return float(false[at - 1] + share * (false[at] - false[at - 1]))
+
+
+def true_accept_rate(genuine: torch.Tensor, impostors: torch.Tensor, far: float) -> float:
+    """Share of the genuine distances `(N,)` below the threshold at which the share `far` of the
+    impostors `(M,)` match; NaN with fewer than 1 / `far` impostor pairs, which cannot show it."""
+    if len(impostors) * far < 1:
+        return float("nan")
+    return (genuine < calibrated_threshold(impostors, far)).float().mean().item()
+
+
+def unlinkability(genuine: torch.Tensor, impostors: torch.Tensor, points: int = 512) -> float:
+    """D_sys of Gomez-Barrero et al. (IEEE TIFS 13(6), 2018): 0 unlinkable, 1 fully linkable.
+
+    `genuine (N,)` are distances between results of one person by two keys, `impostors (M,)` between
+    those of different people. With densities p by Gaussian kernels and LR = p(s|mated) / p(s|non-mated),
+    D_sys = ∫ p(s|mated) max(0, 2 LR / (1 + LR) - 1) ds. Chance alone gives a little more than 0.
+    """
+    mated, other = (gaussian_kde(one.double().numpy()) for one in (genuine, impostors))
+    both = torch.cat([genuine, impostors])
+    margin = 0.2 * (both.max() - both.min()).item()
+    s = np.linspace(both.min().item() - margin, both.max().item() + margin, points)
+    p, q = mated(s), other(s)
+    local = np.maximum(0.0, 2 * p / np.maximum(p + q, 1e-300) - 1)
+    return float(np.trapezoid(p * local, s))
+
+
+def conditional_leakage(
+    result: torch.Tensor, surroundings: torch.Tensor, seed: int = 0
+) -> dict[str, object]:
+    """What a new face adds to hair, clothes and place: L, and its 95 % interval by person.
+
+    L = rank 1 of (result ⊕ surroundings) - rank 1 of the surroundings alone, both from distances
+    `(N, M)` of the same probes to the same gallery, fused as `fused` does. The bootstrap is paired: it
+    draws people and keeps both answers of each.
+    """
+    both = linked(fused([result, surroundings])).double().numpy()
+    gain = both - linked(surroundings).double().numpy()
+    return {"value": float(gain.mean()), "interval": bootstrap(gain, seed=seed)}
 
 
 def undone_distances(population: Population, after: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:

@@ -58,7 +58,7 @@ def make_pairs(
     Of a folder everybody is left out of whom one of the `evaluated` has a photo. Finished pairs are kept
     in `state`. Raises `InputMissing` when nobody is left, and what `load_people` raises.
     """
-    setting = depends_on(anonymizer, instruments, protocol, fingerprints_of(anonymizer), __name__)
+    setting = depends_on(anonymizer, instruments, protocol, fingerprints_of(anonymizer))
     known = {digest for person in evaluated for digest in _digests(person)}
     rows: list[PersonResult] = []
     for source, count in sources.items():

@@ -43,7 +43,7 @@ def sightings(
 ) -> dict[str, PersonResult]:
     """The embeddings of everybody with two usable photos, by name; who is finished is read from
     `state`. Raises what `evaluate` raises."""
-    setting = depends_on(anonymizer, instruments, protocol, fingerprints_of(anonymizer), __name__)
+    setting = depends_on(anonymizer, instruments, protocol, fingerprints_of(anonymizer))
     found = {}
     for person in tqdm(people, desc="attackers look", unit="person", disable=not progress):
         faces = aligned_faces(anonymizer, person, [], ALBUM)

@@ -1,0 +1,185 @@
+"""TensorFlow.js networks in torch, with gradients."""
+
+from __future__ import annotations
+
+import base64
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+def read_weights(manifest: list[dict], content: bytes) -> dict[str, torch.Tensor]:
+    """The tensors of TensorFlow.js's `weightsManifest`, dequantized, in its own layout."""
+    tensors, at = {}, 0
+    for one in (weight for group in manifest for weight in group["weights"]):
+        packed = one.get("quantization", {})
+        dtype = np.dtype(packed.get("dtype", one["dtype"]))
+        count = int(np.prod(one["shape"]))
+        values = np.frombuffer(content, dtype, count, at).reshape(one["shape"])
+        at += count * dtype.itemsize
+        if "scale" in packed:
+            values = values.astype(np.float32) * packed["scale"] + packed["min"]
+        if one["dtype"] == "float32":
+            values = values.astype(np.float32)
+        tensors[one["name"]] = torch.from_numpy(values.copy())
+    return tensors
+
+
+class Tfjs(nn.Module):
+    """A TensorFlow.js graph `NAME.json` and `NAME.bin` in torch, with gradients.
+
+    `forward((N, C, S, S))` returns the outputs, or the values of the nodes that are asked for, by name.
+    Pictures inside are channels first; dense layers follow a mean or a maximum over the picture, so no
+    layout has to be undone.
+    Raises `NotImplementedError` for an operation that no graph here has.
+    """
+
+    def __init__(self, path: Path):
+        super().__init__()
+        graph = json.loads(path.read_text())
+        content = path.with_suffix(".bin").read_bytes()
+        self.weights = read_weights(graph["weightsManifest"], content)
+        self.nodes = [one for one in graph["modelTopology"]["node"] if one["op"] != "Const"]
+        self.input = next(one["name"] for one in self.nodes if one["op"] == "Placeholder")
+        used = {name.split(":")[0] for one in self.nodes for name in one.get("input", [])}
+        self.outputs = [one["name"] for one in self.nodes if one["name"] not in used]
+        for node in self.nodes:  # filters (h, w, in, out) to (out, in, h, w), once
+            if "Conv2D" in node["op"]:
+                self.weights[node["input"][1]] = self.weights[node["input"][1]].permute(3, 2, 0, 1)
+            if "Depthwise" in node["op"]:
+                kernel = self.weights[node["input"][1]].permute(2, 3, 0, 1)
+                self.weights[node["input"][1]] = kernel.reshape(-1, 1, *kernel.shape[2:])
+        self._ordered()
+
+    def _ordered(self) -> None:
+        """Put every node behind its inputs; a graph's file does not promise it."""
+        done, waiting = set(self.weights), self.nodes
+        self.nodes = []
+        while waiting:
+            ready = [n for n in waiting if all(i.split(":")[0] in done for i in n.get("input", []))]
+            done |= {node["name"] for node in ready}
+            self.nodes += ready
+            waiting = [node for node in waiting if node["name"] not in done]
+
+    def forward(self, images: torch.Tensor, *names: str) -> dict[str, torch.Tensor]:
+        """Every output of the graph, or the nodes of these names."""
+        values: dict[str, torch.Tensor] = {**self.weights, self.input: images}
+        for node in self.nodes:
+            if node["name"] != self.input:
+                given = [values[name.split(":")[0]] for name in node["input"]]
+                values[node["name"]] = _run(node, given)
+        return {name: values[name] for name in names or self.outputs}
+
+
+def _run(node: dict, given: list[torch.Tensor]) -> torch.Tensor:
+    """One node of a TensorFlow.js graph."""
+    op, attributes = node["op"].removeprefix("_"), node.get("attr", {})
+    x = given[0]
+    if op.removeprefix("Fused") in ("Conv2D", "DepthwiseConv2dNative"):
+        groups = x.shape[1] if "Depthwise" in op else 1
+        strides = _strides(attributes)
+        x = F.conv2d(
+            _pad(x, given[1].shape[2:], strides, attributes), given[1], None, strides, 0, 1, groups
+        )
+        return _fused(x, given[2:], attributes)
+    if op in ("FusedMatMul", "MatMul"):
+        return _fused(x @ given[1], given[2:], attributes)
+    if op in ("Mul", "Add", "AddV2", "Sub", "Minimum", "Maximum"):
+        y = given[1]
+        if x.ndim == 4 and y.ndim == 1:
+            y = y[:, None, None]
+        pair = {"Mul": torch.mul, "Sub": torch.sub, "Minimum": torch.minimum, "Maximum": torch.maximum}
+        return pair.get(op, torch.add)(x, y)
+    if op == "MaxPool":
+        size = [int(one) for one in attributes["ksize"]["list"]["i"]][1:3]
+        strides = _strides(attributes)
+        return F.max_pool2d(_pad(x, size, strides, attributes, -torch.inf), size, strides)
+    if op in ("Mean", "Max"):
+        return x.mean((2, 3)) if op == "Mean" else x.amax((2, 3))
+    if op == "Softmax":
+        return x.softmax(-1)
+    if op in ("Relu", "Sigmoid", "Identity"):
+        return {"Relu": torch.relu, "Sigmoid": torch.sigmoid, "Identity": lambda value: value}[op](x)
+    raise NotImplementedError(f"operation {node['op']} ({node['name']})")
+
+
+def _fused(x: torch.Tensor, given: list[torch.Tensor], attributes: dict) -> torch.Tensor:
+    for code in attributes.get("fused_ops", {}).get("list", {}).get("s", []):
+        name = base64.b64decode(code).decode()
+        if name == "BiasAdd":
+            x = x + (given[0][:, None, None] if x.ndim == 4 else given[0])
+        elif name in ("Relu", "Relu6"):
+            x = x.clamp(0, 6) if name == "Relu6" else x.relu()
+        else:
+            raise NotImplementedError(f"fused operation {name}")
+    return x
+
+
+def _strides(attributes: dict) -> list[int]:
+    return [int(one) for one in attributes["strides"]["list"]["i"]][1:3]
+
+
+def _pad(x: torch.Tensor, size, strides, attributes: dict, value: float = 0.0) -> torch.Tensor:
+    """TensorFlow's SAME: the larger half after."""
+    if base64.b64decode(attributes["padding"]["s"]) == b"VALID":
+        return x
+    total = [
+        max(0, (-(-length // stride) - 1) * stride + kernel - length)
+        for length, kernel, stride in zip(x.shape[2:], size, strides, strict=True)
+    ]
+    (top, left), (height, width) = [one // 2 for one in total], total
+    return F.pad(x, (left, width - left, top, height - top), value=value)
+
+
+class FaceApiExpression:
+    """The expression network of face-api (MIT), by its own source: logits of 7 classes.
+
+    `(N, 3, 112, 112)` in 0–255 to `(N, 7)`, in the order of `LABELS`.
+    """
+
+    LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
+
+    def __init__(self, manifest: Path, weights: Path):
+        tensors = read_weights(json.loads(manifest.read_text()), weights.read_bytes())
+        self.weights = {
+            name: value.permute(2, 3, 0, 1) if "depthwise" in name
+            else value.permute(3, 2, 0, 1) if value.ndim == 4 else value
+            for name, value in tensors.items()
+        }  # fmt: skip
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits `(N, 7)`."""
+        x = (images - torch.tensor([122.782, 117.001, 104.298])[:, None, None]) / 255
+        for block in range(4):
+            first = self._conv(x, f"dense{block}/conv0", 2).relu()
+            total, x = first, first
+            for layer in (1, 2, 3):
+                total = total + self._conv(x, f"dense{block}/conv{layer}", 1)
+                x = total.relu()
+        return x.mean((2, 3)) @ self.weights["fc/weights"] + self.weights["fc/bias"]
+
+    def _conv(self, x: torch.Tensor, name: str, stride: int) -> torch.Tensor:
+        pad = (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1)  # SAME, of even sides
+        x, bias = F.pad(x, pad), self.weights[f"{name}/bias"]
+        if f"{name}/filters" in self.weights:
+            return F.conv2d(x, self.weights[f"{name}/filters"], bias, stride)
+        depthwise = self.weights[f"{name}/depthwise_filter"]
+        x = F.conv2d(x, depthwise, None, stride, groups=x.shape[1])
+        return F.conv2d(x, self.weights[f"{name}/pointwise_filter"], bias)
+
+
+@cache
+def blazeface_anchors(side: int = 256, strides: tuple[int, ...] = (16, 32, 32, 32)) -> torch.Tensor:
+    """Centres `(896, 2)` of BlazeFace's anchors in [0, 1]: two a cell for every layer of a stride."""
+    rows = []
+    for stride in sorted(set(strides)):
+        cells = (torch.arange(side // stride) + 0.5) * stride / side
+        y, x = torch.meshgrid(cells, cells, indexing="ij")
+        centres = torch.stack([x, y], -1).reshape(-1, 2)
+        rows.append(centres.repeat_interleave(2 * strides.count(stride), 0))
+    return torch.cat(rows)
