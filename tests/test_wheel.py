@@ -56,7 +56,7 @@ def installed(tmp_path_factory) -> Path:
     for one in found.values():
         for file in one.files or ():
             top = file.parts[0]
-            if top not in ("..", "__pycache__") and not (target / top).exists():
+            if top not in ("..", "__pycache__") and not (target / top).is_symlink():
                 (target / top).symlink_to(site / top)
     (place / "share").mkdir(exist_ok=True)
     (place / "share" / "jupyter").mkdir()

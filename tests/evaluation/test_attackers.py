@@ -23,7 +23,7 @@ from anonlab.evaluation.judging import Judge
 from anonlab.evaluation.methods import Protocol
 from anonlab.evaluation.people import Person
 from anonlab.evaluation.results import PersonResult
-from anonlab.measured import to_json
+from anonlab.measured import SHOWN, as_accepted, guarded, to_json
 from anonlab.metrics import linkage
 from anonlab.runner import regression
 
@@ -223,12 +223,13 @@ def test_recorded_numbers_have_directions_and_a_stronger_attacker_fails_the_gate
     assert json.loads(json.dumps(flat)) == flat
     assert flat["originals/stranger/rank_1"]["better"] == "lower"
     assert flat[f"{WITH_KEY}/stranger/rank_1"]["better"] == "higher"
-    accepted = regression.accept([numbers(summary)], [], {}, {})
+    guards = {name: as_accepted("") for name, one in flat.items() if one["better"] != SHOWN}
+    accepted = regression.accept([guarded(numbers(summary), guards)], [], {}, {})
     stronger = json.loads(json.dumps(summary))
     for one in stronger["lines"]:
         if one["attacker"] == "originals":
             one["rank_1"] = 0.9
-    failed = regression.compare(accepted, numbers(stronger), {}).named("failed")
+    failed = regression.compare(accepted, guarded(numbers(stronger), guards), {}).named("failed")
     assert {row.name for row in failed} == {"originals/stranger/rank_1"}
 
 
