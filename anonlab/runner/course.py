@@ -22,7 +22,7 @@ from ..errors import CourseFailed
 from ..files import output_folder
 from ..weights.store import notebooks_folder
 from .execution import PLACES, read_notebook
-from .pages import LINK, MATHJAX, copy_mathjax, links_inside
+from .pages import LINK, MATHJAX, copy_mathjax, links_inside, rewrite_markdown
 
 STATIC = "offline"  # not `_static`: Jupyter Book makes every page load each script in that one
 
@@ -92,8 +92,8 @@ def page_of(node: nbformat.NotebookNode, sources: Iterable[Path] = ()) -> nbform
             cell.source = _without_places(cell.source)
             if not cell.source:
                 continue
+        rewrite_markdown(cell, lambda text: _links_inside(text, sources))
         if cell.cell_type == "markdown":
-            cell.source = _links_inside(cell.source, sources)
             if "solution" in tags:
                 cell.source = f"::::{{dropdown}} Solution\n{cell.source}\n::::"
         else:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from nbformat import NotebookNode
 
 from ..files import atomic_path
 from .execution import Run
@@ -134,8 +135,7 @@ def write_page(executed: Path, source: Path, pages: Collection[str]) -> None:
 
     node = nbformat.read(executed, as_version=4)
     for cell in node.cells:
-        if cell.cell_type == "markdown":
-            cell.source = links_inside(cell.source, pages)
+        rewrite_markdown(cell, lambda text: links_inside(text, pages))
     node.metadata.pop("widgets", None)  # a run makes none
     mathjax = copy_mathjax(executed.parent / MATHJAX)
     exporter = HTMLExporter(template_file=str(TEMPLATE), embed_images=True)
@@ -144,6 +144,16 @@ def write_page(executed: Path, source: Path, pages: Collection[str]) -> None:
     body, _ = exporter.from_notebook_node(node, resources=about)
     with atomic_path(executed.with_suffix(".html")) as partial:
         partial.write_text(body, encoding="utf-8")
+
+
+def rewrite_markdown(cell: NotebookNode, rewrite: Callable[[str], str]) -> None:
+    """Rewrite a cell's markdown where it stands: in its source, or in what its code displayed."""
+    if cell.cell_type == "markdown":
+        cell.source = rewrite(cell.source)
+    for output in cell.get("outputs", ()):
+        shown = output.get("data", {})
+        if "text/markdown" in shown:
+            shown["text/markdown"] = rewrite(shown["text/markdown"])
 
 
 def links_inside(text: str, pages: Collection[str], pictures: str = "") -> str:

@@ -102,6 +102,8 @@ def test_a_page_typesets_and_leads_without_a_network(tmp_path):
     text = "# One\n$x^2$ [two](01_two.ipynb#a) [gone](07_x.ipynb) [data](../data/README.md) ![p](p.png)"
     secret = nbformat.v4.new_code_cell("1 + 1")
     secret.metadata = {"tags": ["solution"]}
+    said = {"text/markdown": "[said](../data/README.md)"}  # by code: a link like any other
+    secret.outputs = [nbformat.v4.new_output("display_data", said)]
     node.cells = [nbformat.v4.new_markdown_cell(text), secret]
     nbformat.write(node, tmp_path / "00_one.ipynb")
     (tmp_path / "source").mkdir()
@@ -110,6 +112,7 @@ def test_a_page_typesets_and_leads_without_a_network(tmp_path):
     page = (tmp_path / "00_one.html").read_text()
     assert loads_of(tmp_path) == [] and "cdn" not in re.sub(r"<style.*?</style>", "", page, flags=re.S)
     assert 'href="01_two.html#a"' in page and "07_x" in page and 'href="07_x' not in page
+    assert 'href="../data' not in page
     assert "data:image/png;base64," in page and "<summary" in page
     [script] = re.findall(r'<script src="([^"]+)"></script>', page)
     assert (tmp_path / script).stat().st_size > 1e6  # MathJax itself
