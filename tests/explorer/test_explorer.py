@@ -452,11 +452,11 @@ def test_a_finished_photo_is_called_after_its_original():
         ("[1]", InputDamaged, "no object"),
         ('{"maskarea": 1}', UnknownOption, "maskarea does not exist; the controls are"),
         ('{"mask_area": 7}', UnknownOption, "mask_area 7 is not between"),
-        ('{"mask_area": "much"}', UnknownOption, "wrong kind"),
+        ('{"mask_area": "much"}', UnknownOption, "mask_area 'much' is no number"),
         ('{"key": "short"}', InputDamaged, "holds 5 bytes; a secret needs at least 16"),
         ('{"key": 7}', InputDamaged, "holds 0 bytes"),
         ('{"include": ["ear"]}', UnknownOption, "region ear does not exist"),
-        ('{"perception": "magic"}', UnknownOption, "perception 'magic' does not exist"),
+        ('{"perception": "magic"}', UnknownOption, "perception magic does not exist"),
     ],
 )
 def test_a_wrong_settings_file_is_a_sentence_and_a_status(tmp_path, text, error, reason, capsys):
