@@ -1,7 +1,7 @@
 """What is judged: the pictures of one person, made once and kept.
 
 Two photos, the user's result and what attackers and baselines make of the same, all aligned and
-`SIDE` pixels wide. Whoever is finished is never made again as long as photos, weights, protocol and
+`SIDE` pixels wide. Finished people are not made again as long as photos, weights, protocol and
 `PROTOCOL_VERSION` are the same.
 """
 
