@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import InputDamaged, InputMissing, UnknownOption
 
-KEEP = ("gender", "age", "tone")
+KEEP = ("gender", "age", "tone", "look")  # of a person, in a virtual identity
 METHODS = ("auto", "encode", "one-pass", "optimize")  # of stages 2 and 3: how codes are found
 FACES = ("all", "largest")
 COVERS = ("blur", "pixels")  # of a face that cannot be generated …
@@ -80,7 +80,7 @@ class Controls:
     )
     seed: int = _control(0, "which virtual identity (default 0)", 0, MAX_SEED)
     keep: tuple[str, ...] = _control(
-        KEEP, "attributes that the virtual identity shares, or none (default gender,age,tone)"
+        KEEP, "attributes that the virtual identity shares, or none (default gender,age,tone,look)"
     )
     refine_steps: int | None = _control(
         *(None, "of optimisation, from the method's start", 0, MAX_REFINE_STEPS), metavar="0-100"

@@ -83,7 +83,7 @@ def test_same_seed_same_result_another_seed_another_person(shipped, photo):
     assert np.array_equal(np.asarray(again.image), np.asarray(one.image))
     with torch.no_grad():
         pair = [shipped.recognizer.embed(of.faces[0].anonymized) for of in (again, other)]
-    assert distance(shipped.recognizer, *pair).item() > 0.4
+    assert distance(shipped.recognizer, *pair).item() > 0.3
 
 
 def test_optimisation_fits_what_stays(anonymizer, astronaut_face):
@@ -194,7 +194,7 @@ def test_a_face_that_a_guide_still_matches_is_refused(anonymizer, photo, everybo
         with pytest.raises(StillRecognised, match="still recognised after 3"):
             watched(photo)
     else:
-        assert watched(photo).faces[0].attempts == 1
+        assert watched(photo, mask_area=0.5).faces[0].attempts == 1
 
 
 def test_a_face_that_is_gone_is_refused(anonymizer, photo, monkeypatch):

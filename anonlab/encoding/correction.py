@@ -131,7 +131,7 @@ def readings(
     """What is read of `images (N, 3, 256, 256)`: their `embeddings (N, dim)`, gender and age that these
     tell `(N, 1)`, points `(N, 136)`, colours `(N, 768)`, mean colours around both irises `(N, 6)`, and
     the logit of glasses `(N, 1)`."""
-    gender, age, _ = population.read(embeddings).split(1, 1)
+    gender, age = population.read(embeddings)[:, :2].split(1, 1)
     points = landmarks(images)
     irises = iris_patches(images, points, size=4, width=IRIS).mean((3, 4))
     worn = glasses(images).clamp(-CERTAIN, CERTAIN)

@@ -93,9 +93,9 @@ def surroundings(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 def stranger(anonymizer: Anonymizer, face: AlignedFace, mask: torch.Tensor) -> torch.Tensor:
     """The floor of what a result may tell: the same encoder, aimed at a person drawn from the group
-    (gender, age, tone) for this photo alone, without a look at the person's embedding."""
+    (gender, age, tone, look) for this photo alone."""
     people = anonymizer.population
-    weights = people.membership(face.attributes)
+    weights = people.membership(people.labels(face.embedding, [face.attributes]))[0]
     seed = keyed(to_uint8(resize(face.image.cpu(), 32)).tobytes(), 0)
     target = people.embeddings[torch.multinomial(weights.cpu(), 1, generator=seed)].to(weights)
     tool = anonymizer.regenerator

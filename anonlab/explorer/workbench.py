@@ -115,9 +115,9 @@ class Workbench:
         path = self.anonymizer.path(self.face, controls)
         if not current():
             raise StaleRequest("the setting has changed")
-        target = path.at(controls.strength).target
-        ws = regenerator.start(self.image, view.mask, path.source, target)
-        _, composite = regenerator.pictures(ws, self.image, view.mask)
+        ws = regenerator.start(self.image, view.mask, path.source, path.aim(controls.strength))
+        own_eyes = "eyes" not in controls.include
+        _, composite = regenerator.pictures(ws, self.image, view.mask, own_eyes=own_eyes)
         if not current():
             raise StaleRequest("the setting has changed")
         recognizer = self.anonymizer.recognizer

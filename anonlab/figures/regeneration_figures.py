@@ -21,8 +21,9 @@ PERSON, NEW, REST = "#2e86ab", "#c44e52", "#b8c0c8"
 def turn_plane(path: IdentityPath, embeddings: torch.Tensor) -> torch.Tensor:
     """`embeddings (N, dim)` as seen from the path's origin in the plane of its turn, `(N, 2)`: along its
     axis, on which the person lies, and at a right angle to it towards the keyed direction."""
-    across = F.normalize(path.direction - (path.direction @ path.axis) * path.axis, dim=0)
-    return (embeddings - path.origin) @ torch.stack([path.axis, across]).T
+    axis = path.axis[0]
+    across = F.normalize(path.direction[0] - (path.direction[0] @ axis) * axis, dim=0)
+    return (embeddings - path.origin) @ torch.stack([axis, across]).T
 
 
 def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,12 @@ from ..controls import KEEP, check_keep
 from ..images import from_bytes, resize
 from ..weights import store
 
-AGE_WIDTH, TONE_WIDTH = 7.0, 10.0  # of a group's soft edge: years, degrees
+# Of a group's soft edge: years, degrees, standard deviations of a look's components.
+AGE_WIDTH, TONE_WIDTH, LOOK_WIDTH = 7.0, 10.0, 1.0
 MEMBERS = 60  # that a group has at least, if need be with a softer edge
+LOOKS = 5  # components of the look
+# Columns of `Population.read` that each of KEEP stands for.
+COLUMNS = {"gender": [0], "age": [1], "tone": [2], "look": list(range(3, 3 + LOOKS))}
 POPULATION_SEED = 20240529  # of the generated people in the file
 COMPONENTS = 64  # principal directions in which identities are drawn
 # Skin in an aligned image of side 256: both cheeks and the forehead (top, bottom, left, right).
@@ -56,7 +59,12 @@ class Attributes:
 
 
 class Population:
-    """Embeddings and attributes of generated people, from which virtual identities are drawn."""
+    """Embeddings and attributes of generated people, from which virtual identities are drawn.
+
+    A *look* is what an embedding tells of a person beyond gender, age and skin tone in the directions
+    in which people differ most: apparent ancestry, above all. It is `LOOKS` numbers in standard
+    deviations, the leading principal components of what the three labels do not explain.
+    """
 
     generator = "mobile"  # that made the pictures, from `z`
 
@@ -67,58 +75,82 @@ class Population:
         self.tone = tensors["tone"].to(device, torch.float32)  # (N,), degrees
         self.thumbnails = from_bytes(tensors["thumbnails"].to(device))  # (N, 3, 16, 16)
         self.mean = self.embeddings.mean(0, keepdim=True)
-        labels = torch.stack([self.gender, self.age, self.tone], 1)  # in the order of KEEP
-        self.label_mean = labels.mean(0)
+        labels = torch.stack([self.gender, self.age, self.tone], 1)
         centred = self.embeddings - self.mean
-        self.readout = ridge(centred, labels - self.label_mean)  # (dim, 3)
         self.covariance = centred.T @ centred / len(centred)
+        readout = ridge(centred, labels - labels.mean(0))  # (dim, 3)
+        look = _look_readout(centred, labels - labels.mean(0), readout)  # (dim, LOOKS)
+        self.readout = torch.cat([readout, look], 1)  # (dim, 3 + LOOKS), see COLUMNS
+        self.label_mean = torch.cat([labels.mean(0), look.new_zeros(LOOKS)])
+        self.look = centred @ look  # (N, LOOKS)
         # The population's principal directions and spreads, so that what is drawn is face-like.
         _, spread, directions = torch.linalg.svd(centred, full_matrices=False)
         self.spread, self.directions = spread[:COMPONENTS], directions[:COMPONENTS]
 
     @classmethod
     def load(cls, device: torch.device | str = "cpu") -> Population:
-        """The one that ships, for the recogniser `dlib`."""
+        """Load the one that ships, for the recogniser `dlib`."""
         return cls(store.load_shipped("population"), device)
 
     def attributes(self, embedding: torch.Tensor, image: torch.Tensor) -> Attributes:
         """Gender and age by linear regression from the embedding `(1, dim)`; tone from pixels."""
-        gender, age, _ = self.read(embedding[0]).tolist()
+        gender, age = self.read(embedding[0]).tolist()[:2]
         return Attributes(max(-1.0, min(1.0, gender)), age, skin_tone(image))
 
+    def labels(self, embeddings: torch.Tensor, attributes: Sequence[Attributes]) -> torch.Tensor:
+        """What is known of N people with `embeddings (N, dim)`, `(N, 3 + LOOKS)` in the columns of
+        `read`: their attributes, and the look that is read."""
+        labels = self.read(embeddings)
+        known = [(one.gender, one.age, one.tone) for one in attributes]
+        return torch.cat([labels.new_tensor(known), labels[:, 3:]], 1)
+
     def read(self, embedding: torch.Tensor) -> torch.Tensor:
-        """Gender, age and tone `(..., 3)` by linear regression from embeddings `(..., dim)`."""
+        """Read gender, age, tone and look `(..., 3 + LOOKS)` from embeddings `(..., dim)`, linearly."""
         return (embedding - self.mean[0]) @ self.readout + self.label_mean
 
-    def membership(self, attributes: Attributes, keep: Sequence[str] = KEEP) -> torch.Tensor:
-        """How much each generated person belongs to the group: `(N,)`, summing to 1.
-
-        Raises `UnknownOption` for a name that is not in `KEEP`.
+    def membership(self, labels: torch.Tensor, keep: Sequence[str] = KEEP) -> torch.Tensor:
+        """Weigh the generated people of each face's group: `(N, M)` for `labels (N, 3 + LOOKS)` in the
+        columns of `read`; each row sums to 1. Raises `UnknownOption` for a name that is not in `KEEP`.
         """
         check_keep(keep)
-        gender = -4.0 * (self.gender != math.copysign(1, attributes.gender)) * ("gender" in keep)
-        away = torch.zeros_like(self.age)
-        if "age" in keep:
-            away = away + ((self.age - attributes.age) / AGE_WIDTH).square() / 2
-        if "tone" in keep:
-            away = away + ((self.tone - attributes.tone) / TONE_WIDTH).square() / 2
-        width = 1.0
+        gender, age, tone, look = labels.split([1, 1, 1, LOOKS], 1)
+        away = {
+            "gender": 4.0 * (self.gender != torch.where(gender < 0, -1.0, 1.0)),
+            "age": ((self.age - age) / AGE_WIDTH).square() / 2,
+            "tone": ((self.tone - tone) / TONE_WIDTH).square() / 2,
+            "look": torch.cdist(look, self.look).square() / (2 * LOOK_WIDTH**2),
+        }
+        firm = -away["gender"] * ("gender" in keep)  # is not widened
+        soft = sum(away[name] for name in keep if name != "gender") + torch.zeros_like(firm)
+        width = torch.ones_like(gender)
         while True:
-            weight = (gender - away / width**2).softmax(0)
-            if 1 / weight.square().sum() >= MEMBERS:  # how many equal members that is worth
+            weight = (firm - soft / width**2).softmax(1)
+            few = 1 / weight.square().sum(1, keepdim=True) < MEMBERS  # as many equal members as that
+            if not few.any():
                 return weight
-            width *= 1.2  # few are like that: a mean of three people would be one of them
+            width = torch.where(few, 1.2 * width, width)  # a mean of three people would be one of them
 
     def natural_change(self, change: torch.Tensor, keep: Sequence[str]) -> torch.Tensor:
-        """The smallest step `(dim,)` that changes the kept attributes' readout by `change (3,)`.
+        """Find the smallest steps `(N, dim)` that change the kept columns of `read` by those of
+        `change (N, 3 + LOOKS)`.
 
         Smallest in the Mahalanobis metric of the population: an age is changed by what changes with
         age, and not by what the linear readout happens to weigh.
         """
-        kept = [KEEP.index(name) for name in keep]
+        kept = [column for name in keep for column in COLUMNS[name]]
         readout = self.readout[:, kept]
         natural = self.covariance @ readout
-        return natural @ torch.linalg.solve(readout.T @ natural, change[kept])
+        return torch.linalg.solve(readout.T @ natural, change[:, kept].T).T @ natural.T
+
+
+def _look_readout(centred: torch.Tensor, labels: torch.Tensor, readout: torch.Tensor) -> torch.Tensor:
+    """The matrix `(dim, LOOKS)` that reads a look from centred embeddings `(N, dim)`, whose centred
+    `labels (N, 3)` are read by `readout (dim, 3)`."""
+    explained = ridge(labels, centred, 1e-4)  # (3, dim)
+    _, _, directions = torch.linalg.svd(centred - labels @ explained, full_matrices=False)
+    look = directions[:LOOKS].T  # (dim, LOOKS)
+    look = look - readout @ (explained @ look)
+    return look / (centred @ look).std(0)
 
 
 def ridge(inputs: torch.Tensor, outputs: torch.Tensor, damping: float = 0.01) -> torch.Tensor:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from scipy.stats import gaussian_kde
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from ..identity.population import Attributes, Population
+from ..identity.population import Population
 from ..recognizers import Recognizer, distance
 from .intervals import bootstrap
 
@@ -127,16 +127,20 @@ def conditional_leakage(
 def undone_distances(population: Population, after: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
     """What an attacker who knows the method compares: `(N, M)` distances after undoing it.
 
-    Every result is reflected back about the mean of every group that the method could have used
-    (gender, age, tone), because the attacker does not know which; the best group counts. The key
-    he does not have. Distances are 1 - cosine as seen from the group's mean.
+    Every result `after (N, dim)` is reflected back about the mean of every group that the method could
+    have used: the look is read from the result, which keeps it, and of gender, age and tone all are
+    tried; the best group counts. The attacker lacks the key. Distances are 1 - cosine as seen from the
+    group's mean.
     """
     ages, tones = (25.0, 35.0, 45.0, 55.0, 65.0), (0.0, 25.0, 50.0)
-    best = torch.full((len(after), len(gallery)), float("inf"))
-    for gender, age, tone in itertools.product((-1.0, 1.0), ages, tones):
-        origin = population.membership(Attributes(gender, age, tone)) @ population.embeddings
-        back = F.normalize(origin - after, dim=1)
-        best = torch.minimum(best, 1 - back @ F.normalize(gallery - origin, dim=1).T)
+    best = after.new_full((len(after), len(gallery)), torch.inf)
+    labels = population.read(after)
+    for group in itertools.product((-1.0, 1.0), ages, tones):
+        labels[:, :3] = labels.new_tensor(group)
+        origin = population.membership(labels) @ population.embeddings  # (N, dim)
+        back = F.normalize(origin - after, dim=1)[:, None]
+        there = F.normalize(gallery - origin[:, None], dim=2)  # (N, M, dim)
+        best = torch.minimum(best, 1 - (back * there).sum(2))
     return best
 
 

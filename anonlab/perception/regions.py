@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from skimage.draw import polygon, polygon2mask
+from scipy.ndimage import distance_transform_edt
+from skimage.draw import polygon, polygon2mask, polygon_perimeter
 from skimage.morphology import dilation, disk
 from skimage.morphology.convex_hull import convex_hull_image
 
 from ..controls import REGIONS
 from ..images import resize
+from .eyes import EYES
 
 MARGIN = 0.02  # by which eyes, brows and mouth are widened, in shares of the side
+LID_RIM = 0.14  # of what belongs to an eye around the lids, over the eye's width
 FOREHEAD = 0.6  # height of the forehead above the brows, in distances from brow to nose tip
 
 
@@ -75,6 +78,25 @@ def face_band(points: torch.Tensor, size: int = 256, wider: float = 0.0) -> torc
     corners = np.concatenate([jaw, [jaw[-1] + up, jaw[0] + up]])
     inside = polygon2mask((size, size), corners[:, ::-1])
     return torch.from_numpy(inside).float()[None, None]
+
+
+def between_lids(points: torch.Tensor, size: int) -> torch.Tensor:
+    """Find both eyes as far as the lids' rims, from `points (1, 68, 2)`: `(1, 1, size, size)` in [0, 1].
+
+    1 between the lids and half a rim around them, and from there soft; a shut eye is its line of lashes.
+    """
+    found = torch.zeros(1, 1, size, size)
+    for eye in EYES:
+        corners = points[0, list(eye)].detach().cpu().numpy() * size
+        rim = LID_RIM * np.ptp(corners[:, 0])
+        if not np.isfinite(corners).all() or rim <= 0:
+            continue
+        inside = polygon2mask((size, size), corners[:, ::-1])
+        inside[polygon_perimeter(*corners.T[::-1], shape=inside.shape, clip=True)] = True
+        if inside.any():
+            soft = (1.5 - distance_transform_edt(~inside) / rim).clip(0, 1)
+            found = torch.maximum(found, torch.from_numpy(soft).float()[None, None])
+    return found
 
 
 def heat_of_regions(heat: torch.Tensor, points: torch.Tensor) -> dict[str, float]:

@@ -9,7 +9,8 @@ from scipy.ndimage import binary_dilation, convolve, uniform_filter
 # standard deviation s comes out as s.
 RESIDUE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
 TO_DEVIATION = 1 / 0.6745  # of a normal distribution, from its median absolute deviation
-LEAST = 1.5  # grey levels of 255: less grain cannot be seen
+# Grey levels of 255: less grain cannot be seen, and in the dark, below BRIGHT, a share of it
+LEAST, BRIGHT, DARK_SHARE = 1.5, 100.0, 0.25
 AROUND = 9  # pixels beside the painted ones in which the photo's grain is measured, too
 LOCAL = 7  # side of the square in which the painted pixels' own grain is measured
 
@@ -32,9 +33,9 @@ def match_grain(before: np.ndarray, after: np.ndarray, rng: np.random.Generator)
 
     The noise is what both the pixels that changed and those around them had, whichever is less, so that
     pores and stubble do not count as noise; and only as much as is missing. Photos with less than 1.5
-    grey levels of noise stay as they are. The channels' noise goes together as it does in `before`: a
-    grey photo gets grey noise, and a JPEG with coarse colours noise that its colours let through.
-    Pixels that did not change stay.
+    grey levels of noise (in the dark: of less) stay as they are. The channels' noise goes together as
+    it does in `before`: a grey photo gets grey noise, and a JPEG with coarse colours noise that its
+    colours let through. Pixels that did not change stay.
     """
     changed = (before != after).any(2)
     rows, columns = (np.flatnonzero(changed.any(axis)) for axis in (1, 0))
@@ -46,7 +47,8 @@ def match_grain(before: np.ndarray, after: np.ndarray, rng: np.random.Generator)
     noise = np.stack([_residue(old[..., channel]) for channel in range(3)], 2)
     places = [changed, ring] if ring.any() else [changed]
     wanted = [min(_deviation(noise[..., channel], one) for one in places) for channel in range(3)]
-    if max(wanted) < LEAST:
+    least = LEAST * float(np.clip(np.median(old[changed]) / BRIGHT, DARK_SHARE, 1))
+    if max(wanted) < least:
         return after
     together = _correlation(noise[changed | ring], np.array(wanted))
     field = rng.standard_normal(old.shape, np.float32) @ np.linalg.cholesky(together).T
@@ -54,7 +56,7 @@ def match_grain(before: np.ndarray, after: np.ndarray, rng: np.random.Generator)
         field[:] = field[..., :1]  # grey to the last bit
     result = after.copy()
     for channel, most in enumerate(wanted):
-        if most < LEAST:
+        if most < least:
             continue
         there = uniform_filter(_residue(new[..., channel]) ** 2, LOCAL, mode="mirror")
         missing = np.sqrt(np.clip(most**2 - there, 0, None))
@@ -66,7 +68,7 @@ def match_grain(before: np.ndarray, after: np.ndarray, rng: np.random.Generator)
 def _correlation(residue: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """How the noise of the channels goes together, `(3, 3)`, from residues `(N, 3)`, of which edges,
     beyond three of the deviations `(3,)`, are left out."""
-    flat = residue[(np.abs(residue) <= 3 * deviation.clip(LEAST)).all(1)].astype(np.float64)
+    flat = residue[(np.abs(residue) <= 3 * deviation.clip(DARK_SHARE * LEAST)).all(1)].astype(np.float64)
     covariance = flat.T @ flat + 1e-6 * np.eye(3)
     scale = np.sqrt(np.diag(covariance))
     return (covariance / np.outer(scale, scale) + 1e-6 * np.eye(3)).astype(np.float32)

@@ -1,12 +1,21 @@
-"""Stage 3's last step: put the regenerated part into the face so that no seam shows."""
+"""Stage 3's last step: put the regenerated part into the face so that no seam shows.
+
+A photo and each frame of a clip go the same way: `measure_blend`, then `apply_blend`.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
 
 from ..images import blurred, pasted, resize
-from ..perception.regions import face_band
+from ..perception.regions import between_lids, face_band
+from ..photo.grain import grain
+from .occlusion import in_front
+from .thin_plate import displaced, displacement
 
 SIZE = 256  # pixels at which colours are compared
 NEAR, FAR = 6.0, 16.0  # Gaussian reach of the colour correction, in those pixels
@@ -17,6 +26,9 @@ EDGE = 2.0  # Gaussian of the line along which photo and new face meet beside it
 FAR_SHARE = 0.02
 DETAIL_SIZE = 512  # pixels at which sharpness is compared
 FINE = 1.0  # Gaussian that parts fine detail from the rest, in those pixels
+# of the detail of white noise over its deviation: sqrt(2 / π) · sqrt(1 - 2 k(0) + Σ k²) of the Gaussian
+NOISE_DETAIL = 0.696
+DARKEST = 0.05  # gain of the exposure
 SHARPEST, SOFTEST = 0.3, 6.0  # between which the Gaussian is searched that a sharp face needs
 HALVINGS = 8  # of that range
 COARSE = 3.0  # Gaussian, in pixels of 512, that leaves what a smear leaves, too
@@ -24,27 +36,114 @@ DIRECTED = 0.3  # ratio of the least to the greatest squared sharpness over dire
 SMEARED = 16.0  # … the photo is blurred along one, by a Gaussian of at most so many pixels of 512
 
 
+@dataclass(frozen=True)
+class Blend:
+    """What is done to a generated picture on its way into the photo, measured by `measure_blend`.
+
+    All of it can be averaged over the frames of a clip by `mean_blend`.
+    """
+
+    moved: torch.Tensor  # (1, 2, G, G), x and y by which places are displaced, see `thin_plate`
+    gain: torch.Tensor  # (3, 1, 1), of the brightness of each colour, at most 1
+    smear: torch.Tensor  # (2, 2), covariance of the directed blur, squared pixels of 512
+    blur: torch.Tensor  # (), deviation of the blur in all directions, pixels of 512
+    shift: torch.Tensor  # (1, 3, 256, 256), what is added to the colours
+    stays: torch.Tensor  # (1, 1, S, S), 1 where the photo stays whatever the mask says
+
+
+def measure_blend(
+    generated: torch.Tensor,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    new_points: torch.Tensor,
+    points: torch.Tensor,
+    own_eyes: bool = True,
+) -> Blend:
+    """Measure how `generated (1, 3, S, S)` comes into `image (1, 3, S, S)` where the `mask (1, 1, S, S)`
+    is 1, in this order: shape, exposure, sharpness and colours are made the photo's.
+
+    `new_points, points (1, 68, 2)` are those of the two. What stands before the face, what lies beside
+    it and, with `own_eyes`, what lies between the lids stays the photo's.
+    """
+    size = image.shape[-1]
+    moved = displacement(new_points, points).to(image)
+    generated = displaced(generated, moved)
+    front = resize(in_front(image, generated, points), size)
+    stays = [front, beside_the_face(points, size).to(image)]
+    if own_eyes:
+        stays.append(between_lids(points, size).to(image))
+    stays = 1 - torch.stack([1 - one for one in stays]).prod(0)
+    mask = mask * (1 - stays)
+    gain = exposure(generated, image, points)
+    generated = with_exposure(generated, gain)
+    smear = motion_blur(generated, image, mask)
+    generated = with_motion(generated, smear)
+    blur = detail_blur(generated, image, mask)
+    shift = colour_shift(with_blur(generated, blur), image, mask, 1 - front)
+    return Blend(moved, gain, smear, blur, shift, stays)
+
+
+def mean_blend(blends: Sequence[Blend], weights: Sequence[float]) -> Blend:
+    """Average the blends of neighbouring frames."""
+    total = sum(weights)
+
+    def mean(name: str) -> torch.Tensor:
+        values = zip(weights, blends, strict=True)
+        return sum(weight * getattr(blend, name) for weight, blend in values) / total
+
+    return Blend(*(mean(one.name) for one in fields(Blend)))
+
+
+def apply_blend(
+    blend: Blend, generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
+) -> torch.Tensor:
+    """Put `generated (1, 3, S, S)` into `image (1, 3, S, S)` as `blend` says; in [-1, 1]."""
+    generated = with_exposure(displaced(generated, blend.moved), blend.gain)
+    generated = with_blur(with_motion(generated, blend.smear), blend.blur)
+    generated = generated + resize(blend.shift, generated.shape[-1])
+    return pasted(image, generated, mask * (1 - blend.stays)).clamp(-1, 1)
+
+
+def exposure(generated: torch.Tensor, image: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Measure by how much `generated` is too bright for `image (1, 3, S, S)`: `(3, 1, 1)` in (0, 1].
+
+    The ratios of the median brightness of the skin, as sensors multiply it and not as an addition: a
+    face in the dark has little contrast, too. 1 where the photo is not darker.
+    """
+    face = face_band(points, SIZE)[0, 0] > 0
+    brows, mouth = points[0, 17:27, 1].min(), points[0, 48:60, 1].max()
+    rows = (torch.arange(SIZE)[:, None] + 0.5) / SIZE
+    face &= (rows > brows.cpu()) & (rows < mouth.cpu())
+    if not face.any():
+        return image.new_ones(3, 1, 1)
+    skin = [resize(one, SIZE)[0][:, face.to(one.device)] for one in (image, generated)]
+    old, new = (one.median(1).values[:, None, None] + 1 for one in skin)
+    return (old / new.clamp_min(1e-3)).clamp(DARKEST, 1)
+
+
+def with_exposure(generated: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+    """Multiply the brightness of `generated` in [-1, 1] by `gain`."""
+    return gain * (generated + 1) - 1
+
+
 def match_sharpness(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Blur `generated (1, 3, S, S)` until it has no more fine detail than `image (1, 3, S, S)` has in
     the `mask (1, 1, S, S)`: along one direction by `motion_blur`, then in all by `detail_blur`."""
-    sigma, direction = motion_blur(generated, image, mask)
-    generated = with_motion(generated, sigma, direction)
+    generated = with_motion(generated, motion_blur(generated, image, mask))
     return with_blur(generated, detail_blur(generated, image, mask))
 
 
-def motion_blur(
-    generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
-) -> tuple[float, tuple[float, float]]:
+def motion_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Measure the directed blur of `image (1, 3, S, S)` in the `mask` that `generated` lacks.
 
-    Returns its deviation in pixels of 512 and the direction `(x, y)`, a unit vector; 0 where the photo
-    is about as sharp in all directions. The structure tensors of the two are compared: their generalised
+    Returns its covariance `(2, 2)`, in squared pixels of 512; 0 where the photo is about as sharp in
+    all directions. The structure tensors of the two are compared: their generalised
     eigenvalues are the least and the greatest ratio of squared gradients over all directions.
     """
     size = min(DETAIL_SIZE, image.shape[-1])
     where = resize(mask, size)
     if not where.any():
-        return 0.0, (1.0, 0.0)
+        return mask.new_zeros(2, 2)
 
     def tensor(picture: torch.Tensor) -> torch.Tensor:
         grey = blurred(picture, FINE) - blurred(picture, COARSE)
@@ -58,24 +157,27 @@ def motion_blur(
     ratios, vectors = found.real, vectors.real
     least = ratios.argmin()
     if ratios[least] > DIRECTED * ratios.max():
-        return 0.0, (1.0, 0.0)
+        return mask.new_zeros(2, 2)
     along = vectors[:, least] / vectors[:, least].norm()
-    across, direction = along.flip(0) * along.new_tensor([-1, 1]), (along[0].item(), along[1].item())
+    across, line = along.flip(0) * along.new_tensor([-1, 1]), torch.outer(along, along).to(mask)
     low, high = SHARPEST, SMEARED
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
-        now = tensor(with_motion(sharp, middle * DETAIL_SIZE / size, direction))
+        now = tensor(with_motion(sharp, (middle * DETAIL_SIZE / size) ** 2 * line))
         # what of the difference is the same in all directions is left to `detail_blur`
         sharper = (along @ now @ along) * (across @ wanted @ across) > (along @ wanted @ along) * (
             across @ now @ across
         )
         low, high = (middle, high) if sharper else (low, middle)
-    return low * DETAIL_SIZE / size, direction
+    return (low * DETAIL_SIZE / size) ** 2 * line
 
 
-def with_motion(generated: torch.Tensor, sigma: float, direction: tuple[float, float]) -> torch.Tensor:
-    """Blur `generated (1, C, S, S)` along `direction (x, y)` by a Gaussian of `sigma` pixels of 512."""
-    sigma = sigma * generated.shape[-1] / DETAIL_SIZE
+def with_motion(generated: torch.Tensor, smear: torch.Tensor) -> torch.Tensor:
+    """Blur `generated (1, C, S, S)` along the main axis of the covariance `smear (2, 2)`, in squared
+    pixels of 512."""
+    variances, axes = torch.linalg.eigh(smear.cpu())
+    sigma = variances[1].clamp_min(0).sqrt().item() * generated.shape[-1] / DETAIL_SIZE
+    direction = axes[:, 1].tolist()
     if sigma < SHARPEST:
         return generated
     reach = int(3 * sigma) + 1
@@ -89,24 +191,26 @@ def with_motion(generated: torch.Tensor, sigma: float, direction: tuple[float, f
     return F.conv2d(padded, kernel, groups=generated.shape[1])
 
 
-def with_blur(generated: torch.Tensor, sigma: float) -> torch.Tensor:
-    """`generated (1, 3, S, S)` under a Gaussian of `sigma` pixels of 512; too small a one is none."""
+def with_blur(generated: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
+    """Put `generated (1, 3, S, S)` under a Gaussian of `sigma` pixels of 512, if it is not tiny."""
+    sigma = float(sigma)
     if sigma < SHARPEST:
         return generated
     return blurred(generated, sigma * generated.shape[-1] / DETAIL_SIZE)
 
 
-def detail_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> float:
-    """The Gaussian, in pixels of 512, under which `generated` has no more fine detail than `image` has
-    in the `mask`; 0 for a face that is softer than the photo.
+def detail_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Measure the Gaussian, `()` in pixels of 512, under which `generated` has no more fine detail than
+    `image` has in the `mask`; 0 for a face that is softer than the photo.
 
     A generator draws every pore; a photo that was small, out of focus or compressed has none. Detail
-    is the mean absolute difference to the picture under a small Gaussian, at 512 px at most.
+    is the mean absolute difference to the picture under a small Gaussian, at 512 px at most, less what
+    noise has of it of which the photo has more than the new face.
     """
     size = min(DETAIL_SIZE, image.shape[-1])
     weight = resize(mask, size)
     if not weight.any():
-        return 0.0
+        return mask.new_zeros(())
     rows, columns = (_span(weight.amax(axis)[0, 0], size) for axis in (3, 2))
     weight = weight[..., rows, columns]
 
@@ -114,16 +218,20 @@ def detail_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
         return resize(picture, size)[..., rows, columns].mean(1, keepdim=True)
 
     def detail(picture: torch.Tensor) -> torch.Tensor:
-        return ((picture - blurred(picture, FINE)).abs() * weight).sum()
+        return ((picture - blurred(picture, FINE)).abs() * weight).sum() / weight.sum()
 
-    wanted, sharp = detail(grey(image)), grey(generated)
+    photo, sharp = grey(image), grey(generated)
+    inside = weight[0, 0].cpu().numpy() > 0.5
+    noise, pores = (grain(one[0, 0].cpu().numpy(), inside) for one in (photo, sharp))
+    noise = NOISE_DETAIL**2 * max(0.0, noise**2 - pores**2)
+    wanted = (detail(photo).square() - noise).clamp_min(0).sqrt()
     if detail(sharp) <= wanted:
-        return 0.0
+        return mask.new_zeros(())
     low, high = SHARPEST, SOFTEST
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if detail(blurred(sharp, middle)) > wanted else (low, middle)
-    return low * DETAIL_SIZE / size
+    return mask.new_tensor(low * DETAIL_SIZE / size)
 
 
 def _span(touched: torch.Tensor, size: int) -> slice:
@@ -171,17 +279,13 @@ def colour_shift(
     return spread[:, :3] / spread[:, 3:].clamp_min(1e-6)
 
 
-def without_lost_parts(
-    mask: torch.Tensor, points: torch.Tensor, new_points: torch.Tensor
-) -> torch.Tensor:
-    """`mask (1, 1, S, S)` without what belongs to the face in the photo and not in the new picture.
+def beside_the_face(points: torch.Tensor, size: int) -> torch.Tensor:
+    """Find the rim beside cheeks and jaw of `points (1, 68, 2)`, `(1, 1, size, size)` in [0, 1].
 
-    Where the new face is narrower, wall and hair of the generated picture would stand beside cheek
-    and ear; the photo's own pixels stay there. `points, new_points (1, 68, 2)` of photo and picture.
+    There the roots of the ears are, hair and the wall behind, of which the photo knows more.
     """
-    lost = face_band(points, SIZE, WIDER) * (1 - face_band(new_points, SIZE))
-    lost = blurred(lost, EDGE).to(mask)
-    return mask * (1 - resize(lost, mask.shape[-1])).clamp(0, 1)
+    rim = face_band(points, SIZE, WIDER) * (1 - face_band(points, SIZE))
+    return resize(blurred(rim, EDGE), size).clamp(0, 1)
 
 
 def compose(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -15,13 +15,11 @@ from ..controls import Controls
 from ..encoding.start import Start
 from ..generators import Generator, require_preview
 from ..identity.virtual import IdentityPath
-from ..images import pasted, resize
+from ..images import resize
 from ..perception.landmarks import LandmarkNetwork
 from ..recognizers import Recognizer, distance
 from ..recognizers.perceptual import PerceptualDistance
-from .compose import compose, harmonise, match_sharpness, without_lost_parts
-from .irises import match_irises
-from .occlusion import in_front
+from .compose import apply_blend, compose, match_sharpness, measure_blend
 from .optimize import SIZE, LatentOptimConfig, optimize_latents
 
 REFINE_STEPS = 60  # of the method optimize
@@ -44,7 +42,7 @@ class Regenerator:
     start: Start
     refine_steps: int = 0
     config: LatentOptimConfig | None = None  # of an optimisation, by default what suits its steps
-    landmarks: LandmarkNetwork | None = None  # with it, irises and lost parts stay the photo's
+    landmarks: LandmarkNetwork | None = None  # with it, shape and eyes are the photo's
     guides: tuple[Recognizer, ...] = ()  # further ones that an optimisation moves away from
 
     def __post_init__(self) -> None:
@@ -74,7 +72,7 @@ class Regenerator:
             strength = self._search(image, mask, path, wanted)
         identity = path.at(strength)
         steps = self.refine_steps if controls.refine_steps is None else controls.refine_steps
-        aim = torch.lerp(path.source, identity.target, further)
+        aim = torch.lerp(path.source, path.aim(strength), further)
         ws = self.start(image, mask, path.source, aim)
 
         def optimize(ws: torch.Tensor, steps: int, distance: float | None) -> torch.Tensor:
@@ -96,10 +94,16 @@ class Regenerator:
 
     @torch.no_grad()
     def pictures(
-        self, ws: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, resolution: int | None = None
+        self,
+        ws: torch.Tensor,
+        image: torch.Tensor,
+        mask: torch.Tensor,
+        resolution: int | None = None,
+        own_eyes: bool = True,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The generated face and the composite, both of the size of `image (1, 3, S, S)`, drawn at
-        `resolution`, by default the least that the generator has for S."""
+        """Draw the generated face and the composite, both of the size of `image (1, 3, S, S)`, at
+        `resolution`, by default the least that the generator has for S. With `own_eyes` what lies
+        between the lids stays the photo's."""
         if resolution is None:
             enough = (one for one in self.generator.resolutions if one >= image.shape[-1])
             resolution = min(enough, default=None)
@@ -108,11 +112,8 @@ class Regenerator:
         if self.landmarks is None:
             return made, compose(match_sharpness(made, image, mask), image, mask)
         points, new_points = self.landmarks(image), self.landmarks(made)
-        front = resize(in_front(image, made, points), mask.shape[-1])
-        mask = without_lost_parts(mask, points, new_points) * (1 - front)
-        matched = harmonise(match_sharpness(made, image, mask), image, mask, 1 - front)
-        matched = match_irises(matched, image, new_points, points)
-        return made, pasted(image, matched, mask).clamp(-1, 1)
+        blend = measure_blend(made, image, mask, new_points, points, own_eyes)
+        return made, apply_blend(blend, made, image, mask)
 
     def reached(
         self, ws: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, resolution: int | None = None
@@ -130,7 +131,7 @@ class Regenerator:
         low, high = 0.0, 1.0
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            ws = self.start(image, mask, path.source, path.at(middle).target)
+            ws = self.start(image, mask, path.source, path.aim(middle))
             if self.reached(ws, image, mask, SIZE) < wanted:
                 low = middle
             else:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -22,16 +22,14 @@ import torch
 from ..checking import MAX_DRIFT, MAX_TURN
 from ..controls import Controls
 from ..errors import AnonlabError, NoFaceFound, StillRecognised
-from ..images import pasted, resize, to_uint8
+from ..images import resize, to_uint8
 from ..photo.cover import CELLS, cover
 from ..photo.faces import Face, align, paste, visible_share
 from ..photo.grain import match_grain
 from ..photo.photos import Photo
 from ..pipeline import Anonymizer
 from ..recognizers import distance
-from ..regeneration.compose import colour_shift, detail_blur, with_blur, without_lost_parts
-from ..regeneration.irises import match_irises
-from ..regeneration.occlusion import in_front
+from ..regeneration.compose import Blend, apply_blend, mean_blend, measure_blend
 from .detections import LOOK_SIZE, look
 from .frames import Frame
 from .plans import BEYOND, FOUND, MARGIN, TrackPlan, areas
@@ -78,9 +76,7 @@ class Drawn:
 
     made: torch.Tensor  # (1, 3, S, S)
     points: torch.Tensor  # (1, 68, 2) of it
-    blur: float
-    shift: torch.Tensor  # (1, 3, 256, 256)
-    front: torch.Tensor  # (1, 1, S, S), 1 where something stands before the face
+    blend: Blend
 
 
 @dataclass
@@ -196,15 +192,13 @@ class Painter:
             made = resize(made, plan.resolution)
             points = self.anonymizer.perception.landmarks(made)
             mask = self._mask(plan, plan.mask_area).to(made)
-            seen.drawn = self._judged(made, points, seen, mask)
+            blend = self._blend(made, points, seen, mask)
+            seen.drawn = Drawn(made, points, blend)
         return seen.drawn
 
-    def _judged(self, made: torch.Tensor, points: torch.Tensor, seen: Seen, mask: torch.Tensor) -> Drawn:
-        front = resize(in_front(seen.image, made, seen.points), made.shape[-1])
-        mask = without_lost_parts(mask, seen.points, points) * (1 - front)
-        blur = detail_blur(made, seen.image, mask)
-        shift = colour_shift(with_blur(made, blur), seen.image, mask, 1 - front)
-        return Drawn(made, points, blur, shift, front)
+    def _blend(self, made: torch.Tensor, points: torch.Tensor, seen: Seen, mask: torch.Tensor) -> Blend:
+        own_eyes = "eyes" not in self.controls.include
+        return measure_blend(made, seen.image, mask, points, seen.points, own_eyes)
 
     @torch.no_grad()
     def _composite(
@@ -218,26 +212,13 @@ class Painter:
         for away in range(-LOOKS_REACH, LOOKS_REACH + 1):
             self._draw(track, number + away)
         near = self._around(track, number, LOOKS_REACH, LOOKS_SIGMA)
-        near = [(weight, one) for weight, one in near if one.drawn is not None]
-        total = sum(weight for weight, _ in near)
-
-        def mean(values: list) -> torch.Tensor | float:
-            return sum(weight * value for (weight, _), value in zip(near, values, strict=True)) / total
-
-        points = mean([one.points for _, one in near])
-        new_points = mean([one.drawn.points for _, one in near])
+        near = [(weight, one.drawn) for weight, one in near if one.drawn is not None]
+        blend = mean_blend([one.blend for _, one in near], [weight for weight, _ in near])
         mask = self._mask(plan, area).to(drawn.made)
-        if area == plan.mask_area:
-            blur = mean([one.drawn.blur for _, one in near])
-            shift = mean([one.drawn.shift for _, one in near])
-        else:
-            other = self._judged(drawn.made, drawn.points, seen, mask)
-            blur, shift = other.blur, other.shift
-        front = mean([one.drawn.front for _, one in near])
-        mask = without_lost_parts(mask, points, new_points) * (1 - front)
-        matched = with_blur(drawn.made, blur) + resize(shift, plan.resolution)
-        matched = match_irises(matched, seen.image, drawn.points, seen.points)
-        return pasted(seen.image, matched, mask).clamp(-1, 1), mask
+        if area != plan.mask_area:
+            other = self._blend(drawn.made, drawn.points, seen, mask)
+            blend = replace(blend, smear=other.smear, blur=other.blur, shift=other.shift)
+        return apply_blend(blend, drawn.made, seen.image, mask), mask
 
     def _finish(self, frame: Frame) -> tuple[np.ndarray, list[Painted]]:
         """All faces of a frame. Those that are still recognised are tried again together, because what

@@ -49,7 +49,7 @@ class TrackPlan:
     points: np.ndarray  # (T, 5, 2), steady
     person: int  # 0 is the first of the clip
     mean: np.ndarray  # (dim,) who the recogniser sees
-    target: np.ndarray  # (dim,) who it shall be
+    target: np.ndarray  # (dim,) what is aimed at
     attribution: np.ndarray  # (1, 1, 256, 256)
     landmarks: np.ndarray  # (1, 68, 2) of a good frame, for regions of the mask
     mask_area: float
@@ -170,14 +170,14 @@ def _resolution(points: np.ndarray) -> int:
 def _path(
     anonymizer: Anonymizer, who: np.ndarray, faces: Sequence[AlignedFace], controls: Controls
 ) -> np.ndarray | None:
-    """The embedding `(dim,)` that a person shall have; None where nobody could be seen."""
+    """The embedding `(dim,)` that is aimed at for a person; None where none could be read."""
     if not faces or np.isnan(who).any():
         return None
     parts = zip(*(vars(face.attributes).values() for face in faces), strict=True)
     mean = Attributes(*(float(np.mean(part)) for part in parts))
     embedding = torch.from_numpy(who)[None].to(anonymizer.device)
     path = anonymizer.path(AlignedFace(faces[0].image, embedding, mean), controls)
-    return path.at(controls.strength).target[0].cpu().numpy()
+    return path.aim(controls.strength)[0].cpu().numpy()
 
 
 def _plan(

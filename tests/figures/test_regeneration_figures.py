@@ -23,7 +23,8 @@ def path(angle: float, tilt: float = 0.0) -> IdentityPath:
     origin, axis = torch.full((1, 8), 0.3), torch.eye(8)[2]
     direction = F.normalize(torch.eye(8)[5] + tilt * axis, dim=0)
     return IdentityPath(
-        origin + 0.5 * axis, origin, axis, direction, math.radians(angle), torch.tensor(0.2)
+        *(origin + 0.5 * axis, origin, axis[None], direction[None]),
+        *torch.tensor([[[math.radians(angle)]], [[0.2]]]),
     )
 
 

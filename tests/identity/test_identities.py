@@ -10,8 +10,16 @@ import torch.nn.functional as F
 
 from anonlab.controls import KEEP
 from anonlab.errors import UnknownOption
-from anonlab.identity.population import MEMBERS, Attributes, Population, ridge, skin_tone
-from anonlab.identity.virtual import TURN, virtual_identity
+from anonlab.identity.population import (
+    COLUMNS,
+    LOOKS,
+    MEMBERS,
+    Attributes,
+    Population,
+    ridge,
+    skin_tone,
+)
+from anonlab.identity.virtual import BEYOND, TURN, Identity, identity_path
 from anonlab.weights import store
 
 KEY = b"a secret of at least 16 bytes"
@@ -46,6 +54,10 @@ def people(everybody):
     ]
 
 
+def virtual_identity(population, embedding, attributes, key, strength=1.0, **options) -> Identity:
+    return identity_path(population, embedding, attributes, key, **options).at(strength)
+
+
 def targets(population, people, **options) -> torch.Tensor:
     options = {"key": KEY} | options
     return torch.cat([virtual_identity(population, *person, **options).target for person in people])
@@ -61,8 +73,8 @@ def test_same_key_and_seed_same_identity_else_another(population, people):
 def test_target_is_beyond_the_threshold_from_the_person(population, recognizer, people):
     sources = torch.cat([embedding for embedding, _ in people])
     away = (targets(population, people) - sources).norm(dim=1)
-    assert (away > recognizer.threshold).float().mean() >= 0.95
-    assert away.mean() > 0.75
+    assert (away > recognizer.threshold).float().mean() >= 0.85  # with the look kept; aims lie farther
+    assert away.mean() > 0.65
 
 
 def test_ten_seeds_are_ten_people(population, recognizer, people):
@@ -102,18 +114,37 @@ def test_turned_by_the_angle_that_was_measured_to_be_hard_to_undo(population, pe
     assert abs(identity.cosine - math.cos(math.pi - TURN)) < 1e-4
 
 
+def test_a_start_aims_farther_along_the_same_arc(population, people):
+    path = identity_path(population, *people[2], KEY, keep=())
+    assert torch.equal(path.aim(0.0), path.targets(0.0))
+    away = path.aim() - path.origin
+    cosine = F.cosine_similarity(away, path.axis).item()
+    assert cosine == pytest.approx(math.cos(math.pi - TURN + BEYOND), abs=1e-4)
+    plane = torch.cat([path.axis, path.direction])
+    assert (away - away @ plane.T @ plane).norm() < 1e-3 * away.norm()
+
+
 def test_kept_attributes_read_the_same_and_free_ones_do_not(population, people):
-    sources = torch.cat([embedding for embedding, _ in people])
-
-    def read(embeddings):
-        return (embeddings - population.mean) @ population.readout  # gender, age, tone
-
-    kept = (read(targets(population, people)) - read(sources)).abs()
+    read = population.read  # gender, age, tone, look
+    own = read(torch.cat([embedding for embedding, _ in people]))
+    kept = (read(targets(population, people)) - own).abs()
     assert kept[:, 1:].max() < 1e-3
-    free = (read(targets(population, people, keep=())) - read(sources)).abs().mean(0)
-    assert (free > torch.tensor([0.5, 5.0, 10.0])).all()
-    age_only = (read(targets(population, people, keep=("age",))) - read(sources)).abs()
-    assert age_only[:, 1].max() < 1e-3 < 0.3 < age_only[:, 0].mean()
+    free = (read(targets(population, people, keep=())) - own).abs().mean(0)
+    assert (free > torch.tensor([0.5, 5.0, 10.0] + LOOKS * [0.4])).all()
+    for name in ("age", "look"):
+        alone = (read(targets(population, people, keep=(name,))) - own).abs()
+        assert alone[:, COLUMNS[name]].max() < 1e-3 < 0.3 < alone[:, 0].mean()
+
+
+def test_a_look_is_what_gender_age_and_tone_do_not_tell(population):
+    """Its numbers have the spread 1, and are told by the labels and by each other hardly at all."""
+    labels = torch.stack([population.gender, population.age, population.tone], 1)
+    everything = torch.cat([labels, population.look], 1)
+    torch.testing.assert_close(population.look.std(0), torch.ones(LOOKS), atol=1e-3, rtol=0)
+    alike = torch.corrcoef(everything.T)[3:].abs()
+    assert (alike[:, 3:] - torch.eye(LOOKS)).max() < 0.25 and alike[:, :3].max() < 0.4
+    of_people = population.read(population.embeddings)[:, 3:]
+    torch.testing.assert_close(of_people, population.look, atol=1e-3, rtol=1e-3)
 
 
 def test_a_kept_gender_is_a_whole_one(population, people):
@@ -150,13 +181,18 @@ def test_readout_of_gender_and_age_generalises(population):
 
 
 def test_group_is_people_of_that_kind(population):
-    weight = population.membership(Attributes(1.0, 60.0, 20.0), KEEP)
-    assert abs(weight.sum().item() - 1) < 1e-5
+    labels = torch.tensor([[1.0, 60.0, 20.0, *population.look[7].tolist()], [-1, 30, 40, *LOOKS * [0]]])
+    weights = population.membership(labels, KEEP)
+    torch.testing.assert_close(weights.sum(1), torch.ones(2))
+    torch.testing.assert_close(weights[:1], population.membership(labels[:1], KEEP))  # each row alone
+    weight = weights[0]
     assert (weight * (population.gender < 0)).sum() < 0.1
     assert (weight * population.age).sum() > population.age.mean() + 10
+    away = (population.look - population.look[7]).norm(dim=1)
+    assert (weight * away).sum() < 0.8 * away.mean()
     assert 1 / weight.square().sum() >= MEMBERS  # few are 60, but the group is no single person
-    everybody = population.membership(Attributes(1.0, 60.0, 20.0), ())
-    torch.testing.assert_close(everybody, torch.full_like(everybody, 1 / len(everybody)))
+    everybody = population.membership(labels[:1], ())
+    torch.testing.assert_close(everybody, torch.full_like(everybody, 1 / len(population.age)))
 
 
 @pytest.mark.parametrize("options", [{"strength": 1.5}, {"strength": -0.1}, {"keep": ("hair",)}])

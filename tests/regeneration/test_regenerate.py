@@ -19,7 +19,6 @@ from anonlab.perception.eyes import iris_colours
 from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.masks import mask_from_attribution
 from anonlab.perception.perception import attribute
-from anonlab.perception.regions import face_band
 from anonlab.photo.detection import Detector
 from anonlab.regeneration.optimize import LatentOptimConfig
 from anonlab.regeneration.regenerate import REFINE_STEPS, TOLERANCE, Regenerator
@@ -62,7 +61,7 @@ def test_without_refinement_the_codes_are_the_start(regenerator, asked, monkeypa
     )
     face, mask, path = asked
     ws = regenerator.codes(face, mask, path)
-    expected = regenerator.start.encoder(face, mask, path.at(1.0).target)
+    expected = regenerator.start.encoder(face, mask, path.aim())
     torch.testing.assert_close(ws, expected)
 
 
@@ -204,32 +203,19 @@ def test_a_soft_photo_gets_a_soft_face(regenerator, landmarks, asked):
     assert details["shipped"] == pytest.approx(details["photo"], rel=0.15)
 
 
-def test_the_irises_are_those_of_the_photo(regenerator, landmarks, asked):
+def test_the_eyes_are_those_of_the_photo(regenerator, landmarks, asked):
     """Painted black in the photo, they are black in the new face, whose codes stay the same."""
     face, _, path = asked
     mask, shipped = torch.ones(1, 1, 512, 512), replace(regenerator, landmarks=landmarks)
     ws = regenerator.codes(face, mask, path)
     points = landmarks(face)
     painted = with_irises(face, points, 0)
-    made = landmarks(regenerator.pictures(ws, face, mask, 512)[0])
     plain, black = (
-        iris_colours(shipped.pictures(ws, photo, mask, 512)[1], made)[0, 0] for photo in (face, painted)
+        iris_colours(shipped.pictures(ws, photo, mask, 512)[1], points)[0, 0]
+        for photo in (face, painted)
     )
     assert black < plain - 15  # of L*
-    assert abs(plain - iris_colours(face, points)[0, 0]) < 5
-
-
-def test_where_the_new_face_is_narrower_the_photo_shows(regenerator, landmarks, asked):
-    face, _, path = asked
-    mask = torch.ones(1, 1, 512, 512)
-    wide = landmarks(face)
-    middle = wide[:, 30:31, :1]
-    narrow = torch.cat([middle + 0.7 * (wide[:, :, :1] - middle), wide[:, :, 1:]], 2)
-    told = replace(regenerator, landmarks=lambda image: wide if image is face else narrow)
-    _, composite = told.pictures(regenerator.codes(face, mask, path), face, mask, 512)
-    lost = resize(face_band(wide) * (1 - face_band(narrow)), 512)
-    changed = (composite - face).abs().mean(1, keepdim=True)
-    assert changed[lost == 1].mean() < 0.3 * changed[lost == 0].mean()
+    assert abs(plain - iris_colours(face, points)[0, 0]) < 2
 
 
 # parts

@@ -6,19 +6,20 @@ import pytest
 import torch
 
 from anonlab.controls import KEEP
-from anonlab.identity.population import Population
-from anonlab.identity.virtual import identity_path
-from anonlab.training.targets import (
-    ROTATIONS,
-    Wish,
-    attributes,
-    draw_rotations,
-    identities,
-    rotations,
-    wanted_identities,
-)
+from anonlab.identity.population import Attributes, Population
+from anonlab.identity.virtual import TURN, identity_path, identity_paths, random_orthogonal
+from anonlab.training.targets import ROTATIONS, draw_rotations, rotations, wanted_identities
 
 COUNT = 12
+
+
+def attributes(population, embeddings, pictures) -> list[Attributes]:
+    pairs = zip(rows(embeddings), rows(pictures), strict=True)
+    return [population.attributes(*pair) for pair in pairs]
+
+
+def rows(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return tensor.split(1)
 
 
 @pytest.fixture(scope="module")
@@ -32,25 +33,20 @@ def people() -> tuple[Population, torch.Tensor, torch.Tensor]:
 
 
 def test_each_row_is_the_identity_of_that_person(people) -> None:
+    """Many people's ways at once are those of one after the other."""
     population, embeddings, pictures = people
-    rng = torch.Generator().manual_seed(1)
-    turn, keep = 2 * torch.rand(COUNT, 1, generator=rng), torch.rand(COUNT, 3, generator=rng) < 0.6
-    wish = Wish(draw_rotations(rotations(64), COUNT, rng), turn, keep.float())
-    labels = attributes(population, embeddings, pictures)
-    origins, targets = identities(population, embeddings, labels, wish)
-    for i in range(COUNT):
-        alone = population.attributes(embeddings[i : i + 1], pictures[i : i + 1])
-        names = [name for name, kept in zip(KEEP, keep[i], strict=True) if kept]
-
-        def draw(population, axis, key, seed, i=i):
-            whitened = population.directions @ axis / population.spread
-            return (wish.rotation[i] @ whitened * population.spread) @ population.directions
-
-        path = identity_path(
-            population, embeddings[i : i + 1], alone, b"", 0, names, turn[i].item(), draw
+    turn = 2 * torch.rand(COUNT, 1, generator=torch.Generator().manual_seed(1))
+    alone = attributes(population, embeddings, pictures)
+    rotation = random_orthogonal(64, b"key", 0)[None]
+    for keep in (KEEP, ("age",), ("gender", "look"), ()):
+        together = identity_paths(
+            population, embeddings, population.labels(embeddings, alone), rotation, keep, turn
         )
-        torch.testing.assert_close(origins[i : i + 1], path.origin, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(targets[i : i + 1], path.at(1.0).target, atol=1e-4, rtol=1e-4)
+        for i, one in enumerate(rows(embeddings)):
+            path = identity_path(population, one, alone[i], b"key", 0, keep, turn[i].item())
+            torch.testing.assert_close(together.origin[i : i + 1], path.origin, atol=1e-5, rtol=1e-4)
+            target = together.targets()[i : i + 1]
+            torch.testing.assert_close(target, path.at(1.0).target, atol=1e-4, rtol=1e-4)
 
 
 def test_drawn_rotations_are_orthogonal_and_differ() -> None:
@@ -67,12 +63,12 @@ def test_the_first_is_a_users_and_the_others_are_of_a_wider_family(people) -> No
     assert found.shape == (COUNT, 4, embeddings.shape[1])
     assert torch.equal(found, wanted_identities(population, embeddings, pictures, seed=0))
     assert not torch.equal(found, wanted_identities(population, embeddings, pictures, seed=1))
-    labels = attributes(population, embeddings, pictures)
-    wish = Wish(torch.eye(64).expand(COUNT, -1, -1), torch.zeros(COUNT, 1), torch.ones(COUNT, 3))
-    origins, _ = identities(population, embeddings, labels, wish)
+    alone = attributes(population, embeddings, pictures)
+    labels = population.labels(embeddings, alone)
+    origins = identity_paths(population, embeddings, labels, torch.eye(64)[None]).origin
     away = torch.nn.functional.normalize(embeddings - origins, dim=1)[:, None]
     new = torch.nn.functional.normalize(found - origins[:, None], dim=2)
     cosines = (away * new).sum(2)
-    usual = math.cos(math.radians(100))  # a little beyond a right angle, but for what is kept
+    usual = math.cos(math.pi - TURN)  # but for what is kept
     torch.testing.assert_close(cosines[:, 0].mean(), torch.tensor(usual), atol=0.05, rtol=0)
     assert cosines[:, 0].std() < 0.1 < 0.3 < cosines[:, 1:].std()
