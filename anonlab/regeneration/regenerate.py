@@ -7,7 +7,7 @@ steps of latent optimisation refine them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -70,9 +70,9 @@ class Regenerator:
         rng = torch.Generator().manual_seed(controls.seed)
         if wanted is not None and not self.refine_steps:
             strength = self._search(image, mask, path, wanted)
-        identity = path.at(strength)
+        identity = replace(path.at(strength), target=path.aim(strength))
         steps = self.refine_steps if controls.refine_steps is None else controls.refine_steps
-        aim = torch.lerp(path.source, path.aim(strength), further)
+        aim = torch.lerp(path.source, identity.target, further)
         ws = self.start(image, mask, path.source, aim)
 
         def optimize(ws: torch.Tensor, steps: int, distance: float | None) -> torch.Tensor:
