@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # For a CPU-only torch (2 GB instead of 7.5): make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
-# Options of tests/benchmarks/bench.py, of tests/breaks.py and of tests/benchmarks/fuzz.py
+# Options of benchmarks/bench.py, of tests/breaks.py and of benchmarks/fuzz.py
 BENCH ?=
 BREAKS ?=
 FUZZ ?=
@@ -32,13 +32,13 @@ gate-sse41: $(VENV)/.installed  ## the same as a processor without AVX computes 
 	$(BIN)/python -m anonlab run --environment sse41 --out $(GATE)/sse41 -p STATE=$(GATE)/sse41/people
 
 bench: $(VENV)/.installed  ## how fast every part is here; BENCH="--quick --only explorer" for less
-	$(BIN)/python tests/benchmarks/bench.py $(BENCH)
+	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 breaks: $(VENV)/.installed  ## break the code in many ways, and see whether the tests notice; BREAKS="--only key"
 	$(BIN)/python tests/breaks.py $(BREAKS)
 
 fuzz: $(VENV)/.installed  ## 10,000 mutated picture files, and whether anything worse than an error comes of one
-	$(BIN)/python tests/benchmarks/fuzz.py $(FUZZ)
+	$(BIN)/python benchmarks/fuzz.py $(FUZZ)
 
 setup: $(VENV)/.installed  ## install only
 

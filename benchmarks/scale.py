@@ -1,6 +1,6 @@
 """How fast `anonlab scale` is, and what it costs over a plain loop in one process.
 
-    python tests/benchmarks/scale.py [--photos 24] [--workers 1,2,4] [--rows-per-block 8] [--out FILE]
+    python benchmarks/scale.py [--photos 24] [--workers 1,2,4] [--rows-per-block 8] [--out FILE]
 
 The photos are generated faces of 1024 px. The plain loop reads, anonymizes and writes one after another
 with one thread, as one worker does; so its overhead is that of attempts, hashes, blocks, manifest and

@@ -1,6 +1,6 @@
 """Measure which small faces are found in pictures of 1 to 150 megapixels, in what time and memory.
 
-    python tests/benchmarks/large.py FOLDER [--megapixels 1 10 40 150] [--heights 32 45 60 74]
+    python benchmarks/large.py FOLDER [--megapixels 1 10 40 150] [--heights 32 45 60 74]
 
 Faces of FOLDER (person/photo.jpg, one face a photo) are pasted at known places into a textured canvas,
 ten of each height (fewer where they do not fit). One JSON line a picture is printed.
