@@ -69,7 +69,7 @@ def add_photo_options(one: argparse.ArgumentParser) -> None:
 def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album] | None = None) -> int:
     """`anonlab anonymize`: photos in, anonymized photos and a record out. `people` finds out who is in
     them, for an album."""
-    from ..photo.remembered import RememberingDetector
+    from ..album import RememberingDetector
     from ..pipeline import Anonymizer
     from ..recognizers import load_guide
     from .batch import anonymize_files
