@@ -10,11 +10,10 @@ from ..controls import FACES
 from .options import (
     COVERED,
     FAILED,
+    PARTS,
     STOPPED,
+    add,
     add_controls,
-    add_fallback,
-    add_keep_metadata,
-    add_parts,
     chosen_controls,
     chosen_key,
     complain,
@@ -44,9 +43,7 @@ def add_scale(menu: argparse._SubParsersAction) -> None:
         help="photos in a part of the manifest (default 100); as many are done again when a worker dies",
     )  # fmt: skip
     add_controls(one)
-    add_parts(one)
-    add_fallback(one)
-    add_keep_metadata(one)
+    add(one, *PARTS, "--fallback", "--keep-metadata")
     one.add_argument("--faces", choices=FACES, default="all")
     one.add_argument("--resume", action="store_true", help="go on with a job that was stopped")
     one.set_defaults(command=anonymize_at_scale)
