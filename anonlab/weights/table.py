@@ -20,7 +20,7 @@ class Weight:
 
     @property
     def optional(self) -> bool:
-        """Whether it is only fetched when somebody asks for it by name."""
+        """Whether it is fetched only on request, by name."""
         return bool(self.url)
 
 
