@@ -56,7 +56,7 @@ ENVIRONMENT = {
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_AUTH_MODE": "token",
-    "RAY_agent_register_timeout_ms": "120000",  # a busy machine takes longer than 15 s
+    "RAY_agent_register_timeout_ms": "300000",  # a busy machine takes longer than 15 s
 }
 if "ray" not in sys.modules:
     os.environ.update(ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
@@ -75,6 +75,7 @@ except ImportError as missing:
 ROWS_PER_PART = 100  # photos in one part of the manifest; as many are done again when a worker dies
 AT_ONCE = 50_000  # rows of a list of photos that are read at once
 OWN_CPUS = 3  # for Ray's own: without them workers hold all CPUs, and nothing feeds them
+STARTS = 3  # of Ray, which a busy machine may keep from starting
 OBJECT_STORE = 500_000_000  # bytes; rows go through it, never photos
 MAX_BYTES = 1 << 29  # of a photo's file
 LIMIT = 3  # workers that may die of one photo
@@ -327,15 +328,25 @@ def _keep_settings(path: Path, task: Task, fingerprint: str) -> None:
 
 @contextlib.contextmanager
 def local_ray(workers: int, gpus: int = 0) -> Iterator[None]:
-    """Run a Ray of this machine and job only; it is gone afterwards."""
-    folder = tempfile.mkdtemp(prefix="anonlab-ray-")
+    """Run a Ray of this machine and job only; it is gone afterwards. Raises `JobFailed`."""
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    folder = tempfile.mkdtemp(prefix="anonlab-ray-")
     try:
-        ray.init(
-            address="local", num_cpus=workers + OWN_CPUS, num_gpus=gpus, include_dashboard=False,
-            object_store_memory=OBJECT_STORE, log_to_driver=False, logging_level=logging.ERROR,
-            _temp_dir=folder,
-        )  # fmt: skip
+        for left in range(STARTS, 0, -1):
+            try:
+                ray.init(
+                    address="local", num_cpus=workers + OWN_CPUS, num_gpus=gpus, log_to_driver=False,
+                    include_dashboard=False, object_store_memory=OBJECT_STORE,
+                    logging_level=logging.ERROR, _temp_dir=folder,
+                )  # fmt: skip
+                break
+            except Exception as error:  # Ray waits for its processes no longer than 30 s
+                ray.shutdown()
+                if left == 1:
+                    raise JobFailed(
+                        f"Ray does not start ({str(error).splitlines()[0]}); use --resume when this "
+                        f"machine has less to do"
+                    ) from error
         yield
     finally:
         ray.shutdown()
