@@ -91,11 +91,3 @@ class CheckTooWeak(AnonlabError):
 
 class PackageMissing(AnonlabError):
     """A package that only some work needs is not installed."""
-
-
-class WorkerDies(AnonlabError):
-    """A process that works on photos of a large job was ended several times by the same thing."""
-
-
-class JobFailed(AnonlabError):
-    """A large job could not go on; what was finished stays, and the job can be resumed."""

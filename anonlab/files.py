@@ -117,7 +117,7 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError, ValueError):
         return False
-    except OSError:  # it runs, and belongs to somebody else
+    except OSError:  # it runs, and belongs to another user
         return True
     return True
 

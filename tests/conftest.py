@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
+from anonlab.encoding.linear import LinearInitialization
+from anonlab.encoding.start import LinearStart
 from anonlab.generators import load_generator
 from anonlab.generators.samples import sample_photo
 from anonlab.identity.population import Population
 from anonlab.photo.detection import Detector
-from anonlab.photo.faces import ALIGNED_SIZE, align
+from anonlab.photo.faces import ALIGNED_SIZE, Face, align
 from anonlab.photo.photos import Photo, read_photo
+from anonlab.pipeline import Anonymizer
 from anonlab.recognizers import load_recognizer
 from anonlab.recognizers.perceptual import load_stlpips
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread each, kernels too
     os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+KEY = b"a secret of at least 16 bytes"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
+
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("same")
 
 LONGEST = (  # a minute or more each: if one of these began last, the other worker would wait for it
     *("test_rejects.py", "test_evaluation.py", "test_surrogate.py", "test_clip.py", "test_training.py"),
@@ -69,14 +79,33 @@ def population():
 
 
 @pytest.fixture(scope="session")
+def shipped() -> Anonymizer:
+    """One pass of the encoder, as it is without options."""
+    return Anonymizer.load(device="cpu", key=KEY)
+
+
+@pytest.fixture(scope="session")
+def optimizing(shipped) -> Anonymizer:
+    """The method `optimize`, by a few steps from the linear start."""
+    start = LinearStart(LinearInitialization(shipped.generator, shipped.population))
+    return shipped.replace(start=start, refine_steps=4)
+
+
+@pytest.fixture(scope="session")
 def astronaut() -> Photo:
     return read_photo(sample_photo("astronaut"))
 
 
 @pytest.fixture(scope="session")
-def astronaut_face(astronaut, detector) -> torch.Tensor:
+def astronaut_found(astronaut, detector) -> Face:
+    """Her face as the detector finds it."""
+    return detector(astronaut)[0]
+
+
+@pytest.fixture(scope="session")
+def astronaut_face(astronaut, astronaut_found) -> torch.Tensor:
     """Aligned, `(1, 3, 1024, 1024)`."""
-    return align(astronaut, detector(astronaut)[0], ALIGNED_SIZE)
+    return align(astronaut, astronaut_found, ALIGNED_SIZE)
 
 
 @pytest.fixture(scope="session")

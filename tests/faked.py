@@ -43,8 +43,12 @@ def noise(seed: int = 0, height: int = 48, width: int = 64) -> np.ndarray:
 
 def photo_file(path: Path, seed: int = 0, **options: object) -> np.ndarray:
     """Write a photo, making its folder; returns its pixels."""
+    return written(path, noise(seed), **options)
+
+
+def written(path: Path, pixels: np.ndarray, **options: object) -> np.ndarray:
+    """Write pixels to `path`, making its folder; returns them."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = noise(seed)
     Image.fromarray(pixels).save(path, **options)
     return pixels
 

@@ -18,18 +18,11 @@ from anonlab.photo.photos import read_photo
 from anonlab.recognizers import distance
 
 KEY = b"a secret of at least 16 bytes"
-FEW = 4  # steps
 
 
 @pytest.fixture(scope="module")
-def anonymizer() -> Anonymizer:
-    return Anonymizer.load(device="cpu", key=KEY, method="optimize").replace(refine_steps=FEW)
-
-
-@pytest.fixture(scope="module")
-def shipped() -> Anonymizer:
-    """One pass of the encoder, as it is without options."""
-    return Anonymizer.load(device="cpu", key=KEY)
+def anonymizer(optimizing) -> Anonymizer:
+    return optimizing
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ ORDER = (  # each may use what stands before it
     *("weights", "provenance", "photo", "recognizers"),
     "identity",  # before stage 1, which compares with its reference population
     *("generators", "perception", "encoding", "regeneration"),
-    *("results", "checking", "selection", "loading", "pipeline", "batching", "album", "video"),
+    *("results", "checking", "selection", "loading", "pipeline", "album", "video"),
     *("figures", "training", "metrics", "evaluation", "explorer", "runner", "verify", "scale", "cli"),
 )
 FRONT = {"anonlab", "anonlab.__main__"}  # the names for users; nothing inside imports them

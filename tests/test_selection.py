@@ -19,13 +19,13 @@ from anonlab.selection import COHORT, PERHAPS, STAYS, Selection
 
 
 @pytest.fixture(scope="module")
-def anonymizer() -> Anonymizer:
+def anonymizer(shipped) -> Anonymizer:
     """One that paints faces grey: what is tested is who is chosen."""
 
     def paint(face, mask, controls, *_, **__):
         return torch.zeros(1, 16, 512), face.image, 1 - 2 * mask * torch.ones_like(face.image)
 
-    made = Anonymizer.load(device="cpu", key=b"a secret of at least 16 bytes")
+    made = shipped.replace()
     made.regenerate = paint
     return made
 

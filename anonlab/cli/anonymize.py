@@ -15,14 +15,13 @@ from ..files import printable
 from .options import (
     COVERED,
     FAILED,
-    add_choice,
+    PARTS,
+    add,
     add_controls,
-    add_guide,
-    add_keep_metadata,
-    add_parts,
     chosen_controls,
     chosen_key,
     complain,
+    faces,
     sentence,
 )
 
@@ -45,9 +44,24 @@ def add_photo_options(one: argparse.ArgumentParser) -> None:
     one.add_argument("photos", nargs="+", type=Path, metavar="PHOTO_OR_FOLDER")
     one.add_argument("--out", required=True, type=Path, help="folder for the results")
     add_controls(one)
-    add_choice(one)
-    add_parts(one)
-    add_guide(one)
+    one.add_argument(
+        "--faces",
+        type=faces,
+        default="all",
+        metavar="all|largest|1,3",
+        help="which of them, 1 for the largest; --preview shows the numbers",
+    )
+    people = {"type": Path, "nargs": "+", "default": (), "metavar": "PHOTO"}
+    one.add_argument("--leave", help="people to leave alone: the largest face of each photo", **people)
+    one.add_argument(
+        "--only", help="anonymize nobody but these people, and who might be one of them", **people
+    )
+    one.add_argument(
+        "--preview",
+        action="store_true",
+        help="only write pictures that number the faces, which are covered in them",
+    )
+    add(one, *PARTS, "--guide", "--guide-options", "--fallback", "--keep-metadata")
     one.add_argument(
         "--json",
         type=Path,
@@ -60,7 +74,6 @@ def add_photo_options(one: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave alone what the record says is done: the same photo, settings and key",
     )
-    add_keep_metadata(one)
     one.add_argument(
         "--verify", action="store_true", help="check the results as `anonlab verify` does, at the end"
     )
@@ -69,7 +82,7 @@ def add_photo_options(one: argparse.ArgumentParser) -> None:
 def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album] | None = None) -> int:
     """`anonlab anonymize`: photos in, anonymized photos and a record out. `people` finds out who is in
     them, for an album."""
-    from ..photo.remembered import RememberingDetector
+    from ..album import RememberingDetector
     from ..pipeline import Anonymizer
     from ..recognizers import load_guide
     from .batch import anonymize_files

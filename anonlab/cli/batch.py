@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
 
 from tqdm.auto import tqdm
 
@@ -16,7 +14,7 @@ from ..controls import Controls
 from ..errors import AnonlabError, InputMissing, UnreadableImage
 from ..files import folder_lock, open_file, output_folder, remove_partials
 from ..photo.metadata import check_groups
-from ..photo.photos import Photo, read_photo, write_photo
+from ..photo.photos import read_photo, write_photo
 from ..pipeline import Anonymizer, Known
 from ..selection import Selection
 from .options import sentence
@@ -24,7 +22,6 @@ from .record import Record, fingerprint, read_previous
 from .sources import Targets, plan
 
 NOTHING = {"output": None, "output_sha256": None, "faces": [], "notes": []}
-Item, Made = TypeVar("Item"), TypeVar("Made")
 
 
 def anonymize_files(
@@ -82,9 +79,8 @@ def anonymize_files(
             remove_partials({output.parent for _, output in pairs} | {out, record_path.parent})
         targets = Targets(pairs, out)
 
-        def read(pair: tuple[Path, Path]) -> tuple[dict, Photo | None, Path]:
-            """Decode a photo, unless an earlier run has done it."""
-            source, output = pair
+        def one_photo(source: Path, output: Path) -> dict:
+            """Anonymize a photo, unless an earlier run has done it; returns its entry of the record."""
             entry = {"source": str(source), "error": None, "source_sha256": None} | NOTHING
             try:
                 targets.check(source, output)
@@ -92,38 +88,26 @@ def anonymize_files(
                     entry["source_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
                     done = usable.get(str(output.absolute()), {})
                     if _is_done(done, entry["source_sha256"], output):
-                        return done | {"source": str(source)}, None, output
+                        return done | {"source": str(source)}
                     file.seek(0)
-                    return entry, read_photo(file), output
-            except Exception as error:  # whatever it is, the other photos are still done
-                return entry | {"error": sentence(error, source)}, None, output
-
-        def write(entry: dict, photo: Photo, output: Path) -> dict:
-            """Anonymize a photo and write the result; what the record says of it."""
-            source = Path(entry["source"])
-            try:
-                targets.check(source, output)
+                    photo = read_photo(file)
                 result = anonymizer(
                     photo, controls, faces=selection, fallback=fallback, known=known, progress=progress
                 )
                 notes = write_photo(result.image, output, photo.icc_profile, photo, keep_metadata)
                 found = {"output": str(output), "notes": notes, "faces": result.records()}
                 return entry | found | {"output_sha256": _sha256(output)}
-            except Exception as error:
+            except Exception as error:  # whatever it is, the other photos are still done
                 return entry | NOTHING | {"error": sentence(error, source)}
 
         here = {str(output.absolute()) for _, output in pairs}
         elsewhere = {output: entry for output, entry in usable.items() if output not in here}
         with Record(record_path, head, usable) as record:
             record.photos = [*elsewhere.values()]
-            photos = ahead(read, pairs)
-            for entry, photo, output in tqdm(
-                photos, total=len(pairs), unit="photo", disable=not progress, smoothing=0.1
-            ):
-                record.add(write(entry, photo, output) if photo else entry)
+            for source, output in tqdm(pairs, unit="photo", disable=not progress, smoothing=0.1):
+                record.add(one_photo(source, output))
                 if record.photos[-1]["output"]:
                     targets.taken.add(output)
-                del photo  # before the one after the next is decoded
     return record.whole()
 
 
@@ -160,15 +144,3 @@ def _opened(source: Path):
         return open_file(source)
     except InputMissing as error:
         raise UnreadableImage(str(error)) from None
-
-
-def ahead(work: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
-    """`map`, one item ahead in a thread: while a network works, the next photo is decoded."""
-    with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
-        waiting = []
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 1:
-                yield waiting.pop(0).result()
-        if waiting:
-            yield waiting.pop().result()

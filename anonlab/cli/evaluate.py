@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .options import add_device, add_unseen, complain
+from .options import add, complain
 
 
 def add_evaluate(menu: argparse._SubParsersAction) -> None:
@@ -18,7 +18,7 @@ def add_evaluate(menu: argparse._SubParsersAction) -> None:
         help="folders in the layout person/photo.jpg, or embedded, or lfw (scikit-learn's cache)",
     )
     judge.add_argument("--out", type=Path, default=Path("outputs/evaluation"))
-    add_unseen(judge)
+    add(judge, "--unseen", "--unseen-options", "--device")
     judge.add_argument(
         "--default-only",
         action="store_true",
@@ -40,7 +40,6 @@ def add_evaluate(menu: argparse._SubParsersAction) -> None:
     judge.add_argument("--optimised", type=int, default=10, help="people for the slow optimisation")
     judge.add_argument("--calibrated", type=int, default=3, help="people for target_distance")
     judge.add_argument("--seed", type=int, default=0)
-    add_device(judge)
     judge.set_defaults(command=evaluate_people)
 
 

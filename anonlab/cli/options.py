@@ -35,14 +35,122 @@ def sentence(error: Exception, source: Path) -> str:
     return f"{source} could not be processed ({reason}); try a smaller copy"
 
 
+def share(text: str) -> float:
+    """A number between 0 and 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def faces(text: str) -> str | tuple[int, ...]:
+    """`all`, `largest`, or `1,3` as a tuple."""
+    if text in FACES:
+        return text
+    with contextlib.suppress(argparse.ArgumentTypeError):
+        if min(numbers := whole_numbers(text)) >= 1:
+            return numbers
+    choices = f"{', '.join(FACES)} or numbers from 1, like 1,3"
+    raise argparse.ArgumentTypeError(f"{text!r} is no choice of faces; take {choices}")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """`a,b` as a tuple; `none` is empty."""
+    return () if text == "none" else tuple(text.split(","))
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """`0,1,2` as a tuple."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is not a list of whole numbers like 0,1,2") from None
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Seconds, or minutes and hours before them: `90`, `1:30`, `0:01:30.5`."""
+    parts = text.split(":")
+    value = 0.0
+    for part in parts:
+        value = 60 * value + float(part)
+    if value < 0 or len(parts) > 3:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds, or minutes:seconds")
+    return value
+
+
+ONNX_OPTIONS = {
+    "type": json.loads,
+    "default": {},
+    "metavar": "JSON",
+    "help": 'its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
+}
+OPTIONS: dict[str, dict] = {  # that several commands share
+    "--settings": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "controls and key saved by the explorer; options win",
+    },
+    "--key": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "secret: the same person gets the same new face (default: the one in --settings, or a "
+        "new one)",
+    },
+    "--method": {
+        "choices": METHODS,
+        "default": "auto",
+        "help": "encode, by the trained encoder, takes a second a face (auto, the default, where there "
+        "is one); optimize takes a minute; one-pass, the linear start, is the coarsest",
+    },
+    "--generator": {"choices": ("mobile", "stylegan2"), "default": "mobile"},
+    "--generator-weights": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "of stylegan2: .pkl of NVIDIA, .pt of rosinality, or .safetensors of their tensors",
+    },
+    "--device": {"choices": ("auto", "cpu", "cuda"), "default": "auto"},
+    "--guide": {
+        "type": Path,
+        "metavar": "FILE.onnx",
+        "help": "a second recogniser that must not know the person: it joins mask, losses and check "
+        "(pip install anonlab[guide])",
+    },
+    "--guide-options": ONNX_OPTIONS,
+    "--unseen": {"type": Path, "metavar": "FILE.onnx", "help": "a recogniser that took no part"},
+    "--unseen-options": ONNX_OPTIONS,
+    "--fallback": {
+        "choices": FALLBACKS,
+        "default": "blur",
+        "help": "how a face is covered that cannot be generated (exit status 3); none refuses the photo",
+    },
+    "--keep-metadata": {
+        "type": names,
+        "default": (),
+        "metavar": "GROUPS",
+        "help": "EXIF that stays: date,camera,copyright,gps (default none); never a thumbnail or "
+        "MakerNote",
+    },
+}
+PARTS = ("--method", "--generator", "--generator-weights", "--device")  # what makes the pictures
+
+
+def add(command: argparse.ArgumentParser, *options: str) -> None:
+    """Add some of `OPTIONS` to a command."""
+    for name in options:
+        command.add_argument(name, **OPTIONS[name])
+
+
 def add_controls(command: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
     """Add an option for every field of `Controls`, a file of them, and the key."""
-    command.add_argument(
-        "--settings",
-        type=Path,
-        metavar="FILE",
-        help="controls and key saved by the explorer; options win",
-    )
+    add(command, "--settings")
     for one in fields(Controls):
         if one.name in without:
             continue
@@ -53,13 +161,7 @@ def add_controls(command: argparse.ArgumentParser, without: Sequence[str] = ()) 
             how["metavar"] = one.metadata["metavar"]
         name = "--" + one.name.replace("_", "-")
         command.add_argument(name, default=None, help=one.metadata["help"], **how)
-    command.add_argument(
-        "--key",
-        type=Path,
-        metavar="FILE",
-        help="secret: the same person gets the same new face (default: the one in --settings, or a new "
-        "one)",
-    )
+    add(command, "--key")
 
 
 def chosen_controls(options: argparse.Namespace) -> Controls:
@@ -110,165 +212,3 @@ def make_key(path: Path) -> None:
     with contextlib.suppress(OSError):  # a stick or share has no permissions
         path.chmod(0o600)
     print(f"a new key is in {path}: keep it, nothing else gives the same faces again")
-
-
-def add_parts(command: argparse.ArgumentParser) -> None:
-    """What makes the pictures, and on which device."""
-    command.add_argument(
-        "--method",
-        choices=METHODS,
-        default="auto",
-        help="encode, by the trained encoder, takes a second a face (auto, the default, where there is "
-        "one); optimize takes a minute; one-pass, the linear start, is the coarsest",
-    )
-    add_generator(command)
-    add_device(command)
-
-
-def add_guide(command: argparse.ArgumentParser) -> None:
-    """The two options that name a second guide."""
-    _add_onnx(
-        command,
-        "--guide",
-        "a second recogniser that must not know the person: it joins mask, losses and check "
-        "(pip install anonlab[guide])",
-    )
-
-
-def add_device(command: argparse.ArgumentParser) -> None:
-    """Where networks run."""
-    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-
-
-def add_choice(command: argparse.ArgumentParser) -> None:
-    """Which faces, and what is done where no face can be generated."""
-    command.add_argument(
-        "--faces",
-        type=faces,
-        default="all",
-        metavar="all|largest|1,3",
-        help="which of them, 1 for the largest; --preview shows the numbers",
-    )
-    command.add_argument(
-        "--leave",
-        type=Path,
-        nargs="+",
-        default=(),
-        metavar="PHOTO",
-        help="people to leave alone: the largest face of each photo",
-    )
-    command.add_argument(
-        "--only",
-        type=Path,
-        nargs="+",
-        default=(),
-        metavar="PHOTO",
-        help="anonymize nobody but these people, and who might be one of them",
-    )
-    add_fallback(command)
-    command.add_argument(
-        "--preview",
-        action="store_true",
-        help="only write pictures that number the faces, which are covered in them",
-    )
-
-
-def add_fallback(command: argparse.ArgumentParser) -> None:
-    """What is done where no face can be generated."""
-    command.add_argument(
-        "--fallback",
-        choices=FALLBACKS,
-        default="blur",
-        help="how a face is covered that cannot be generated (exit status 3); none refuses the photo",
-    )
-
-
-def add_keep_metadata(command: argparse.ArgumentParser) -> None:
-    """What of a file's EXIF travels."""
-    command.add_argument(
-        "--keep-metadata",
-        type=names,
-        default=(),
-        metavar="GROUPS",
-        help="EXIF that stays: date,camera,copyright,gps (default none); never a thumbnail or MakerNote",
-    )
-
-
-def add_unseen(command: argparse.ArgumentParser) -> None:
-    """The two options that name a recogniser of one's own."""
-    _add_onnx(command, "--unseen", "a recogniser that took no part")
-
-
-def _add_onnx(command: argparse.ArgumentParser, name: str, what: str) -> None:
-    """An ONNX file, and the options of `OnnxRecognizer` that it needs."""
-    command.add_argument(name, type=Path, metavar="FILE.onnx", help=what)
-    command.add_argument(
-        f"{name}-options",
-        type=json.loads,
-        default={},
-        metavar="JSON",
-        help='its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
-    )
-
-
-def add_generator(command: argparse.ArgumentParser) -> None:
-    """The two options that choose a generator."""
-    command.add_argument("--generator", choices=("mobile", "stylegan2"), default="mobile")
-    command.add_argument(
-        "--generator-weights",
-        type=Path,
-        default=None,
-        metavar="FILE",
-        help="of stylegan2: .pkl of NVIDIA, .pt of rosinality, or .safetensors of their tensors",
-    )
-
-
-def share(text: str) -> float:
-    """A number between 0 and 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-def faces(text: str) -> str | tuple[int, ...]:
-    """`all`, `largest`, or `1,3` as a tuple."""
-    if text in FACES:
-        return text
-    with contextlib.suppress(argparse.ArgumentTypeError):
-        if min(numbers := whole_numbers(text)) >= 1:
-            return numbers
-    choices = f"{', '.join(FACES)} or numbers from 1, like 1,3"
-    raise argparse.ArgumentTypeError(f"{text!r} is no choice of faces; take {choices}")
-
-
-def names(text: str) -> tuple[str, ...]:
-    """`a,b` as a tuple; `none` is empty."""
-    return () if text == "none" else tuple(text.split(","))
-
-
-def whole_numbers(text: str) -> tuple[int, ...]:
-    """`0,1,2` as a tuple."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not a list of whole numbers like 0,1,2") from None
-
-
-def positive(text: str) -> int:
-    """A whole number from 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
-
-
-def seconds(text: str) -> float:
-    """Seconds, or minutes and hours before them: `90`, `1:30`, `0:01:30.5`."""
-    parts = text.split(":")
-    value = 0.0
-    for part in parts:
-        value = 60 * value + float(part)
-    if value < 0 or len(parts) > 3:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; write seconds, or minutes:seconds")
-    return value

@@ -10,11 +10,10 @@ from ..controls import FACES
 from .options import (
     COVERED,
     FAILED,
+    PARTS,
     STOPPED,
+    add,
     add_controls,
-    add_fallback,
-    add_keep_metadata,
-    add_parts,
     chosen_controls,
     chosen_key,
     complain,
@@ -40,18 +39,11 @@ def add_scale(menu: argparse._SubParsersAction) -> None:
         "--workers", type=positive, metavar="N", help="processes that anonymize (default: one a CPU)"
     )
     one.add_argument(
-        "--at-once", type=positive, metavar="N",
-        help="photos that a process has in hand, whose faces go through a GPU in one batch "
-        "(default: 16 on a GPU, else 1)",
-    )  # fmt: skip
-    one.add_argument(
-        "--rows-per-block", type=positive, default=100, metavar="N",
+        "--rows-per-part", type=positive, default=100, metavar="N",
         help="photos in a part of the manifest (default 100); as many are done again when a worker dies",
     )  # fmt: skip
     add_controls(one)
-    add_parts(one)
-    add_fallback(one)
-    add_keep_metadata(one)
+    add(one, *PARTS, "--fallback", "--keep-metadata")
     one.add_argument("--faces", choices=FACES, default="all")
     one.add_argument("--resume", action="store_true", help="go on with a job that was stopped")
     one.set_defaults(command=anonymize_at_scale)
@@ -65,7 +57,7 @@ def anonymize_at_scale(options: argparse.Namespace) -> int:
     try:
         found = anonymize_set(
             options.photos, options.out, chosen_key(options), chosen_controls(options),
-            workers=options.workers, at_once=options.at_once, rows_per_block=options.rows_per_block,
+            workers=options.workers, rows_per_part=options.rows_per_part,
             resume=options.resume, progress=sys.stderr.isatty(), faces=options.faces,
             fallback=options.fallback, keep_metadata=tuple(options.keep_metadata),
             generator=options.generator,

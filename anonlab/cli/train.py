@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from .options import add_device, add_generator, add_guide, share
+from .options import add, share
 
 
 def add_train(menu: argparse._SubParsersAction) -> None:
@@ -34,9 +34,7 @@ def add_train(menu: argparse._SubParsersAction) -> None:
         metavar="0-1",
         help="of the encoder's steps that run without generator, ten times faster",
     )
-    add_generator(train)
-    add_guide(train)
-    add_device(train)
+    add(train, "--generator", "--generator-weights", "--guide", "--guide-options", "--device")
     train.add_argument(
         "--start", type=Path, default=None, metavar="FILE", help="go on from these encoder's weights"
     )

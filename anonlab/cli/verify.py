@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .options import FAILED, add_device, add_unseen
+from .options import FAILED, add
 
 
 def add_verify(menu: argparse._SubParsersAction) -> None:
@@ -19,8 +19,7 @@ def add_verify(menu: argparse._SubParsersAction) -> None:
     check.add_argument(
         "--out", type=Path, default=Path("outputs/verify"), help="folder for the page and its numbers"
     )
-    add_unseen(check)
-    add_device(check)
+    add(check, "--unseen", "--unseen-options", "--device")
     check.set_defaults(command=verify)
 
 

@@ -10,9 +10,8 @@ from .options import (
     COVERED,
     FAILED,
     STOPPED,
+    add,
     add_controls,
-    add_device,
-    add_fallback,
     chosen_controls,
     chosen_key,
     complain,
@@ -37,7 +36,7 @@ def add_video(menu: argparse._SubParsersAction) -> None:
         help="the result; in a folder it keeps the clip's name",
     )  # fmt: skip
     add_controls(one, without=("target_distance", "refine_steps"))
-    add_fallback(one)
+    add(one, "--fallback", "--device")
     one.add_argument(
         "--from", dest="start", type=seconds, default=0.0, metavar="SECONDS",
         help="the result begins here; also as 1:30",
@@ -47,7 +46,6 @@ def add_video(menu: argparse._SubParsersAction) -> None:
         help="and ends before this",
     )  # fmt: skip
     one.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    add_device(one)
     one.add_argument("--json", type=Path, default=None, metavar="FILE", help="where a record goes")
     one.set_defaults(command=anonymize_video)
 

@@ -1,9 +1,10 @@
-"""Files that come from a browser, and files that go to it."""
+"""Files of the explorer: what can be opened, uploads from a browser, and downloads to it."""
 
 from __future__ import annotations
 
 import base64
 import io
+import secrets
 import tempfile
 import warnings
 from html import escape
@@ -12,12 +13,35 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import UnreadableImage
+from ..generators.samples import SAMPLES
 from ..photo.photos import MAX_PIXELS, READABLE, Photo, write_photo
 from ..results import Result
+from ..weights.store import notebooks_folder
 
 MEGABYTE = 10**6
 LARGEST_UPLOAD = 200 * MEGABYTE  # the servers' own limit is in jupyter/, and higher
 KINDS = {"json": "application/json", "key": "text/plain", "png": "image/png", "jpg": "image/jpeg"}
+
+
+def photo_choices(folder: Path | None = None) -> list[str]:
+    """List the sample faces, and the photos in `folder` (by default `data/photos`)."""
+    folder = folder or notebooks_folder().parent / "data" / "photos"
+    own = sorted(str(path) for path in folder.glob("*") if path.suffix.lower() in READABLE)
+    return [*SAMPLES, *own]
+
+
+def is_sample(photo: str) -> bool:
+    """Whether a choice is a photo that comes with anonlab, which is no secret."""
+    return photo.startswith(("astronaut", "synthetic-")) and not Path(photo).suffix
+
+
+def as_text(key: bytes) -> str:
+    """Return a key that was typed, or a new one in place of random bytes, which cannot be typed."""
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        return secrets.token_hex(32)
+    return text if text.isprintable() else secrets.token_hex(32)
 
 
 def open_upload(name: str, content: bytes) -> Image.Image:

@@ -21,12 +21,18 @@ from ..errors import AnonlabError, InputDamaged, StaleRequest
 from ..generators.samples import SAMPLES, open_photo
 from ..pipeline import Anonymizer, Watch
 from ..results import Result
-from .browser_files import as_file, download_link, finished_name, open_upload
-from .choices import as_text, is_sample, photo_choices
-from .figures import mask_figure, preview_figure
+from .browser_files import (
+    as_file,
+    as_text,
+    download_link,
+    finished_name,
+    is_sample,
+    open_upload,
+    photo_choices,
+)
+from .figures import View, mask_figure, preview_figure
 from .latest_only import LatestOnlyQueue
 from .panel_widgets import PanelWidgets
-from .view import View
 from .workbench import Workbench
 
 __all__ = ["Explorer", "photo_choices", "png"]
@@ -158,7 +164,7 @@ class Explorer(PanelWidgets):
             return
         self.uploads[name] = content
         if name not in (value for _, value in self.photo.options):
-            self.listing = True  # new options choose their first, which nobody wants to see now
+            self.listing = True  # new options choose their first, which must not be drawn now
             self.photo.options, self.photo.value = (*self.photo.options, (name, name)), None
             self.listing = False
         self.photo.value = name  # which opens it
@@ -251,7 +257,7 @@ class Explorer(PanelWidgets):
         self._say("cancelled; nothing was made")
 
     def _clear(self) -> None:
-        """Nobody is on the bench, so nobody is shown."""
+        """Show nothing: no face is on the bench."""
         self.bench.clear()
         self.people.hide()
         self._outdate()

@@ -25,8 +25,7 @@ from ..photo.photos import Photo, read_photo
 from ..pipeline import Anonymizer, Watch
 from ..recognizers import distance
 from ..results import Result
-from .figures import mask_figure, preview_figure
-from .view import View
+from .figures import View, mask_figure, preview_figure
 
 SIZE = 256  # pixels of everything that must answer at once
 KEPT = 8  # attributions of one face that are remembered

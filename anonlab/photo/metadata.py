@@ -1,4 +1,4 @@
-"""Which EXIF fields may stay when somebody asks for it, by groups; everything else never does.
+"""Which EXIF fields may stay on request, by groups; everything else never does.
 
 A field is copied by its number and only if its value is short text or a few numbers, so that nothing
 hides in it: never a thumbnail, a MakerNote, a serial number or an owner's name.

@@ -170,7 +170,7 @@ def _resolution(points: np.ndarray) -> int:
 def _path(
     anonymizer: Anonymizer, who: np.ndarray, faces: Sequence[AlignedFace], controls: Controls
 ) -> np.ndarray | None:
-    """The embedding `(dim,)` that is aimed at for a person; None where none could be read."""
+    """Return the embedding `(dim,)` that is aimed at for a person; None where none was measured."""
     if not faces or np.isnan(who).any():
         return None
     parts = zip(*(vars(face.attributes).values() for face in faces), strict=True)

@@ -48,7 +48,7 @@ def side_by_side(jobs: Sequence[Job], workers: int) -> None:
         futures = [pool.submit(alone, job) for job in jobs]
         try:
             wait(futures)
-        finally:  # where somebody pressed a key, too
+        finally:  # at Ctrl-C, too
             stop.set()
             for future in futures:
                 future.cancel()

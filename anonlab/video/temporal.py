@@ -28,7 +28,7 @@ STILL = 1e-3  # eye distances: a smaller second difference of the original count
 EYES = (36, 45)  # the outer corners
 
 DECLARED = {
-    "greatest match": higher,  # the smallest distance over frames: beyond the threshold nobody matches
+    "greatest match": higher,  # the smallest distance over frames: beyond the threshold no frame matches
     "frames matched": lower,
     "TL-ID": higher,
     "TG-ID": higher,

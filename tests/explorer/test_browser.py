@@ -23,6 +23,7 @@ import pytest
 from anonlab.explorer.browser_files import LARGEST_UPLOAD
 
 ROOT = Path(__file__).parents[2]
+NOTEBOOK = "02_mask_explorer.ipynb"
 SHOTS = ROOT / "outputs" / "browser"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MINUTE = 60_000  # Playwright counts milliseconds
@@ -55,9 +56,14 @@ def browser():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """What is served: copies of the explorer's page and the notebooks, because running saves them."""
+    """What is served: copies of the explorer's page and of its notebook, because running saves them."""
     folder = tmp_path_factory.mktemp("served")
-    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    notebook = json.loads((ROOT / "notebooks" / NOTEBOOK).read_text())
+    with_panel = [
+        number for number, cell in enumerate(notebook["cells"]) if "Explorer(" in "".join(cell["source"])
+    ]
+    notebook["cells"] = notebook["cells"][: with_panel[0] + 2]  # what follows is not about the panel
+    (folder / NOTEBOOK).write_text(json.dumps(notebook))
     shutil.copy(ROOT / "anonlab" / "explorer" / "page.ipynb", folder)
     return folder
 
@@ -128,7 +134,7 @@ def page(opened):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
-    """A photo of 30 MB, one of two people, one of nobody, and a text."""
+    """A photo that is larger than what servers let through by themselves, and one of two people."""
     import numpy as np
     from PIL import Image
 
@@ -136,15 +142,13 @@ def photos(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("photos")
     astronaut = sample_photo("astronaut")
-    noise = np.random.default_rng(0).integers(0, 8, (3400, 3400, 3), np.uint8)
-    large = np.asarray(astronaut.crop((0, 0, 425, 425)).resize((3400, 3400))) // 2 + 60 + noise
+    noise = np.random.default_rng(0).integers(0, 8, (1900, 1900, 3), np.uint8)
+    large = np.asarray(astronaut.crop((0, 0, 425, 425)).resize((1900, 1900))) // 2 + 60 + noise
     Image.fromarray(large).save(folder / "large.bmp")
     two = Image.new("RGB", (900, 512), "grey")
     two.paste(astronaut, (0, 0))
     two.paste(astronaut.crop((150, 0, 320, 220)).resize((340, 440)), (540, 40))
     two.save(folder / "two.jpg", quality=95)
-    Image.new("RGB", (320, 240), (60, 140, 60)).save(folder / "meadow.png")
-    (folder / "notes.txt").write_text("this is not a picture")
     return folder
 
 
@@ -223,20 +227,8 @@ def test_the_panel_is_the_first_thing_on_its_page_and_stays_in_view(page):
     page.set_viewport_size({"width": 1280, "height": 860})
 
 
-def test_area_and_threshold_move_together(page):
-    before, drawn, threshold = shares(settled(page)), pictures(page), number(page, "threshold")
-    larger = shares(move(page, "mask area", 6))
-    assert larger[0] > before[0] and larger[1] > before[1]
-    assert all(old != new for old, new in zip(drawn, pictures(page), strict=True))
-    assert number(page, "threshold") < threshold
-    area = number(page, "mask area")
-    move(page, "threshold", 10)
-    assert number(page, "mask area") < area
-    assert page.locator("small", has_text="saved: the threshold").count() == 1
-
-
-def test_a_photo_of_30_megabytes_arrives(page, photos):
-    assert (photos / "large.bmp").stat().st_size > 30e6
+def test_a_photo_larger_than_a_servers_own_limit_arrives(page, photos):
+    assert (photos / "large.bmp").stat().st_size > 10 * 2**20
     drawn = pictures(page)
     upload(page, photos / "large.bmp")
     page.wait_for_function("document.querySelector('select').selectedOptions[0]?.text == 'large.bmp'")
@@ -244,20 +236,6 @@ def test_a_photo_of_30_megabytes_arrives(page, photos):
     assert pictures(page) != drawn
     key = page.locator(".widget-text", has_text="key").locator("input").input_value()
     assert re.fullmatch("[0-9a-f]{64}", key)  # a secret of one's own
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [("notes.txt", "is not an image that can be decoded"), ("meadow.png", "shows no face")],
-)
-def test_what_cannot_be_shown_is_said_by_name_and_nobody_is_left(page, photos, name, reason):
-    assert len(pictures(page)) == 2
-    upload(page, photos / name)
-    page.locator(".anonlab-error", has_text=f"{name} {reason}").wait_for()
-    page.wait_for_function(
-        "[...document.querySelectorAll('.anonlab-pictures img')].every(one => !one.offsetParent)"
-    )
-    assert page.locator("button", has_text="full quality").is_disabled()
 
 
 def test_two_people_are_clicked_cancelled_made_and_downloaded(page, photos, tmp_path):
@@ -317,7 +295,7 @@ def test_voila_alone_lets_large_photos_through_too():
 
 def test_the_notebook_in_jupyterlab(browser, address):
     page = new_page(browser)
-    page.goto(f"{address}/lab/tree/notebooks/02_mask_explorer.ipynb?reset")
+    page.goto(f"{address}/lab/tree/{NOTEBOOK}?reset")
     page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
     run_all = page.locator("li[role=menuitem]", has_text=re.compile(r"^Run All Cells"))
     for _ in range(20):  # while it still starts, the laboratory closes menus

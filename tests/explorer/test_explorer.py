@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import base64
 import datetime
+import gc
 import html
 import io
-import json
 import re
-import resource
-import statistics
 import threading
 import time
-from dataclasses import asdict, replace
-from pathlib import Path
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from PIL.JpegImagePlugin import get_sampling
 
 from anonlab import Anonymizer, Controls, cli
 from anonlab.cli import options as cli_chosen
-from anonlab.controls import PERCEPTIONS, REGIONS, Settings, read_settings
-from anonlab.errors import InputDamaged, StaleRequest, UnknownOption, UnreadableImage
+from anonlab.controls import REGIONS, read_settings
+from anonlab.errors import InputDamaged, UnknownOption
 from anonlab.explorer import browser_files
-from anonlab.explorer.browser_files import as_file, finished_name, open_upload
+from anonlab.explorer.browser_files import as_file
 from anonlab.explorer.latest_only import LatestOnlyQueue
-from anonlab.explorer.panel import Explorer, photo_choices, png
+from anonlab.explorer.panel import Explorer, png
 from anonlab.generators.samples import sample_photo
 from anonlab.perception.regions import region_masks
 from anonlab.photo.photos import read_photo, write_photo
@@ -35,10 +34,8 @@ from anonlab.results import Result
 
 
 @pytest.fixture(scope="module")
-def anonymizer() -> Anonymizer:
-    return Anonymizer.load(method="optimize", device="cpu", key=b"a key for the explorer").replace(
-        refine_steps=2
-    )
+def anonymizer(optimizing) -> Anonymizer:
+    return optimizing.replace(key=b"a key for the explorer", refine_steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -111,14 +108,14 @@ def shows(explorer: Explorer, controls: Controls) -> bool:
 
 CONTROLS = [  # values that are not the default; the area goes back to it as well
     ("mask_area", (0.0, 0.25, 0.6)),
-    ("mask_threshold", (0.3, 0.05)),
-    ("softness", (0.0, 20.0)),
-    ("strength", (0.0, 0.5)),
+    ("mask_threshold", (0.3,)),
+    ("softness", (20.0,)),
+    ("strength", (0.5,)),
     ("seed", (99,)),
     ("symmetric", (True,)),
-    ("include", (("mouth",), REGIONS)),
-    ("exclude", (("eyes", "brows"), REGIONS)),
-    ("perception", ("integrated_gradients", "occlusion")),
+    ("include", (("mouth",),)),
+    ("exclude", (REGIONS,)),
+    ("perception", ("integrated_gradients",)),
 ]
 
 
@@ -135,16 +132,6 @@ def test_every_control_shows_what_render_draws(explorer, name, values):
         assert "a match is below 0.6" in explorer.status.value
 
 
-def test_the_sliders_reach_what_the_table_says(explorer):
-    assert (explorer.mask.area.min, explorer.mask.area.max) == (0, 0.6)
-    assert (explorer.strength.min, explorer.strength.max) == (0, 1)
-    assert not any(
-        control(explorer, name).continuous_update
-        for name in ("mask_area", "mask_threshold", "softness", "strength", "seed")
-    )
-    assert explorer.mask.perception.options == PERCEPTIONS
-
-
 def test_area_and_threshold_say_one_mask(explorer):
     heat = explorer.bench.attribution("network")
     explorer.mask.area.value = 0.15
@@ -159,36 +146,6 @@ def test_area_and_threshold_say_one_mask(explorer):
     explorer.mask.threshold.value = 0.3
     assert explorer.mask.area.value < 0.1
     assert explorer.latest.wait()
-
-
-def test_what_was_moved_last_is_kept_on_the_next_photo(explorer):
-    explorer.mask.threshold.value = 0.2
-    astronaut = explorer.mask.area.value
-    explorer.photo.value = "synthetic-3"
-    assert explorer.mask.threshold.value == 0.2
-    assert explorer.mask.area.value != astronaut
-    explorer.mask.area.value = 0.2
-    threshold = explorer.mask.threshold.value
-    explorer.photo.value = "astronaut"
-    assert explorer.mask.area.value == 0.2
-    assert explorer.mask.threshold.value != threshold
-    assert explorer.latest.wait()
-
-
-def test_a_threshold_goes_only_as_low_as_the_area_slider_is_long(explorer):
-    explorer.mask.perception.value = "integrated_gradients"
-    explorer.mask.threshold.value = 0.001
-    heat = explorer.bench.attribution("integrated_gradients")
-    assert (heat > explorer.mask.threshold.value).float().mean() <= 0.6 + 0.002
-    assert explorer.mask.area.value <= 0.6
-    assert explorer.latest.wait()
-
-
-def test_both_shares_are_shown_with_their_names(explorer):
-    found = re.search(r"mask: (\d+)% of the aligned picture, (\d+)% of the face", explorer.status.value)
-    picture, face = (int(share) for share in found.groups())
-    assert picture == pytest.approx(25, abs=1)
-    assert 70 <= face <= 83  # a face fills about a third of the picture
 
 
 def test_a_region_in_both_lists_is_said_and_stays(explorer):
@@ -209,16 +166,6 @@ def test_a_setting_that_moved_on_is_dropped(explorer):
     assert explorer.latest.wait()
     assert explorer.latest.dropped > dropped
     assert shows(explorer, Controls(mask_area=0.4, perception="network"))
-
-
-def test_another_photo_another_face(explorer):
-    before = explorer.mask_image.value
-    explorer.photo.value = "synthetic-3"
-    assert explorer.latest.wait()
-    assert explorer.mask_image.value != before
-    explorer.photo.value = "astronaut"
-    assert explorer.latest.wait()
-    assert np.array_equal(pixels(explorer.mask_image.value), pixels(before))
 
 
 @pytest.mark.parametrize(
@@ -252,12 +199,6 @@ def test_an_error_names_the_file_and_takes_the_old_face_away(
     assert explorer.latest.wait()
     assert shows(explorer, Controls(mask_area=0.3, perception="network"))
     assert not explorer.make.disabled
-
-
-def test_a_picture_of_too_many_pixels_is_refused_with_its_name(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(UnreadableImage, match=r"wide\.png has more than"):
-        open_upload("wide.png", encoded(Image.new("L", (100, 100))))
 
 
 def test_an_upload_becomes_a_choice_and_the_way_back_works(explorer, synthetic_faces):
@@ -314,16 +255,6 @@ def test_faces_of_a_group_are_numbered_and_can_be_clicked(explorer, two_people):
     explorer.people.frames[0].click()
     assert explorer.latest.wait()
     assert np.array_equal(pixels(explorer.mask_image.value), pixels(larger))
-
-
-def test_six_seeds_are_six_people(explorer):
-    explorer.show_seeds.click()
-    assert explorer.latest.wait()
-    assert explorer.seeds_image.layout.display == ""
-    picture = pixels(explorer.seeds_image.value)
-    assert picture.shape[1] > 4 * picture.shape[0]
-    explorer.mask.area.value = 0.3  # they were of another setting
-    assert explorer.seeds_image.layout.display == "none"
 
 
 def test_full_quality_is_the_command_lines_file(explorer, anonymizer, tmp_path):
@@ -440,11 +371,6 @@ def test_a_finished_photo_is_compressed_as_its_original_was(tmp_path):
         assert get_sampling(made) == get_sampling(original) == 2
 
 
-def test_a_finished_photo_is_called_after_its_original():
-    assert finished_name("/somewhere/me.jpg") == "me-anonymized.jpg"
-    assert finished_name("synthetic-3") == "synthetic-3-anonymized.png"
-
-
 @pytest.mark.parametrize(
     ("text", "error", "reason"),
     [
@@ -469,47 +395,26 @@ def test_a_wrong_settings_file_is_a_sentence_and_a_status(tmp_path, text, error,
     assert "settings.json" in capsys.readouterr().err
 
 
-def test_photos_of_the_users_folder_can_be_chosen(tmp_path):
-    Image.new("RGB", (40, 40)).save(tmp_path / "me.jpg")
-    (tmp_path / "notes.txt").write_text("")
-    assert photo_choices(tmp_path)[-1] == str(tmp_path / "me.jpg")
-    assert photo_choices(tmp_path)[0] == "astronaut"
-    assert len(photo_choices(tmp_path)) == len(photo_choices(Path("nowhere"))) + 1
-
-
-@pytest.mark.serial
-def test_a_hundred_moves_cost_no_memory(explorer, capsys):
-    """And how long a move takes is printed, not judged."""
-    overlays, previews = [], []
-    for move in range(5):
-        start = time.monotonic()
-        explorer.mask.area.value = 0.1 + 0.1 * move
-        overlays.append(time.monotonic() - start)
-        assert explorer.latest.wait()
-        previews.append(time.monotonic() - start)
-
-    def thirty_moves() -> float:
-        before = memory()
-        for move in range(30):
-            explorer.mask.area.value = 0.1 + 0.01 * move
-        assert explorer.latest.wait()
-        return memory() - before
-
-    thirty_moves()  # what the allocators keep for themselves
-    grown = [thirty_moves() for _ in range(3)]  # they may do so once more; a leak grows every time
-    with capsys.disabled():
-        print(
-            f"\nslider to overlay {statistics.median(overlays):.3f} s, to preview "
-            f"{statistics.median(previews):.3f} s (medians of 5); "
-            f"three times 30 moves: {', '.join(f'{growth:+.1f}' for growth in grown)} MB"
+def test_moves_keep_nothing(explorer):
+    def kept() -> tuple[int, int]:
+        gc.collect()
+        return sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects()), (
+            tracemalloc.get_traced_memory()[0]
         )
-    assert min(grown) < 10  # a picture kept at every move is 24 MB and more
 
+    def moves() -> tuple[int, int]:
+        for area in (0.1, 0.2, 0.3):
+            explorer.mask.area.value = area
+            assert explorer.latest.wait()
+        return kept()
 
-def memory() -> float:
-    """Resident memory now, in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1]) if Path("/proc").is_dir() else 0
-    return pages * resource.getpagesize() / 2**20
+    tracemalloc.start()
+    try:
+        first, again = moves(), moves()
+    finally:
+        tracemalloc.stop()
+    assert again[0] == first[0]
+    assert again[1] - first[1] < 500_000  # bytes; the two pictures of one move are 1.6 MB
 
 
 # the queue behind it
@@ -528,23 +433,6 @@ def test_only_the_latest_request_is_shown():
     assert latest.dropped == 2
 
 
-def test_work_can_notice_that_it_is_outdated():
-    latest, seen, gate = LatestOnlyQueue(), [], threading.Event()
-
-    def work(current):
-        gate.wait(5)
-        seen.append(current())
-        raise StaleRequest("nobody waits")
-
-    latest.submit(work, seen.append, seen.append)
-    while not latest.busy:
-        time.sleep(0.001)
-    latest.cancel()
-    gate.set()
-    assert latest.wait(5)
-    assert seen == [False]
-
-
 def test_a_failure_is_reported_and_the_next_request_still_runs():
     latest, shown, failed = LatestOnlyQueue(), [], []
     latest.submit(lambda _: 1 / 0, shown.append, failed.append)
@@ -553,8 +441,3 @@ def test_a_failure_is_reported_and_the_next_request_still_runs():
     assert latest.wait(5)
     assert isinstance(failed[0], ZeroDivisionError)
     assert shown == ["fine"]
-
-
-def test_settings_as_json_are_complete():
-    saved = Settings(asdict(Controls()), key="a secret of 20 bytes").to_json()
-    assert json.loads(saved).keys() == {*vars(Controls()), "key"}

@@ -5,14 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anonlab.errors import UnknownOption
 from anonlab.figures.attribution_figures import (
     attribution_figure,
     differences_figure,
     integration_figure,
-    ratios_figure,
 )
-from anonlab.figures.plots import curves_figure, histogram_figure
+from anonlab.figures.plots import histogram_figure
 from anonlab.perception.attribution import Inquiry
 
 
@@ -43,11 +41,6 @@ def test_on_a_linear_recogniser_any_number_of_slopes_is_complete(face, baseline,
     torch.testing.assert_close(scores.diff(), (scores[-1] - scores[0]).div(20).expand(20))
 
 
-def test_a_baseline_that_lacks_what_it_needs_is_named(face):
-    with pytest.raises(UnknownOption, match="mean face"):
-        integration_figure(Inquiry(Linear(), face), 2, "mean")
-
-
 def test_signed_attributions_are_drawn_about_zero_and_heat_from_zero_to_one(face):
     heat = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(1))
     figure = attribution_figure(face, face - 0.1, heat)
@@ -59,14 +52,6 @@ def test_signed_attributions_are_drawn_about_zero_and_heat_from_zero_to_one(face
     assert len(bars) == 3
 
 
-def test_ratios_above_one_are_warm_and_below_cold():
-    axis = ratios_figure({"nose": 2.0, "eyes": 1.5, "jaw": 0.5}, "heat").axes[0]
-    assert [bar.get_width() for bar in axis.patches] == [2.0, 1.5, 0.5]
-    nose, eyes, jaw = (bar.get_facecolor() for bar in axis.patches)
-    assert nose == eyes != jaw
-    assert nose[0] > nose[2] and jaw[0] < jaw[2]  # red, blue
-
-
 def test_intervals_are_drawn_from_their_low_to_their_high():
     rows = [(0.1, -0.05, 0.2), (0.0, -0.1, 0.3)]
     axis = differences_figure((0.05, 0.1), {"disc": rows}, "gain").axes[0]
@@ -74,14 +59,6 @@ def test_intervals_are_drawn_from_their_low_to_their_high():
     drawn = [path[:, 1].tolist() for path in bars.lines[2][0].get_segments()]
     assert drawn == [pytest.approx(row[1:]) for row in rows]
     assert bars.lines[0].get_ydata().tolist() == pytest.approx([0.1, 0.0])
-
-
-def test_curves_of_positive_numbers_start_at_zero_and_others_where_they_are():
-    positive, signed = (
-        curves_figure((0, 1), {"a": values}, ("x", "y")).axes[0].get_ylim()[0]
-        for values in ((0.5, 0.6), (-0.5, 0.6))
-    )
-    assert positive == 0 and signed < -0.5
 
 
 def test_a_histogram_marks_the_threshold_and_single_values():

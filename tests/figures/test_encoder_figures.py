@@ -9,10 +9,8 @@ import torch
 
 from anonlab.encoding.encoder import Encoder, EncoderConfig
 from anonlab.figures.encoder_figures import (
-    attention_figure,
     attention_maps,
     encoder_diagram,
-    grouped_bars_figure,
     token_counts,
 )
 
@@ -43,15 +41,3 @@ def test_the_diagram_says_the_shapes_of_its_network():
     said = " ".join(text.get_text() for text in encoder_diagram(TINY).axes[0].texts)
     for shape in ("(3, 64²)", "(89, 16)", "64 + 16 + 4", "(16, 512)", "1 × fusion"):
         assert shape in said, shape
-
-
-def test_attention_is_drawn_beside_the_photo_with_its_titles():
-    heat = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
-    figure = attention_figure(torch.zeros(1, 3, 64, 64), {"row 0": heat, "row 5": heat})
-    assert [axis.get_title() for axis in figure.axes] == ["what the encoder sees", "row 0", "row 5"]
-
-
-def test_bars_are_as_long_as_their_numbers_in_the_order_of_the_first_group():
-    [axis] = grouped_bars_figure({"a": {"x": 1.0, "y": 2.0}, "b": {"y": 4.0, "x": 3.0}}, "loss").axes
-    assert [bar.get_width() for bar in axis.patches] == [1, 2, 3, 4]
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["a", "b"]

@@ -8,8 +8,6 @@ import torch
 import torch.nn.functional as F
 
 from anonlab.figures.regeneration_figures import (
-    crops_figure,
-    optimisation_figure,
     seam_ring,
     turn_figure,
     turn_plane,
@@ -59,18 +57,3 @@ def test_the_worst_places_are_found_in_order_and_apart():
     first, second = worst_places(error, 2, 32)
     assert first[0] <= 100 < first[0] + 32 and first[1] <= 90 < first[1] + 32
     assert second[0] <= 20 < second[0] + 32 and second[1] <= 20 < second[1] + 32
-
-
-def test_crops_show_the_pixels_of_both_pictures():
-    before, after = torch.full((1, 3, 64, 64), -1.0), torch.full((1, 3, 64, 64), 1.0)
-    after[..., :32, :] = 0
-    axes = crops_figure(before, after, [(32, 0), (0, 16)], 32).axes
-    means = [float(axis.images[0].get_array().mean()) for axis in axes]
-    assert means == [0, 0, 255, 128]
-
-
-def test_an_optimisation_shows_its_losses_and_the_faces_on_the_way():
-    faces = [(0, torch.zeros(1, 3, 16, 16)), (2, torch.zeros(1, 3, 16, 16))]
-    curve, *panels = optimisation_figure([3.0, 2.0, 1.5], faces).axes
-    assert curve.lines[0].get_ydata().tolist() == [3.0, 2.0, 1.5]
-    assert [panel.get_title() for panel in panels] == ["step 0", "step 2"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 
@@ -45,7 +44,7 @@ def test_points_have_the_order_of_the_other_detector(centerface, portrait, astro
     assert np.hypot(*(face.points - known.points).T).max() < 0.25 * between_eyes
 
 
-@pytest.mark.parametrize("quarters", [1, 2, 3])
+@pytest.mark.parametrize("quarters", [1])
 def test_a_lying_face_has_its_points_where_they_are(centerface, portrait, quarters):
     [upright] = centerface(portrait, LIKELY)
     lying = Image.fromarray(np.rot90(np.asarray(portrait), quarters).copy())
@@ -55,13 +54,6 @@ def test_a_lying_face_has_its_points_where_they_are(centerface, portrait, quarte
         points = np.stack([points[:, 1], width - points[:, 0]], 1)
         width, height = height, width
     assert np.abs(face.points - points).max() < 3.0  # pixels; the eyes are 44 apart
-
-
-def test_pictures_of_any_size(centerface, portrait):
-    """What is added to come to a multiple of 32 is on the right and below, and changes no place."""
-    [whole] = centerface(portrait, LIKELY)
-    [cropped] = centerface(portrait.crop((0, 0, 501, 483)), LIKELY)
-    assert overlap(whole, cropped) > 0.95
 
 
 def test_large_pictures_are_looked_at_in_parts_and_each_face_is_there_once(centerface, portrait):
@@ -113,20 +105,13 @@ def test_a_picture_is_scaled_in_strips_as_in_one_piece():
     assert np.abs(np.asarray(made, int) - np.asarray(whole, int)).max() <= 1
 
 
-def test_threads_get_their_own_answers(centerface, portrait):
-    pictures = [portrait.rotate(angle) for angle in (0, 10, 20, 30)]
-    alone = [centerface(one, LIKELY)[0].box for one in pictures]
-    with ThreadPoolExecutor(4) as pool:
-        at_once = [faces[0].box for faces in pool.map(lambda one: centerface(one, LIKELY), pictures)]
-    np.testing.assert_allclose(at_once, alone, atol=0.05)
-
-
-def test_a_detector_that_rests_keeps_no_network_and_sees_the_same_again(astronaut, detector):
-    [before] = detector(astronaut)
+def test_a_detector_that_rests_keeps_no_network_and_sees_the_same_again(
+    astronaut, astronaut_found, detector
+):
     detector.rest()
     assert not detector.centerface.networks.idle
     [after] = detector(astronaut)
-    assert before.box == after.box
+    assert astronaut_found.box == after.box
     assert sum(map(len, detector.centerface.networks.idle.values())) == 1
 
 
@@ -165,7 +150,7 @@ def test_what_a_second_look_does_not_confirm_is_none(astronaut, detector, monkey
     assert len(detector(astronaut)) == 1
 
 
-@pytest.mark.parametrize("quarters", range(4))
+@pytest.mark.parametrize("quarters", [0, 1])
 def test_a_second_look_is_sure_of_a_face_and_turns_its_points(centerface, portrait, quarters):
     [upright] = centerface(portrait, LIKELY)
     lying = np.rot90(np.asarray(portrait), quarters).copy()

@@ -9,17 +9,16 @@ import pytest
 from PIL import Image
 
 from anonlab.photo.boxes import merged, overlap
-from anonlab.photo.detection import Detector
 from anonlab.photo.faces import Face, align
 from anonlab.photo.photos import Photo
 
 
 @pytest.fixture(scope="module")
-def upright(astronaut, detector) -> Face:
-    return detector(astronaut)[0]
+def upright(astronaut_found) -> Face:
+    return astronaut_found
 
 
-@pytest.mark.parametrize("quarters", [1, 2, 3])
+@pytest.mark.parametrize("quarters", [1, 3])
 def test_a_lying_face_is_found_where_it_is(astronaut, detector, upright, quarters):
     lying = Photo(np.rot90(astronaut.pixels, quarters).copy(), "lying")
     [face, *_] = detector(lying)
@@ -34,7 +33,7 @@ def test_a_lying_face_is_found_where_it_is(astronaut, detector, upright, quarter
     assert (align(lying, face, 256) - align(astronaut, upright, 256)).abs().mean() < 0.15
 
 
-@pytest.mark.parametrize("angle", [-60, -45, 20, 50])
+@pytest.mark.parametrize("angle", [-60, 20])
 def test_the_points_of_a_face_on_the_slant_are_where_they_are(astronaut, detector, upright, angle):
     image = Image.fromarray(astronaut.pixels)
     middle = np.array(image.size) / 2
@@ -60,18 +59,7 @@ def test_a_face_that_is_surely_known_is_not_looked_at_from_near(astronaut, detec
     assert looked
 
 
-def test_a_photo_is_looked_at_once_where_that_is_enough(astronaut):
-    once = Detector(thorough=False)
-    lying = Photo(np.rot90(astronaut.pixels, 2).copy(), "lying")
-    assert len(once(astronaut)) == 1
-    try:
-        found = once(lying)
-    except Exception:
-        found = []
-    assert not [face for face in found if face.confidence > 0.97]
-
-
-@pytest.mark.parametrize("pixels", [26, 32])
+@pytest.mark.parametrize("pixels", [26])
 def test_small_faces_are_found_in_large_photos(synthetic_faces, detector, upright, astronaut, pixels):
     large = np.full((1800, 2400, 3), 110, np.uint8)
     scale = pixels / (upright.box[2] - upright.box[0])

@@ -134,11 +134,6 @@ def test_facenet_from_a_path(tmp_path, synthetic_faces):
         load_recognizer("facenet", path)
 
 
-def test_unknown_name():
-    with pytest.raises(UnknownOption, match="dlib, facenet, onnx"):
-        load_recognizer("arcface")
-
-
 def test_faceres_tells_people_apart(shared, synthetic_faces):
     """The recogniser that no loss has seen, as DESIGN describes it."""
     faceres = load_recognizer(

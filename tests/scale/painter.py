@@ -5,8 +5,10 @@ Photos with `kills` in their name end the process that works on them: each time,
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +16,11 @@ from types import SimpleNamespace
 import numpy as np
 
 from anonlab.controls import Controls
-from anonlab.errors import NoFaceFound
+from anonlab.errors import AnonlabError, NoFaceFound
 from anonlab.photo.photos import Photo
-from anonlab.scale import Task
+from anonlab.scale import Task, anonymize_set
 
+KEY = "0123456789abcdef0123456789abcdef"
 PAINT = (255, 0, 255)
 FACE = {"number": 1, "box": [16.0, 16.0, 48.0, 48.0], "distance": 0.75, "matched": False}
 
@@ -50,6 +53,16 @@ def load(task: Task):
     return anonymize
 
 
-def refuse(task: Task):
-    """A factory that always fails."""
-    raise NoFaceFound("the weights are not here")
+def main() -> None:
+    """Run a job in this process, which a test can kill: `painter.py '{"source": …, "out": …, …}'`."""
+    given = {"factory": "painter:load", "key": KEY} | json.loads(sys.argv[1])
+    source, out, key = (given.pop(name) for name in ("source", "out", "key"))
+    try:
+        found = anonymize_set(Path(source), Path(out), key.encode(), **given)
+    except AnonlabError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    print(json.dumps(vars(found)))
+
+
+if __name__ == "__main__":
+    main()

@@ -10,14 +10,13 @@ from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import LinearStart
 from anonlab.generators.samples import sample_photo
 from anonlab.images import to_tensor
-from anonlab.pipeline import Anonymizer
 
 KEY = b"a key for the tests of clips"
 
 
 @pytest.fixture(scope="session")
-def anonymizer():
-    return Anonymizer.load(key=KEY)
+def anonymizer(shipped):
+    return shipped.replace(key=KEY)
 
 
 @pytest.fixture(scope="session")

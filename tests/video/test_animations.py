@@ -66,19 +66,6 @@ def test_transparency_stays(pictures, tmp_path):
         assert (a[..., 3] == b[..., 3]).all() and (a[..., 3] == 0).any()
 
 
-def test_a_hidden_first_picture_of_a_png_is_no_frame(pictures, tmp_path):
-    path, out = tmp_path / "in.png", tmp_path / "out.png"
-    first, *rest = pictures
-    first.save(path, save_all=True, append_images=rest, default_image=True, duration=50)
-    clip = open_clip(path, out)
-    assert clip.count == 3 and clip.left_out == ["the still picture of the file"]
-    frames = through(path, out)
-    for frame, one in zip(frames, rest, strict=True):
-        assert (frame.pixels == np.asarray(one)).all()
-    with Image.open(out) as image:
-        assert image.n_frames == 3 and not image.default_image
-
-
 def test_a_lossy_webp_stays_lossy(pictures, tmp_path):
     path, out = tmp_path / "in.webp", tmp_path / "out.webp"
     noisy = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from anonlab.photo.faces import Face
 from anonlab.video.smoothing import FARTHEST, filled, gaussian_line, steady_points
@@ -62,9 +61,3 @@ def test_holes_are_filled_along_the_way():
 def test_one_detection_is_a_track_too():
     got = steady_points(np.arange(3.0), np.array([1.0]), FIVE[None])
     np.testing.assert_allclose(got, np.repeat(FIVE[None], 3, 0))
-
-
-@pytest.mark.parametrize("sigma", [0.5, 3.0])
-def test_constants_stay(sigma):
-    at = np.arange(9.0)
-    np.testing.assert_allclose(gaussian_line(at, at, np.full((9, 2), 4.2), sigma), 4.2)

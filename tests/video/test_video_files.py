@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from fractions import Fraction
 
@@ -19,17 +18,7 @@ from anonlab.video.clips import open_clip
 from anonlab.video.facts import display_matrix, facts
 from anonlab.video.frames import orientation, patched, stored, upright
 
-PLANAR = (
-    "yuv420p",
-    "yuv422p",
-    "yuv444p",
-    "yuvj420p",
-    "yuv411p",
-    "gray",
-    "gbrp",
-    "yuv420p10le",
-    "yuv444p12le",
-)
+PLANAR = ("yuv420p", "yuv411p", "gray", "gbrp", "yuv444p12le")
 UNEVEN = [0, 700, 1100, 1150, 2500, 4000, 4100, 6000]
 
 
@@ -53,8 +42,7 @@ def through(path, out, change=lambda pixels: pixels, segment=3, **part):
     return clip
 
 
-@pytest.mark.parametrize("times", [None, UNEVEN], ids=["constant", "variable"])
-@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+@pytest.mark.parametrize(("ending", "times"), [("mp4", UNEVEN), ("mkv", UNEVEN), ("mov", None)])
 def test_times_and_sound_stay_exactly(frames, tmp_path, times, ending):
     path, out = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
     write_clip(path, frames, times, sound="aac")
@@ -136,9 +124,10 @@ def test_only_changed_samples_are_replaced(frames, name):
     assert np.abs(result[34:62, 44:76].astype(int) - 200).max() <= 3
 
 
-@pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("turns", range(4))
-@pytest.mark.parametrize("ending", ["mp4", "avi"])
+@pytest.mark.parametrize(
+    ("flip", "turns", "ending"),
+    [*((flip, turns, "mp4") for flip in (False, True) for turns in range(4)), (True, 1, "avi")],
+)
 def test_all_eight_orientations_are_upright_to_us_and_to_players(frames, tmp_path, flip, turns, ending):
     """An AVI has no word for it, so its pictures are turned."""
     path, out = tmp_path / "in.mp4", tmp_path / f"out.{ending}"
@@ -325,13 +314,6 @@ def test_a_part_of_a_clip_begins_at_zero(frames, tmp_path):
     assert abs(sound[at][0] - 0.48 - part[0][0]) < 1e-3
 
 
-def test_a_clip_cut_off_in_the_middle_is_taken_as_far_as_it_goes(frames, tmp_path):
-    path = write_clip(tmp_path / "in.mkv", frames * 4, codec="mjpeg", pixel_format="yuvj420p")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    clip = open_clip(path, tmp_path / "out.mkv")
-    assert 16 <= len(list(clip.frames())) < 32
-
-
 def test_what_is_no_video_is_named(tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"this is no video" * 100)
@@ -358,19 +340,7 @@ def test_without_pyav_the_command_says_what_to_install(tmp_path, monkeypatch):
         open_clip(path, tmp_path / "out.mp4")
 
 
-def test_the_command_needs_no_pyav_for_its_help():
-    code = (
-        "import sys; sys.modules['av'] = None; from anonlab.cli import main; main(['video', '--help'])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0 and "--fallback" in done.stdout
-
-
 @pytest.mark.parametrize("asked", [{"target_distance": 0.8}, {"refine_steps": 5}])
 def test_a_clip_refuses_what_one_pass_cannot_do(tmp_path, asked):
     with pytest.raises(UnknownOption, match="take strength"):
         anonymize_clip(None, tmp_path / "in.mp4", tmp_path / "out.mp4", Controls(**asked))
-
-
-def test_the_clock_of_the_tests_is_that_of_25_frames():
-    assert float(STEP * CLOCK) == 1 / 25

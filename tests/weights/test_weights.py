@@ -94,7 +94,7 @@ def test_doctor_reports_damage(monkeypatch, tmp_path, capsys):
 
 def test_doctor_lists_the_encoders_of_other_generators(monkeypatch, tmp_path, capsys):
     shipped = store.data_folder()
-    for path in (*shipped.glob("*.safetensors"), *shipped.glob("*.json")):
+    for path in (*shipped.glob("*.safetensors"), *shipped.glob("*.json"), *shipped.glob("*.onnx")):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.setattr(store, "data_folder", lambda: tmp_path)
     assert store.other_encoders() == []

@@ -1,6 +1,6 @@
 """Measure which small faces are found in pictures of 1 to 150 megapixels, in what time and memory.
 
-    python tests/benchmarks/large.py FOLDER [--megapixels 1 10 40 150] [--heights 32 45 60 74]
+    python benchmarks/large.py FOLDER [--megapixels 1 10 40 150] [--heights 32 45 60 74]
 
 Faces of FOLDER (person/photo.jpg, one face a photo) are pasted at known places into a textured canvas,
 ten of each height (fewer where they do not fit). One JSON line a picture is printed.
@@ -63,7 +63,7 @@ def scene(
         angle = rng.uniform(-180, 180) if rolled else 0
         head, oval = (one.rotate(angle, Image.Resampling.BICUBIC) for one in (head, oval))
         cell = np.array(size) / cells
-        at = cell * ([number % cells[0], number // cells[0]] + rng.uniform(0.3, 0.7, 2))
+        at = cell * (np.array([number % cells[0], number // cells[0]]) + rng.uniform(0.3, 0.7, 2))
         canvas.paste(head, tuple(np.rint(at - side / 2).astype(int).tolist()), oval)
         box = np.array([-1, -1, 1, 1]) * height / 2 * np.array([0.8, 1, 0.8, 1]) + np.tile(at, 2)
         placed.append(Face(tuple(box.tolist()), face.points, 1.0))

@@ -1,6 +1,6 @@
 """Measure stage 1 on real people: the fast map against the slow one, and what each of them hides.
 
-    python tests/benchmarks/perception.py FACES_FOLDER --people 73 --out outputs/perception
+    python benchmarks/perception.py FACES_FOLDER --people 73 --out outputs/perception
 
 FACES_FOLDER is as `anonlab evaluate` takes it. Nothing but numbers is written: `attribution.json`, of
 which the README quotes the copy in `data/`.

@@ -1,6 +1,6 @@
 """Ten thousand mutated pictures or clips, and whether anything worse than a named error comes of one.
 
-    python tests/benchmarks/fuzz.py [--clips] [--count 10000] [--seed 0] [--out outputs/fuzz]
+    python benchmarks/fuzz.py [--clips] [--count 10000] [--seed 0] [--out outputs/fuzz]
 
 Small valid files of every format are damaged in ways that decoders do not like: bits, lengths, cut,
 doubled and exchanged blocks, two files in one, PNG checksums made right again. Each goes through what
@@ -39,7 +39,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from faked import Inverter  # noqa: E402

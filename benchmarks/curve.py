@@ -1,6 +1,6 @@
 """Privacy, similarity and consistency over the mask's area: what a larger one would buy.
 
-    python tests/benchmarks/curve.py FOLDER[:COUNT] … --out FILE.json [--areas 0.15 0.25 0.4 0.55]
+    python benchmarks/curve.py FOLDER[:COUNT] … --out FILE.json [--areas 0.15 0.25 0.4 0.55]
                                      [--unseen FILE.onnx --unseen-options JSON]
 
 Of everybody with two photos, aligned as `anonlab evaluate` does it: the first by the user's key, the

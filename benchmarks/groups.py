@@ -1,6 +1,6 @@
 """Group photos composed from single faces: is every face covered, and is nobody recognised?
 
-    python tests/benchmarks/groups.py FOLDER --out FOLDER [--scenes 60] [--unseen FILE.onnx …]
+    python benchmarks/groups.py FOLDER --out FOLDER [--scenes 60] [--unseen FILE.onnx …]
 
 Each scene has 4–12 people on a noisy background, and one difficulty: turned by up to 60°, lying,
 small, cut by the edge, blurred, dark, grey, with something in front. Where every face stands is known,

@@ -10,15 +10,21 @@ import pytest
 import torch
 
 from anonlab import Anonymizer, cli
-from anonlab.album import Album, Person, group
-from anonlab.album.people import NEAR, nearest
-from anonlab.album.store import read_people, write_people
+from anonlab.album import (
+    NEAR,
+    Album,
+    Person,
+    RememberingDetector,
+    group,
+    nearest,
+    read_people,
+    write_people,
+)
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged, NoFaceFound
 from anonlab.generators.samples import sample_photo
 from anonlab.identity.population import Attributes
 from anonlab.photo.faces import Face
-from anonlab.photo.remembered import RememberingDetector
 from anonlab.pipeline import AlignedFace
 
 KEY = b"a secret of at least 16 bytes"
@@ -103,9 +109,9 @@ def test_later_photos_join_and_move_nobody(population):
     assert torch.equal(album.known(faces[7]).embedding, before[1])
 
 
-def test_two_photos_of_a_person_aim_at_one_identity(recognizer, population):
+def test_two_photos_of_a_person_aim_at_one_identity(shipped, recognizer, population):
     """Without the album they aim at two, because no two photos have one embedding."""
-    anonymizer = Anonymizer.load(device="cpu", key=KEY)
+    anonymizer = shipped
     photo = sample_photo("astronaut")
     smaller = photo.resize((300, 300)).rotate(8)
     seen = []
@@ -127,8 +133,7 @@ def test_two_photos_of_a_person_aim_at_one_identity(recognizer, population):
     assert (alone[0] - alone[1]).norm() > 0.05
 
 
-def test_the_command_keeps_who_was_there_for_the_next_photos(tmp_path, monkeypatch, capsys):
-    made = Anonymizer.load(device="cpu", key=KEY)
+def test_the_command_keeps_who_was_there_for_the_next_photos(tmp_path, shipped, monkeypatch, capsys):
     asked = []
 
     def paint(face, mask, controls, *_, **__):
@@ -136,7 +141,7 @@ def test_the_command_keeps_who_was_there_for_the_next_photos(tmp_path, monkeypat
         return torch.zeros(1, 16, 512), face.image, 1 - 2 * mask * torch.ones_like(face.image)
 
     monkeypatch.setattr(Anonymizer, "regenerate", lambda _, *given, **more: paint(*given, **more))
-    monkeypatch.setattr(Anonymizer, "load", lambda *_, **__: made)
+    monkeypatch.setattr(Anonymizer, "load", lambda *_, **__: shipped)
     # the painted face is no face any more, so it is covered: what is tested is who was asked for
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()

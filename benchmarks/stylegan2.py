@@ -1,6 +1,6 @@
 """How fast the forms of our StyleGAN2 are, each of them the same network as the slow formulas.
 
-    python tests/benchmarks/stylegan2.py --resolution 256 --multiplier 1 --device cpu
+    python benchmarks/stylegan2.py --resolution 256 --multiplier 1 --device cpu
 
 The weights are random, of the shape of config F (multiplier 2) or half of its channels (1), in a
 file as NVIDIA writes it: time does not depend on what a network has learned. Every picture is first
@@ -22,7 +22,7 @@ import torch
 from bench import HALF, compiled
 from timing import OUT, Case, Work, has_compiler, run
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import stylegan2_reference as slow
 
 from anonlab.device import pick_device

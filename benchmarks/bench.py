@@ -1,6 +1,6 @@
 """How fast every part is on this machine: `make bench`.
 
-    python tests/benchmarks/bench.py [--quick] [--only attribution,explorer]
+    python benchmarks/bench.py [--quick] [--only attribution,explorer]
 
 Seconds for a face or picture, median and interquartile range, as a table and in
 `outputs/bench/bench.json`. A new workload is one function here.

@@ -1,12 +1,12 @@
 """How fast `anonlab scale` is, and what it costs over a plain loop in one process.
 
-    python tests/benchmarks/scale.py [--photos 24] [--workers 1,2,4] [--rows-per-block 8] [--out FILE]
+    python benchmarks/scale.py [--photos 24] [--workers 1,2,4] [--rows-per-part 8] [--out FILE]
 
 The photos are generated faces of 1024 px. The plain loop reads, anonymizes and writes one after another
-with one thread, as one worker does; so its overhead is that of attempts, hashes, blocks, manifest and
-checkpoint. It is measured from the first photo's beginning to the last part of the manifest: starting
-Ray and loading weights, which a long job does once, stands in a column of its own. On a machine that
-others use, too, the plain loop is repeated afterwards, and both are shown.
+with one thread, as one worker does; so its overhead is that of attempts, hashes, blocks and manifest. It
+is measured from the first photo's beginning to the last part of the manifest: starting Ray and loading
+weights, which a long job does once, stands in a column of its own. On a machine that others use, too,
+the plain loop is repeated afterwards, and both are shown.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from anonlab.generators.samples import sample_photo
 from anonlab.photo.photos import read_photo, write_photo
 from anonlab.pipeline import Anonymizer
 from anonlab.provenance import provenance
-from anonlab.scale import anonymize_set
-from anonlab.scale.worker import LOADING
+from anonlab.scale import LOADING, anonymize_set
 
 KEY = b"a key of the benchmark, no secret"
 
@@ -60,7 +59,7 @@ def scaled(photos: Path, out: Path, workers: int, rows: int) -> dict[str, float]
     start = time.time()
     try:
         found = anonymize_set(
-            photos, out, KEY, workers=workers, rows_per_block=rows, fallback="blur", device="cpu"
+            photos, out, KEY, workers=workers, rows_per_part=rows, fallback="blur", device="cpu"
         )
     finally:
         over.set()
@@ -74,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--photos", type=int, default=24)
     options.add_argument("--workers", default="1,2,4")
-    options.add_argument("--rows-per-block", type=int, default=8)
+    options.add_argument("--rows-per-part", type=int, default=8)
     options.add_argument("--out", type=Path, default=Path("outputs/bench/scale.json"))
     given = options.parse_args(arguments)
     torch.set_num_threads(1)
@@ -97,11 +96,11 @@ def main(arguments: list[str] | None = None) -> int:
 
         note("plain loop", plain(photos, folder / "plain"))
         for workers in map(int, given.workers.split(",")):
-            made = scaled(folder / "in", folder / f"scale{workers}", workers, given.rows_per_block)
+            made = scaled(folder / "in", folder / f"scale{workers}", workers, given.rows_per_part)
             note(f"{workers} workers", made.pop("seconds"), **made)
         note("plain loop", plain(photos, folder / "again"))
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    written = {"photos": given.photos, "rows_per_block": given.rows_per_block, "rows": rows}
+    written = {"photos": given.photos, "rows_per_part": given.rows_per_part, "rows": rows}
     given.out.write_text(json.dumps(written | {"provenance": provenance()}, indent=2) + "\n")
     return 0
 

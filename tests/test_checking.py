@@ -1,0 +1,102 @@
+"""What may be written, what is tried next, and how far a face is covered: without networks."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from faked import noise
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anonlab import checking
+from anonlab.checking import AREA_LIMIT, MAX_DRIFT, RETRY_STEPS, Attempt
+from anonlab.controls import Controls
+from anonlab.errors import FaceTurnedAway, NoFaceFound, StillRecognised
+from anonlab.photo.faces import Face
+from anonlab.photo.photos import Photo
+
+POINTS = np.array([[95, 105], [145, 105], [120, 130], [100, 155], [140, 155]], float)
+FACE = Face((60.0, 60.0, 180.0, 180.0), POINTS, 0.9)
+PHOTO = Photo(noise(0, 240, 240), "a.png")
+DOT = torch.zeros(1, 3, 1, 1)
+
+
+def attempt(distance=0.8, drift=0.0, matched=False, area=0.25, **controls) -> Attempt:
+    mask = torch.full((1, 1, 4, 4), area)
+    made = (DOT, DOT, DOT)
+    return Attempt(2, Controls(**controls), mask, made, PHOTO.pixels, distance, drift, matched)
+
+
+@pytest.mark.parametrize(
+    ("tried", "sound", "error", "words"),
+    [
+        (attempt(), True, None, ""),
+        (attempt(drift=MAX_DRIFT), True, None, ""),
+        (attempt(drift=MAX_DRIFT + 1e-9), False, FaceTurnedAway, "does not fit"),
+        (attempt(matched=True), False, StillRecognised, "is still recognised after 2 attempts"),
+        (attempt(distance=math.nan), False, StillRecognised, "is no longer found"),
+    ],
+)
+def test_only_a_face_in_its_place_that_nobody_matches_may_be_written(tried, sound, error, words):
+    assert tried.sound is sound
+    if error:
+        refused = checking.refused(tried, PHOTO, FACE)
+        assert type(refused) is error and words in str(refused)
+        assert str(refused).startswith("a.png shows a face at [60, 60, 180, 180] that ")
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.none() | st.integers(0, 100), st.booleans())
+def test_the_next_attempt_changes_more_and_nothing_else(area, strength, steps, more):
+    tried = attempt(area=area, strength=strength, refine_steps=steps, mask_threshold=0.2, seed=7)
+    asked = tried.harder(optimise=more)
+    assert asked.mask_area == pytest.approx(min(max(area * 1.4, 0.1), AREA_LIMIT), abs=6e-4)
+    assert (asked.strength, asked.mask_threshold, asked.target_distance) == (1.0, None, None)
+    assert (asked.seed, asked.keep, asked.softness) == (7, Controls().keep, Controls().softness)
+    assert asked.refine_steps == (max(steps or 0, RETRY_STEPS) if more else steps)
+
+
+class Brightness:
+    """A recogniser of the mean brightness; faces of `few` equal pixels are told apart from others."""
+
+    mean, threshold, dim, metric = torch.zeros(1), 0.6, 1, "euclidean"
+
+    def __init__(self, until: int):
+        self.until, self.asked = until, 0
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        self.asked += 1
+        return torch.tensor([[0.6 if self.asked > self.until + 1 else 0.0]])
+
+
+@pytest.mark.parametrize(("until", "cells"), [(0, 6), (2, 4), (9, 1)])
+def test_a_face_is_covered_in_as_few_colours_as_it_takes(until, cells):
+    covered, pixels = checking.cover_face(Brightness(until), PHOTO, PHOTO, FACE, "pixels")
+    assert np.array_equal(pixels, checking.cover(PHOTO, FACE, "pixels", cells))
+    assert covered.distance == pytest.approx(0.6 if until < 6 else 0.0)
+    assert (covered.box, covered.how, covered.threshold) == (FACE.box, "pixels", 0.6)
+    assert covered.confidence == 0.9
+
+
+def test_a_face_that_no_recogniser_can_see_is_covered_all_the_same(monkeypatch):
+    def nothing(*_: object) -> None:
+        raise NoFaceFound("too little of it")
+
+    monkeypatch.setattr(checking, "align", nothing)
+    covered, pixels = checking.cover_face(Brightness(0), PHOTO, PHOTO, FACE, "blur")
+    assert math.isnan(covered.distance) and np.array_equal(pixels, checking.cover(PHOTO, FACE, "blur"))
+
+
+def test_the_finished_photo_is_measured_where_the_face_was():
+    moved = Face(FACE.box, POINTS + [3.0, 4.0], 1.0)
+    detector = SimpleNamespace(again=lambda *_: moved)
+    away, drift, seen = checking.measure_again(
+        detector, Brightness(-1), PHOTO, FACE, torch.tensor([[0.1]])
+    )
+    assert (away, drift) == (pytest.approx(0.5), pytest.approx(5 / FACE.side))
+    assert seen.shape[:2] == (1, 3)
+    nobody = SimpleNamespace(again=lambda *_: None)
+    assert checking.measure_again(nobody, Brightness(0), PHOTO, FACE, DOT) == (None, 0.0, None)
