@@ -23,22 +23,21 @@ from ..measured import HIGHER, LOWER, REFERENCE, SHOWN, WORDS, Guard, Measured
 # (3e-7), OPENBLAS_CORETYPE numpy and scipy (2e-15), GLIBC_TUNABLES the C library's exp and sin. Nothing
 # reaches ONNX Runtime (ages) and dlib: `Guard.step` and the cases of a share stand for them.
 NATIVE = "native"
-_VARIABLES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "OPENBLAS_CORETYPE")
-_WITHOUT_AVX2 = {
-    "OPENCV_CPU_DISABLE": "AVX2,FMA3",
-    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA",
-}
-_AVX2 = dict(zip(_VARIABLES, ("avx2", "AVX2", "AVX2", "Haswell"), strict=True))
+_WITHOUT_AVX2 = {"OPENCV_CPU_DISABLE": "AVX2,FMA3", "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"}
+
+
+def _machine(torch: str, onednn: str, mkl: str, openblas: str) -> dict[str, str]:
+    names = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "OPENBLAS_CORETYPE")
+    return dict(zip(names, (torch, onednn, mkl, openblas), strict=True))
+
+
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     NATIVE: {},
-    "sse41": dict(zip(_VARIABLES, ("default", "SSE41", "COMPATIBLE", "Nehalem"), strict=True))
-    | _WITHOUT_AVX2,
-    "avx": dict(zip(_VARIABLES, ("default", "AVX", "AVX", "Sandybridge"), strict=True)) | _WITHOUT_AVX2,
-    "avx2": _AVX2,
-    "avx2-1-thread": _AVX2 | {"OMP_NUM_THREADS": "1"},
-    "avx512": {
-        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE"
-    },  # without bfloat16; native where there is no AVX-512
+    "sse41": _machine("default", "SSE41", "COMPATIBLE", "Nehalem") | _WITHOUT_AVX2,
+    "avx": _machine("default", "AVX", "AVX", "Sandybridge") | _WITHOUT_AVX2,
+    "avx2": _machine("avx2", "AVX2", "AVX2", "Haswell"),
+    "avx2-1-thread": _machine("avx2", "AVX2", "AVX2", "Haswell") | {"OMP_NUM_THREADS": "1"},
+    "avx512": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},  # no bfloat16; without AVX-512 it is native
 }
 REPEATS = (("sse41", 1), ("avx2-1-thread", 2))  # by --accept: environment, what is added to SEED
 MARGIN = 2  # tolerance in largest deviations: the repeats are few
