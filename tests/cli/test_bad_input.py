@@ -536,12 +536,16 @@ def test_folder_with_the_photos_name(tmp_path: Path, anonymize: Command) -> None
     assert files(tmp_path / "out") == ["b.png", "record.json"]
 
 
-def test_format_that_cannot_be_written(tmp_path: Path, anonymize: Command) -> None:
-    """A PNG without a suffix is readable, but there is no format to write it in."""
+@pytest.mark.parametrize("name", ["a", "a.tga", "a.pfm"])
+def test_a_name_that_says_another_format_costs_nothing(
+    tmp_path: Path, anonymize: Command, name: str
+) -> None:
+    """The content decides what is written, as it decides what is read."""
     good(tmp_path / "a.png")
-    (tmp_path / "a.png").rename(tmp_path / "a")
-    outcome = anonymize(tmp_path / "a", "--out", tmp_path / "out")
-    assert_only_error(outcome, tmp_path / "out", "convert the photo to .png first")
+    (tmp_path / "a.png").rename(tmp_path / name)
+    assert anonymize(tmp_path / name, "--out", tmp_path / "out").status == 0
+    with Image.open(tmp_path / "out" / name) as written:
+        assert written.format == "PNG"
 
 
 # The record
