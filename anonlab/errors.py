@@ -81,10 +81,6 @@ class UndeclaredMetric(AnonlabError):
     """A recorded number does not say whether higher or lower is better, or that it must stay."""
 
 
-class NotYet(AnonlabError):
-    """An exercise is not solved yet; the message says what to think about."""
-
-
 class CheckTooWeak(AnonlabError):
     """The check of an exercise accepts an answer that is known to be wrong."""
 

@@ -38,7 +38,7 @@ def add_notebooks(menu: argparse._SubParsersAction) -> None:
         "--environment",
         default="native",
         metavar="NAME",
-        help="compute as another machine does: sse41 or avx2-1-thread",
+        help="compute as another machine does: sse41, avx, avx2, avx2-1-thread or avx512",
     )
     run.set_defaults(command=run_notebooks)
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from .anonymize import tell_left_out
 from .options import FAILED, add
 
 
@@ -29,10 +30,11 @@ def verify(options: argparse.Namespace) -> int:
     from ..files import output_folder, write_json
     from ..photo.detection import Detector
     from ..recognizers import load_recognizer
-    from ..verify import pair_photos, report, verify_pairs
+    from ..verify import not_compared, pair_photos, report, verify_pairs
 
     output_folder(options.out)
     pairs = pair_photos(options.originals, options.anonymized)
+    tell_left_out(not_compared(options.originals, options.anonymized))
     device = pick_device(options.device)
     checks = verify_pairs(
         pairs, Detector(device), load_recognizer("dlib", device=device), options.unseen,

@@ -24,6 +24,9 @@ MAX_SCANS = 64  # of a progressive JPEG; each goes over the whole picture
 MAX_PAGES = 16  # of a TIFF that are looked at
 REDUCED = 1  # bit of TIFF's NewSubfileType: a smaller version of another page
 SUBFILE, BITS, COMPRESSION, PHOTOMETRIC, PLANES, SAMPLE_FORMAT = 254, 258, 259, 262, 284, 339
+STRIPS, SAMPLES, STRIP_ROWS, PALETTE, TILE_SIZE, TILES = 273, 277, 278, 320, (322, 323), 324
+YCBCR = 6
+SRGB = ((1, 2), (1, 2, 6, 13))  # primaries and transfers that are shown as sRGB, or say nothing
 DNG_VERSION, RAW_COLOURS = 0xC612, (32803, 34892)  # a mosaic of colours, linear raw
 FORMAT_NAMES = {1: "whole", 2: "signed", 3: "floating-point"}
 TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma", "jpeg")
@@ -150,11 +153,30 @@ def check_layout(image: Image.Image, name: str) -> None:
     raw, swapped = tags.get(COMPRESSION, 1) == 1, tags.prefix == b"MM"
     whole = kinds <= {1, 4} and bits in (1, 2, 4, 8, 16)
     planes = tags.get(PLANES, 1) == 2 and bits > 8 and raw
+    parts, needed = len(tags.get(STRIPS) or tags.get(TILES) or ()), _parts_needed(image)
     if planes or not (whole or (kinds == {3} and bits == 32 and (raw or not swapped))):
-        raise UnreadableImage(
-            f"{name} is a TIFF of {bits}-bit {FORMAT_NAMES.get(min(kinds), 'whole')} numbers"
-            f"{' in planes' * planes}, which cannot be read rightly; save it as RGB of 8 bits a channel"
-        )
+        what = f"of {bits}-bit {FORMAT_NAMES.get(min(kinds), 'whole')} numbers{' in planes' * planes}"
+    elif raw and tags.get(PHOTOMETRIC) == YCBCR:
+        what = "of YCbCr without compression"
+    elif max(tags.get(PALETTE) or (256,)) < 256:
+        what = "whose palette has 8 bits a colour instead of 16"
+    elif parts < needed:
+        what = f"that holds {parts} of its {needed} parts"
+    else:
+        return
+    raise UnreadableImage(
+        f"{name} is a TIFF {what}, which cannot be read rightly; save it as RGB of 8 bits a channel"
+    )
+
+
+def _parts_needed(image: Image.Image) -> int:
+    """How many strips or tiles a TIFF of this size has."""
+    tags = image.tag_v2
+    width, height = image.tag_v2[256], image.tag_v2[257]  # before it is turned
+    across, down = (tags.get(one) for one in TILE_SIZE)
+    across, down = across or width, down or min(tags.get(STRIP_ROWS) or height, height)
+    planes = tags.get(SAMPLES, 1) if tags.get(PLANES, 1) == 2 else 1
+    return -(-width // across) * -(-height // down) * planes
 
 
 def describe(image: Image.Image, name: str, dropped: Sequence[str] = ()) -> Original:
@@ -181,6 +203,7 @@ def describe(image: Image.Image, name: str, dropped: Sequence[str] = ()) -> Orig
         options["transparency"] = image.info["transparency"]
     elif kind in QUALITY:
         options["quality"] = QUALITY[kind]
+        _say_colours(image, options, notes)
     if _bits(image) > 8 and not image.mode.startswith(("I", "F")):
         notes.append("more than 8 bits a channel became 8")
     if image.mode in ("CMYK", "LAB"):
@@ -217,8 +240,11 @@ def _jpeg_options(image: Image.Image, notes: list[str]) -> dict:
 
 
 def _png_options(image: Image.Image) -> dict:
-    """The three small chunks that say what the colours are; text and everything else is left out."""
+    """The four small chunks that say what the colours are; text and everything else is left out."""
     chunks = PngImagePlugin.PngInfo()
+    found = _start(image, 4096).partition(b"\0\0\0\4cICP")[2][:4]
+    if len(found) == 4:
+        chunks.add(b"cICP", found)
     if isinstance(image.info.get("srgb"), int):
         chunks.add(b"sRGB", struct.pack(">B", image.info["srgb"] & 3))
     try:
@@ -230,6 +256,21 @@ def _png_options(image: Image.Image) -> dict:
     except (struct.error, TypeError, ValueError):  # a value that no colour has
         pass
     return {"pnginfo": chunks} if chunks.chunks else {}
+
+
+def _say_colours(image: Image.Image, options: dict, notes: list[str]) -> None:
+    """Keep what an AVIF or HEIC says its numbers stand for (ITU-T H.273), or name it: Pillow's AVIF says
+    sRGB of everything."""
+    found = _start(image, 1 << 16).partition(b"colrnclx")[2][:4]
+    if image.info.get("icc_profile") or len(found) < 4:
+        return
+    primaries, transfer = struct.unpack(">HH", found)
+    if primaries in SRGB[0] and transfer in SRGB[1]:
+        return
+    if image.format == "HEIF":
+        options |= {"color_primaries": primaries, "transfer_characteristics": transfer}
+    else:
+        notes.append(f"its colours (H.273: primaries {primaries}, transfer {transfer}) are called sRGB")
 
 
 def _tiff_options(image: Image.Image, notes: list[str]) -> dict:

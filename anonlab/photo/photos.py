@@ -38,7 +38,7 @@ STRIP = 512  # rows that are converted at once
 MAX_PROFILE = 1 << 22  # bytes of a colour profile
 READABLE = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
-    *(".dib", ".ppm", ".pgm", ".pnm", ".avif", ".heic", ".heif", ".hif", ".mpo", ".apng"),
+    *(".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif", ".hif", ".mpo", ".apng"),
 }
 UPRIGHT = {  # what EXIF's orientation asks for
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -311,7 +311,7 @@ def write_photo(
     suffix = path.suffix.lower()
     kind = Image.registered_extensions().get(suffix) if suffix in READABLE else None
     kind = {"MPO": "JPEG", "DIB": "BMP"}.get(kind, kind)
-    if kind and original and original.format in Image.SAVE:
+    if original and original.format in Image.SAVE:  # whatever the name says
         kind = original.format
     if kind is None or kind not in Image.SAVE:
         raise OutputNotWritable(

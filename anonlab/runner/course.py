@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import nbformat
@@ -24,6 +24,7 @@ from ..weights.store import notebooks_folder
 from .execution import PLACES, read_notebook
 from .pages import LINK, MATHJAX, copy_mathjax, links_inside, rewrite_markdown
 
+HIDDEN = ("#", *PLACES)  # of injected parameters: papermill's heading, and where files went
 STATIC = "offline"  # not `_static`: Jupyter Book makes every page load each script in that one
 
 
@@ -53,7 +54,8 @@ def build_course(
     out: Path = Path("outputs/course"),
     folder: Path | None = None,
 ) -> list[str]:
-    """Build the book of the notebooks in `folder` into `out`; `out/index.html` is its front page.
+    """Build the book of the notebooks and README.md in `folder` into `out`; its front page is
+    `out/index.html`.
 
     Returns the names of notebooks that were not run yet, which are shown without results. Raises
     `CourseFailed` when MathJax is not installed or Jupyter Book does not succeed, and
@@ -61,102 +63,63 @@ def build_course(
     """
     folder = folder or notebooks_folder()
     executed = executed_notebooks(runs, folder)
-    sources = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    names = [path.name for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))]
     out = out.resolve()
     output_folder(out.parent)
     with tempfile.TemporaryDirectory(prefix=".course-", dir=out.parent) as temporary:
         source = Path(temporary) / "source"
-        source.mkdir()
-        for path in sources:
-            node = nbformat.read(executed.get(path.stem, path), as_version=4)
-            nbformat.write(page_of(node, sources), source / path.name)
-        (source / "index.md").write_text(front_page(folder, sources), encoding="utf-8")
-        _copy_pictures(folder, source)
+        (source / "pictures").mkdir(parents=True)
+        shown = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.*"))
+        for bang, _, target in LINK.findall(shown):
+            if bang and (folder / target).is_file():
+                shutil.copyfile(folder / target, source / "pictures" / Path(target).name)
+        for name in names:
+            node = nbformat.read(executed.get(Path(name).stem, folder / name), as_version=4)
+            nbformat.write(page_of(node, names), source / name)
+        readme = (folder / "README.md").read_text(encoding="utf-8")
+        (source / "index.md").write_text(in_the_book(readme, names), encoding="utf-8")
         if not copy_mathjax(source / STATIC / MATHJAX):
             raise CourseFailed('the course needs more packages: pip install "anonlab[dev]"')
-        _write_config(source, sources)
+        _write_config(source, names)
         pages = _run_jupyter_book(source, Path(temporary))
         if out.exists():
             shutil.rmtree(out)
         shutil.move(pages, out)
-    return [path.stem for path in sources if path.stem not in executed]
+    return [Path(name).stem for name in names if Path(name).stem not in executed]
 
 
-def page_of(node: nbformat.NotebookNode, sources: Iterable[Path] = ()) -> nbformat.NotebookNode:
+def page_of(node: nbformat.NotebookNode, names: Collection[str] = ()) -> nbformat.NotebookNode:
     """Return an executed notebook as the book shows it: folded where JupyterLab folds, solutions folded
-    too, without the paths of the machine that ran it, and with links to `sources` only."""
-    node, cells = copy.deepcopy(node), []
+    too, without the paths of the machine that ran it, and with links to the notebooks `names` only."""
+    node = copy.deepcopy(node)
     for cell in node.cells:
         tags = set(cell.metadata.get("tags", []))
+        folded = cell.metadata.get("jupyter", {})
         if "injected-parameters" in tags:
-            cell.source = _without_places(cell.source)
-            if not cell.source:
-                continue
-        rewrite_markdown(cell, lambda text: _links_inside(text, sources))
-        if cell.cell_type == "markdown":
-            if "solution" in tags:
-                cell.source = f"::::{{dropdown}} Solution\n{cell.source}\n::::"
-        else:
-            hidden = cell.metadata.get("jupyter", {})
-            if "solution" in tags:
-                tags.add("hide-cell")
-                cell.metadata["mystnb"] = {"code_prompt_show": "Solution"}
-            elif hidden.get("source_hidden"):
-                tags.add("hide-input")
-            if hidden.get("outputs_hidden"):
-                tags.add("hide-output")
+            told = [line for line in cell.source.splitlines() if line.partition(" ")[0] not in HIDDEN]
+            cell.source = "\n".join(told)
+        rewrite_markdown(cell, lambda text: in_the_book(text, names))
+        if "solution" in tags and cell.cell_type == "markdown":
+            cell.source = f"::::{{dropdown}} Solution\n{cell.source}\n::::"
+        elif "solution" in tags:
+            tags.add("hide-cell")
+            cell.metadata["mystnb"] = {"code_prompt_show": "Solution"}
+        elif folded.get("source_hidden"):
+            tags.add("hide-input")
+        if folded.get("outputs_hidden"):
+            tags.add("hide-output")
         cell.metadata["tags"] = sorted(tags)
-        cells.append(cell)
-    node.cells = cells
+    node.cells = [cell for cell in node.cells if cell.source]
     return node
 
 
-def front_page(folder: Path, sources: Iterable[Path]) -> str:
-    """The notebooks' own README, or a list of them where there is none yet."""
-    readme = folder / "README.md"
-    if readme.is_file():
-        return _links_inside(readme.read_text(encoding="utf-8"), sources)
-    listed = "\n".join(f"- [{_title(path)}]({path.name})" for path in sources)
-    return f"# anonlab: the course\n\n{listed}\n"
-
-
-def _without_places(source: str) -> str:
-    """Injected parameters without those that say where files go, and without papermill's heading."""
-    lines = [
-        line
-        for line in source.splitlines()
-        if line.strip() != "# Parameters" and line.split("=")[0].strip() not in PLACES
-    ]
-    return "\n".join(lines).strip()
-
-
-def _links_inside(text: str, sources: Iterable[Path]) -> str:
-    """Markdown whose links stay in the book, of which README.md is the front page."""
+def in_the_book(text: str, names: Collection[str]) -> str:
+    """Return markdown whose links stay in the book, of which README.md is the front page."""
     text = re.sub(r"\]\((?:\./)?README\.md(#[^)]*)?\)", "](index.md)", text)
-    return links_inside(text, {"index.md", *(path.name for path in sources)}, "pictures/")
+    return links_inside(text, {"index.md", *names}, "pictures/")
 
 
-def _copy_pictures(folder: Path, source: Path) -> None:
-    """What the front page and the notebooks' texts show, out of the checkout."""
-    texts = [path.read_text(encoding="utf-8") for path in folder.glob("README.md")]
-    for path in folder.glob("[0-9][0-9]_*.ipynb"):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        texts += ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
-    for bang, _, target in LINK.findall("\n".join(texts)):
-        if bang and (folder / target).is_file():
-            (source / "pictures").mkdir(exist_ok=True)
-            shutil.copyfile(folder / target, source / "pictures" / Path(target).name)
-
-
-def _title(path: Path) -> str:
-    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
-        found = re.search(r"^# (.+)$", "".join(cell["source"]), re.MULTILINE)
-        if found and cell["cell_type"] == "markdown":
-            return found[1]
-    return path.stem
-
-
-def _write_config(source: Path, sources: Iterable[Path]) -> None:
+def _write_config(source: Path, names: Iterable[str]) -> None:
     """Jupyter Book's two files; JSON is YAML."""
     config = {
         "title": "anonlab: the course",
@@ -189,11 +152,8 @@ def _write_config(source: Path, sources: Iterable[Path]) -> None:
             }
         },
     }
-    contents = {
-        "format": "jb-book",
-        "root": "index",
-        "chapters": [{"file": path.stem, "title": _title(path)} for path in sources],
-    }
+    chapters = [{"file": Path(name).stem} for name in names]
+    contents = {"format": "jb-book", "root": "index", "chapters": chapters}
     (source / "_config.yml").write_text(json.dumps(config, indent=2), encoding="utf-8")
     (source / "_toc.yml").write_text(json.dumps(contents, indent=2), encoding="utf-8")
 

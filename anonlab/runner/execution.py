@@ -7,17 +7,17 @@ A notebook states in its metadata what it needs and what its profiles set:
 from __future__ import annotations
 
 import ast
-import contextlib
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest.mock import patch
 
-from ..errors import AnonlabError, UndeclaredMetric
+from ..errors import AnonlabError
 from ..measured import Measured, from_json
 from .regression import Comparison, Row
 
@@ -45,10 +45,13 @@ class Notebook:
 
     def parameters(self, given: dict) -> dict:
         """All parameters as it will run with them, `given` over the profile's, without `PLACES`."""
-        mine = {name: value for name, value in given.items() if name in self.declared}
-        every = self.declared | self.chosen | mine
+        every = self.declared | self.chosen | self.own(given)
         every = {name: value for name, value in every.items() if name not in PLACES}
         return json.loads(json.dumps(every, default=str))  # as a file remembers them
+
+    def own(self, given: dict) -> dict:
+        """Those of the parameters `given` that this notebook declares."""
+        return {name: value for name, value in given.items() if name in self.declared}
 
 
 @dataclass
@@ -85,37 +88,27 @@ class Run:
 
 def read_notebook(path: Path, profile: str) -> Notebook:
     """Read parameters and metadata of the notebook `path`."""
-    node = json.loads(path.read_text(encoding="utf-8"))
-    about = node["metadata"].get("anonlab", {})
-    chosen = dict(about.get("profiles", {}).get(profile, {}))
-    return Notebook(path, _declared(node), chosen, tuple(about.get("needs", ())))
+    import papermill
+
+    about = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("anonlab", {})
+    declared = papermill.inspect_notebook(str(path))
+    return Notebook(
+        path,
+        {name: literal(one["default"]) for name, one in declared.items()},
+        dict(about.get("profiles", {}).get(profile, {})),
+        tuple(about.get("needs", ())),
+    )
 
 
-def _declared(node: dict) -> dict:
-    """What the cell tagged `parameters` assigns."""
-    declared: dict[str, object] = {}
-    for cell in node["cells"]:
-        if "parameters" not in cell["metadata"].get("tags", []):
-            continue
-        for line in ast.parse("".join(cell["source"])).body:
-            if isinstance(line, ast.Assign | ast.AnnAssign):
-                targets = line.targets if isinstance(line, ast.Assign) else [line.target]
-                names = [target.id for target in targets if isinstance(target, ast.Name)]
-                declared |= dict.fromkeys(names, _literal(line.value))
-        break
-    return declared
-
-
-def _literal(value: ast.expr | None) -> object:
+def literal(text: str) -> object:
+    """Return the value of a Python literal; the text itself where it is none."""
     try:
-        return ast.literal_eval(value) if value else None
-    except ValueError:
-        return ast.unparse(value)
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
-def execute(
-    notebook: Notebook, given: dict, target: Path, switches: Mapping[str, str] | None = None
-) -> Run:
+def execute(notebook: Notebook, given: dict, target: Path, switches: Mapping[str, str]) -> Run:
     """Run `notebook` with the parameters `given`; what it makes goes to the folder `target`.
 
     `switches` are environment variables of the notebook's kernel, set before any library is loaded.
@@ -125,16 +118,15 @@ def execute(
 
     output, executed = target / notebook.name, target / notebook.path.name
     output.mkdir(parents=True, exist_ok=True)
-    one = Run(notebook.name, notebook.parameters(given))
-    mine = {name: value for name, value in given.items() if name in notebook.declared}
+    one = Run(notebook.name, notebook.parameters(given), status="failed")
     print(f"{notebook.name} …", flush=True)
     start = time.monotonic()
     try:
-        with _environment({HEADLESS: "1"} | dict(switches or {})):
+        with patch.dict(os.environ, {HEADLESS: "1"} | dict(switches)):
             done = papermill.execute_notebook(
                 str(notebook.path),
                 str(executed),
-                notebook.chosen | mine | {"OUTPUT": str(output)},
+                notebook.chosen | notebook.own(given | {"OUTPUT": str(output)}),
                 kernel_name="python3",
                 cwd=str(notebook.path.parent),
                 progress_bar=sys.stderr.isatty(),
@@ -143,35 +135,16 @@ def execute(
         for cell in done.cells:
             if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
                 raise NotebookFailed(f"a cell of {executed.name} was not executed: {cell.source[:80]!r}")
+        one.metrics = from_json(json.loads((output / "metrics.json").read_text()))
+        one.status = "ok"
+    except FileNotFoundError:
+        one.error = f"{executed.name} recorded no metrics"
     except papermill.PapermillExecutionError as error:
         told = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
-        one.status, one.error = "failed", f"{error.ename}: {error.evalue}\n{told}"
+        one.error = f"{error.ename}: {error.evalue}\n{told}"
     except Exception as error:  # a dead kernel, a broken file: this notebook's failure, not the run's
-        one.status, one.error = "failed", f"{type(error).__name__}: {error}"
+        one.error = f"{type(error).__name__}: {error}"
     one.seconds = time.monotonic() - start
     one.executed = executed if executed.is_file() else None
     one.figures = [str(picture.relative_to(target)) for picture in sorted(output.glob("*.png"))]
-    numbers = output / "metrics.json"
-    if numbers.is_file():
-        try:
-            one.metrics = from_json(json.loads(numbers.read_text()))
-        except UndeclaredMetric as error:
-            one.status, one.error = "failed", f"UndeclaredMetric: {error}"
-    elif one.status == "ok":
-        one.status, one.error = "failed", f"{executed.name} recorded no metrics"
     return one
-
-
-@contextlib.contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for the kernels that are started meanwhile."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -26,6 +26,25 @@ MATHJAX = "mathjax"  # the folder of it beside the pages
 PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # of MathJax: all that formulas in TeX need
 TEMPLATE = Path(__file__).parent / "templates" / "notebook.html.j2"
 
+ADVICE = {  # what the accepted run had otherwise → what to do
+    ("weights",): (
+        "Weights are not the accepted ones: python -m anonlab doctor says how to repair them."
+    ),
+    ("cpu", "device", "hardware", "python", "packages"): (
+        "The machine or the packages are not the accepted ones (see below). If the same commit passes "
+        "on another machine, anonlab is not at fault but a tolerance is too narrow: report the table "
+        "below."
+    ),
+    ("commit",): (
+        "The code is not the accepted one (see below): read that difference first. If the change was "
+        "meant, accept it: python -m anonlab run --accept --only ONLY"
+    ),
+}
+UNEXPLAINED = (
+    "Commit, packages and machine are the accepted ones: look for chance that the tolerances do not "
+    "cover. Repeat: python -m anonlab run --only ONLY"
+)
+
 
 def answers(runs: Sequence[Run]) -> list[tuple[str, bool | None, str]]:
     """Answer the three questions of a run: (question, whether all is well or None, answer in words)."""
@@ -65,26 +84,8 @@ def _advice(runs: Sequence[Run], broken: bool) -> str:
         return f"{better}{new}{accept}" if better or new else "Nothing."
     only = ",".join(one.name[:2] for one in failed)
     changed = [line for one in failed for line in one.changed]
-    advice = []
-    if any(line.startswith("weights") for line in changed):
-        advice.append(
-            "Weights are not the accepted ones: python -m anonlab doctor says how to repair them."
-        )
-    if any(line.startswith(("cpu", "device", "hardware", "python", "packages")) for line in changed):
-        advice.append(
-            "The machine or the packages are not the accepted ones (see below). If the same commit "
-            "passes on another machine, anonlab is not at fault but a tolerance is too narrow: report "
-            "the table below."
-        )
-    if any(line.startswith("commit") for line in changed):
-        advice.append(
-            "The code is not the accepted one (see below): read that difference first. If the change "
-            f"was meant, accept it: python -m anonlab run --accept --only {only}"
-        )
-    return " ".join(advice) or (
-        "Commit, packages and machine are the accepted ones: look for chance that the tolerances do not "
-        f"cover. Repeat: python -m anonlab run --only {only}"
-    )
+    advice = [said for kinds, said in ADVICE.items() if any(line.startswith(kinds) for line in changed)]
+    return " ".join(advice or [UNEXPLAINED]).replace("ONLY", only)
 
 
 def headline(runs: Sequence[Run]) -> list[str]:

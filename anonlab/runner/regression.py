@@ -23,23 +23,21 @@ from ..measured import HIGHER, LOWER, REFERENCE, SHOWN, WORDS, Guard, Measured
 # (3e-7), OPENBLAS_CORETYPE numpy and scipy (2e-15), GLIBC_TUNABLES the C library's exp and sin. Nothing
 # reaches ONNX Runtime (ages) and dlib: `Guard.step` and the cases of a share stand for them.
 NATIVE = "native"
+_WITHOUT_AVX2 = {"OPENCV_CPU_DISABLE": "AVX2,FMA3", "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"}
+
+
+def _machine(torch: str, onednn: str, mkl: str, openblas: str) -> dict[str, str]:
+    names = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "OPENBLAS_CORETYPE")
+    return dict(zip(names, (torch, onednn, mkl, openblas), strict=True))
+
+
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     NATIVE: {},
-    "sse41": {
-        "ATEN_CPU_CAPABILITY": "default",
-        "ONEDNN_MAX_CPU_ISA": "SSE41",
-        "MKL_CBWR": "COMPATIBLE",
-        "OPENBLAS_CORETYPE": "Nehalem",
-        "OPENCV_CPU_DISABLE": "AVX2,FMA3",
-        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA",
-    },
-    "avx2-1-thread": {
-        "ATEN_CPU_CAPABILITY": "avx2",
-        "ONEDNN_MAX_CPU_ISA": "AVX2",
-        "MKL_CBWR": "AVX2",
-        "OPENBLAS_CORETYPE": "Haswell",
-        "OMP_NUM_THREADS": "1",
-    },
+    "sse41": _machine("default", "SSE41", "COMPATIBLE", "Nehalem") | _WITHOUT_AVX2,
+    "avx": _machine("default", "AVX", "AVX", "Sandybridge") | _WITHOUT_AVX2,
+    "avx2": _machine("avx2", "AVX2", "AVX2", "Haswell"),
+    "avx2-1-thread": _machine("avx2", "AVX2", "AVX2", "Haswell") | {"OMP_NUM_THREADS": "1"},
+    "avx512": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},  # no bfloat16; without AVX-512 it is native
 }
 REPEATS = (("sse41", 1), ("avx2-1-thread", 2))  # by --accept: environment, what is added to SEED
 MARGIN = 2  # tolerance in largest deviations: the repeats are few
@@ -58,11 +56,6 @@ class Accepted:
     judged: dict[str, dict]  # {"value", "better", "tolerance", "seen": [low, high], "guard"}
     shown: dict[str, object]
     run: str = ""  # the folder's name of the accepted run: its pictures are shown where it still is
-
-    @property
-    def seeds(self) -> list:
-        """The different seeds of the repeats."""
-        return list(dict.fromkeys(one["seed"] for one in self.repeats))
 
 
 @dataclass(frozen=True)
@@ -132,7 +125,7 @@ def tolerance(values: list[float], guard: Guard, cases: int | None = None) -> fl
 def judge(better: str, accepted: object, now: object, allowed: float) -> str:
     """Return `ok`, `better` or `failed`. What is no finite number has to be equal (NaN equals NaN)."""
     if not (_is_number(accepted) and _is_number(now)):
-        return "ok" if _equal(accepted, now) else "failed"
+        return "ok" if _same(accepted, now) else "failed"
     change = now - accepted
     if abs(change) <= allowed:
         return "ok"
@@ -151,27 +144,23 @@ def compare(accepted: Accepted, metrics: dict[str, Measured], parameters: dict) 
     if differing:
         return Comparison((), differing)
     rows = []
-    for name, now in metrics.items():
-        was, better = accepted.judged.get(name, {}), now.better
-        value = was.get("value", accepted.shown.get(name, MISSING))
-        if now.guard is None:
+    for name in dict.fromkeys([*metrics, *accepted.judged]):
+        was, measured = accepted.judged.get(name), metrics.get(name)
+        guard = measured.guard if measured else None
+        better = measured.better if measured else was["better"]
+        allowed = was["tolerance"] if was and guard and not guard.bounded else None
+        value = was["value"] if was else accepted.shown.get(name, MISSING)
+        now = MISSING if was and not guard else measured.value
+        if guard is None:
             verdict = "failed" if was else "shown"
-            row = Row(name, value, MISSING if was else now.value, verdict, better)
-        elif now.guard.bounded:
-            verdict = "ok" if now.guard.holds(now.value) else "failed"
-            row = Row(name, value, now.value, verdict, better, None, now.guard)
-        elif not was:
-            row = Row(name, MISSING, now.value, "new", better, None, now.guard)
+        elif guard.bounded:
+            verdict = "ok" if guard.holds(now) else "failed"
+        elif was is None:
+            verdict, value = "new", MISSING
         else:
-            same = was["better"] == better
-            verdict = judge(better, value, now.value, was["tolerance"] or 0.0) if same else "failed"
-            row = Row(name, value, now.value, verdict, better, was["tolerance"], now.guard)
-        rows.append(row)
-    for name in accepted.judged.keys() - metrics.keys():
-        was = accepted.judged[name]
-        rows.append(Row(name, was["value"], MISSING, "failed", was["better"]))
-    rows.sort(key=lambda row: VERDICTS.index(row.verdict))
-    return Comparison(tuple(rows))
+            verdict = judge(better, value, now, allowed or 0.0) if was["better"] == better else "failed"
+        rows.append(Row(name, value, now, verdict, better, allowed, guard))
+    return Comparison(tuple(sorted(rows, key=lambda row: VERDICTS.index(row.verdict))))
 
 
 def accept(
@@ -185,22 +174,22 @@ def accept(
 
     `repeats` says of each in which environment and with which seed it ran.
     """
-    judged, rest = {}, {}
+    judged = {}
     for name, first in runs[0].items():
         if first.guard is None:
-            rest[name] = first.value
             continue
         values = [one[name].value if name in one else MISSING for one in runs]
-        one = {"value": first.value, "better": first.better, "guard": _stated(first.guard)}
-        numbers = [value for value in values if _is_number(value)]
-        if len(numbers) == len(values):
-            one["seen"] = [min(numbers), max(numbers)]
+        guard = {key: value for key, value in vars(first.guard).items() if value is not None}
+        one = {"value": first.value, "better": first.better, "tolerance": None, "guard": guard}
+        if all(_is_number(value) for value in values):
+            one["seen"] = [min(values), max(values)]
             if not first.guard.bounded:
-                one["tolerance"] = tolerance(numbers, first.guard, first.cases)
-        elif not all(_equal(value, first.value) for value in values):
+                one["tolerance"] = tolerance(values, first.guard, first.cases)
+        elif not all(_same(value, first.value) for value in values):
             one["seen"] = values
-        judged[name] = {"tolerance": None} | one
-    return Accepted(provenance, parameters, repeats, judged, rest, run)
+        judged[name] = one
+    shown = {name: one.value for name, one in runs[0].items() if one.guard is None}
+    return Accepted(provenance, parameters, repeats, judged, shown, run)
 
 
 def weak(accepted: Accepted) -> list[str]:
@@ -231,7 +220,7 @@ def difference(old: Accepted | None, new: Accepted) -> list[str]:
         was, now = old.judged.get(name, {}), new.judged.get(name, {})
         for kind in ("value", "better", "tolerance"):
             before, after = was.get(kind, MISSING), now.get(kind, MISSING)
-            if not _equal(before, after):
+            if not _same(before, after):
                 lines.append(f"{name}, {kind}: {brief(before)} → {brief(after)}")
     return lines or ["no change"]
 
@@ -263,28 +252,18 @@ def brief(value: object) -> str:
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _stated(guard: Guard) -> dict:
-    return {name: value for name, value in vars(guard).items() if value is not None}
-
-
 def _differing(accepted: Accepted, parameters: dict) -> tuple[str, ...]:
     names = accepted.parameters.keys() | parameters.keys()
-    if len(accepted.seeds) > 1:  # the tolerances hold for any seed
-        names = names - {"SEED"}
-    return tuple(
-        sorted(
-            name
-            for name in names
-            if accepted.parameters.get(name, MISSING) != parameters.get(name, MISSING)
-        )
-    )
+    if len({one["seed"] for one in accepted.repeats}) > 1:  # the tolerances hold for any seed
+        names -= {"SEED"}
+    was = accepted.parameters
+    return tuple(sorted(one for one in names if was.get(one, MISSING) != parameters.get(one, MISSING)))
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return type(value) in (int, float) and math.isfinite(value)
 
 
-def _equal(one: object, other: object) -> bool:
-    if isinstance(one, float) and isinstance(other, float) and math.isnan(one) and math.isnan(other):
-        return True
-    return isinstance(one, bool) == isinstance(other, bool) and one == other
+def _same(one: object, other: object) -> bool:
+    """Return whether both are written alike: NaN is NaN, and true is not 1."""
+    return json.dumps(one) == json.dumps(other)

@@ -6,7 +6,6 @@ there. Its judged numbers are compared with bounds and accepted numbers (see `re
 
 from __future__ import annotations
 
-import ast
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from ..measured import Guard, to_json
 from ..provenance import changes, provenance
 from ..weights import store
 from . import regression
-from .execution import HEADLESS, Notebook, NotebookFailed, Run, execute, read_notebook
+from .execution import HEADLESS, Notebook, Run, execute, literal, read_notebook
 from .pages import headline, write_index, write_page
 
 
@@ -65,7 +64,6 @@ class _Report:
     target: Path  # the folder of this run, in the folder of all runs
     accepted: Path
     given: dict  # parameters of the command line
-    switches: Mapping[str, str]  # of the emulated machine
     provenance: dict
 
     def numbers(self, notebook: Notebook) -> Path:
@@ -91,82 +89,72 @@ def run(
     the folder of `<notebook>-<profile>.json`, by default `tests/accepted` of the checkout. With `accept`
     this run's numbers go there instead, one notebook after the other: each is run again as `repeats`
     say, pairs of an environment's name and what is added to SEED. `environment` names one of
-    `regression.ENVIRONMENTS` to run in. Raises `UnknownOption` for a notebook
-    or parameter that does not exist, `InputMissing` for a folder without notebooks,
-    `DamagedAccepted`, and `OutputNotWritable`, also for accepting in an installed copy.
+    `regression.ENVIRONMENTS` to run in. Raises `UnknownOption` for a notebook or parameter that does
+    not exist, `InputMissing` for a folder without notebooks, `DamagedAccepted`, and
+    `OutputNotWritable`, also for accepting in an installed copy.
     """
-    if profile not in ("quick", "full"):
-        raise UnknownOption(f"profile {profile!r} does not exist; choose quick or full")
     folder, chosen = folder or store.notebooks_folder(), tuple((only or "").split(","))
     if accept and accepted is None and store.installed():
         raise OutputNotWritable(
             f"{folder} is an installed copy, whose files are not changed; clone the repository and run "
             "--accept there, or name a folder: --accepted DIR"
         )
-    accepted = accepted or store.accepted_folder()
     paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    notebooks = [read_notebook(path, profile) for path in paths if path.name.startswith(chosen)]
     if not paths:
         raise InputMissing(f"{folder} has no notebooks; run from the repository, or install it again")
+    notebooks = [read_notebook(path, profile) for path in paths if path.name.startswith(chosen)]
     if not notebooks:
         raise UnknownOption(f"{folder} has no notebook {only}; see what is there with: ls {folder}")
-    given = _parse(parameters)
-    for name in given:
-        if not any(name in notebook.declared for notebook in notebooks):
-            raise UnknownOption(f"no notebook declares a parameter {name}; see their parameters cells")
     if environment not in regression.ENVIRONMENTS or (accept and environment != regression.NATIVE):
-        names = ", ".join(regression.ENVIRONMENTS)
         raise UnknownOption(
             f"environment {environment!r} does not exist, or is not what --accept starts from; choose "
-            f"from: {names} (--accept: native)"
+            f"from: {', '.join(regression.ENVIRONMENTS)} (--accept: native)"
         )
+    given = _parse(parameters, notebooks)
+    accepted = accepted or store.accepted_folder()
     for notebook in notebooks:  # a damaged one is reported before the work, not after it
         regression.read_accepted(accepted / f"{notebook.name}-{profile}.json")
     used = [notebook.parameters(given).get("SEED") for notebook in notebooks]
     origin = provenance(seeds=dict.fromkeys(seed for seed in used if isinstance(seed, int)))
-    target, switches = _new_folder(out), regression.ENVIRONMENTS[environment]
+    target = _new_folder(out)
     if accept and any("STATE" in notebook.declared for notebook in notebooks):
         given = {"STATE": str(target / "people")} | given  # what is accepted is measured now
-    report = _Report(profile, target, accepted, given, switches, origin)
-    runs: list[Run] = []
+    report, runs = _Report(profile, target, accepted, given, origin), []
     for notebook in notebooks:
         broken = {one.name[:2] for one in runs if one.status != "ok"} & set(notebook.needs)
-        one = _run_one(report, notebook, sorted(broken))
+        unknown = ", ".join(sorted(set(notebook.chosen) - set(notebook.declared)))
+        if unknown:
+            told = f"profile {profile} sets {unknown}, which the notebook does not declare"
+            one = Run(notebook.name, status="failed", error=told)
+        elif broken:
+            told = f"needs {', '.join(sorted(broken))}, which did not run"
+            one = Run(notebook.name, status="skipped", error=told)
+        else:
+            one = execute(notebook, given, target, regression.ENVIRONMENTS[environment])
         print(f"{notebook.name}: {one.status} ({one.seconds:.0f} s)", flush=True)
-        old = regression.read_accepted(report.numbers(notebook)) if one.status == "ok" else None
         if one.status == "ok" and accept:
-            _accept(report, notebook, one, old, repeats)
-            old = regression.read_accepted(report.numbers(notebook))
-        if old and one.status == "ok":
-            _compare(report, one, old)
+            _accept(report, notebook, one, repeats)
+        if one.status == "ok":
+            _compare(report, notebook, one)
         runs.append(one)
         _write_summary(report, runs)
     for notebook, one in zip(notebooks, runs, strict=True):
         if one.executed:
             write_page(one.executed, notebook.path.parent, {other.page for other in runs})
     print("\n".join(headline(runs)))
-    print(f"report: {report.target / 'index.html'}")
+    print(f"report: {target / 'index.html'}")
     return 1 if any(one.status != "ok" or one.failed for one in runs) else 0
 
 
-def _run_one(report: _Report, notebook: Notebook, broken: list[str]) -> Run:
-    """Run one notebook, unless it needs another that did not run."""
-    unknown = sorted(set(notebook.chosen) - set(notebook.declared))
-    if unknown:
-        told = f"profile {report.profile} sets {', '.join(unknown)}, which the notebook does not declare"
-        return Run(notebook.name, status="failed", error=told)
-    if broken:
-        told = f"needs {', '.join(broken)}, which did not run"
-        return Run(notebook.name, status="skipped", error=told)
-    return execute(notebook, report.given, report.target, report.switches)
-
-
-def _compare(report: _Report, one: Run, old: regression.Accepted) -> None:
+def _compare(report: _Report, notebook: Notebook, one: Run) -> None:
+    """Hold a run's numbers to the accepted ones, where there are any."""
+    old = regression.read_accepted(report.numbers(notebook))
+    if old is None:
+        return
     one.comparison = regression.compare(old, one.metrics, one.parameters)
     one.changed = changes(old.provenance, report.provenance)
-    earlier = report.target.parent / old.run if old.run and old.run != report.target.name else None
-    if earlier and earlier.is_dir():
-        pictures = sorted((earlier / one.name).glob("*.png"))
+    if old.run and old.run != report.target.name:
+        pictures = sorted((report.target.parent / old.run / one.name).glob("*.png"))
         one.earlier_figures = [f"../{old.run}/{one.name}/{picture.name}" for picture in pictures]
     if one.comparison.differing:
         print(f"  not compared: parameters differ ({', '.join(one.comparison.differing)})")
@@ -174,13 +162,7 @@ def _compare(report: _Report, one: Run, old: regression.Accepted) -> None:
         print(f"  failed {row}")
 
 
-def _accept(
-    report: _Report,
-    notebook: Notebook,
-    one: Run,
-    old: regression.Accepted | None,
-    repeats: Sequence[tuple[str, int]],
-) -> None:
+def _accept(report: _Report, notebook: Notebook, one: Run, repeats: Sequence[tuple[str, int]]) -> None:
     """Repeat a notebook and write its accepted numbers; a repeat's failure is the notebook's."""
     seed = one.parameters.get("SEED")
     kinds, done = [{"environment": regression.NATIVE, "switches": {}, "seed": seed}], [one.metrics]
@@ -188,11 +170,8 @@ def _accept(
         switches, value = regression.ENVIRONMENTS[name], None if seed is None else seed + added
         print(f"  again: {name}" + ("" if value is None else f", SEED {value}"), flush=True)
         place = report.target / "repeats" / f"{notebook.name}-{number}"
-        given = report.given | ({} if value is None else {"SEED": value})
-        if (
-            "STATE" in notebook.declared
-        ):  # where a notebook keeps what it measured: every repeat measures
-            given |= {"STATE": str(place / "state")}
+        # where a notebook keeps what it measured: every repeat measures
+        given = report.given | {"SEED": value, "STATE": str(place / "state")}
         again = execute(notebook, given, place, switches)
         one.seconds += again.seconds
         if again.status != "ok":
@@ -201,49 +180,42 @@ def _accept(
         done.append(again.metrics)
         kinds.append({"environment": name, "switches": switches, "seed": value})
     new = regression.accept(done, kinds, one.parameters, report.provenance, report.target.name)
+    old = regression.read_accepted(report.numbers(notebook))
     for line in (*regression.difference(old, new), *regression.weak(new)):
         print(f"  {line}")
     regression.write_accepted(report.numbers(notebook), new)
 
 
-def _parse(parameters: Sequence[str]) -> dict:
-    parsed = {}
-    for text in parameters:
-        name, equals, value = text.partition("=")
+def _parse(parameters: Sequence[str], notebooks: Sequence[Notebook]) -> dict:
+    """Read `NAME=VALUE`, of names that one of the notebooks declares."""
+    pairs = [text.partition("=") for text in parameters]
+    for name, equals, _ in pairs:
         if not equals:
-            raise UnknownOption(f"parameter {text!r} is not of the form NAME=VALUE")
-        try:
-            parsed[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            parsed[name] = value
-    return parsed
+            raise UnknownOption(f"parameter {name!r} is not of the form NAME=VALUE")
+        if not any(name in notebook.declared for notebook in notebooks):
+            raise UnknownOption(f"no notebook declares a parameter {name}; see their parameters cells")
+    return {name: literal(value) for name, _, value in pairs}
 
 
 def _new_folder(out: Path) -> Path:
     name = time.strftime("%Y-%m-%d_%H-%M-%S")
-    for number in range(100):
-        folder = out.resolve() / (name if not number else f"{name}-{number}")
-        if not folder.exists():
-            return output_folder(folder)
-    raise NotebookFailed(f"{out} is full of runs of this second; try again")
+    names = (name, *(f"{name}-{number}" for number in range(1, 100)))
+    return output_folder(next(out.resolve() / one for one in names if not (out / one).exists()))
 
 
 def _write_summary(report: _Report, runs: list[Run]) -> None:
     """Write `metrics.json` and `index.html`, after every notebook, so that a run can be watched."""
-    summary = {
-        "profile": report.profile,
-        "provenance": report.provenance,
-        "notebooks": {
-            one.name: {
-                "status": one.status,
-                "seconds": round(one.seconds, 1),
-                "error": one.error or None,
-                "parameters": one.parameters,
-                "metrics": one.numbers,
-                "failed": [row.name for row in one.failed],
-            }
-            for one in runs
-        },
+    said = {
+        one.name: {
+            "status": one.status,
+            "seconds": round(one.seconds, 1),
+            "error": one.error or None,
+            "parameters": one.parameters,
+            "metrics": one.numbers,
+            "failed": [row.name for row in one.failed],
+        }
+        for one in runs
     }
+    summary = {"profile": report.profile, "provenance": report.provenance, "notebooks": said}
     write_json(report.target / "metrics.json", summary)
     write_index(report.target, report.profile, report.provenance["commit"], runs)

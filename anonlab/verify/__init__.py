@@ -2,12 +2,13 @@
 
 from .checks import FaceCheck, PhotoCheck, verify_pairs
 from .page import report
-from .pairs import Pair, pair_photos, pairs_of_record
+from .pairs import Pair, not_compared, pair_photos, pairs_of_record
 
 __all__ = [
     "FaceCheck",
     "Pair",
     "PhotoCheck",
+    "not_compared",
     "pair_photos",
     "pairs_of_record",
     "report",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputMissing
 from ..files import open_file
+from ..photo.containers import CLIP, passed_over
 from ..photo.photos import READABLE
 
 RECORD = "record.json"
+PHOTOS_ONLY = "verify compares photos only"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ def pair_photos(originals: Path, anonymized: Path) -> list[Pair]:
         raise InputMissing(f"{originals} and {anonymized} must be two folders, or two photos")
     record = _record_beside(anonymized)
     if not originals.is_dir():
+        for path in (originals, anonymized):
+            if (passed_over(path, READABLE) or ("",))[0] == CLIP[0]:
+                raise InputMissing(f"{path} is a clip; {PHOTOS_ONLY}")
         return [_pair(anonymized.name, originals, anonymized, record)]
     before = _photos(originals, without=anonymized)
     after = _photos(anonymized, without=originals)
@@ -60,19 +65,30 @@ def pairs_of_record(record: Mapping) -> list[Pair]:
     ]
 
 
-def _photos(folder: Path, without: Path) -> dict[str, Path]:
-    """Photos below a folder by relative name, but for hidden ones and those of the other folder."""
-    inner = without.resolve() if folder.resolve() in without.resolve().parents else None
-    found = {}
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if path.suffix.lower() not in READABLE or hidden or path.is_dir():
-            continue
-        if inner and inner in path.resolve().parents:
-            continue
-        found[str(name)] = path
+def not_compared(originals: Path, anonymized: Path) -> list[dict]:
+    """List what else two folders hold that may show a face: `source`, `what` it is and the `remedy`."""
+    found = []
+    for folder, other in ((originals, anonymized), (anonymized, originals)):
+        for path in sorted(_files(folder, other)) if folder.is_dir() else ():
+            what, remedy = passed_over(path, READABLE) or ("", "")
+            if remedy:
+                found.append({"source": path, "what": what, "remedy": PHOTOS_ONLY})
     return found
+
+
+def _photos(folder: Path, without: Path) -> dict[str, Path]:
+    """Photos below a folder by relative name."""
+    files = _files(folder, without)
+    return {str(one.relative_to(folder)): one for one in files if one.suffix.lower() in READABLE}
+
+
+def _files(folder: Path, without: Path) -> Iterator[Path]:
+    """Files below a folder, but for hidden ones and those of the other folder."""
+    inner = without.resolve() if folder.resolve() in without.resolve().parents else None
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not (hidden or path.is_dir() or (inner and inner in path.resolve().parents)):
+            yield path
 
 
 def _record_beside(anonymized: Path) -> Mapping:

@@ -136,8 +136,34 @@ SHOWN: dict[str, tuple[bytes | Callable[[], bytes], np.ndarray]] = {  # file →
     "bigtiff.tif": (tiff(RGB, bigtiff=True, photometric="rgb"), RGB),
     "float-0-to-1.tif": (tiff(GREY.astype(np.float32) / 255), GREYS),
     "float-0-to-255.tif": (tiff(GREY.astype(np.float32)), GREYS),
+    "strips.tif": (lambda: raw_tiff(COLOURS, *ROWS), RGB),
+    "content-decides.tga": (encoded(RGB, "PNG"), RGB),
+    "no-ending": (encoded(RGB, "PNG"), RGB),
+    "what-wide-colours-are.png": (png((b"cICP", bytes([9, 16, 0, 1]), 0)), RGB),
     "pyramid.tif": (pages((RGB, {}), (RGB[::2, ::2], {"subfiletype": 1})), RGB),
 }  # fmt: skip
+
+
+def raw_tiff(tags: dict[int, list[int]], *strips: bytes) -> bytes:
+    """A TIFF of 80×64 pixels whose directory says just this; its strips have eight rows."""
+    places = [8 + sum(map(len, strips[:number])) for number in range(len(strips))]
+    lengths = [len(one) for one in strips]
+    tags = {256: [80], 257: [64], 259: [1], 273: places, 278: [8], 279: lengths} | tags
+    start = 8 + sum(lengths)
+    behind, fields = start + 6 + 12 * len(tags), b""
+    values = b""
+    for tag, given in sorted(tags.items()):
+        packed = struct.pack(f"<{len(given)}I", *given)
+        at = packed if len(given) == 1 else struct.pack("<I", behind + len(values))
+        values += packed if len(given) > 1 else b""
+        fields += struct.pack("<HHI", tag, 4, len(given)) + at
+    head = b"II*\0" + struct.pack("<I", start) + b"".join(strips)
+    return head + struct.pack("<H", len(tags)) + fields + bytes(4) + values
+
+
+ROWS = [RGB[top : top + 8].tobytes() for top in range(0, 64, 8)]
+GREY_ROWS = [GREY[top : top + 8].tobytes() for top in range(0, 64, 8)]
+COLOURS = {258: [8, 8, 8], 262: [2], 277: [3]}
 IN_PLANES = np.moveaxis(RGB.astype(np.uint16) * 257, -1, 0)
 REFUSED: dict[str, tuple[bytes, str]] = {  # file → what is said
     "planes.tif": (
@@ -145,6 +171,12 @@ REFUSED: dict[str, tuple[bytes, str]] = {  # file → what is said
         "16-bit whole numbers in pl",
     ),
     "signed.tif": (tiff(GREY.astype(np.int16)), "16-bit signed numbers, which cannot be read rightly"),
+    "a-strip-is-missing.tif": (raw_tiff(COLOURS, *ROWS[:7]), "holds 7 of its 8 parts"),
+    "ycbcr.tif": (raw_tiff(COLOURS | {262: [6]}, *ROWS), "of YCbCr without compression"),
+    "palette-of-8-bits.tif": (
+        raw_tiff({258: [8], 262: [3], 277: [1], 320: [*range(256)] * 3}, *GREY_ROWS),
+        "palette has 8 bits a colour instead of 16",
+    ),
     "whole-32.tif": (tiff(GREY.astype(np.uint32)), "32-bit whole numbers"),
     "packed-float.tif": (tiff(GREY.astype(">f4"), byteorder=">", compression="zlib"), "floating-point"),
     "float-16.tif": (tiff(GREY.astype(np.float16)), "a TIFF of a kind that cannot be read"),
@@ -229,6 +261,25 @@ def test_a_profile_stays_only_where_it_is_for_these_colours(
     profile[16:20] = space
     Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=bytes(profile))
     assert (read_photo(tmp_path / "a.png").icc_profile == bytes(profile)) is stays
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.heic", "a.avif"])
+def test_what_colours_are_stays_or_is_named(tmp_path: Path, name: str) -> None:
+    """Display P3 that is called sRGB is pale."""
+    path, said = tmp_path / name, {"color_primaries": 12, "transfer_characteristics": 13}
+    if name == "a.png":
+        path.write_bytes(png((b"cICP", bytes([12, 13, 0, 1]), 0)))
+    else:
+        if name == "a.heic":
+            pytest.importorskip("pillow_heif")
+        Image.fromarray(RGB).save(path, **(said if name == "a.heic" else {}))
+        path.write_bytes(path.read_bytes().replace(b"nclx\0\1", b"nclx\0\x0c", 1))
+    photo = read_photo(path)
+    notes = write_photo(photo.image(photo.pixels), tmp_path / f"b{path.suffix}", None, photo)
+    kept = {"a.png": b"cICP\x0c\x0d\0\1", "a.heic": b"nclx\0\x0c\0\x0d"}.get(name, b"nclx\0\1\0\x0d")
+    assert kept in (tmp_path / f"b{path.suffix}").read_bytes()
+    named = ["its colours (H.273: primaries 12, transfer 13) are called sRGB"]
+    assert notes == (named if name == "a.avif" else [])
 
 
 TEXTS = {  # what a field holds → whether it stays

@@ -13,7 +13,7 @@ from offline import loads_from_network, loads_of
 
 from anonlab.errors import CourseFailed
 from anonlab.runner import course
-from anonlab.runner.course import build_course, executed_notebooks, front_page, page_of
+from anonlab.runner.course import build_course, executed_notebooks, in_the_book, page_of
 
 PICTURE = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -67,6 +67,7 @@ def lessons(tmp_path) -> Path:
         nbformat.write(stripped, folder / f"{name}.ipynb")
         said[name] = {"status": "ok", "parameters": {"STEPS": 2}}
     (run / "metrics.json").write_text(json.dumps({"notebooks": said}))
+    (folder / "README.md").write_text("# The course\n[one](00_one.ipynb)")
     return tmp_path
 
 
@@ -203,16 +204,12 @@ def test_parameters_of_a_run_are_shown_without_places():
     assert [cell.source for cell in shown.cells[2:]] == ["STEPS = 2"]
 
 
-def test_the_front_page_is_the_notebooks_readme_or_a_list_of_them(lessons):
-    folder = lessons / "notebooks"
-    paths = sorted(folder.glob("*.ipynb"))
-    listed = front_page(folder, paths)
-    assert "- [00 · One](00_one.ipynb)\n- [01 · Two](01_two.ipynb)" in listed
-    (folder / "README.md").write_text(
-        "# Course\n[first](00_one.ipynb), [numbers](../data/README.md), "
+def test_links_of_the_front_page_stay_in_the_book():
+    text = (
+        "# Course\n[first](00_one.ipynb), [numbers](../data/README.md), [top](README.md#a), "
         "[paper](https://doi.org/10.1007/x), ![stages](../data/pictures/stages.jpg)"
     )
-    assert front_page(folder, paths) == (
-        "# Course\n[first](00_one.ipynb), numbers (`data/README.md`), "
+    assert in_the_book(text, ["00_one.ipynb"]) == (
+        "# Course\n[first](00_one.ipynb), numbers (`data/README.md`), [top](index.md), "
         "[paper](https://doi.org/10.1007/x), ![stages](pictures/stages.jpg)"
     )

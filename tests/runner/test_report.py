@@ -64,19 +64,20 @@ def test_a_failure_stops_only_itself_and_its_dependants(tmp_path, run):
     assert metrics["notebooks"]["03_independent"]["metrics"] == {"x": 1}
 
 
-def test_profiles_and_parameters_reach_the_notebook(tmp_path, run):
+@pytest.mark.parametrize(
+    ("options", "numbers"),
+    [
+        ({"profile": "full"}, {"x": 7}),
+        ({"profile": "full", "parameters": ["X=[1, 'two']"]}, {"x/0": 1, "x/1": "two"}),
+    ],
+)
+def test_the_command_line_wins_over_the_profile(tmp_path, run, without_kernel, options, numbers):
     notebook(tmp_path, "00_one")
-    status, metrics, _ = run(profile="full")
-    assert (status, metrics["notebooks"]["00_one"]["metrics"]) == (0, {"x": 7})
+    status, metrics, _ = run(**options)
+    assert (status, metrics["notebooks"]["00_one"]["metrics"]) == (0, numbers)
 
 
-def test_a_parameter_from_the_command_line_wins(tmp_path, run):
-    notebook(tmp_path, "00_one")
-    _, metrics, _ = run(profile="full", parameters=["X=[1, 'two']"])
-    assert metrics["notebooks"]["00_one"]["metrics"] == {"x/0": 1, "x/1": "two"}
-
-
-def test_an_undeclared_parameter_is_an_error(tmp_path, run):
+def test_an_undeclared_parameter_is_an_error(tmp_path):
     notebook(tmp_path, "00_one")
     for bad in (["Y=1"], ["X"]):
         with pytest.raises(UnknownOption):
@@ -84,21 +85,19 @@ def test_an_undeclared_parameter_is_an_error(tmp_path, run):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_profile_that_sets_an_undeclared_parameter_is_an_error(tmp_path, run):
-    notebook(tmp_path, "00_one", quick={"Z": 1})
+@pytest.mark.parametrize(
+    ("code", "quick", "said"),
+    [("pass", {}, "00_one.ipynb recorded no metrics"), (RECORD, {"Z": 1}, "sets Z, which the notebook")],
+)
+def test_a_notebook_without_numbers_or_with_an_unknown_parameter_has_failed(
+    tmp_path, run, without_kernel, code, quick, said
+):
+    notebook(tmp_path, "00_one", code, quick=quick)
     status, metrics, _ = run()
-    assert status == 1
-    assert "Z" in metrics["notebooks"]["00_one"]["error"]
+    assert status == 1 and said in metrics["notebooks"]["00_one"]["error"]
 
 
-def test_a_notebook_without_numbers_has_failed(tmp_path, run, without_kernel):
-    notebook(tmp_path, "00_silent", "pass")
-    status, metrics, _ = run()
-    assert status == 1
-    assert "no metrics" in metrics["notebooks"]["00_silent"]["error"]
-
-
-def test_a_cell_that_is_not_executed_is_not_counted_as_run(tmp_path, run, monkeypatch):
+def test_a_cell_that_is_not_executed_is_not_counted_as_run(tmp_path, run, without_kernel, monkeypatch):
     notebook(tmp_path, "00_one")
     import papermill
 

@@ -19,7 +19,7 @@ from anonlab.errors import InputMissing, NoFaceFound
 from anonlab.evaluation.judging import Judge
 from anonlab.photo.faces import JUDGED, Face, paste
 from anonlab.photo.photos import Photo, read_photo
-from anonlab.verify import Pair, page, pair_photos, pairs_of_record, verify_pairs
+from anonlab.verify import Pair, not_compared, page, pair_photos, pairs_of_record, verify_pairs
 from anonlab.verify.checks import COVERED, LEFT, NEW, SAME, SMALL, check_pair
 
 SIDE = 240
@@ -184,6 +184,14 @@ def test_pairs_by_relative_path(tmp_path: Path) -> None:
     assert pairs["c.png"].anonymized is None
     assert pairs["d.png"].original is None
     assert pairs["deep/b.png"].anonymized == tmp_path / "in" / "out" / "deep" / "b.png"
+    for name in ("in/b.mp4", "in/out/deep/b.DNG"):  # such files may show a face, and are named
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypmp42" if "mp4" in name else b"")
+    named = [
+        (one["source"].name, one["what"]) for one in not_compared(tmp_path / "in", tmp_path / "in/out")
+    ]
+    assert named == [("b.mp4", "a clip"), ("b.DNG", "a raw file of a camera")]
+    with pytest.raises(InputMissing, match=r"b\.mp4 is a clip; verify compares photos only"):
+        pair_photos(tmp_path / "in" / "b.mp4", tmp_path / "in" / "b.mp4")
 
 
 def test_two_files_and_what_is_none(tmp_path: Path) -> None:
@@ -281,8 +289,10 @@ def test_status_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     for pixels, why in ((astronaut.pixels, "is as it was"), (noisy, "is matched by dlib")):
         Image.fromarray(pixels).save(after / "a.png")
         where = [str(before), str(after), "--out", str(tmp_path / "page")]
+        (after / "left.mov").write_bytes(b"\0\0\0\x18ftypqt  ")
         assert cli.main(["verify", *where, "--device", "cpu"]) == 1
-        assert why in capsys.readouterr().out
+        printed = capsys.readouterr()
+        assert why in printed.out and "left.mov (a clip); verify compares photos only" in printed.err
         (one,) = json.loads((tmp_path / "page" / "verify.json").read_text())
         assert one["faces"][0]["state"] == ("as it was" if why == "is as it was" else "new")
 
