@@ -341,7 +341,8 @@ def truth(people: Sequence[Pictures], read: dict[str, Reading]) -> dict:
     """GEAR against what people say of themselves, by picture: error and bias in years, and how often
     each stated gender and group is read as what. Empty where nothing is stated."""
     tags = [one.person.tags for one in people]
-    ages = torch.tensor([float(tag["age"]) if tag.get("age") else torch.nan for tag in tags])
+    told = [tag.get("age", "") for tag in tags]  # "NA" where it is not stated
+    ages = torch.tensor([float(one) if one.isdigit() else torch.nan for one in told])
     words = {"gender": GENDERS, "ethnicity": ETHNICITIES}
     made: dict = {}
     for name, reading in read.items():

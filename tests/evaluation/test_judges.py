@@ -135,7 +135,8 @@ def test_estimates_are_held_against_what_people_state():
         before, labels=before.labels | {"ethnicity": torch.eye(5)[torch.zeros(PEOPLE).long()]}
     )
     after.numbers = before.numbers | {"age": before.numbers["age"] + 10}
-    found = truth(people_of(["30"] * PEOPLE), {"photo": before, "result": after})
+    found = truth(people_of(["30", "30", "NA"] * (PEOPLE // 3)), {"photo": before, "result": after})
+    assert found["photo"]["age"]["people"] == PEOPLE * 2 // 3
     half = PEOPLE // 2
     right = {"people": half, "right": half, "read_as": {"black": half}}
     assert found["photo"]["ethnicity black"] == right
