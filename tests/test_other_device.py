@@ -10,7 +10,7 @@ from PIL import Image
 from video.making import filmed, write_clip
 
 from anonlab import Anonymizer, loading
-from anonlab.evaluation.judging import Instruments, load_judges
+from anonlab.evaluation.judging import Similarity
 from anonlab.generators.samples import sample_photo
 from anonlab.photo.faces import align
 from anonlab.photo.photos import read_photo
@@ -78,11 +78,11 @@ def test_two_pictures_are_judged_there(here, there, generator):
     pictures = [align(photo, here.detector(photo)[0], 512) for photo in photos]
     numbers = []
     for one in (here, there):
-        judges = load_judges(one.recognizer, device=one.device)
-        instruments = Instruments(judges, one.detector, one.device)
-        was = instruments.look(pictures[0])
-        numbers.append(instruments.compare(pictures[0], was, pictures[1], torch.zeros(1, 1, 512, 512)))
-        numbers[-1] |= {"dlib": instruments.embed(pictures[0])["dlib"].norm().item()}
+        similarity = Similarity(one.detector, one.device)
+        was = similarity.look(pictures[0])
+        numbers.append(similarity.compare(was, pictures[1], torch.zeros(1, 1, 512, 512)))
+        embedding = one.recognizer.embed(pictures[0].to(one.device))
+        numbers[-1] |= {"dlib": embedding.norm().item()}
     assert numbers[1] == pytest.approx(numbers[0], abs=1e-3)
 
 

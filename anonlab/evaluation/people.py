@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import InputDamaged, InputMissing, UnknownOption
-from ..generators.samples import ASTRONAUT
 from ..photo.photos import READABLE
 
 EMBEDDED = "embedded"
@@ -30,7 +29,7 @@ class Person:
 def load_people(source: str | Path, count: int | None = None) -> list[Person]:
     """People of one source, at most `count`, spread over all of it.
 
-    `embedded` is generated people with two photos each, and the astronaut, who has one photo;
+    `embedded` is generated people with two photos each;
     `lfw` is scikit-learn's cache of Labeled Faces in the Wild; else a folder: with an `index.csv`
     (columns `file` and `identity`), or in the layout `person/photo.jpg`. People with two photos
     come before those with one. Raises `UnknownOption`, `InputMissing` or `InputDamaged`.
@@ -38,7 +37,7 @@ def load_people(source: str | Path, count: int | None = None) -> list[Person]:
     if count is not None and count < 1:
         raise UnknownOption(f"{source} is asked for {count} people; ask for at least 1")
     if str(source) == EMBEDDED:
-        return embedded_people(count or 9)
+        return embedded_people(count or 8)
     folder = lfw_folder() if str(source) == LFW else Path(source)
     if not folder.is_dir():
         raise InputMissing(f"{folder} is not a folder; name one with photos as person/photo.jpg")
@@ -57,12 +56,9 @@ def load_people(source: str | Path, count: int | None = None) -> list[Person]:
 
 
 def embedded_people(count: int) -> list[Person]:
-    """`count` people that need no files: generated ones, and the astronaut as the last."""
-    seeds = range(FIRST_SEED, FIRST_SEED + count - 1)
-    people = [
-        Person(f"synthetic-{seed}", (f"synthetic-{seed}", f"synthetic-{seed}-1")) for seed in seeds
-    ]
-    return [*people, Person(ASTRONAUT, (ASTRONAUT,))]
+    """`count` generated people, who need no files."""
+    seeds = range(FIRST_SEED, FIRST_SEED + count)
+    return [Person(f"synthetic-{seed}", (f"synthetic-{seed}", f"synthetic-{seed}-1")) for seed in seeds]
 
 
 def lfw_folder() -> Path:

@@ -10,9 +10,11 @@ from pathlib import Path
 from ..errors import InputDamaged
 from ..files import atomic_path
 from ..weights.store import data_folder
-from .summary import SMALL
+from .judging import HOW_TO_ADD
+from .privacy import ANOTHER, KEYED, OTHER_PHOTO
 
 JUDGED = "judged.json"
+SMALL = 40  # people below which a number is a trial of the protocol
 BEGIN, END = "<!-- made by python -m anonlab.evaluation.tables -->", "<!-- end -->"
 DAYS = {"lfw": "LFW (mostly different days)", "london": "London (one session)"}
 SHARES = (
@@ -55,27 +57,45 @@ def kept_table(found: dict, names: dict[str, str] | None = None) -> str:
     for name in names or kept["result"]:
         low, high = (number(name, one) for one in kept["result"][name]["interval"])
         unchanged, result, other = (
-            number(name, kept[which][name]["value"])
-            for which in ("unchanged", "result", "another photo")
+            number(name, kept[which][name]["value"]) for which in ("unchanged", "result", OTHER_PHOTO)
         )
         rows.append([(names or {}).get(name, name), unchanged, f"**{result}** ({low} to {high})", other])
-    return table(["", "unchanged", "anonymized (95 %)", "another photo"], rows)
+    return table(["", "unchanged", "anonymized (95 %)", OTHER_PHOTO], rows)
+
+
+def percent(value: float | None, interval: list[float] | None = None) -> str:
+    """A share as it is read; a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:.1%}" + (f" ({interval[0]:.0%}–{interval[1]:.0%})" if interval else "")
+
+
+def unseen(found: dict) -> dict[str, dict]:
+    """What the recognisers say that took no part."""
+    return {name: one for name, one in found["found"].items() if not one["seen"] and "originals" in one}
 
 
 def privacy_table(found: dict) -> str:
-    """Every attack by every recogniser: rank 1 with its interval, rank 5 and match rate."""
+    """Every attack by every recogniser, most found first: rank 1 with its interval, rank 5, and the
+    share that matches at a false-accept rate of 1e-3 (a dash with too few pairs)."""
     judges = found["found"]
-    head = [f"{name}: {what}" for name in judges for what in ("rank 1 (95 %)", "rank 5", "match")]
+    names = list(dict.fromkeys(name for one in judges.values() for name in one["attacks"]))
+    of = {name: [one["attacks"].get(name) for one in judges.values()] for name in names}
+    names.sort(key=lambda name: -max(one["rank_1"] for one in of[name] if one))
+    head = [
+        f"{name}{' (guide)' if one['seen'] else ''}: {what}"
+        for name, one in judges.items() for what in ("rank 1 (95 %)", "rank 5, match")
+    ]  # fmt: skip
     rows = []
-    for attack in next(iter(judges.values()))["attacks"]:
-        cells = [attack]
-        for judge in judges.values():
-            one = judge["attacks"][attack]
-            low, high = one["rank_1_interval"]
-            cells += [f"{one['rank_1']:.1%} ({low:.0%}–{high:.0%})", f"{one['rank_5']:.1%}",
-                      f"{one['match']:.1%}" if "match" in one else "–"]  # fmt: skip
+    for name in names:
+        cells = [name]
+        for one in of[name]:
+            cells += ["–", "–"] if one is None else [
+                percent(one["rank_1"], one["rank_1_interval"]),
+                f"{percent(one['rank_5'])}, {percent(one.get('match', one['match_own']))}",
+            ]  # fmt: skip
         rows.append(cells)
-    return table(["compared with the person", *head], rows)
+    return table(["what is compared with the person", *head], rows)
 
 
 def recognisers_table(found: dict) -> str:
@@ -83,27 +103,48 @@ def recognisers_table(found: dict) -> str:
     keys = ("rank_1", "rank_5", "tar_0.01", "tar_0.001", "tar_0.0001", "auc", "eer")
     titles = ["rank 1", "rank 5", "TAR, FAR 1e-2", "1e-3", "1e-4", "AUC", "EER"]
     rows = [
-        [
-            name,
-            *("–" if one["originals"][key] is None else f"{one['originals'][key]:.3f}" for key in keys),
-        ]
-        for name, one in found["found"].items()
+        [name, *("–" if one["originals"][x] is None else f"{one['originals'][x]:.3f}" for x in keys)]
+        for name, one in unseen(found).items()
     ]
     return table(["untouched photos", *titles], rows)
 
 
 def leakage_table(found: dict) -> str:
-    """What the face adds to its surroundings, and how linkable two keys' results are."""
+    """What the face adds to its surroundings, how linkable two keys' results are, how often different
+    people match."""
     rows = []
-    for name, one in found["found"].items():
+    for name, one in unseen(found).items():
         leaks = [
             f"{leak['value']:+.1%} ({leak['interval'][0]:+.0%} to {leak['interval'][1]:+.0%})"
             for leak in one["leakage"].values()
         ]
-        rows.append([name, *leaks, *(f"{value:.2f}" for value in one["d_sys"].values())])
-    first = next(iter(found["found"].values()))
+        rows.append([name, *leaks, *(f"{value:.2f}" for value in one["d_sys"].values()),
+                     *(f"{value:.2%}" for value in one["collapse"].values())])  # fmt: skip
+    first = next(iter(unseen(found).values()))
     head = [f"L, {name}" for name in first["leakage"]] + [f"D_sys, {name}" for name in first["d_sys"]]
-    return table(["", *head], rows)
+    return table(["", *head, *(f"different {name} match" for name in first["collapse"])], rows)
+
+
+def methods_table(found: dict) -> str:
+    """Every way to hide the face, by every recogniser: matched with another photo, rank 1, rank 1 in a
+    gallery that went through the same method; and how similar it is."""
+    judges = {name: one for name, one in found["found"].items() if "methods" in one}
+    names = list(next(iter(judges.values()))["methods"])
+    similar = ("st_lpips", "st_lpips_outside", "ssim_outside", "landmark_error")
+    rows = []
+    for name in [*names, OTHER_PHOTO]:
+        cells = [name]
+        for one in judges.values():
+            said = one["methods"].get(name, {})
+            cells += [percent(said.get(x)) for x in ("match_rate_other", "rank_1", "rank_1_same_tool")]
+        means = {x: one["mean"] for x, one in found["similarity"].get(name, {}).items()}
+        cells += [f"{means[x]:.3f}" if x in means else "–" for x in similar]
+        rows.append([*cells, percent(means.get("detected"))])
+    head = [
+        f"{name}{' (guide)' if one['seen'] else ''}: {what}"
+        for name, one in judges.items() for what in ("matched", "rank 1", "same tool, rank 1")
+    ]  # fmt: skip
+    return table(["", *head, "ST-LPIPS", "outside", "SSIM outside", "68 points", "face found"], rows)
 
 
 def cells_table(found: dict) -> str:
@@ -122,17 +163,20 @@ def cells_table(found: dict) -> str:
 
 
 def truth_table(found: dict) -> str:
-    """GEAR against what people say of themselves, before and after."""
-    before, after = (found["truth"][name] for name in ("photo", "result"))
+    """GEAR against what people say of themselves: accuracy on both photos, and on the result."""
+    photo, other, result = (found["truth"][name] for name in ("photo", OTHER_PHOTO, "result"))
     rows = []
-    for name, one in before.items():
-        then = after[name]
+    for name, one in photo.items():
+        of = (one, other[name], result[name])
         if name == "age":
-            cells = [f"{each['error']:.1f} years, bias {each['bias']:+.1f}" for each in (one, then)]
+            cells = [f"{each['error']:.1f} years, bias {each['bias']:+.1f}" for each in of]
+            read = "–"
         else:
-            cells = [f"{each['right']} right" for each in (one, then)]
-        rows.append([name, str(one["people"]), *cells])
-    return table(["stated", "people", "photo", "anonymized"], rows)
+            cells = [percent(each["right"] / each["people"]) for each in of]
+            read = ", ".join(f"{count} {word}" for word, count in one["read_as"].items())
+        rows.append([name, str(one["people"]), *cells, read])
+    head = ["stated", "people", "right on the photo", "on another photo", "anonymized"]
+    return table([*head, "the photo is read as"], rows)
 
 
 def realism_table(found: dict) -> str:
@@ -140,7 +184,7 @@ def realism_table(found: dict) -> str:
     one = found["realism"]
     rows = [
         [name, *(f"{one[name][key]:.3f}" for key in ("frechet", "precision", "recall"))]
-        for name in ("unchanged", "result", "another photo")
+        for name in ("unchanged", "result", OTHER_PHOTO)
     ]
     head = f"{one['pictures']} inner faces of {one['side']} px; {one['backbone']}"
     return table([head, "Fréchet", "precision", "recall"], rows)
@@ -150,6 +194,23 @@ def title(name: str, found: dict) -> str:
     """A set by its name, how many people, and whether they are too few."""
     few = "" if found["people"] >= SMALL else " (a trial of the protocol, too few for a claim)"
     return f"{DAYS.get(name, name)}, {found['people']} people{few}"
+
+
+def headline(name: str, found: dict) -> str:
+    """One sentence that claims no more than was measured: the worst attack by a recogniser that took no
+    part."""
+    judges = {key: one for key, one in found["found"].items() if not one["seen"]}
+    if not judges:
+        return f"no unseen recogniser: privacy not established; {HOW_TO_ADD}"
+    attack, judge, one = max(
+        ((attack, key, one) for key, said in judges.items() for attack, one in said["attacks"].items()
+         if attack != KEYED and "surroundings" not in attack and "stranger" not in attack),
+        key=lambda found: found[2]["rank_1"],
+    )  # fmt: skip
+    return (
+        f"{title(name, found)}: the worst attack on results ({attack}, by {judge}) finds "
+        f"{percent(one['rank_1'], one['rank_1_interval'])} first; chance {percent(one['chance'])}"
+    )
 
 
 def reference(judged: dict) -> str:
@@ -162,31 +223,33 @@ def reference(judged: dict) -> str:
             parts += ["Realism:", realism_table(found)]
         if found["truth"]:
             parts += ["Against what people state:", truth_table(found)]
-        chance = next(iter(found["found"].values()))["originals"]["chance"]
+        chance = next(iter(unseen(found).values()))["originals"]["chance"]
         parts += ["Recognisers that took no part:", recognisers_table(found)]
         parts += [f"Who is found (chance {chance:.1%} at rank 1):", privacy_table(found)]
         parts += ["What the face adds to its surroundings:", leakage_table(found)]
+        parts += ["Ways to hide a face:", methods_table(found)]
     return "\n\n".join(parts)
 
 
 def screen(judged: dict) -> str:
     """The README's: the different-day set first, what stays and who is found."""
     name, found = next(iter(sorted(judged["sets"].items())))
-    parts = [f"{title(name, found)}:", kept_table(found, NAMED)]
     rows = []
-    for judge, one in found["found"].items():
+    for judge, one in unseen(found).items():
         attacks, leak = one["attacks"], one["leakage"]["result"]
-        low, high = attacks["result, another photo"]["rank_1_interval"]
+        found_first = attacks[ANOTHER]
         rows.append([
-            judge, f"{one['originals']['rank_1']:.1%}",
-            f"**{attacks['result, another photo']['rank_1']:.1%}** ({low:.0%}–{high:.0%})",
-            f"{attacks['stranger of the group, another photo']['rank_1']:.1%}",
-            f"{attacks['same tool, another key']['rank_1']:.1%}",
-            f"{attacks['surroundings']['rank_1']:.1%}", f"{leak['value']:+.1%}",
+            judge, percent(one["originals"]["rank_1"]),
+            "**{}** ({:.0%}–{:.0%})".format(
+                percent(found_first["rank_1"]), *found_first["rank_1_interval"]
+            ),
+            *(percent(attacks[key]["rank_1"]) for key in (
+                "stranger of the group, another photo", "same tool, another key", "surroundings")),
+            f"{leak['value']:+.1%}",
         ])  # fmt: skip
     head = ["found first, by", "before", "anonymized (95 %)", "a stranger of the group", "same tool",
             "surroundings alone", "the face adds"]  # fmt: skip
-    return "\n\n".join([*parts, table(head, rows)])
+    return "\n\n".join([f"{title(name, found)}:", kept_table(found, NAMED), table(head, rows)])
 
 
 def marked(text: str, made: str, path: Path) -> str:

@@ -1,11 +1,10 @@
-"""Whether glasses and the colour of the eyes were kept."""
+"""Whether glasses were kept."""
 
 from __future__ import annotations
 
 import torch
 
 MARGIN = 1.0  # how far on either side of 0 a readout must be to count (a chance of 73 %)
-DARK, LIGHTER = 25.0, 10.0  # L*: brown eyes are darker, and blue ones lighter by so much
 
 
 def glasses_flips(before: torch.Tensor, after: torch.Tensor, margin: float = MARGIN) -> torch.Tensor:
@@ -20,15 +19,3 @@ def glasses_flips(before: torch.Tensor, after: torch.Tensor, margin: float = MAR
 def glasses_changed(before: torch.Tensor, after: torch.Tensor, margin: float = MARGIN) -> float:
     """Share of people who got or lost glasses, see `glasses_flips`."""
     return (glasses_flips(before, after, margin) != 0).float().mean().item()
-
-
-def eyes_lightened(
-    before: torch.Tensor, after: torch.Tensor, dark: float = DARK, lighter: float = LIGHTER
-) -> float:
-    """Share of the dark-eyed whose eyes became light: L* of `iris_colours`, `(N,)` and `(N,)`.
-
-    Dark is below `dark`, light is more by `lighter` than before. Who had or has closed eyes (NaN)
-    does not count; NaN when nobody is left.
-    """
-    counted = (before < dark) & ~after.isnan()
-    return (after - before > lighter)[counted].float().mean().item()

@@ -157,15 +157,3 @@ def collapse_rate(recognizer: Recognizer, embeddings: torch.Tensor, threshold: f
     others = ~torch.eye(len(embeddings), dtype=torch.bool)
     away = pairwise(recognizer, embeddings, embeddings)[others]
     return (away < threshold).float().mean().item()
-
-
-def collapse_ratio(recognizer: Recognizer, after: torch.Tensor, before: torch.Tensor) -> float:
-    """Mean distance between different people's results over that between the people themselves.
-
-    Near 0 when everybody gets the same face; 1 when people stay as different as they were.
-    """
-    others = ~torch.eye(len(after), dtype=torch.bool)
-    return (
-        pairwise(recognizer, after, after)[others].mean()
-        / pairwise(recognizer, before, before)[others].mean()
-    ).item()

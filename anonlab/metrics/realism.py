@@ -1,8 +1,7 @@
 """Whether the pictures look like pictures of faces, as a set: Fréchet distance, precision, recall.
 
-The numbers depend on the feature space and on the number of pictures, so both are always named.
-Only features of the Inception network of Heusel et al. 2017 make a "FID"; its weights are not
-embedded. Without them ST-LPIPS's VGG features take their place, under their own name.
+The numbers depend on the feature space and on the number of pictures, so both are always named. Only
+features of the Inception network of Heusel et al. 2017 make a "FID"; here they are ST-LPIPS's VGG's.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from ..errors import WeightsMissing
-from ..images import resize, to_bytes
+from ..images import resize
 from ..weights import store
 
 VGG_SIDE = 128  # pixels: a face's texture is there, and 2 cores take a tenth of a second
@@ -34,27 +32,7 @@ class Features:
 
 
 def load_features(device: torch.device | str = "cpu") -> Features:
-    """Inception where its weights and `torch-fidelity` are here, else ST-LPIPS's VGG.
-
-    Raises `WeightsMissing` or `WeightsCorrupt` when neither can be had.
-    """
-    try:
-        path = store.locate("inception")
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    except (WeightsMissing, ImportError):
-        return _vgg(device)
-    network = FeatureExtractorInceptionV3(
-        "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)
-    )
-    network = network.eval().requires_grad_(False).to(device)
-
-    def embed(images: torch.Tensor) -> torch.Tensor:
-        return network(to_bytes(images.to(device)))[0].cpu()
-
-    return Features("Inception v3 (pool3), as FID has it", embed)
-
-
-def _vgg(device: torch.device | str) -> Features:
+    """ST-LPIPS's VGG. Raises `WeightsMissing` or `WeightsCorrupt`."""
     store.locate("stlpips-vgg")
     from stlpips_pytorch import stlpips
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ..errors import UnknownOption, WeightsCorrupt, WeightsMissing
 from .base import Metric, crop
 from .tflite import Tflite
-
-Run = Callable[[np.ndarray], np.ndarray]
 
 
 class OnnxRecognizer:
@@ -54,13 +50,13 @@ class OnnxRecognizer:
         if metric not in ("euclidean", "cosine"):
             raise UnknownOption(f"metric {metric!r} does not exist; choose euclidean or cosine")
         try:
-            self.run, side = (_tflite if path.suffix == ".tflite" else _onnx)(path)
+            self.network = (Tflite if path.suffix == ".tflite" else _Onnx)(path)
         except Exception as error:
             raise WeightsCorrupt(
                 f"{path} is not a model in {path.suffix[1:]} that can be run "
                 f"({str(error).splitlines()[0]}); export it again"
             ) from None
-        self.size = size or side
+        self.size = size or self.network.side
         if not self.size:
             raise UnknownOption(f"{path} does not state its input size; pass size=")
         self.name, self.box = name or path.stem, box
@@ -71,11 +67,7 @@ class OnnxRecognizer:
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, dim)`."""
-        chips = self.chips(images.detach().cpu())
-        # one at a time: many exported models have a fixed batch size of one
-        return torch.cat(
-            [torch.from_numpy(self.run(chip[None].numpy()).reshape(1, -1)) for chip in chips]
-        )
+        return next(iter(self.network(self.chips(images.detach().cpu())).values()))
 
     def chips(self, images: torch.Tensor) -> torch.Tensor:
         """What the model is given of aligned images: `(N, 3, size, size)`, differentiably."""
@@ -84,31 +76,30 @@ class OnnxRecognizer:
         return chips.flip(1) if self.bgr else chips
 
 
-def _onnx(path: Path) -> tuple[Run, int]:
-    """A model in ONNX by ONNX Runtime: pictures `(1, 3, S, S)` to its first output, and its side."""
-    import onnxruntime
+class _Onnx:
+    """A model in ONNX by ONNX Runtime, called as `Tflite` is; `side` is 0 where the file states none."""
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = torch.get_num_threads()
-    # leaves the core to torch
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    given = session.get_inputs()[0]
-    height = given.shape[-2] if len(given.shape) == 4 else None
-    return (
-        lambda pictures: session.run(None, {given.name: pictures})[0],
-        height if isinstance(height, int) else 0,
-    )
+    def __init__(self, path: Path):
+        import onnxruntime
 
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = torch.get_num_threads()
+        # leaves the core to torch
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+        self.given = self.session.get_inputs()[0]
+        shape = self.given.shape
+        self.side = shape[-2] if len(shape) == 4 and isinstance(shape[-2], int) else 0
 
-def _tflite(path: Path) -> tuple[Run, int]:
-    """A model in TensorFlow Lite, its first output."""
-    network = Tflite(path)
-    return (
-        lambda pictures: network(torch.from_numpy(pictures))[network.names[0]].numpy(),
-        network.side,
-    )
+    def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The first output by its name, `(N, values)`."""
+        # one at a time: many exported models have a fixed batch size of one
+        found = [self.session.run(None, {self.given.name: one[None].numpy()})[0] for one in images]
+        rows = [torch.from_numpy(one.reshape(1, -1)) for one in found]
+        return {self.session.get_outputs()[0].name: torch.cat(rows)}
 
 
 def check_options(options: object) -> None:

@@ -182,12 +182,4 @@ WEIGHTS: dict[str, Weight] = {
         sha256="7be5be79",
         url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
     ),
-    "inception": Weight(
-        "optional features of FID (Inception v3 as of 2015); needs pip install torch-fidelity",
-        "Apache-2.0; trained on ImageNet",
-        "weights-inception-2015-12-05-6726825d.pth",
-        sha256="6726825d",
-        url="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
-        "weights-inception-2015-12-05-6726825d.pth",
-    ),
 }

@@ -400,11 +400,10 @@ def test_a_name_that_says_another_format_costs_nothing(
     tmp_path: Path, anonymize: Command, name: str
 ) -> None:
     """The content decides what is written, as it decides what is read."""
-    good(tmp_path / "a.png")
+    photo_file(tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / name)
     assert anonymize(tmp_path / name, "--out", tmp_path / "out").status == 0
-    with Image.open(tmp_path / "out" / name) as written:
-        assert written.format == "PNG"
+    assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
 
 
 # The record

@@ -1,33 +1,32 @@
-"""Attackers on hand-made people, of whom it is known what can be found."""
+"""Who is found, on made-up people of whom it is known what can be found."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from pathlib import Path
 from types import SimpleNamespace
-from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from anonlab.errors import InputMissing
-from anonlab.evaluation.attackers import pairs as pairs_module
-from anonlab.evaluation.attackers.attacks import UNION, WITH_KEY, Attack, attacks, united
-from anonlab.evaluation.attackers.learned import guessed_distances, learn_network, learn_ridge
-from anonlab.evaluation.attackers.pairs import Pairs, make_pairs
-from anonlab.evaluation.attackers.sightings import surroundings
-from anonlab.evaluation.attackers.table import collapse, consistency, line, numbers, sentence, worst
+from anonlab import metrics
 from anonlab.evaluation.judging import Judge
-from anonlab.evaluation.methods import Protocol
-from anonlab.evaluation.people import Person
-from anonlab.evaluation.results import PersonResult
-from anonlab.measured import SHOWN, as_accepted, guarded, to_json
+from anonlab.evaluation.learned import fine_tune, guessed_distances, learn_ridge
+from anonlab.evaluation.pictures import BASE, NAMES, OPTIONAL, surroundings
+from anonlab.evaluation.privacy import (
+    ANOTHER,
+    ATTACKS,
+    KEYED,
+    attacks,
+    found,
+    recognition,
+    strangers,
+    told,
+    united,
+)
+from anonlab.evaluation.tables import headline
 from anonlab.metrics import linkage
-from anonlab.runner import regression
 
-METHOD = Protocol().main
 JUDGE = Judge("stranger", SimpleNamespace(metric="cosine", threshold=0.3, far=0.001), False)
 DIM, PEOPLE = 24, 40
 
@@ -49,188 +48,190 @@ def crowd() -> tuple[torch.Tensor, torch.Tensor]:
     return own, own + 0.2 * noise(PEOPLE, DIM, seed=2)
 
 
-@pytest.mark.parametrize("kind", ["ridge", "network"])
-def test_a_rotation_that_is_always_the_same_is_learned_and_undone(kind, secret, crowd):
+# --- attackers that learn ------------------------------------------------------------------------
+
+
+def test_a_rotation_that_is_always_the_same_is_learned_and_undone(secret, crowd):
     before = noise(300, DIM, seed=3)
-    after = before @ secret + 3.0
-    learned = {
-        "ridge": lambda: learn_ridge(after, before),
-        "network": lambda: learn_network(after, before, torch.Generator().manual_seed(0)),
-    }[kind]()
+    learned = learn_ridge(before @ secret + 3.0, before)
     first, second = crowd
     results = first @ secret + 3.0
     assert linkage(guessed_distances(learned, results, second)) >= 0.95
     assert linkage(1 - F.cosine_similarity(results[:, None], second[None], dim=2)) <= 0.15
 
 
-@pytest.mark.parametrize("kind", ["ridge", "network"])
-def test_from_results_that_say_nothing_nothing_is_learned(kind, crowd):
-    before, after = noise(300, DIM, seed=3), noise(300, DIM, seed=4)
-    learned = {
-        "ridge": lambda: learn_ridge(after, before),
-        "network": lambda: learn_network(after, before, torch.Generator().manual_seed(0)),
-    }[kind]()
+def test_from_results_that_say_nothing_nothing_is_learned(crowd):
+    learned = learn_ridge(noise(300, DIM, seed=4), noise(300, DIM, seed=3))
     results = torch.cat([noise(PEOPLE, DIM, seed=seed) for seed in range(10, 15)])
     gallery = torch.cat([crowd[1] + 0.01 * noise(PEOPLE, DIM, seed=seed) for seed in range(20, 25)])
     assert linkage(guessed_distances(learned, results, gallery)) <= 0.04  # of 200
 
 
-def test_the_same_pairs_teach_the_same(secret):
-    before = noise(60, DIM, seed=3)
-    both = [
-        learn_network(before @ secret, before, torch.Generator().manual_seed(1))(before[:5])
-        for _ in range(2)
-    ]
-    assert torch.equal(*both)
+class Block:
+    """A last block that mixes what tells people apart with something louder."""
+
+    outputs = ("out",)
+
+    def __init__(self):
+        self.weights = {"w": torch.eye(2 * DIM).requires_grad_()}
+
+    def __call__(self, given: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"out": given @ self.weights["w"]}
+
+
+def sighted(told: float, seed: int) -> torch.Tensor:
+    """What the block is given of everybody: who it is, and as many loud numbers about nothing."""
+    own = told * noise(PEOPLE, DIM, seed=1)
+    return torch.cat(
+        [own + 0.3 * noise(PEOPLE, DIM, seed=seed), 4 * noise(PEOPLE, DIM, seed=50 + seed)], 1
+    )
+
+
+@pytest.mark.parametrize(("tells", "gain"), [(1.0, 0.2), (0.0, -0.1)])
+def test_fine_tuning_learns_what_tells_people_apart_if_anything_does(tells, gain):
+    known, results = [sighted(tells, seed) for seed in range(10, 16)], sighted(tells, 30)
+    block, directions, shares = fine_tune(
+        Block(), torch.cat(known), torch.arange(PEOPLE).repeat(6),
+        sighted(tells, 20), torch.arange(PEOPLE), torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    after = linkage(1 - F.normalize(block(results)["out"], dim=1) @ directions.T)
+    means = torch.stack([F.normalize(one, dim=1) for one in known]).sum(0)
+    before = linkage(1 - F.normalize(results, dim=1) @ F.normalize(means, dim=1).T)
+    assert after >= before + gain and (tells or after <= 0.1)
+    assert max(shares) >= shares[0]  # the untrained block is among those that are chosen from
+
+
+# --- attacks -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def scene(secret, crowd):
+def scene(secret, crowd) -> dict[str, torch.Tensor]:
     """People whose results are a fixed rotation of them, whatever the key, and a little noise; another
     seed and area give anything; every result with the user's key is the same."""
     first, second = crowd
-    tensors = {
-        "probe/stranger/original": first,
-        f"probe/stranger/{METHOD}": first @ secret,
-        "gallery/stranger/original": second,
-        f"attacker/stranger/{METHOD}": second @ secret + 2 * noise(PEOPLE, DIM, seed=6),
-        f"attacker with key/stranger/{METHOD}": first @ secret,
-    }
-    drawn = {
-        "other settings/stranger": noise(PEOPLE, DIM, seed=7),
-        "surroundings/stranger/probe": noise(PEOPLE, DIM, seed=8),
-        "surroundings/stranger/gallery": noise(PEOPLE, DIM, seed=9),
-        "cluster/stranger/probe": first @ secret,
-        "cluster/stranger/gallery": first @ secret,
-        "album/stranger/0": first @ secret + 0.1 * noise(PEOPLE, DIM, seed=10),
+    third = torch.full((PEOPLE, DIM), torch.nan)
+    third[10:20] = (first @ secret)[10:20] + 0.1 * noise(10, DIM, seed=10)
+    return {
+        "photo": first,
+        "other photo": second,
+        "result": first @ secret,
+        "other photo, other key": second @ secret + 2 * noise(PEOPLE, DIM, seed=6),
+        "other photo, other settings": noise(PEOPLE, DIM, seed=7),
+        "other photo, same key": first @ secret,
+        OPTIONAL: third,
+        **{name: noise(PEOPLE, DIM, seed=20 + i) for i, name in enumerate(NAMES) if "surr" in name},
+        "stranger": noise(PEOPLE, DIM, seed=12),
+        "blur": second,
     }
 
-    def people(table: dict[str, torch.Tensor]) -> list[PersonResult]:
-        return [
-            PersonResult(str(i), {}, {}, {name: rows[i] for name, rows in table.items()})
-            for i in range(PEOPLE)
-        ]
 
+@pytest.fixture(scope="module")
+def asked(scene, secret) -> dict[str, torch.Tensor]:
     before = noise(300, DIM, seed=3)
-    pairs = Pairs(before, before @ secret, noise(300, DIM, seed=11))
-    results, seen = people(tensors), {one.person: one for one in people(drawn)}
-    return results, seen, attacks(JUDGE, METHOD, results, seen, pairs, None)
+    pairs = {"photo": before, "result": before @ secret, "surroundings": noise(300, DIM, seed=11)}
+    return attacks(JUDGE, scene, pairs)
 
 
-def rank_1(found: list[Attack]) -> dict[str, float]:
-    return {one.name: line(one).rank_1 for one in found}
+def test_every_attacker_finds_what_there_is_to_find(asked):
+    rank_1 = {name: linkage(distances) for name, distances in asked.items()}
+    assert rank_1["learned"] >= 0.95
+    for name in (ANOTHER, "same tool, other key and settings", "surroundings", "surroundings, learned"):
+        assert rank_1[name] <= 0.15, name
+    assert 0.2 < rank_1["same tool, another key"] < 1
+    assert rank_1[KEYED] == 1
+    assert rank_1["least similar"] < 0.2
+    assert not {"turn undone", "kept attributes only"} & {*rank_1}  # only the guide's population knows
 
 
-def test_every_attacker_finds_what_there_is_to_find(scene):
-    found = rank_1(scene[2])
-    assert found["learned, ridge"] >= 0.95 and found["learned, network"] >= 0.95
-    for name in ("originals", "same tool, other area and seed", "surroundings only"):
-        assert found[name] <= 0.15, name
-    assert 0.2 < found["same tool, another key"] < 1
-    assert found[WITH_KEY] == 1
-
-
-def test_only_the_guide_is_asked_what_only_its_population_knows(scene):
-    assert not {"turn undone", "kept attributes only"} & {one.name for one in scene[2]}
-
-
-def test_the_album_stands_among_everybody(scene, secret, crowd):
-    """Of ten people there are further photos: the gallery still holds all forty."""
-    results, seen, _ = scene
-    rest = {
-        name: PersonResult(name, {}, {}, {k: x for k, x in one.tensors.items() if "album" not in k})
-        for name, one in seen.items()
-    }
-    rest |= {name: seen[name] for name in list(seen)[10:20]}
-    pairs = Pairs(*(noise(60, DIM, seed=seed) for seed in (3, 4, 11)))
-    found = {one.name: one.distances for one in attacks(JUDGE, METHOD, results, rest, pairs, None)}
-    assert found["album, mean against originals"].shape == (10, PEOPLE)
-    expected = (
-        results[10].tensors[f"probe/stranger/{METHOD}"] + seen["10"].tensors["album/stranger/0"]
-    ) / 2
-    away = 1 - F.cosine_similarity(expected, results[10].gallery("stranger"), dim=0)
-    assert found["album, mean against originals"][0, 0].item() == pytest.approx(away.item(), abs=1e-5)
+def test_the_album_stands_among_everybody(asked, scene):
+    """Of ten people there are third photos: the gallery still holds all forty."""
+    album = asked["two results, against photos"]
+    assert album.shape == (10, PEOPLE)
+    mean = (scene["result"][10] + scene[OPTIONAL][10]) / 2
+    away = 1 - F.cosine_similarity(mean, scene["other photo"][10], dim=0)
+    assert album[0, 0].item() == pytest.approx(away.item(), abs=1e-5)
 
 
 def test_two_recognisers_together_find_more_than_each():
     own = noise(200, DIM, seed=1)
     two = [
-        Attack("originals", name, scale * torch.cdist(own + 2 * noise(200, DIM, seed=seed), own))
-        for name, seed, scale in (("a", 2, 1.0), ("b", 3, 100.0))  # one has other units
+        {ANOTHER: scale * torch.cdist(own + 2 * noise(200, DIM, seed=seed), own)}
+        for seed, scale in ((2, 1.0), (3, 100.0))  # one has other units
     ]
-    [both] = united([*two, Attack("turn undone", "a", two[0].distances)])  # one alone is no union
-    assert both.recognizer == UNION
-    assert line(both).rank_1 > 1.2 * max(line(one).rank_1 for one in two)
+    two[0]["turn undone"] = two[0][ANOTHER]  # one alone is no union
+    both = united(two)["attacks"]
+    assert [*both] == [ANOTHER]
+    assert both[ANOTHER]["rank_1"] > 1.2 * max(linkage(one[ANOTHER]) for one in two)
 
 
-def test_a_match_is_a_match_at_the_attackers_own_false_accepts():
+def test_a_match_is_at_the_photos_threshold_or_at_the_attacks_own_false_accepts():
     """Forty people, 1,560 pairs of different ones: the threshold is the second smallest of them."""
     away = 1 + torch.arange(1600.0).reshape(40, 40) / 1600
     away.fill_diagonal_(9.0)
     away[0, 1] = away[5, 7] = 0.5
     away[0, 0], away[1, 1], away[2, 2] = 0.49, 0.5, 0.51
-    found = line(Attack("x", "y", away))
-    assert (found.match_rate, found.rank_1, found.chance) == pytest.approx((1 / 40, 3 / 40, 1 / 40))
-    assert found.rank_1_interval[0] <= 3 / 40 <= found.rank_1_interval[1]
+    said = told({ANOTHER: away, "surroundings": away}, 0.505)
+    assert said["surroundings"]["match_own"] == pytest.approx(1 / 40)
+    assert said["surroundings"]["rank_1"] == pytest.approx(3 / 40)
+    assert said[ANOTHER]["match"] == pytest.approx(2 / 40) and "match" not in said["surroundings"]
+    low, high = said[ANOTHER]["rank_1_interval"]
+    assert low <= 3 / 40 <= high
+    assert told({ANOTHER: away[:9, :9]}, 0.5)[ANOTHER]["match_own"] is None  # 72 pairs cannot show it
 
 
-def test_the_worst_attacker_is_quoted_and_the_owner_of_the_key_is_none():
-    lines = [
-        {"attacker": WITH_KEY, "recognizer": "a", "rank_1": 0.9, "genuine": False},
-        {"attacker": "learned", "recognizer": "b", "rank_1": 0.3, "genuine": True,
-         "rank_1_interval": (0.2, 0.4), "probes": 40, "gallery": 50, "chance": 0.02,
-         "match_rate": 0.1},
-    ]  # fmt: skip
-    assert worst({"lines": lines})["attacker"] == "learned"
-    assert sentence({"lines": lines}) == (
-        "the worst attacker (learned, by b) finds 30.0% of 40 people first among 50 (95 %: 20.0% to "
-        "40.0%; chance 2.0%)"
-    )
-    assert "nobody could be attacked" in sentence({})
+def test_everything_by_one_recogniser_is_of_this_set_alone(asked, scene):
+    said = found(JUDGE, scene, asked, {"original": "photo", "result": "result", "blur": "blur"})
+    untouched = metrics.pairwise(JUDGE.recognizer, scene["photo"], scene["other photo"])
+    assert (strangers(untouched) < said["threshold"]).float().mean() <= 1e-3
+    assert said["methods"]["original"]["distance_own"] == pytest.approx(0, abs=1e-5)
+    assert said["methods"]["original"]["match_rate_other"] == 1 == said["methods"]["blur"]["rank_1"]
+    assert said["methods"]["result"]["protection"] > 0.9
+    assert said["methods"]["result"]["rank_1_same_tool"] == linkage(asked["same tool, another key"])
+    assert said["collapse"]["people"] <= 0.02
+    collapsed = scene | {"result": scene["result"][:1].expand(PEOPLE, -1)}
+    assert found(JUDGE, collapsed, asked, {})["collapse"]["results"] == 1
 
 
-def test_collapse_counts_pairs_of_different_people():
-    """Six people, of whom two get the same face: 2 of 30 ordered pairs."""
-    rows = torch.eye(DIM)[:6]
-    after = rows.clone()
-    after[1] = after[0]
-    results = [
-        PersonResult(str(i), {}, {}, {
-            "probe/stranger/original": rows[i], f"probe/stranger/{METHOD}": after[i],
-            "gallery/stranger/original": rows[i],
-        })
-        for i in range(6)
-    ]  # fmt: skip
-    assert collapse(JUDGE, METHOD, results) == {"results": pytest.approx(2 / 30), "people": 0}
+def test_the_worst_attack_is_quoted_and_the_owner_of_the_key_is_none(asked, scene):
+    said = found(JUDGE, scene, asked, {})
+    text = headline("lfw", {"people": 40, "found": {"stranger": said}})
+    assert "(learned, by stranger)" in text and "40 people" in text
+    seen = {"people": 40, "found": {"dlib": said | {"seen": True}}}
+    assert headline("lfw", seen).startswith("no unseen recogniser: privacy not established")
 
 
-def test_consistency_tells_one_key_from_two(scene):
-    results, seen, _ = scene
-    found = consistency(JUDGE, METHOD, results, seen)
-    assert found["one_key"] == found["one_key_album"] == 1
-    assert found["two_keys"] < 0.7 < found["photos"]
+def distances_of(alike: float, seed: int, people: int = 80) -> torch.Tensor:
+    """Distances `(N, N)` whose diagonal is smaller by `alike` standard deviations."""
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(people, people, generator=rng) - alike * torch.eye(people)
 
 
-def test_recorded_numbers_have_directions_and_a_stronger_attacker_fails_the_gate(scene):
-    results, seen, found = scene
-    summary = {
-        "people": PEOPLE,
-        "lines": [asdict(line(one)) for one in found],
-        "collapse": {"stranger": collapse(JUDGE, METHOD, results)},
-        "consistency": {"stranger": consistency(JUDGE, METHOD, results, seen)},
-    }
-    flat = to_json(numbers(summary))
-    assert json.loads(json.dumps(flat)) == flat
-    assert flat["originals/stranger/rank_1"]["better"] == "lower"
-    assert flat[f"{WITH_KEY}/stranger/rank_1"]["better"] == "higher"
-    guards = {name: as_accepted("") for name, one in flat.items() if one["better"] != SHOWN}
-    accepted = regression.accept([guarded(numbers(summary), guards)], [], {}, {})
-    stronger = json.loads(json.dumps(summary))
-    for one in stronger["lines"]:
-        if one["attacker"] == "originals":
-            one["rank_1"] = 0.9
-    failed = regression.compare(accepted, guarded(numbers(stronger), guards), {}).named("failed")
-    assert {row.name for row in failed} == {"originals/stranger/rank_1"}
+def test_linkability_is_none_of_one_distribution_and_whole_of_two_apart():
+    rng = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 4000, generator=rng)
+    assert metrics.unlinkability(a, b) < 0.03
+    assert metrics.unlinkability(a - 12, b) > 0.99
+    # of N(-1, 1) and N(0, 1): the integral of max(0, p (p - q) / (p + q))
+    x = np.linspace(-8, 8, 20001)
+    p, q = np.exp(-((x + 1) ** 2) / 2), np.exp(-(x**2) / 2)
+    true = np.trapezoid(p * np.maximum(0, (p - q) / (p + q)), x) / np.sqrt(2 * np.pi)
+    assert metrics.unlinkability(a - 1, b) == pytest.approx(true, abs=0.03)
+
+
+def test_a_face_that_tells_nothing_leaks_nothing_and_one_that_tells_leaks():
+    hair = distances_of(2.5, 1)
+    nothing = metrics.conditional_leakage(distances_of(0, 2), hair)
+    something = metrics.conditional_leakage(distances_of(2.5, 3), hair)
+    assert nothing["value"] < 0.02 and something["value"] > 0.15
+    assert something["interval"][0] > 0
+
+
+def test_rates_need_enough_pairs_of_strangers():
+    said = recognition(distances_of(20, 0))
+    assert said["tar_0.01"] == said["tar_0.001"] == said["rank_1"] == said["auc"] == 1
+    assert said["tar_0.0001"] is None  # 6,320 pairs cannot show 1 in 10,000
+    assert said["chance"] == 1 / 80
+    assert {name for pair in ATTACKS.values() for name in pair} <= set(BASE) - {OPTIONAL}
 
 
 def test_surroundings_are_what_no_mask_touches():
@@ -241,52 +242,3 @@ def test_surroundings_are_what_no_mask_touches():
     hidden = (mask > 0).expand_as(image)
     assert (left[hidden] == 0).all()
     assert torch.equal(left[~hidden], image[~hidden])
-
-
-def test_nobody_who_is_evaluated_is_learned_from(tmp_path, monkeypatch):
-    """A copy of a photo in another folder counts as the photo."""
-    monkeypatch.setattr(pairs_module, "depends_on", lambda *_: {})
-    monkeypatch.setattr(pairs_module, "fingerprints_of", lambda _: {})
-    evaluated, copies = tmp_path / "a" / "somebody", tmp_path / "b" / "the same"
-    for folder, name in ((evaluated, "1.jpg"), (copies, "one.jpg"), (copies, "two.jpg")):
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(name[:1].encode() if folder != copies else name[:3].encode())
-    (copies / "one.jpg").write_bytes(b"1")
-    person = Person("somebody", (evaluated / "1.jpg",))
-    with pytest.raises(InputMissing, match="nobody to learn an attack from"):
-        make_pairs(None, {str(tmp_path / "b"): None}, SimpleNamespace(judges=[JUDGE]), Protocol(),
-                   [person], tmp_path / "state")  # fmt: skip
-
-
-class Tool:
-    """Stands for `Subject`, and notes the keys that it is given."""
-
-    keys: ClassVar[list[bytes]] = []
-
-    def __init__(self, anonymizer, image, seed):
-        self.image = image
-
-    def make(self, key: bytes, area: float) -> torch.Tensor:
-        self.keys.append(key)
-        return -self.image
-
-    def mask(self, area: float) -> torch.Tensor:
-        return torch.ones(1, 1, 8, 8)
-
-
-def test_every_pair_has_its_own_key_and_is_drawn_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(pairs_module, "depends_on", lambda *_: {})
-    monkeypatch.setattr(pairs_module, "fingerprints_of", lambda _: {})
-    monkeypatch.setattr(pairs_module, "Subject", Tool)
-    monkeypatch.setattr(Tool, "keys", [])
-    faces = [(f"generated {i}", lambda i=i: torch.full((1, 3, 8, 8), 0.1 * i)) for i in range(6)]
-    monkeypatch.setattr(pairs_module, "_generated", lambda _, count: faces[:count])
-    judges = SimpleNamespace(judges=[JUDGE], embed=lambda image: {"stranger": image.flatten()[:2]})
-    state: Path = tmp_path / "state"
-    for count in (4, 6):
-        found = make_pairs(None, {"generated": count}, judges, Protocol(), [], state)["stranger"]
-        assert len(found.before) == count
-    assert len(Tool.keys) == len(set(Tool.keys)) == 6  # the first four were kept
-    assert not {Protocol().key(), Protocol().key(attacker=True)} & set(Tool.keys)
-    assert found.after[3].allclose(-found.before[3], atol=0.01)
-    assert (found.surroundings == found.surroundings[0]).all()  # all of it is hidden

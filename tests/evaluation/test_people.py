@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
-import torch
-from PIL import Image
 
 from anonlab.errors import InputDamaged, InputMissing, UnknownOption
-from anonlab.evaluation.people import LFW_COMMAND, Person, embedded_people, load_people
-from anonlab.generators.samples import sample_photo
-from anonlab.metrics import linkage, pairwise
-from anonlab.photo.faces import align
-from anonlab.photo.photos import read_photo
-from anonlab.recognizers import distance
+from anonlab.evaluation.people import LFW_COMMAND, Person, load_people
 
 
 def photo(path) -> None:
@@ -100,10 +91,21 @@ def test_an_index_says_who_is_on_which_file(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("text", ["", "file,name\na.jpg,ann\n", "a.jpg,ann\n"])
-def test_an_index_without_its_columns_is_refused(tmp_path, text):
-    (tmp_path / "index.csv").write_text(text)
-    with pytest.raises(InputDamaged, match=r"index\.csv lacks the columns file and identity"):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "lacks the columns file and identity"),
+        (b"file,name\na.jpg,ann\n", "lacks the columns file and identity"),
+        (b"a.jpg,ann\n", "lacks the columns file and identity"),
+        (b"file,identity\nb.jpg,bob\na.jpg\n", "line 3"),
+        (b"file,identity\nb.jpg,bob\n,ann\n", "line 3"),
+        (b"file,identity\nb.jpg,bob\na.jpg,\n", "line 3"),
+        ("file,identity\na.jpg,Zoë\n".encode("utf-16"), "save it as CSV in UTF-8"),
+    ],
+)
+def test_a_damaged_index_is_refused(tmp_path, content, said):
+    (tmp_path / "index.csv").write_bytes(content)
+    with pytest.raises(InputDamaged, match=rf"index\.csv.*{said}"):
         load_people(tmp_path)
 
 
@@ -112,19 +114,6 @@ def test_an_index_from_a_spreadsheet_is_read(tmp_path):
         "file,identity\r\na.jpg,Zoë\r\n", encoding="utf-8-sig", newline=""
     )
     assert load_people(tmp_path) == [Person("Zoë", (tmp_path / "a.jpg",))]
-
-
-@pytest.mark.parametrize("row", ["a.jpg", ",ann", "a.jpg,"])
-def test_an_index_with_half_a_row_is_refused(tmp_path, row):
-    (tmp_path / "index.csv").write_text(f"file,identity\nb.jpg,bob\n{row}\n")
-    with pytest.raises(InputDamaged, match=r"index\.csv, line 3"):
-        load_people(tmp_path)
-
-
-def test_an_index_that_is_not_text_is_refused(tmp_path):
-    (tmp_path / "index.csv").write_bytes("file,identity\na.jpg,Zoë\n".encode("utf-16"))
-    with pytest.raises(InputDamaged, match=r"index\.csv"):
-        load_people(tmp_path)
 
 
 @pytest.mark.parametrize("made", [False, True], ids=["missing", "empty"])
@@ -137,12 +126,10 @@ def test_a_folder_without_people_is_refused_with_the_layout(tmp_path, made):
 
 
 def test_embedded_people_are_named_by_their_seeds():
-    people = load_people("embedded", 4)
-    assert names(people) == ["synthetic-100", "synthetic-101", "synthetic-102", "astronaut"]
+    people = load_people("embedded", 3)
+    assert names(people) == ["synthetic-100", "synthetic-101", "synthetic-102"]
     assert people[0].photos == ("synthetic-100", "synthetic-100-1")
-    assert people[-1].photos == ("astronaut",)
-    assert names(embedded_people(1)) == ["astronaut"]
-    assert len(load_people("embedded")) == 9
+    assert len(load_people("embedded")) == 8
 
 
 @pytest.fixture
@@ -173,61 +160,3 @@ def test_without_the_cache_the_command_is_named(home):
         load_people("lfw")
     assert LFW_COMMAND in str(caught.value)
     assert "fetch_lfw_people" in LFW_COMMAND and str(home) in str(caught.value)
-
-
-@pytest.fixture(scope="module")
-def embedded(generator, recognizer, detector) -> tuple[torch.Tensor, torch.Tensor]:
-    """Three generated people in both of their photos: embeddings `(3, dim)` each."""
-
-    def embed(name: str) -> torch.Tensor:
-        seen = read_photo(sample_photo(name, generator))
-        return recognizer.embed(align(seen, detector(seen)[0], 512))
-
-    with torch.no_grad():
-        return tuple(
-            torch.cat([embed(f"synthetic-{seed}{view}") for seed in (100, 101, 102)])
-            for view in ("", "-1")
-        )
-
-
-def test_a_view_is_the_same_person(recognizer, embedded):
-    first, second = embedded
-    assert (distance(recognizer, first, second) < 0.6).all()
-    assert linkage(pairwise(recognizer, second, first)) == 1
-
-
-def test_another_seed_is_another_person(recognizer, embedded):
-    first, second = embedded
-    for one, other in itertools.product((first[0], second[0]), (first[1], second[1])):
-        assert distance(recognizer, one, other) > 0.6
-
-
-def test_a_view_is_another_picture(recognizer, embedded, generator):
-    assert (distance(recognizer, *embedded) > 0.1).all()
-    first, second = (
-        read_photo(sample_photo(f"synthetic-100{view}", generator)).pixels.astype(float)
-        for view in ("", "-1")
-    )
-    assert first.shape == second.shape == (1024, 1024, 3)
-    assert abs(first - second).mean() > 8  # of 255
-
-
-def test_a_name_is_always_the_same_picture(generator):
-    name = "synthetic-100-1"
-    first, second = (sample_photo(name, generator).tobytes() for _ in range(2))
-    assert first == second
-    assert sample_photo("astronaut") == sample_photo("astronaut")
-    assert isinstance(sample_photo("astronaut"), Image.Image)
-
-
-@pytest.mark.parametrize(
-    "name", ["nobody", "synthetic-", "synthetic-x", "synthetic-1-2-3", "astronaut-1"]
-)
-def test_another_name_is_refused(generator, name):
-    with pytest.raises(UnknownOption, match="does not exist"):
-        sample_photo(name, generator)
-
-
-def test_a_generated_face_needs_a_generator():
-    with pytest.raises(UnknownOption, match="pass one"):
-        sample_photo("synthetic-100-1")

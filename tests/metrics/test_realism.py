@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -114,15 +112,11 @@ def test_precision_and_recall_by_brute_force(neighbours):
 
 
 @pytest.fixture(scope="module")
-def vgg(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("without inception")))
-        with pytest.raises(WeightsMissing):
-            store.locate("inception")
-        return load_features()
+def vgg():
+    return load_features()
 
 
-def test_without_inception_vgg_stands_in_under_its_own_name(vgg, synthetic_faces):
+def test_features_have_their_own_name(vgg, synthetic_faces):
     assert "ST-LPIPS VGG" in vgg.name
     assert "FID" not in vgg.name.upper() and "inception" not in vgg.name.lower()
     found = vgg.embed(synthetic_faces[:2])
@@ -148,24 +142,3 @@ def test_without_any_features_the_error_says_how_to_get_them(monkeypatch):
     monkeypatch.setattr(store, "locate", missing)
     with pytest.raises(WeightsMissing, match="pip install"):
         load_features()
-
-
-def test_with_inception_it_is_a_fid(tmp_path, monkeypatch, synthetic_faces):
-    """The real network of torch-fidelity, with random weights where the download would lie."""
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    path = store.path_of("inception")
-    path.parent.mkdir(parents=True)
-    torch.save({}, path)
-    with monkeypatch.context() as patch:
-        patch.setattr(FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
-        empty = FeatureExtractorInceptionV3(
-            "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)
-        )
-    torch.save(empty.state_dict(), path)
-    known = replace(store.WEIGHTS["inception"], sha256=store.sha256(path))
-    monkeypatch.setitem(store.WEIGHTS, "inception", known)
-    found = load_features()
-    assert "Inception" in found.name and "FID" in found.name
-    assert found.embed(synthetic_faces[:1]).shape == (1, 2048)

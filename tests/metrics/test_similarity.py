@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import peak_signal_noise_ratio
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from anonlab.images import blurred, resize, to_tensor, to_uint8
@@ -35,18 +35,6 @@ def inner(similarity: np.ndarray) -> float:
 
 def test_ssim_of_a_picture_with_itself_is_one_everywhere(face):
     assert ssim_map(face, face) == pytest.approx(np.ones((128, 128)))
-
-
-def test_ssim_is_scikit_images(face, soft):
-    colours = [
-        structural_similarity(
-            to_uint8(face)[..., colour], to_uint8(soft)[..., colour], data_range=255,
-            gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-        )
-        for colour in range(3)
-    ]  # fmt: skip
-    assert inner(ssim_map(face, soft)) == pytest.approx(np.mean(colours), abs=1e-9)
-    assert np.mean(colours) < 0.95
 
 
 def test_ssim_is_torchmetrics_too(face, soft):
@@ -89,15 +77,8 @@ def test_psnr_ignores_what_its_weight_leaves_out():
     assert psnr(black(), after, right) == pytest.approx(20 * np.log10(25.5))
     assert psnr(black(), after, 1 - right) == pytest.approx(0)
     assert psnr(black(), after, np.ones((100, 100))) == pytest.approx(psnr(black(), after))
-
-
-def test_psnr_counts_a_half_weighted_pixel_half():
-    after = black()
-    after[..., :50] += 20 * LEVEL
-    weight = np.ones((100, 100))
-    weight[:, :50] = 0.5
-    expected = 10 * np.log10(255**2 / (0.5 * 400 / 1.5))
-    assert psnr(black(), after, weight) == pytest.approx(expected)
+    half = 10 * np.log10(255**2 / ((0.5 * 255**2 + 10**2) / 1.5))
+    assert psnr(black(), after, (1 + right) / 2) == pytest.approx(half)
 
 
 def test_changed_share_counts_pixels_beyond_rounding():

@@ -17,20 +17,21 @@ import pytest
 import torch
 
 from anonlab import Anonymizer
-from anonlab.evaluation.evaluate import aligned_faces, evaluate
-from anonlab.evaluation.judging import Instruments, load_judges
-from anonlab.evaluation.methods import Protocol, ours
+from anonlab.evaluation.evaluate import embed, similar
+from anonlab.evaluation.judging import Judge, Similarity
 from anonlab.evaluation.people import Person, load_people
+from anonlab.evaluation.pictures import BASE, Gallery, fingerprints_of
+from anonlab.evaluation.privacy import FAR, away, method, strangers
 from anonlab.evaluation.recorded import numbers
-from anonlab.evaluation.summary import summarise
 from anonlab.generators.samples import sample_photo
 from anonlab.images import blurred
 from anonlab.measured import Guard, guarded
+from anonlab.metrics import calibrated_threshold
 from anonlab.regeneration.regenerate import Regenerator
 from anonlab.runner import regression
 
 ACCEPTED = Path(__file__).parents[1] / "accepted" / "05_evaluate-quick.json"
-METHOD = ours(0.25)
+METHOD = "result"
 
 
 KEY = b"a key for measuring only"
@@ -55,61 +56,34 @@ def honest() -> Anonymizer:
     return anonymizer.replace(perception=once)
 
 
-class Remembering(Instruments):
-    """Looks at a picture once, however often it is shown: rejected runs share what is not theirs."""
-
-    def __init__(self, judges, detector):
-        super().__init__(judges, detector)
-        self.seen = {}
-        embed = self.features.embed
-        self.features = replace(self.features, embed=lambda x: self._once("features", embed, x))
-
-    def embed(self, image):
-        return self._once("embed", super().embed, image)
-
-    def look(self, image):
-        return self._once("look", super().look, image)
-
-    def detected(self, small):
-        return self._once("detected", super().detected, small)
-
-    def _once(self, kind, measure, image):
-        key = kind, digest(image)
-        if key not in self.seen:
-            self.seen[key] = measure(image)
-        return copy.deepcopy(self.seen[key])  # files hold no tensor twice
-
-
 @pytest.fixture(scope="module")
 def check(honest, tmp_path_factory):
     """Evaluates an anonymizer on the accepted run's people and compares what it made of them.
 
-    Without those who anonymize a gallery with the same tool, who are two thirds of the time: notebook
-    05 itself is held to their numbers (`test_notebooks.py`).
+    Without what attackers and other methods make, which is most of the time: notebook 05 itself is held
+    to those numbers (`test_notebooks.py`).
     """
     accepted = regression.read_accepted(ACCEPTED)
     guards = {name: Guard(**one["guard"]) for name, one in accepted.judged.items()}
     parameters = accepted.parameters
-    protocol = Protocol.default_only(parameters["SEED"])
     [(source, count)] = parameters["PEOPLE"].items()
     photos = tmp_path_factory.mktemp("photos")
     people = [_written(one, honest, photos) for one in load_people(source, count)]
-    judges = [one for one in load_judges(honest.recognizer) if one.seen]
-    instruments = Remembering(judges, honest.detector)
-    found = {}
-
-    def once(anonymizer, person, problems):  # all of them have the honest detector
-        if person.name not in found:
-            found[person.name] = aligned_faces(anonymizer, person, problems)
-        return found[person.name]
+    judge, similarity = Judge("dlib", honest.recognizer, True), Similarity(honest.detector)
+    recipes = {name: BASE[name] for name in ("photo", "other photo", "result", "mask")}
 
     def compare(anonymizer) -> regression.Comparison:
-        state = tmp_path_factory.mktemp("state")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("anonlab.evaluation.evaluate.aligned_faces", once)
-            patch.setattr("anonlab.evaluation.measure._same_tool", lambda *_: None)
-            evaluation = evaluate(anonymizer, people, instruments, protocol, state, workers=2)
-        recorded = numbers(summarise(evaluation, judges, honest.population))
+        gallery = Gallery(anonymizer, tmp_path_factory.mktemp("state"), parameters["SEED"])
+        pictures = gallery.people(people, recipes, [], False)
+        seen = embed(judge, pictures)
+        threshold = calibrated_threshold(strangers(away(judge, seen, "photo", "other photo")), FAR)
+        said = {
+            "people": len(pictures),
+            "similarity": similar(pictures, similarity, {METHOD: "result"}),
+            "found": {"dlib": {"methods": {METHOD: method(judge, seen, "result", threshold)}}},
+            "fingerprint": fingerprints_of(anonymizer),
+        }
+        recorded = numbers(said)
         made = {name: recorded[name] for name in (METHOD, "fingerprint")}
         own = {name: one for name, one in guards.items() if name.startswith((METHOD, "fingerprint"))}
         assert len(own) > 12

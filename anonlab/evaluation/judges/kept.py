@@ -18,7 +18,8 @@ from .reading import Reading
 from .worn import MARGIN
 
 CORRELATED = ("gaze_x", "gaze_y", "eye_opening", "mouth_opening", "mouth_width", "mouth_corners",
-              "brow_height", "jaw", "yaw", "pitch", "happy", "happy_second", "age", "tone")  # fmt: skip
+              "brow_height", "jaw", "yaw", "pitch", "happy", "happy_second", "age", "tone", "light_x",
+              "light_y")  # fmt: skip
 LABELS = ("expression", "emotion", "ethnicity", "gender")
 TURN, ZOOM, SHIFT, BLUR, QUALITY = 2.0, 0.03, 2 / 256, 0.6, 80  # degrees, shares, pixels of 256, JPEG
 
@@ -85,10 +86,3 @@ def correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
     spread = a.norm(dim=-1) * b.norm(dim=-1)
     return torch.where(spread > 1e-9, (a * b).sum(-1) / spread.clamp_min(1e-9), 0.0)
-
-
-def correlations(before: Reading, after: Reading) -> dict[str, float]:
-    """How well each reading is followed over people, in [-1, 1]; light is the mean of 3 directions."""
-    found = {name: correlation(before.numbers[name], after.numbers[name]).item() for name in CORRELATED}
-    light = [correlation(before.light[:, k], after.light[:, k]).item() for k in (1, 2, 3)]
-    return found | {"light": sum(light) / 3}

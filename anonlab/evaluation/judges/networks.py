@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 from functools import cache
 from pathlib import Path
@@ -74,6 +75,23 @@ class Tfjs(nn.Module):
                 given = [values[name.split(":")[0]] for name in node["input"]]
                 values[node["name"]] = _run(node, given)
         return {name: values[name] for name in names or self.outputs}
+
+    def after(self, node: str, output: str) -> Tfjs:
+        """The part that makes the node `output` of what `node` gives, with weights that learn."""
+        part, wanted = copy.copy(self), {output}
+        for one in reversed(self.nodes):  # ordered: every node is behind its inputs
+            if one["name"] in wanted and one["name"] != node:
+                wanted |= {name.split(":")[0] for name in one["input"]}
+        names = [one["name"] for one in self.nodes]
+        behind = names[names.index(node) + 1 :]
+        part.nodes = [one for one in self.nodes if one["name"] in wanted and one["name"] in behind]
+        part.input, part.outputs = node, [output]
+        part.weights = {
+            name: one.clone().requires_grad_(one.is_floating_point() and one.numel() > 1)
+            for name, one in self.weights.items()
+            if name in wanted
+        }
+        return part
 
 
 def _run(node: dict, given: list[torch.Tensor]) -> torch.Tensor:

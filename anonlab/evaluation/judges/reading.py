@@ -22,6 +22,7 @@ EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 ETHNICITIES = ("white", "black", "asian", "indian", "other")
 AGES = (15.0, 23.0, 28.0, 35.5, 45.5, 55.5, 65.0)  # GEAR's seven classes, years
 FEATURES = "global_pooling/Mean"  # FaceRes's node of the identity
+STEM = "conv_dw_13_relu/clip_by_value"  # ... and of what its last layer of filters is given
 BATCH = 8  # pictures at a time: a gigabyte less than all at once
 FOUND = 0.5  # BlazeFace's score of a face
 
@@ -46,8 +47,15 @@ class FaceRes:
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, 1024)`."""
-        chips = 127.5 * (crop(images, self.box, 224) + 1)
-        return self.network(chips, FEATURES)[FEATURES]
+        return self.features(images, FEATURES)
+
+    def features(self, images: torch.Tensor, node: str = STEM) -> torch.Tensor:
+        """The value of a node of the network; by default what `last_layer` is given."""
+        return self.network(127.5 * (crop(images, self.box, 224) + 1), node)[node]
+
+    def last_layer(self) -> Tfjs:
+        """The last 1024 filters (a million weights), which learn."""
+        return self.network.after(STEM, FEATURES)
 
 
 @dataclass
@@ -100,8 +108,11 @@ class Judges:
         }
         gear = self.gear((crop(images, GEAR_BOX, 198) + 1) / 2)
         labels["ethnicity"], labels["gender"] = gear["Identity_2"], gear["Identity_1"]
+        lit = light(images, mesh)
         numbers = {
             **geometry(mesh),
+            "light_x": lit[:, 1],
+            "light_y": lit[:, 2],
             "happy": labels["expression"][:, 1],
             "happy_second": labels["emotion"][:, 3],
             "age": gear["Identity"] @ torch.tensor(AGES),
@@ -109,7 +120,7 @@ class Judges:
             "found": self.found(images),
             "glasses": self.worn(images),
         }
-        return Reading(numbers, labels, mesh.points, light(images, mesh))
+        return Reading(numbers, labels, mesh.points, lit)
 
     def _emotion(self, images: torch.Tensor) -> torch.Tensor:
         grey = (images * torch.tensor([0.2989, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)

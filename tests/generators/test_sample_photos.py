@@ -1,0 +1,74 @@
+"""Photos that come with anonlab: a name is always one picture, and a view another of the same person."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from PIL import Image
+
+from anonlab.errors import UnknownOption
+from anonlab.generators.samples import sample_photo
+from anonlab.metrics import linkage, pairwise
+from anonlab.photo.faces import align
+from anonlab.photo.photos import read_photo
+from anonlab.recognizers import distance
+
+
+@pytest.fixture(scope="module")
+def embedded(generator, recognizer, detector) -> tuple[torch.Tensor, torch.Tensor]:
+    """Three generated people in both of their photos: embeddings `(3, dim)` each."""
+
+    def embed(name: str) -> torch.Tensor:
+        seen = read_photo(sample_photo(name, generator))
+        return recognizer.embed(align(seen, detector(seen)[0], 512))
+
+    with torch.no_grad():
+        return tuple(
+            torch.cat([embed(f"synthetic-{seed}{view}") for seed in (100, 101, 102)])
+            for view in ("", "-1")
+        )
+
+
+def test_a_view_is_the_same_person(recognizer, embedded):
+    first, second = embedded
+    assert (distance(recognizer, first, second) < 0.6).all()
+    assert linkage(pairwise(recognizer, second, first)) == 1
+
+
+def test_another_seed_is_another_person(recognizer, embedded):
+    first, second = embedded
+    for one, other in itertools.product((first[0], second[0]), (first[1], second[1])):
+        assert distance(recognizer, one, other) > 0.6
+
+
+def test_a_view_is_another_picture(recognizer, embedded, generator):
+    assert (distance(recognizer, *embedded) > 0.1).all()
+    first, second = (
+        read_photo(sample_photo(f"synthetic-100{view}", generator)).pixels.astype(float)
+        for view in ("", "-1")
+    )
+    assert first.shape == second.shape == (1024, 1024, 3)
+    assert abs(first - second).mean() > 8  # of 255
+
+
+def test_a_name_is_always_the_same_picture(generator):
+    name = "synthetic-100-1"
+    first, second = (sample_photo(name, generator).tobytes() for _ in range(2))
+    assert first == second
+    assert sample_photo("astronaut") == sample_photo("astronaut")
+    assert isinstance(sample_photo("astronaut"), Image.Image)
+
+
+@pytest.mark.parametrize(
+    "name", ["nobody", "synthetic-", "synthetic-x", "synthetic-1-2-3", "astronaut-1"]
+)
+def test_another_name_is_refused(generator, name):
+    with pytest.raises(UnknownOption, match="does not exist"):
+        sample_photo(name, generator)
+
+
+def test_a_generated_face_needs_a_generator():
+    with pytest.raises(UnknownOption, match="pass one"):
+        sample_photo("synthetic-100-1")
