@@ -57,7 +57,7 @@ def test_the_distance_is_that_of_the_finished_photo(result, anonymizer, astronau
     with torch.no_grad():
         made = anonymizer.recognizer.embed(align(photo, found, found.own_size))
         source = anonymizer.recognizer.embed(astronaut_face)
-    assert abs(distance(anonymizer.recognizer, made, source).item() - result.faces[0].distance) < 1e-3
+    assert abs(distance(anonymizer.recognizer, made, source).item() - result.faces[0].distance) < 3e-3
 
 
 def test_result_holds_what_design_promises(result):
@@ -180,14 +180,14 @@ class Knows:
 
 
 @pytest.mark.parametrize("everybody", [True, False])
-def test_a_face_that_a_guide_still_matches_is_refused(anonymizer, photo, everybody):
-    watched = anonymizer.replace(guides=(Knows(everybody),), refine_steps=1)
+def test_a_face_that_a_guide_still_matches_is_refused(shipped, photo, everybody):
+    watched = shipped.replace(guides=(Knows(everybody),), refine_steps=1)
     assert watched.perception.guides == watched.regenerator.guides
     if everybody:
         with pytest.raises(StillRecognised, match="still recognised after 3"):
             watched(photo)
     else:
-        assert watched(photo, mask_area=0.5).faces[0].attempts == 1
+        assert watched(photo).faces[0].attempts == 1
 
 
 def test_a_face_that_is_gone_is_refused(anonymizer, photo, monkeypatch):

@@ -35,7 +35,7 @@ class OnnxGuide(OnnxRecognizer):
             raise PackageMissing(
                 f'{path} as a guide needs onnx2torch; run: pip install "anonlab[guide]"'
             ) from None
-        self.network: torch.nn.Module | None = None
+        self.differentiated: torch.nn.Module | None = None  # the same network in torch
         super().__init__(path, **options)
         try:
             with warnings.catch_warnings():
@@ -58,11 +58,11 @@ class OnnxGuide(OnnxRecognizer):
             raise WeightsCorrupt(
                 f"{path} answers otherwise in torch than in ONNX Runtime; export it again"
             )
-        self.network, self.mean = network.to(device), self.mean.to(device)
+        self.differentiated, self.mean = network.to(device), self.mean.to(device)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, dim)`, with gradients."""
-        if self.network is None:
+        if self.differentiated is None:
             return super().embed(images)
         # one at a time: many exported models have a fixed batch size of one
-        return torch.cat([self.network(chip[None]).reshape(1, -1) for chip in self.chips(images)])
+        return torch.cat([self.differentiated(chip[None]).reshape(1, -1) for chip in self.chips(images)])

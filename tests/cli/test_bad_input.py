@@ -179,12 +179,6 @@ def clip(path: Path) -> None:
     path.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(99))
 
 
-def without_suffix(path: Path) -> None:
-    """Write a PNG that can be read, but whose name says no format to write."""
-    photo_file(path.with_suffix(".png"))
-    path.with_suffix(".png").rename(path)
-
-
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {  # what is named → what is said of it
     "wall.png": (faceless, "shows no face that can be found; use a photo with a face"),
     "letter.jpg": (text, "open and re-save it in a photo editor"),
@@ -195,7 +189,6 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {  # what is named →
     "dot.png": (dot, "is only 1×1 pixels; a photo of a face needs at least"),
     "my clip.mp4": (clip, "is a clip; anonymize it with: python -m anonlab video '"),
     "large.png": (too_much, "could not be processed (out of memory); try a smaller copy"),
-    "suffix": (without_suffix, "convert the photo to .png first"),
     "x" * 300 + ".jpg": (lambda _: None, "cannot be opened (File name too long); rename or copy it"),
 }
 

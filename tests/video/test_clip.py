@@ -245,7 +245,7 @@ def test_segments_side_by_side_give_the_same_file(short, folder, fast):
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("matrix", [(90, True)])
+@pytest.mark.parametrize("matrix", [(90, False), (180, True)])
 def test_no_face_stays_where_a_stream_changes_its_size(folder, astronaut_still, fast, matrix):
     """As WebRTC and television do; turned and mirrored, as phones film."""
     frames, turn = filmed([(astronaut_still, sway)], SIZE, 8), (matrix[1], matrix[0] // 90)
