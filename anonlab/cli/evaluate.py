@@ -48,12 +48,13 @@ def evaluate_people(options: argparse.Namespace) -> int:
     from ..evaluation.judging import Judge, load_judges
     from ..evaluation.pictures import peer_recipes
     from ..evaluation.tables import headline
-    from ..files import write_json
+    from ..files import output_folder, write_json
     from ..pipeline import Anonymizer
     from ..provenance import provenance
 
+    output_folder(options.out)  # before anything takes time
     strong = [Judge(one.name, one, False) for one in (load_mobilefacenet(), FaceRes())]
-    estimators = Judges()  # before anything takes time
+    estimators = Judges()
     anonymizer = Anonymizer.load(device=options.device)
     guide, *own = load_judges(anonymizer.recognizer, options.unseen, options.unseen_options)
     made = evaluate(
