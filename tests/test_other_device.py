@@ -60,8 +60,8 @@ def test_a_photo_is_the_same_there(name, changes, here, there, generator):
     difference = np.abs(np.asarray(found.image).astype(int) - np.asarray(expected.image))
     # Sums in another order; the first steps of an optimisation follow the signs of gradients, however
     # near to nothing these are.
-    most = 16 if changes.get("refine_steps") else 8
-    assert difference.max() <= most and difference.mean() < 0.1
+    most, mean = (16, 0.3) if changes.get("refine_steps") else (8, 0.1)
+    assert difference.max() <= most and difference.mean() < mean
     assert found.faces[0].distance == pytest.approx(expected.faces[0].distance, abs=5e-3)
 
 

@@ -102,7 +102,7 @@ class Population:
         `read`: their attributes, and the look that is read."""
         labels = self.read(embeddings)
         known = [(one.gender, one.age, one.tone) for one in attributes]
-        return torch.cat([labels.new_tensor(known), labels[:, 3:]], 1)
+        return torch.cat([torch.tensor(known).to(labels), labels[:, 3:]], 1)
 
     def read(self, embedding: torch.Tensor) -> torch.Tensor:
         """Read gender, age, tone and look `(..., 3 + LOOKS)` from embeddings `(..., dim)`, linearly."""

@@ -146,7 +146,7 @@ def identity_paths(
     # |E - o|² summed over the members, without the (N, M, dim) of all differences
     squares = population.embeddings.square().sum(1) - 2 * origin @ population.embeddings.T
     usual = (members * (squares + origin.square().sum(1, keepdim=True))).sum(1, keepdim=True).sqrt()
-    angle = math.pi - torch.as_tensor(turn, dtype=usual.dtype, device=usual.device).expand_as(usual)
+    angle = math.pi - turn + torch.zeros_like(usual)
     return IdentityPath(embeddings, origin, axis, drawn, angle, usual)
 
 

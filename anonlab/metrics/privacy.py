@@ -136,7 +136,7 @@ def undone_distances(population: Population, after: torch.Tensor, gallery: torch
     best = after.new_full((len(after), len(gallery)), torch.inf)
     labels = population.read(after)
     for group in itertools.product((-1.0, 1.0), ages, tones):
-        labels[:, :3] = labels.new_tensor(group)
+        labels[:, :3] = torch.tensor(group).to(labels)
         origin = population.membership(labels) @ population.embeddings  # (N, dim)
         back = F.normalize(origin - after, dim=1)[:, None]
         there = F.normalize(gallery - origin[:, None], dim=2)  # (N, M, dim)

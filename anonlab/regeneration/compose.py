@@ -231,7 +231,7 @@ def detail_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
         low, high = (middle, high) if detail(blurred(sharp, middle)) > wanted else (low, middle)
-    return mask.new_tensor(low * DETAIL_SIZE / size)
+    return torch.tensor(low * DETAIL_SIZE / size).to(mask)
 
 
 def _span(touched: torch.Tensor, size: int) -> slice:

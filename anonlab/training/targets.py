@@ -27,7 +27,7 @@ def wanted_identities(
     n, here = len(embeddings), embeddings.to(population.mean)
     labels = population.read(here)
     labels[:, 0].clamp_(-1, 1)
-    labels[:, 2] = labels.new_tensor(skin_tones(pictures))
+    labels[:, 2] = torch.from_numpy(skin_tones(pictures)).to(labels)
     rng = torch.Generator().manual_seed(seed)
     pool = rotations(len(population.spread))
     found = []
