@@ -125,7 +125,7 @@ def test_a_copy_of_the_person_is_rejected(check, honest):
         def codes(self, *_):
             return torch.zeros(1, 16, 512)
 
-        def pictures(self, ws, image, mask, resolution=None):
+        def pictures(self, ws, image, mask, resolution=None, own_eyes=True):
             return image, image
 
     found = failed(check(honest.replace(regenerator=Copy(**vars(honest.regenerator)))))
@@ -161,8 +161,8 @@ def test_shuffled_masks_are_rejected(check, honest):
 
 def test_a_blurred_output_is_rejected(check, honest):
     class Soft(Regenerator):
-        def pictures(self, ws, image, mask, resolution=None):
-            made, composite = super().pictures(ws, image, mask, resolution)
+        def pictures(self, ws, image, mask, resolution=None, own_eyes=True):
+            made, composite = super().pictures(ws, image, mask, resolution, own_eyes)
             return made, blurred(composite, 2.0)
 
     found = failed(check(honest.replace(regenerator=Soft(**vars(honest.regenerator)))))
