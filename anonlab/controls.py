@@ -134,6 +134,11 @@ class Controls:
         check_keep(self.keep)
         check_regions((*self.include, *self.exclude))
 
+    @property
+    def own_eyes(self) -> bool:
+        """Whether what lies between the lids stays the photo's: unless new eyes are asked for."""
+        return "eyes" not in self.include
+
 
 @dataclass(frozen=True)
 class Settings:

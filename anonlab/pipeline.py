@@ -357,8 +357,7 @@ class Anonymizer:
         of the face's size. The start aims `further` times as far as usual."""
         path = self.path(face, controls)
         ws = self.regenerator.codes(face.image, mask, path, controls, progress, watch, further)
-        own_eyes = "eyes" not in controls.include
-        return ws, *self.regenerator.pictures(ws, face.image, mask, own_eyes=own_eyes)
+        return ws, *self.regenerator.pictures(ws, face.image, mask, own_eyes=controls.own_eyes)
 
     def recognise(self, photos: Sequence[str | os.PathLike | Image.Image]) -> torch.Tensor:
         """Embeddings `(N, dim)` of the largest face of each photo, for a `Selection`. Raises

@@ -85,7 +85,7 @@ def evaluate(
     `judges` are recognisers, the guide first; `estimators` say what stays of people. `methods` are
     further ways to hide a face and `k` the group sizes of k-same: sources of pictures for the same
     judges. `pairs` generated people are what attackers learn from. Pictures are kept in `folder`. Raises
-    `InputMissing` when nobody has two usable photos, `FolderBusy`, `OutputNotWritable`, and what
+    `InputMissing` when no person has two usable photos, `FolderBusy`, `OutputNotWritable`, and what
     `load_people` raises.
     """
     gallery, result = Gallery(anonymizer, folder, seed), Evaluation(judges=list(judges))

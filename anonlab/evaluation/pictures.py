@@ -232,7 +232,7 @@ class Gallery:
         return found
 
     def pairs(self, count: int, progress: bool) -> list[Pictures]:
-        """`LEARNED` of generated people that nobody else draws, each with a key of its own."""
+        """Draw `LEARNED` for generated people of their own seeds, each with a key of its own."""
         recipes = {name: BASE[name] for name in LEARNED}
 
         def one(number: int) -> Pictures:

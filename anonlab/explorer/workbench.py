@@ -115,8 +115,7 @@ class Workbench:
         if not current():
             raise StaleRequest("the setting has changed")
         ws = regenerator.start(self.image, view.mask, path.source, path.aim(controls.strength))
-        own_eyes = "eyes" not in controls.include
-        _, composite = regenerator.pictures(ws, self.image, view.mask, own_eyes=own_eyes)
+        _, composite = regenerator.pictures(ws, self.image, view.mask, own_eyes=controls.own_eyes)
         if not current():
             raise StaleRequest("the setting has changed")
         recognizer = self.anonymizer.recognizer

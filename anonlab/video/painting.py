@@ -197,8 +197,7 @@ class Painter:
         return seen.drawn
 
     def _blend(self, made: torch.Tensor, points: torch.Tensor, seen: Seen, mask: torch.Tensor) -> Blend:
-        own_eyes = "eyes" not in self.controls.include
-        return measure_blend(made, seen.image, mask, points, seen.points, own_eyes)
+        return measure_blend(made, seen.image, mask, points, seen.points, self.controls.own_eyes)
 
     @torch.no_grad()
     def _composite(

@@ -242,7 +242,9 @@ def _far_enough(anonymizer: Anonymizer, plan: TrackPlan, face: AlignedFace, cont
     mean, target = (torch.from_numpy(one)[None].to(mask) for one in (plan.mean, plan.target))
     try:
         ws = anonymizer.regenerator.start(face.image, mask, mean, target)
-        _, made = anonymizer.regenerator.pictures(ws, face.image, mask, plan.resolution)
+        _, made = anonymizer.regenerator.pictures(
+            ws, face.image, mask, plan.resolution, controls.own_eyes
+        )
     except (AnonlabError, RuntimeError):
         return True  # another area would not help: its frames are covered
     new = anonymizer.recognizer.embed(made)
