@@ -52,9 +52,9 @@ def evaluate_people(options: argparse.Namespace) -> int:
     from ..pipeline import Anonymizer
     from ..provenance import provenance
 
-    output_folder(options.out)  # before anything takes time
     strong = [Judge(one.name, one, False) for one in (load_mobilefacenet(), FaceRes())]
     estimators = Judges()
+    output_folder(options.out)  # before anything takes time
     anonymizer = Anonymizer.load(device=options.device)
     guide, *own = load_judges(anonymizer.recognizer, options.unseen, options.unseen_options)
     made = evaluate(
