@@ -19,11 +19,11 @@ from PIL import Image
 from timing import OUT, Case, Work, has_compiler, run
 
 from anonlab import Anonymizer, Controls
+from anonlab.apps.explorer.workbench import Workbench
 from anonlab.controls import PERCEPTIONS
 from anonlab.device import pick_device
 from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder
 from anonlab.errors import NoFaceFound
-from anonlab.explorer.workbench import Workbench
 from anonlab.generators import Generator, find_stylegan2, load_generator
 from anonlab.generators.base import draw_z
 from anonlab.generators.samples import sample_photo

@@ -44,15 +44,15 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from faked import Inverter  # noqa: E402
 
-from anonlab.cli.batch import anonymize_files  # noqa: E402
+from anonlab.apps.cli.batch import anonymize_files  # noqa: E402
+from anonlab.apps.verify.containers import hidden_parts  # noqa: E402
+from anonlab.apps.video.animations import KINDS  # noqa: E402
+from anonlab.apps.video.clips import open_clip  # noqa: E402
+from anonlab.apps.video.facts import display_matrix  # noqa: E402
+from anonlab.apps.video.frames import orientation, upright  # noqa: E402
 from anonlab.controls import Controls  # noqa: E402
 from anonlab.errors import AnonlabError  # noqa: E402
 from anonlab.photo.photos import read_photo  # noqa: E402
-from anonlab.verify.containers import hidden_parts  # noqa: E402
-from anonlab.video.animations import KINDS  # noqa: E402
-from anonlab.video.clips import open_clip  # noqa: E402
-from anonlab.video.facts import display_matrix  # noqa: E402
-from anonlab.video.frames import orientation, upright  # noqa: E402
 
 LIMIT = 20.0  # seconds a file may take
 CLIP_LIMIT = 90.0  # seconds of a clip: FFmpeg alone needs five to open some damaged ones

@@ -21,12 +21,12 @@ from pathlib import Path
 
 import torch
 
+from anonlab.apps.scale import LOADING, anonymize_set
 from anonlab.generators import load_generator
 from anonlab.generators.samples import sample_photo
 from anonlab.photo.photos import read_photo, write_photo
 from anonlab.pipeline import Anonymizer
 from anonlab.provenance import provenance
-from anonlab.scale import LOADING, anonymize_set
 
 KEY = b"a key of the benchmark, no secret"
 

@@ -10,11 +10,11 @@ from PIL import Image
 from video.making import filmed, write_clip
 
 from anonlab import Anonymizer, loading
+from anonlab.apps.video.anonymize_clip import anonymize_clip
 from anonlab.evaluation.judging import Similarity
 from anonlab.generators.samples import sample_photo
 from anonlab.photo.faces import align
 from anonlab.photo.photos import read_photo
-from anonlab.video.anonymize_clip import anonymize_clip
 
 KEY = b"0123456789abcdef"
 

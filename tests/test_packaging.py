@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from anonlab.cli.options import COVERED, FAILED
-from anonlab.cli.parser import parser
+from anonlab.apps.cli.options import COVERED, FAILED
+from anonlab.apps.cli.parser import parser
+from anonlab.apps.verify.checks import JUDGED
 from anonlab.controls import Controls
 from anonlab.pipeline import ATTEMPTS
-from anonlab.verify.checks import JUDGED
 
 ROOT = Path(__file__).parents[1]
 CARD = {

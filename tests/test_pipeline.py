@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlab import Anonymizer, Controls, cli, pipeline
+from anonlab import Anonymizer, Controls, pipeline
+from anonlab.apps import cli
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
 from anonlab.generators.samples import sample_photo

@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlab import Anonymizer, cli
+from anonlab import Anonymizer
+from anonlab.apps import cli
 from anonlab.errors import FolderBusy, InputMissing
 from anonlab.evaluation import figures
 from anonlab.evaluation.evaluate import embed as embed_people
@@ -222,7 +223,7 @@ def test_the_command_says_which_judge_is_missing(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ANONLAB_JUDGES", str(tmp_path / "none"))
     assert cli.main(["evaluate", "embedded:2", "--out", str(tmp_path / "out")]) == 1
     assert "doctor --judges" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert not list((tmp_path / "out").iterdir())
 
 
 # --- runs that must be called worse --------------------------------------------------------------

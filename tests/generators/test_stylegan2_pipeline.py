@@ -7,7 +7,8 @@ import pytest
 import stylegan2_reference as slow
 import torch
 
-from anonlab import Anonymizer, cli
+from anonlab import Anonymizer
+from anonlab.apps import cli
 from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder, metadata
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMismatch, WeightsMissing

@@ -14,12 +14,12 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
+from anonlab.apps.verify.containers import hidden_parts
+from anonlab.apps.video.animations import Animation
 from anonlab.errors import UnreadableImage
 from anonlab.photo.containers import what_else
 from anonlab.photo.metadata import GROUPS
 from anonlab.photo.photos import Photo, read_photo, write_photo
-from anonlab.verify.containers import hidden_parts
-from anonlab.video.animations import Animation
 
 SMALL = np.random.default_rng(1).integers(30, 226, (5, 6, 3), dtype=np.uint8)
 RGB = np.asarray(Image.fromarray(SMALL).resize((80, 64), Image.Resampling.BICUBIC))

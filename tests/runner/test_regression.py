@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from anonlab.cli import main
+from anonlab.apps.cli import main
 from anonlab.errors import DamagedAccepted, OutputNotWritable, UndeclaredMetric
 from anonlab.measured import (
     Guard,

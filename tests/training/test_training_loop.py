@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from anonlab import cli
+from anonlab.apps import cli
 from anonlab.errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
 from anonlab.figures.plots import training_figure
 from anonlab.training.loop import TrainConfig, learning_rate, train

@@ -8,7 +8,7 @@ import socket
 import pytest
 import torch
 
-from anonlab import cli
+from anonlab.apps import cli
 from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMissing
 from anonlab.weights import store
 

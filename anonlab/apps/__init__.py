@@ -1,0 +1,1 @@
+"""What people run on files: commands, folders, clips, albums, checks, the explorer, many machines."""

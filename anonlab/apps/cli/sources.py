@@ -1,0 +1,110 @@
+"""Which photos a command is about, where each result goes, and what must not be written over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from ...errors import OutputNotWritable, UnreadableImage
+from ...photo.containers import passed_over
+from ...photo.photos import READABLE
+
+
+class LeftOut(NamedTuple):
+    """A file of a folder that is not done: what it is, and what can be done with it."""
+
+    source: Path
+    what: str
+    remedy: str
+
+
+def plan(sources: list[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[LeftOut]]:
+    """List (photo, output) for each photo, and everything else that is in the folders.
+
+    A folder's photos keep their places below it. Names that do not exist stay in the list, so that they
+    are reported like any other failure, and so do folders that are not gone into: links to folders, and
+    those that cannot be listed.
+    """
+    pairs, left_out = [], []
+    for source in sources:
+        inside = []
+        for path in sorted(_files(source, out.resolve())) if is_folder(source) else ():
+            other = None if path.is_dir() else passed_over(path, READABLE)
+            if other:
+                left_out.append(LeftOut(path, *other))
+            else:
+                inside.append((path, out / path.relative_to(source)))
+        pairs += inside or [(source, out / source.name)]
+    return pairs, left_out
+
+
+def _files(folder: Path, out: Path) -> Iterable[Path]:
+    """Everything below a folder, but for what is in hidden folders and the results of an earlier run."""
+    failed: list[Path] = []
+    for place, below, names in os.walk(
+        folder, onerror=lambda error: failed.append(Path(error.filename))
+    ):
+        here = Path(place)
+        below[:] = [one for one in below if not one.startswith(".") and (here / one).resolve() != out]
+        links = [one for one in below if (here / one).is_symlink()]  # anywhere, also in a circle
+        below[:] = [one for one in below if one not in links]
+        yield from (here / one for one in (*links, *names))
+    yield from failed
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is one; a name that no file can have is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that is too long, or has a zero byte
+        return False
+
+
+class Targets:
+    """Where results may go: never over an original, through a link, or over another result."""
+
+    def __init__(self, pairs: list[tuple[Path, Path]], out: Path):
+        self.out = out
+        self.taken: set[Path] = set()  # outputs that this run has written
+        self.originals = {one for source, _ in pairs if (one := _identity(source))}
+
+    def check(self, source: Path, output: Path) -> None:
+        """Raises `OutputNotWritable`, or `UnreadableImage` for a folder."""
+        if is_folder(source):
+            _refuse_folder(source)
+        existing = _identity(output)
+        if existing and existing == _identity(source):
+            raise OutputNotWritable(f"{source} would be overwritten; choose another output folder")
+        if existing in self.originals:  # the same file, by whatever name
+            raise OutputNotWritable(
+                f"{source} would replace the photo {output}; choose another output folder"
+            )
+        for path in [output, *output.parents[: len(output.relative_to(self.out).parts) - 1]]:
+            if os.path.islink(path):
+                raise OutputNotWritable(
+                    f"{path} is a link, and results are not written through one; remove it, or choose "
+                    f"another output folder"
+                )
+        if output in self.taken:
+            raise OutputNotWritable(
+                f"{source} has the same name as a photo before it; anonymize it into another folder"
+            )
+
+
+def _refuse_folder(source: Path) -> None:
+    if source.is_symlink():
+        raise UnreadableImage(f"{source} is a link to a folder and not followed; name it on its own")
+    if not os.access(source, os.R_OK | os.X_OK):
+        raise UnreadableImage(f"{source} cannot be listed; check its permissions")
+    raise UnreadableImage(f"{source} is a folder without photos; name one that has some")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and number of a file, the same for all its names; None where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,473 @@
+"""Millions of photos on Ray Data: a list of photos in, hashed names and a manifest out.
+
+OUT/photos/3f2/3f2c….jpg    the results: all that is meant to be shared
+OUT/manifest/*.parquet      one row a photo, whatever became of it; also what a stopped job goes on from
+OUT/job/                    settings, list of photos and attempts of an unfinished job
+
+Raises `PackageMissing` when it is imported without Ray.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import io
+import itertools
+import json
+import logging
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+import torch
+
+from ..controls import Controls
+from ..device import cores, pick_device
+from ..errors import (
+    AnonlabError,
+    InputDamaged,
+    InputMissing,
+    OutputNotWritable,
+    PackageMissing,
+    UnreadableImage,
+)
+from ..files import atomic_path, folder_lock, open_file, output_folder, remove_partials, write_json
+from ..photo.metadata import check_groups
+from ..photo.photos import READABLE, read_photo, write_photo
+
+# What Ray reads when it is imported: no telemetry, ports only on 127.0.0.1 (as on Windows and macOS) and
+# with a token; processes start when they are needed, stay, and have the priority of work.
+ENVIRONMENT = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_idle_worker_killing_time_threshold_ms": "600000",
+    "RAY_worker_niceness": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_AUTH_MODE": "token",
+    "RAY_agent_register_timeout_ms": "300000",  # a busy machine takes longer than 15 s
+}
+if "ray" not in sys.modules:
+    os.environ.update(ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
+try:
+    import fsspec
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import ray
+    import ray.data
+except ImportError as missing:
+    raise PackageMissing(
+        f'large jobs need {missing.name}; install with: pip install "anonlab[scale]" (or: pip install '
+        f'"ray[data]" pyarrow fsspec)'
+    ) from None
+
+ROWS_PER_PART = 100  # photos in one part of the manifest; as many are done again when a worker dies
+AT_ONCE = 50_000  # rows of a list of photos that are read at once
+OWN_CPUS = 3  # for Ray's own: without them workers hold all CPUs, and nothing feeds them
+STARTS = 3  # of Ray, which a busy machine may keep from starting
+OBJECT_STORE = 500_000_000  # bytes; rows go through it, never photos
+MAX_BYTES = 1 << 29  # of a photo's file
+LIMIT = 3  # workers that may die of one photo
+LOADING = "loading"  # the attempt that is no photo's
+# of results, where it is not the format's name
+SUFFIX = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic", "DIB": ".bmp"}
+WORK = pa.schema([(name, pa.string()) for name in ("name", "id", "path")])
+TEXT, COUNT = pa.string(), pa.int32()
+ROWS = pa.schema({
+    "name": TEXT, "id": TEXT, "source": TEXT,
+    "output": TEXT,  # below OUT; null for a photo that failed
+    "error": TEXT,
+    "replaced": COUNT, "covered": COUNT, "left": COUNT,  # faces: new, by the fall-back, not chosen
+    "faces": TEXT,  # JSON: what `record.json` says of every face
+    "notes": pa.list_(TEXT),  # what could not be kept of the file
+    "source_sha256": TEXT, "output_sha256": TEXT, "seconds": pa.float32(),
+})  # fmt: skip
+
+
+class WorkerDies(AnonlabError):
+    """The same photo, or loading the weights, ended several workers."""
+
+
+class JobFailed(AnonlabError):
+    """A job could not go on; what was finished stays, and the job can be resumed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended."""
+
+    photos: int
+    failed: int  # rows with an error
+    covered: int  # photos in which a face took the fall-back
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all workers of a job are told."""
+
+    out: Path
+    key: bytes  # the secret of which the new faces are made, the same for every worker
+    controls: Controls = Controls()  # noqa: RUF009
+    faces: str | tuple[int, ...] = "all"
+    fallback: str = "none"
+    keep_metadata: tuple[str, ...] = ()
+    generator: str = "mobile"
+    generator_weights: str | None = None
+    method: str = "auto"
+    device: str = "auto"
+    threads: int = 1  # of one worker
+    workers: int = 1
+    factory: str = "anonlab.apps.scale:load"  # `module:function`, from a `Task` to an anonymizer
+
+    @property
+    def attempts(self) -> Path:
+        """The folder in which workers note what they begin."""
+        return self.out / "job" / "attempts"
+
+
+def load(task: Task) -> Callable:
+    """Load the anonymizer of a task."""
+    from ..pipeline import Anonymizer
+
+    torch.set_num_threads(task.threads)
+    return Anonymizer.load(
+        task.generator, task.method, task.device, task.key, generator_path=task.generator_weights
+    )
+
+
+def anonymize_set(
+    source: Path,
+    out: Path,
+    key: bytes | None = None,
+    controls: Controls = Controls(),
+    *,
+    workers: int | None = None,
+    rows_per_part: int = ROWS_PER_PART,
+    resume: bool = False,
+    progress: bool = False,
+    **options: object,
+) -> Outcome:
+    """Anonymize all photos of a folder, or of a Parquet file with a column `path` and perhaps `id`.
+
+    `options` are fields of `Task`. Without a `key` one is drawn, kept while the job is unfinished, and
+    then forgotten. `workers` None is one a CPU. Every photo gets a row: one that fails says why and is
+    not written, and so does one that ended its worker `LIMIT` times. A job that was stopped goes on with
+    `resume`, the same settings, and the same photos or more; of a worker's photos at most
+    `rows_per_part` are done again. Raises `OutputNotWritable`, `FolderBusy`, `InputMissing`,
+    `InputDamaged`, `UnknownOption`, and `JobFailed` when Ray gives up.
+    """
+    check_groups(options.get("keep_metadata", ()))
+    cpus = cores()
+    workers = workers or cpus
+    out = output_folder(out).absolute()
+    with folder_lock(out):
+        job, parts, drawn = out / "job", out / "manifest", out / "job" / "key"
+        if (job / "settings.json").exists() and not resume:
+            raise OutputNotWritable(
+                f"{out} holds a job already; go on with it by --resume, or choose another output folder"
+            )
+        if not key:
+            if not drawn.exists():
+                with atomic_path(drawn) as partial:
+                    partial.write_text(secrets.token_hex(32))
+                drawn.chmod(0o600)
+            key = drawn.read_bytes()
+        task = Task(out, key, controls, threads=max(1, cpus // workers), workers=workers, **options)
+        for folder in (parts, task.attempts, out / "photos"):
+            folder.mkdir(parents=True, exist_ok=True)
+        naming = Names(key)
+        work = job / "photos.parquet"
+        total, left = write_work(source, out, naming, _finished(parts), work)
+        _keep_settings(job / "settings.json", task, naming.fingerprint)
+        try:
+            gpus = torch.cuda.device_count() if pick_device(task.device).type == "cuda" else 0
+            with local_ray(workers, gpus) if left else contextlib.nullcontext():
+                # now the processes of a job that was killed are gone
+                remove_partials([*(out / "photos").iterdir(), parts, job])
+                _end(task.attempts, LOADING)
+                if left:
+                    _run(task, work, left, gpus, rows_per_part, progress)
+        except KeyboardInterrupt:  # no photo is to blame, but those that reached the limit
+            for path in task.attempts.iterdir():
+                if path.stat().st_size < LIMIT:
+                    path.unlink(missing_ok=True)
+            raise
+        rows = pa.concat_tables([pq.read_table(one, columns=["name", "error", "covered"])
+                                 for one in parts.glob("*.parquet")])  # fmt: skip
+        if len(rows) < total or len(rows["name"].unique()) < len(rows):
+            raise JobFailed(f"{out} has {len(rows)} rows for {total} photos; use --resume")
+        shutil.rmtree(task.attempts)
+        drawn.unlink(missing_ok=True)
+    covered = np.nan_to_num(rows["covered"].to_numpy().astype(float)) > 0
+    return Outcome(len(rows), len(rows) - rows["error"].null_count, int(covered.sum()))
+
+
+class Names:
+    """Names of outputs from ids, by the user's secret: 32 hexadecimal digits.
+
+    A plain hash could be looked up by guessing ids ("anna.jpg"); for this one the key is needed. It goes
+    through scrypt first, so that names and ids together are no quick way to try keys either.
+    """
+
+    def __init__(self, key: bytes):
+        self.secret = hashlib.scrypt(
+            key, salt=b"anonlab: names of outputs", n=1 << 14, r=8, p=1, dklen=32
+        )
+        # 4 bytes: too few to guess a key by, enough to notice that it is another one
+        self.fingerprint = self._hash(b"fingerprint", b"", 4)
+
+    def __call__(self, identifier: str) -> str:
+        return self._hash(b"name", identifier.encode("utf-8", "surrogateescape"), 16)
+
+    def _hash(self, use: bytes, text: bytes, size: int) -> str:
+        return hashlib.blake2b(text, key=self.secret, digest_size=size, person=use).hexdigest()
+
+
+def write_work(source: Path, out: Path, naming: Names, done: set[str], work: Path) -> tuple[int, int]:
+    """Write the list of photos that are not `done`, as Ray reads it.
+
+    Returns how many photos there are in all, and on the list. Raises `InputMissing`, and `InputDamaged`
+    for a manifest that cannot be read, has no photos or has an id twice.
+    """
+    names: set[str] = set()
+    left = 0
+    with atomic_path(work) as partial, pq.ParquetWriter(partial, WORK) as writer:
+        for photos in batched(_folder(source, out) if source.is_dir() else _parquet(source)):
+            rows = [{"name": naming(one), "id": one, "path": path} for one, path in photos]
+            for row in rows:
+                if row["name"] in names:
+                    raise InputDamaged(f"{source} has the id {row['id']} twice; each photo needs one")
+                names.add(row["name"])
+            rows = [row for row in rows if row["name"] not in done]
+            writer.write_table(pa.Table.from_pylist(rows, schema=WORK))
+            left += len(rows)
+        if not names:
+            raise InputMissing(f"{source} has no photos; name a folder or a manifest that has some")
+    return len(names), left
+
+
+def batched(items: Iterator) -> Iterator[list]:
+    """Lists of `AT_ONCE` items."""
+    while some := [*itertools.islice(items, AT_ONCE)]:
+        yield some
+
+
+def _folder(folder: Path, out: Path) -> Iterator[tuple[str, str]]:
+    """Ids (paths below the folder) and paths, without hidden ones, links to folders and results."""
+    done = out.resolve()
+    for place, below, files in os.walk(folder):
+        here = Path(place)
+        below[:] = [one for one in sorted(below) if one[0] != "." and (here / one).resolve() != done]
+        for path in (here / one for one in sorted(files)):
+            if path.name[0] != "." and path.suffix.lower() in READABLE:
+                yield path.relative_to(folder).as_posix(), str(path.absolute())
+
+
+def _parquet(manifest: Path) -> Iterator[tuple[str, str]]:
+    if not manifest.exists():
+        raise InputMissing(f"{manifest} does not exist; check the spelling")
+    try:
+        file = pq.ParquetFile(manifest)
+    except (OSError, pa.ArrowException) as error:
+        raise InputDamaged(
+            f"{manifest} is no Parquet file ({str(error).splitlines()[0]}); write it again"
+        ) from None
+    columns = file.schema_arrow.names
+    if "path" not in columns:
+        raise InputDamaged(f"{manifest} has no column path, only {', '.join(columns)}")
+    named, base = "id" if "id" in columns else "path", manifest.absolute().parent
+    for batch in file.iter_batches(AT_ONCE, columns=sorted({named, "path"})):
+        ids, paths = (batch.column(name).cast(TEXT).to_pylist() for name in (named, "path"))
+        if None in ids or None in paths:
+            raise InputDamaged(f"{manifest} has a row without id or path; every photo needs both")
+        for one, path in zip(ids, paths, strict=True):
+            yield one, path if "://" in path else str(base / path)
+
+
+def _finished(parts: Path) -> set[str]:
+    """Names of the photos that have a row; parts that a power cut has torn are removed."""
+    done: set[str] = set()
+    for path in parts.glob("*.parquet"):
+        try:
+            done |= {*pq.read_table(path, columns=["name"])["name"].to_pylist()}
+        except (OSError, pa.ArrowException):
+            path.unlink()
+    return done
+
+
+def _keep_settings(path: Path, task: Task, fingerprint: str) -> None:
+    """Write what makes the pictures. Raises `OutputNotWritable` if the job began with something else."""
+    settings = asdict(task) | {"key": fingerprint}
+    for name in ("out", "threads", "workers", "device"):
+        del settings[name]
+    settings = json.loads(json.dumps(settings))
+    if path.exists():
+        try:
+            before = json.loads(path.read_text())
+            differing = [name for name in settings if before.get(name) != settings[name]]
+        except (ValueError, AttributeError):
+            raise InputDamaged(f"{path} is damaged; choose another output folder") from None
+        if differing:
+            raise OutputNotWritable(
+                f"{path.parents[1]} holds a job with another {', '.join(differing)}; use the same, or "
+                f"choose another output folder"
+            )
+    write_json(path, settings)
+
+
+@contextlib.contextmanager
+def local_ray(workers: int, gpus: int = 0) -> Iterator[None]:
+    """Run a Ray of this machine and job only; it is gone afterwards. Raises `JobFailed`."""
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    folder = tempfile.mkdtemp(prefix="anonlab-ray-")
+    try:
+        for left in range(STARTS, 0, -1):
+            try:
+                ray.init(
+                    address="local", num_cpus=workers + OWN_CPUS, num_gpus=gpus, log_to_driver=False,
+                    include_dashboard=False, object_store_memory=OBJECT_STORE,
+                    logging_level=logging.ERROR, _temp_dir=folder,
+                )  # fmt: skip
+                break
+            except Exception as error:  # Ray waits for its processes no longer than 30 s
+                ray.shutdown()
+                if left == 1:
+                    raise JobFailed(
+                        f"Ray does not start ({str(error).splitlines()[0]}); use --resume when this "
+                        f"machine has less to do"
+                    ) from error
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(task: Task, work: Path, count: int, gpus: int, rows: int, progress: bool) -> None:
+    """Let the workers do the photos of a list. Raises `JobFailed`."""
+    ray.data.DataContext.get_current().enable_progress_bars = progress
+    photos = ray.data.read_parquet(str(work), override_num_blocks=-(-count // AT_ONCE))
+    # a block becomes a part of the manifest
+    made = photos.repartition(target_num_rows_per_block=rows).map_batches(
+        Worker, fn_constructor_args=(task,), batch_size=None, batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=task.workers), num_cpus=1,
+        num_gpus=min(1, gpus / task.workers) or None,
+    )  # fmt: skip
+    try:
+        for _ in made.iter_batches(batch_size=None):
+            pass
+    except Exception as error:  # whatever Ray raises
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise JobFailed(
+            f"the workers failed ({lines[-1].strip()}); what is done stays: mend it, and use --resume"
+        ) from error
+
+
+def _begin(folder: Path, name: str, limit: int = LIMIT) -> bool:
+    """Note that something is begun: what stays noted ended the process. False at the `limit`."""
+    path = folder / name
+    if path.exists() and path.stat().st_size >= limit:
+        return False
+    with open(path, "ab") as file:
+        file.write(b".")
+    return True
+
+
+def _end(folder: Path, name: str) -> None:
+    (folder / name).unlink(missing_ok=True)
+
+
+class Worker:
+    """Anonymize one block of photos after another, with weights that are loaded once."""
+
+    def __init__(self, task: Task):
+        """Raises what loading raises, and `WorkerDies` when it has ended the process several times."""
+        self.task = task
+        if not _begin(task.attempts, LOADING, LIMIT * task.workers):
+            raise WorkerDies(
+                f"workers died {LIMIT} times while they loaded the weights; take fewer of them, or a "
+                f"machine with more memory"
+            )
+        module, _, name = task.factory.partition(":")
+        self.anonymize = getattr(importlib.import_module(module), name)(task)
+        _end(task.attempts, LOADING)
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """Anonymize the photos of `WORK` rows, and write their `ROWS` as a part of the manifest; returns
+        their names."""
+        rows = pa.Table.from_pylist([self.row(photo) for photo in block.to_pylist()], schema=ROWS)
+        part = self.task.out / "manifest" / f"{block['name'][0].as_py()}.parquet"
+        with atomic_path(part) as partial:
+            pq.write_table(rows, partial)
+        return rows.select(["name"])
+
+    def row(self, photo: dict) -> dict:
+        """Anonymize and write one photo; what is not in the row is null there."""
+        start, name, path = time.monotonic(), photo["name"], photo["path"]
+        row: dict = {"name": name, "id": photo["id"], "source": path}
+        folder = self.task.out / "photos" / name[:3]
+        begun = _begin(self.task.attempts, name)
+        try:
+            if not begun:
+                raise WorkerDies(
+                    f"{path} ended its worker {LIMIT} times (out of memory, or a decoder that crashes); "
+                    f"try a smaller copy"
+                )
+            data = fetch(path)
+            row["source_sha256"] = hashlib.sha256(data).hexdigest()
+            row |= self.written(data, path, folder / name)
+        except Exception as error:  # whatever it is, the other photos are still done
+            reason = [*str(error).splitlines(), type(error).__name__][0]
+            row["error"] = f"{path} could not be processed ({reason}); check that it can be reached"
+            if isinstance(error, AnonlabError):
+                row["error"] = str(error)
+            for one in folder.glob(f"{name}.*"):  # of an earlier attempt, whose row was lost
+                one.unlink()
+        if begun:
+            _end(self.task.attempts, name)
+        return row | {"seconds": time.monotonic() - start}
+
+    def written(self, data: bytes, path: str, target: Path) -> dict:
+        """Decode, anonymize and write; the format's suffix is added to `target`. Returns columns."""
+        file = io.BytesIO(data)
+        file.name = path
+        photo, task = read_photo(file), self.task
+        result = self.anonymize(photo, task.controls, faces=task.faces, fallback=task.fallback)
+        records, kind = result.records(), photo.original.format
+        target = target.with_name(target.name + SUFFIX.get(kind, f".{kind.lower()}"))
+        notes = write_photo(result.image, target, photo.icc_profile, photo, task.keep_metadata)
+        covered, left = (sum(kind in one for one in records) for kind in ("covered", "left"))
+        return {
+            "output": target.relative_to(task.out).as_posix(),
+            "output_sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+            "replaced": len(records) - covered - left,
+            "covered": covered,
+            "left": left,
+            "faces": json.dumps(records),
+            "notes": notes,
+        }
+
+
+def fetch(path: str) -> bytes:
+    """Read a file or URL. Raises `UnreadableImage`, and whatever the protocol raises."""
+    parts = urlparse(path) if "://" in path else None
+    if parts and parts.scheme == "file":
+        path, parts = unquote(parts.path), None
+    try:
+        with fsspec.open(path, "rb") if parts else open_file(Path(path)) as file:
+            data = file.read(MAX_BYTES + 1)
+    except InputMissing as error:
+        raise UnreadableImage(str(error)) from None
+    if len(data) > MAX_BYTES:
+        raise UnreadableImage(f"{path} has more than {MAX_BYTES >> 20} MB; scale it down first")
+    return data

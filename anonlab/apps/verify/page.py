@@ -1,0 +1,104 @@
+"""What was verified: a table for the terminal and a page that needs nothing beside it.
+
+The page shows new faces only; one that still shows the person, or was left, is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from ...files import atomic_path, printable
+from .checks import COVERED, LEFT, NEW, NOTICED, PhotoCheck
+
+LONGEST = 44  # characters of a name in the terminal's table
+
+
+def report(checks: Sequence[PhotoCheck], page: Path) -> int:
+    """Print the table, write `page`, and return how many photos leak. Raises `OutputNotWritable`."""
+    print(table(checks))
+    for one in checks:
+        for leak in one.leaks:
+            print(f"LEAK {printable(one.name)}: {printable(leak)}")
+    with atomic_path(page) as partial:
+        partial.write_text(html(checks), encoding="utf-8")
+    print(headline(checks))
+    print(f"page: {page}")
+    return sum(bool(one.leaks) for one in checks)
+
+
+def headline(checks: Sequence[PhotoCheck]) -> str:
+    """The verdict in one line."""
+    leaking = sum(bool(one.leaks) for one in checks)
+    faces = [face for one in checks for face in one.faces]
+    counts = ", ".join(
+        f"{sum(face.state == state for face in faces)} {state}" for state in (NEW, COVERED, LEFT)
+    )
+    small = sum(face.told != face.state for face in faces)
+    counts += f", {small} too small to judge" * bool(small)
+    missing = sum(one.missing for one in checks)
+    verdict = f"{leaking} of {len(checks)} photos leak" if leaking else "no leak found"
+    return f"{verdict}: {len(checks)} photos ({missing} missing), {len(faces)} faces ({counts})"
+
+
+def rows(checks: Sequence[PhotoCheck]) -> tuple[list[str], list[list[str]]]:
+    """Heads and cells of the table, a line a photo."""
+    judges = list(dict.fromkeys(name for one in checks for face in one.faces for name in face.measured))
+    heads = [
+        "photo",
+        "faces",
+        *(f"nearest {name}" for name in judges),
+        "in the file",
+        "outside",
+        "verdict",
+    ]
+    lines = []
+    for one in checks:
+        nearest = []
+        for name in judges:
+            measured = [
+                face.measured[name] for face in one.faces if name in face.measured and face.state != LEFT
+            ]
+            nearest.append("{:.2f} / {:.2f}".format(*min(measured)) if measured else "–")
+        outside = (
+            "–" if one.problem else "same" if one.outside < NOTICED else f"{one.outside:.1%} changed"
+        )
+        verdict = "missing" if one.missing else "LEAK" if one.leaks else "ok"
+        states = [face.told for face in one.faces]
+        faces = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "none"
+        faces = "–" if one.problem else faces
+        lines.append([one.name, faces, *nearest, str(len(one.hidden) or "–"), outside, verdict])
+    return heads, lines
+
+
+def table(checks: Sequence[PhotoCheck]) -> str:
+    """The table in plain text; distances stand before their thresholds."""
+    heads, lines = rows(checks)
+    lines = [[_short(printable(cell)) for cell in line] for line in lines]
+    widths = [max(len(line[column]) for line in [heads, *lines]) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in [heads, *lines]
+    )
+
+
+def html(checks: Sequence[PhotoCheck]) -> str:
+    """The page, with its pictures in it."""
+    environment = Environment(
+        loader=PackageLoader("anonlab.apps.verify"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    heads, lines = rows(checks)
+    lines = [[printable(cell) for cell in line] for line in lines]
+    return environment.get_template("verify.html").render(
+        headline=headline(checks),
+        leaking=any(one.leaks for one in checks),
+        heads=heads,
+        photos=list(zip(checks, lines, strict=True)),
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else "…" + text[1 - LONGEST :]

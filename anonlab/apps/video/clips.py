@@ -1,0 +1,46 @@
+"""Open a clip by the name of its file.
+
+A clip gives its frames and takes finished ones back in segments, which are joined at the end. So a run
+that was stopped goes on after its last whole segment, and memory does not grow with the clip.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from ...errors import UnknownOption, UnreadableImage
+from .animations import KINDS, Animation
+from .video_files import VideoFile
+
+VIDEOS = {  # by PyAV
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
+    *(".flv", ".wmv", ".ogv", ".nut"),
+}
+
+
+ANIMATIONS = {*KINDS}  # by Pillow
+# Both have `path`; `count` (frames that are wanted and can be decoded: asking reads the clip once),
+# `lost` (those that cannot) and `left_out` (what does not travel), both complete when `count` is known;
+# `frames()`, which may be called again; `encode` and `join` for finished frames.
+Clip = Animation | VideoFile
+
+
+def open_clip(path: Path, out: Path, start: float = 0.0, end: float = math.inf) -> Clip:
+    """Open the clip in a file; `out` is the name of the result, whose ending says the format.
+
+    Raises `UnreadableImage`, `UnknownOption` for an empty part, `OutputNotWritable` for a result that
+    cannot be written, and `PackageMissing` when PyAV is needed and not installed.
+    """
+    if not path.is_file():
+        what = "is not a file" if path.exists() else "does not exist"
+        raise UnreadableImage(f"{path} {what}; name a clip")
+    if not 0 <= start < end:
+        raise UnknownOption(f"the part from {start:g} to {end:g} seconds is empty; choose another")
+    kind = path.suffix.lower()
+    if kind in ANIMATIONS:
+        return Animation(path, out, start, end)
+    if kind not in VIDEOS:
+        known = ", ".join(sorted(VIDEOS | ANIMATIONS))
+        raise UnreadableImage(f"{path} is no clip that can be read by its name; it can be: {known}")
+    return VideoFile(path, out, start, end)

@@ -1,0 +1,186 @@
+"""Pass 1 over a clip: every face of every frame, and who it is, as numbers.
+
+One frame in `FINE_EVERY` is looked at closely, the others at half that scale, three times as fast: what
+only the close look finds is joined to a track, and the frames between are filled in. CenterFace is asked
+for faces that something hides or the frame cuts off. Faces of low confidence are kept too: they never
+begin a track, but they can go on with one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ...errors import NoFaceFound
+from ...photo.boxes import SAME, merged, overlap
+from ...photo.detection import ROLLED, Detector
+from ...photo.faces import Face, align
+from ...photo.photos import Photo
+from .frames import Frame
+
+if TYPE_CHECKING:
+    from ...pipeline import Anonymizer
+
+FINE_EVERY = 5  # frames
+FINE_SIDE, COARSE_SIDE = 1280, 640  # longest side of a frame as looked at
+SURE = 0.9  # confidence that begins a track …
+LIKELY = 0.7  # … and that goes on with one
+LOOK_SIZE = 256  # of the aligned face for the recogniser
+THUMBNAIL = (32, 18)  # in which cuts are seen
+TURNED_EVERY = 12  # frames, half a second; how often a frame is looked at turned
+CUT = 40.0  # mean change of a thumbnail's brightness, of 255, from one frame to the next
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Faces of consecutive frames. `N` faces, `F` frames."""
+
+    frame: np.ndarray  # (N,) which frame each face is in, as `Frame.number`
+    box: np.ndarray  # (N, 4) left, top, right, bottom in pixels
+    points: np.ndarray  # (N, 5, 2) as `Face.points`
+    confidence: np.ndarray  # (N,)
+    embedding: np.ndarray  # (N, dim) of the recogniser
+    times: np.ndarray  # (F,) seconds of every frame
+    change: np.ndarray  # (F,) mean change of brightness from the frame before, of 255
+
+    def face(self, index: int) -> Face:
+        """One of them."""
+        return Face(tuple(self.box[index].tolist()), self.points[index], float(self.confidence[index]))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All numbers by name, for a file."""
+        return dict(vars(self))
+
+    def cuts(self) -> set[int]:
+        """Frames before which the picture changes as a whole."""
+        return {int(at) for at in np.flatnonzero(self.change > CUT)}
+
+
+def joined(parts: Sequence[Detections]) -> Detections:
+    """Those of consecutive parts of a clip, as one."""
+    names = [*vars(parts[0])]
+    return Detections(**{name: np.concatenate([vars(one)[name] for one in parts]) for name in names})
+
+
+def detect(
+    anonymizer: Anonymizer, frames: Iterable[Frame], name: str, before: np.ndarray | None = None
+) -> tuple[Detections, np.ndarray]:
+    """All faces of these frames of the clip `name`, and the thumbnail of the last frame; `before` is
+    that of the frame in front of them.
+
+    Who is seen is not a number (NaN) where too little of a face is inside the frame.
+    """
+    rows: list[tuple[int, Face, np.ndarray]] = []
+    times, change = [], []
+    slanted = Slanted(anonymizer.detector)
+    for frame in frames:
+        side = COARSE_SIDE if frame.number % FINE_EVERY else FINE_SIDE
+        photo = Photo(frame.pixels, name)
+        upright = look(anonymizer, frame.pixels, side)
+        hidden = half_seen(anonymizer, photo, upright)
+        faces = slanted(frame.number, photo, merged([upright, hidden]))
+        rows += [(number, face, embedding(anonymizer, where, face)) for number, where, face in faces]
+        small = thumbnail(frame.pixels)
+        away = 0.0 if before is None else float(np.abs(small - before).mean())
+        change.append(2 * CUT if frame.cut else away)  # places of one size are none of another
+        times.append(frame.time)
+        before = small
+    return Detections(
+        np.array([number for number, _, _ in rows], np.int64),
+        np.array([face.box for _, face, _ in rows], np.float64).reshape(-1, 4),
+        np.array([face.points for _, face, _ in rows], np.float64).reshape(-1, 5, 2),
+        np.array([face.confidence for _, face, _ in rows], np.float64),
+        np.array([who for _, _, who in rows], np.float32).reshape(-1, anonymizer.recognizer.dim),
+        np.array(times),
+        np.array(change),
+    ), before
+
+
+class Slanted:
+    """Follow the faces of consecutive frames that slant or lie.
+
+    The detector knows upright faces, and looking at a turned frame costs as much as five other frames.
+    So one frame in `TURNED_EVERY` is looked at that way; a face that was found so, or that was seen to
+    slant, is then looked for again from near, in its own upright square, in the frames after and before.
+    """
+
+    def __init__(self, detector: Detector):
+        self.detector = detector
+        self.last: list[Face] = []  # those of the frame before
+        self.recent: deque[tuple[int, Photo, list[Face]]] = deque(maxlen=TURNED_EVERY)
+
+    def __call__(
+        self, number: int, photo: Photo, upright: Sequence[Face]
+    ) -> list[tuple[int, Photo, Face]]:
+        """All faces of the frame `number`, of which `upright` are known, and those of earlier frames
+        that only this one gives away."""
+        faces = [self.detector.nearer(photo, one) if one.roll > ROLLED else one for one in upright]
+        faces = merged([faces, self._again(photo, self.last)])
+        earlier: list[tuple[int, Photo, Face]] = []
+        if number % TURNED_EVERY == 0 or not self.recent:
+            turned = [one for one in self.detector.turned(photo) if one.roll > ROLLED]
+            both = merged([faces, turned])
+            earlier = self._before([one for one in both if _among(one, turned)])
+            faces = both
+        self.last = [one for one in faces if one.roll > ROLLED]
+        self.recent.append((number, photo, faces))
+        return earlier + [(number, photo, face) for face in faces]
+
+    def _before(self, faces: list[Face]) -> list[tuple[int, Photo, Face]]:
+        """These faces in the frames before, back to where they are known or no longer found."""
+        found: list[tuple[int, Photo, Face]] = []
+        for number, photo, known in reversed(self.recent):
+            faces = [one for one in self._again(photo, faces) if not _among(one, known)]
+            known.extend(faces)
+            found += [(number, photo, face) for face in faces]
+        return found[::-1]
+
+    def _again(self, photo: Photo, faces: Iterable[Face]) -> list[Face]:
+        """Those of `faces` that are still there."""
+        seen = []
+        for face in faces:
+            try:
+                seen.append(self.detector.again(photo, face))
+            except NoFaceFound:  # it has left the frame
+                continue
+        return [face for face in seen if face is not None]
+
+
+def _among(face: Face, others: Iterable[Face]) -> bool:
+    return any(overlap(face, other) > SAME for other in others)
+
+
+def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
+    """Upright faces in `pixels (H, W, 3)`, scaled down to `side` if larger; from `LIKELY` on."""
+    image = Image.fromarray(pixels)
+    return anonymizer.detector.look(image, min(1.0, side / max(image.size)), LIKELY)
+
+
+def half_seen(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list[Face]:
+    """Faces that are not surely among those `seen`, by the other detector, whose word is enough to begin
+    a track: its confidence is on another scale."""
+    sure = [face for face in seen if face.confidence >= SURE]
+    others = anonymizer.detector.hidden(photo, sure)
+    return [replace(face, confidence=max(face.confidence, SURE)) for face in others]
+
+
+@torch.no_grad()
+def embedding(anonymizer: Anonymizer, photo: Photo, face: Face) -> np.ndarray:
+    """Who the recogniser sees there, `(dim,)`; NaN where too little of the face is inside the frame."""
+    try:
+        image = align(photo, face, LOOK_SIZE).to(anonymizer.device)
+    except NoFaceFound:
+        return np.full(anonymizer.recognizer.dim, np.nan, np.float32)
+    return anonymizer.recognizer.embed(image)[0].cpu().numpy()
+
+
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """The brightness `(18, 32)` of a whole frame, 0–255."""
+    grey = Image.fromarray(pixels).convert("L")
+    return np.asarray(grey.resize(THUMBNAIL, Image.Resampling.BOX), np.float32)

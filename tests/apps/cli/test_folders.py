@@ -1,0 +1,300 @@
+"""Folders of photos: going on after any end, one run at a time, and little memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faked import Inverter, files, noise, photo_file, pixels_of
+from PIL import Image
+
+from anonlab.apps import cli
+from anonlab.apps.cli.batch import anonymize_files
+from anonlab.apps.cli.record import FINGERPRINT_BYTES, Record, read_previous
+from anonlab.controls import Controls
+from anonlab.errors import FolderBusy, OutputNotWritable
+from anonlab.files import LOCK, folder_lock, remove_partials
+from anonlab.pipeline import Anonymizer
+
+ROOT = Path(__file__).resolve().parents[3]
+KEY = b"0123456789abcdef"
+
+
+def anonymize(inverter: Inverter, source: Path, out: Path, **options: object) -> dict:
+    """A folder into another, with a record."""
+    controls = options.pop("controls", Controls())
+    return anonymize_files(inverter, [source], out, controls, "all", out / "record.json", **options)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four photos, one of them deeper."""
+    for seed, name in enumerate(("a.png", "b.png", "below/c.png", "d.png")):
+        photo_file(tmp_path / "in" / name, seed)
+    return tmp_path / "in"
+
+
+# Resuming
+
+
+def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
+    """Not one photo, and the record is the same, word for word."""
+    first = anonymize(Inverter(), folder, tmp_path / "out")
+    times = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in ("a.png", "below/c.png")}
+    again = Inverter()
+    assert anonymize(again, folder, tmp_path / "out", resume=True) == first
+    assert again.seen == []
+    assert json.loads((tmp_path / "out" / "record.json").read_text()) == first
+    assert {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in times} == times
+
+
+def test_only_what_changed_is_done(folder: Path, tmp_path: Path) -> None:
+    """Another photo under the name, an output that is gone, one that was altered, and a new photo."""
+    anonymize(Inverter(), folder, tmp_path / "out")
+    photo_file(folder / "a.png", 11)
+    (tmp_path / "out" / "b.png").unlink()
+    (tmp_path / "out" / "d.png").write_bytes((folder / "d.png").read_bytes())  # the original!
+    photo_file(folder / "e.png", 12)
+    again = Inverter()
+    made = anonymize(again, folder, tmp_path / "out", resume=True)
+    assert again.seen == ["a.png", "b.png", "d.png", "e.png"]
+    assert [Path(one["source"]).name for one in made["photos"]] == [
+        *("a.png", "b.png", "c.png", "d.png", "e.png")
+    ]
+    for one in made["photos"]:
+        np.testing.assert_array_equal(
+            pixels_of(Path(one["output"])), 255 - pixels_of(Path(one["source"]))
+        )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"controls": Controls(seed=1)},
+        {"key": b"another-secret-key"},
+        {"key": None},
+        {"keep_metadata": ("date",)},
+        {"made_by": {"method": "optimize"}},
+    ],
+    ids=lambda one: next(iter(one)),
+)
+def test_other_settings_are_other_results(folder: Path, tmp_path: Path, changed: dict) -> None:
+    """Each of them makes every photo again, and it is said which."""
+    options = {"key": KEY, "made_by": {"method": "encode"}}
+    anonymize(Inverter(), folder, tmp_path / "out", **options)
+    again, heard = Inverter(), []
+    anonymize(again, folder, tmp_path / "out", resume=True, tell=heard.append, **(options | changed))
+    assert len(again.seen) == 4
+    name = {"controls": "seed", "made_by": "method"}.get(next(iter(changed)), next(iter(changed)))
+    assert len(heard) == 1 and f"another {name};" in heard[0]
+
+
+def test_the_same_key_is_known_and_not_kept(folder: Path, tmp_path: Path) -> None:
+    """The record has a short, slow, salted fingerprint of it and nothing else."""
+    anonymize(Inverter(), folder, tmp_path / "out", key=KEY)
+    again = Inverter()
+    anonymize(again, folder, tmp_path / "out", key=KEY, resume=True)
+    assert again.seen == []
+    text = (tmp_path / "out" / "record.json").read_text()
+    assert KEY.decode() not in text and KEY.hex() not in text
+    assert set(json.loads(text)["run"]["key"]) == {"salt", "scrypt"}
+    assert len(json.loads(text)["run"]["key"]["scrypt"]) == 2 * FINGERPRINT_BYTES
+
+
+def test_ctrl_c_and_resume(folder: Path, tmp_path: Path) -> None:
+    """The record has what was finished; then only the rest is done."""
+
+    def stop(photo: object) -> None:
+        if photo.name.endswith("c.png"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        anonymize(Inverter(stop), folder, tmp_path / "out")
+    made = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert [Path(one["source"]).name for one in made["photos"]] == ["a.png", "b.png"]
+    assert files(tmp_path / "out") == ["a.png", "b.png", "record.json"]
+    again = Inverter()
+    assert len(anonymize(again, folder, tmp_path / "out", resume=True)["photos"]) == 4
+    assert again.seen == ["c.png", "d.png"]
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = [{root!r}, {tests!r}]
+from pathlib import Path
+from PIL import Image
+from faked import Inverter
+from anonlab.apps.cli.batch import anonymize_files
+from anonlab.controls import Controls
+written, save = [], Image.Image.save
+def save_or_die(image, path, **options):
+    if len(written) == 2:
+        Path(path).write_bytes(b"half a picture")
+        os.kill(os.getpid(), signal.SIGKILL)
+    written.append(path)
+    save(image, path, **options)
+Image.Image.save = save_or_die
+out = Path({out!r})
+anonymize_files(Inverter(), [Path({folder!r})], out, Controls(), "all", out / "record.json")
+"""
+
+
+def test_killed_while_writing_and_resumed(folder: Path, tmp_path: Path) -> None:
+    """No half picture under a photo's name; the leftover is removed; two photos are left to do."""
+    out = tmp_path / "out"
+    code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), out=str(out), folder=str(folder))
+    killed = subprocess.run([sys.executable, "-c", code], timeout=120)
+    assert killed.returncode == -signal.SIGKILL
+    left = files(out)
+    assert [name for name in left if ".anonlab" not in name] == [
+        *("a.png", "b.png", "record.journal", "record.json")
+    ]
+    assert sum(name.endswith(".partial") for name in left) == 1
+    assert LOCK in left
+    _, previous = read_previous(out / "record.json")
+    assert [Path(one).name for one in previous] == ["a.png", "b.png"]
+    again = Inverter()
+    made = anonymize(again, folder, out, resume=True)
+    assert again.seen == ["c.png", "d.png"]
+    assert files(out) == ["a.png", "b.png", "below/c.png", "d.png", "record.json"]
+    assert [one["error"] for one in made["photos"]] == [None] * 4
+    for one in made["photos"]:
+        np.testing.assert_array_equal(
+            pixels_of(Path(one["output"])), 255 - pixels_of(Path(one["source"]))
+        )
+
+
+def test_a_torn_line_of_the_journal_costs_one_photo(folder: Path, tmp_path: Path) -> None:
+    made = anonymize(Inverter(), folder, tmp_path / "out")
+    head = {name: made[name] for name in ("controls", "run")}
+    lines = [json.dumps(one) for one in (head, *made["photos"])]
+    (tmp_path / "out" / "record.journal").write_text("\n".join(lines)[:-20])
+    (tmp_path / "out" / "record.json").write_text("{")
+    again = Inverter()
+    assert anonymize(again, folder, tmp_path / "out", resume=True)["photos"][:3] == made["photos"][:3]
+    assert again.seen == ["d.png"]
+
+
+# Many photos
+
+
+def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder: Path, tmp_path: Path) -> None:
+    """The journal starts with what is known."""
+    made = anonymize(Inverter(), folder, tmp_path / "out")
+    kept = {str(Path(one["output"]).absolute()): one for one in made["photos"]}
+    head = {name: made[name] for name in ("controls", "run")}
+    Record(tmp_path / "out" / "record.json", head, kept)
+    assert read_previous(tmp_path / "out" / "record.json") == (made["controls"] | made["run"], kept)
+
+
+# One run at a time
+
+
+def test_a_second_run_into_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    """By name; nothing is touched."""
+    with folder_lock(tmp_path):
+        (tmp_path / "link").symlink_to(tmp_path)
+        for out in (tmp_path, tmp_path / "link"):
+            with pytest.raises(FolderBusy, match="another run; wait for it"):
+                anonymize(Inverter(), folder, out)
+    assert not (tmp_path / "record.json").exists()
+    anonymize(Inverter(), folder, tmp_path)
+    assert LOCK not in files(tmp_path)
+
+
+def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("here first")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / LOCK).symlink_to(tmp_path / "letter")
+    with pytest.raises(OutputNotWritable, match="cannot be written"), folder_lock(tmp_path / "out"):
+        pass
+    assert (tmp_path / "letter").read_text() == "here first"
+
+
+def test_only_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
+    number = int(dead.stdout)
+    for name in (f".anonlab-{number}-x.partial", f".anonlab-{os.getpid()}-x.partial", "own.partial"):
+        (tmp_path / name).touch()
+    assert remove_partials([tmp_path, tmp_path]) == 1
+    assert files(tmp_path) == sorted([f".anonlab-{os.getpid()}-x.partial", "own.partial"])
+
+
+def test_a_result_is_on_the_disk_before_its_name_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Write, fsync, rename, and the folder's own entry after it."""
+    done, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (done.append(os.readlink(f"/proc/self/fd/{handle}")), fsync(handle))
+    )
+    monkeypatch.setattr(os, "replace", lambda old, new: (done.append(str(new)), replace(old, new)))
+    anonymize(Inverter(), folder, tmp_path / "out")
+    at = done.index(str(tmp_path / "out" / "a.png"))
+    assert done[at - 1].endswith(".partial")
+    assert done[at + 1] == str(tmp_path / "out")
+
+
+# The command
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> list[Inverter]:
+    """`anonlab anonymize` with an anonymizer without networks; those that were loaded."""
+    loaded: list[Inverter] = []
+
+    def load(*_: object, **__: object) -> Inverter:
+        loaded.append(Inverter())
+        return loaded[-1]
+
+    monkeypatch.setattr(Anonymizer, "load", staticmethod(load))
+    return loaded
+
+
+def test_resume_and_keep_metadata_are_options(
+    folder: Path, tmp_path: Path, command: list[Inverter], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second call does nothing, and tells of all four photos again."""
+    exif = Image.Exif()
+    exif[0x013B] = "Ada"
+    Image.fromarray(noise()).save(folder / "a.png", exif=exif)
+    arguments = ["anonymize", str(folder), "--out", str(tmp_path / "out"), "--resume"]
+    assert cli.main([*arguments, "--keep-metadata", "copyright"]) == 0
+    assert "nothing to resume" in capsys.readouterr().err
+    assert cli.main([*arguments, "--keep-metadata", "copyright"]) == 0
+    outcome = capsys.readouterr()
+    assert outcome.err == "" and len(outcome.out.splitlines()) == 4
+    assert [len(one.seen) for one in command] == [4, 0]
+    with Image.open(tmp_path / "out" / "a.png") as image:
+        assert image.getexif()[0x013B] == "Ada"
+    assert cli.main([*arguments, "--keep-metadata", "thumbnail"]) == 2
+    assert "metadata thumbnail does not exist" in capsys.readouterr().err
+
+
+def test_verify_at_the_end(
+    folder: Path, tmp_path: Path, command: list[Inverter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was just written is checked, photo by photo; a leak makes the status 1."""
+    from anonlab.apps import verify
+
+    asked = []
+
+    def check(pairs: list, *_: object, **__: object) -> list:
+        asked.append([(one.original, one.anonymized) for one in pairs])
+        return [verify.PhotoCheck(one.name, hidden=["comment"] * leaks) for one in pairs]
+
+    monkeypatch.setattr(verify, "verify_pairs", check)
+    for name in ("detector", "recognizer", "device"):
+        monkeypatch.setattr(Inverter, name, None, raising=False)
+    arguments = ["anonymize", str(folder), "--out", str(tmp_path / "out"), "--verify"]
+    for leaks in (0, 1):
+        assert cli.main(arguments) == leaks
+    names = ["a.png", "b.png", "below/c.png", "d.png"]
+    assert asked[0] == [(folder / name, tmp_path / "out" / name) for name in names]
+    assert (tmp_path / "out" / "verify.html").is_file()

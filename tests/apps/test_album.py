@@ -1,0 +1,183 @@
+"""A person gets one new face in all photos; who that is, only the key opens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from anonlab import Anonymizer
+from anonlab.apps import cli
+from anonlab.apps.album import (
+    NEAR,
+    Album,
+    Person,
+    RememberingDetector,
+    group,
+    nearest,
+    read_people,
+    write_people,
+)
+from anonlab.controls import Controls
+from anonlab.errors import InputDamaged, NoFaceFound
+from anonlab.generators.samples import sample_photo
+from anonlab.identity.population import Attributes
+from anonlab.photo.faces import Face
+from anonlab.pipeline import AlignedFace
+
+KEY = b"a secret of at least 16 bytes"
+THRESHOLD = 0.6
+
+
+def people(count: int, views: int, spread: float, seed: int = 0) -> torch.Tensor:
+    """Embeddings `(count · views, 128)` of people far from each other, each seen a few times."""
+    rng = torch.Generator().manual_seed(seed)
+    middle = torch.nn.functional.normalize(torch.randn(count, 1, 128, generator=rng), dim=-1)
+    views_of = middle + spread * torch.randn(count, views, 128, generator=rng) / 128**0.5
+    return views_of.reshape(-1, 128)
+
+
+STRANGERS = people(100, 1, 0.0, seed=9)
+
+
+def test_faces_of_one_person_are_a_group_and_strangers_stay_alone():
+    known, alone = people(5, 4, 0.2), people(3, 1, 0.0, seed=1)
+    embeddings = torch.cat([known, alone])
+    found = group(embeddings, list(range(len(embeddings))), THRESHOLD, STRANGERS)
+    assert found == [list(range(4 * i, 4 * i + 4)) for i in range(5)] + [[20], [21], [22]]
+
+
+def test_an_album_of_one_person_has_one_group():
+    assert group(people(1, 5, 0.3), list(range(5)), THRESHOLD, STRANGERS) == [list(range(5))]
+    assert group(people(1, 1, 0.3), [0], THRESHOLD, STRANGERS) == [[0]]
+
+
+def test_nobody_is_twice_in_one_photo():
+    twins = people(1, 4, 0.05)
+    found = group(twins, [0, 0, 1, 2], THRESHOLD, STRANGERS)
+    assert sorted(number for members in found for number in members) == [0, 1, 2, 3]
+    assert not [members for members in found if {0, 1} <= set(members)]
+
+
+def test_who_is_far_from_the_others_is_not_of_the_group():
+    near = people(1, 6, 0.05)
+    far = near[:1] + torch.tensor([1.0] + [0.0] * 127) * THRESHOLD
+    found = group(torch.cat([near, far]), list(range(7)), THRESHOLD, STRANGERS)
+    assert [6] in found
+
+
+def test_the_nearest_person_is_found_only_within_reach():
+    centre = torch.zeros(1, 128)
+    somebody = Person(centre, Attributes(1.0, 30.0, 40.0))
+    beside = centre.clone()
+    beside[0, 0] = NEAR * THRESHOLD - 0.01
+    assert nearest([somebody], beside, THRESHOLD) is somebody
+    beside[0, 0] += 0.02
+    assert nearest([somebody], beside, THRESHOLD) is None
+    assert nearest([], beside, THRESHOLD) is None
+
+
+def test_the_file_holds_everybody_and_only_the_key_opens_it(tmp_path):
+    path = tmp_path / "album.people"
+    assert read_people(path, KEY) == []
+    somebody = Person(people(1, 1, 0.0), Attributes(-1.0, 41.5, 12.0), 7)
+    write_people(path, [somebody], KEY)
+    [again] = read_people(path, KEY)
+    assert torch.equal(again.embedding, somebody.embedding)
+    assert (again.attributes, again.faces) == (somebody.attributes, 7)
+    assert b"embedding" not in path.read_bytes()
+    with pytest.raises(InputDamaged, match=r"album\.people"):
+        read_people(path, b"another secret of 16 bytes")
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(InputDamaged):
+        read_people(path, KEY)
+
+
+def test_later_photos_join_and_move_nobody(population):
+    album = Album([], THRESHOLD, population)
+    views = people(2, 4, 0.2)
+    faces = [AlignedFace(torch.empty(0), view[None], Attributes(1.0, 30.0, 40.0)) for view in views]
+    album._add([*faces[:3], faces[4], faces[5]], [0, 1, 2, 3, 4])
+    before = [person.embedding.clone() for person in album.people]
+    assert [person.faces for person in album.people] == [3, 2]
+    album._add([faces[3], faces[6], faces[7]], [5, 6, 7])
+    assert len(album.people) == 2
+    assert all(torch.equal(a, b.embedding) for a, b in zip(before, album.people, strict=True))
+    assert torch.equal(album.known(faces[3]).embedding, before[0])
+    assert torch.equal(album.known(faces[7]).embedding, before[1])
+
+
+def test_two_photos_of_a_person_aim_at_one_identity(shipped, recognizer, population):
+    """Without the album they aim at two, because no two photos have one embedding."""
+    anonymizer = shipped
+    photo = sample_photo("astronaut")
+    smaller = photo.resize((300, 300)).rotate(8)
+    seen = []
+    for one in (photo, smaller):
+        from anonlab.photo.faces import align
+        from anonlab.photo.photos import read_photo
+
+        decoded = read_photo(one)
+        seen.append(anonymizer.look(align(decoded, anonymizer.detector(decoded)[0], 256)))
+    album = Album([], recognizer.threshold, population)
+    album._add(seen, [0, 1])
+    [person] = album.people
+    assert person.faces == 2
+    alone, together = (
+        [anonymizer.path(of(face), Controls()).at(1.0).target for face in seen]
+        for of in (lambda face: face, album.known)
+    )
+    assert torch.equal(*together)
+    assert (alone[0] - alone[1]).norm() > 0.05
+
+
+def test_the_command_keeps_who_was_there_for_the_next_photos(tmp_path, shipped, monkeypatch, capsys):
+    asked = []
+
+    def paint(face, mask, controls, *_, **__):
+        asked.append(face.embedding.clone())
+        return torch.zeros(1, 16, 512), face.image, 1 - 2 * mask * torch.ones_like(face.image)
+
+    monkeypatch.setattr(Anonymizer, "regenerate", lambda _, *given, **more: paint(*given, **more))
+    monkeypatch.setattr(Anonymizer, "load", lambda *_, **__: shipped)
+    # the painted face is no face any more, so it is covered: what is tested is who was asked for
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    photo = sample_photo("astronaut")
+    photo.save(folder / "a.png")
+    photo.resize((300, 300)).save(folder / "b.png")
+    assert cli.main(["album", str(folder), "--out", str(out)]) == 3
+    assert "2 faces of 1 people, 1 of them new" in capsys.readouterr().out
+    key = out / "album.key"
+    assert key.stat().st_mode & 0o77 == 0
+    assert len(key.read_bytes().strip()) == 64
+    photo.rotate(5).save(folder / "c.png")
+    again = ["album", str(folder), "--out", str(out), "--key", str(key)]
+    assert cli.main(again) == 3
+    assert "3 faces of 1 people, 0 of them new" in capsys.readouterr().out
+    assert len({tuple(np.round(one[0].tolist(), 6)) for one in asked}) == 1
+    assert sorted(path.name for path in Path(out).glob("*.png")) == ["a.png", "b.png", "c.png"]
+
+
+def test_a_photo_is_searched_once_for_who_is_there_and_for_their_new_faces(astronaut):
+    looks = []
+
+    class Counting:
+        def __call__(self, photo):
+            looks.append(photo.name)
+            if photo.pixels.max() == 0:
+                raise NoFaceFound(f"{photo.name} shows no face")
+            return [Face((0, 0, 9, 9), np.zeros((5, 2)), 1.0)]
+
+    remembering = RememberingDetector(Counting())
+    first, second = remembering(astronaut), remembering(replace(astronaut, name="a copy"))
+    assert len(looks) == 1 and first == second and first is not second
+    black = replace(astronaut, pixels=np.zeros_like(astronaut.pixels))
+    for _ in range(2):
+        with pytest.raises(NoFaceFound):
+            remembering(black)
+    remembering(replace(astronaut, pixels=astronaut.pixels[:, ::-1].copy()))
+    assert len(looks) == 3

@@ -1,0 +1,315 @@
+"""Leaks of every kind are named and change the exit status; a clean album has none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from anonlab.apps import cli
+from anonlab.apps.verify import Pair, not_compared, page, pair_photos, pairs_of_record, verify_pairs
+from anonlab.apps.verify.checks import COVERED, LEFT, NEW, SAME, SMALL, check_pair
+from anonlab.errors import InputMissing, NoFaceFound
+from anonlab.evaluation.judging import Judge
+from anonlab.photo.faces import JUDGED, Face, paste
+from anonlab.photo.photos import Photo, read_photo
+
+SIDE = 240
+BOX = (60.0, 60.0, 180.0, 180.0)
+POINTS = np.array([[95, 105], [145, 105], [120, 130], [100, 155], [140, 155]], float)
+FACE = Face(BOX, POINTS, 1.0)
+INSIDE = (slice(60, 180), slice(60, 180))
+
+
+class Finds:
+    """A detector that finds one face, unless its place is black."""
+
+    def __call__(self, photo: Photo) -> list[Face]:
+        if photo.pixels[INSIDE].max() == 0:
+            raise NoFaceFound("nobody")
+        return [FACE]
+
+
+@dataclass
+class Brightness:
+    """A recogniser for which two faces are one person when they are equally bright."""
+
+    name: str = "brightness"
+    metric: str = "euclidean"
+    threshold: float = 0.2
+
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        return images[..., 400:600, 400:600].mean((2, 3))
+
+
+JUDGES = [Judge("brightness", Brightness(), True)]
+
+
+def scene(face: int, seed: int = 0) -> np.ndarray:
+    """Noise with a square 'face' of one brightness."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    pixels[INSIDE] = face
+    return pixels
+
+
+def pair(tmp_path: Path, before: np.ndarray, after: np.ndarray, suffix: str = ".png", **more) -> Pair:
+    """Two files."""
+    paths = [tmp_path / f"{name}{suffix}" for name in ("before", "after")]
+    for path, pixels in zip(paths, (before, after), strict=True):
+        Image.fromarray(pixels).save(path)
+    return Pair("a", *paths, **more)
+
+
+def test_a_covered_face_that_is_too_small_to_judge_is_no_leak(tmp_path: Path) -> None:
+    """A recogniser answers noise there; a face that stayed as it was is a leak of any size."""
+    before, after = scene(200), scene(200)
+    after[INSIDE] = 202  # as near to the person as noise may be
+    tiny = replace(FACE, box=(60.0, 60.0, 60.0 + JUDGED - 1, 60.0 + JUDGED - 1))
+    check = check_pair(pair(tmp_path, before, after), lambda _: [tiny], JUDGES)
+    assert check.faces[0].told == f"new{SMALL}" and not check.leaks
+    assert "1 too small to judge" in page.headline([check])
+    large = check_pair(pair(tmp_path, before, after), lambda _: [FACE], JUDGES)
+    assert large.leaks and large.faces[0].told == NEW
+    same = check_pair(pair(tmp_path, before, before), lambda _: [tiny], JUDGES)
+    assert same.leaks and same.faces[0].told == SAME
+
+
+def test_a_new_face_is_no_leak(tmp_path: Path) -> None:
+    """And it is shown on the page; pixels outside are the same."""
+    check = check_pair(pair(tmp_path, scene(200), scene(90)), Finds(), JUDGES)
+    (face,) = check.faces
+    assert (face.state, face.matched, check.leaks, check.hidden) == (NEW, [], [], [])
+    away, threshold = face.measured["brightness"]
+    assert away == pytest.approx(110 / 127.5 * 3**0.5, abs=0.02)
+    assert threshold == 0.2
+    assert face.picture.startswith("data:image/webp;base64,")
+    assert check.outside == 0
+
+
+def test_a_face_that_is_still_the_person(tmp_path: Path) -> None:
+    """Every pixel changed, and the recogniser is not impressed; the page does not show it."""
+    check = check_pair(pair(tmp_path, scene(200), scene(206)), Finds(), JUDGES)
+    (face,) = check.faces
+    assert (face.state, face.matched) == (NEW, ["brightness"])
+    assert check.leaks == ["the face at [60, 60, 180, 180] is matched by brightness"]
+    assert face.picture == ""
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_face_that_is_as_it_was(tmp_path: Path, suffix: str) -> None:
+    """Also when no recogniser notices, and also through JPEG, which moves every pixel a little."""
+    before = after = scene(200)
+    if suffix == ".jpg":
+        after = np.clip(after + np.random.default_rng(1).integers(-5, 6, after.shape), 0, 255)
+    nobody = [Judge("blind", Brightness("blind", threshold=-1.0), True)]
+    check = check_pair(pair(tmp_path, before, after.astype(np.uint8), suffix), Finds(), nobody)
+    (face,) = check.faces
+    assert (face.state, face.matched, face.picture) == (SAME, [], "")
+    assert check.leaks == ["the face at [60, 60, 180, 180] is as it was"]
+
+
+def test_a_face_that_is_gone_is_covered(tmp_path: Path) -> None:
+    """No counterpart is found, and what stands there is not the person."""
+    check = check_pair(pair(tmp_path, scene(200), scene(0)), Finds(), JUDGES)
+    assert [face.state for face in check.faces] == [COVERED]
+    assert check.leaks == []
+
+
+def test_a_face_that_was_left_is_reported_as_left(tmp_path: Path) -> None:
+    """The record says so, of these very bytes."""
+    same = scene(200)
+    check = check_pair(pair(tmp_path, same, same, left=(BOX,)), Finds(), JUDGES)
+    (face,) = check.faces
+    assert (face.state, face.picture, check.leaks) == (LEFT, "", [])
+    elsewhere = (0.0, 0.0, 30.0, 30.0)
+    check = check_pair(pair(tmp_path, same, same, left=(elsewhere,)), Finds(), JUDGES)
+    assert len(check.leaks) == 1
+
+
+def test_changes_outside_of_faces_are_counted(tmp_path: Path) -> None:
+    before, after = scene(200), scene(90)
+    after[:6] = 255 - after[:6]
+    check = check_pair(pair(tmp_path, before, after), Finds(), JUDGES)
+    assert 0.02 < check.outside < 0.12
+    assert check.leaks == []
+
+
+def test_metadata_is_a_leak(tmp_path: Path) -> None:
+    one = pair(tmp_path, scene(200), scene(90))
+    exif = Image.Exif()
+    exif[0x013B] = "Ada"
+    Image.fromarray(scene(90)).save(one.anonymized, exif=exif)
+    assert check_pair(one, Finds(), JUDGES).leaks == ["the file has: EXIF Artist"]
+    kept = Pair("a", one.original, one.anonymized, kept=("copyright",))
+    assert check_pair(kept, Finds(), JUDGES).leaks == []
+
+
+def test_what_cannot_be_verified_is_a_leak(tmp_path: Path) -> None:
+    """A result that cannot be read, of another size, or of nobody knows which photo."""
+    one = pair(tmp_path, scene(200), scene(90)[:200])
+    assert check_pair(one, Finds(), JUDGES).leaks == ["has another size (240×240 and 240×200)"]
+    one.anonymized.write_text("Dear all")
+    assert "cannot be verified" in check_pair(one, Finds(), JUDGES).leaks[0]
+    alone = Pair("a", None, one.original)
+    assert check_pair(alone, Finds(), JUDGES).leaks == ["has no original, so nothing can be compared"]
+
+
+def test_a_photo_that_was_not_written_is_missing_and_leaks_nothing(tmp_path: Path) -> None:
+    one = pair(tmp_path, scene(200), scene(90))
+    check = check_pair(Pair("a", one.original, None, error="no face"), Finds(), JUDGES)
+    assert (check.missing, check.problem, check.leaks) == (True, "no face", [])
+
+
+# Pairs
+
+
+def test_pairs_by_relative_path(tmp_path: Path) -> None:
+    for name in ("in/a.png", "in/deep/b.png", "in/c.png", "in/.thumbs/x.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(scene(200)).save(tmp_path / name)
+    shutil.copytree(tmp_path / "in", tmp_path / "in" / "out")
+    (tmp_path / "in" / "out" / "c.png").unlink()
+    (tmp_path / "in" / "out" / "c.png.txt").touch()
+    Image.fromarray(scene(1)).save(tmp_path / "in" / "out" / "d.png")
+    pairs = {one.name: one for one in pair_photos(tmp_path / "in", tmp_path / "in" / "out")}
+    assert list(pairs) == ["a.png", "c.png", "d.png", "deep/b.png"]
+    assert pairs["c.png"].anonymized is None
+    assert pairs["d.png"].original is None
+    assert pairs["deep/b.png"].anonymized == tmp_path / "in" / "out" / "deep" / "b.png"
+    for name in ("in/b.mp4", "in/out/deep/b.DNG"):  # such files may show a face, and are named
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypmp42" if "mp4" in name else b"")
+    named = [
+        (one["source"].name, one["what"]) for one in not_compared(tmp_path / "in", tmp_path / "in/out")
+    ]
+    assert named == [("b.mp4", "a clip"), ("b.DNG", "a raw file of a camera")]
+    with pytest.raises(InputMissing, match=r"b\.mp4 is a clip; verify compares photos only"):
+        pair_photos(tmp_path / "in" / "b.mp4", tmp_path / "in" / "b.mp4")
+
+
+def test_two_files_and_what_is_none(tmp_path: Path) -> None:
+    one = pair(tmp_path, scene(200), scene(90))
+    (made,) = pair_photos(one.original, one.anonymized)
+    assert (made.original, made.anonymized) == (one.original, one.anonymized)
+    with pytest.raises(InputMissing, match="must be two folders, or two photos"):
+        pair_photos(tmp_path, one.anonymized)
+    with pytest.raises(InputMissing, match="does not exist; check the spelling"):
+        pair_photos(tmp_path, tmp_path / "gone")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "void").mkdir()
+    with pytest.raises(InputMissing, match="has no photos"):
+        pair_photos(tmp_path / "empty", tmp_path / "void")
+
+
+def test_the_record_counts_for_these_bytes_only(tmp_path: Path) -> None:
+    """A face that was left in one photo does not excuse another photo of the name."""
+    one = pair(tmp_path, scene(200), scene(90))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    shutil.copy(one.original, tmp_path / "in" / "a.png")
+    shutil.copy(one.anonymized, tmp_path / "out" / "a.png")
+    digest = hashlib.sha256(one.anonymized.read_bytes()).hexdigest()
+    entry = {"source": "x", "output": "y", "output_sha256": digest, "error": None}
+    entry["faces"] = [{"box": list(BOX), "left": True}, {"box": [1, 2, 3, 4]}]
+    record = {"run": {"keep_metadata": ["date"]}, "photos": [entry]}
+    (tmp_path / "out" / "record.json").write_text(json.dumps(record))
+    (made,) = pair_photos(tmp_path / "in", tmp_path / "out")
+    assert (made.left, made.kept) == ((BOX,), ("date",))
+    shutil.copy(one.original, tmp_path / "out" / "a.png")
+    (made,) = pair_photos(tmp_path / "in", tmp_path / "out")
+    assert made.left == ()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"photos": []}', ""])
+def test_a_damaged_record_is_none(tmp_path: Path, text: str) -> None:
+    one = pair(tmp_path, scene(200), scene(90))
+    (tmp_path / "record.json").write_text(text)
+    (made,) = pair_photos(one.original, one.anonymized)
+    assert (made.left, made.kept) == ((), ())
+
+
+def test_pairs_of_a_run(tmp_path: Path) -> None:
+    entries = [
+        {"source": "in/a.png", "output": "out/a.png", "error": None, "faces": []},
+        {"source": "in/b.png", "output": None, "error": "no face", "faces": []},
+    ]
+    first, second = pairs_of_record({"photos": entries})
+    assert (first.original, first.anonymized) == (Path("in/a.png"), Path("out/a.png"))
+    assert (second.name, second.anonymized) == ("in/b.png", None)
+
+
+# Table and page
+
+
+def test_table_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a photo, one a leak; the page needs nothing else, and shows only new faces."""
+    names = {"new": scene(90), "same": scene(200), "<b>&": scene(206)}
+    checks = []
+    for name, after in names.items():
+        folder = tmp_path / hashlib.md5(name.encode()).hexdigest()
+        folder.mkdir()
+        one = pair(folder, scene(200), after)
+        checks.append(check_pair(Pair(name, one.original, one.anonymized), Finds(), JUDGES))
+    checks.append(check_pair(Pair("gone", one.original, None), Finds(), JUDGES))
+    assert page.report(checks, tmp_path / "verify.html") == 2
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert re.split(r"\s{2,}", lines[0]) == [
+        *("photo", "faces", "nearest brightness", "in the file", "outside", "verdict")
+    ]
+    assert re.split(r"\s{2,}", lines[1])[:2] == ["new", "1 new"] and lines[1].endswith("ok")
+    assert lines[2].endswith("LEAK") and lines[4].endswith("missing")
+    assert "LEAK same: the face at [60, 60, 180, 180] is as it was" in lines
+    assert "2 of 4 photos leak: 4 photos (1 missing), 3 faces (2 new, 0 covered, 0 left)" in lines
+    html = (tmp_path / "verify.html").read_text()
+    assert "<b>&" not in html and "&lt;b&gt;&amp;" in html
+    assert html.count("<img") == html.count("data:image/webp;base64,") == 1
+    assert "http" not in html and "src=" in html
+    for seed in range(2):  # no picture of an original
+        assert Image.fromarray(scene(200, seed)).tobytes() not in html.encode()
+
+
+def test_status_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detector, recognizer,
+                               astronaut, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    """With the real detector and recogniser: a copy leaks by pixels, a JPEG of it by its match."""
+    before, after = tmp_path / "in", tmp_path / "out"
+    before.mkdir()
+    after.mkdir()
+    monkeypatch.setattr("anonlab.recognizers.load_recognizer", lambda *_, **__: recognizer)
+    image = Image.fromarray(astronaut.pixels)
+    image.save(before / "a.png")
+    noisy = np.clip(astronaut.pixels.astype(int) + 20, 0, 255).astype(np.uint8)
+    for pixels, why in ((astronaut.pixels, "is as it was"), (noisy, "is matched by dlib")):
+        Image.fromarray(pixels).save(after / "a.png")
+        where = [str(before), str(after), "--out", str(tmp_path / "page")]
+        (after / "left.mov").write_bytes(b"\0\0\0\x18ftypqt  ")
+        assert cli.main(["verify", *where, "--device", "cpu"]) == 1
+        printed = capsys.readouterr()
+        assert why in printed.out and "left.mov (a clip); verify compares photos only" in printed.err
+        (one,) = json.loads((tmp_path / "page" / "verify.json").read_text())
+        assert one["faces"][0]["state"] == ("as it was" if why == "is as it was" else "new")
+
+
+def test_another_person_passes(
+    tmp_path: Path, detector, recognizer, astronaut, astronaut_found, synthetic_faces
+) -> None:
+    """The real networks: a face that was replaced by somebody else's is no leak."""
+    face = astronaut_found
+    mask = torch.zeros(1, 1, 512, 512)
+    mask[..., 60:490, 60:450] = 1
+    pixels = paste(astronaut, face, synthetic_faces[:1], mask)
+    one = pair(tmp_path, astronaut.pixels, pixels)
+    (check,) = verify_pairs([one], detector, recognizer)
+    first = check.faces[0]
+    assert first.state == NEW
+    assert first.measured["dlib"][0] > recognizer.threshold
+    assert check.leaks == []
+    assert check.outside == 0
+    assert read_photo(one.anonymized).size == astronaut.size

@@ -1,0 +1,112 @@
+"""Animated GIF, WebP and PNG: frames, durations, transparency and loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from anonlab.apps.video.clips import open_clip
+from anonlab.errors import OutputNotWritable, UnreadableImage
+
+DURATIONS = [40, 120, 200, 80]
+
+
+@pytest.fixture
+def pictures():
+    rng = np.random.default_rng(1)
+    small = rng.integers(0, 255, (4, 6, 8, 3), dtype=np.uint8)
+    return [Image.fromarray(one).resize((64, 48), Image.Resampling.NEAREST) for one in small]
+
+
+def through(path, out, change=lambda pixels: pixels):
+    clip = open_clip(path, out)
+    frames = list(clip.frames())
+    clip.join(
+        [clip.encode((one, change(one.pixels)) for one in frames[at : at + 2]) for at in (0, 2)], out
+    )
+    return frames
+
+
+def shown(path):
+    with Image.open(path) as image:
+        frames = []
+        for one in ImageSequence.Iterator(image):
+            pixels = np.asarray(one.convert("RGBA"))
+            frames.append((one.info["duration"], pixels))
+        return image.format, image.info.get("loop"), frames
+
+
+@pytest.mark.parametrize("ending", ["gif", "webp", "png", "apng"])
+def test_an_animation_keeps_durations_loop_and_pixels(pictures, tmp_path, ending):
+    path, out = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
+    options = {"lossless": True} if ending == "webp" else {}
+    pictures[0].save(
+        path, save_all=True, append_images=pictures[1:], duration=DURATIONS, loop=3, **options
+    )
+    through(path, out)
+    before, after = shown(path), shown(out)
+    assert after[:2] == before[:2] and after[1] == 3
+    assert [duration for duration, _ in after[2]] == DURATIONS
+    for (_, a), (_, b) in zip(before[2], after[2], strict=True):
+        assert (a == b).all()
+
+
+def test_transparency_stays(pictures, tmp_path):
+    clear = []
+    for number, one in enumerate(pictures):
+        alpha = np.full((48, 64), 255, np.uint8)
+        alpha[:, : 10 * (number + 1)] = 0
+        one.putalpha(Image.fromarray(alpha))
+        clear.append(one)
+    path, out = tmp_path / "in.png", tmp_path / "out.png"
+    clear[0].save(path, save_all=True, append_images=clear[1:], duration=50, disposal=1, blend=0)
+    through(path, out)
+    for (_, a), (_, b) in zip(shown(path)[2], shown(out)[2], strict=True):
+        assert (a[..., 3] == b[..., 3]).all() and (a[..., 3] == 0).any()
+
+
+def test_a_lossy_webp_stays_lossy(pictures, tmp_path):
+    path, out = tmp_path / "in.webp", tmp_path / "out.webp"
+    noisy = [
+        Image.fromarray(np.random.default_rng(n).integers(0, 99, (96, 96, 3), np.uint8))
+        for n in range(4)
+    ]
+    noisy[0].save(path, save_all=True, append_images=noisy[1:], quality=60)
+    through(path, out)
+    assert out.stat().st_size < 2.5 * path.stat().st_size
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7])
+def test_of_a_damaged_animation_the_frames_before_the_damage_are_left(pictures, tmp_path, share):
+    path = tmp_path / "in.png"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=50)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    if share < 0.5:
+        with pytest.raises(UnreadableImage, match=r"in\.png is damaged or not an animation"):
+            list(open_clip(path, tmp_path / "out.png").frames())
+        return
+    clip = open_clip(path, tmp_path / "out.png")
+    assert 0 < clip.count < 4 and clip.lost == 4 - clip.count
+    assert clip.left_out == [f"some {clip.lost} frames that cannot be decoded"]
+
+
+def test_comments_do_not_travel(pictures, tmp_path):
+    path, out = tmp_path / "in.gif", tmp_path / "out.gif"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], comment=b"SECRET", duration=50)
+    assert b"SECRET" in path.read_bytes()
+    through(path, out)
+    assert b"SECRET" not in out.read_bytes()
+
+
+def test_a_still_picture_is_sent_to_the_other_command(pictures, tmp_path):
+    pictures[0].save(tmp_path / "still.png")
+    with pytest.raises(UnreadableImage, match=r"one frame; use: python -m anonlab anonymize"):
+        open_clip(tmp_path / "still.png", tmp_path / "out.png")
+
+
+def test_an_animation_does_not_become_a_video(pictures, tmp_path):
+    path = tmp_path / "in.gif"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:])
+    with pytest.raises(OutputNotWritable, match=r"out\.mp4 is no animation"):
+        open_clip(path, tmp_path / "out.mp4")

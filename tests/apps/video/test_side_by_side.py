@@ -1,0 +1,78 @@
+"""Parts of a clip side by side: the same work, each part once, and one error ends all of it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from anonlab.apps.video.side_by_side import Stopped, runs, side_by_side, unless, worker_count
+
+
+@pytest.fixture(autouse=True)
+def four_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("rows", "workers", "wanted"),
+    [
+        ([], 2, []),
+        ([0], 2, [(0,)]),
+        (range(5), 2, [(0, 1, 2), (3, 4)]),
+        ([0, 1, 4, 5, 6, 9], 3, [(0, 1), (4, 5), (6,), (9,)]),
+        (range(3), 1, [(0, 1, 2)]),
+    ],
+)
+def test_runs_are_consecutive_and_cover_every_row_once(rows, workers, wanted):
+    assert [tuple(run) for run in runs([*rows], workers)] == wanted
+
+
+def test_workers_are_as_many_as_threads_or_parts_and_one_on_a_gpu():
+    cpu = torch.device("cpu")
+    assert [worker_count(parts, cpu) for parts in (9, 3, 0)] == [4, 3, 1]
+    assert worker_count(9, torch.device("cuda")) == 1
+
+
+def test_every_job_has_its_share_of_threads_and_the_rest_is_put_back():
+    both, seen = threading.Barrier(2, timeout=20), []
+
+    def job(_):
+        both.wait()  # a second one runs meanwhile
+        seen.append(torch.get_num_threads())
+
+    side_by_side([job] * 2, 2)
+    assert seen == [2, 2]
+    assert torch.get_num_threads() == 4
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_error_of_one_stops_the_others_and_is_raised(workers):
+    begun, done = threading.Event(), []
+
+    def waits(stop):
+        begun.set()
+        assert stop.wait(20)
+        done.extend(unless(stop, range(3)))
+
+    def fails(_):
+        assert workers == 1 or begun.wait(20)
+        raise ValueError("the disk is full")
+
+    with pytest.raises(ValueError, match="the disk is full"):
+        side_by_side([fails] if workers == 1 else [waits, fails], workers)
+    assert not done
+    assert torch.get_num_threads() == 4
+
+
+def test_items_end_with_an_error_when_told_to_stop():
+    stop = threading.Event()
+    items = unless(stop, range(5))
+    assert [next(items), next(items)] == [0, 1]
+    stop.set()
+    with pytest.raises(Stopped):
+        next(items)

@@ -1,0 +1,346 @@
+"""Video files in and out without any change of a face: what a player sees and hears stays."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from making import CLOCK, STEP, decoded, filmed, sound_packets, write_clip
+from PIL import Image
+
+from anonlab.apps.video.anonymize_clip import anonymize_clip
+from anonlab.apps.video.clips import open_clip
+from anonlab.apps.video.facts import display_matrix, facts
+from anonlab.apps.video.frames import orientation, patched, stored, upright
+from anonlab.controls import Controls
+from anonlab.errors import OutputNotWritable, PackageMissing, UnknownOption, UnreadableImage
+
+PLANAR = ("yuv420p", "yuv411p", "gray", "gbrp", "yuv444p12le")
+UNEVEN = [0, 700, 1100, 1150, 2500, 4000, 4100, 6000]
+
+
+@pytest.fixture(scope="module")
+def frames():
+    still = Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 24, 3), np.uint8))
+    return filmed([(still, lambda t: (40 + 50 * t, 40, 40, 30 * t))], (128, 96), 8)
+
+
+def codec_of(path):
+    with av.open(str(path)) as clip:
+        return clip.streams.video[0].codec_context.codec.canonical_name
+
+
+def through(path, out, change=lambda pixels: pixels, segment=3, **part):
+    """A clip taken apart and put together again, in segments."""
+    clip = open_clip(path, out, **part)
+    all_frames = list(clip.frames())
+    groups = [all_frames[at : at + segment] for at in range(0, len(all_frames), segment)]
+    clip.join([clip.encode((one, change(one.pixels)) for one in group) for group in groups], out)
+    return clip
+
+
+@pytest.mark.parametrize(("ending", "times"), [("mp4", UNEVEN), ("mkv", UNEVEN), ("mov", None)])
+def test_times_and_sound_stay_exactly(frames, tmp_path, times, ending):
+    path, out = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
+    write_clip(path, frames, times, sound="aac")
+    through(path, out)
+    before, after = decoded(path), decoded(out)
+    assert [time for time, _ in after] == [time for time, _ in before]
+    assert sound_packets(out) == sound_packets(path)
+    for (_, a), (_, b) in zip(before, after, strict=True):
+        assert np.abs(a.astype(int) - b).mean() < 2.5
+
+
+@pytest.mark.parametrize(
+    ("codec", "kind", "size", "ending", "name"),
+    [
+        ("libx264", "yuv420p", (128, 96), "mp4", "h264"),
+        ("libx265", "yuv420p10le", (128, 96), "mp4", "hevc"),
+        ("libvpx-vp9", "yuv420p", (127, 95), "webm", "vp9"),
+        ("libvpx", "yuv420p", (128, 96), "webm", "vp8"),
+        ("libsvtav1", "yuv420p", (128, 96), "mp4", "av1"),
+        ("mpeg4", "yuv420p", (128, 96), "avi", "mpeg4"),
+        ("mjpeg", "yuvj420p", (127, 95), "mov", "mjpeg"),
+        ("prores_ks", "yuv422p10le", (127, 95), "mov", "prores"),
+        ("prores_ks", "yuva444p10le", (128, 96), "mov", "prores"),
+        ("mpeg2video", "yuv420p", (128, 96), "mpg", "mpeg2video"),
+        ("wmv2", "yuv420p", (128, 96), "wmv", "wmv2"),
+        ("flv", "yuv420p", (128, 96), "flv", "flv1"),
+        ("mpeg2video", "yuv420p", (128, 96), "mp4", "h264"),  # which players do not show in it
+        ("qtrle", "rgb24", (128, 96), "mov", "h264"),
+        ("ffv1", "yuv420p", (127, 95), "mp4", "h264"),
+        ("ffv1", "yuv411p", (128, 96), "mkv", "ffv1"),
+    ],
+)
+def test_a_clip_keeps_its_codec_or_gets_one_that_plays(
+    frames, tmp_path, codec, kind, size, ending, name
+):
+    """Odd sides, 10 bits, alpha, clocks and palettes: what is decoded is what went in."""
+    source = "mkv" if codec in ("ffv1", "mpeg2video") and ending == "mp4" else ending
+    path, out = tmp_path / f"in.{source}", tmp_path / f"out.{ending}"
+    width, height = size
+    write_clip(path, [one[:height, :width] for one in frames], codec=codec, pixel_format=kind)
+    clip = through(path, out)
+    was, now = (codec_of(one) for one in (path, out))
+    assert now == name
+    before, after = decoded(path), decoded(out)
+    np.testing.assert_allclose([time for time, _ in after], [time for time, _ in before], atol=1e-3)
+    for (_, a), (_, b) in zip(before, after, strict=True):
+        assert np.abs(a.astype(int) - b[:height, :width]).mean() < 7
+    said = " ".join(clip.left_out)
+    assert ("size" in said) == (after[0][1].shape[:2] != (height, width))
+    assert (f"became {name}" in said) == (was != name)
+
+
+def test_a_lossless_clip_stays_bit_for_bit_where_nothing_changes(frames, tmp_path):
+    path = write_clip(tmp_path / "in.mkv", frames, codec="ffv1")
+
+    def change(pixels):
+        pixels = pixels.copy()
+        pixels[20:40, 30:60] = 255 - pixels[20:40, 30:60]
+        return pixels
+
+    through(path, tmp_path / "out.mkv", change)
+    for (_, a), (_, b) in zip(decoded(path), decoded(tmp_path / "out.mkv"), strict=True):
+        inside = np.zeros(a.shape[:2], bool)
+        inside[18:42, 28:62] = True  # colours are shared by two pixels, and read from four
+        assert (a[~inside] == b[~inside]).all()
+        assert np.abs(a[20:40, 30:60].astype(int) - b[20:40, 30:60]).mean() > 20
+
+
+@pytest.mark.parametrize("name", PLANAR)
+def test_only_changed_samples_are_replaced(frames, name):
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(frames[3]), "rgb24").reformat(format=name)
+    before = frame.to_ndarray(format="rgb24")
+    after = before.copy()
+    after[32:64, 40:80] = 200
+    result = patched(frame, before, after).to_ndarray(format="rgb24")
+    outside = np.ones(before.shape[:2], bool)
+    outside[30:66, 32:88] = False
+    assert (result[outside] == before[outside]).all()
+    assert np.abs(result[34:62, 44:76].astype(int) - 200).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("flip", "turns", "ending"),
+    [*((flip, turns, "mp4") for flip in (False, True) for turns in range(4)), (True, 1, "avi")],
+)
+def test_all_eight_orientations_are_upright_to_us_and_to_players(frames, tmp_path, flip, turns, ending):
+    """An AVI has no word for it, so its pictures are turned."""
+    path, out = tmp_path / "in.mp4", tmp_path / f"out.{ending}"
+    write_clip(path, [stored(one, (flip, turns)) for one in frames[:3]], rotation=90 * turns, flip=flip)
+    clip = through(path, out, lambda pixels: 255 - pixels)
+    first = next(clip.frames())
+    assert np.abs(first.pixels.astype(int) - frames[0]).mean() < 8
+    with av.open(str(out)) as made:
+        shown = next(made.decode(video=0))
+        turn = orientation(display_matrix(shown))
+        pixels = upright(shown.to_ndarray(format="rgb24"), turn)
+    assert turn == ((flip, turns) if ending == "mp4" else (False, 0))
+    assert np.abs(255 - pixels.astype(int) - frames[0]).mean() < 8
+    assert not any("orientation" in one for one in clip.left_out)
+
+
+def test_a_stream_that_changes_its_size_and_shape_has_one(frames, tmp_path):
+    """Broadcasts change size, aspect and clock; the picture stays where it is and as wide as it was."""
+    sizes, parts = [(128, 96), (64, 48), (96, 96), (256, 192)], []
+    for row, size in enumerate(sizes):
+        some = [np.asarray(Image.fromarray(one).resize(size)) for one in frames[:4]]
+        parts.append(write_clip(tmp_path / f"{row}.ts", some).read_bytes())
+    path, out = tmp_path / "in.ts", tmp_path / "out.ts"
+    path.write_bytes(b"".join(parts))
+    clip = through(path, out)
+    got = list(clip.frames())
+    assert [one.number for one in got if one.cut] == [4, 8, 12]
+    assert {one.pixels.shape for one in got} == {(192, 256, 3)}
+    assert "3 other sizes or shapes of the picture" in clip.left_out
+    large = np.asarray(Image.fromarray(frames[0]).resize((256, 192)))
+    for number in (0, 4, 12):
+        assert np.abs(got[number].pixels.astype(int) - large).mean() < 12
+    square = got[8].pixels
+    assert (square[:, :30] < 20).all() and (square[:, -30:] < 20).all() and (square[:, 40] > 40).any()
+    shown = decoded(out)
+    assert len(shown) == 16 and {one.shape for _, one in shown} == {(192, 256, 3)}
+    np.testing.assert_allclose(np.diff([time for time, _ in shown]), 0.04, atol=1e-3)
+
+
+def test_what_follows_damage_is_there_and_what_is_lost_is_told(frames, tmp_path):
+    path = write_clip(tmp_path / "in.mp4", frames * 3, options={"g": "8", "bf": "0"}, sound="aac")
+    with av.open(str(path)) as clip:
+        places = [(one.pos, one.size) for one in clip.demux(video=0) if one.size]
+    data = bytearray(path.read_bytes())
+    for row in (0, 9, 10):
+        at, size = places[row]
+        data[at : at + size] = bytes(size)
+    path.write_bytes(data)
+    clip = through(path, tmp_path / "out.mp4")
+    assert (clip.count, clip.lost) == (21, 3)
+    assert any("some 3 frames that cannot be decoded" in one for one in clip.left_out)
+    there = [row * 0.04 for row in range(24) if row not in (0, 9, 10)]
+    assert [time for time, _ in decoded(tmp_path / "out.mp4")] == pytest.approx(there)
+    assert sound_packets(tmp_path / "out.mp4") == sound_packets(path)
+
+
+def test_what_an_edit_list_cuts_off_does_not_travel(frames, tmp_path):
+    times = [STEP * (row - 12) for row in range(24)]
+    path, out = write_clip(tmp_path / "in.mp4", frames * 3, times, sound="aac"), tmp_path / "out.mp4"
+    assert sum(time < -0.2 for time, _ in sound_packets(path)) > 5  # it is in the file
+    clip = through(path, out)
+    assert (clip.count, clip.lost) == (12, 0)
+    hidden = {data for time, data in sound_packets(path) if time < 0}
+    assert not hidden & {data for _, data in sound_packets(out)}
+    assert len(sound_packets(out)) > 15
+
+
+def test_a_sound_that_is_switched_off_stays_behind_unless_it_is_another_language(frames, tmp_path):
+    path = tmp_path / "in.mp4"
+    write_clip(path, frames[:4], sound="aac", languages=("und", "fra", "spa"))
+    clip = through(path, tmp_path / "out.mp4")
+    assert clip.left_out == ["stream 1 (audio)"]
+    with av.open(str(tmp_path / "out.mp4")) as made:
+        sounds = [(one.language, one.disposition.name) for one in made.streams.audio]
+    assert sounds == [("fra", None), ("spa", "default")]
+
+
+def box(name, *parts):
+    """A box of an MP4 file."""
+    content = b"".join(parts)
+    return (8 + len(content)).to_bytes(4, "big") + name + content
+
+
+def spherical(data):
+    """An MP4 whose picture is marked as equirectangular."""
+    mark = box(b"sv3d", box(b"svhd", bytes(4), b"\0"),
+               box(b"proj", box(b"prhd", bytes(16)), box(b"equi", bytes(20))))  # fmt: skip
+    data, at, end = bytearray(data), 0, 0
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        at = data.index(name, at) - 4
+        size = int.from_bytes(data[at : at + 4], "big")
+        end = at + size
+        data[at : at + 4] = (size + len(mark)).to_bytes(4, "big")
+        at += 8
+    return bytes(data[:end] + mark + data[end:])
+
+
+TAGS = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}
+WIDE = {"colorspace": 9, "color_primaries": 9, "color_trc": 18, "color_range": 1}
+FIELDS = {"field_order": 2, "flags": 0x20040000}
+
+
+@pytest.mark.parametrize(
+    ("ending", "codec", "options"),
+    [
+        ("mp4", "libx264", {"context": TAGS}),
+        ("mov", "libx265", {"context": WIDE, "pixel_format": "yuv420p10le"}),
+        ("mts", "libx264", {"context": FIELDS}),
+        ("mkv", "libx264", {"languages": ("fra", "spa")}),
+        ("mp4", "libx264", {"languages": ("fra", "spa")}),
+        ("mp4", "libx264", {"sphere": True}),
+        ("mp4", "libx264", {"context": {"sample_aspect_ratio": Fraction(4, 3)}}),
+    ],
+)
+def test_what_a_player_needs_is_as_it_was(frames, tmp_path, ending, codec, options):
+    path, out = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
+    options = dict(options)
+    sphere = options.pop("sphere", False)
+    write_clip(path, frames[:4], codec=codec, sound="aac", **options)
+    if sphere:
+        path.write_bytes(spherical(path.read_bytes()))
+    clip = through(path, out)
+    read = []
+    for name in (path, out):
+        with av.open(str(name)) as made:
+            picture, sounds = made.streams.video[0], [one.index for one in made.streams.audio]
+            read.append(facts(made, next(made.decode(picture)), picture, sounds))
+            if codec == "libx265":
+                assert name is path or picture.codec_context.codec_tag == "hvc1"
+    assert read[0] == read[1] and clip.left_out == []
+    assert sum(bool(value) for value in read[0].values()) >= 5
+    if sphere:
+        assert read[0]["the mark of a 360° video"]
+
+
+def test_transparency_that_is_lost_is_named(frames, tmp_path):
+    path = write_clip(tmp_path / "in.mov", frames[:2], codec="prores_ks", pixel_format="yuva444p10le")
+    said = open_clip(path, tmp_path / "out.mp4").left_out
+    assert "transparency" in said and any(one.startswith("bits a colour (12 became 8") for one in said)
+
+
+def test_nothing_that_says_where_when_or_who_travels(frames, tmp_path):
+    secret = {
+        "title": "SECRET title",
+        "comment": "SECRET comment",
+        "location": "+48.8577+002.2950/",
+        "creation_time": "2021-02-03T04:05:06.000000Z",
+    }
+    path = write_clip(tmp_path / "in.mp4", frames, sound="aac", metadata=secret)
+    subtitles = tmp_path / "with.mkv"
+    with av.open(str(path)) as source, av.open(str(subtitles), "w") as target:
+        target.metadata.update(secret)
+        streams = [target.add_stream_from_template(one) for one in source.streams]
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream_index]
+                target.mux(packet)
+        target.set_chapters([{"id": 1, "start": 0, "end": 100, "time_base": CLOCK,
+                              "metadata": {"title": "SECRET chapter"}}])  # fmt: skip
+    for source, ending in ((path, "mp4"), (subtitles, "mkv")):
+        assert b"SECRET" in source.read_bytes()
+        out = tmp_path / f"out.{ending}"
+        clip = through(source, out)
+        assert "title" in " ".join(clip.left_out)
+        data = out.read_bytes()
+        assert not any(word in data for word in (b"SECRET", b"48.85", b"2021-02"))
+        with av.open(str(out)) as made:
+            assert made.metadata.get("creation_time") is None
+            assert not made.chapters()
+
+
+def test_a_part_of_a_clip_begins_at_zero(frames, tmp_path):
+    path = write_clip(tmp_path / "in.mp4", frames * 4, sound="aac")
+    out = tmp_path / "out.mp4"
+    through(path, out, start=0.48, end=0.96)
+    times = [time for time, _ in decoded(out)]
+    np.testing.assert_allclose(times, np.arange(12) * 0.04, atol=1e-9)
+    for (_, a), (_, b) in zip(decoded(path)[12:24], decoded(out), strict=True):
+        assert np.abs(a.astype(int) - b).mean() < 3
+    sound, part = sound_packets(path), sound_packets(out)
+    whole = [data for _, data in sound]
+    at = whole.index(part[0][1])
+    assert [data for _, data in part] == whole[at : at + len(part)]
+    assert abs(sound[at][0] - 0.48 - part[0][0]) < 1e-3
+
+
+def test_what_is_no_video_is_named(tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"this is no video" * 100)
+    with pytest.raises(UnreadableImage, match=r"broken\.mp4 is damaged or not a video"):
+        open_clip(broken, tmp_path / "out.mp4")
+    with pytest.raises(UnreadableImage, match="does not exist"):
+        open_clip(tmp_path / "none.mp4", tmp_path / "out.mp4")
+    (tmp_path / "text.txt").write_text("x")
+    with pytest.raises(UnreadableImage, match="no clip that can be read"):
+        open_clip(tmp_path / "text.txt", tmp_path / "out.mp4")
+
+
+def test_a_format_that_cannot_be_written_is_named(frames, tmp_path):
+    path = write_clip(tmp_path / "in.mp4", frames[:2], sound="aac")
+    with pytest.raises(OutputNotWritable, match=r"out\.webm cannot be written .*'aac'"):
+        open_clip(path, tmp_path / "out.webm")  # before any work
+
+
+def test_without_pyav_the_command_says_what_to_install(tmp_path, monkeypatch):
+    path = tmp_path / "in.mp4"
+    path.write_bytes(b"x")
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(PackageMissing, match=r'pip install "anonlab\[video\]"'):
+        open_clip(path, tmp_path / "out.mp4")
+
+
+@pytest.mark.parametrize("asked", [{"target_distance": 0.8}, {"refine_steps": 5}])
+def test_a_clip_refuses_what_one_pass_cannot_do(tmp_path, asked):
+    with pytest.raises(UnknownOption, match="take strength"):
+        anonymize_clip(None, tmp_path / "in.mp4", tmp_path / "out.mp4", Controls(**asked))
