@@ -1,4 +1,4 @@
-"""Options that several commands share, how their values are read, and what a command says."""
+"""Commands and their options: what several of them share, how values are read, what a command says."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import contextlib
 import json
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from ...controls import FACES, FALLBACKS, KEY_BYTES, METHODS, Controls, make_controls, read_settings
-from ...errors import AnonlabError, InputDamaged, InputMissing
+from ...errors import InputDamaged, InputMissing
 from ...files import atomic_path, printable
 
 FAILED = 1  # something failed; the rest is still done
@@ -20,6 +20,19 @@ BAD_USAGE = 2
 COVERED = 3  # all is written, but a face could only be covered
 STOPPED = 130  # by the user
 KINDS = {"float": float, "int": int, "str": str, "bool": bool}
+Options = dict[str, dict]  # name or flag -> arguments of `ArgumentParser.add_argument`
+Run = Callable[[argparse.Namespace], int]
+COMMANDS: list[tuple[str, Run, Options, dict]] = []  # name, what it does, options, texts
+
+
+def command(name: str, options: Options, **texts: str) -> Callable[[Run], Run]:
+    """Add a function to the commands of the menu; `texts` are its `help` and `description`."""
+
+    def added(run: Run) -> Run:
+        COMMANDS.append((name, run, options, texts))
+        return run
+
+    return added
 
 
 def complain(message: object) -> None:
@@ -27,28 +40,12 @@ def complain(message: object) -> None:
     print(f"anonlab: {printable(str(message))}", file=sys.stderr)
 
 
-def sentence(error: Exception, source: Path) -> str:
-    """Say what happened to one photo, whatever was raised."""
-    if isinstance(error, AnonlabError):
-        return str(error)
-    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    return f"{source} could not be processed ({reason}); try a smaller copy"
-
-
-def share(text: str) -> float:
-    """A number between 0 and 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
 def faces(text: str) -> str | tuple[int, ...]:
     """`all`, `largest`, or `1,3` as a tuple."""
     if text in FACES:
         return text
-    with contextlib.suppress(argparse.ArgumentTypeError):
-        if min(numbers := whole_numbers(text)) >= 1:
+    with contextlib.suppress(ValueError):
+        if min(numbers := tuple(int(part) for part in text.split(","))) >= 1:
             return numbers
     choices = f"{', '.join(FACES)} or numbers from 1, like 1,3"
     raise argparse.ArgumentTypeError(f"{text!r} is no choice of faces; take {choices}")
@@ -57,14 +54,6 @@ def faces(text: str) -> str | tuple[int, ...]:
 def names(text: str) -> tuple[str, ...]:
     """`a,b` as a tuple; `none` is empty."""
     return () if text == "none" else tuple(text.split(","))
-
-
-def whole_numbers(text: str) -> tuple[int, ...]:
-    """`0,1,2` as a tuple."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is not a list of whole numbers like 0,1,2") from None
 
 
 def positive(text: str) -> int:
@@ -77,8 +66,7 @@ def positive(text: str) -> int:
 
 def seconds(text: str) -> float:
     """Seconds, or minutes and hours before them: `90`, `1:30`, `0:01:30.5`."""
-    parts = text.split(":")
-    value = 0.0
+    parts, value = text.split(":"), 0.0
     for part in parts:
         value = 60 * value + float(part)
     if value < 0 or len(parts) > 3:
@@ -86,82 +74,89 @@ def seconds(text: str) -> float:
     return value
 
 
-ONNX_OPTIONS = {
-    "type": json.loads,
-    "default": {},
-    "metavar": "JSON",
-    "help": 'its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
-}
-OPTIONS: dict[str, dict] = {  # that several commands share
-    "--settings": {
-        "type": Path,
-        "metavar": "FILE",
-        "help": "controls and key saved by the explorer; options win",
-    },
-    "--key": {
-        "type": Path,
-        "metavar": "FILE",
-        "help": "secret: the same person gets the same new face (default: the one in --settings, or a "
-        "new one)",
-    },
-    "--method": {
-        "choices": METHODS,
-        "default": "auto",
-        "help": "encode, by the trained encoder, takes a second a face (auto, the default, where there "
-        "is one); optimize takes a minute; one-pass, the linear start, is the coarsest",
-    },
-    "--generator": {"choices": ("mobile", "stylegan2"), "default": "mobile"},
-    "--generator-weights": {
-        "type": Path,
-        "metavar": "FILE",
-        "help": "of stylegan2: .pkl of NVIDIA, .pt of rosinality, or .safetensors of their tensors",
-    },
-    "--device": {"choices": ("auto", "cpu", "cuda"), "default": "auto"},
-    "--guide": {
-        "type": Path,
-        "metavar": "FILE.onnx",
-        "help": "a second recogniser that must not know the person: it joins mask, losses and check "
-        "(pip install anonlab[guide])",
-    },
-    "--guide-options": ONNX_OPTIONS,
-    "--unseen": {"type": Path, "metavar": "FILE.onnx", "help": "a recogniser that took no part"},
-    "--unseen-options": ONNX_OPTIONS,
-    "--fallback": {
-        "choices": FALLBACKS,
-        "default": "blur",
-        "help": "how a face is covered that cannot be generated (exit status 3); none refuses the photo",
-    },
-    "--keep-metadata": {
-        "type": names,
-        "default": (),
-        "metavar": "GROUPS",
-        "help": "EXIF that stays: date,camera,copyright,gps (default none); never a thumbnail or "
-        "MakerNote",
-    },
+def option(metavar: str | None = None, help: str | None = None, **more: object) -> dict:
+    """Arguments of `add_argument`; a metavar that names a file or folder makes the value a path."""
+    if metavar and {"FILE", "FOLDER"} & {*metavar.replace(".", "_").split("_")}:
+        more = {"type": Path} | more
+    return {"metavar": metavar, "help": help} | more
+
+
+def switch(help: str) -> dict:
+    """An option without a value."""
+    return {"action": "store_true", "help": help}
+
+
+def chosen_of(*choices: str, default: str | None = None, help: str | None = None) -> dict:
+    """One of some words, the first by default."""
+    return {"choices": choices, "default": default or choices[0], "help": help}
+
+
+def out(help: str, default: str | None = None, metavar: str = "FOLDER") -> Options:
+    """`--out`, which is required where there is no default."""
+    path = Path(default) if default else None
+    return {"--out": option(metavar, help, default=path, required=not default)}
+
+
+ONNX = option(
+    "JSON",
+    'its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
+    type=json.loads,
+    default={},
+)
+SHARED: Options = {  # by several commands
+    "--settings": option("FILE", "controls and key saved by the explorer; options win"),
+    "--key": option(
+        "FILE",
+        "secret: the same person gets the same new face (default: the one in --settings, or a new one)",
+    ),
+    "--method": chosen_of(
+        *METHODS,
+        help="encode, by the trained encoder, takes a second a face (auto, the default, where there is "
+        "one); optimize takes a minute; one-pass, the linear start, is the coarsest",
+    ),
+    "--generator": chosen_of("mobile", "stylegan2"),
+    "--generator-weights": option(
+        "FILE", "of stylegan2: .pkl of NVIDIA, .pt of rosinality, or .safetensors of their tensors"
+    ),
+    "--device": chosen_of("auto", "cpu", "cuda"),
+    "--guide": option(
+        "FILE.onnx",
+        "a second recogniser that must not know the person: it joins mask, losses and check (pip "
+        "install anonlab[guide])",
+    ),
+    "--guide-options": ONNX,
+    "--unseen": option("FILE.onnx", "a recogniser that took no part"),
+    "--unseen-options": ONNX,
+    "--fallback": chosen_of(
+        *FALLBACKS,
+        help="how a face is covered that cannot be generated (exit status 3); none refuses the photo",
+    ),
+    "--keep-metadata": option(
+        "GROUPS",
+        "EXIF that stays: date,camera,copyright,gps (default none); never a thumbnail or MakerNote",
+        type=names,
+        default=(),
+    ),
 }
 PARTS = ("--method", "--generator", "--generator-weights", "--device")  # what makes the pictures
 
 
-def add(command: argparse.ArgumentParser, *options: str) -> None:
-    """Add some of `OPTIONS` to a command."""
-    for name in options:
-        command.add_argument(name, **OPTIONS[name])
+def shared(*flags: str) -> Options:
+    """Some of the options that several commands have."""
+    return {flag: SHARED[flag] for flag in flags}
 
 
-def add_controls(command: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
-    """Add an option for every field of `Controls`, a file of them, and the key."""
-    add(command, "--settings")
+def controls(without: Sequence[str] = ()) -> Options:
+    """An option for every field of `Controls`, a file of them, and the key."""
+    made = shared("--settings")
     for one in fields(Controls):
-        if one.name in without:
-            continue
-        how: dict = {"type": names if isinstance(one.default, tuple) else KINDS[one.type.split()[0]]}
-        if isinstance(one.default, bool):
-            how = {"action": "store_true"}
-        elif one.metadata["metavar"]:
-            how["metavar"] = one.metadata["metavar"]
-        name = "--" + one.name.replace("_", "-")
-        command.add_argument(name, default=None, help=one.metadata["help"], **how)
-    add(command, "--key")
+        kind = names if isinstance(one.default, tuple) else KINDS[one.type.split()[0]]
+        how = option(one.metadata["metavar"], one.metadata["help"], type=kind)
+        if kind is bool:
+            how = switch(one.metadata["help"]) | {"default": None}
+        if one.name not in without:
+            made["--" + one.name.replace("_", "-")] = how
+    return made | shared("--key")
 
 
 def chosen_controls(options: argparse.Namespace) -> Controls:

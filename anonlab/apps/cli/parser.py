@@ -1,5 +1,4 @@
-"""The command line. A command is a file of this folder, with its options; `options` has those that
-several share.
+"""The command line. Each file of commands has their options; `options` has those that several share.
 
 Exit status: 0 all done, 1 something failed or a file that was named is missing (the rest is still
 done), 2 bad usage, 3 all is done, but a face could only be covered.
@@ -8,20 +7,11 @@ done), 2 bad usage, 3 all is done, but a face could only be covered.
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 
 from ...errors import AnonlabError, UnknownOption
-from .album import add_album
-from .anonymize import add_anonymize
-from .doctor import add_doctor
-from .evaluate import add_evaluate
-from .notebooks import add_notebooks
-from .options import BAD_USAGE, FAILED, STOPPED, complain
-from .scale import add_scale
-from .train import add_train
-from .verify import add_verify
-from .video import add_video
+from . import clips, photos, research  # noqa: F401  (they add their commands)
+from .options import BAD_USAGE, COMMANDS, FAILED, STOPPED, complain
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,14 +20,12 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged files end in one named error
     try:
         return options.command(options)
-    except UnknownOption as error:
-        complain(str(error))
-        return BAD_USAGE
     except AnonlabError as error:
-        complain(str(error))
-        return FAILED
+        complain(error)
+        return BAD_USAGE if isinstance(error, UnknownOption) else FAILED
     except KeyboardInterrupt:
-        print("anonlab: stopped; photos that were finished are written", file=sys.stderr)
+        on = "; the same command with --resume goes on" if hasattr(options, "resume") else ""
+        complain(f"stopped; what was finished is kept{on}")
         return STOPPED
 
 
@@ -47,9 +35,9 @@ def parser() -> argparse.ArgumentParser:
         prog="anonlab", description="High-similarity, controllable face anonymization."
     )
     menu = root.add_subparsers(required=True, metavar="COMMAND")
-    for add in (
-        *(add_anonymize, add_album, add_video, add_scale, add_notebooks),
-        *(add_train, add_evaluate, add_verify, add_doctor),
-    ):
-        add(menu)
+    for name, run, options, texts in COMMANDS:
+        one = menu.add_parser(name, **texts)
+        one.set_defaults(command=run)
+        for flags, arguments in options.items():
+            one.add_argument(*flags.split(), **arguments)
     return root

@@ -1,53 +1,53 @@
-"""The record of a run: one line a photo while it runs, `record.json` when it ends.
+"""The record of a run: a journal with one line a photo while it runs, `record.json` of it at the end.
 
 Each line is on the disk when its photo is, so that a run that was killed can go on. A secret is never in
-it: only a salted, slow and short fingerprint, which tells a mistaken key and nothing more.
+it, only its fingerprint.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import OutputNotWritable
 from ...files import atomic_path, write_json
-
-FINGERPRINT_BYTES = 4  # too few to guess a key by, enough to notice that it is another one
+from ..resume import check_same, fingerprint, salt_of
 
 
 class Record:
-    """`with Record(path, head, kept) as record:` — `record.add(entry)` for each photo.
+    """`with Record(path, head, key, resume) as record:` — `record.add(entry)` for each photo.
 
-    `head` says how the run was made, and `kept` are entries of an earlier one. The end of the block,
-    also by an error, makes `path` of them all. None is a record that is not written. Raises
-    `OutputNotWritable`, before any work.
+    `head` says how the run is made: `controls` and `run`, to which the fingerprint of `key` is added.
+    With `resume`, `kept` has the photos of an earlier run with the same ones, by the absolute path of
+    their output. The end of the block, also by an error, makes `path` of the journal. Raises
+    `OutputNotWritable`, before any work, and `InputDamaged` for another run's record.
     """
 
-    def __init__(self, path: Path | None, head: dict, kept: Mapping[str, dict]):
-        self.path, self.head, self.photos = path, head, [*kept.values()]
-        self.file = None
-        if not path:
-            return
-        if not kept:
-            write_json(path, head | {"photos": []})
+    def __init__(self, path: Path, head: dict, key: bytes | None, resume: bool):
+        self.path, self.kept, self.photos = path, {}, []
+        before, found = read_previous(path) if resume else ({}, [])
+        head = head | {"run": head["run"] | {"key": fingerprint(key, salt_of(before))}}
+        self.head = json.loads(json.dumps(head))
+        if found:
+            check_same(before, _settings(self.head), path)
+            self.kept = {os.path.abspath(one["output"]): one for one in found if one["output"]}
+        else:
+            write_json(path, self.whole())
         with atomic_path(journal_of(path)) as partial:
-            partial.write_text("".join(json.dumps(one) + "\n" for one in (head, *kept.values())))
+            lines = (self.head, *self.kept.values())
+            partial.write_text("".join(json.dumps(one) + "\n" for one in lines))
         self.file = open(journal_of(path), "a")  # noqa: SIM115
 
     def add(self, entry: dict) -> None:
         """Add a photo. A full disk does not lose it: it is still in the record at the end."""
         self.photos.append(entry)
-        try:
-            if self.file:
-                self.file.write(json.dumps(entry) + "\n")
-                self.file.flush()
-                os.fsync(self.file.fileno())
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):
+            self.file.write(json.dumps(entry) + "\n")
+            self.file.flush()
+            os.fsync(self.file.fileno())
 
     def whole(self) -> dict:
         """The record as one object."""
@@ -57,8 +57,6 @@ class Record:
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        if not self.file:
-            return
         try:
             self.file.close()
         except OSError as full:  # what the disk did not take
@@ -74,39 +72,21 @@ def journal_of(record: Path) -> Path:
     return record.with_name(f"{record.stem}.journal")
 
 
-def read_previous(path: Path) -> tuple[dict, dict[str, dict]]:
-    """How an earlier run was made, and its photos by the absolute path of their output; of the journal
-    of a run that was killed, or else of the record. Both are empty if there is neither."""
-    for read in (_read_lines, _read_record):
-        try:
-            head, photos = read(path)
-            done = {os.path.abspath(one["output"]): one for one in photos if one["output"]}
-            return head["controls"] | head["run"], done
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
-            continue
-    return {}, {}
+def read_previous(path: Path) -> tuple[dict, list[dict]]:
+    """Settings of an earlier run, and its photos: of the journal of a run that was killed, or else of
+    the record. Both are empty if there is neither."""
+    for file in (journal_of(path), path):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):
+            text = file.read_text()
+            first, *lines = text.splitlines() if file != path else [text]
+            head = json.loads(first)
+            photos = head.get("photos", [])
+            for line in lines:
+                with contextlib.suppress(ValueError):  # torn by whatever ended the run
+                    photos.append(json.loads(line))
+            return _settings(head), photos
+    return {}, []
 
 
-def _read_lines(path: Path) -> tuple[dict, list[dict]]:
-    lines = journal_of(path).read_text().splitlines()
-    found = []
-    for line in lines[1:]:
-        try:
-            found.append(json.loads(line))
-        except ValueError:  # torn by whatever ended the run
-            continue
-    return json.loads(lines[0]), found
-
-
-def _read_record(path: Path) -> tuple[dict, list[dict]]:
-    record = json.loads(path.read_text())
-    return record, record["photos"]
-
-
-def fingerprint(key: bytes | None, salt: str | None = None) -> dict | None:
-    """What the record says of a key: a salt, and 4 bytes of scrypt; None for a key that is not kept."""
-    if key is None:
-        return None
-    salt = salt or secrets.token_hex(8)
-    slow = hashlib.scrypt(key, salt=salt.encode(), n=1 << 14, r=8, p=1, dklen=FINGERPRINT_BYTES)
-    return {"salt": salt, "scrypt": slow.hex()}
+def _settings(head: Mapping) -> dict:
+    return head["controls"] | head["run"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from ...errors import OutputNotWritable, UnreadableImage
+from ...errors import AnonlabError, OutputNotWritable, UnreadableImage
 from ...photo.containers import passed_over
 from ...photo.photos import READABLE
+
+T = TypeVar("T")
 
 
 class LeftOut(NamedTuple):
@@ -42,16 +44,14 @@ def plan(sources: list[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[
 
 def _files(folder: Path, out: Path) -> Iterable[Path]:
     """Everything below a folder, but for what is in hidden folders and the results of an earlier run."""
-    failed: list[Path] = []
-    for place, below, names in os.walk(
-        folder, onerror=lambda error: failed.append(Path(error.filename))
-    ):
+    failed: list[str] = []
+    for place, below, names in os.walk(folder, onerror=lambda error: failed.append(error.filename)):
         here = Path(place)
         below[:] = [one for one in below if not one.startswith(".") and (here / one).resolve() != out]
         links = [one for one in below if (here / one).is_symlink()]  # anywhere, also in a circle
         below[:] = [one for one in below if one not in links]
         yield from (here / one for one in (*links, *names))
-    yield from failed
+    yield from map(Path, failed)
 
 
 def is_folder(path: Path) -> bool:
@@ -70,8 +70,22 @@ class Targets:
         self.taken: set[Path] = set()  # outputs that this run has written
         self.originals = {one for source, _ in pairs if (one := _identity(source))}
 
+    def attempt(self, source: Path, output: Path, work: Callable[[], T]) -> tuple[T | None, str | None]:
+        """Do a photo's `work`: its result and None, or None and a sentence. One photo never costs the
+        others, whatever is raised."""
+        try:
+            self.check(source, output)
+            result = work()
+        except AnonlabError as error:
+            return None, str(error)
+        except Exception as error:
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            return None, f"{source} could not be processed ({reason}); try a smaller copy"
+        self.taken.add(output)
+        return result, None
+
     def check(self, source: Path, output: Path) -> None:
-        """Raises `OutputNotWritable`, or `UnreadableImage` for a folder."""
+        """Raise `OutputNotWritable`, or `UnreadableImage` for a folder."""
         if is_folder(source):
             _refuse_folder(source)
         existing = _identity(output)

@@ -8,12 +8,12 @@ goes on where it was.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -26,11 +26,11 @@ from ...pipeline import Anonymizer
 from .clips import Clip, open_clip
 from .detections import Detections, detect, joined, thumbnail
 from .frames import Frame
-from .painting import COVERED, WIDER, Painted, Painter
-from .plans import BEYOND, FILLED, TrackPlan, from_arrays, make_plans, to_arrays
-from .side_by_side import runs, side_by_side, unless, worker_count
-from .state import State, describe
-from .temporal import measure, signals
+from .painting import COVERED, DELAY, WIDER, Painted, Painter
+from .plans import BEYOND, FILLED, Planner, TrackPlan, from_arrays, to_arrays
+from .side_by_side import side_by_side, unless, worker_count
+from .state import Arrays, State
+from .temporal import measure
 
 LEAST_SEGMENT, SEGMENT = 8, 48  # frames
 SHARES = 4  # there are as many segments as that, or a multiple, so that workers share them evenly
@@ -70,23 +70,23 @@ def anonymize_clip(
     if out.resolve() == path.resolve():
         raise OutputNotWritable(f"{path} would be overwritten; choose another name")
     begun = time.monotonic()
-    segment = segment or segment_length(clip.count)
-    about = describe(
-        path, controls, key, fallback=fallback, part=[start, None if math.isinf(end) else end],
-        ending=out.suffix.lower(), generator=anonymizer.generator.name, segment=segment,
-    )  # fmt: skip
-    with State(out, about, resume) as state:
+    length = segment or segment_length(clip.count)
+    with path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    settings = asdict(controls) | {
+        "content": content, "fallback": fallback, "part": [start, None if math.isinf(end) else end],
+        "ending": out.suffix.lower(), "generator": anonymizer.generator.name, "segment": length,
+    }  # fmt: skip
+    with State(out, settings, key, resume) as state:
+        work = _Passes(anonymizer, clip, state, length, progress)
         try:
-            plans = _planned(anonymizer, clip, state, controls, segment, progress)
-            _painted(anonymizer, clip, state, plans, controls, fallback, segment, progress)
+            plans = work.plan(controls)
+            names = work.paint(plans, controls, fallback)
         except (NoFaceFound, StillRecognised, UnreadableImage):
             state.remove()  # going on would come to the same
             raise
-        names = [*map(_segment_name, range(math.ceil(clip.count / segment)))]
-        state.publish(lambda whole: clip.join((state.kept(name) for name in names), whole))
-        faces = list(
-            itertools.chain.from_iterable(from_arrays(Painted, state.kept(name)) for name in names)
-        )
+        state.publish(lambda whole: clip.join(map(state.kept, names), whole))
+        faces = [face for name in names for face in from_arrays(Painted, state.kept(name))]
         state.remove()
     seconds = time.monotonic() - begun
     return {
@@ -111,106 +111,83 @@ def segment_length(count: int) -> int:
     return max(LEAST_SEGMENT, math.ceil(count / segments))
 
 
-def _planned(
-    anonymizer: Anonymizer,
-    clip: Clip,
-    state: State,
-    controls: Controls,
-    segment: int,
-    progress: bool,
-) -> list[TrackPlan]:
-    """Find all faces (pass 1), and plan what becomes of them."""
-    if state.has("plans"):
-        return from_arrays(TrackPlan, state.kept("plans"))
-    parts = math.ceil(clip.count / segment)
-    workers = worker_count(parts, anonymizer.device)
-    with tqdm(total=clip.count, desc="finding faces", unit="frame", disable=not progress) as bar:
+class _Passes:
+    """The two passes over a clip, in segments of `length` frames."""
 
-        def look(mine: int, stop: Event) -> None:
-            """Detect faces in every `workers`-th segment."""
-            before: np.ndarray | None = None
-            for row, frames in enumerate(_groups(unless(stop, clip.frames()), segment)):
-                if row % workers != mine:
-                    before = thumbnail(_last(frames).pixels)
-                elif state.has(_faces_name(row)):
-                    before = thumbnail(_last(_counted(frames, bar)).pixels)
-                else:
-                    found, before = detect(anonymizer, _counted(frames, bar), str(clip.path), before)
-                    state.keep(_faces_name(row), found.arrays())
+    def __init__(
+        self, anonymizer: Anonymizer, clip: Clip, state: State, length: int, progress: bool
+    ):
+        self.anonymizer, self.clip, self.state = anonymizer, clip, state
+        self.length, self.progress = length, progress
+        self.rows = range(math.ceil(clip.count / length))
 
-        side_by_side([partial(look, mine) for mine in range(workers)], workers)
-    anonymizer.detector.rest()
-    found = joined([Detections(**state.kept(_faces_name(row))) for row in range(parts)])
-    plans = make_plans(anonymizer, clip, found, controls)
-    state.keep("plans", to_arrays(plans))
-    return plans
+    def plan(self, controls: Controls) -> list[TrackPlan]:
+        """Find all faces (pass 1), and plan what becomes of them."""
+        if self.state.has("plans"):
+            return from_arrays(TrackPlan, self.state.kept("plans"))
 
+        def found(frames: Iterator[Frame], first: int) -> Iterator[Arrays]:
+            before = thumbnail(next(frames).pixels) if first else None
+            for group in self._groups(frames):
+                faces, before = detect(self.anonymizer, group, str(self.clip.path), before)
+                yield vars(faces)
 
-def _painted(
-    anonymizer: Anonymizer,
-    clip: Clip,
-    state: State,
-    plans: Sequence[TrackPlan],
-    controls: Controls,
-    fallback: str,
-    segment: int,
-    progress: bool,
-) -> None:
-    """Paint every segment that is not there yet (pass 2)."""
-    count, rows = clip.count, range(math.ceil(clip.count / segment))
-    missing = [row for row in rows if not state.has(_segment_name(row))]
-    workers = worker_count(len(rows), anonymizer.device)
-    done = segment * (len(rows) - len(missing))
-    with tqdm(total=count, initial=done, desc="new faces", unit="frame", disable=not progress) as bar:
+        names = self._each("faces", "finding faces", 1, found)
+        self.anonymizer.detector.rest()
+        faces = joined([Detections(**self.state.kept(name)) for name in names])
+        plans = Planner(self.anonymizer, self.clip, faces, controls).plans()
+        self.state.keep("plans", to_arrays(plans))
+        return plans
 
-        def paint(mine: range, stop: Event) -> None:
-            painter = Painter(anonymizer, plans, controls, fallback, str(clip.path))
-            frames = unless(stop, clip.frames())
-            finished = painter.paint(frames, mine.start * segment)
-            for row, some in zip(mine, _groups(finished, segment), strict=False):
+    def paint(self, plans: Sequence[TrackPlan], controls: Controls, fallback: str) -> list[str]:
+        """Paint every segment that is not there yet (pass 2); returns the names of all."""
+
+        def painted(frames: Iterator[Frame], first: int) -> Iterator[Arrays]:
+            painter = Painter(self.anonymizer, plans, controls, fallback, str(self.clip.path))
+            for group in self._groups(painter.paint(frames, first)):
                 faces: list[Painted] = []
 
-                def encoded(some: Iterable = some, faces: list = faces) -> Iterator[tuple]:
-                    for frame, pixels, painted in some:
-                        faces.extend(painted)
-                        bar.update()
+                def pixels(group: Iterable = group, faces: list = faces) -> Iterator[tuple]:
+                    for frame, pixels, some in group:
+                        faces.extend(some)
                         yield frame, pixels
 
-                made = clip.encode(encoded())
-                state.keep(_segment_name(row), {**made, **to_arrays(faces)})
+                yield {**self.clip.encode(pixels()), **to_arrays(faces)}
 
-        side_by_side([partial(paint, run) for run in runs(missing, workers)], workers)
+        return self._each("segment", "new faces", DELAY, painted)
 
+    def _each(
+        self, kind: str, what: str, lead: int, work: Callable[[Iterator[Frame], int], Iterator[Arrays]]
+    ) -> list[str]:
+        """Keep what `work` makes of every segment; returns their names.
 
-def _faces_name(row: int) -> str:
-    return f"faces-{row:06}"
+        `work` gets the frames of some segments in a row, with `lead` frames before them if there are so
+        many, and the number of their first one.
+        """
+        names = [f"{kind}-{row:06}" for row in self.rows]
+        missing = [row for row in self.rows if not self.state.has(names[row])]
+        done = self.length * (len(self.rows) - len(missing))
+        with tqdm(total=self.clip.count, initial=done, desc=what, unit="frame",
+                  disable=not self.progress) as bar:  # fmt: skip
 
+            def some(run: range, stop: Event) -> None:
+                first = run.start * self.length
+                frames = (one for one in self.clip.frames() if one.number >= first - lead)
+                for row, arrays in zip(run, work(unless(stop, frames), first), strict=False):
+                    self.state.keep(names[row], arrays)
+                    bar.update(self.length)
 
-def _segment_name(row: int) -> str:
-    return f"segment-{row:06}"
+            side_by_side(missing, worker_count(len(self.rows), self.anonymizer.device), some)
+        return names
 
-
-def _last(frames: Iterable[Frame]) -> Frame:
-    for frame in frames:
-        last = frame
-    return last
-
-
-def _counted(frames: Iterable[Frame], bar: tqdm) -> Iterator[Frame]:
-    for frame in frames:
-        yield frame
-        bar.update()
-
-
-def _groups(items: Iterator, size: int) -> Iterator[Iterator]:
-    """Consecutive groups of an iterator, each of which is used up before the next."""
-    for first in items:
-        yield itertools.chain([first], itertools.islice(items, size - 1))
+    def _groups(self, items: Iterator) -> Iterator[Iterator]:
+        """Items of one segment after another, each of which is used up before the next."""
+        for first in items:
+            yield itertools.chain([first], itertools.islice(items, self.length - 1))
 
 
 def _track_record(anonymizer: Anonymizer, plan: TrackPlan, faces: Sequence[Painted]) -> dict:
     """What `--json` says of one track."""
-    covered = [face.frame for face in faces if face.done == COVERED]
     kinds = [int(plan.kind[face.frame - plan.first]) for face in faces]
     record = {
         "person": plan.person + 1,
@@ -220,11 +197,11 @@ def _track_record(anonymizer: Anonymizer, plan: TrackPlan, faces: Sequence[Paint
         "filled_in": kinds.count(FILLED),
         "beyond_detection": kinds.count(BEYOND),
         "larger_mask": sum(face.done == WIDER for face in faces),
-        "covered_frames": covered,
+        "covered_frames": [face.frame for face in faces if face.done == COVERED],
         "mask_area": plan.mask_area,
         "threshold": anonymizer.recognizer.threshold,
     }
     if any(not np.isnan(face.before).any() for face in faces):
-        measures = measure(anonymizer.recognizer, signals(faces))
+        measures = measure(anonymizer.recognizer, faces)
         record["measures"] = {name: round(float(one.value), 4) for name, one in measures.items()}
     return record

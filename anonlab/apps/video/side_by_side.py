@@ -14,49 +14,45 @@ from typing import TypeVar
 import torch
 
 T = TypeVar("T")
-Job = Callable[[Event], None]  # works until it is done, or told to stop
 
 
 class Stopped(Exception):
     """Another worker has failed."""
 
 
-def worker_count(parts: int, device: torch.device) -> int:
-    """How many workers `parts` are for."""
-    if device.type != "cpu":
-        return 1
-    return max(1, min(torch.get_num_threads(), parts))
-
-
-def side_by_side(jobs: Sequence[Job], workers: int) -> None:
-    """Do all jobs, `workers` at a time. The first error stops the others and is raised."""
+def side_by_side(rows: Sequence[int], workers: int, work: Callable[[range, Event], None]) -> None:
+    """Let `work` do all rows, in `workers` threads; it gets runs of consecutive rows and the event by
+    which it has to stop (`unless`). The first error stops the others and is raised."""
     stop, threads = Event(), torch.get_num_threads()
-    if workers < 2:
-        for job in jobs:
-            job(stop)
-        return
 
-    def alone(job: Job) -> None:
+    def alone(run: range) -> None:
         torch.set_num_threads(max(1, threads // workers))  # of this thread
         try:
-            job(stop)
+            work(run, stop)
         except BaseException:
             stop.set()
             raise
 
+    if workers < 2:
+        for run in runs(rows, workers):
+            work(run, stop)
+        return
     with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(alone, job) for job in jobs]
+        futures = [pool.submit(alone, run) for run in runs(rows, workers)]
         try:
             wait(futures)
         finally:  # at Ctrl-C, too
             stop.set()
-            for future in futures:
-                future.cancel()
             torch.set_num_threads(threads)
     errors = [future.exception() for future in futures]
     for error in errors:
         if error is not None and not isinstance(error, Stopped):
             raise error
+
+
+def worker_count(parts: int, device: torch.device) -> int:
+    """How many workers `parts` are for."""
+    return max(1, min(torch.get_num_threads(), parts)) if device.type == "cpu" else 1
 
 
 def unless(stop: Event, items: Iterable[T]) -> Iterator[T]:

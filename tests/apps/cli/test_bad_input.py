@@ -16,7 +16,7 @@ from faked import files, noise, photo_file, pixels_of, written
 
 from anonlab.apps import cli
 from anonlab.apps.album import Album
-from anonlab.apps.cli.notebooks import from_here
+from anonlab.apps.cli.research import from_here
 from anonlab.controls import Controls
 from anonlab.errors import NoFaceFound
 from anonlab.photo.detection import Detector
