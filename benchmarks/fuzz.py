@@ -44,7 +44,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from faked import Inverter  # noqa: E402
 
-from anonlab.apps.cli.batch import anonymize_files  # noqa: E402
+from anonlab.apps.folders.batch import anonymize_files  # noqa: E402
 from anonlab.apps.verify.containers import hidden_parts  # noqa: E402
 from anonlab.apps.video.animations import KINDS  # noqa: E402
 from anonlab.apps.video.clips import open_clip  # noqa: E402

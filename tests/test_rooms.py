@@ -18,7 +18,8 @@ ORDER = (  # each may use what stands before it
     *("results", "checking", "selection", "loading", "pipeline"),
     *("figures", "training", "metrics", "evaluation", "runner", "apps"),
 )
-APPS = ("resume", "album", "video", "explorer", "verify", "scale", "cli")  # the same, inside apps
+# the same, inside apps
+APPS = ("resume", "folders", "album", "video", "explorer", "verify", "scale", "cli")
 FRONT = {"anonlab", "anonlab.__main__"}  # the names for users; nothing inside imports them
 
 

@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sklearn.cluster import HDBSCAN
 from tqdm.auto import tqdm
 
-from ..errors import AnonlabError, InputDamaged, NoFaceFound
+from ..errors import AnonlabError, InputDamaged
 from ..files import atomic_path
 from ..identity.population import Attributes, Population
 from ..photo.detection import Detector
@@ -33,7 +33,6 @@ from ..photo.faces import Face, align
 from ..photo.photos import Photo, read_photo
 from ..pipeline import AlignedFace, Anonymizer
 
-VERSION = 1  # of the file
 SIZE = 256  # pixels of an aligned face, for embedding and attributes
 # Share of the recogniser's threshold within which a face is of a person. On 741 photos of 273 people
 # (Labeled Faces in the Wild, Face Research Lab London Set): 96 % of the pairs in a group are of one
@@ -65,12 +64,27 @@ class Album:
     @classmethod
     def open(cls, path: Path, key: bytes, anonymizer: Anonymizer) -> Album:
         """Open the album in a file, or an empty one, for the recogniser of the `anonymizer`. Raises
-        `InputDamaged`."""
-        return cls(read_people(path, key), anonymizer.recognizer.threshold, anonymizer.population)
+        `InputDamaged`, also for another key."""
+        people = []
+        if path.is_file():
+            try:
+                for one in json.loads(_cipher(key).decrypt(path.read_bytes()))["people"]:
+                    embedding, attributes = torch.tensor([one["embedding"]]), one["attributes"]
+                    people.append(Person(embedding, Attributes(*attributes), one["faces"]))
+            except (InvalidToken, ValueError, KeyError, TypeError):
+                raise InputDamaged(
+                    f"{path} cannot be read with this key; use the key it was made with, or choose "
+                    f"another output folder"
+                ) from None
+        return cls(people, anonymizer.recognizer.threshold, anonymizer.population)
 
     def save(self, path: Path, key: bytes) -> None:
-        """Write all people. Raises `OutputNotWritable`."""
-        write_people(path, self.people, key)
+        """Write all people, encrypted: a recogniser knows a person from the mean embedding. Raises
+        `OutputNotWritable`."""
+        rows = [asdict(one) | {"embedding": one.embedding[0].tolist()} for one in self.people]
+        rows = [row | {"attributes": [*row["attributes"].values()]} for row in rows]
+        with atomic_path(path) as partial:
+            partial.write_bytes(_cipher(key).encrypt(json.dumps({"people": rows}).encode()))
 
     def look(self, anonymizer: Anonymizer, photos: Sequence[Path], progress: bool = False) -> int:
         """Find the people in `photos`; new ones join the album. Returns how many faces there are.
@@ -80,7 +94,7 @@ class Album:
         """
         seen: list[AlignedFace] = []
         where: list[int] = []
-        for number, path in enumerate(tqdm(photos, "who is there", unit="photo", disable=not progress)):
+        for number, path in enumerate(tqdm(photos, "people", unit="photo", disable=not progress)):
             with contextlib.suppress(Exception):  # whatever it is, the other photos are still looked at
                 photo = read_photo(path)
                 for face in anonymizer.detector(photo):
@@ -89,30 +103,33 @@ class Album:
                         kept = replace(looked, image=torch.empty(0), embedding=looked.embedding.cpu())
                         seen.append(kept)
                         where.append(number)
-        self._add(seen, where)
+        self.add(seen, where)
         return len(seen)
 
-    def _add(self, seen: list[AlignedFace], where: list[int]) -> None:
-        """Add the people of faces that are not in the album yet."""
-        new = [
-            number
-            for number, face in enumerate(seen)
-            if nearest(self.people, face.embedding, self.threshold) is None
-        ]
+    def add(self, seen: list[AlignedFace], where: list[int]) -> None:
+        """Add the people of faces, each in the photo of its number, that are not in the album yet."""
+        new = [row for row, face in enumerate(seen) if self.nearest(face.embedding) is None]
         if not new:
             return
-        embeddings = torch.cat([seen[number].embedding for number in new])
-        photos = [where[number] for number in new]
-        for members in group(embeddings, photos, self.threshold, self.strangers):
+        embeddings = torch.cat([seen[row].embedding for row in new])
+        for members in group(embeddings, [where[row] for row in new], self.threshold, self.strangers):
             faces = [seen[new[member]] for member in members]
             rows = zip(*(astuple(face.attributes) for face in faces), strict=True)
             attributes = Attributes(*(sum(row) / len(faces) for row in rows))
             mean = embeddings[members].mean(0, keepdim=True)
             self.people.append(Person(mean, attributes, len(faces)))
 
+    def nearest(self, embedding: torch.Tensor) -> Person | None:
+        """Find the person of a face with `embedding (1, dim)`; None for a stranger."""
+        if not self.people:
+            return None
+        away = (torch.cat([one.embedding for one in self.people]) - embedding.cpu()).norm(dim=1)
+        best = int(away.argmin())
+        return self.people[best] if away[best] < NEAR * self.threshold else None
+
     def known(self, face: AlignedFace) -> AlignedFace:
         """Give a face the embedding and attributes of its person; a stranger's stays as it is."""
-        person = nearest(self.people, face.embedding, self.threshold)
+        person = self.nearest(face.embedding)
         if person is None:
             return face
         embedding = person.embedding.to(face.embedding)
@@ -139,52 +156,8 @@ def group(
             if distance < NEAR * threshold and photos[member] not in taken:
                 taken[photos[member]] = member
         groups.append(sorted(taken.values()))
-    grouped = {member for members in groups for member in members}
-    alone = [[number] for number in range(len(embeddings)) if number not in grouped]
-    return sorted([members for members in groups if members] + alone)
-
-
-def nearest(people: list[Person], embedding: torch.Tensor, threshold: float) -> Person | None:
-    """Find the person of a face with `embedding (1, dim)`; None for a stranger."""
-    if not people:
-        return None
-    away = (torch.cat([person.embedding for person in people]) - embedding.cpu()).norm(dim=1)
-    best = int(away.argmin())
-    return people[best] if away[best] < NEAR * threshold else None
-
-
-def read_people(path: Path, key: bytes) -> list[Person]:
-    """Read the people in a file; none where there is no file. Raises `InputDamaged`, also for another
-    key."""
-    if not path.is_file():
-        return []
-    try:
-        content = json.loads(_cipher(key).decrypt(path.read_bytes()))
-        return [
-            Person(torch.tensor([one["embedding"]]), Attributes(*one["attributes"]), one["faces"])
-            for one in content["people"]
-        ]
-    except (InvalidToken, ValueError, KeyError, TypeError):
-        raise InputDamaged(
-            f"{path} cannot be read with this key; use the key it was made with, or choose another "
-            f"output folder"
-        ) from None
-
-
-def write_people(path: Path, people: list[Person], key: bytes) -> None:
-    """Write all people, encrypted: a recogniser knows a person from the mean embedding. Raises
-    `OutputNotWritable`."""
-    rows = [
-        {
-            "embedding": person.embedding[0].tolist(),
-            "attributes": astuple(person.attributes),
-            "faces": person.faces,
-        }
-        for person in people
-    ]
-    with atomic_path(path) as partial:
-        text = json.dumps({"version": VERSION, "people": rows})
-        partial.write_bytes(_cipher(key).encrypt(text.encode()))
+    alone = {*range(len(embeddings))}.difference(*groups)
+    return sorted([members for members in groups if members] + [[row] for row in alone])
 
 
 def _cipher(key: bytes) -> Fernet:
@@ -207,12 +180,7 @@ class RememberingDetector:
         """Find every face, largest first. Raises `NoFaceFound` when there is none."""
         name = hashlib.sha256(str(photo.size).encode() + photo.pixels.tobytes()).digest()
         if name not in self.faces:
-            try:
-                self.faces[name] = self.detector(photo)
-            except NoFaceFound:
-                self.faces[name] = []
-        if not self.faces[name]:
-            raise NoFaceFound(f"{photo.name} shows no face that can be found; use a photo with a face")
+            self.faces[name] = self.detector(photo)
         return list(self.faces[name])
 
     def __getattr__(self, name: str) -> object:

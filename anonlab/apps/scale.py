@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlparse
 
 import numpy as np
@@ -40,9 +41,12 @@ from ..errors import (
     PackageMissing,
     UnreadableImage,
 )
-from ..files import atomic_path, folder_lock, open_file, output_folder, remove_partials, write_json
+from ..files import atomic_path, folder_lock, open_file, output_folder, remove_partials
 from ..photo.metadata import check_groups
-from ..photo.photos import READABLE, read_photo, write_photo
+from ..photo.photos import read_photo
+from .folders.batch import anonymize_photo
+from .folders.sources import plan, sentence
+from .resume import keep_settings
 
 # What Ray reads when it is imported: no telemetry, ports only on 127.0.0.1 (as on Windows and macOS) and
 # with a token; processes start when they are needed, stay, and have the priority of work.
@@ -95,6 +99,9 @@ ROWS = pa.schema({
 })  # fmt: skip
 
 
+Naming = Callable[[str], str]  # from an id to the name of its output
+
+
 class WorkerDies(AnonlabError):
     """The same photo, or loading the weights, ended several workers."""
 
@@ -103,8 +110,7 @@ class JobFailed(AnonlabError):
     """A job could not go on; what was finished stays, and the job can be resumed."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a job ended."""
 
     photos: int
@@ -173,7 +179,8 @@ def anonymize_set(
     out = output_folder(out).absolute()
     with folder_lock(out):
         job, parts, drawn = out / "job", out / "manifest", out / "job" / "key"
-        if (job / "settings.json").exists() and not resume:
+        settings = job / "settings.json"
+        if settings.exists() and not resume:
             raise OutputNotWritable(
                 f"{out} holds a job already; go on with it by --resume, or choose another output folder"
             )
@@ -186,10 +193,11 @@ def anonymize_set(
         task = Task(out, key, controls, threads=max(1, cpus // workers), workers=workers, **options)
         for folder in (parts, task.attempts, out / "photos"):
             folder.mkdir(parents=True, exist_ok=True)
-        naming = Names(key)
         work = job / "photos.parquet"
-        total, left = write_work(source, out, naming, _finished(parts), work)
-        _keep_settings(job / "settings.json", task, naming.fingerprint)
+        total, left = write_work(source, out, names_by(key), _finished(parts), work)
+        here = ("out", "key", "threads", "workers", "device")  # of this run, not of its pictures
+        same = {name: value for name, value in asdict(task).items() if name not in here}
+        keep_settings(settings, same, key, resume)
         try:
             gpus = torch.cuda.device_count() if pick_device(task.device).type == "cuda" else 0
             with local_ray(workers, gpus) if left else contextlib.nullcontext():
@@ -203,8 +211,7 @@ def anonymize_set(
                 if path.stat().st_size < LIMIT:
                     path.unlink(missing_ok=True)
             raise
-        rows = pa.concat_tables([pq.read_table(one, columns=["name", "error", "covered"])
-                                 for one in parts.glob("*.parquet")])  # fmt: skip
+        rows = pq.read_table(parts, columns=["name", "error", "covered"])
         if len(rows) < total or len(rows["name"].unique()) < len(rows):
             raise JobFailed(f"{out} has {len(rows)} rows for {total} photos; use --resume")
         shutil.rmtree(task.attempts)
@@ -213,28 +220,22 @@ def anonymize_set(
     return Outcome(len(rows), len(rows) - rows["error"].null_count, int(covered.sum()))
 
 
-class Names:
+def names_by(key: bytes) -> Naming:
     """Names of outputs from ids, by the user's secret: 32 hexadecimal digits.
 
     A plain hash could be looked up by guessing ids ("anna.jpg"); for this one the key is needed. It goes
     through scrypt first, so that names and ids together are no quick way to try keys either.
     """
+    secret = hashlib.scrypt(key, salt=b"anonlab: names of outputs", n=1 << 14, r=8, p=1, dklen=32)
 
-    def __init__(self, key: bytes):
-        self.secret = hashlib.scrypt(
-            key, salt=b"anonlab: names of outputs", n=1 << 14, r=8, p=1, dklen=32
-        )
-        # 4 bytes: too few to guess a key by, enough to notice that it is another one
-        self.fingerprint = self._hash(b"fingerprint", b"", 4)
+    def name(identifier: str) -> str:
+        text = identifier.encode("utf-8", "surrogateescape")
+        return hashlib.blake2b(text, key=secret, digest_size=16, person=b"name").hexdigest()
 
-    def __call__(self, identifier: str) -> str:
-        return self._hash(b"name", identifier.encode("utf-8", "surrogateescape"), 16)
-
-    def _hash(self, use: bytes, text: bytes, size: int) -> str:
-        return hashlib.blake2b(text, key=self.secret, digest_size=size, person=use).hexdigest()
+    return name
 
 
-def write_work(source: Path, out: Path, naming: Names, done: set[str], work: Path) -> tuple[int, int]:
+def write_work(source: Path, out: Path, naming: Naming, done: set[str], work: Path) -> tuple[int, int]:
     """Write the list of photos that are not `done`, as Ray reads it.
 
     Returns how many photos there are in all, and on the list. Raises `InputMissing`, and `InputDamaged`
@@ -243,7 +244,8 @@ def write_work(source: Path, out: Path, naming: Names, done: set[str], work: Pat
     names: set[str] = set()
     left = 0
     with atomic_path(work) as partial, pq.ParquetWriter(partial, WORK) as writer:
-        for photos in batched(_folder(source, out) if source.is_dir() else _parquet(source)):
+        photos_of = _folder(source, out) if source.is_dir() else _parquet(source)
+        while photos := [*itertools.islice(photos_of, AT_ONCE)]:
             rows = [{"name": naming(one), "id": one, "path": path} for one, path in photos]
             for row in rows:
                 if row["name"] in names:
@@ -257,21 +259,11 @@ def write_work(source: Path, out: Path, naming: Names, done: set[str], work: Pat
     return len(names), left
 
 
-def batched(items: Iterator) -> Iterator[list]:
-    """Lists of `AT_ONCE` items."""
-    while some := [*itertools.islice(items, AT_ONCE)]:
-        yield some
-
-
 def _folder(folder: Path, out: Path) -> Iterator[tuple[str, str]]:
-    """Ids (paths below the folder) and paths, without hidden ones, links to folders and results."""
-    done = out.resolve()
-    for place, below, files in os.walk(folder):
-        here = Path(place)
-        below[:] = [one for one in sorted(below) if one[0] != "." and (here / one).resolve() != done]
-        for path in (here / one for one in sorted(files)):
-            if path.name[0] != "." and path.suffix.lower() in READABLE:
-                yield path.relative_to(folder).as_posix(), str(path.absolute())
+    """Ids (paths below the folder) and paths of its photos."""
+    for path, _ in plan([folder], out)[0]:
+        if path != folder:  # which has none
+            yield path.relative_to(folder).as_posix(), str(path.absolute())
 
 
 def _parquet(manifest: Path) -> Iterator[tuple[str, str]]:
@@ -304,26 +296,6 @@ def _finished(parts: Path) -> set[str]:
         except (OSError, pa.ArrowException):
             path.unlink()
     return done
-
-
-def _keep_settings(path: Path, task: Task, fingerprint: str) -> None:
-    """Write what makes the pictures. Raises `OutputNotWritable` if the job began with something else."""
-    settings = asdict(task) | {"key": fingerprint}
-    for name in ("out", "threads", "workers", "device"):
-        del settings[name]
-    settings = json.loads(json.dumps(settings))
-    if path.exists():
-        try:
-            before = json.loads(path.read_text())
-            differing = [name for name in settings if before.get(name) != settings[name]]
-        except (ValueError, AttributeError):
-            raise InputDamaged(f"{path} is damaged; choose another output folder") from None
-        if differing:
-            raise OutputNotWritable(
-                f"{path.parents[1]} holds a job with another {', '.join(differing)}; use the same, or "
-                f"choose another output folder"
-            )
-    write_json(path, settings)
 
 
 @contextlib.contextmanager
@@ -427,10 +399,7 @@ class Worker:
             row["source_sha256"] = hashlib.sha256(data).hexdigest()
             row |= self.written(data, path, folder / name)
         except Exception as error:  # whatever it is, the other photos are still done
-            reason = [*str(error).splitlines(), type(error).__name__][0]
-            row["error"] = f"{path} could not be processed ({reason}); check that it can be reached"
-            if isinstance(error, AnonlabError):
-                row["error"] = str(error)
+            row["error"] = sentence(error, path)
             for one in folder.glob(f"{name}.*"):  # of an earlier attempt, whose row was lost
                 one.unlink()
         if begun:
@@ -439,23 +408,20 @@ class Worker:
 
     def written(self, data: bytes, path: str, target: Path) -> dict:
         """Decode, anonymize and write; the format's suffix is added to `target`. Returns columns."""
-        file = io.BytesIO(data)
+        file, task = io.BytesIO(data), self.task
         file.name = path
-        photo, task = read_photo(file), self.task
-        result = self.anonymize(photo, task.controls, faces=task.faces, fallback=task.fallback)
-        records, kind = result.records(), photo.original.format
+        photo = read_photo(file)
+        kind = photo.original.format
         target = target.with_name(target.name + SUFFIX.get(kind, f".{kind.lower()}"))
-        notes = write_photo(result.image, target, photo.icc_profile, photo, task.keep_metadata)
-        covered, left = (sum(kind in one for one in records) for kind in ("covered", "left"))
-        return {
-            "output": target.relative_to(task.out).as_posix(),
-            "output_sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
-            "replaced": len(records) - covered - left,
-            "covered": covered,
-            "left": left,
-            "faces": json.dumps(records),
-            "notes": notes,
-        }
+        choice = {"faces": task.faces, "fallback": task.fallback}
+        made = anonymize_photo(
+            self.anonymize, photo, target, task.controls, task.keep_metadata, **choice
+        )
+        covered, left = (sum(what in one for one in made["faces"]) for what in ("covered", "left"))
+        replaced, faces = len(made["faces"]) - covered - left, json.dumps(made["faces"])
+        relative = target.relative_to(task.out).as_posix()
+        counts = {"replaced": replaced, "covered": covered, "left": left}
+        return made | counts | {"output": relative, "faces": faces}
 
 
 def fetch(path: str) -> bytes:
@@ -463,11 +429,8 @@ def fetch(path: str) -> bytes:
     parts = urlparse(path) if "://" in path else None
     if parts and parts.scheme == "file":
         path, parts = unquote(parts.path), None
-    try:
-        with fsspec.open(path, "rb") if parts else open_file(Path(path)) as file:
-            data = file.read(MAX_BYTES + 1)
-    except InputMissing as error:
-        raise UnreadableImage(str(error)) from None
+    with fsspec.open(path, "rb") if parts else open_file(Path(path)) as file:
+        data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise UnreadableImage(f"{path} has more than {MAX_BYTES >> 20} MB; scale it down first")
     return data

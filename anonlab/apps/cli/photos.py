@@ -67,8 +67,8 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
     from ...pipeline import Anonymizer
     from ...recognizers import load_guide
     from ..album import RememberingDetector
+    from ..folders.batch import anonymize_files
     from ..verify import pairs_of_record, report, verify_pairs
-    from .batch import anonymize_files
 
     if options.preview:
         return preview(options)
@@ -113,7 +113,7 @@ def album(options: argparse.Namespace) -> int:
     """
     from ...files import folder_lock, output_folder
     from ..album import Album
-    from .sources import plan
+    from ..folders.sources import plan
 
     if options.preview:
         return preview(options)
@@ -169,7 +169,7 @@ def preview(options: argparse.Namespace) -> int:
     from ...photo.photos import read_photo
     from ...pipeline import Anonymizer
     from ...selection import Selection
-    from .sources import Targets, plan
+    from ..folders.sources import Targets, plan
 
     anonymizer = selection = None
     if options.leave:

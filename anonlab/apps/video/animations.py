@@ -50,7 +50,9 @@ class Animation:
             # what a PNG shows where animations are unknown is not one of its frames
             self.hidden = int(bool(getattr(image, "default_image", False)))
             if self.total - self.hidden < 2:
-                raise self._single()
+                raise UnreadableImage(
+                    f"{path} is a picture of one frame; use: python -m anonlab anonymize {path}"
+                )
             kept = {"exif", "xmp", "comment", "XML:com.adobe.xmp"} & {*image.info}
             self.left_out = [f"metadata ({', '.join(sorted(kept))})"] if kept else []
             self.left_out += ["the still picture of the file"] * self.hidden
@@ -102,20 +104,18 @@ class Animation:
 
     def join(self, segments: Iterable[Segment], partial: Path) -> None:
         """Write all segments as one animation. Raises `OutputNotWritable`."""
-        pictures, durations = [], []
-        for segment in segments:
-            pictures += [*segment["pixels"]]
-            durations += segment["durations"].tolist()
+        kept = [*segments]
+        pictures = [pixels for one in kept for pixels in one["pixels"]]
+        durations = [round(ms) for one in kept for ms in one["durations"].tolist()]
         channels = 3 if all((one[..., 3] == 255).all() for one in pictures) else 4
-        images = [Image.fromarray(one[..., :channels]) for one in pictures]
-        options = self.options | {"duration": [round(one) for one in durations]}
+        first, *rest = (Image.fromarray(one[..., :channels]) for one in pictures)
+        options = self.options | {"duration": durations, "append_images": rest}
         if self.loop is not None:
             options["loop"] = self.loop
         if self.icc_profile and self.kind != "GIF":
             options["icc_profile"] = self.icc_profile
-        first, *rest = images
         try:
-            first.save(partial, self.kind, save_all=True, append_images=rest, **options)
+            first.save(partial, self.kind, save_all=True, **options)
         except (OSError, ValueError, KeyError, struct.error) as error:
             raise OutputNotWritable(f"{partial} cannot be written ({error}); try .png") from None
 
@@ -126,11 +126,6 @@ class Animation:
                 return Image.open(self.path)
         except DAMAGE as error:
             raise self._unreadable(error) from None
-
-    def _single(self) -> UnreadableImage:
-        return UnreadableImage(
-            f"{self.path} is a picture of one frame; use: python -m anonlab anonymize {self.path}"
-        )
 
     def _unreadable(self, error: Exception) -> UnreadableImage:
         return UnreadableImage(f"{self.path} is damaged or not an animation ({error}); save it again")

@@ -30,7 +30,6 @@ from .painting import COVERED, DELAY, WIDER, Painted, Painter
 from .plans import BEYOND, FILLED, Planner, TrackPlan, from_arrays, to_arrays
 from .side_by_side import side_by_side, unless, worker_count
 from .state import Arrays, State
-from .temporal import measure
 
 LEAST_SEGMENT, SEGMENT = 8, 48  # frames
 SHARES = 4  # there are as many segments as that, or a multiple, so that workers share them evenly
@@ -55,7 +54,7 @@ def anonymize_clip(
     `start` and `end` are seconds: only what lies between them is in the result. `key` is the user's
     own, if there is one: unfinished work of another key is not gone on with. `segment` is how many
     frames are worked on and kept together, by default `segment_length` of the clip. Returns the record:
-    what was done with each track, and how steady it is (`anonlab.apps.video.temporal`). Raises
+    what was done with each track. Raises
     `UnreadableImage`, `NoFaceFound`, `StillRecognised` (only with the fall-back `none`),
     `OutputNotWritable`, `UnknownOption`, `PackageMissing` and `InputDamaged`; without a result there is
     no file. Frames that cannot be decoded are left out and counted as `lost_frames`.
@@ -86,7 +85,7 @@ def anonymize_clip(
             state.remove()  # going on would come to the same
             raise
         state.publish(lambda whole: clip.join(map(state.kept, names), whole))
-        faces = [face for name in names for face in from_arrays(Painted, state.kept(name))]
+        rows = np.concatenate([state.kept(name)["faces"] for name in names]).tolist()
         state.remove()
     seconds = time.monotonic() - begun
     return {
@@ -99,8 +98,8 @@ def anonymize_clip(
         "frames_per_second": round(clip.count / seconds, 3),
         "left_out": clip.left_out,
         "tracks": [
-            _track_record(anonymizer, plan, [face for face in faces if face.track == row])
-            for row, plan in enumerate(plans)
+            _track_record(anonymizer, plan, [Painted(*row) for row in rows if row[0] == track])
+            for track, plan in enumerate(plans)
         ],
     }
 
@@ -114,9 +113,7 @@ def segment_length(count: int) -> int:
 class _Passes:
     """The two passes over a clip, in segments of `length` frames."""
 
-    def __init__(
-        self, anonymizer: Anonymizer, clip: Clip, state: State, length: int, progress: bool
-    ):
+    def __init__(self, anonymizer: Anonymizer, clip: Clip, state: State, length: int, progress: bool):
         self.anonymizer, self.clip, self.state = anonymizer, clip, state
         self.length, self.progress = length, progress
         self.rows = range(math.ceil(clip.count / length))
@@ -152,7 +149,8 @@ class _Passes:
                         faces.extend(some)
                         yield frame, pixels
 
-                yield {**self.clip.encode(pixels()), **to_arrays(faces)}
+                segment = self.clip.encode(pixels())
+                yield {**segment, "faces": np.array(faces, float).reshape(-1, 4)}
 
         return self._each("segment", "new faces", DELAY, painted)
 
@@ -167,15 +165,20 @@ class _Passes:
         names = [f"{kind}-{row:06}" for row in self.rows]
         missing = [row for row in self.rows if not self.state.has(names[row])]
         done = self.length * (len(self.rows) - len(missing))
-        with tqdm(total=self.clip.count, initial=done, desc=what, unit="frame",
-                  disable=not self.progress) as bar:  # fmt: skip
+        hidden, count = not self.progress, self.clip.count
+        with tqdm(total=count, initial=done, desc=what, unit="frame", disable=hidden) as bar:
 
             def some(run: range, stop: Event) -> None:
-                first = run.start * self.length
-                frames = (one for one in self.clip.frames() if one.number >= first - lead)
-                for row, arrays in zip(run, work(unless(stop, frames), first), strict=False):
+                first, end = run.start * self.length, run.stop * self.length
+
+                def frames() -> Iterator[Frame]:
+                    for frame in unless(stop, self.clip.frames()):
+                        bar.update(first <= frame.number < end)
+                        if frame.number >= first - lead:
+                            yield frame
+
+                for row, arrays in zip(run, work(frames(), first), strict=False):
                     self.state.keep(names[row], arrays)
-                    bar.update(self.length)
 
             side_by_side(missing, worker_count(len(self.rows), self.anonymizer.device), some)
         return names
@@ -188,20 +191,19 @@ class _Passes:
 
 def _track_record(anonymizer: Anonymizer, plan: TrackPlan, faces: Sequence[Painted]) -> dict:
     """What `--json` says of one track."""
-    kinds = [int(plan.kind[face.frame - plan.first]) for face in faces]
-    record = {
+    frames = [int(face.frame) for face in faces]
+    kinds = [int(plan.kind[frame - plan.first]) for frame in frames]
+    distances = [face.distance for face in faces if not math.isnan(face.distance)]
+    return {
         "person": plan.person + 1,
-        "first_frame": min((face.frame for face in faces), default=plan.first),
-        "last_frame": max((face.frame for face in faces), default=plan.last),
+        "first_frame": min(frames, default=plan.first),
+        "last_frame": max(frames, default=plan.last),
         "frames": len(faces),
         "filled_in": kinds.count(FILLED),
         "beyond_detection": kinds.count(BEYOND),
         "larger_mask": sum(face.done == WIDER for face in faces),
-        "covered_frames": [face.frame for face in faces if face.done == COVERED],
+        "covered_frames": [int(face.frame) for face in faces if face.done == COVERED],
         "mask_area": plan.mask_area,
         "threshold": anonymizer.recognizer.threshold,
+        "least_distance": round(min(distances), 4) if distances else None,  # to the person
     }
-    if any(not np.isnan(face.before).any() for face in faces):
-        measures = measure(anonymizer.recognizer, faces)
-        record["measures"] = {name: round(float(one.value), 4) for name, one in measures.items()}
-    return record

@@ -17,8 +17,6 @@ VIDEOS = {  # by PyAV
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
     *(".flv", ".wmv", ".ogv", ".nut"),
 }
-
-
 ANIMATIONS = {*KINDS}  # by Pillow
 # Both have `path`; `count` (frames that are wanted and can be decoded: asking reads the clip once),
 # `lost` (those that cannot) and `left_out` (what does not travel), both complete when `count` is known;

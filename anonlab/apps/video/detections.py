@@ -8,6 +8,7 @@ begin a track, but they can go on with one.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ import torch
 from PIL import Image
 
 from ...errors import NoFaceFound
-from ...photo.boxes import SAME, merged, overlap
+from ...photo.boxes import among, merged
 from ...photo.detection import ROLLED, Detector
 from ...photo.faces import Face, align
 from ...photo.photos import Photo
@@ -53,13 +54,9 @@ class Detections:
         """One of them."""
         return Face(tuple(self.box[index].tolist()), self.points[index], float(self.confidence[index]))
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All numbers by name, for a file."""
-        return dict(vars(self))
-
-    def cuts(self) -> set[int]:
-        """Frames before which the picture changes as a whole."""
-        return {int(at) for at in np.flatnonzero(self.change > CUT)}
+    def scenes(self) -> np.ndarray:
+        """The scene of each frame, `(F,)`: a new one begins where the picture changes as a whole."""
+        return np.cumsum(self.change > CUT)
 
 
 def joined(parts: Sequence[Detections]) -> Detections:
@@ -78,13 +75,13 @@ def detect(
     """
     rows: list[tuple[int, Face, np.ndarray]] = []
     times, change = [], []
-    slanted = Slanted(anonymizer.detector)
+    rolled = RolledFaces(anonymizer.detector)
     for frame in frames:
         side = COARSE_SIDE if frame.number % FINE_EVERY else FINE_SIDE
         photo = Photo(frame.pixels, name)
         upright = look(anonymizer, frame.pixels, side)
-        hidden = half_seen(anonymizer, photo, upright)
-        faces = slanted(frame.number, photo, merged([upright, hidden]))
+        hidden = occluded(anonymizer, photo, upright)
+        faces = rolled(frame.number, photo, merged([upright, hidden]))
         rows += [(number, face, embedding(anonymizer, where, face)) for number, where, face in faces]
         small = thumbnail(frame.pixels)
         away = 0.0 if before is None else float(np.abs(small - before).mean())
@@ -102,12 +99,12 @@ def detect(
     ), before
 
 
-class Slanted:
-    """Follow the faces of consecutive frames that slant or lie.
+class RolledFaces:
+    """Follow rolled faces through consecutive frames.
 
     The detector knows upright faces, and looking at a turned frame costs as much as five other frames.
-    So one frame in `TURNED_EVERY` is looked at that way; a face that was found so, or that was seen to
-    slant, is then looked for again from near, in its own upright square, in the frames after and before.
+    So one frame in `TURNED_EVERY` is looked at that way; a rolled face is then looked for again from
+    near, in its own upright square, in the frames after and before.
     """
 
     def __init__(self, detector: Detector):
@@ -126,7 +123,7 @@ class Slanted:
         if number % TURNED_EVERY == 0 or not self.recent:
             turned = [one for one in self.detector.turned(photo) if one.roll > ROLLED]
             both = merged([faces, turned])
-            earlier = self._before([one for one in both if _among(one, turned)])
+            earlier = self._before([one for one in both if among(one, turned)])
             faces = both
         self.last = [one for one in faces if one.roll > ROLLED]
         self.recent.append((number, photo, faces))
@@ -136,24 +133,18 @@ class Slanted:
         """These faces in the frames before, back to where they are known or no longer found."""
         found: list[tuple[int, Photo, Face]] = []
         for number, photo, known in reversed(self.recent):
-            faces = [one for one in self._again(photo, faces) if not _among(one, known)]
+            faces = [one for one in self._again(photo, faces) if not among(one, known)]
             known.extend(faces)
             found += [(number, photo, face) for face in faces]
         return found[::-1]
 
     def _again(self, photo: Photo, faces: Iterable[Face]) -> list[Face]:
         """Those of `faces` that are still there."""
-        seen = []
+        seen: list[Face | None] = []
         for face in faces:
-            try:
+            with contextlib.suppress(NoFaceFound):  # it has left the frame
                 seen.append(self.detector.again(photo, face))
-            except NoFaceFound:  # it has left the frame
-                continue
         return [face for face in seen if face is not None]
-
-
-def _among(face: Face, others: Iterable[Face]) -> bool:
-    return any(overlap(face, other) > SAME for other in others)
 
 
 def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
@@ -162,9 +153,9 @@ def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
     return anonymizer.detector.look(image, min(1.0, side / max(image.size)), LIKELY)
 
 
-def half_seen(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list[Face]:
-    """Faces that are not surely among those `seen`, by the other detector, whose word is enough to begin
-    a track: its confidence is on another scale."""
+def occluded(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list[Face]:
+    """Occluded and truncated faces that are not surely among those `seen`, by the other detector, whose
+    word is enough to begin a track: its confidence is on another scale."""
     sure = [face for face in seen if face.confidence >= SURE]
     others = anonymizer.detector.hidden(photo, sure)
     return [replace(face, confidence=max(face.confidence, SURE)) for face in others]

@@ -109,12 +109,9 @@ class Settings:
 
     def marking(self, av: Any, context: Any) -> Any:
         """A filter graph that marks frames as interlaced, as encoders want them."""
-        graph = av.filter.Graph()
-        source = graph.add_buffer(
-            width=context.width, height=context.height, format=context.format,
-            time_base=context.time_base,
-        )  # fmt: skip
-        mode = "bff" if self.fields in BOTTOM_FIRST else "tff"
+        graph, mode = av.filter.Graph(), "bff" if self.fields in BOTTOM_FIRST else "tff"
+        sizes = {"width": context.width, "height": context.height}
+        source = graph.add_buffer(**sizes, format=context.format, time_base=context.time_base)
         marks = graph.add("setfield", f"mode={mode}")
         graph.link_nodes(source, marks, graph.add("buffersink")).configure()
         return graph

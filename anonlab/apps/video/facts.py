@@ -56,8 +56,7 @@ def facts(container: Any, frame: Any, picture: Any, sounds: Sequence[int]) -> di
     found |= {words: name in marks for name, words in MARKS.items()}
     for number, index in enumerate(sounds, 1):
         stream = container.streams[index]
-        language = stream.metadata.get("language", "und")
-        found[f"language of sound {number}"] = language != "und" and language
+        found[f"language of sound {number}"] = language(stream) != "und" and language(stream)
         found[f"role of sound {number}"] = len(sounds) > 1 and stream.disposition.name
     return found
 
@@ -78,6 +77,11 @@ def personal(container: Any) -> Iterator[str]:
         yield f"metadata ({', '.join(tags)})"
     if container.chapters():
         yield "chapters"
+
+
+def language(stream: Any) -> str:
+    """Of a stream, in three letters; `und` where it is not said."""
+    return stream.metadata.get("language", "und")
 
 
 def attached(frame: Any) -> dict[str, bytes]:

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import av
 
 Segment = Mapping[str, np.ndarray]  # some encoded frames, as arrays that can be kept in a file
 Orientation = tuple[bool, int]  # mirrored first, then turned by so many quarters counter-clockwise
@@ -77,45 +74,49 @@ def sample_type(name: str) -> type | None:
     return np.uint8 if bits == 8 else np.uint16
 
 
-def patched(frame: av.VideoFrame, before: np.ndarray, after: np.ndarray) -> av.VideoFrame:
-    """Change the pixels of `frame` that differ between `before` and `after`; returns a new frame.
+def patched(frame: Any, before: np.ndarray, after: np.ndarray) -> Any:
+    """Change the pixels of a `VideoFrame` that differ between `before` and `after`; returns a new one.
 
     Its format has a `sample_type`. `before` and `after` are `(H, W, 3)` uint8, the frame's own RGB and
     what it shall be. A colour sample that several pixels share is replaced where one of them has
     changed. Alpha and colour tags are kept; nothing else that is attached to the frame (captions, camera
     data) is.
     """
-    import av
-
-    changed, kind = (before != after).any(2), sample_type(frame.format.name)
-    result = av.VideoFrame(frame.width, frame.height, frame.format.name)
-    new = av.VideoFrame.from_ndarray(np.ascontiguousarray(after), "rgb24").reformat(
-        format=frame.format.name, dst_colorspace=frame.colorspace, dst_color_range=frame.color_range
+    changed = (before != after).any(2)
+    new = (
+        type(frame)
+        .from_ndarray(np.ascontiguousarray(after), "rgb24")
+        .reformat(
+            format=frame.format.name, dst_colorspace=frame.colorspace, dst_color_range=frame.color_range
+        )
     )
-    planes = zip(frame.planes, new.planes, result.planes, strict=True)
-    for row, (own, other, target) in enumerate(planes):
+    planes = []
+    for row, (own, other) in enumerate(zip(frame.planes, new.planes, strict=True)):
         rows, columns = -(-frame.height // own.height), -(-frame.width // own.width)
         padded = np.pad(changed, ((0, -frame.height % rows), (0, -frame.width % columns)))
         replace = padded.reshape(own.height, rows, own.width, columns).any((1, 3)) & (row < COLOURS)
-        _samples(target, kind)[:] = np.where(replace, _samples(other, kind), _samples(own, kind))
+        planes.append(np.where(replace, _samples(frame, other), _samples(frame, own)))
+    return _like(frame, frame.width, frame.height, planes)
+
+
+def enlarged(frame: Any, width: int, height: int) -> Any:
+    """Repeat the last column and row of a `VideoFrame` up to a larger size."""
+    return _like(frame, width, height, [_samples(frame, plane) for plane in frame.planes])
+
+
+def _like(frame: Any, width: int, height: int, planes: Sequence[np.ndarray]) -> Any:
+    """A new frame of the format and the colour tags of another, of these samples."""
+    result = type(frame)(width, height, frame.format.name)
+    for samples, target in zip(planes, result.planes, strict=True):
+        more = [
+            (0, now - was) for now, was in zip((target.height, target.width), samples.shape, strict=True)
+        ]
+        _samples(frame, target)[:] = np.pad(samples, more, mode="edge")
     result.colorspace, result.color_range = frame.colorspace, frame.color_range
     return result
 
 
-def enlarged(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
-    """Repeat the last column and row of `frame` up to a larger size."""
-    import av
-
-    kind = sample_type(frame.format.name)
-    result = av.VideoFrame(width, height, frame.format.name)
-    for own, target in zip(frame.planes, result.planes, strict=True):
-        more = (0, target.height - own.height), (0, target.width - own.width)
-        _samples(target, kind)[:] = np.pad(_samples(own, kind), more, mode="edge")
-    result.colorspace, result.color_range = frame.colorspace, frame.color_range
-    return result
-
-
-def _samples(plane: av.video.plane.VideoPlane, kind: type) -> np.ndarray:
+def _samples(frame: Any, plane: Any) -> np.ndarray:
     """A plane as an array `(height, width)` that shares its memory."""
-    rows = np.frombuffer(plane, kind).reshape(plane.height, -1)
+    rows = np.frombuffer(plane, sample_type(frame.format.name)).reshape(plane.height, -1)
     return rows[:, : plane.width]

@@ -11,10 +11,12 @@ fall-back.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -42,41 +44,57 @@ LEAST_VISIBLE = 0.1  # share of a face inside the frame, below which there is no
 REGENERATED, WIDER, COVERED = 0, 1, 2  # what was done with a face
 
 
-@dataclass(frozen=True)
-class Painted:
+class Painted(NamedTuple):
     """One face of one finished frame."""
 
     track: int
     frame: int
     done: int  # REGENERATED, WIDER (through a larger mask) or COVERED
-    distance: (
-        float  # of the finished face to the person, the nearer of this frame's and the track's mean
-    )
-    before: np.ndarray  # (dim,) who the recogniser saw; NaN for a face cut off by the frame
-    after: np.ndarray  # (dim,) who it sees now
-    points_before: np.ndarray  # (68, 2) in pixels of the clip
-    points_after: np.ndarray  # (68, 2)
+    # of the finished face to the person, the nearer of this frame's and the track's mean; NaN for one
+    # that is cut off by the frame, or that is no face
+    distance: float
 
 
 @dataclass
 class Seen:
-    """A face as it is in one frame, and what was made of it."""
+    """A face as it is in one frame, and the picture that was generated for it."""
 
     face: Face
     image: torch.Tensor | None  # (1, 3, S, S); None where too much of it lies beyond the frame
     embedding: torch.Tensor | None = None  # (1, dim)
     points: torch.Tensor | None = None  # (1, 68, 2)
     codes: torch.Tensor | None = None  # (1, num_ws, w_dim), of one frame in `CODES_EVERY`
-    drawn: Drawn | None = None
+    generated: torch.Tensor | None = None  # (1, 3, S, S)
+    generated_points: torch.Tensor | None = None  # (1, 68, 2)
+    blend: Blend | None = None  # what has to be done to it
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A generated picture, and what has to be done to it."""
+@dataclass
+class Attempts:
+    """The ways to hide one face of one frame, of which one after another is tried: through larger and
+    larger masks, then covered in fewer and fewer colours."""
 
-    made: torch.Tensor  # (1, 3, S, S)
-    points: torch.Tensor  # (1, 68, 2) of it
-    blend: Blend
+    areas: list[float]
+    tried: int = 0
+
+    @property
+    def area(self) -> float | None:
+        """Of the mask; None where the face is covered."""
+        return self.areas[self.tried] if self.tried < len(self.areas) else None
+
+    @property
+    def cells(self) -> int:
+        """Colours on a side of the cover."""
+        return CELLS - (self.tried - len(self.areas))
+
+    @property
+    def done(self) -> int:
+        """REGENERATED, WIDER or COVERED."""
+        return COVERED if self.area is None else WIDER if self.tried else REGENERATED
+
+    def cover(self) -> None:
+        """Leave out the attempts to replace the face."""
+        self.tried = max(self.tried, len(self.areas))
 
 
 @dataclass
@@ -89,8 +107,8 @@ class Painter:
     controls: Controls
     fallback: str
     name: str  # of the clip
-    seen: dict[tuple[int, int], Seen | None] = field(default_factory=dict)
-    masks: dict[tuple[int, float], torch.Tensor] = field(default_factory=dict)
+    seen: dict[tuple[int, int], Seen] = field(default_factory=dict)  # by track and frame
+    masks: dict[tuple[int, float], torch.Tensor] = field(default_factory=dict)  # by track and area
 
     def paint(
         self, frames: Iterable[Frame], first: int = 0
@@ -100,23 +118,16 @@ class Painter:
         The `DELAY` frames before the first are looked at, and those before them are not needed.
         """
         waiting: deque[Frame] = deque()
-        for frame in frames:
-            if frame.number < first - DELAY:
-                continue
-            self._look(frame)
-            if frame.number >= first:
+        for frame in itertools.chain(frames, [None] * DELAY):
+            if frame is not None:
+                self._look(frame)
+                if frame.number < first:
+                    continue
                 waiting.append(frame)
-            if len(waiting) > DELAY:
-                yield self._finished(waiting.popleft())
-        while waiting:
-            yield self._finished(waiting.popleft())
-
-    def _finished(self, frame: Frame) -> tuple[Frame, np.ndarray, list[Painted]]:
-        pixels, painted = self._finish(frame)
-        old = frame.number - DELAY
-        for key in [key for key in self.seen if key[1] <= old]:
-            del self.seen[key]
-        return frame, pixels, painted
+            if waiting and (frame is None or len(waiting) > DELAY):
+                done = waiting.popleft()
+                yield done, *self._finish(done)
+                self.seen = {key: one for key, one in self.seen.items() if key[1] > done.number - DELAY}
 
     @torch.no_grad()
     def _look(self, frame: Frame) -> None:
@@ -124,10 +135,13 @@ class Painter:
         photo = Photo(frame.pixels, self.name)
         for track, plan in enumerate(self.plans):
             if plan.first <= frame.number <= plan.last:
-                self.seen[track, frame.number] = self._see(photo, plan, frame.number)
+                seen = self._see(photo, track, frame.number)
+                if seen is not None:
+                    self.seen[track, frame.number] = seen
 
-    def _see(self, photo: Photo, plan: TrackPlan, number: int) -> Seen | None:
+    def _see(self, photo: Photo, track: int, number: int) -> Seen | None:
         """None where the track is not sure to be in the frame, and the person is not seen there."""
+        plan, recognizer = self.plans[track], self.anonymizer.recognizer
         face, kind = plan.face(number), plan.kind[number - plan.first]
         if kind == BEYOND and self._elsewhere(plan, number):
             return None
@@ -135,26 +149,23 @@ class Painter:
             image = align(photo, face, plan.resolution).to(self.anonymizer.device)
         except NoFaceFound:
             return Seen(face, None) if visible_share(photo, face) > LEAST_VISIBLE else None
-        embedding = self.anonymizer.recognizer.embed(image)
-        if kind == BEYOND and not self._distance(embedding, plan) < self.anonymizer.recognizer.threshold:
+        embedding = recognizer.embed(image)
+        if kind == BEYOND and not plan.distance(self.anonymizer, embedding) < recognizer.threshold:
             return None
         seen = Seen(face, image, embedding, self.anonymizer.perception.landmarks(image))
-        ends = plan.first, plan.last
-        if (number % CODES_EVERY == 0 or number in ends) and not np.isnan(plan.target).any():
-            mask = self._mask(plan, plan.mask_area).to(image)
-            mean, target = (torch.from_numpy(one)[None].to(image) for one in (plan.mean, plan.target))
+        if (number % CODES_EVERY == 0 or number in (plan.first, plan.last)) and plan.aims:
             try:
-                seen.codes = self.anonymizer.regenerator.start(image, mask, mean, target)
+                seen.codes = plan.start(self.anonymizer, image, self._mask(track, plan.mask_area))
             except (AnonlabError, RuntimeError):
                 seen.codes = None  # the frames around it are covered, or their codes are enough
         return seen
 
-    def _mask(self, plan: TrackPlan, area: float) -> torch.Tensor:
+    def _mask(self, track: int, area: float) -> torch.Tensor:
         """Of a track, made once."""
-        key = id(plan), area
-        if key not in self.masks:
-            self.masks[key] = plan.mask(self.controls, area, plan.resolution)
-        return self.masks[key]
+        if (track, area) not in self.masks:
+            plan = self.plans[track]
+            self.masks[track, area] = plan.mask(self.controls, area, plan.resolution)
+        return self.masks[track, area].to(self.anonymizer.device)
 
     def _elsewhere(self, plan: TrackPlan, number: int) -> bool:
         """Whether the same person has another track in that frame."""
@@ -172,134 +183,108 @@ class Painter:
         return [(math.exp(-((away / sigma) ** 2) / 2), one) for away, one in near if one is not None]
 
     @torch.no_grad()
-    def _draw(self, track: int, number: int) -> Drawn | None:
-        """The new face of a frame; None if the generator cannot make one."""
+    def _generate(self, track: int, number: int) -> bool:
+        """Generate the new face of a frame; False if there is none, or the generator fails."""
         seen, plan = self.seen.get((track, number)), self.plans[track]
         if seen is None or seen.image is None:
-            return None
-        if seen.drawn is None:
+            return False
+        if seen.generated is None:
             near = self._around(track, number, CODES_REACH, CODES_SIGMA)
             known = [(weight, one.codes) for weight, one in near if one.codes is not None]
             if not known:
-                return None
+                return False
             ws = sum(weight * codes for weight, codes in known) / sum(weight for weight, _ in known)
             try:
                 made = self.anonymizer.generator.synthesis(ws, plan.resolution).clamp(-1, 1)
             except (AnonlabError, RuntimeError):
-                return None
+                return False
             if not torch.isfinite(made).all():
-                return None
-            made = resize(made, plan.resolution)
-            points = self.anonymizer.perception.landmarks(made)
-            mask = self._mask(plan, plan.mask_area).to(made)
-            blend = self._blend(made, points, seen, mask)
-            seen.drawn = Drawn(made, points, blend)
-        return seen.drawn
+                return False
+            seen.generated = resize(made, plan.resolution)
+            seen.generated_points = self.anonymizer.perception.landmarks(seen.generated)
+            seen.blend = self._blend(seen, self._mask(track, plan.mask_area))
+        return True
 
-    def _blend(self, made: torch.Tensor, points: torch.Tensor, seen: Seen, mask: torch.Tensor) -> Blend:
-        return measure_blend(made, seen.image, mask, points, seen.points, self.controls.own_eyes)
+    def _blend(self, seen: Seen, mask: torch.Tensor) -> Blend:
+        own_eyes, points = self.controls.own_eyes, (seen.generated_points, seen.points)
+        return measure_blend(seen.generated, seen.image, mask, *points, own_eyes)
 
     @torch.no_grad()
     def _composite(
         self, track: int, number: int, area: float
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
         """The new face in the old one's surroundings `(1, 3, S, S)`, and its mask; None without one."""
-        drawn, plan = self._draw(track, number), self.plans[track]
-        if drawn is None:
+        if not self._generate(track, number):
             return None
         seen = self.seen[track, number]
         for away in range(-LOOKS_REACH, LOOKS_REACH + 1):
-            self._draw(track, number + away)
+            self._generate(track, number + away)
         near = self._around(track, number, LOOKS_REACH, LOOKS_SIGMA)
-        near = [(weight, one.drawn) for weight, one in near if one.drawn is not None]
-        blend = mean_blend([one.blend for _, one in near], [weight for weight, _ in near])
-        mask = self._mask(plan, area).to(drawn.made)
-        if area != plan.mask_area:
-            other = self._blend(drawn.made, drawn.points, seen, mask)
+        near = [(weight, one.blend) for weight, one in near if one.blend is not None]
+        blend = mean_blend([one for _, one in near], [weight for weight, _ in near])
+        mask = self._mask(track, area)
+        if area != self.plans[track].mask_area:
+            other = self._blend(seen, mask)
             blend = replace(blend, smear=other.smear, blur=other.blur, shift=other.shift)
-        return apply_blend(blend, drawn.made, seen.image, mask), mask
+        return apply_blend(blend, seen.generated, seen.image, mask), mask
 
     def _finish(self, frame: Frame) -> tuple[np.ndarray, list[Painted]]:
         """All faces of a frame. Those that are still recognised are tried again together, because what
         is painted for one face may cover another."""
-        there = [
-            track for track in range(len(self.plans)) if self.seen.get((track, frame.number)) is not None
-        ]
-        sides = {track: self.seen[track, frame.number].face.area for track in there}
-        there.sort(key=lambda track: -sides[track])
-        wanted = {track: areas(self.plans[track].mask_area) for track in there}
-        tried = dict.fromkeys(there, 0)
+        tracks = [track for track, number in self.seen if number == frame.number]
+        tracks.sort(key=lambda track: -self.seen[track, frame.number].face.area)
+        attempts = {track: Attempts(areas(self.plans[track].mask_area)) for track in tracks}
         while True:
             pixels = frame.pixels
-            for track in there:
-                pixels = self._put(pixels, frame.number, track, wanted[track], tried)
-            painted = [self._measured(pixels, frame.number, track, wanted, tried) for track in there]
-            again = [one for one in painted if self._failed(one, tried, wanted)]
+            for track in tracks:
+                pixels = self._put(pixels, frame.number, track, attempts[track])
+            painted = [self._measured(pixels, frame.number, track, attempts[track]) for track in tracks]
+            again = [one for one in painted if self._failed(one, attempts[one.track])]
             if not again:
                 return pixels, painted
             for one in again:
-                tried[one.track] += 1
+                attempts[one.track].tried += 1
 
-    def _failed(self, one: Painted, tried: dict[int, int], wanted: dict[int, list[float]]) -> bool:
+    def _failed(self, one: Painted, attempts: Attempts) -> bool:
         """Whether a face has to be tried again, another way."""
         threshold = self.anonymizer.recognizer.threshold
         if one.done != COVERED:
             return not one.distance >= threshold + MARGIN
-        return one.distance < threshold and tried[one.track] < len(wanted[one.track]) + CELLS - 1
+        return one.distance < threshold and attempts.cells > 1
 
-    def _put(
-        self, pixels: np.ndarray, number: int, track: int, wanted: Sequence[float], tried: dict[int, int]
-    ) -> np.ndarray:
+    def _put(self, pixels: np.ndarray, number: int, track: int, attempts: Attempts) -> np.ndarray:
         """One face put into the frame's pixels, at the attempt whose turn it is."""
         photo, face = Photo(pixels, self.name), self.seen[track, number].face
         if face.turn > MAX_TURN:
-            tried[track] = max(tried[track], len(wanted))
-        if tried[track] < len(wanted):
-            made = self._composite(track, number, wanted[tried[track]])
+            attempts.cover()
+        if attempts.area is not None:
+            made = self._composite(track, number, attempts.area)
             if made is not None:
                 painted = paste(photo, face, made[0].cpu(), made[1].cpu())
                 rng = np.random.default_rng((self.controls.seed, number, track))
                 return match_grain(pixels, painted, rng)
-            tried[track] = len(wanted)
+            attempts.cover()
         if self.fallback == "none":
             raise StillRecognised(
                 f"{self.name} shows a face in frame {number} at {[round(side) for side in face.box]} "
                 f"that cannot be replaced; nothing was written: use --fallback pixels or blur, or "
                 f"another seed"
             )
-        return cover(photo, face, self.fallback, CELLS - (tried[track] - len(wanted)))
+        return cover(photo, face, self.fallback, attempts.cells)
 
     @torch.no_grad()
-    def _measured(
-        self,
-        pixels: np.ndarray,
-        number: int,
-        track: int,
-        wanted: dict[int, list[float]],
-        tried: dict[int, int],
-    ) -> Painted:
-        plan, seen = self.plans[track], self.seen[track, number]
-        done = COVERED if tried[track] >= len(wanted[track]) else WIDER if tried[track] else REGENERATED
+    def _measured(self, pixels: np.ndarray, number: int, track: int, attempts: Attempts) -> Painted:
+        """One face of a finished frame, as the recogniser sees it."""
+        plan, seen, done = self.plans[track], self.seen[track, number], attempts.done
         if seen.image is None:
-            unknown = np.full(len(plan.mean), np.nan, np.float32)
-            nowhere = np.full((68, 2), np.nan)
-            return Painted(track, number, done, math.nan, unknown, unknown, nowhere, nowhere)
+            return Painted(track, number, done, math.nan)
         image = align(Photo(pixels, self.name), seen.face, LOOK_SIZE)
         found = plan.kind[number - plan.first] == FOUND
-        broken = done != COVERED and found and not self._fits(image, seen.face)
-        image = image.to(self.anonymizer.device)
-        after = self.anonymizer.recognizer.embed(image)
-        old = distance(self.anonymizer.recognizer, after, seen.embedding).item()
-        matrix = seen.face.to_photo(1)
-        points = self.anonymizer.perception.landmarks(image)
-        before_points, after_points = (
-            one[0].cpu().numpy() @ matrix[:, :2].T + matrix[:, 2] for one in (seen.points, points)
-        )
-        nearest = math.nan if broken else min(old, self._distance(after, plan))
-        before = seen.embedding[0].cpu().numpy()
-        return Painted(
-            track, number, done, nearest, before, after[0].cpu().numpy(), before_points, after_points
-        )
+        if done != COVERED and found and not self._fits(image, seen.face):
+            return Painted(track, number, done, math.nan)
+        after = self.anonymizer.recognizer.embed(image.to(self.anonymizer.device))
+        own = distance(self.anonymizer.recognizer, after, seen.embedding).item()
+        return Painted(track, number, done, min(own, plan.distance(self.anonymizer, after)))
 
     def _fits(self, image: torch.Tensor, face: Face) -> bool:
         """Whether an aligned picture `(1, 3, S, S)` shows a face, with its features where they were."""
@@ -308,10 +293,3 @@ class Painter:
         faces = look(self.anonymizer, to_uint8(image), LOOK_SIZE)
         drifts = [np.hypot(*(one.points - old).T).mean() / LOOK_SIZE for one in faces]
         return min(drifts, default=1.0) <= MAX_DRIFT
-
-    def _distance(self, embedding: torch.Tensor, plan: TrackPlan) -> float:
-        """To the track's person; infinite where nobody knows who that is."""
-        if np.isnan(plan.mean).any():
-            return math.inf
-        mean = torch.from_numpy(plan.mean)[None].to(embedding)
-        return distance(self.anonymizer.recognizer, embedding, mean).item()

@@ -7,10 +7,10 @@ then backwards with what is left: before the first sure detection of a track the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 import numpy as np
+from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
 
 from .detections import SURE, Detections
@@ -25,98 +25,71 @@ IMPOSSIBLE = 1e6
 ONE_PERSON = 0.75  # distance of two tracks' means over the threshold, up to which they are one person
 
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (dim,), (N, dim) -> (N,), 1 is the threshold
-
-
-@dataclass
-class Track:
-    """One face over time: which of the detections are its own, in the order of frames."""
-
-    members: list[int] = field(default_factory=list)
+Track = list[int]  # one face over time: which of the detections are its own, in the order of frames
 
 
 def link(found: Detections, distance: Distance) -> list[Track]:
     """All tracks, in the order in which they begin. `distance` is over the recogniser's threshold."""
-    cuts = found.cuts()
-    scene = np.cumsum([number in cuts for number in range(len(found.times))])
-    by_frame: dict[int, list[int]] = {}
-    for index, number in enumerate(found.frame.tolist()):
-        by_frame.setdefault(number, []).append(index)
-    tracks: list[Track] = []
-    _follow(found, tracks, sorted(by_frame), by_frame, scene, distance, 1)
-    taken = {index for track in tracks for index in track.members}
-    left = {
-        number: [index for index in there if index not in taken] for number, there in by_frame.items()
-    }
-    _follow(found, tracks, sorted(by_frame, reverse=True), left, scene, distance, -1)
-    return sorted(tracks, key=lambda track: (found.frame[track.members[0]], track.members[0]))
+    linker = _Linker(found, distance)
+    linker.follow(1)
+    linker.follow(-1)
+    return sorted(linker.tracks, key=lambda track: (found.frame[track[0]], track[0]))
 
 
-def _follow(
-    found: Detections,
-    tracks: list[Track],
-    numbers: Iterable[int],
-    there: dict[int, list[int]],
-    scene: np.ndarray,
-    distance: Distance,
-    direction: int,
-) -> None:
-    """Go through the frames in one direction, and give each track what continues it there."""
-    for number in numbers:
-        faces = there[number]
-        if not faces:
-            continue
-        going = [one for one in tracks if _open(found, one, number, scene, direction)]
-        cost = np.full((len(going), len(faces)), IMPOSSIBLE)
-        for row, track in enumerate(going):
-            cost[row] = _costs(found, track, number, np.array(faces), distance, direction)
-        assigned = set()
-        for row, column in zip(*linear_sum_assignment(cost), strict=True):
-            if cost[row, column] < IMPOSSIBLE:
-                at = len(going[row].members) if direction > 0 else 0
-                going[row].members.insert(at, faces[column])
-                assigned.add(faces[column])
-        if direction > 0:
-            new = [index for index in faces if index not in assigned and found.confidence[index] >= SURE]
-            tracks += [Track([index]) for index in new]
+class _Linker:
+    """The tracks so far, and what may continue them."""
 
+    def __init__(self, found: Detections, distance: Distance):
+        self.found, self.distance = found, distance
+        self.scene = found.scenes()
+        self.tracks: list[Track] = []
 
-def _open(found: Detections, track: Track, number: int, scene: np.ndarray, direction: int) -> bool:
-    """Whether a track may go on in a frame: it ended before it, not long ago and in the same scene."""
-    end = int(found.frame[track.members[-1 if direction > 0 else 0]])
-    if (number - end) * direction <= 0 or scene[end] != scene[number]:
-        return False
-    return abs(found.times[number] - found.times[end]) <= GAP_SECONDS or abs(number - end) == 1
+    def follow(self, direction: int) -> None:
+        """Go through the frames in one direction, and give each track what continues it there."""
+        found, taken = self.found, {index for track in self.tracks for index in track}
+        free = np.array([index for index in range(len(found.frame)) if index not in taken], int)
+        for number in np.unique(found.frame[free])[::direction].tolist():
+            faces = free[found.frame[free] == number]
+            going = [one for one in self.tracks if self._open(one, number, direction)]
+            cost = np.full((len(going), len(faces)), IMPOSSIBLE)
+            for row, track in enumerate(going):
+                cost[row] = self._costs(track, number, faces, direction)
+            assigned = set()
+            for row, column in zip(*linear_sum_assignment(cost), strict=True):
+                if cost[row, column] < IMPOSSIBLE:
+                    index = int(faces[column])
+                    going[row].insert(len(going[row]) if direction > 0 else 0, index)
+                    assigned.add(index)
+            if direction > 0:
+                new = (index for index in faces.tolist() if index not in assigned)
+                self.tracks += [[index] for index in new if found.confidence[index] >= SURE]
 
+    def _open(self, track: Track, number: int, direction: int) -> bool:
+        """Whether a track may go on in a frame: it ended before it, not long ago, in the same scene."""
+        end, times = int(self.found.frame[track[-1 if direction > 0 else 0]]), self.found.times
+        if (number - end) * direction <= 0 or self.scene[end] != self.scene[number]:
+            return False
+        return abs(times[number] - times[end]) <= GAP_SECONDS or abs(number - end) == 1
 
-def _costs(
-    found: Detections,
-    track: Track,
-    number: int,
-    faces: np.ndarray,
-    distance: Distance,
-    direction: int,
-) -> np.ndarray:
-    """What it costs to continue a track with each of `faces`: what they lack of overlap with the place
-    where it is expected, and how far they are from the person."""
-    own = track.members[:: 1 if direction < 0 else -1]  # nearest in time first
-    frames, boxes = found.frame[own[:MOTION]], found.box[own[:MOTION]]
-    gap = abs(number - int(frames[0]))
-    expected = boxes[0].copy()
-    if len(boxes) > 1:
-        speed = (boxes[0] - boxes[-1]) / (frames[0] - frames[-1])
-        centre = (speed[:2] + speed[2:]) / 2
-        expected += np.tile(centre, 2) * (number - frames[0])
-    shared = overlaps(expected, found.box[faces])
-    who = distance(mean_embedding(found.embedding[own[:MEMORY]]), found.embedding[faces])
-    who = np.nan_to_num(who, nan=1.0)  # of a face without an embedding
-    middle, middles = _centre(expected), _centre(found.box[faces])
-    width = max(boxes[0][2] - boxes[0][0], boxes[0][3] - boxes[0][1])
-    away = np.hypot(*(middles - middle).T) / width
-    sizes = (found.box[faces][:, 2] - found.box[faces][:, 0]) / (boxes[0][2] - boxes[0][0])
-    near = (away < REACH * min(1 + gap / 10, 3)) & (sizes > 0.4) & (sizes < 2.5)
-    by_place = (shared >= SAME_PLACE) & (who < (FAR_LOOK if gap <= 2 else LATER_LOOK))
-    by_person = near & (who < SAME_PERSON)
-    return np.where(by_place | by_person, (1 - shared) + who, IMPOSSIBLE)
+    def _costs(self, track: Track, number: int, faces: np.ndarray, direction: int) -> np.ndarray:
+        """What it costs to continue a track with each of `faces`: what they lack of overlap with the
+        place where it is expected, and how far they are from the person."""
+        found, own = self.found, track[:: 1 if direction < 0 else -1]  # nearest in time first
+        frames, boxes = found.frame[own[:MOTION]], found.box[own[:MOTION]]
+        gap, others = abs(number - int(frames[0])), found.box[faces]
+        expected = boxes[0].copy()
+        if len(boxes) > 1:
+            speed = (boxes[0] - boxes[-1]) / (frames[0] - frames[-1])
+            expected += np.tile(_centre(speed), 2) * (number - frames[0])
+        shared = overlaps(expected, others)
+        who = self.distance(mean_embedding(found.embedding[own[:MEMORY]]), found.embedding[faces])
+        who = np.nan_to_num(who, nan=1.0)  # of a face without an embedding
+        wide, high = boxes[0][2:] - boxes[0][:2]
+        away = np.hypot(*(_centre(others) - _centre(expected)).T) / max(wide, high)
+        sizes = (others[:, 2] - others[:, 0]) / wide
+        near = (away < REACH * min(1 + gap / 10, 3)) & (sizes > 0.4) & (sizes < 2.5)
+        by_place = (shared >= SAME_PLACE) & (who < (FAR_LOOK if gap <= 2 else LATER_LOOK))
+        return np.where(by_place | (near & (who < SAME_PERSON)), (1 - shared) + who, IMPOSSIBLE)
 
 
 def mean_embedding(embeddings: np.ndarray) -> np.ndarray:
@@ -143,20 +116,14 @@ def people(found: Detections, tracks: list[Track], distance: Distance) -> list[i
 
     Average linkage by the distance of the tracks' mean embeddings.
     """
-    means = np.stack([mean_embedding(found.embedding[track.members]) for track in tracks])
-    frames = [{*found.frame[track.members].tolist()} for track in tracks]
-    groups = [[index] for index in range(len(tracks))]
+    means = np.stack([mean_embedding(found.embedding[track]) for track in tracks])
+    frames = [{*found.frame[track].tolist()} for track in tracks]
     between = np.nan_to_num(np.stack([distance(mean, means) for mean in means]), nan=IMPOSSIBLE)
-    while True:
-        best, pair = ONE_PERSON, None
-        for a in range(len(groups)):
-            for b in range(a + 1, len(groups)):
-                apart = all(frames[i].isdisjoint(frames[j]) for i in groups[a] for j in groups[b])
-                mean = between[np.ix_(groups[a], groups[b])].mean()
-                if apart and mean < best:
-                    best, pair = mean, (a, b)
-        if pair is None:
-            break
-        groups[pair[0]] += groups.pop(pair[1])
-    number = {index: row for row, group in enumerate(sorted(groups, key=min)) for index in group}
-    return [number[index] for index in range(len(tracks))]
+    together = [[not a.isdisjoint(b) for b in frames] for a in frames]
+    between = np.where(together, IMPOSSIBLE, (between + between.T) / 2)
+    groups = np.ones(1, int)
+    if len(tracks) > 1:
+        upper = between[np.triu_indices(len(tracks), 1)]
+        groups = fcluster(linkage(upper, "average"), np.nextafter(ONE_PERSON, 0), "distance")
+    first = {group: row for row, group in enumerate(dict.fromkeys(groups.tolist()))}
+    return [first[group] for group in groups.tolist()]

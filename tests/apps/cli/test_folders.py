@@ -14,14 +14,12 @@ import pytest
 from faked import Inverter, files, noise, photo_file, pixels_of
 from PIL import Image
 
-from anonlab.apps import cli
-from anonlab.apps.cli.batch import anonymize_files
-from anonlab.apps.cli.record import Record, read_previous
+from anonlab.apps.folders.batch import anonymize_files
+from anonlab.apps.folders.record import Record, read_previous
 from anonlab.apps.resume import FINGERPRINT_BYTES
 from anonlab.controls import Controls
 from anonlab.errors import FolderBusy, InputDamaged, OutputNotWritable
 from anonlab.files import LOCK, folder_lock, remove_partials
-from anonlab.pipeline import Anonymizer
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = b"0123456789abcdef"
@@ -31,17 +29,6 @@ def anonymize(inverter: Inverter, source: Path, out: Path, **options: object) ->
     """A folder into another, with a record."""
     controls = options.pop("controls", Controls())
     return anonymize_files(inverter, [source], out, controls, "all", out / "record.json", **options)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Four photos, one of them deeper."""
-    for seed, name in enumerate(("a.png", "b.png", "below/c.png", "d.png")):
-        photo_file(tmp_path / "in" / name, seed)
-    return tmp_path / "in"
-
-
-# Resuming
 
 
 def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
@@ -131,7 +118,7 @@ sys.path[:0] = [{root!r}, {tests!r}]
 from pathlib import Path
 from PIL import Image
 from faked import Inverter
-from anonlab.apps.cli.batch import anonymize_files
+from anonlab.apps.folders.batch import anonymize_files
 from anonlab.controls import Controls
 written, save = [], Image.Image.save
 def save_or_die(image, path, **options):
@@ -182,9 +169,6 @@ def test_a_torn_line_of_the_journal_costs_one_photo(folder: Path, tmp_path: Path
     assert again.seen == ["d.png"]
 
 
-# Many photos
-
-
 def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder: Path, tmp_path: Path) -> None:
     """The journal starts with what is known."""
     made = anonymize(Inverter(), folder, tmp_path / "out")
@@ -194,9 +178,6 @@ def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder: Path, tmp_pa
         made["controls"] | made["run"],
         made["photos"],
     )
-
-
-# One run at a time
 
 
 def test_a_second_run_into_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -244,45 +225,23 @@ def test_a_result_is_on_the_disk_before_its_name_is(
     assert done[at + 1] == str(tmp_path / "out")
 
 
-# The command
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> list[Inverter]:
-    """`anonlab anonymize` with an anonymizer without networks; those that were loaded."""
-    loaded: list[Inverter] = []
-
-    def load(*_: object, **__: object) -> Inverter:
-        loaded.append(Inverter())
-        return loaded[-1]
-
-    monkeypatch.setattr(Anonymizer, "load", staticmethod(load))
-    return loaded
-
-
-def test_resume_and_keep_metadata_are_options(
-    folder: Path, tmp_path: Path, command: list[Inverter], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_resume_and_keep_metadata_are_options(folder: Path, tmp_path: Path, command, loads) -> None:
     """The second call does nothing, and tells of all four photos again."""
     exif = Image.Exif()
     exif[0x013B] = "Ada"
     Image.fromarray(noise()).save(folder / "a.png", exif=exif)
-    arguments = ["anonymize", str(folder), "--out", str(tmp_path / "out"), "--resume"]
-    assert cli.main([*arguments, "--keep-metadata", "copyright"]) == 0
-    assert capsys.readouterr().err == ""
-    assert cli.main([*arguments, "--keep-metadata", "copyright"]) == 0
-    outcome = capsys.readouterr()
-    assert outcome.err == "" and len(outcome.out.splitlines()) == 4
-    assert [len(one.seen) for one in command] == [4, 0]
+    words = ["anonymize", folder, "--out", tmp_path / "out", "--resume", "--keep-metadata"]
+    assert command(*words, "copyright").status == 0
+    outcome = command(*words, "copyright")
+    assert (outcome.status, outcome.err, len(outcome.out.splitlines())) == (0, "", 4)
+    assert [len(one.seen) for one in loads.given] == [4, 0]
     with Image.open(tmp_path / "out" / "a.png") as image:
         assert image.getexif()[0x013B] == "Ada"
-    assert cli.main([*arguments, "--keep-metadata", "thumbnail"]) == 2
-    assert "metadata thumbnail does not exist" in capsys.readouterr().err
+    outcome = command(*words, "thumbnail")
+    assert outcome.status == 2 and "metadata thumbnail does not exist" in outcome.err
 
 
-def test_verify_at_the_end(
-    folder: Path, tmp_path: Path, command: list[Inverter], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_verify_at_the_end(folder: Path, tmp_path: Path, command, monkeypatch) -> None:
     """What was just written is checked, photo by photo; a leak makes the status 1."""
     from anonlab.apps import verify
 
@@ -295,9 +254,8 @@ def test_verify_at_the_end(
     monkeypatch.setattr(verify, "verify_pairs", check)
     for name in ("detector", "recognizer", "device"):
         monkeypatch.setattr(Inverter, name, None, raising=False)
-    arguments = ["anonymize", str(folder), "--out", str(tmp_path / "out"), "--verify"]
     for leaks in (0, 1):
-        assert cli.main(arguments) == leaks
+        assert command("anonymize", folder, "--out", tmp_path / "out", "--verify").status == leaks
     names = ["a.png", "b.png", "below/c.png", "d.png"]
     assert asked[0] == [(folder / name, tmp_path / "out" / name) for name in names]
     assert (tmp_path / "out" / "verify.html").is_file()

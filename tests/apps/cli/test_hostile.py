@@ -16,12 +16,10 @@ import pytest
 from faked import Inverter, files, noise, photo_file, pixels_of
 from PIL import Image
 
-from anonlab.apps import cli
-from anonlab.apps.cli.batch import anonymize_files
+from anonlab.apps.folders.batch import anonymize_files
 from anonlab.controls import Controls
 from anonlab.errors import OutputNotWritable
 from anonlab.files import printable
-from anonlab.pipeline import Anonymizer
 
 
 def anonymize(*sources: Path, out: Path) -> dict[str, dict]:
@@ -70,49 +68,6 @@ def mounted(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-# Links
-
-
-@pytest.mark.parametrize("kind", ["symbolic", "hard"])
-def test_an_output_that_is_the_original_by_another_name(tmp_path: Path, kind: str) -> None:
-    """Refused; the original and its other name stay."""
-    photo_file(tmp_path / "in" / "a.png")
-    before = (tmp_path / "in" / "a.png").read_bytes()
-    (tmp_path / "out").mkdir()
-    if kind == "hard":
-        os.link(tmp_path / "in" / "a.png", tmp_path / "out" / "a.png")
-    else:
-        (tmp_path / "out" / "a.png").symlink_to(tmp_path / "in" / "a.png")
-    entries = anonymize(tmp_path / "in", out=tmp_path / "out")
-    assert "would be overwritten; choose another output folder" in entries["a.png"]["error"]
-    assert (tmp_path / "in" / "a.png").read_bytes() == before
-    assert (tmp_path / "out" / "a.png").read_bytes() == before
-
-
-def test_an_output_that_is_a_link_to_anything(tmp_path: Path) -> None:
-    """A file elsewhere is neither written nor replaced."""
-    photo_file(tmp_path / "in" / "a.png")
-    (tmp_path / "letter").write_text("here first")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "a.png").symlink_to(tmp_path / "letter")
-    entries = anonymize(tmp_path / "in", out=tmp_path / "out")
-    assert "is a link, and results are not written through one" in entries["a.png"]["error"]
-    assert (tmp_path / "letter").read_text() == "here first"
-
-
-def test_a_folder_in_the_output_that_is_a_link(tmp_path: Path) -> None:
-    """It would lead the results out of the output folder."""
-    photo_file(tmp_path / "in" / "below" / "a.png", 1)
-    photo_file(tmp_path / "mine" / "a.png", 2)
-    before = (tmp_path / "mine" / "a.png").read_bytes()
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "below").symlink_to(tmp_path / "mine")
-    entries = anonymize(tmp_path / "in", out=tmp_path / "out")
-    assert f"{tmp_path / 'out' / 'below'} is a link" in entries["a.png"]["error"]
-    assert files(tmp_path / "mine") == ["a.png"]
-    assert (tmp_path / "mine" / "a.png").read_bytes() == before
-
-
 def test_a_linked_folder_is_named_and_not_followed(tmp_path: Path) -> None:
     """It may lead in a circle; nothing in it is skipped in silence."""
     photo_file(tmp_path / "in" / "a.png")
@@ -132,9 +87,6 @@ def test_broken_and_circular_links(tmp_path: Path) -> None:
     assert "cannot be opened (Too many levels of symbolic links)" in entries["round.png"]["error"]
 
 
-# What is no file
-
-
 def test_fifos_sockets_and_devices_are_not_opened(tmp_path: Path) -> None:
     """Opening a FIFO waits for somebody to write; reading /dev/zero has no end."""
     photo_file(tmp_path / "in" / "a.png")
@@ -149,9 +101,6 @@ def test_fifos_sockets_and_devices_are_not_opened(tmp_path: Path) -> None:
     assert "is a device; name a photo" in entries["zero.png"]["error"]
     assert "is a device; name a photo" in entries["null"]["error"]
     assert files(tmp_path / "out") == ["a.png", "record.json"]
-
-
-# Disks
 
 
 def test_full_disk(tmp_path: Path, mounted) -> None:
@@ -178,9 +127,6 @@ def test_read_only_output(tmp_path: Path, mounted) -> None:
     assert inverter.seen == []
 
 
-# Names
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -195,26 +141,19 @@ def test_read_only_output(tmp_path: Path, mounted) -> None:
     ],
     ids=lambda name: ascii(name[:12]),
 )
-def test_names_of_every_kind(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_names_of_every_kind(tmp_path: Path, name: str, command) -> None:
     """The result has the same name, byte for byte, and the line that tells of it is one line."""
-    monkeypatch.setattr(Anonymizer, "load", staticmethod(lambda *_, **__: Inverter()))
     pixels = photo_file(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "a.png").rename(tmp_path / "in" / name)
-    status = cli.main(["anonymize", str(tmp_path / "in"), "--out", str(tmp_path / "out")])
-    assert status == 0
-    assert sorted(os.listdir(os.fsencode(tmp_path / "out"))) == sorted(
-        [os.fsencode(name), b"record.json"]
-    )
+    outcome = command("anonymize", tmp_path / "in", "--out", tmp_path / "out")
+    assert outcome.status == 0
+    found = os.listdir(os.fsencode(tmp_path / "out"))
+    assert {*found} == {os.fsencode(name), b"record.json"}
     np.testing.assert_array_equal(pixels_of(tmp_path / "out" / name), 255 - pixels)
-    (line,) = capfd.readouterr().out.splitlines()
+    (line,) = outcome.out.splitlines()
     assert printable(name) in line
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert record["photos"][0]["source"] == str(tmp_path / "in" / name)
-
-
-# Contents that are more than they seem
 
 
 def test_polyglots_lose_their_other_half(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def main() -> None:
         found = anonymize_set(Path(source), Path(out), key.encode(), **given)
     except AnonlabError as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    print(json.dumps(vars(found)))
+    print(json.dumps(found._asdict()))
 
 
 if __name__ == "__main__":

@@ -41,12 +41,12 @@ def test_workers_are_as_many_as_threads_or_parts_and_one_on_a_gpu():
 def test_every_job_has_its_share_of_threads_and_the_rest_is_put_back():
     both, seen = threading.Barrier(2, timeout=20), []
 
-    def job(_):
+    def job(run, _):
         both.wait()  # a second one runs meanwhile
-        seen.append(torch.get_num_threads())
+        seen.append((run.start, torch.get_num_threads()))
 
-    side_by_side([job] * 2, 2)
-    assert seen == [2, 2]
+    side_by_side([0, 1], 2, job)
+    assert sorted(seen) == [(0, 2), (1, 2)]
     assert torch.get_num_threads() == 4
 
 
@@ -54,17 +54,17 @@ def test_every_job_has_its_share_of_threads_and_the_rest_is_put_back():
 def test_the_error_of_one_stops_the_others_and_is_raised(workers):
     begun, done = threading.Event(), []
 
-    def waits(stop):
-        begun.set()
-        assert stop.wait(20)
-        done.extend(unless(stop, range(3)))
-
-    def fails(_):
-        assert workers == 1 or begun.wait(20)
-        raise ValueError("the disk is full")
+    def job(run, stop):
+        if run.start == 1 and workers == 2:
+            begun.set()
+            assert stop.wait(20)
+            done.extend(unless(stop, range(3)))
+        else:
+            assert workers == 1 or begun.wait(20)
+            raise ValueError("the disk is full")
 
     with pytest.raises(ValueError, match="the disk is full"):
-        side_by_side([fails] if workers == 1 else [waits, fails], workers)
+        side_by_side([0, 1], workers, job)
     assert not done
     assert torch.get_num_threads() == 4
 

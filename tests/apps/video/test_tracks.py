@@ -38,15 +38,15 @@ def owners(found, tracks, who=(A, B)):
     """For each track the frames it has, and who most of its faces show."""
     result = []
     for track in tracks:
-        near = np.stack([np.linalg.norm(found.embedding[track.members] - one, axis=1) for one in who])
-        result.append((found.frame[track.members].tolist(), near.argmin(0).tolist()))
+        near = np.stack([np.linalg.norm(found.embedding[track] - one, axis=1) for one in who])
+        result.append((found.frame[track].tolist(), near.argmin(0).tolist()))
     return result
 
 
 def test_a_track_goes_on_through_a_gap():
     found = scene([(n, 100 + 6 * n, A) for n in range(20) if n not in (7, 8, 9, 10)])
     tracks = link(found, distance)
-    assert len(tracks) == 1 and len(tracks[0].members) == 16
+    assert len(tracks) == 1 and len(tracks[0]) == 16
 
 
 def test_a_gap_that_is_too_long_ends_a_track_but_not_the_person():
@@ -79,7 +79,7 @@ def test_a_weak_detection_goes_on_with_a_track_in_both_directions_and_begins_non
     found = scene(rows)
     tracks = link(found, distance)
     assert len(tracks) == 1
-    assert found.frame[tracks[0].members].tolist() == list(range(20))
+    assert found.frame[tracks[0]].tolist() == list(range(20))
 
 
 def test_no_track_goes_over_a_cut():
@@ -87,7 +87,7 @@ def test_no_track_goes_over_a_cut():
     change[10] = CUT + 10
     found = scene([(n, 100, A) for n in range(20)], change=change)
     tracks = link(found, distance)
-    assert [found.frame[track.members].tolist() for track in tracks] == [[*range(10)], [*range(10, 20)]]
+    assert [found.frame[track].tolist() for track in tracks] == [[*range(10)], [*range(10, 20)]]
     assert people(found, tracks, distance) == [0, 0]
 
 
@@ -101,7 +101,7 @@ def test_a_face_that_nobody_could_see_stays_in_its_track():
     found = scene([(n, 100 - 5 * n, A) for n in range(12)])
     found.embedding[9:] = np.nan  # it leaves at the edge
     tracks = link(found, distance)
-    assert len(tracks) == 1 and len(tracks[0].members) == 12
+    assert len(tracks) == 1 and len(tracks[0]) == 12
 
 
 def test_overlap_is_intersection_over_union():
@@ -133,14 +133,13 @@ def test_two_real_faces_crossing_keep_their_tracks(crossing, anonymizer):
     found, _ = detect(anonymizer, crossing, "crossing")
     tracks = link(found, relative)
     middles = [
-        np.polyfit(found.frame[track.members], found.box[track.members][:, [0, 2]].mean(1), 1)[0]
-        for track in tracks
+        np.polyfit(found.frame[track], found.box[track][:, [0, 2]].mean(1), 1)[0] for track in tracks
     ]
     assert len(tracks) == 2
     assert sorted(np.sign(middles)) == [-1, 1]  # one goes right, one left, all the time
     assert all(abs(abs(speed) - 12) < 1 for speed in middles)  # 180 px in 15 steps
     assert people(found, tracks, relative) == [0, 1]
     for track in tracks:  # every face of a track is nearer to its own first than to the other's
-        own = found.embedding[track.members]
-        other = found.embedding[next(one for one in tracks if one is not track).members[0]]
+        own = found.embedding[track]
+        other = found.embedding[next(one for one in tracks if one is not track)[0]]
         assert (relative(own[0], own) < relative(other, own)).all()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,12 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ...controls import Controls
-from ...errors import AnonlabError, InputMissing, UnreadableImage
+from ...errors import AnonlabError
 from ...files import folder_lock, open_file, output_folder, remove_partials
 from ...photo.metadata import check_groups
-from ...photo.photos import read_photo, write_photo
+from ...photo.photos import Photo, read_photo, write_photo
 from ...pipeline import Anonymizer, Known
+from ...results import Result
 from ...selection import Selection
 from .record import Record
 from .sources import Targets, plan
@@ -61,6 +63,7 @@ def anonymize_files(
         only=anonymizer.recognise(only) if only else None,
         names=[str(path) for path in leave],
     )
+    choice = {"faces": selection, "fallback": fallback, "known": known, "progress": progress}
     people = {"leave": [str(path) for path in leave], "only": [str(path) for path in only]}
     head = {
         "controls": asdict(controls) | {"faces": faces, "fallback": fallback} | people,
@@ -69,19 +72,15 @@ def anonymize_files(
 
     def anonymized(source: Path, output: Path, entry: dict) -> dict:
         """Anonymize a photo, unless an earlier run has done it; returns its entry of the record."""
-        with _opened(source) as file:
+        with open_file(source) as file:
             entry["source_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
-            done = record.kept.get(str(output.absolute()), {})
-            if _is_done(done, entry["source_sha256"], output):
+            done = record.kept.get(str(output.absolute()))
+            same = done and done["source_sha256"] == entry["source_sha256"]
+            if same and done["output_sha256"] == _sha256(output):
                 return done | {"source": str(source)}
             file.seek(0)
             photo = read_photo(file)
-        result = anonymizer(
-            photo, controls, faces=selection, fallback=fallback, known=known, progress=progress
-        )
-        notes = write_photo(result.image, output, photo.icc_profile, photo, keep_metadata)
-        found = {"output": str(output), "notes": notes, "faces": result.records()}
-        return entry | found | {"output_sha256": _sha256(output)}
+        return entry | anonymize_photo(anonymizer, photo, output, controls, keep_metadata, **choice)
 
     with folder_lock(out):
         pairs, left_out = plan(sources, out)
@@ -98,22 +97,24 @@ def anonymize_files(
     return record.whole()
 
 
-def _is_done(entry: dict, source_sha256: str, output: Path) -> bool:
-    """Whether both the photo and its result are the bytes of an earlier run."""
-    try:
-        same = entry.get("source_sha256") == source_sha256
-        return same and entry.get("output_sha256") == _sha256(output)
-    except AnonlabError:
-        return False
+def anonymize_photo(
+    anonymizer: Callable[..., Result],
+    photo: Photo,
+    output: Path,
+    controls: Controls,
+    keep_metadata: Sequence[str],
+    **choice: object,
+) -> dict:
+    """Anonymize one photo into a file; returns what the record says of it. `choice` is for the
+    `Anonymizer`."""
+    result = anonymizer(photo, controls, **choice)
+    notes = write_photo(result.image, output, photo.icc_profile, photo, keep_metadata)
+    found = {"output": str(output), "notes": notes, "faces": result.records()}
+    return found | {"output_sha256": _sha256(output)}
 
 
-def _sha256(path: Path) -> str:
-    with open_file(path) as file:
+def _sha256(path: Path) -> str | None:
+    """Of a file's content; None where there is no file."""
+    with contextlib.suppress(AnonlabError), open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _opened(source: Path):
-    try:
-        return open_file(source)
-    except InputMissing as error:
-        raise UnreadableImage(str(error)) from None
+    return None

@@ -76,11 +76,8 @@ class Targets:
         try:
             self.check(source, output)
             result = work()
-        except AnonlabError as error:
-            return None, str(error)
         except Exception as error:
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            return None, f"{source} could not be processed ({reason}); try a smaller copy"
+            return None, sentence(error, source)
         self.taken.add(output)
         return result, None
 
@@ -105,6 +102,14 @@ class Targets:
             raise OutputNotWritable(
                 f"{source} has the same name as a photo before it; anonymize it into another folder"
             )
+
+
+def sentence(error: Exception, source: Path | str) -> str:
+    """Say what happened to one photo, whatever was raised."""
+    if isinstance(error, AnonlabError):
+        return str(error)
+    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return f"{source} could not be processed ({reason}); try a smaller copy"
 
 
 def _refuse_folder(source: Path) -> None:

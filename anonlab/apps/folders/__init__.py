@@ -1,0 +1,1 @@
+"""Photos and folders of photos: which ones, where results go, and the record."""

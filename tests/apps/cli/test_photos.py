@@ -1,0 +1,393 @@
+"""The commands for photos with bad photos, bad folders and bad options."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from faked import Inverter, files, noise, photo_file, pixels_of, written
+
+from anonlab.apps.album import Album
+from anonlab.apps.cli.research import from_here
+from anonlab.controls import Controls
+from anonlab.photo.detection import Detector
+from anonlab.photo.faces import Face
+from anonlab.photo.photos import READABLE, Photo
+
+PHOTO_KEYS = {"source", "output", "error", "faces", "source_sha256", "output_sha256", "notes"}
+
+
+def half(path: Path) -> np.ndarray:
+    """Write the first half of a photo; returns the pixels of the whole."""
+    pixels = photo_file(path, 5)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return pixels
+
+
+def empty(path: Path) -> None:
+    """Make a folder without photos."""
+    path.mkdir()
+    for name in ("notes.txt", ".hidden.png"):
+        (path / name).write_text("no photo")
+
+
+def content(data: bytes) -> Callable[[Path], None]:
+    """Write these bytes."""
+    return lambda path: path.write_bytes(data) and None
+
+
+MAKE: dict[str, Callable[[Path], object]] = {  # inputs that cannot be done
+    "wall.png": lambda path: written(path, noise(9) // 29),  # dark: no face
+    "large.png": lambda path: written(path, 250 + noise(8) // 43),  # white: too large
+    "letter.jpg": content(b"Dear all,\nno photo here.\n"),
+    "half.png": half,
+    "half.jpg": half,
+    "dot.png": lambda path: written(path, np.full((1, 1, 3), 100, np.uint8)),
+    "my clip.mp4": content(b"\0\0\0\x18ftypmp42" + bytes(99)),
+    "gone.jpg": lambda _: None,
+    "holiday": empty,
+    "x" * 300 + ".jpg": lambda _: None,
+}
+SAID = {
+    "wall.png": "shows no face that can be found; use a photo with a face",
+    "large.png": "could not be processed (out of memory); try a smaller copy",
+    "letter.jpg": "open and re-save it in a photo editor",
+    "half.png": "open and re-save it in a photo editor",
+    "half.jpg": "open and re-save it in a photo editor",
+    "dot.png": "is only 1×1 pixels; a photo of a face needs at least",
+    "my clip.mp4": "is a clip; anonymize it with: python -m anonlab video '",
+    "gone.jpg": "does not exist; check the spelling",
+    "holiday": "is a folder without photos; name one that has some",
+    "x" * 300 + ".jpg": "cannot be opened (File name too long); rename or copy it",
+}
+IN_FOLDERS = [*MAKE][:7]
+
+
+def record_of(out: Path) -> dict:
+    return json.loads((out / "record.json").read_text())
+
+
+def assert_one_error(err: str, *parts: str) -> None:
+    """Standard error is one line from anonlab, one sentence with a remedy, and has these parts."""
+    (line,) = err.splitlines()
+    assert line.startswith("anonlab: ") and "; " in line
+    assert ". " not in line and not line.endswith(".")
+    assert all(part in line for part in parts), line
+
+
+@pytest.mark.parametrize("name", MAKE, ids=lambda name: name[:20])
+def test_a_photo_that_cannot_be_done(tmp_path: Path, command, name: str) -> None:
+    """One sentence, the same in the record, and nothing of it in the output."""
+    MAKE[name](tmp_path / name)
+    outcome = command("anonymize", tmp_path / name, "--out", tmp_path / "out")
+    assert (outcome.status, outcome.out) == (1, "")
+    assert_one_error(outcome.err, name, SAID[name])
+    assert files(tmp_path / "out") == ["record.json"]
+    (photo,) = record_of(tmp_path / "out")["photos"]
+    assert (photo["output"], photo["faces"]) == (None, [])
+    assert f"anonlab: {photo['error']}" == outcome.err.strip()
+
+
+@pytest.mark.parametrize("mode", ["anonymize", "album", "--preview"])
+def test_one_photo_never_costs_the_others(
+    tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """In any mode, whatever is raised: a named error, a decoder's, one that is not expected."""
+    photo_file(tmp_path / "in" / "z.png")
+    for name in IN_FOLDERS:
+        MAKE[name](tmp_path / "in" / name)
+    face = Face((1.0, 2.0, 30.0, 40.0), np.array([[9, 12], [21, 12], [15, 20], [10, 28], [20, 28]]), 1.0)
+
+    def detect(_: object, photo: Photo) -> list[Face]:
+        Inverter()(photo, Controls())  # raises what it raises for this photo
+        return [face]
+
+    monkeypatch.setattr(Detector, "__init__", lambda *_: None)
+    monkeypatch.setattr(Detector, "__call__", detect)
+    album = Album([], 0.6, SimpleNamespace(embeddings=torch.zeros(2, 4)))
+    monkeypatch.setattr(Album, "open", classmethod(lambda *_: album))
+    monkeypatch.setattr(Inverter, "detector", Detector(), raising=False)
+    monkeypatch.setattr(Inverter, "replace", lambda self, **_: self, raising=False)
+    words = ["anonymize", mode] if mode == "--preview" else [mode]
+    outcome = command(*words, tmp_path / "in", "--out", tmp_path / "out")
+    assert outcome.status == 1 and "z.png -> " in outcome.out
+    done = [name for name in files(tmp_path / "out") if name.endswith(".png")]
+    assert done == ["z.png.faces.png" if mode == "--preview" else "z.png"]
+    for name in IN_FOLDERS:
+        assert sum(name in line for line in outcome.err.splitlines()) == 1, name
+
+
+def test_everything_in_a_folder_is_done_or_named(tmp_path: Path, command) -> None:
+    """On the screen by kinds, in the record file by file; what is no picture only in the record."""
+    folder = tmp_path / "in"
+    photo_file(folder / "a.png")
+    photo_file(folder / ".hidden.png")
+    (folder / "below").mkdir()
+    for name in ("IMG.MOV", "b.mp4", "below/c.webm"):
+        MAKE["my clip.mp4"](folder / name)
+    for name in ("IMG.DNG", "notes.txt"):
+        (folder / name).write_text("what is in it does not matter")
+    (folder / "shared.jpg_large").write_bytes(b"\xff\xd8\xff\xe0" + bytes(99))
+    outcome = command("anonymize", folder, "--out", tmp_path / "out")
+    assert outcome.status == 0 and files(tmp_path / "out") == ["a.png", "record.json"]
+    left_out = record_of(tmp_path / "out")["left_out"]
+    assert {Path(one["source"]).name: one["what"] for one in left_out} == {
+        **dict.fromkeys(("IMG.MOV", "b.mp4", "c.webm"), "a clip"),
+        "IMG.DNG": "a raw file of a camera",
+        "shared.jpg_large": "a photo whose name does not say so",
+        "notes.txt": "no photo",
+        ".hidden.png": "hidden",
+    }
+    lines = outcome.err.splitlines()
+    assert len(lines) == 3 and all(line.startswith("anonlab: left out: ") for line in lines)
+    (clips,) = (line for line in lines if "(a clip); anonymize it with: python -m anonlab video" in line)
+    assert all(name in clips for name in ("IMG.MOV", "b.mp4", "c.webm"))
+
+
+def test_a_preview_is_not_written_over_a_photo(tmp_path: Path, command, monkeypatch) -> None:
+    photo_file(tmp_path / "a.png")
+    photo_file(tmp_path / "a.png.faces.png", 1)
+    before = (tmp_path / "a.png.faces.png").read_bytes()
+    monkeypatch.setattr(Detector, "__init__", lambda *_: None)
+    monkeypatch.setattr(Detector, "__call__", lambda *_: [])
+    outcome = command("anonymize", tmp_path, "--out", tmp_path, "--preview")
+    assert outcome.status == 1 and "would replace the photo" in outcome.err
+    assert (tmp_path / "a.png.faces.png").read_bytes() == before
+
+
+def test_nothing_unanonymized_is_in_the_output(tmp_path: Path, command) -> None:
+    """No output has the pixels or the bytes of any input, whatever became of that input."""
+    folder, done = tmp_path / "in", ["a.png", "below/b.png", "g.bmp"]
+    inputs = {name: photo_file(folder / name, seed) for seed, name in enumerate(done, 1)}
+    for name in IN_FOLDERS[:6]:
+        inputs[name] = MAKE[name](folder / name)
+    outcome = command("anonymize", folder, "--out", tmp_path / "out")
+    assert outcome.status == 1
+    assert files(tmp_path / "out") == [*done, "record.json"]
+    originals = {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for path in (tmp_path / "out").rglob("*.*"):
+        assert path.read_bytes() not in originals
+        if path.suffix in READABLE:
+            pixels = pixels_of(path)
+            assert not any(np.array_equal(pixels, one) for one in inputs.values()), path
+    errors = {one["source"]: bool(one["error"]) for one in record_of(tmp_path / "out")["photos"]}
+    assert errors == {str(folder / name): name not in done for name in inputs}
+
+
+def second(path: Path) -> list[Path]:
+    photo_file(path / "x" / "a.png", 1)
+    photo_file(path / "y" / "a.png", 2)
+    return [path / "x" / "a.png", path / "y" / "a.png"]
+
+
+def into_itself(path: Path) -> list[Path]:
+    photo_file(path / "out" / "a.png", 1)
+    photo_file(path / "out" / "below" / "b.png", 2)
+    return [path / "out"]
+
+
+def over_another(path: Path) -> list[Path]:
+    photo_file(path / "copies" / "a.png", 1)
+    photo_file(path / "out" / "a.png", 2)
+    return [path / "copies" / "a.png", path / "out" / "a.png"]
+
+
+def linked(make: Callable[[Path, Path], None], target: str) -> Callable[[Path], list[Path]]:
+    """A photo whose output is a link to something; `below/` is a folder in which a photo lies."""
+
+    def arrange(path: Path) -> list[Path]:
+        photo_file(path / "in" / target.rpartition("/")[0] / "a.png", 1)
+        photo_file(path / "mine" / "a.png", 2)
+        (path / "letter").write_text("here first")
+        (path / "out").mkdir()
+        name = "below" if "/" in target else "a.png"
+        make(path / {"a.png": "in/a.png", "below/": "mine"}.get(target, target), path / "out" / name)
+        return [path / "in"]
+
+    return arrange
+
+
+def soft(source: Path, link: Path) -> None:
+    link.symlink_to(source)
+
+
+REFUSED = {  # outputs that may not be written, and what is said
+    "a second photo of the name": (second, "has the same name as a photo before it; anonymize it into"),
+    "into the input folder": (into_itself, "would be overwritten; choose another output folder"),
+    "another photo's original": (over_another, "would replace the photo"),
+    "a hard link": (linked(os.link, "a.png"), "would be overwritten; choose another output folder"),
+    "a soft link": (linked(soft, "a.png"), "would be overwritten; choose another output folder"),
+    "a link to a letter": (linked(soft, "letter"), "is a link, and results are not written through one"),
+    "a folder that is a link": (linked(soft, "below/"), "out/below is a link"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_no_result_is_written_over_or_through_anything(tmp_path: Path, command, case: str) -> None:
+    """It is said why, and all that was there stays, byte for byte."""
+    arrange, said = REFUSED[case]
+    sources = arrange(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    outcome = command("anonymize", *sources, "--out", tmp_path / "out")
+    assert outcome.status == 1 and said in outcome.err, outcome.err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("name", ["out", "out/below", "record"])
+def test_an_output_that_cannot_be_written_is_named_before_the_first_photo(
+    tmp_path: Path, command, loads, name: str
+) -> None:
+    photo_file(tmp_path / "a.png")
+    (tmp_path / "out").write_text("here first")
+    words = ["--out", tmp_path / name]
+    if name == "record":
+        words = ["--out", tmp_path / "new", "--json", tmp_path / "a.png" / "record.json"]
+    outcome = command("anonymize", tmp_path / "a.png", *words)
+    assert outcome.status == 1
+    assert_one_error(outcome.err, str(tmp_path), "choose another output folder")
+    assert loads.given[0].seen == [] and (tmp_path / "out").read_text() == "here first"
+    assert files(tmp_path) == ["a.png", "out"]
+
+
+@pytest.mark.parametrize("words", ["run", "train encoder", "evaluate embedded:1"])
+def test_every_command_refuses_an_unusable_folder_before_its_work(tmp_path, command, words) -> None:
+    """Nothing is downloaded, generated or trained first: it answers at once."""
+    (tmp_path / "out").write_text("here first")
+    outcome = command(*words.split(), "--out", tmp_path / "out" / "below")
+    (line,) = outcome.err.splitlines()
+    assert outcome.status == 1 and str(tmp_path / "out") in line
+    assert line.endswith("choose another output folder")
+    assert (tmp_path / "out").read_text() == "here first"
+
+
+@pytest.mark.parametrize("name", ["a", "a.tga", "a.pfm"])
+def test_a_name_that_says_another_format_costs_nothing(tmp_path: Path, command, name: str) -> None:
+    """The content decides what is written, as it decides what is read."""
+    photo_file(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / name)
+    assert command("anonymize", tmp_path / name, "--out", tmp_path / "out").status == 0
+    assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_record_has_these_keys(tmp_path: Path, command) -> None:
+    """Exactly these, for photos that were done and photos that were not."""
+    photo_file(tmp_path / "a.png")
+    MAKE["wall.png"](tmp_path / "b.png")
+    command(
+        *("anonymize", tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out"),
+        *("--seed", 3, "--strength", 0.5, "--mask-area", 0.4, "--keep", "age,tone"),
+        *("--faces", "largest"),
+    )
+    record = record_of(tmp_path / "out")
+    assert set(record) == {"controls", "run", "photos"}
+    made_by = {"generator": "mobile", "generator_weights": None, "method": "auto"}
+    assert record["run"] == made_by | {"keep_metadata": [], "key": None}
+    chosen = Controls(seed=3, strength=0.5, mask_area=0.4, keep=("age", "tone"))
+    people = {"faces": "largest", "fallback": "blur", "leave": [], "only": []}
+    assert record["controls"] == json.loads(json.dumps(vars(chosen))) | people
+    assert [set(photo) for photo in record["photos"]] == [PHOTO_KEYS, PHOTO_KEYS]
+    done, failed = record["photos"]
+    assert done["error"] is None
+    assert done["faces"] == [
+        {
+            **{"number": 1, "box": [1.0, 2.0, 30.0, 40.0], "distance": 0.75, "threshold": 0.6},
+            **{"matched": False, "mask_area": 0.4, "mask_share_of_picture": 0.0},
+            **{"mask_share_of_face": 0.0, "strength": 0.5, "seed": 3, "refine_steps": None},
+            **{"attempts": 1, "seconds": 0.1},
+        }
+    ]
+    assert (failed["output"], failed["faces"], failed["output_sha256"]) == (None, [], None)
+    for sha, path in (
+        (done["source_sha256"], tmp_path / "a.png"),
+        (failed["source_sha256"], tmp_path / "b.png"),
+        (done["output_sha256"], tmp_path / "out" / "a.png"),
+    ):
+        assert sha == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_ctrl_c_leaves_what_was_finished(tmp_path: Path, command, monkeypatch) -> None:
+    """In the second photo: the first is written and in the record, status 130."""
+    photo_file(tmp_path / "a.png", 1)
+    photo_file(tmp_path / "b.png", 2)
+    real = Inverter.__call__
+
+    def interrupted(self: Inverter, image: Photo, controls: Controls, **options: object):
+        if image.name.endswith("b.png"):
+            raise KeyboardInterrupt
+        return real(self, image, controls, **options)
+
+    monkeypatch.setattr(Inverter, "__call__", interrupted)
+    outcome = command("anonymize", tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out")
+    assert outcome.status == 130 and "--resume goes on" in outcome.err
+    assert files(tmp_path / "out") == ["a.png", "record.json"]
+    (photo,) = record_of(tmp_path / "out")["photos"]
+    assert photo["source"] == str(tmp_path / "a.png")
+
+
+BETWEEN = "is not between 0 and"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--mask-area", "2", f"mask_area 2.0 {BETWEEN} 1"),
+        ("--mask-area", "nan", f"mask_area nan {BETWEEN} 1"),
+        ("--mask-area", "big", "--mask-area: invalid float value: 'big'"),
+        ("--strength", "-1", f"strength -1.0 {BETWEEN} 1"),
+        ("--keep", "age,hair", "keep hair does not exist; choose from: gender, age, tone, look"),
+        ("--faces", "some", "--faces: 'some' is no choice of faces; take all, largest or numbers"),
+        ("--faces", "0", "--faces: '0' is no choice of faces; take all, largest or numbers from 1"),
+        ("--generator", "x", "--generator: invalid choice: 'x'"),
+        ("--method", "x", "--method: invalid choice: 'x'"),
+        ("--device", "x", "--device: invalid choice: 'x'"),
+        ("--seed", "abc", "--seed: invalid int value: 'abc'"),
+        ("--seed", "-1", f"seed -1 {BETWEEN}"),
+        ("--seed", str(2**63), BETWEEN),
+        ("--softness", "-1", f"softness -1.0 {BETWEEN} 20"),
+        ("--refine-steps", "101", f"refine_steps 101 {BETWEEN} 100"),
+        ("--target-distance", "9", f"9.0 {BETWEEN} 2"),
+        ("--target-distance", "0", f"0.0 {BETWEEN} 2"),
+        ("--colour", "red", "unrecognized arguments: --colour red"),
+    ],
+)
+def test_unknown_value(tmp_path: Path, command, loads, option: str, value: str, said: str) -> None:
+    """Status 2, said in the last line, and nothing was loaded or made."""
+    photo_file(tmp_path / "a.png")
+    outcome = command("anonymize", tmp_path / "a.png", "--out", tmp_path / "out", option, value)
+    assert outcome.status == 2 and said in outcome.err.splitlines()[-1]
+    assert loads.arguments == [] and files(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("key", [None, b"", b"  fifteen bytes.. \n", b"0123456789abcdef\n"])
+def test_only_a_whole_key_is_used(tmp_path: Path, command, loads, key: bytes | None) -> None:
+    """White space around it does not count; no random key is used instead of one that is wrong."""
+    photo_file(tmp_path / "a.png")
+    path, out = tmp_path / "key", tmp_path / "out"
+    if key is not None:
+        path.write_bytes(key)
+    outcome = command("anonymize", tmp_path / "a.png", "--out", out, "--key", path)
+    if key and len(key.strip()) >= 16:
+        assert (outcome.status, loads.arguments) == (0, [("mobile", "auto", "auto", key.strip())])
+        return
+    assert (outcome.status, loads.arguments, out.exists()) == (1, [], False)
+    if key is None:
+        assert f"key file {path} cannot be read" in outcome.err and "secrets.token_hex" in outcome.err
+    else:
+        assert_one_error(outcome.err, f"holds {len(key.strip())} bytes", "at least 16")
+
+
+def test_a_notebooks_photo_is_named_from_where_the_user_stands(tmp_path: Path, monkeypatch) -> None:
+    """What is no file stays as it is."""
+    photo_file(tmp_path / "below" / "me.png")
+    monkeypatch.chdir(tmp_path / "below")
+    for name in ("me.png", "./me.png", "../below/me.png"):
+        assert from_here(f"PHOTO={name}") == f"PHOTO={tmp_path / 'below' / 'me.png'}"
+    for other in ("PHOTO=gone.png", "SEED=3", "AREA=0.25", "PHOTO=", "PHOTO=" + "x/" * 3000):
+        assert from_here(other) == other
