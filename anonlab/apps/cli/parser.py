@@ -10,7 +10,7 @@ import argparse
 import warnings
 
 from ...errors import AnonlabError, UnknownOption
-from . import clips, photos, research  # noqa: F401  (they add their commands)
+from . import files, research  # noqa: F401  (they add their commands)
 from .options import BAD_USAGE, COMMANDS, FAILED, STOPPED, complain
 
 

@@ -85,7 +85,7 @@ def anonymize_files(
     with folder_lock(out):
         pairs, left_out = plan(sources, out)
         if left_out:
-            head["left_out"] = [one._asdict() | {"source": str(one.source)} for one in left_out]
+            head["left_out"] = left_out
         remove_partials({output.parent for _, output in pairs} | {out, record_path.parent})
         targets, here = Targets(pairs, out), {str(output.absolute()) for _, output in pairs}
         with Record(record_path, head, key, resume) as record:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from ...errors import AnonlabError, OutputNotWritable, UnreadableImage
 from ...photo.containers import passed_over
@@ -14,16 +14,9 @@ from ...photo.photos import READABLE
 T = TypeVar("T")
 
 
-class LeftOut(NamedTuple):
-    """A file of a folder that is not done: what it is, and what can be done with it."""
-
-    source: Path
-    what: str
-    remedy: str
-
-
-def plan(sources: list[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[LeftOut]]:
-    """List (photo, output) for each photo, and everything else that is in the folders.
+def plan(sources: list[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[dict[str, str]]]:
+    """List (photo, output) for each photo, and everything else that is in the folders: its `source`,
+    `what` it is, and a `remedy`.
 
     A folder's photos keep their places below it. Names that do not exist stay in the list, so that they
     are reported like any other failure, and so do folders that are not gone into: links to folders, and
@@ -35,7 +28,8 @@ def plan(sources: list[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[
         for path in sorted(_files(source, out.resolve())) if is_folder(source) else ():
             other = None if path.is_dir() else passed_over(path, READABLE)
             if other:
-                left_out.append(LeftOut(path, *other))
+                what, remedy = other
+                left_out.append({"source": str(path), "what": what, "remedy": remedy})
             else:
                 inside.append((path, out / path.relative_to(source)))
         pairs += inside or [(source, out / source.name)]
@@ -84,7 +78,12 @@ class Targets:
     def check(self, source: Path, output: Path) -> None:
         """Raise `OutputNotWritable`, or `UnreadableImage` for a folder."""
         if is_folder(source):
-            _refuse_folder(source)
+            why = "is a folder without photos; name one that has some"
+            if source.is_symlink():
+                why = "is a link to a folder and not followed; name it on its own"
+            elif not os.access(source, os.R_OK | os.X_OK):
+                why = "cannot be listed; check its permissions"
+            raise UnreadableImage(f"{source} {why}")
         existing = _identity(output)
         if existing and existing == _identity(source):
             raise OutputNotWritable(f"{source} would be overwritten; choose another output folder")
@@ -110,14 +109,6 @@ def sentence(error: Exception, source: Path | str) -> str:
         return str(error)
     reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return f"{source} could not be processed ({reason}); try a smaller copy"
-
-
-def _refuse_folder(source: Path) -> None:
-    if source.is_symlink():
-        raise UnreadableImage(f"{source} is a link to a folder and not followed; name it on its own")
-    if not os.access(source, os.R_OK | os.X_OK):
-        raise UnreadableImage(f"{source} cannot be listed; check its permissions")
-    raise UnreadableImage(f"{source} is a folder without photos; name one that has some")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

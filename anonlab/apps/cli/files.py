@@ -1,4 +1,5 @@
-"""Photos: `anonlab anonymize`, `album` (a person has one new face in all of them) and `verify`.
+"""What people run on files: `anonlab anonymize`, `album` (a person has one new face in all photos),
+`verify`, `video` (a clip) and `scale` (millions of photos).
 
 Imports are inside, here as in every command, so that `--help` and a mistyped option do not wait for
 torch.
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ...controls import FACES
 from ...files import printable
 from .options import (
     COVERED,
@@ -18,6 +20,7 @@ from .options import (
     PARTS,
     chosen_controls,
     chosen_key,
+    chosen_of,
     command,
     complain,
     controls,
@@ -25,6 +28,8 @@ from .options import (
     make_key,
     option,
     out,
+    positive,
+    seconds,
     shared,
     switch,
 )
@@ -58,6 +63,29 @@ VERIFY = {
     **out("folder for the page and its numbers", "outputs/verify"),
     **shared("--unseen", "--unseen-options", "--device"),
 }
+VIDEO = {
+    "clip": {"type": Path, "metavar": "CLIP"},
+    **out("the result; in a folder it keeps the clip's name", metavar="FILE_OR_FOLDER"),
+    **controls(without=("target_distance", "refine_steps")),
+    **shared("--fallback", "--device"),
+    "--from": option("SECONDS", "the result begins here; also as 1:30", dest="start", type=seconds,
+                     default=0.0),
+    "--to": option("SECONDS", "and ends before this", dest="end", type=seconds, default=float("inf")),
+    "--resume": switch("go on with a run that was stopped"),
+    "--json": option("FILE", "where a record goes"),
+}
+SCALE = {
+    "photos": option("MANIFEST.parquet|FOLDER", "a Parquet file with a column path (files or URLs) and "
+                     "perhaps id, or a folder of photos", type=Path),
+    **out("folder for results, manifest and job"),
+    "--workers": option("N", "processes that anonymize (default: one a CPU)", type=positive),
+    "--rows-per-part": option("N", "photos in a part of the manifest (default 100); as many are done "
+                              "again when a worker dies", type=positive, default=100),
+    **controls(),
+    **shared(*PARTS, "--fallback", "--keep-metadata"),
+    "--faces": chosen_of(*FACES),
+    "--resume": switch("go on with a job that was stopped"),
+}
 # fmt: on
 
 
@@ -73,17 +101,14 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
     if options.preview:
         return preview(options)
     chosen, key, weights = chosen_controls(options), chosen_key(options), options.generator_weights
-    guides = (options.guide,) if options.guide else ()
-    made_by = {
-        "generator": options.generator,
-        "generator_weights": str(weights) if weights else None,
-        "method": options.method,
-        **({"guide": [str(options.guide), options.guide_options]} if options.guide else {}),
-        **({"album": True} if people else {}),
-    }
+    guide = options.guide and load_guide(options.guide, options.device, **options.guide_options)
+    made_by = {"generator": options.generator, "generator_weights": weights and str(weights)}
+    made_by |= {"method": options.method} | ({"album": True} if people else {})
+    if guide:
+        made_by["guide"] = [str(options.guide), options.guide_options]
     anonymizer = Anonymizer.load(
         options.generator, options.method, options.device, key, generator_path=weights,
-        guides=[load_guide(one, options.device, **options.guide_options) for one in guides],
+        guides=[guide] if guide else [],
     )  # fmt: skip
     if people:  # which goes through the photos before they are anonymized
         anonymizer = anonymizer.replace(detector=RememberingDetector(anonymizer.detector))
@@ -161,6 +186,79 @@ def verify(options: argparse.Namespace) -> int:
     return FAILED if leaks else 0
 
 
+@command(
+    "video",
+    VIDEO,
+    help="anonymize a clip: a video, or an animated GIF, WebP or PNG",
+    description="Every face is followed through the clip; a person has one new face in all of it. "
+    "Timestamps, sound and what is outside of faces stay; place, time, titles and other data that the "
+    "file carries do not. A clip in which no face is found is not written. Exit status: 0 all faces "
+    "were replaced, 1 nothing was written, or only the frames that can be decoded, 2 bad usage, 3 in "
+    "some frames a face is only covered.",
+)
+def anonymize_video(options: argparse.Namespace) -> int:
+    """A clip in, an anonymized clip out."""
+    from ...files import write_json
+    from ...pipeline import Anonymizer
+    from ..video.anonymize_clip import anonymize_clip
+    from ..video.clips import open_clip
+
+    chosen, key = chosen_controls(options), chosen_key(options)
+    folder = options.out.is_dir() or not options.out.suffix
+    result = options.out / options.clip.name if folder else options.out
+    # what is wrong with it is said before networks are loaded
+    open_clip(options.clip, result, options.start, options.end)
+    record = anonymize_clip(
+        Anonymizer.load(device=options.device, key=key), options.clip, result, chosen,
+        fallback=options.fallback, start=options.start, end=options.end, key=key,
+        resume=options.resume, progress=sys.stderr.isatty(),
+    )  # fmt: skip
+    if options.json:
+        write_json(options.json, record)
+    covered = sum(len(track["covered_frames"]) for track in record["tracks"])
+    people = len({track["person"] for track in record["tracks"]})
+    print(
+        f"{record['source']} -> {record['output']} ({record['frames']} frames, {people} "
+        f"{'person' if people == 1 else 'people'}, {record['frames_per_second']:.2f} frames/s)"
+    )
+    if record["left_out"]:
+        print(f"left out: {'; '.join(record['left_out'])}")
+    if covered:
+        complain(f"in {covered} frames a face could not be replaced and is covered ({options.fallback})")
+    if record["lost_frames"]:
+        complain(f"{record['lost_frames']} frames cannot be decoded and are missing")
+        return FAILED
+    return COVERED if covered else 0
+
+
+@command(
+    "scale",
+    SCALE,
+    help="anonymize millions of photos: many processes, a job that resumes",
+    description="Results are in OUT/photos, named by a keyed hash; OUT/manifest (Parquet) has a row for "
+    "every photo, also one that failed. Needs: pip install anonlab[scale]. Exit status: 0 all done, 1 "
+    "some photos failed, 2 bad usage, 3 all is done, but a face could only be covered.",
+)
+def anonymize_at_scale(options: argparse.Namespace) -> int:
+    """A manifest or folder in, hashed names and a manifest out."""
+    from ..scale import anonymize_set
+
+    weights = options.generator_weights
+    found = anonymize_set(
+        options.photos, options.out, chosen_key(options), chosen_controls(options),
+        workers=options.workers, rows_per_part=options.rows_per_part, resume=options.resume,
+        progress=sys.stderr.isatty(), faces=options.faces, fallback=options.fallback,
+        keep_metadata=tuple(options.keep_metadata), generator=options.generator,
+        generator_weights=str(weights.absolute()) if weights else None, method=options.method,
+        device=options.device,
+    )  # fmt: skip
+    print(
+        f"{found.photos} photos: {found.photos - found.failed} anonymized, {found.failed} failed, "
+        f"{found.covered} with a face that is only covered; manifest: {options.out / 'manifest'}"
+    )
+    return FAILED if found.failed else COVERED if found.covered else 0
+
+
 def preview(options: argparse.Namespace) -> int:
     """`anonymize --preview`: which number each face has and which stay, and nothing else is done."""
     from ...files import atomic_path
@@ -197,7 +295,7 @@ def preview(options: argparse.Namespace) -> int:
             complain(error)
         else:
             print(printable(f"{source} -> {target} ({count} face{'s' * (count != 1)})"))
-    tell_left_out(one._asdict() for one in left_out)
+    tell_left_out(left_out)
     return FAILED if failed else 0
 
 
@@ -210,13 +308,22 @@ def tell_photos(record: dict) -> int:
             failed += 1
             complain(photo["error"])
             continue
-        faces = ", ".join(what_became_of(face) for face in photo["faces"])
-        print(printable(f"{photo['source']} -> {photo['output']} ({faces})"))
+        said, doubts = [], []
         for face in photo["faces"]:
             if "covered" in face:
-                covered += 1
+                said.append(f"{face['number']} covered")
                 doubt = ", and may be no face" if face.get("doubtful") else ""
-                complain(f"face {face['number']} is covered{doubt}, not replaced: {face['reason']}")
+                doubts.append(f"face {face['number']} is covered{doubt}, not replaced: {face['reason']}")
+            elif "left" in face:
+                person = face.get("taken_for")
+                why = f", taken for {person}: {face['nearness']:.2f}" if person else ""
+                said.append(f"{face['number']} left alone{why}")
+            else:
+                said.append(f"distance {face['distance']:.2f}")
+        print(printable(f"{photo['source']} -> {photo['output']} ({', '.join(said)})"))
+        for doubt in doubts:
+            complain(doubt)
+        covered += len(doubts)
     return FAILED if failed else COVERED if covered else 0
 
 
@@ -230,17 +337,6 @@ def tell_left_out(left_out: Iterable[Mapping]) -> None:
     for (what, remedy), names in kinds.items():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         complain(f"left out: {', '.join(names[:3])}{more} ({what}); {remedy}")
-
-
-def what_became_of(face: dict) -> str:
-    """A face of the record in a few words."""
-    if face.get("taken_for"):
-        return f"{face['number']} left alone, taken for {face['taken_for']}: {face['nearness']:.2f}"
-    if "left" in face:
-        return f"{face['number']} left alone"
-    if "covered" in face:
-        return f"{face['number']} covered"
-    return f"distance {face['distance']:.2f}"
 
 
 def show_left(record: dict, anonymizer: Anonymizer, page: Path) -> None:
