@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 import nbformat
@@ -21,23 +21,23 @@ import nbformat
 from ..errors import CourseFailed
 from ..files import output_folder
 from ..weights.store import notebooks_folder
-from .execution import PLACES, read_notebook
-from .pages import LINK, MATHJAX, copy_mathjax, links_inside, rewrite_markdown
+from .execution import PLACES, notebook_paths, read_notebook
+from .pages import LINK, MATHJAX, TEMPLATES, copy_mathjax, links_inside, rewrite_markdown
 
 HIDDEN = ("#", *PLACES)  # of injected parameters: papermill's heading, and where files went
-STATIC = "offline"  # not `_static`: Jupyter Book makes every page load each script in that one
 
 
 def executed_notebooks(runs: Path, folder: Path | None = None) -> dict[str, Path]:
-    """Name → newest executed copy in `runs` of each notebook of `folder`, of those that may be shown.
+    """Find the newest executed copy in `runs` of each notebook of `folder`, by name, of those that may
+    be shown.
 
     These ran to their end with the parameters of the quick profile, so they show samples only: a run on
-    somebody's own photos never gets into the course. A notebook that never ran so is not in the answer.
+    a user's own photos never gets into the course. A notebook that never ran so is not in the answer.
     """
     found: dict[str, Path] = {}
-    for path in sorted((folder or notebooks_folder()).glob("[0-9][0-9]_*.ipynb")):
+    for path in notebook_paths(folder or notebooks_folder()):
         wanted = read_notebook(path, "quick").parameters({})
-        for run in sorted(runs.glob("*/metrics.json"), reverse=True):
+        for run in sorted(runs.glob("*/metrics.json")):
             try:
                 said = json.loads(run.read_text())["notebooks"].get(path.stem)
             except (OSError, ValueError, KeyError):
@@ -45,14 +45,11 @@ def executed_notebooks(runs: Path, folder: Path | None = None) -> dict[str, Path
             copied = run.parent / path.name
             if said and said["status"] == "ok" and said["parameters"] == wanted and copied.is_file():
                 found[path.stem] = copied
-                break
     return found
 
 
 def build_course(
-    runs: Path = Path("outputs/runs"),
-    out: Path = Path("outputs/course"),
-    folder: Path | None = None,
+    runs: Path = Path("outputs/runs"), out: Path = Path("outputs/course"), folder: Path | None = None
 ) -> list[str]:
     """Build the book of the notebooks and README.md in `folder` into `out`; its front page is
     `out/index.html`.
@@ -63,7 +60,7 @@ def build_course(
     """
     folder = folder or notebooks_folder()
     executed = executed_notebooks(runs, folder)
-    names = [path.name for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))]
+    names = [path.name for path in notebook_paths(folder)]
     out = out.resolve()
     output_folder(out.parent)
     with tempfile.TemporaryDirectory(prefix=".course-", dir=out.parent) as temporary:
@@ -78,9 +75,12 @@ def build_course(
             nbformat.write(page_of(node, names), source / name)
         readme = (folder / "README.md").read_text(encoding="utf-8")
         (source / "index.md").write_text(in_the_book(readme, names), encoding="utf-8")
-        if not copy_mathjax(source / STATIC / MATHJAX):
+        if not copy_mathjax(source / "offline" / MATHJAX):
             raise CourseFailed('the course needs more packages: pip install "anonlab[dev]"')
-        _write_config(source, names)
+        shutil.copyfile(TEMPLATES / "course.yml", source / "_config.yml")
+        chapters = [{"file": Path(name).stem} for name in names]
+        contents = {"format": "jb-book", "root": "index", "chapters": chapters}
+        (source / "_toc.yml").write_text(json.dumps(contents), encoding="utf-8")  # JSON is YAML
         pages = _run_jupyter_book(source, Path(temporary))
         if out.exists():
             shutil.rmtree(out)
@@ -119,47 +119,8 @@ def in_the_book(text: str, names: Collection[str]) -> str:
     return links_inside(text, {"index.md", *names}, "pictures/")
 
 
-def _write_config(source: Path, names: Iterable[str]) -> None:
-    """Jupyter Book's two files; JSON is YAML."""
-    config = {
-        "title": "anonlab: the course",
-        "author": "the anonlab authors",
-        "copyright": "",
-        "only_build_toc_files": True,
-        "execute": {"execute_notebooks": "off"},
-        "parse": {
-            "myst_enable_extensions": ["amsmath", "colon_fence", "dollarmath", "html_image", "tasklist"]
-        },
-        "html": {"use_issues_button": False, "use_repository_button": False},
-        "launch_buttons": {"notebook_interface": "jupyterlab", "thebe": False},
-        "repository": {"url": ""},
-        "sphinx": {
-            "config": {
-                "html_static_path": [STATIC],
-                "mathjax_path": f"{MATHJAX}/tex-chtml.js",
-                "html_theme_options": {  # one field for search, and no bar above the page
-                    "navbar_start": [],
-                    "navbar_center": [],
-                    "navbar_end": [],
-                    "navbar_persistent": [],
-                    "home_page_in_toc": True,
-                    "use_download_button": True,
-                },
-                "html_show_copyright": False,
-                "html_last_updated_fmt": "",
-                "nb_render_markdown_format": "myst",
-                "suppress_warnings": ["myst.header", "mystnb.unknown_mime_type"],
-            }
-        },
-    }
-    chapters = [{"file": Path(name).stem} for name in names]
-    contents = {"format": "jb-book", "root": "index", "chapters": chapters}
-    (source / "_config.yml").write_text(json.dumps(config, indent=2), encoding="utf-8")
-    (source / "_toc.yml").write_text(json.dumps(contents, indent=2), encoding="utf-8")
-
-
 def _run_jupyter_book(source: Path, target: Path) -> Path:
-    """The folder of the pages."""
+    """Build the pages; return their folder."""
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", "-q", "--path-output", str(target), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

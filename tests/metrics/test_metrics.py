@@ -11,11 +11,7 @@ import torch.nn.functional as F
 from anonlab.controls import KEEP
 from anonlab.identity.population import Attributes
 from anonlab.identity.virtual import identity_path
-from anonlab.metrics import (
-    linkage,
-    pairwise,
-    undone_distances,
-)
+from anonlab.metrics import linkage, pairwise, undone_distances
 from anonlab.recognizers import matches
 
 KEY = b"a secret of at least 16 bytes"
