@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import nbformat
@@ -21,23 +21,23 @@ import nbformat
 from ..errors import CourseFailed
 from ..files import output_folder
 from ..weights.store import notebooks_folder
-from .execution import PLACES, notebook_paths, read_notebook
+from .execution import PLACES, read_notebook
 from .pages import LINK, MATHJAX, TEMPLATES, copy_mathjax, links_inside, rewrite_markdown
 
 HIDDEN = ("#", *PLACES)  # of injected parameters: papermill's heading, and where files went
+STATIC = "offline"  # not `_static`: Jupyter Book makes every page load each script in that one
 
 
 def executed_notebooks(runs: Path, folder: Path | None = None) -> dict[str, Path]:
-    """Find the newest executed copy in `runs` of each notebook of `folder`, by name, of those that may
-    be shown.
+    """Name → newest executed copy in `runs` of each notebook of `folder`, of those that may be shown.
 
     These ran to their end with the parameters of the quick profile, so they show samples only: a run on
     a user's own photos never gets into the course. A notebook that never ran so is not in the answer.
     """
     found: dict[str, Path] = {}
-    for path in notebook_paths(folder or notebooks_folder()):
+    for path in sorted((folder or notebooks_folder()).glob("[0-9][0-9]_*.ipynb")):
         wanted = read_notebook(path, "quick").parameters({})
-        for run in sorted(runs.glob("*/metrics.json")):
+        for run in sorted(runs.glob("*/metrics.json"), reverse=True):
             try:
                 said = json.loads(run.read_text())["notebooks"].get(path.stem)
             except (OSError, ValueError, KeyError):
@@ -45,11 +45,14 @@ def executed_notebooks(runs: Path, folder: Path | None = None) -> dict[str, Path
             copied = run.parent / path.name
             if said and said["status"] == "ok" and said["parameters"] == wanted and copied.is_file():
                 found[path.stem] = copied
+                break
     return found
 
 
 def build_course(
-    runs: Path = Path("outputs/runs"), out: Path = Path("outputs/course"), folder: Path | None = None
+    runs: Path = Path("outputs/runs"),
+    out: Path = Path("outputs/course"),
+    folder: Path | None = None,
 ) -> list[str]:
     """Build the book of the notebooks and README.md in `folder` into `out`; its front page is
     `out/index.html`.
@@ -60,7 +63,7 @@ def build_course(
     """
     folder = folder or notebooks_folder()
     executed = executed_notebooks(runs, folder)
-    names = [path.name for path in notebook_paths(folder)]
+    names = [path.name for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))]
     out = out.resolve()
     output_folder(out.parent)
     with tempfile.TemporaryDirectory(prefix=".course-", dir=out.parent) as temporary:
@@ -75,12 +78,9 @@ def build_course(
             nbformat.write(page_of(node, names), source / name)
         readme = (folder / "README.md").read_text(encoding="utf-8")
         (source / "index.md").write_text(in_the_book(readme, names), encoding="utf-8")
-        if not copy_mathjax(source / "offline" / MATHJAX):
+        if not copy_mathjax(source / STATIC / MATHJAX):
             raise CourseFailed('the course needs more packages: pip install "anonlab[dev]"')
-        shutil.copyfile(TEMPLATES / "course.yml", source / "_config.yml")
-        chapters = [{"file": Path(name).stem} for name in names]
-        contents = {"format": "jb-book", "root": "index", "chapters": chapters}
-        (source / "_toc.yml").write_text(json.dumps(contents), encoding="utf-8")  # JSON is YAML
+        _write_config(source, names)
         pages = _run_jupyter_book(source, Path(temporary))
         if out.exists():
             shutil.rmtree(out)
@@ -117,6 +117,14 @@ def in_the_book(text: str, names: Collection[str]) -> str:
     """Return markdown whose links stay in the book, of which README.md is the front page."""
     text = re.sub(r"\]\((?:\./)?README\.md(#[^)]*)?\)", "](index.md)", text)
     return links_inside(text, {"index.md", *names}, "pictures/")
+
+
+def _write_config(source: Path, names: Iterable[str]) -> None:
+    """Write Jupyter Book's two files; JSON is YAML."""
+    shutil.copyfile(TEMPLATES / "course.yml", source / "_config.yml")
+    chapters = [{"file": Path(name).stem} for name in names]
+    contents = {"format": "jb-book", "root": "index", "chapters": chapters}
+    (source / "_toc.yml").write_text(json.dumps(contents, indent=2), encoding="utf-8")
 
 
 def _run_jupyter_book(source: Path, target: Path) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,25 +18,10 @@ from ..errors import DamagedAccepted
 from ..files import write_json
 from ..measured import HIGHER, LOWER, REFERENCE, SHOWN, WORDS, Guard, Measured
 
-# Other machines, emulated by environment variables. Measured, each alone (largest relative change):
-# ONEDNN_MAX_CPU_ISA reaches oneDNN (torch's convolutions, 3e-7) and OpenVINO (networks, 1e-6),
-# ATEN_CPU_CAPABILITY torch's own kernels, MKL_CBWR its matrix products (5e-7), OPENCV_CPU_DISABLE OpenCV
-# (3e-7), OPENBLAS_CORETYPE numpy and scipy (2e-15), GLIBC_TUNABLES the C library's exp and sin. Nothing
-# reaches ONNX Runtime (ages) and dlib: `Guard.step` and the cases of a share stand for them.
 NATIVE = "native"
-_SWITCHES = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "OPENBLAS_CORETYPE")
-_SSE41 = dict(zip(_SWITCHES, ("default", "SSE41", "COMPATIBLE", "Nehalem"), strict=True))
-_AVX = dict(zip(_SWITCHES, ("default", "AVX", "AVX", "Sandybridge"), strict=True))
-_AVX2 = dict(zip(_SWITCHES, ("avx2", "AVX2", "AVX2", "Haswell"), strict=True))
-_WITHOUT_AVX2 = {"OPENCV_CPU_DISABLE": "AVX2,FMA3", "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"}
-ENVIRONMENTS: dict[str, dict[str, str]] = {
-    NATIVE: {},
-    "sse41": _SSE41 | _WITHOUT_AVX2,
-    "avx": _AVX | _WITHOUT_AVX2,
-    "avx2": _AVX2,
-    "avx2-1-thread": _AVX2 | {"OMP_NUM_THREADS": "1"},
-    "avx512": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},  # no bfloat16; without AVX-512 it is native
-}
+ENVIRONMENTS: dict[str, dict[str, str]] = tomllib.loads(
+    Path(__file__).with_name("environments.toml").read_text(encoding="utf-8")
+)
 REPEATS = (("sse41", 1), ("avx2-1-thread", 2))  # by --accept: environment, what is added to SEED
 MARGIN = 2  # tolerance in largest deviations: the repeats are few
 FLOOR = 0.02  # ... and not below this share of the number, where the guard states no step

@@ -51,10 +51,9 @@ def save_figure(figure: Figure, output: str | Path, name: str) -> Image:
 
     (A `Figure` alone is only shown where matplotlib's inline backend was switched on.)
     """
-    path = Path(output) / f"{name}.png"
-    with atomic_path(path) as partial:
+    with atomic_path(Path(output) / f"{name}.png") as partial:
         figure.savefig(partial, format="png", dpi=110)
-    return Image(filename=str(path), width=int(figure.get_figwidth() * 72))
+    return Image(filename=str(Path(output) / f"{name}.png"), width=int(figure.get_figwidth() * 72))
 
 
 def run(
