@@ -12,6 +12,7 @@ from anonlab.measured import (
     declare,
     flatten,
     from_json,
+    guarded,
     higher,
     lower,
     reference,
@@ -21,6 +22,7 @@ from anonlab.measured import (
 
 
 def test_nested_metrics_become_flat_names():
+    """A declaration covers what is inside, unless that declares itself."""
     metrics = {"a": {"b": {"c": higher(1)}, "d": lower(None)}, "f": shown([0.5, "x"]), "g": {}}
     assert flatten(metrics) == {
         "a/b/c": Measured(1, "higher"),
@@ -28,9 +30,6 @@ def test_nested_metrics_become_flat_names():
         "f/0": Measured(0.5, "shown"),
         "f/1": Measured("x", "shown"),
     }
-
-
-def test_a_declaration_covers_what_is_inside_unless_that_declares_itself():
     found = flatten(reference({"peer": {"ssim": 0.9}, "seconds": shown(3.0)}, cases=8))
     assert found == {"peer/ssim": Measured(0.9, "reference", 8), "seconds": Measured(3.0, "shown")}
 
@@ -68,3 +67,5 @@ def test_a_guard_travels_with_its_number():
     recorded = to_json({"a": {"rate": lower(0.5)}, "gap": higher(0.7)}, judged)
     assert recorded["gap"]["guard"] == {"sentence": "far away", "low": 0.6}
     assert {name: one.guard for name, one in from_json(recorded).items()} == judged
+    with pytest.raises(UndeclaredMetric, match="'psnr'"):  # a guard of what is not recorded
+        guarded({"ssim": higher(0.9)}, {"psnr": at_least(30, "it stays")})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -28,7 +27,7 @@ SHEET = 8  # people on a contact sheet
 
 
 def tradeoff_figure(found: dict, judge: str) -> Figure:
-    """Privacy against similarity of every method of one data set: down is private, left is similar.
+    """Draw privacy against similarity of every method of one data set: down is private, left is similar.
 
     Both axes are drawn in square roots, because the interesting methods lie near zero. Bars are
     95 % intervals; numbers stand for the methods listed beside the panels.
@@ -36,9 +35,7 @@ def tradeoff_figure(found: dict, judge: str) -> Figure:
     methods = found["found"][judge]["methods"]
     means = found["similarity"] | {ORIGINAL: {"st_lpips": {"mean": 0.0}}}
     x = {name: means[name]["st_lpips"]["mean"] for name in methods}
-    colour = {
-        name: OURS if name == "result" or name.startswith("anonlab") else THEIRS for name in methods
-    }
+    colour = {name: OURS if name.startswith(("result", "anonlab")) else THEIRS for name in methods}
     figure = Figure(figsize=(13, 6.4), layout="constrained")
     chance = f"chance {next(iter(methods.values()))['chance']:.1%}"
     asked = {
@@ -46,7 +43,12 @@ def tradeoff_figure(found: dict, judge: str) -> Figure:
         "rank_1": f"nearest to the same person's other photo, of {found['people']} ({chance})",
     }
     for axis, (measure, title) in zip(figure.subplots(1, 2), asked.items(), strict=True):
-        _scale(axis, max(x.values()))
+        for scale in (axis.set_xscale, axis.set_yscale):
+            scale("function", functions=(lambda value: np.sqrt(np.maximum(value, 0)), np.square))
+        axis.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+        axis.set_yticks(TICKS, [f"{tick:.0%}" for tick in TICKS])
+        axis.set(xlim=(0, max(0.1, *x.values()) * 1.08), ylim=(0, 1.08))
+        axis.grid(alpha=0.3)
         axis.set(title=f"{title}\n{judge}", xlabel="ST-LPIPS to the photo (left: it is still my photo)")
         for number, (name, one) in enumerate(methods.items(), 1):
             axis.plot([x[name]] * 2, one[f"{measure}_interval"], color=colour[name], lw=1, alpha=0.35)
@@ -65,21 +67,11 @@ def tradeoff_figure(found: dict, judge: str) -> Figure:
     return figure
 
 
-def _scale(axis: Axes, most: float) -> None:
-    functions = (lambda x: np.sqrt(np.maximum(x, 0)), np.square)
-    axis.set_xscale("function", functions=functions)
-    axis.set_yscale("function", functions=functions)
-    axis.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
-    axis.set_yticks(TICKS, [f"{tick:.0%}" for tick in TICKS])
-    axis.set(xlim=(0, max(0.1, most) * 1.08), ylim=(0, 1.08))
-    axis.grid(alpha=0.3)
-
-
 def roc_figure(evaluation: Evaluation, dataset: str) -> Figure:
-    """True against false accepts for a few methods of one data set, one axis a recogniser."""
+    """Draw true against false accepts for a few methods of one data set, one axis a recogniser."""
     judges = evaluation.judges
     figure = Figure(figsize=(4.6 * len(judges), 4.4), layout="constrained")
-    axes: list[Axes] = list(np.atleast_1d(figure.subplots(1, len(judges))))
+    axes = figure.subplots(1, len(judges), squeeze=False)[0]
     for axis, judge in zip(axes, judges, strict=True):
         axis.set(title=f"{judge.name} ({'seen' if judge.seen else 'unseen'})", xlabel="false accepts",
                  xscale="log", xlim=(5e-4, 1), ylim=(0, 1.02))  # fmt: skip
@@ -98,8 +90,8 @@ def roc_figure(evaluation: Evaluation, dataset: str) -> Figure:
 
 
 def attackers_figure(found: dict) -> Figure:
-    """Rank 1 of every attacker on one data set with its interval, one colour a recogniser; the dashed
-    line is chance."""
+    """Draw rank 1 of every attacker on one data set with its interval, one colour a recogniser; the
+    dashed line is chance."""
     judges = found["found"]
     best: dict[str, float] = {}
     for one in judges.values():
@@ -126,11 +118,11 @@ def attackers_figure(found: dict) -> Figure:
 
 
 def nearness(evaluation: Evaluation, dataset: str, picture: str = "result") -> np.ndarray:
-    """How near a picture of each person is to the person, over the threshold, `(N,)`: below 1 it is
-    matched.
+    """Return the distance of each person's picture to the person over the threshold, `(N,)`: below 1 it
+    is matched.
 
     The smallest over all recognisers, and over the photo itself and the other one; the threshold is the
-    published or the calibrated one, whichever matches more.
+    larger one of the published and the calibrated.
     """
     found = []
     for judge in evaluation.judges:
@@ -145,7 +137,7 @@ def nearness(evaluation: Evaluation, dataset: str, picture: str = "result") -> n
 
 
 def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] = ()) -> list[Figure]:
-    """A line of pictures for each person, who was hidden worst first: the photo, methods, another photo.
+    """Draw a line of pictures for each person, worst hidden first: the photo, methods, another photo.
 
     Under each is the distance that an unseen recogniser sees, or the guide without one.
     """

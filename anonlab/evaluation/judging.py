@@ -26,7 +26,7 @@ HOW_TO_ADD = "`python -m anonlab doctor` names some, or name an embedding model 
 
 @dataclass(frozen=True)
 class Judge:
-    """A recogniser, and whether attribution, loss or self-check ever used it."""
+    """Name a recogniser, and say whether attribution, loss or self-check ever used it."""
 
     name: str
     recognizer: Recognizer
@@ -39,7 +39,7 @@ def load_judges(
     options: dict | None = None,
     device: torch.device | str = "cpu",
 ) -> list[Judge]:
-    """The guide (seen), and every recogniser that took no part: FaceNet where it was downloaded,
+    """Load the guide (seen), and every recogniser that took no part: FaceNet where it was downloaded,
     and the ONNX model at `unseen` with `options` of `OnnxRecognizer`.
 
     Raises `WeightsMissing`, `WeightsCorrupt` or `UnknownOption` for a model that was asked for.
@@ -59,24 +59,16 @@ def load_judges(
 
 
 BETTER: dict[str, Declaration] = {  # of what `Similarity` measures
-    "detected": higher,
-    "st_lpips": lower,
-    "lpips": lower,
-    "st_lpips_outside": lower,
-    "lpips_outside": lower,
-    "ssim": higher,
-    "ssim_outside": higher,
-    "psnr_outside": higher,
+    **dict.fromkeys(("detected", "ssim", "ssim_outside", "psnr_outside", "gender_kept"), higher),
+    **dict.fromkeys(("st_lpips", "lpips", "st_lpips_outside", "lpips_outside", "landmark_error"), lower),
     "changed_share": reference,  # it is asked for, by mask_area
-    "landmark_error": lower,
-    "gender_kept": higher,
 }
 SHARES = ("detected", "gender_kept")  # each is 0 or 1 for a person
 
 
 class Similarity:
-    """How similar two aligned pictures are, by what is installed with anonlab: perceptual distances,
-    pixels, landmarks, the detector, gender. Some of these guide; `judges` are those that do not."""
+    """Compare aligned pictures by what is installed with anonlab: perceptual distances, pixels,
+    landmarks, the detector, gender. Some of these guide; `judges` are those that do not."""
 
     def __init__(self, detector: Detector, device: torch.device | str = "cpu"):
         self.detector, self.device = detector, device
@@ -88,7 +80,7 @@ class Similarity:
             self.landmarks, self.attributes = DlibLandmarks(), AttributeEstimator()
 
     def detected(self, image: torch.Tensor) -> bool:
-        """Whether the pipeline's detector finds a face in the middle of the aligned picture."""
+        """Return whether the pipeline's detector finds a face in the middle of the aligned picture."""
         try:
             found = self.detector.once(Photo(to_uint8(image), "aligned face"))
         except NoFaceFound:
@@ -101,7 +93,7 @@ class Similarity:
 
     @torch.no_grad()
     def look(self, image: torch.Tensor) -> dict:
-        """What is read from one picture `(1, 3, S, S)`, to be compared with others."""
+        """Read one picture `(1, 3, S, S)`, to be compared with others."""
         small = resize(image.cpu(), SEEN_SIZE)
         there = small.to(self.device)
         return {
@@ -113,10 +105,10 @@ class Similarity:
 
     @torch.no_grad()
     def compare(self, was: dict, after: torch.Tensor, mask: torch.Tensor | None) -> dict[str, float]:
-        """Every number of `BETTER` that can be had of `look(before)` and a picture `(1, 3, S, S)`.
+        """Measure `BETTER`, as far as it is installed, of `look(before)` and a picture `(1, 3, S, S)`.
 
-        "Outside" is outside `mask (1, 1, S, S)`, the same for every method: what does not tell who it is
-        should stay. Without a mask the pictures are two photos, of which no pixels are compared.
+        "Outside" is outside `mask (1, 1, S, S)`, the same for every method: what tells nothing of the
+        identity should stay. Without a mask the pictures are two photos, and no pixels are compared.
         """
         now = self.look(after)
         numbers = {"detected": float(self.detected(now["small"]))}

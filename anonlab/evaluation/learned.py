@@ -2,8 +2,8 @@
 
 Embeddings: a linear map from a result's embedding to the original's, learned from generated people
 (a small network found fewer; Todt, Hanisch and Strufe 2022, arXiv 2210.10651, learn pictures). Pictures:
-`fine_tune` trains the last layer of a recogniser on anonymized pictures of the very people who are
-looked for, which is parrot recognition (Newton, Sweeney and Malin 2005).
+`fine_tune` trains the last layer of a recogniser on anonymized pictures of the very people of the
+gallery, which is parrot recognition (Newton, Sweeney and Malin 2005).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ DAMPINGS = (0.01, 0.1, 1.0, 10.0)  # of the ridge; the best on a held-out fifth 
 HELD_OUT = 5  # every fifth pair
 STEPS, RATE, BATCH = 100, 3e-4, 32  # of `fine_tune`
 LOOK = 20  # steps between two looks at what is held out
-TEMPERATURE = 0.1  # of the softmax over everybody else
+TEMPERATURE = 0.1  # of the softmax over all people
 
-Guess = Callable[[torch.Tensor], torch.Tensor]  # results (N, dim) to directions (N, dim), who it was
+Guess = Callable[[torch.Tensor], torch.Tensor]  # results (N, dim) to originals' directions (N, dim)
 
 
 def directions(embeddings: torch.Tensor) -> torch.Tensor:
-    """As seen from their mean, on the unit sphere: `(N, dim)`. The attacker has them all together."""
+    """Return embeddings as seen from their mean, on the unit sphere: `(N, dim)`."""
     return F.normalize(embeddings - embeddings.mean(0), dim=1)
 
 
 def learn_ridge(after: torch.Tensor, before: torch.Tensor) -> Guess:
-    """Linear regression from `after (N, A)` to the directions of `before (N, B)`."""
+    """Learn a linear regression from `after (N, A)` to the directions of `before (N, B)`."""
     inputs, outputs = _standardised(after), directions(before)
     held = torch.arange(len(inputs)) % HELD_OUT == 0
 
@@ -44,7 +44,7 @@ def learn_ridge(after: torch.Tensor, before: torch.Tensor) -> Guess:
 
 
 def guessed_distances(guess: Guess, results: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
-    """1 - cosine between who the results `(N, dim)` are guessed to be and the gallery, `(N, M)`."""
+    """Return 1 - cosine between the guessed originals of results `(N, dim)` and a gallery, `(N, M)`."""
     return 1 - guess(results) @ directions(gallery).T
 
 
@@ -59,9 +59,9 @@ def fine_tune(
     """Train the last layer of a recogniser, and one direction a person, to tell people apart.
 
     `known (K, …)` are what the layer is given of the attacker's pictures, `who (K,)` numbers the people.
-    After every `LOOK` steps the share of `held` pictures (`held_who`) that come to the right person
-    first is measured; the best layer counts, and that is the untrained one where training does not help.
-    Returns the layer, the directions `(people, dim)` on the unit sphere, and the shares.
+    Every `LOOK` steps the share of `held` pictures (of people `held_who`) that come to the right person
+    first is measured; the best layer counts, the untrained one where training does not help. Returns the
+    layer, the directions `(people, dim)` on the unit sphere, and the shares.
     """
     weights = [one for one in tail.weights.values() if one.requires_grad]
 
@@ -75,8 +75,8 @@ def fine_tune(
     first = all_of(known)
     people = torch.zeros(int(who.max()) + 1, first.shape[1]).index_add_(0, who, first)
     people = F.normalize(people, dim=1).requires_grad_()
-    optimizer = torch.optim.Adam([{"params": weights}, {"params": [people], "lr": 10 * RATE}],
-                                 RATE)  # fmt: skip
+    groups = [{"params": weights}, {"params": [people], "lr": 10 * RATE}]
+    optimizer = torch.optim.Adam(groups, RATE)
     best, shares = [one.detach().clone() for one in (*weights, people)], []
     for step in range(STEPS + 1):
         if step % LOOK == 0:
@@ -98,12 +98,12 @@ def fine_tune(
 
 
 def _standardised(embeddings: torch.Tensor) -> torch.Tensor:
-    """By their own mean and spread: photos differ from generated faces in both."""
+    """Standardise by their own mean and spread: photos differ from generated faces in both."""
     return (embeddings - embeddings.mean(0)) / embeddings.std(0).clamp_min(1e-6)
 
 
 def _found(guessed: torch.Tensor, true: torch.Tensor) -> float:
-    """How much nearer the own original is than the others', in mean cosines."""
+    """Return how much nearer the own original is than the others, in mean cosines."""
     alike = F.normalize(guessed, dim=1) @ true.T
     own = alike.diagonal().mean()
     return (own - (alike.sum() - alike.diagonal().sum()) / (alike.numel() - len(alike))).item()

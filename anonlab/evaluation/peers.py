@@ -1,7 +1,6 @@
 """What anonlab is measured against: a box, blur and pixels, as most programs hide faces, and k-same.
 
-A peer takes an aligned face `(1, 3, S, S)` in [-1, 1] and gives it back anonymized. All of them
-see the same photos in the same alignment, and so do the judges.
+A peer takes an aligned face `(1, 3, S, S)` in [-1, 1] and gives it back anonymized.
 """
 
 from __future__ import annotations
@@ -20,57 +19,47 @@ Peer = Callable[[torch.Tensor], torch.Tensor]
 BOX = (0.22, 0.20, 0.78, 0.92)  # the face in an aligned picture: left, top, right, bottom
 BLURS = {"weak": 0.03, "medium": 0.06, "strong": 0.12}  # Gaussian, in widths of the box
 BLOCKS = {"weak": 24, "medium": 12, "strong": 6}  # of a pixelated face, across the box
-K_SAME_SIDE = 32  # pixels of the grey pictures whose difference says who is alike
+K_SAME_SIDE = 32  # pixels of the grey pictures whose difference says which people are alike
 
 
 def box_of(size: int) -> tuple[slice, slice]:
-    """Rows and columns of the face box in an aligned picture of that side."""
+    """Return rows and columns of the face box in an aligned picture of that side."""
     left, top, right, bottom = (round(side * size) for side in BOX)
     return slice(top, bottom), slice(left, right)
 
 
-def _in_box(image: torch.Tensor, change: Peer) -> torch.Tensor:
+def _with_box(image: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
     result = image.clone()
-    rows, columns = box_of(image.shape[-1])
-    result[..., rows, columns] = change(image[..., rows, columns])
+    result[..., *box_of(image.shape[-1])] = face
     return result
 
 
 def blackout(image: torch.Tensor) -> torch.Tensor:
-    """A black box over the face."""
-    return _in_box(image, lambda face: torch.full_like(face, -1.0))
+    """Cover the face by a black box."""
+    return _with_box(image, torch.tensor(-1.0))
 
 
 def blur(image: torch.Tensor, strength: str) -> torch.Tensor:
-    """A Gaussian over the face box; the colours around it flow in."""
-    width = image.shape[-1] * (BOX[2] - BOX[0])
-    soft = resize(blurred(resize(image, 256), BLURS[strength] * width * 256 / image.shape[-1]),
-                  image.shape[-1])  # fmt: skip
-    rows, columns = box_of(image.shape[-1])
-    result = image.clone()
-    result[..., rows, columns] = soft[..., rows, columns]
-    return result
+    """Blur the face box by a Gaussian; the colours around it flow in."""
+    size, sigma = image.shape[-1], BLURS[strength] * (BOX[2] - BOX[0]) * 256
+    soft = resize(blurred(resize(image, 256), sigma), size)
+    return _with_box(image, soft[..., *box_of(size)])
 
 
 def pixelate(image: torch.Tensor, strength: str) -> torch.Tensor:
-    """The face box in square blocks, each of its mean colour."""
-
-    def change(face: torch.Tensor) -> torch.Tensor:
-        height, width = face.shape[-2:]
-        across = BLOCKS[strength]
-        small = F.adaptive_avg_pool2d(face, (max(1, round(across * height / width)), across))
-        return F.interpolate(small, size=(height, width), mode="nearest")
-
-    return _in_box(image, change)
+    """Draw the face box in square blocks, each of its mean colour."""
+    face, across = image[..., *box_of(image.shape[-1])], BLOCKS[strength]
+    height, width = face.shape[-2:]
+    small = F.adaptive_avg_pool2d(face, (max(1, round(across * height / width)), across))
+    return _with_box(image, F.interpolate(small, size=(height, width), mode="nearest"))
 
 
 def k_same(images: list[torch.Tensor], k: int) -> list[torch.Tensor]:
-    """Everybody's face replaced by the mean of `k` similar ones (k-Same, Newton et al. 2005).
+    """Replace every face by the mean of `k` similar ones (k-Same, Newton et al. 2005).
 
-    Aligned `images (1, 3, S, S)` of different people. The first person and the k - 1 nearest
-    share a mean, then the next who has none; the last group has up to 2k - 1 members. Nobody can
-    be told apart within a group, so linkage is at most 1 / k by construction. With fewer than `k`
-    people all share one mean.
+    Aligned `images (1, 3, S, S)` of different people. The first person and the k - 1 nearest share a
+    mean, then the next one without a mean; the last group has up to 2k - 1 members. Within a group all
+    faces are the same, so linkage is at most 1 / k by construction. Fewer than `k` people share one.
     """
     small = torch.cat([resize(image, K_SAME_SIDE).mean(1).flatten(1) for image in images])
     left = list(range(len(images)))
@@ -88,7 +77,7 @@ def k_same(images: list[torch.Tensor], k: int) -> list[torch.Tensor]:
 
 
 def single_face_peers() -> dict[str, Peer]:
-    """Every peer that needs only one face, by name."""
+    """Return every peer that needs only one face, by name."""
     table: dict[str, Peer] = {"blackout": blackout}
     table |= {f"blur {name}": partial(blur, strength=name) for name in BLURS}
     return table | {f"pixelate {name}": partial(pixelate, strength=name) for name in BLOCKS}

@@ -1,4 +1,4 @@
-"""Who is evaluated: people with several photos each, from a folder or from what is embedded."""
+"""The people of an evaluation, with several photos each, from a folder or from what is embedded."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ LFW_COMMAND = 'python -c "from sklearn.datasets import fetch_lfw_people as f; f(
 
 @dataclass(frozen=True)
 class Person:
-    """A name, and photos of that person: paths, or names of samples. The first one is anonymized,
-    the second stands in the attacker's gallery."""
+    """Name a person, and photos of that person: paths, or names of samples. The first one is
+    anonymized, the second stands in the attacker's gallery."""
 
     name: str
     photos: tuple[Path | str, ...]
@@ -27,17 +27,18 @@ class Person:
 
 
 def load_people(source: str | Path, count: int | None = None) -> list[Person]:
-    """People of one source, at most `count`, spread over all of it.
+    """Return people of one source, at most `count`, spread over all of it.
 
-    `embedded` is generated people with two photos each;
-    `lfw` is scikit-learn's cache of Labeled Faces in the Wild; else a folder: with an `index.csv`
-    (columns `file` and `identity`), or in the layout `person/photo.jpg`. People with two photos
-    come before those with one. Raises `UnknownOption`, `InputMissing` or `InputDamaged`.
+    `embedded` is generated people with two photos each; `lfw` is scikit-learn's cache of Labeled Faces
+    in the Wild; else a folder: with an `index.csv` (columns `file` and `identity`), or in the layout
+    `person/photo.jpg`. People with two photos come before those with one. Raises `UnknownOption`,
+    `InputMissing` or `InputDamaged`.
     """
     if count is not None and count < 1:
         raise UnknownOption(f"{source} is asked for {count} people; ask for at least 1")
     if str(source) == EMBEDDED:
-        return embedded_people(count or 8)
+        names = [f"synthetic-{seed}" for seed in range(FIRST_SEED, FIRST_SEED + (count or 8))]
+        return [Person(name, (name, f"{name}-1")) for name in names]
     folder = lfw_folder() if str(source) == LFW else Path(source)
     if not folder.is_dir():
         raise InputMissing(f"{folder} is not a folder; name one with photos as person/photo.jpg")
@@ -47,22 +48,14 @@ def load_people(source: str | Path, count: int | None = None) -> list[Person]:
     if not photos:
         raise InputMissing(f"{folder} holds no person/photo.jpg; make one folder for each person")
     several = [name for name in sorted(photos) if len(photos[name]) > 1]
-    single = [name for name in sorted(photos) if len(photos[name]) < 2]
-    if count is None:
-        count = len(photos)
     names = _spread(several, count)
-    names += _spread(single, count - len(names))
+    single = sorted(photos.keys() - {*several})
+    names += _spread(single, None if count is None else count - len(names))
     return [Person(name, tuple(photos[name]), **about.get(name, {})) for name in names]
 
 
-def embedded_people(count: int) -> list[Person]:
-    """`count` generated people, who need no files."""
-    seeds = range(FIRST_SEED, FIRST_SEED + count)
-    return [Person(f"synthetic-{seed}", (f"synthetic-{seed}", f"synthetic-{seed}-1")) for seed in seeds]
-
-
 def lfw_folder() -> Path:
-    """Where scikit-learn keeps LFW. Raises `InputMissing` with the command that fetches it."""
+    """Find scikit-learn's LFW. Raises `InputMissing` with the command that fetches it."""
     from sklearn.datasets import get_data_home
 
     home = Path(get_data_home()) / "lfw_home"
@@ -72,9 +65,9 @@ def lfw_folder() -> Path:
     raise InputMissing(f"{home} holds no Labeled Faces in the Wild; fetch it with: {LFW_COMMAND}")
 
 
-def _spread(names: list[str], count: int) -> list[str]:
-    """`count` of them at even steps, or all when there are fewer."""
-    count = min(count, len(names))
+def _spread(names: list[str], count: int | None) -> list[str]:
+    """Choose `count` of them at even steps, or all when there are fewer."""
+    count = len(names) if count is None else min(count, len(names))
     return [names[index * len(names) // count] for index in range(count)]
 
 

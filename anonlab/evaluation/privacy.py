@@ -1,4 +1,4 @@
-"""Who is still found, in one data set and by one recogniser; thresholds are of that set alone.
+"""Which people are still found, in one data set and by one recogniser, by thresholds of that set alone.
 
 Photos of one session and photos of different days ask different questions, so sets are never pooled.
 An attack is a table of distances `(N, M)` from probes to a gallery; gallery entry `i` belongs to probe
@@ -45,22 +45,22 @@ LEAKS = {
 
 
 def strangers(distances: torch.Tensor) -> torch.Tensor:
-    """Of distances `(N, M)` those between different people."""
+    """Return those of distances `(N, M)` that lie between different people."""
     return distances[~torch.eye(*distances.shape, dtype=torch.bool)]
 
 
 def away(judge: Judge, embeddings: Embeddings, probe: str, gallery: str) -> torch.Tensor:
-    """Distances `(N, N)` between two pictures of everybody."""
+    """Return distances `(N, N)` between two pictures of all people."""
     return metrics.pairwise(judge.recognizer, embeddings[probe], embeddings[gallery])
 
 
 def recognition(distances: torch.Tensor) -> dict[str, float | None]:
-    """How well distances `(N, M)` tell people apart: TAR at `FARS`, AUC, EER, rank 1, rank 5."""
+    """Say how well distances `(N, M)` tell people apart: TAR at `FARS`, AUC, EER, rank 1, rank 5."""
     genuine, impostors = distances.diagonal(), strangers(distances)
     rates = {f"tar_{far:g}": metrics.true_accept_rate(genuine, impostors, far) for far in FARS}
-    # too few pairs for a rate: null in a file
-    found = {name: None if math.isnan(rate) else rate for name, rate in rates.items()}
-    return found | {
+    return {
+        # too few pairs for a rate: null in a file
+        **{name: None if math.isnan(rate) else rate for name, rate in rates.items()},
         "auc": metrics.area_under_roc(genuine, impostors),
         "eer": metrics.equal_error_rate(genuine, impostors),
         "rank_1": metrics.linkage(distances),
@@ -71,7 +71,7 @@ def recognition(distances: torch.Tensor) -> dict[str, float | None]:
 
 
 def rate(hits: torch.Tensor, name: str = "match") -> dict:
-    """A share of people with its interval."""
+    """Return a share of people with its interval."""
     return {name: hits.float().mean().item(), f"{name}_interval": metrics.interval(hits.numpy())}
 
 
@@ -81,9 +81,11 @@ def attacks(
     pairs: Embeddings | None = None,
     population: Population | None = None,
 ) -> dict[str, torch.Tensor]:
-    """Every attack by one recogniser as distances. `pairs` are the embeddings of
-    generated people that attackers learn from; the reference
-    `population` is of the guide's embeddings, so only the guide undoes the turn of the identity."""
+    """Return every attack by one recogniser as distances.
+
+    `pairs` are the embeddings of generated people that attackers learn from; the reference `population`
+    is of the guide's embeddings, so only the guide undoes the turn of the identity.
+    """
     found = {name: away(judge, embeddings, *pair) for name, pair in ATTACKS.items()}
     probes, gallery = embeddings["result"], embeddings["other photo"]
     found["least similar"] = -found[ANOTHER]
@@ -96,12 +98,9 @@ def attacks(
                 judge.recognizer, album, embeddings[which][order]
             )
     if pairs is not None:
-        learned = {
-            "learned": ("result", probes),
-            "surroundings, learned": ("surroundings", embeddings["surroundings"]),
-        }
-        for name, (given, asked) in learned.items():
-            found[name] = guessed_distances(learn_ridge(pairs[given], pairs["photo"]), asked, gallery)
+        for name, given in (("learned", "result"), ("surroundings, learned", "surroundings")):
+            guess = learn_ridge(pairs[given], pairs["photo"])
+            found[name] = guessed_distances(guess, embeddings[given], gallery)
     if judge.seen and population is not None:
         spread = population.read(population.embeddings).std(0)
         kept = [population.read(one) / spread for one in (probes, gallery)]
@@ -111,20 +110,19 @@ def attacks(
 
 
 def united(found: Sequence[dict[str, torch.Tensor]]) -> dict:
-    """The attacks of several recognisers together: their distances, standardised and summed."""
+    """Unite the attacks of several recognisers: their distances, standardised and summed."""
     common = [name for name in found[0] if all(name in one for one in found)]
     away_of = {name: metrics.fused([one[name] for one in found]) for name in common}
     return {"people": len(found[0][ANOTHER]), "seen": False, "attacks": told(away_of, None)}
 
 
 def told(found: dict[str, torch.Tensor], threshold: float | None) -> dict:
-    """Each attack as numbers. `match` is the share below `threshold`, which is of photos and so for
-    galleries of photos; `match_own` at the threshold of this attack's own false accepts of `FAR`, which
-    needs 1 / `FAR` pairs of strangers (null with fewer)."""
+    """Turn each attack into numbers. `match` is the share below `threshold`, which is of photos and so
+    for galleries of photos; `match_own` at the threshold of this attack's own false accepts of `FAR`,
+    which needs 1 / `FAR` pairs of strangers (null with fewer)."""
     made = {}
     for name, distances in found.items():
-        made[name] = recognition(distances) | {"match_own": None}
-        impostors = strangers(distances)
+        made[name], impostors = recognition(distances) | {"match_own": None}, strangers(distances)
         if len(impostors) * FAR >= 1:
             own = distances.diagonal() < metrics.calibrated_threshold(impostors, FAR)
             made[name]["match_own"] = own.float().mean().item()
@@ -134,15 +132,12 @@ def told(found: dict[str, torch.Tensor], threshold: float | None) -> dict:
 
 
 def found(
-    judge: Judge,
-    embeddings: Embeddings,
-    asked: dict[str, torch.Tensor],
-    methods: Mapping[str, str],
+    judge: Judge, embeddings: Embeddings, asked: dict[str, torch.Tensor], methods: Mapping[str, str]
 ) -> dict:
-    """Every question of privacy by one recogniser, from what it was `asked` (`attacks`).
+    """Answer every question of privacy by one recogniser, from what it was `asked` (`attacks`).
 
-    `originals` is how well it works before anything is done, `methods` other ways to hide the face, from
-    the name of each to the name of its picture.
+    `originals` is how well it works before anything is done, `methods` are ways to hide the face: the
+    name of each and that of its picture.
     """
     untouched = away(judge, embeddings, "photo", "other photo")
     threshold = metrics.calibrated_threshold(strangers(untouched), FAR)
@@ -150,15 +145,8 @@ def found(
         name: metrics.conditional_leakage(asked[one], asked["surroundings"])
         for name, one in LEAKS.items()
     }
-    linkable = {
-        "results by two keys": asked["same tool, another key"],
-        "surroundings": asked["surroundings"],
-        "originals": untouched,
-    }
-    collapse = {
-        name: metrics.collapse_rate(judge.recognizer, embeddings[which], threshold)
-        for name, which in (("results", "result"), ("people", "photo"))
-    }
+    linkable = {"results by two keys": asked["same tool, another key"]}
+    linkable |= {"surroundings": asked["surroundings"], "originals": untouched}
     return {
         "people": len(untouched),
         "seen": judge.seen,
@@ -170,7 +158,10 @@ def found(
         "d_sys": {
             name: metrics.unlinkability(one.diagonal(), strangers(one)) for name, one in linkable.items()
         },
-        "collapse": collapse,
+        "collapse": {
+            name: metrics.collapse_rate(judge.recognizer, embeddings[which], threshold)
+            for name, which in (("results", "result"), ("people", "photo"))
+        },
         "methods": {
             name: method(judge, embeddings, picture, threshold) for name, picture in methods.items()
         },
@@ -178,8 +169,8 @@ def found(
 
 
 def method(judge: Judge, embeddings: Embeddings, picture: str, threshold: float) -> dict:
-    """One way to hide the face by one recogniser: against the very photo, another photo, and a gallery
-    that went through the same method."""
+    """Measure a way to hide the face by one recogniser: against the very photo, another photo, and a
+    gallery that went through the same method."""
     own = distance(judge.recognizer, embeddings[picture], embeddings["photo"])
     other = away(judge, embeddings, picture, "other photo")
     before = away(judge, embeddings, "photo", "other photo").diagonal() < threshold

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import InputDamaged
 from ..files import atomic_path
 from ..weights.store import data_folder
+from .judges.kept import LABELS
 from .judging import HOW_TO_ADD
 from .privacy import ANOTHER, KEYED, OTHER_PHOTO
 
@@ -17,15 +18,7 @@ JUDGED = "judged.json"
 SMALL = 40  # people below which a number is a trial of the protocol
 BEGIN, END = "<!-- made by python -m anonlab.evaluation.tables -->", "<!-- end -->"
 DAYS = {"lfw": "LFW (mostly different days)", "london": "London (one session)"}
-SHARES = (
-    "found",
-    "glasses_kept",
-    "glasses_come",
-    "expression_kept",
-    "emotion_kept",
-    "ethnicity_kept",
-    "gender_kept",
-)
+SHARES = ("found", "glasses_kept", "glasses_come", *(f"{name}_kept" for name in LABELS))
 NAMED = {  # of the table that fits a screen: measure -> what a reader calls it
     "gaze_error": "gaze off by, degrees",
     "gaze_x, correlation": "gaze sideways, correlation",
@@ -38,20 +31,20 @@ NAMED = {  # of the table that fits a screen: measure -> what a reader calls it
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
+    """Write a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def number(name: str, value: float | None) -> str:
-    """A measure as it is read: shares in per cent, a dash for what no person could be asked."""
+    """Write a measure: shares in per cent, a dash for what no person could be asked."""
     if value is None:
         return "–"
     return f"{value:.0%}" if name in SHARES else f"{value:.2f}"
 
 
 def kept_table(found: dict, names: dict[str, str] | None = None) -> str:
-    """What stays: an unchanged face, the result with its interval, another photo of the person."""
+    """Tell what stays: of an unchanged face, the result with its interval, another photo."""
     kept = found["kept"]
     rows = []
     for name in names or kept["result"]:
@@ -64,28 +57,30 @@ def kept_table(found: dict, names: dict[str, str] | None = None) -> str:
 
 
 def percent(value: float | None, interval: list[float] | None = None) -> str:
-    """A share as it is read; a dash where there is none."""
+    """Write a share, with its interval; a dash where there is none."""
     if value is None:
         return "–"
     return f"{value:.1%}" + (f" ({interval[0]:.0%}–{interval[1]:.0%})" if interval else "")
 
 
 def unseen(found: dict) -> dict[str, dict]:
-    """What the recognisers say that took no part."""
+    """Return what the recognisers say that took no part."""
     return {name: one for name, one in found["found"].items() if not one["seen"] and "originals" in one}
 
 
+def heads(judges: dict[str, dict], *columns: str) -> list[str]:
+    """Name the columns of every recogniser."""
+    titles = [name + " (guide)" * one["seen"] for name, one in judges.items()]
+    return [f"{title}: {column}" for title in titles for column in columns]
+
+
 def privacy_table(found: dict) -> str:
-    """Every attack by every recogniser, most found first: rank 1 with its interval, rank 5, and the
+    """List every attack by every recogniser, most found first: rank 1 with its interval, rank 5, and the
     share that matches at a false-accept rate of 1e-3 (a dash with too few pairs)."""
     judges = found["found"]
     names = list(dict.fromkeys(name for one in judges.values() for name in one["attacks"]))
     of = {name: [one["attacks"].get(name) for one in judges.values()] for name in names}
     names.sort(key=lambda name: -max(one["rank_1"] for one in of[name] if one))
-    head = [
-        f"{name}{' (guide)' if one['seen'] else ''}: {what}"
-        for name, one in judges.items() for what in ("rank 1 (95 %)", "rank 5, match")
-    ]  # fmt: skip
     rows = []
     for name in names:
         cells = [name]
@@ -95,11 +90,12 @@ def privacy_table(found: dict) -> str:
                 f"{percent(one['rank_5'])}, {percent(one.get('match', one['match_own']))}",
             ]  # fmt: skip
         rows.append(cells)
+    head = heads(judges, "rank 1 (95 %)", "rank 5, match")
     return table(["what is compared with the person", *head], rows)
 
 
 def recognisers_table(found: dict) -> str:
-    """How well each recogniser works before anything is done."""
+    """Tell how well each recogniser works before anything is done."""
     keys = ("rank_1", "rank_5", "tar_0.01", "tar_0.001", "tar_0.0001", "auc", "eer")
     titles = ["rank 1", "rank 5", "TAR, FAR 1e-2", "1e-3", "1e-4", "AUC", "EER"]
     rows = [
@@ -110,8 +106,8 @@ def recognisers_table(found: dict) -> str:
 
 
 def leakage_table(found: dict) -> str:
-    """What the face adds to its surroundings, how linkable two keys' results are, how often different
-    people match."""
+    """Tell what the face adds to its surroundings, how linkable two keys' results are, and how often
+    different people match."""
     rows = []
     for name, one in unseen(found).items():
         leaks = [
@@ -126,8 +122,8 @@ def leakage_table(found: dict) -> str:
 
 
 def methods_table(found: dict) -> str:
-    """Every way to hide the face, by every recogniser: matched with another photo, rank 1, rank 1 in a
-    gallery that went through the same method; and how similar it is."""
+    """List every way to hide the face, by every recogniser: matched with another photo, rank 1, and that
+    in a gallery that went through the same method; and how similar it is."""
     judges = {name: one for name, one in found["found"].items() if "methods" in one}
     names = list(next(iter(judges.values()))["methods"])
     similar = ("st_lpips", "st_lpips_outside", "ssim_outside", "landmark_error")
@@ -140,30 +136,27 @@ def methods_table(found: dict) -> str:
         means = {x: one["mean"] for x, one in found["similarity"].get(name, {}).items()}
         cells += [f"{means[x]:.3f}" if x in means else "–" for x in similar]
         rows.append([*cells, percent(means.get("detected"))])
-    head = [
-        f"{name}{' (guide)' if one['seen'] else ''}: {what}"
-        for name, one in judges.items() for what in ("matched", "rank 1", "same tool, rank 1")
-    ]  # fmt: skip
+    head = heads(judges, "matched", "rank 1", "same tool, rank 1")
     return table(["", *head, "ST-LPIPS", "outside", "SSIM outside", "68 points", "face found"], rows)
 
 
 def cells_table(found: dict) -> str:
-    """Each cell of yaw, size and stated group; the worst of each measure in bold."""
+    """List each cell of yaw, size and stated group; the worst of each measure in bold."""
     measures = ["gaze_error", "eye_error", "mouth_error", "mesh_error", "expression_kept",
                 "ethnicity_kept", "age_error"]  # fmt: skip
     worst = found["cells"]["worst"]
-    rows = [
-        [name, str(one["people"]), *(
-            f"**{number(key, one[key])}**" if worst[key] == name else number(key, one[key])
-            for key in measures
-        )]
-        for name, one in found["cells"].items() if name != "worst"
-    ]  # fmt: skip
+    rows = []
+    for name, one in found["cells"].items():
+        if name != "worst":
+            marks = ["**" if worst[key] == name else "" for key in measures]
+            values = [number(key, one[key]) for key in measures]
+            cells = [f"{mark}{value}{mark}" for mark, value in zip(marks, values, strict=True)]
+            rows.append([name, str(one["people"]), *cells])
     return table(["people who are", "n", *(one.replace("_", " ") for one in measures)], rows)
 
 
 def truth_table(found: dict) -> str:
-    """GEAR against what people say of themselves: accuracy on both photos, and on the result."""
+    """Compare GEAR with what people say of themselves: accuracy on both photos, and on the result."""
     photo, other, result = (found["truth"][name] for name in ("photo", OTHER_PHOTO, "result"))
     rows = []
     for name, one in photo.items():
@@ -180,7 +173,7 @@ def truth_table(found: dict) -> str:
 
 
 def realism_table(found: dict) -> str:
-    """Inner faces as a set, beside the unchanged ones and the other photos."""
+    """Compare inner faces as a set with the unchanged ones and the other photos."""
     one = found["realism"]
     rows = [
         [name, *(f"{one[name][key]:.3f}" for key in ("frechet", "precision", "recall"))]
@@ -191,13 +184,13 @@ def realism_table(found: dict) -> str:
 
 
 def title(name: str, found: dict) -> str:
-    """A set by its name, how many people, and whether they are too few."""
+    """Name a set, how many people it has, and whether they are too few."""
     few = "" if found["people"] >= SMALL else " (a trial of the protocol, too few for a claim)"
     return f"{DAYS.get(name, name)}, {found['people']} people{few}"
 
 
 def headline(name: str, found: dict) -> str:
-    """One sentence that claims no more than was measured: the worst attack by a recogniser that took no
+    """Claim no more than was measured, in one sentence: the worst attack by a recogniser that took no
     part."""
     judges = {key: one for key, one in found["found"].items() if not one["seen"]}
     if not judges:
@@ -214,16 +207,14 @@ def headline(name: str, found: dict) -> str:
 
 
 def reference(judged: dict) -> str:
-    """All tables, set by set."""
+    """Write all tables, set by set."""
     parts = []
     for name, found in judged["sets"].items():
+        chance = next(iter(unseen(found).values()))["originals"]["chance"]
         parts += [f"### {title(name, found)}"]
         parts += ["What stays:", kept_table(found), "By group:", cells_table(found)]
-        if found["realism"]:
-            parts += ["Realism:", realism_table(found)]
-        if found["truth"]:
-            parts += ["Against what people state:", truth_table(found)]
-        chance = next(iter(unseen(found).values()))["originals"]["chance"]
+        parts += ["Realism:", realism_table(found)] if found["realism"] else []
+        parts += ["Against what people state:", truth_table(found)] if found["truth"] else []
         parts += ["Recognisers that took no part:", recognisers_table(found)]
         parts += [f"Who is found (chance {chance:.1%} at rank 1):", privacy_table(found)]
         parts += ["What the face adds to its surroundings:", leakage_table(found)]
@@ -232,28 +223,24 @@ def reference(judged: dict) -> str:
 
 
 def screen(judged: dict) -> str:
-    """The README's: the different-day set first, what stays and who is found."""
-    name, found = next(iter(sorted(judged["sets"].items())))
+    """Write the README's screen: of the different-day set what stays and which people are found."""
+    name, found = min(judged["sets"].items())
+    others = "stranger of the group, another photo", "same tool, another key", "surroundings"
     rows = []
     for judge, one in unseen(found).items():
-        attacks, leak = one["attacks"], one["leakage"]["result"]
-        found_first = attacks[ANOTHER]
-        rows.append([
-            judge, percent(one["originals"]["rank_1"]),
-            "**{}** ({:.0%}–{:.0%})".format(
-                percent(found_first["rank_1"]), *found_first["rank_1_interval"]
-            ),
-            *(percent(attacks[key]["rank_1"]) for key in (
-                "stranger of the group, another photo", "same tool, another key", "surroundings")),
-            f"{leak['value']:+.1%}",
-        ])  # fmt: skip
+        attacks, worst = one["attacks"], one["attacks"][ANOTHER]
+        low, high = worst["rank_1_interval"]
+        cells = [judge, percent(one["originals"]["rank_1"])]
+        cells += [f"**{percent(worst['rank_1'])}** ({low:.0%}–{high:.0%})"]
+        cells += [percent(attacks[key]["rank_1"]) for key in others]
+        rows.append([*cells, f"{one['leakage']['result']['value']:+.1%}"])
     head = ["found first, by", "before", "anonymized (95 %)", "a stranger of the group", "same tool",
             "surroundings alone", "the face adds"]  # fmt: skip
     return "\n\n".join([f"{title(name, found)}:", kept_table(found, NAMED), table(head, rows)])
 
 
 def marked(text: str, made: str, path: Path) -> str:
-    """`text` with `made` between its marks. Raises `InputDamaged` where there are none."""
+    """Put `made` between the marks of `text`. Raises `InputDamaged` where there are none."""
     start, end = text.find(BEGIN), text.find(END)
     if not 0 <= start < end:
         raise InputDamaged(f"{path} lacks the marks {BEGIN} and {END}; put them where the table goes")
@@ -261,7 +248,7 @@ def marked(text: str, made: str, path: Path) -> str:
 
 
 def pages() -> dict[Path, str]:
-    """The pages as they should be, by path."""
+    """Return the pages as they should be, by path."""
     folder = data_folder()
     judged = json.loads((folder / JUDGED).read_text())
     made = {folder / "README.md": reference(judged), folder.parent / "README.md": screen(judged)}

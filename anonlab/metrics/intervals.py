@@ -11,12 +11,9 @@ DRAWS, LEVEL = 2000, 0.95
 
 
 def bootstrap(
-    values: np.ndarray,
-    statistic: Callable[..., np.ndarray] = np.mean,
-    draws: int = DRAWS,
-    seed: int = 0,
+    values: np.ndarray, statistic: Callable[..., np.ndarray] = np.mean, draws: int = DRAWS, seed: int = 0
 ) -> tuple[float, float]:
-    """The percentile interval of `statistic` over people (Efron and Tibshirani 1993).
+    """Return the percentile interval of `statistic` over people (Efron and Tibshirani 1993).
 
     `values (N,)` holds one number a person; NaNs are people to whom the question does not apply.
     """
@@ -31,13 +28,13 @@ def bootstrap(
 
 
 def exact_interval(successes: int, trials: int) -> tuple[float, float]:
-    """The exact binomial interval of a share (Clopper and Pearson 1934, by SciPy)."""
+    """Return the exact binomial interval of a share (Clopper and Pearson 1934, by SciPy)."""
     found = binomtest(successes, trials).proportion_ci(LEVEL, method="exact")
     return float(found.low), float(found.high)
 
 
 def interval(hits: np.ndarray) -> tuple[float, float]:
-    """Of a share: the bootstrap by person, or the exact interval where the share is 0 or 1.
+    """Return a share's interval: the bootstrap by person, or the exact one where the share is 0 or 1.
 
     A bootstrap of "0 of 12" says 0 to 0, which is not what twelve people can show.
     """

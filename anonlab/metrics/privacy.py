@@ -1,4 +1,4 @@
-"""Who is still found. Embeddings are `(N, dim)`, one row a person, in the same order everywhere.
+"""Which people are still found. Embeddings are `(N, dim)`, one row a person, always in one order.
 
 Distances `(N, M)` hold probe `i` against gallery entry `j`; probe `i`'s own entry is column `i`.
 """
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.stats import gaussian_kde
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import roc_curve
 
 from ..identity.population import Population
 from ..recognizers import Recognizer, distance
@@ -20,17 +20,17 @@ from .intervals import bootstrap
 
 
 def pairwise(recognizer: Recognizer, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """The recogniser's distance between all rows of `a` and all of `b`: `(N, M)`."""
+    """Return the recogniser's distance between all rows of `a` and all of `b`: `(N, M)`."""
     return torch.stack([distance(recognizer, row.expand_as(b), b) for row in a])
 
 
 def calibrated_threshold(impostors: torch.Tensor, far: float = 1e-3) -> float:
-    """The largest threshold at which at most the share `far` of the impostor distances match.
+    """Return the largest threshold at which at most the share `far` of the impostor distances match.
 
     Two faces match when their distance is below it; `impostors (N,)` are distances between
     different people of the set at hand, whose threshold may differ a lot from a published one
     (NIST FRVT reports at fixed false-match rates for that reason). With fewer than 1 / `far`
-    pairs nobody may match: the threshold is then the smallest of them.
+    pairs none may match: the threshold is then the smallest of them.
     """
     ordered = impostors.double().sort().values
     allowed = int(len(ordered) * far + 1e-9)
@@ -38,7 +38,7 @@ def calibrated_threshold(impostors: torch.Tensor, far: float = 1e-3) -> float:
 
 
 def linked(distances: torch.Tensor, rank: int = 1) -> torch.Tensor:
-    """Whether each probe's own gallery entry is among its `rank` nearest: booleans `(N,)`.
+    """Return whether each probe's own gallery entry is among its `rank` nearest: booleans `(N,)`.
 
     A tie counts for the attacker.
     """
@@ -47,13 +47,13 @@ def linked(distances: torch.Tensor, rank: int = 1) -> torch.Tensor:
 
 
 def linkage(distances: torch.Tensor, rank: int = 1) -> float:
-    """Share of probes whose own gallery entry is among their `rank` nearest (closed-set
+    """Return the share of probes whose own gallery entry is among their `rank` nearest (closed-set
     identification, the cumulative match of ISO/IEC 19795-1). Chance is `rank / M`."""
     return linked(distances, rank).float().mean().item()
 
 
 def protection(matched_before: torch.Tensor, matched_after: torch.Tensor) -> float:
-    """Of the pairs that matched before, the share that no longer does (protection success rate).
+    """Return which share of the pairs that matched before no longer does (protection success rate).
 
     Booleans `(N,)`. NaN when no pair matched before: there was nothing to protect.
     """
@@ -63,20 +63,19 @@ def protection(matched_before: torch.Tensor, matched_after: torch.Tensor) -> flo
 
 
 def roc(genuine: torch.Tensor, impostors: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """False-accept and true-accept rates over all thresholds, from distances `(N,)` and `(M,)`."""
+    """Return false- and true-accept rates over all thresholds, from distances `(N,)` and `(M,)`."""
     labels = np.r_[np.ones(len(genuine)), np.zeros(len(impostors))]
     false, true, _ = roc_curve(labels, -torch.cat([genuine, impostors]).double().numpy())
     return false, true
 
 
 def area_under_roc(genuine: torch.Tensor, impostors: torch.Tensor) -> float:
-    """The chance that a genuine pair is nearer than an impostor pair: 1 is recognised, 0.5 is not."""
-    labels = np.r_[np.ones(len(genuine)), np.zeros(len(impostors))]
-    return float(roc_auc_score(labels, -torch.cat([genuine, impostors]).double().numpy()))
+    """Return the chance that a genuine pair is nearer than an impostor pair: 0.5 is no recognition."""
+    return float(np.trapezoid(*reversed(roc(genuine, impostors))))
 
 
 def equal_error_rate(genuine: torch.Tensor, impostors: torch.Tensor) -> float:
-    """Where false accepts and false rejects are equally many: 0 is recognised, 0.5 is not."""
+    """Return the rate at which false accepts equal false rejects: 0 is recognised, 0.5 is not."""
     false, true = roc(genuine, impostors)
     gap = false - (1 - true)
     at = int(np.argmax(gap >= 0))
@@ -87,7 +86,7 @@ def equal_error_rate(genuine: torch.Tensor, impostors: torch.Tensor) -> float:
 
 
 def true_accept_rate(genuine: torch.Tensor, impostors: torch.Tensor, far: float) -> float:
-    """Share of the genuine distances `(N,)` below the threshold at which the share `far` of the
+    """Return the share of genuine distances `(N,)` below the threshold at which the share `far` of the
     impostors `(M,)` match; NaN with fewer than 1 / `far` impostor pairs, which cannot show it."""
     if len(impostors) * far < 1:
         return float("nan")
@@ -95,7 +94,7 @@ def true_accept_rate(genuine: torch.Tensor, impostors: torch.Tensor, far: float)
 
 
 def unlinkability(genuine: torch.Tensor, impostors: torch.Tensor, points: int = 512) -> float:
-    """D_sys of Gomez-Barrero et al. (IEEE TIFS 13(6), 2018): 0 unlinkable, 1 fully linkable.
+    """Return D_sys of Gomez-Barrero et al. (IEEE TIFS 13(6), 2018): 0 unlinkable, 1 fully linkable.
 
     `genuine (N,)` are distances between results of one person by two keys, `impostors (M,)` between
     those of different people. With densities p by Gaussian kernels and LR = p(s|mated) / p(s|non-mated),
@@ -113,7 +112,7 @@ def unlinkability(genuine: torch.Tensor, impostors: torch.Tensor, points: int = 
 def conditional_leakage(
     result: torch.Tensor, surroundings: torch.Tensor, seed: int = 0
 ) -> dict[str, object]:
-    """What a new face adds to hair, clothes and place: L, and its 95 % interval by person.
+    """Measure what a new face adds to hair, clothes and place: L, and its 95 % interval by person.
 
     L = rank 1 of (result ⊕ surroundings) - rank 1 of the surroundings alone, both from distances
     `(N, M)` of the same probes to the same gallery, fused as `fused` does. The bootstrap is paired: it
@@ -125,12 +124,11 @@ def conditional_leakage(
 
 
 def undone_distances(population: Population, after: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
-    """What an attacker who knows the method compares: `(N, M)` distances after undoing it.
+    """Return the distances `(N, M)` that an attacker with the method but without the key compares.
 
     Every result `after (N, dim)` is reflected back about the mean of every group that the method could
     have used: the look is read from the result, which keeps it, and of gender, age and tone all are
-    tried; the best group counts. The attacker lacks the key. Distances are 1 - cosine as seen from the
-    group's mean.
+    tried; the best group counts. Distances are 1 - cosine as seen from the group's mean.
     """
     ages, tones = (25.0, 35.0, 45.0, 55.0, 65.0), (0.0, 25.0, 50.0)
     best = after.new_full((len(after), len(gallery)), torch.inf)
@@ -145,7 +143,7 @@ def undone_distances(population: Population, after: torch.Tensor, gallery: torch
 
 
 def fused(distances: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Several recognisers' distances `(N, M)` of the same pairs as one: their sum, each standardised.
+    """Add several recognisers' distances `(N, M)` of the same pairs, each standardised.
 
     The sum rule of score fusion (Kittler et al. 1998), with z-scores of all its pairs.
     """
@@ -153,7 +151,7 @@ def fused(distances: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def collapse_rate(recognizer: Recognizer, embeddings: torch.Tensor, threshold: float) -> float:
-    """Share of pairs of different people `(N, dim)` whose distance is below `threshold`."""
+    """Return the share of pairs of different people `(N, dim)` whose distance is below `threshold`."""
     others = ~torch.eye(len(embeddings), dtype=torch.bool)
     away = pairwise(recognizer, embeddings, embeddings)[others]
     return (away < threshold).float().mean().item()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -20,19 +19,15 @@ from ..images import resize
 from ..weights import store
 
 VGG_SIDE = 128  # pixels: a face's texture is there, and 2 cores take a tenth of a second
+FEATURES = f"ST-LPIPS VGG, last layer, means over {VGG_SIDE} px pictures"
 NEIGHBOURS = 3  # of precision and recall, as in the paper
 
 
-@dataclass(frozen=True)
-class Features:
-    """A named feature space: `embed(images (N, 3, S, S)) -> (N, D)`."""
+def load_features(device: torch.device | str = "cpu") -> Callable[[torch.Tensor], torch.Tensor]:
+    """Load the feature space `FEATURES`: images `(N, 3, S, S)` to `(N, 512)`.
 
-    name: str
-    embed: Callable[[torch.Tensor], torch.Tensor]
-
-
-def load_features(device: torch.device | str = "cpu") -> Features:
-    """ST-LPIPS's VGG. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    Raises `WeightsMissing` or `WeightsCorrupt`.
+    """
     store.locate("stlpips-vgg")
     from stlpips_pytorch import stlpips
 
@@ -45,24 +40,18 @@ def load_features(device: torch.device | str = "cpu") -> Features:
         layers = network.net(network.scaling_layer(resize(images.to(device), VGG_SIDE)))
         return F.normalize(layers[-1].mean((2, 3)), dim=1).cpu()
 
-    return Features(f"ST-LPIPS VGG, last layer, means over {VGG_SIDE} px pictures", embed)
-
-
-class _Given(nn.Identity):
-    """Features go in, features come out."""
-
-    def __init__(self, size: int):
-        super().__init__()
-        self.num_features = size
+    return embed
 
 
 def frechet_distance(real: torch.Tensor, made: torch.Tensor) -> float:
-    """Fréchet distance of two sets of features `(N, D)` and `(M, D)` as Gaussians.
+    """Return the Fréchet distance of two sets of features `(N, D)` and `(M, D)` as Gaussians.
 
     Heusel et al. 2017, by torchmetrics. It is biased upwards for few pictures: compare only
     numbers of equally many, and see what two sets of real pictures have.
     """
-    metric = FrechetInceptionDistance(feature=_Given(real.shape[1])).set_dtype(torch.float64)
+    given = nn.Identity()  # features go in, features come out
+    given.num_features = real.shape[1]
+    metric = FrechetInceptionDistance(feature=given).set_dtype(torch.float64)
     metric.update(real.double(), real=True)
     metric.update(made.double(), real=False)
     return max(0.0, metric.compute().item())
@@ -71,7 +60,7 @@ def frechet_distance(real: torch.Tensor, made: torch.Tensor) -> float:
 def precision_recall(
     real: torch.Tensor, made: torch.Tensor, neighbours: int = NEIGHBOURS
 ) -> tuple[float, float]:
-    """Share of made pictures that look real, and of real ones that could be made.
+    """Return the share of made pictures that look real, and of real ones that could be made.
 
     Kynkäänniemi et al. 2019: a picture is inside a set when it is nearer to one of its members
     than that one's third-nearest neighbour. Features `(N, D)` and `(M, D)`, more than `neighbours`.

@@ -16,7 +16,7 @@ VISIBLE = 2  # of 255: a smaller difference is rounding
 
 
 def ssim_map(before: torch.Tensor, after: torch.Tensor) -> np.ndarray:
-    """Structural similarity of every pixel, `(S, S)`, 1 where nothing changed; its mean is SSIM.
+    """Return every pixel's structural similarity, `(S, S)`, 1 where nothing changed; its mean is SSIM.
 
     Wang et al. 2004 with their Gaussian window, by scikit-image, mean of the three colours.
     """
@@ -28,7 +28,7 @@ def ssim_map(before: torch.Tensor, after: torch.Tensor) -> np.ndarray:
 
 
 def psnr(before: torch.Tensor, after: torch.Tensor, weight: np.ndarray | None = None) -> float:
-    """Peak signal-to-noise ratio in decibels, on 8-bit pixels; 100 at most (for no change).
+    """Return the peak signal-to-noise ratio in decibels, on 8-bit pixels; 100 at most (for no change).
 
     `weight (S, S)` in [0, 1] says how much each pixel counts.
     """
@@ -39,6 +39,6 @@ def psnr(before: torch.Tensor, after: torch.Tensor, weight: np.ndarray | None = 
 
 
 def changed_share(before: torch.Tensor, after: torch.Tensor) -> float:
-    """Share of pixels of which a colour changed by more than 2 of 255."""
+    """Return the share of pixels of which a colour changed by more than 2 of 255."""
     difference = np.abs(to_uint8(before).astype(int) - to_uint8(after))
     return float((difference.max(2) > VISIBLE).mean())

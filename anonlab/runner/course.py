@@ -22,7 +22,7 @@ from ..errors import CourseFailed
 from ..files import output_folder
 from ..weights.store import notebooks_folder
 from .execution import PLACES, read_notebook
-from .pages import LINK, MATHJAX, copy_mathjax, links_inside, rewrite_markdown
+from .pages import LINK, MATHJAX, TEMPLATES, copy_mathjax, links_inside, rewrite_markdown
 
 HIDDEN = ("#", *PLACES)  # of injected parameters: papermill's heading, and where files went
 STATIC = "offline"  # not `_static`: Jupyter Book makes every page load each script in that one
@@ -32,7 +32,7 @@ def executed_notebooks(runs: Path, folder: Path | None = None) -> dict[str, Path
     """Name → newest executed copy in `runs` of each notebook of `folder`, of those that may be shown.
 
     These ran to their end with the parameters of the quick profile, so they show samples only: a run on
-    somebody's own photos never gets into the course. A notebook that never ran so is not in the answer.
+    a user's own photos never gets into the course. A notebook that never ran so is not in the answer.
     """
     found: dict[str, Path] = {}
     for path in sorted((folder or notebooks_folder()).glob("[0-9][0-9]_*.ipynb")):
@@ -120,46 +120,15 @@ def in_the_book(text: str, names: Collection[str]) -> str:
 
 
 def _write_config(source: Path, names: Iterable[str]) -> None:
-    """Jupyter Book's two files; JSON is YAML."""
-    config = {
-        "title": "anonlab: the course",
-        "author": "the anonlab authors",
-        "copyright": "",
-        "only_build_toc_files": True,
-        "execute": {"execute_notebooks": "off"},
-        "parse": {
-            "myst_enable_extensions": ["amsmath", "colon_fence", "dollarmath", "html_image", "tasklist"]
-        },
-        "html": {"use_issues_button": False, "use_repository_button": False},
-        "launch_buttons": {"notebook_interface": "jupyterlab", "thebe": False},
-        "repository": {"url": ""},
-        "sphinx": {
-            "config": {
-                "html_static_path": [STATIC],
-                "mathjax_path": f"{MATHJAX}/tex-chtml.js",
-                "html_theme_options": {  # one field for search, and no bar above the page
-                    "navbar_start": [],
-                    "navbar_center": [],
-                    "navbar_end": [],
-                    "navbar_persistent": [],
-                    "home_page_in_toc": True,
-                    "use_download_button": True,
-                },
-                "html_show_copyright": False,
-                "html_last_updated_fmt": "",
-                "nb_render_markdown_format": "myst",
-                "suppress_warnings": ["myst.header", "mystnb.unknown_mime_type"],
-            }
-        },
-    }
+    """Write Jupyter Book's two files; JSON is YAML."""
+    shutil.copyfile(TEMPLATES / "course.yml", source / "_config.yml")
     chapters = [{"file": Path(name).stem} for name in names]
     contents = {"format": "jb-book", "root": "index", "chapters": chapters}
-    (source / "_config.yml").write_text(json.dumps(config, indent=2), encoding="utf-8")
     (source / "_toc.yml").write_text(json.dumps(contents, indent=2), encoding="utf-8")
 
 
 def _run_jupyter_book(source: Path, target: Path) -> Path:
-    """The folder of the pages."""
+    """Build the pages; return their folder."""
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", "-q", "--path-output", str(target), str(source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -31,7 +31,7 @@ class NotebookFailed(AnonlabError):
 
 @dataclass(frozen=True)
 class Notebook:
-    """What a notebook states about itself, for one profile."""
+    """Hold what a notebook states about itself, for one profile."""
 
     path: Path
     declared: dict  # name → default of each parameter; text where it is no literal
@@ -44,19 +44,19 @@ class Notebook:
         return self.path.stem
 
     def parameters(self, given: dict) -> dict:
-        """All parameters as it will run with them, `given` over the profile's, without `PLACES`."""
+        """Return all parameters of a run, `given` over the profile's, without `PLACES`."""
         every = self.declared | self.chosen | self.own(given)
         every = {name: value for name, value in every.items() if name not in PLACES}
         return json.loads(json.dumps(every, default=str))  # as a file remembers them
 
     def own(self, given: dict) -> dict:
-        """Those of the parameters `given` that this notebook declares."""
+        """Return those of the parameters `given` that this notebook declares."""
         return {name: value for name, value in given.items() if name in self.declared}
 
 
 @dataclass
 class Run:
-    """What became of one notebook; its paths are relative to the folder of the whole run."""
+    """Tell what became of one notebook; its paths are relative to the folder of the whole run."""
 
     name: str
     parameters: dict = field(default_factory=dict)
@@ -86,18 +86,20 @@ class Run:
         return self.comparison.named("failed") if self.comparison else []
 
 
+def notebook_paths(folder: Path) -> list[Path]:
+    """List the notebooks of a folder, in order."""
+    return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+
+
 def read_notebook(path: Path, profile: str) -> Notebook:
     """Read parameters and metadata of the notebook `path`."""
     import papermill
 
     about = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("anonlab", {})
-    declared = papermill.inspect_notebook(str(path))
-    return Notebook(
-        path,
-        {name: literal(one["default"]) for name, one in declared.items()},
-        dict(about.get("profiles", {}).get(profile, {})),
-        tuple(about.get("needs", ())),
-    )
+    defaults = papermill.inspect_notebook(str(path))
+    declared = {name: literal(one["default"]) for name, one in defaults.items()}
+    chosen = about.get("profiles", {}).get(profile, {})
+    return Notebook(path, declared, dict(chosen), tuple(about.get("needs", ())))
 
 
 def literal(text: str) -> object:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from nbformat import NotebookNode
 
 from ..files import atomic_path
@@ -21,11 +21,9 @@ from .regression import VERDICTS, brief
 
 NAMED = 5  # failures that the terminal names
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://|#|mailto:|attachment:)([^)\s]+)\)")
-NEWLINE = "\n"
 MATHJAX = "mathjax"  # the folder of it beside the pages
 PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # of MathJax: all that formulas in TeX need
-TEMPLATE = Path(__file__).parent / "templates" / "notebook.html.j2"
-
+TEMPLATES = Path(__file__).parent / "templates"
 ADVICE = {  # what the accepted run had otherwise → what to do
     ("weights",): (
         "Weights are not the accepted ones: python -m anonlab doctor says how to repair them."
@@ -55,15 +53,12 @@ def answers(runs: Sequence[Run]) -> list[tuple[str, bool | None, str]]:
     minutes = max(1, round(sum(one.seconds for one in runs) / 60))
     ran = f"Yes: {_notebooks(len(runs))} ran to the end in about {minutes} min."
     if broken:
-        reasons = (f"{one.name[:2]} {one.status} ({one.error.partition(NEWLINE)[0]})" for one in broken)
+        reasons = [f"{one.name[:2]} {one.status} ({one.error.splitlines()[0]})" for one in broken]
         ran = f"No: {'; '.join(reasons)}."
-    kept = "Not compared."
-    if judged:
-        kept = f"Yes: all {len(judged)} judged numbers hold."
+    kept = f"Yes: all {len(judged)} judged numbers hold." if judged else "Not compared."
     if failed:
         kept = f"No: {failed} of {len(judged)} judged numbers do not hold."
-    left = len(runs) - len(held) - len(broken)
-    if left:
+    if left := len(runs) - len(held) - len(broken):
         kept += f" Without accepted numbers for these parameters: {_notebooks(left)}."
     return [
         ("Did everything run?", not broken, ran),
@@ -76,16 +71,16 @@ def _advice(runs: Sequence[Run], broken: bool) -> str:
     if broken:
         return "Open the page of the first notebook that failed: its last cell shows the error."
     failed = [one for one in runs if one.failed]
-    if not failed:
-        found = {row.verdict for one in runs if one.comparison for row in one.comparison.rows}
-        better = "Some numbers are better than accepted. " if "better" in found else ""
-        new = "Some judged numbers are new. " if "new" in found else ""
-        accept = "If that was meant, accept them: python -m anonlab run --accept"
-        return f"{better}{new}{accept}" if better or new else "Nothing."
-    only = ",".join(one.name[:2] for one in failed)
-    changed = [line for one in failed for line in one.changed]
-    advice = [said for kinds, said in ADVICE.items() if any(line.startswith(kinds) for line in changed)]
-    return " ".join(advice or [UNEXPLAINED]).replace("ONLY", only)
+    if failed:
+        only = ",".join(one.name[:2] for one in failed)
+        changed = [line for one in failed for line in one.changed]
+        advice = [said for kinds, said in ADVICE.items() if any(x.startswith(kinds) for x in changed)]
+        return " ".join(advice or [UNEXPLAINED]).replace("ONLY", only)
+    found = {row.verdict for one in runs if one.comparison for row in one.comparison.rows}
+    told = "Some numbers are better than accepted. " * ("better" in found)
+    told += "Some judged numbers are new. " * ("new" in found)
+    accept = "If that was meant, accept them: python -m anonlab run --accept"
+    return told + accept if told else "Nothing."
 
 
 def headline(runs: Sequence[Run]) -> list[str]:
@@ -99,30 +94,22 @@ def headline(runs: Sequence[Run]) -> list[str]:
 def write_index(target: Path, profile: str, commit: str | None, runs: Sequence[Run]) -> None:
     """Write `target/index.html`: three answers, what moved, all numbers, all pictures."""
     made = Environment(
-        loader=PackageLoader("anonlab.runner"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
     made.filters |= {"brief": brief, "pairs": pairs, "stem": lambda path: Path(path).stem}
     page = made.get_template("index.html").render(
-        title=f"anonlab run {target.name}",
-        answers=answers(runs),
-        profile=profile,
-        commit=commit,
-        runs=runs,
-        verdicts=VERDICTS,
-    )
+        title=f"anonlab run {target.name}", answers=answers(runs), profile=profile, commit=commit,
+        runs=runs, verdicts=VERDICTS,
+    )  # fmt: skip
     with atomic_path(target / "index.html") as partial:
         partial.write_text(page, encoding="utf-8")
 
 
 def pairs(one: Run) -> list[tuple[str, str | None, str | None]]:
     """Return name, accepted picture and new picture; None where there is no such picture."""
-    earlier = {Path(path).stem: path for path in one.earlier_figures}
-    new = {Path(path).stem: path for path in one.figures}
-    return [(name, earlier.get(name), new.get(name)) for name in sorted(earlier | new)]
+    old, new = ({Path(path).stem: path for path in x} for x in (one.earlier_figures, one.figures))
+    return [(name, old.get(name), new.get(name)) for name in sorted(old | new)]
 
 
 def write_page(executed: Path, source: Path, pages: Collection[str]) -> None:
@@ -138,9 +125,8 @@ def write_page(executed: Path, source: Path, pages: Collection[str]) -> None:
     for cell in node.cells:
         rewrite_markdown(cell, lambda text: links_inside(text, pages))
     node.metadata.pop("widgets", None)  # a run makes none
-    mathjax = copy_mathjax(executed.parent / MATHJAX)
-    exporter = HTMLExporter(template_file=str(TEMPLATE), embed_images=True)
-    exporter.mathjax_url = f"{MATHJAX}/{PARTS[0]}" if mathjax else ""
+    exporter = HTMLExporter(template_file=str(TEMPLATES / "notebook.html.j2"), embed_images=True)
+    exporter.mathjax_url = f"{MATHJAX}/{PARTS[0]}" if copy_mathjax(executed.parent / MATHJAX) else ""
     about = {"metadata": {"name": executed.stem, "path": str(source)}}
     body, _ = exporter.from_notebook_node(node, resources=about)
     with atomic_path(executed.with_suffix(".html")) as partial:
@@ -167,10 +153,10 @@ def links_inside(text: str, pages: Collection[str], pictures: str = "") -> str:
         bang, words, target = found.groups()
         if bang:
             return f"![{words}]({pictures}{Path(target).name})" if pictures else found[0]
-        path, _, place = target.partition("#")
+        path, hash_, place = target.partition("#")
         for page in (f"{Path(path).stem}.html", Path(path).name):
             if page in pages:
-                return f"[{words}]({page}{'#' + place if place else ''})"
+                return f"[{words}]({page}{hash_}{place})"
         return f"{words} (`{target.removeprefix('../')}`)"
 
     return LINK.sub(moved, text)

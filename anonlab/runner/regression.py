@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,28 +18,10 @@ from ..errors import DamagedAccepted
 from ..files import write_json
 from ..measured import HIGHER, LOWER, REFERENCE, SHOWN, WORDS, Guard, Measured
 
-# Other machines, emulated by environment variables. Measured, each alone (largest relative change):
-# ONEDNN_MAX_CPU_ISA reaches oneDNN (torch's convolutions, 3e-7) and OpenVINO (networks, 1e-6),
-# ATEN_CPU_CAPABILITY torch's own kernels, MKL_CBWR its matrix products (5e-7), OPENCV_CPU_DISABLE OpenCV
-# (3e-7), OPENBLAS_CORETYPE numpy and scipy (2e-15), GLIBC_TUNABLES the C library's exp and sin. Nothing
-# reaches ONNX Runtime (ages) and dlib: `Guard.step` and the cases of a share stand for them.
 NATIVE = "native"
-_WITHOUT_AVX2 = {"OPENCV_CPU_DISABLE": "AVX2,FMA3", "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"}
-
-
-def _machine(torch: str, onednn: str, mkl: str, openblas: str) -> dict[str, str]:
-    names = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR", "OPENBLAS_CORETYPE")
-    return dict(zip(names, (torch, onednn, mkl, openblas), strict=True))
-
-
-ENVIRONMENTS: dict[str, dict[str, str]] = {
-    NATIVE: {},
-    "sse41": _machine("default", "SSE41", "COMPATIBLE", "Nehalem") | _WITHOUT_AVX2,
-    "avx": _machine("default", "AVX", "AVX", "Sandybridge") | _WITHOUT_AVX2,
-    "avx2": _machine("avx2", "AVX2", "AVX2", "Haswell"),
-    "avx2-1-thread": _machine("avx2", "AVX2", "AVX2", "Haswell") | {"OMP_NUM_THREADS": "1"},
-    "avx512": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},  # no bfloat16; without AVX-512 it is native
-}
+ENVIRONMENTS: dict[str, dict[str, str]] = tomllib.loads(
+    Path(__file__).with_name("environments.toml").read_text(encoding="utf-8")
+)
 REPEATS = (("sse41", 1), ("avx2-1-thread", 2))  # by --accept: environment, what is added to SEED
 MARGIN = 2  # tolerance in largest deviations: the repeats are few
 FLOOR = 0.02  # ... and not below this share of the number, where the guard states no step
@@ -48,7 +31,7 @@ VERDICTS = ("failed", "new", "better", "ok", "shown")  # in the order of interes
 
 @dataclass(frozen=True)
 class Accepted:
-    """The accepted numbers of one notebook in one profile."""
+    """Hold the accepted numbers of one notebook in one profile."""
 
     provenance: dict
     parameters: dict  # those of the notebook, without the folders it writes to
@@ -60,7 +43,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Row:
-    """One metric: accepted, now, and the verdict (one of `VERDICTS`)."""
+    """Hold one metric: accepted, now, and the verdict (one of `VERDICTS`)."""
 
     name: str
     accepted: object
@@ -99,13 +82,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All metrics of a notebook, failures first; empty when its parameters are not comparable."""
+    """Hold all metrics of a notebook, failures first; empty when its parameters are not comparable."""
 
     rows: tuple[Row, ...]
     differing: tuple[str, ...] = ()  # parameters that are not the accepted ones
 
     def named(self, verdict: str) -> list[Row]:
-        """The rows with this verdict."""
+        """Return the rows with this verdict."""
         return [row for row in self.rows if row.verdict == verdict]
 
 
@@ -129,8 +112,7 @@ def judge(better: str, accepted: object, now: object, allowed: float) -> str:
     change = now - accepted
     if abs(change) <= allowed:
         return "ok"
-    good = {LOWER: change < 0, HIGHER: change > 0}
-    return "better" if good.get(better, False) else "failed"
+    return "better" if (better, change > 0) in ((LOWER, False), (HIGHER, True)) else "failed"
 
 
 def compare(accepted: Accepted, metrics: dict[str, Measured], parameters: dict) -> Comparison:
@@ -140,43 +122,45 @@ def compare(accepted: Accepted, metrics: dict[str, Measured], parameters: dict) 
     that was accepted and is no longer judged, or claims another direction, fails: that has to be
     accepted like a number.
     """
-    differing = _differing(accepted, parameters)
-    if differing:
-        return Comparison((), differing)
-    rows = []
-    for name in dict.fromkeys([*metrics, *accepted.judged]):
-        was, measured = accepted.judged.get(name), metrics.get(name)
-        guard = measured.guard if measured else None
-        better = measured.better if measured else was["better"]
-        allowed = was["tolerance"] if was and guard and not guard.bounded else None
-        value = was["value"] if was else accepted.shown.get(name, MISSING)
-        now = MISSING if was and not guard else measured.value
-        if guard is None:
-            verdict = "failed" if was else "shown"
-        elif guard.bounded:
-            verdict = "ok" if guard.holds(now) else "failed"
-        elif was is None:
-            verdict, value = "new", MISSING
-        else:
-            verdict = judge(better, value, now, allowed or 0.0) if was["better"] == better else "failed"
-        rows.append(Row(name, value, now, verdict, better, allowed, guard))
+    before, names = accepted.parameters, accepted.parameters.keys() | parameters.keys()
+    if len({one["seed"] for one in accepted.repeats}) > 1:  # the tolerances hold for any seed
+        names -= {"SEED"}
+    other = sorted(name for name in names if before.get(name, MISSING) != parameters.get(name, MISSING))
+    if other:
+        return Comparison((), tuple(other))
+    every = dict.fromkeys([*metrics, *accepted.judged])
+    rows = [_row(name, accepted, accepted.judged.get(name), metrics.get(name)) for name in every]
     return Comparison(tuple(sorted(rows, key=lambda row: VERDICTS.index(row.verdict))))
 
 
+def _row(name: str, accepted: Accepted, was: dict | None, measured: Measured | None) -> Row:
+    guard = measured.guard if measured else None
+    better = measured.better if measured else was["better"]
+    allowed = was["tolerance"] if was and guard and not guard.bounded else None
+    value = was["value"] if was else accepted.shown.get(name, MISSING)
+    now = MISSING if was and not guard else measured.value
+    if guard is None:
+        verdict = "failed" if was else "shown"
+    elif guard.bounded:
+        verdict = "ok" if guard.holds(now) else "failed"
+    elif was is None:
+        verdict, value = "new", MISSING
+    else:
+        verdict = judge(better, value, now, allowed or 0.0) if was["better"] == better else "failed"
+    return Row(name, value, now, verdict, better, allowed, guard)
+
+
 def accept(
-    runs: list[dict[str, Measured]],
-    repeats: list[dict],
-    parameters: dict,
-    provenance: dict,
-    run: str = "",
+    runs: list[dict[str, Measured]], repeats: list[dict], parameters: dict, origin: dict, run: str = ""
 ) -> Accepted:
     """Make accepted numbers of the flat metrics of `runs`; the first is the one that later runs repeat.
 
     `repeats` says of each in which environment and with which seed it ran.
     """
-    judged = {}
+    judged, shown = {}, {}
     for name, first in runs[0].items():
         if first.guard is None:
+            shown[name] = first.value
             continue
         values = [one[name].value if name in one else MISSING for one in runs]
         guard = {key: value for key, value in vars(first.guard).items() if value is not None}
@@ -188,8 +172,7 @@ def accept(
         elif not all(_same(value, first.value) for value in values):
             one["seen"] = values
         judged[name] = one
-    shown = {name: one.value for name, one in runs[0].items() if one.guard is None}
-    return Accepted(provenance, parameters, repeats, judged, shown, run)
+    return Accepted(origin, parameters, repeats, judged, shown, run)
 
 
 def weak(accepted: Accepted) -> list[str]:
@@ -215,13 +198,13 @@ def difference(old: Accepted | None, new: Accepted) -> list[str]:
     """List what accepting `new` changes of what is judged, one line a number."""
     if old is None:
         return [f"accepted for the first time: {len(new.judged)} judged numbers"]
-    lines = []
-    for name in dict.fromkeys([*old.judged, *new.judged]):
-        was, now = old.judged.get(name, {}), new.judged.get(name, {})
-        for kind in ("value", "better", "tolerance"):
-            before, after = was.get(kind, MISSING), now.get(kind, MISSING)
-            if not _same(before, after):
-                lines.append(f"{name}, {kind}: {brief(before)} → {brief(after)}")
+    lines = [
+        f"{name}, {kind}: {brief(before)} → {brief(after)}"
+        for name in dict.fromkeys([*old.judged, *new.judged])
+        for kind in ("value", "better", "tolerance")
+        for before, after in [[one.judged.get(name, {}).get(kind, MISSING) for one in (old, new)]]
+        if not _same(before, after)
+    ]
     return lines or ["no change"]
 
 
@@ -233,8 +216,7 @@ def read_accepted(path: Path) -> Accepted | None:
         accepted = Accepted(**json.loads(path.read_text(encoding="utf-8")))
         for one in accepted.judged.values():
             Guard(**one["guard"]), one["value"], one["better"], one["tolerance"]
-        if not all(isinstance(one, dict) for one in (accepted.provenance, accepted.parameters)):
-            raise TypeError("provenance and parameters are objects")
+        accepted.provenance.items(), accepted.parameters.items()
         return accepted
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedAccepted(
@@ -250,14 +232,6 @@ def write_accepted(path: Path, accepted: Accepted) -> None:
 def brief(value: object) -> str:
     """Return a value with as many digits as a reader wants."""
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _differing(accepted: Accepted, parameters: dict) -> tuple[str, ...]:
-    names = accepted.parameters.keys() | parameters.keys()
-    if len({one["seed"] for one in accepted.repeats}) > 1:  # the tolerances hold for any seed
-        names -= {"SEED"}
-    was = accepted.parameters
-    return tuple(sorted(one for one in names if was.get(one, MISSING) != parameters.get(one, MISSING)))
 
 
 def _is_number(value: object) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, make_dataclass
+from dataclasses import make_dataclass
 from pathlib import Path
 
 from IPython.display import Image
@@ -21,7 +21,7 @@ from ..measured import Guard, to_json
 from ..provenance import changes, provenance
 from ..weights import store
 from . import regression
-from .execution import HEADLESS, Notebook, Run, execute, literal, read_notebook
+from .execution import HEADLESS, Notebook, Run, execute, literal, notebook_paths, read_notebook
 from .pages import headline, write_index, write_page
 
 
@@ -56,21 +56,6 @@ def save_figure(figure: Figure, output: str | Path, name: str) -> Image:
     return Image(filename=str(Path(output) / f"{name}.png"), width=int(figure.get_figwidth() * 72))
 
 
-@dataclass(frozen=True)
-class _Report:
-    """What is the same for all notebooks of a run."""
-
-    profile: str
-    target: Path  # the folder of this run, in the folder of all runs
-    accepted: Path
-    given: dict  # parameters of the command line
-    provenance: dict
-
-    def numbers(self, notebook: Notebook) -> Path:
-        """The file of the accepted numbers."""
-        return self.accepted / f"{notebook.name}-{self.profile}.json"
-
-
 def run(
     profile: str = "quick",
     only: str | None = None,
@@ -88,10 +73,10 @@ def run(
     by number, `00,03` (their needs are then taken as met); `parameters` are `NAME=VALUE`; `accepted` is
     the folder of `<notebook>-<profile>.json`, by default `tests/accepted` of the checkout. With `accept`
     this run's numbers go there instead, one notebook after the other: each is run again as `repeats`
-    say, pairs of an environment's name and what is added to SEED. `environment` names one of
-    `regression.ENVIRONMENTS` to run in. Raises `UnknownOption` for a notebook or parameter that does
-    not exist, `InputMissing` for a folder without notebooks, `DamagedAccepted`, and
-    `OutputNotWritable`, also for accepting in an installed copy.
+    say, pairs of an environment's name and what is added to SEED. `environment` is one of
+    `ENVIRONMENTS`. Raises `UnknownOption` for a notebook or parameter that does not exist,
+    `InputMissing` without notebooks, `DamagedAccepted`, and `OutputNotWritable`, also for accepting in
+    an installed copy.
     """
     folder, chosen = folder or store.notebooks_folder(), tuple((only or "").split(","))
     if accept and accepted is None and store.installed():
@@ -99,7 +84,7 @@ def run(
             f"{folder} is an installed copy, whose files are not changed; clone the repository and run "
             "--accept there, or name a folder: --accepted DIR"
         )
-    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    paths = notebook_paths(folder)
     if not paths:
         raise InputMissing(f"{folder} has no notebooks; run from the repository, or install it again")
     notebooks = [read_notebook(path, profile) for path in paths if path.name.startswith(chosen)]
@@ -110,51 +95,55 @@ def run(
             f"environment {environment!r} does not exist, or is not what --accept starts from; choose "
             f"from: {', '.join(regression.ENVIRONMENTS)} (--accept: native)"
         )
-    given = _parse(parameters, notebooks)
-    accepted = accepted or store.accepted_folder()
-    for notebook in notebooks:  # a damaged one is reported before the work, not after it
-        regression.read_accepted(accepted / f"{notebook.name}-{profile}.json")
+    given, accepted = _parse(parameters, notebooks), accepted or store.accepted_folder()
+    stored = {one.name: accepted / f"{one.name}-{profile}.json" for one in notebooks}
+    for path in stored.values():  # a damaged one is reported before the work, not after it
+        regression.read_accepted(path)
     used = [notebook.parameters(given).get("SEED") for notebook in notebooks]
     origin = provenance(seeds=dict.fromkeys(seed for seed in used if isinstance(seed, int)))
-    target = _new_folder(out)
+    target, runs = _new_folder(out), []
     if accept and any("STATE" in notebook.declared for notebook in notebooks):
         given = {"STATE": str(target / "people")} | given  # what is accepted is measured now
-    report, runs = _Report(profile, target, accepted, given, origin), []
     for notebook in notebooks:
-        broken = {one.name[:2] for one in runs if one.status != "ok"} & set(notebook.needs)
-        unknown = ", ".join(sorted(set(notebook.chosen) - set(notebook.declared)))
-        if unknown:
-            told = f"profile {profile} sets {unknown}, which the notebook does not declare"
-            one = Run(notebook.name, status="failed", error=told)
-        elif broken:
-            told = f"needs {', '.join(sorted(broken))}, which did not run"
-            one = Run(notebook.name, status="skipped", error=told)
-        else:
-            one = execute(notebook, given, target, regression.ENVIRONMENTS[environment])
+        one = _one(notebook, given, target, profile, runs, regression.ENVIRONMENTS[environment])
         print(f"{notebook.name}: {one.status} ({one.seconds:.0f} s)", flush=True)
         if one.status == "ok" and accept:
-            _accept(report, notebook, one, repeats)
+            _accept(notebook, one, given, target, origin, repeats, stored[notebook.name])
         if one.status == "ok":
-            _compare(report, notebook, one)
+            _compare(one, target, origin, stored[notebook.name])
         runs.append(one)
-        _write_summary(report, runs)
+        _write_summary(target, profile, origin, runs)
     for notebook, one in zip(notebooks, runs, strict=True):
         if one.executed:
             write_page(one.executed, notebook.path.parent, {other.page for other in runs})
-    print("\n".join(headline(runs)))
-    print(f"report: {target / 'index.html'}")
+    print(*headline(runs), f"report: {target / 'index.html'}", sep="\n")
     return 1 if any(one.status != "ok" or one.failed for one in runs) else 0
 
 
-def _compare(report: _Report, notebook: Notebook, one: Run) -> None:
+def _one(
+    notebook: Notebook, given: dict, target: Path, profile: str, before: Sequence[Run], switches: Mapping
+) -> Run:
+    """Run a notebook, unless it lacks what it needs."""
+    unknown = ", ".join(sorted(notebook.chosen.keys() - notebook.declared.keys()))
+    if unknown:
+        told = f"profile {profile} sets {unknown}, which the notebook does not declare"
+        return Run(notebook.name, status="failed", error=told)
+    broken = sorted({one.name[:2] for one in before if one.status != "ok"} & {*notebook.needs})
+    if broken:
+        told = f"needs {', '.join(broken)}, which did not run"
+        return Run(notebook.name, status="skipped", error=told)
+    return execute(notebook, given, target, switches)
+
+
+def _compare(one: Run, target: Path, origin: dict, stored: Path) -> None:
     """Hold a run's numbers to the accepted ones, where there are any."""
-    old = regression.read_accepted(report.numbers(notebook))
+    old = regression.read_accepted(stored)
     if old is None:
         return
     one.comparison = regression.compare(old, one.metrics, one.parameters)
-    one.changed = changes(old.provenance, report.provenance)
-    if old.run and old.run != report.target.name:
-        pictures = sorted((report.target.parent / old.run / one.name).glob("*.png"))
+    one.changed = changes(old.provenance, origin)
+    if old.run and old.run != target.name:
+        pictures = sorted((target.parent / old.run / one.name).glob("*.png"))
         one.earlier_figures = [f"../{old.run}/{one.name}/{picture.name}" for picture in pictures]
     if one.comparison.differing:
         print(f"  not compared: parameters differ ({', '.join(one.comparison.differing)})")
@@ -162,28 +151,35 @@ def _compare(report: _Report, notebook: Notebook, one: Run) -> None:
         print(f"  failed {row}")
 
 
-def _accept(report: _Report, notebook: Notebook, one: Run, repeats: Sequence[tuple[str, int]]) -> None:
+def _accept(
+    notebook: Notebook,
+    one: Run,
+    given: dict,
+    target: Path,
+    origin: dict,
+    repeats: Sequence,
+    path: Path,
+) -> None:
     """Repeat a notebook and write its accepted numbers; a repeat's failure is the notebook's."""
     seed = one.parameters.get("SEED")
     kinds, done = [{"environment": regression.NATIVE, "switches": {}, "seed": seed}], [one.metrics]
     for number, (name, added) in enumerate(repeats, 1):
         switches, value = regression.ENVIRONMENTS[name], None if seed is None else seed + added
         print(f"  again: {name}" + ("" if value is None else f", SEED {value}"), flush=True)
-        place = report.target / "repeats" / f"{notebook.name}-{number}"
+        place = target / "repeats" / f"{notebook.name}-{number}"
         # where a notebook keeps what it measured: every repeat measures
-        given = report.given | {"SEED": value, "STATE": str(place / "state")}
-        again = execute(notebook, given, place, switches)
+        own = given | {"SEED": value, "STATE": str(place / "state")}
+        again = execute(notebook, own, place, switches)
         one.seconds += again.seconds
         if again.status != "ok":
             one.status, one.error = again.status, f"{name}, SEED {value}: {again.error}"
             return
         done.append(again.metrics)
         kinds.append({"environment": name, "switches": switches, "seed": value})
-    new = regression.accept(done, kinds, one.parameters, report.provenance, report.target.name)
-    old = regression.read_accepted(report.numbers(notebook))
-    for line in (*regression.difference(old, new), *regression.weak(new)):
+    new = regression.accept(done, kinds, one.parameters, origin, target.name)
+    for line in (*regression.difference(regression.read_accepted(path), new), *regression.weak(new)):
         print(f"  {line}")
-    regression.write_accepted(report.numbers(notebook), new)
+    regression.write_accepted(path, new)
 
 
 def _parse(parameters: Sequence[str], notebooks: Sequence[Notebook]) -> dict:
@@ -203,7 +199,7 @@ def _new_folder(out: Path) -> Path:
     return output_folder(next(out.resolve() / one for one in names if not (out / one).exists()))
 
 
-def _write_summary(report: _Report, runs: list[Run]) -> None:
+def _write_summary(target: Path, profile: str, origin: dict, runs: list[Run]) -> None:
     """Write `metrics.json` and `index.html`, after every notebook, so that a run can be watched."""
     said = {
         one.name: {
@@ -216,6 +212,5 @@ def _write_summary(report: _Report, runs: list[Run]) -> None:
         }
         for one in runs
     }
-    summary = {"profile": report.profile, "provenance": report.provenance, "notebooks": said}
-    write_json(report.target / "metrics.json", summary)
-    write_index(report.target, report.profile, report.provenance["commit"], runs)
+    write_json(target / "metrics.json", {"profile": profile, "provenance": origin, "notebooks": said})
+    write_index(target, profile, origin["commit"], runs)

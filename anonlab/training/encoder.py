@@ -141,12 +141,7 @@ class EncoderTask:
             return resize(synthesize(self.generator, ws).float(), size)
 
     def draw(
-        self,
-        index: torch.Tensor,
-        rng: torch.Generator,
-        mix: Mix,
-        clean: float = CLEAN,
-        size: int = SIZE,
+        self, index: torch.Tensor, rng: torch.Generator, mix: Mix, clean: float = CLEAN, size: int = SIZE
     ) -> Batch:
         """Samples `index (N,)` at `size` pixels, augmented, masked, and with an identity to aim at."""
         index = index.to(self.samples.images.device)

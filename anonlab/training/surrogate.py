@@ -33,11 +33,7 @@ class Surrogate:
     """Fitted on all samples but the held-out ones: half a minute for 12,000 on two cores."""
 
     def __init__(
-        self,
-        samples: Samples,
-        generator: Generator,
-        recognizer: Recognizer,
-        landmarks: LandmarkNetwork,
+        self, samples: Samples, generator: Generator, recognizer: Recognizer, landmarks: LandmarkNetwork
     ):
         self.w_avg, self.w_std = generator.w_avg, generator.w_std
         self.recognizer = recognizer

@@ -123,7 +123,7 @@ def test_everybody_with_two_photos_is_evaluated_and_others_are_named(made):
 def test_nobody_to_evaluate_is_an_error(anonymizer, judges, tmp_path):
     (tmp_path / "people" / "lawn").mkdir(parents=True)
     Image.new("RGB", (300, 300), "green").save(tmp_path / "people" / "lawn" / "1.png")
-    with pytest.raises(InputMissing, match="nobody has two photos"):
+    with pytest.raises(InputMissing, match="no person has two photos"):
         evaluate({str(tmp_path / "people"): None}, anonymizer, judges, tmp_path / "state")
 
 

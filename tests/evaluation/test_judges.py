@@ -13,9 +13,17 @@ import pytest
 import torch
 
 from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMissing
-from anonlab.evaluation.evaluate import by_person, cells, kept, truth
 from anonlab.evaluation.judges import Judges, Reading, load_mobilefacenet, missing, packages
-from anonlab.evaluation.judges.kept import CORRELATED, LABELS, correlation, floor
+from anonlab.evaluation.judges.kept import (
+    CORRELATED,
+    LABELS,
+    by_person,
+    cells,
+    correlation,
+    floor,
+    kept,
+    truth,
+)
 from anonlab.evaluation.judges.mesh import Mesh, cut, geometry, light, placed
 from anonlab.evaluation.judges.networks import Tfjs, blazeface_anchors, read_weights
 from anonlab.evaluation.people import Person

@@ -8,7 +8,7 @@ import torch
 from scipy.linalg import sqrtm
 
 from anonlab.errors import WeightsMissing
-from anonlab.metrics import frechet_distance, load_features, precision_recall
+from anonlab.metrics import FEATURES, frechet_distance, load_features, precision_recall
 from anonlab.weights import store
 
 
@@ -117,9 +117,9 @@ def vgg():
 
 
 def test_features_have_their_own_name(vgg, synthetic_faces):
-    assert "ST-LPIPS VGG" in vgg.name
-    assert "FID" not in vgg.name.upper() and "inception" not in vgg.name.lower()
-    found = vgg.embed(synthetic_faces[:2])
+    assert "ST-LPIPS VGG" in FEATURES
+    assert "FID" not in FEATURES.upper() and "inception" not in FEATURES.lower()
+    found = vgg(synthetic_faces[:2])
     assert found.shape == (2, 512)
     torch.testing.assert_close(found.norm(dim=1), torch.ones(2))
     assert not found.requires_grad
@@ -129,8 +129,7 @@ def test_those_features_see_that_a_face_was_spoilt(vgg, synthetic_faces):
     faces = synthetic_faces[:3]
     noise = torch.randn(faces.shape, generator=torch.Generator().manual_seed(0))
     nearer, farther = (
-        (vgg.embed(other) - vgg.embed(faces)).norm(dim=1)
-        for other in (faces + 0.02, faces + 0.5 * noise)
+        (vgg(other) - vgg(faces)).norm(dim=1) for other in (faces + 0.02, faces + 0.5 * noise)
     )
     assert (2 * nearer < farther).all()
 

@@ -11,7 +11,7 @@ from offline import loads_of
 from anonlab.measured import as_accepted, at_most, guarded, higher, lower, reference
 from anonlab.provenance import changes
 from anonlab.runner.execution import Run
-from anonlab.runner.pages import answers, headline, links_inside, write_index, write_page
+from anonlab.runner.pages import answers, headline, write_index, write_page
 from anonlab.runner.regression import accept, compare
 
 GOOD = {"ssim": higher(0.9), "faces": reference(4), "leaks": lower(0), "peer": reference(0.5)}
@@ -69,21 +69,18 @@ def test_the_advice_follows_from_what_differs(changed, words):
     assert words in said(made("05_a", GOOD | {"ssim": higher(0.8)}, changed=changed))[2]
 
 
-def test_a_run_that_was_not_held_to_anything_has_not_passed():
+def test_a_run_that_was_not_held_to_anything_has_not_passed_and_a_better_number_does_not_fail():
+    assert said(made("00_a", GOOD | {"ssim": higher(0.99)}))[1:] == [
+        "Yes: all 3 judged numbers hold.",
+        "Some numbers are better than accepted. If that was meant, accept them: "
+        "python -m anonlab run --accept",
+    ]
     question, well, answer = answers([made("00_a", GOOD, held=False)])[1]
     assert well is None and answer.startswith("Not compared.") and "accepted" in question
     mixed = said(made("00_a", GOOD), made("01_b", GOOD, held=False))
     assert mixed[1].endswith("these parameters: 1 notebook.")
     broken = Run("00_a", status="failed", error="ZeroDivisionError: x\nlines of it")
     assert said(broken)[0] == "No: 00 failed (ZeroDivisionError: x)."
-
-
-def test_a_better_number_is_told_and_does_not_fail():
-    assert said(made("00_a", GOOD | {"ssim": higher(0.99)}))[1:] == [
-        "Yes: all 3 judged numbers hold.",
-        "Some numbers are better than accepted. If that was meant, accept them: "
-        "python -m anonlab run --accept",
-    ]
 
 
 def test_names_and_values_are_escaped_and_links_have_their_place(tmp_path):
@@ -116,13 +113,6 @@ def test_a_page_typesets_and_leads_without_a_network(tmp_path):
     assert "data:image/png;base64," in page and "<summary" in page
     [script] = re.findall(r'<script src="([^"]+)"></script>', page)
     assert (tmp_path / script).stat().st_size > 1e6  # MathJax itself
-
-
-def test_links_of_a_book_keep_their_files():
-    text = "[a](00_a.ipynb), [r](index.md#x), ![p](../data/p.png), [w](https://x.org), [d](../d.md)"
-    assert links_inside(text, {"00_a.ipynb", "index.md"}, "pictures/") == (
-        "[a](00_a.ipynb), [r](index.md#x), ![p](pictures/p.png), [w](https://x.org), d (`d.md`)"
-    )
 
 
 def test_a_difference_of_provenance_has_a_name():

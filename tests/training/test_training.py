@@ -8,6 +8,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import torch
+from anonlab.training.landmarks import LandmarkTask, move_points
+from anonlab.training.perception import PerceptionTask
 from PIL import Image
 
 from anonlab.encoding.encoder import EncoderConfig
@@ -22,9 +24,7 @@ from anonlab.recognizers.estimators import DlibLandmarks
 from anonlab.training import synthetic, traits
 from anonlab.training.augment import augment, jpeg, motion, warp_points
 from anonlab.training.encoder import Curriculum, EncoderTask, FrozenNetworks, LossWeights, Mix
-from anonlab.training.landmarks import LandmarkTask, move_points
 from anonlab.training.loop import TrainConfig, train
-from anonlab.training.perception import PerceptionTask
 from anonlab.training.photos import load_photos
 from anonlab.training.synthetic import Samples, draw_codes, generate, join, load_samples
 

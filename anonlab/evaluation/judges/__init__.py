@@ -4,20 +4,9 @@
 light, `reading` asks all of them about aligned pictures.
 """
 
-from .mesh import Mesh, MeshReader, geometry, light
-from .packages import PACKAGES, install, missing
-from .reading import FaceRes, Judges, Reading, load_mobilefacenet
-
-__all__ = [
-    "PACKAGES",
-    "FaceRes",
-    "Judges",
-    "Mesh",
-    "MeshReader",
-    "Reading",
-    "geometry",
-    "install",
-    "light",
-    "load_mobilefacenet",
-    "missing",
-]
+from .mesh import Mesh as Mesh
+from .packages import missing as missing
+from .reading import FaceRes as FaceRes
+from .reading import Judges as Judges
+from .reading import Reading as Reading
+from .reading import load_mobilefacenet as load_mobilefacenet

@@ -8,13 +8,16 @@ and another photo of the person.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from PIL import Image, ImageFilter
 
 from ...images import to_tensor, to_uint8, warp
-from .reading import Reading
+from ...metrics import bootstrap
+from ..pictures import Pictures
+from .reading import ETHNICITIES, Reading
 from .worn import MARGIN
 
 CORRELATED = ("gaze_x", "gaze_y", "eye_opening", "mouth_opening", "mouth_width", "mouth_corners",
@@ -22,10 +25,18 @@ CORRELATED = ("gaze_x", "gaze_y", "eye_opening", "mouth_opening", "mouth_width",
               "light_y")  # fmt: skip
 LABELS = ("expression", "emotion", "ethnicity", "gender")
 TURN, ZOOM, SHIFT, BLUR, QUALITY = 2.0, 0.03, 2 / 256, 0.6, 80  # degrees, shares, pixels of 256, JPEG
+DRAWS = 1000  # of the bootstrap by person
+SMALLEST = 5  # people of a cell that is worth a number
+YAWS, SIZES = (0, 15, 30, 45), (0, 64, 128, 256)  # lower edges: degrees, pixels of the face's square
+WORDS = {"gender": ("male", "female"), "ethnicity": ETHNICITIES}  # GEAR's
+STATED = {  # what people say of themselves -> GEAR's word
+    "ethnicity": {"white": "white", "black": "black", "east_asian": "asian", "west_asian": "indian"},
+    "gender": {"male": "male", "female": "female"},
+}
 
 
 def floor(images: torch.Tensor, seed: int = 0) -> torch.Tensor:
-    """Unchanged faces `(N, 3, S, S)` as another camera would give them: turned by ±2°, scaled by
+    """Return unchanged faces `(N, 3, S, S)` as another camera would give them: turned by ±2°, scaled by
     ±3 %, moved by ±2 of 256 pixels, blurred by 0.6 pixels and saved as JPEG of quality 80.
 
     What an estimator says of these is its own noise, and no method can be better.
@@ -44,8 +55,8 @@ def floor(images: torch.Tensor, seed: int = 0) -> torch.Tensor:
 
 
 def differences(before: Reading, after: Reading) -> dict[str, torch.Tensor]:
-    """One number a person `(N,)`: gaze in degrees, glasses kept of those who wear them and come to those
-    who don't (NaN for the others), `mesh_error` in distances of the outer eye corners,
+    """Return one number a person `(N,)`: gaze in degrees, glasses kept where they are worn and come
+    where they are not (NaN for other people), `mesh_error` in distances of the outer eye corners,
     `…_kept` 1 where the label stays, `age_change` in years with its sign."""
     a, b = before.numbers, after.numbers
     found = {
@@ -71,7 +82,7 @@ def differences(before: Reading, after: Reading) -> dict[str, torch.Tensor]:
 
 
 def mesh_error(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """Mean distance of points `(N, 468, 3)` in the picture, the second mesh moved, turned and
+    """Return the mean distance of points `(N, 468, 3)` in the picture, the second mesh moved, turned and
     scaled onto the first, in distances of the outer eye corners: `(N,)`."""
     a, b = (torch.complex(one[..., 0], one[..., 1]) for one in (before, after))
     unit = (a[:, 33] - a[:, 263]).abs()
@@ -81,8 +92,93 @@ def mesh_error(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
 
 
 def correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Pearson's over people, the last axis of `a` and `b (…, N)`; 0 where one of them does not vary,
-    because nothing is followed."""
+    """Return Pearson's correlation over people, the last axis of `a` and `b (…, N)`; 0 where one of them
+    does not vary, because nothing is followed."""
     a, b = a - a.mean(-1, keepdim=True), b - b.mean(-1, keepdim=True)
     spread = a.norm(dim=-1) * b.norm(dim=-1)
     return torch.where(spread > 1e-9, (a * b).sum(-1) / spread.clamp_min(1e-9), 0.0)
+
+
+def by_person(statistic: Callable[..., torch.Tensor], *columns: torch.Tensor, seed: int = 0) -> dict:
+    """Return a statistic over the last axis of columns `(N,)` with its 95 % interval by a bootstrap that
+    draws people. NaN is a person to whom the question does not apply; None where none is left."""
+    asked = ~torch.stack(columns).isnan().any(0)
+    columns = tuple(one[asked] for one in columns)
+    if not asked.any():
+        return {"people": 0, "value": None, "interval": [None, None]}
+
+    def drawn(people: np.ndarray, axis: int) -> np.ndarray:  # noqa: ARG001
+        return statistic(*(one[torch.from_numpy(people).long()] for one in columns)).numpy()
+
+    count = len(columns[0])
+    found = bootstrap(np.arange(count), drawn, DRAWS, seed)
+    return {"people": count, "value": statistic(*columns).item(), "interval": list(found)}
+
+
+def kept(before: Reading, after: Reading) -> dict:
+    """Measure `differences` (means) and `correlations` over people, each with its interval by person."""
+    measured = {
+        name: by_person(lambda one: one.mean(-1), values)
+        for name, values in differences(before, after).items()
+    }
+    for name in CORRELATED:
+        pair = before.numbers[name], after.numbers[name]
+        measured[f"{name}, correlation"] = by_person(correlation, *pair)
+    return measured
+
+
+def cells(people: Sequence[Pictures], before: Reading, after: Reading) -> dict[str, dict]:
+    """Average errors and kept labels by head turn, by the face's size in the photo and by stated group;
+    cells of fewer than `SMALLEST` people are left out. `worst` names the cell of each measure."""
+    measured = {
+        name: values for name, values in differences(before, after).items() if not values.isnan().any()
+    }
+    yaw = before.numbers["yaw"].abs()
+    size = torch.tensor([float(one.size) for one in people])
+    groups: dict[str, torch.Tensor] = {}
+    for name, values, edges in (("yaw", yaw, YAWS), ("size", size, SIZES)):
+        for low, high in zip(edges, [*edges[1:], float("inf")], strict=True):
+            groups[f"{name} {low}–{high:g}"] = (values >= low) & (values < high)
+    for kind in ("gender", "ethnicity"):
+        stated = [one.person.tags.get(kind, "") for one in people]
+        for value in sorted(set(stated) - {""}):
+            groups[f"{kind} {value}"] = torch.tensor([one == value for one in stated])
+    made: dict[str, dict] = {
+        name: {"people": int(chosen.sum())}
+        | {key: values[chosen].mean().item() for key, values in measured.items()}
+        for name, chosen in groups.items()
+        if chosen.sum() >= SMALLEST
+    }
+    worst = {}
+    for key in measured:
+        pick = min if key.endswith("_kept") or key == "found" else max
+        if made:
+            worst[key] = pick(made, key=lambda name: made[name][key])
+    return made | {"worst": worst}
+
+
+def truth(people: Sequence[Pictures], read: Mapping[str, Reading]) -> dict:
+    """Compare GEAR with what people say of themselves, by picture: error and bias in years, and as what
+    each stated gender and group is read. Empty where nothing is stated."""
+    tags = [one.person.tags for one in people]
+    told = [tag.get("age", "") for tag in tags]  # "NA" where it is not stated
+    ages = torch.tensor([float(one) if one.isdigit() else torch.nan for one in told])
+    made: dict = {}
+    for name, reading in read.items():
+        line: dict = {}
+        off = (reading.numbers["age"] - ages)[~ages.isnan()]
+        if len(off):
+            line["age"] = {
+                "people": len(off), "error": off.abs().mean().item(), "bias": off.mean().item()
+            }  # fmt: skip
+        for kind, known in STATED.items():
+            said = [WORDS[kind][index] for index in reading.labels[kind].argmax(1).tolist()]
+            for value in known:
+                mine = [one for one, tag in zip(said, tags, strict=True) if tag.get(kind) == value]
+                if mine:
+                    line[f"{kind} {value}"] = {
+                        "people": len(mine), "right": mine.count(known[value]),
+                        "read_as": {word: mine.count(word) for word in dict.fromkeys(sorted(mine))},
+                    }  # fmt: skip
+        made[name] = line
+    return made if any(made.values()) else {}

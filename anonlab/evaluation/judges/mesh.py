@@ -28,7 +28,7 @@ NEIGHBOURS = 10  # points through which a normal's plane goes
 
 @dataclass
 class Mesh:
-    """What the two networks found in `N` pictures."""
+    """Hold what the two networks found in `N` pictures."""
 
     points: torch.Tensor  # (N, 468, 3)
     score: torch.Tensor  # (N,) chance that this is a face
@@ -37,14 +37,14 @@ class Mesh:
 
 
 class MeshReader:
-    """Aligned pictures to `Mesh`. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    """Read a `Mesh` from aligned pictures. Raises `WeightsMissing` or `WeightsCorrupt`."""
 
     def __init__(self) -> None:
         self.face, self.eye = Tflite(find("face_landmark.tflite")), Tflite(find("iris_landmark.tflite"))
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> Mesh:
-        """`images (N, 3, S, S)` in [-1, 1]."""
+        """Read `images (N, 3, S, S)` in [-1, 1]."""
         unit = (resize(images, SIDE) + 1).clamp(0, 2) / 2
         n = len(unit)
         x, y, side = (torch.full((n,), value) for value in FIRST_BOX)
@@ -80,7 +80,7 @@ class MeshReader:
 
 
 def cut(unit, centre, side, angle, size: int) -> torch.Tensor:
-    """Square crops `(N, 3, size, size)` about `centre (N, 2)`, turned by `angle (N,)`."""
+    """Cut square crops `(N, 3, size, size)` about `centre (N, 2)`, turned by `angle (N,)`."""
     steps = (torch.arange(size) + 0.5) / size
     grid = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), -1).view(1, -1, 2)
     where = placed(grid.expand(len(unit), -1, -1), centre, side, angle)
@@ -89,13 +89,13 @@ def cut(unit, centre, side, angle, size: int) -> torch.Tensor:
 
 
 def placed(xy, centre, side, angle) -> torch.Tensor:
-    """Points `(N, K, 2)` of a crop in [0, 1] in the picture that it was cut from."""
+    """Place points `(N, K, 2)` of a crop in [0, 1] in the picture that it was cut from."""
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], 1).view(-1, 2, 2)
     return (xy - 0.5) * side[:, None, None] @ turn.transpose(1, 2) + centre[:, None]
 
 
 def geometry(mesh: Mesh) -> dict[str, torch.Tensor]:
-    """Readings `(N,)` of a mesh: lengths in distances of the outer eye corners, angles in degrees.
+    """Read a mesh, `(N,)` each: lengths in distances of the outer eye corners, angles in degrees.
 
     `gaze_x`, `gaze_y`: the iris's centre against the middle between the corners of its eye, for an
     eyeball of 12 mm in an eye 30 mm wide, mean of both eyes. `eye_opening`: between the lids, in
@@ -140,28 +140,24 @@ def geometry(mesh: Mesh) -> dict[str, torch.Tensor]:
 
 
 def light(images: torch.Tensor, mesh: Mesh) -> torch.Tensor:
-    """Spherical harmonics of the light on a face, `(N, 9)`: the first is brightness, the others its
+    """Read the light on a face by spherical harmonics, `(N, 9)`: the first is brightness, the others its
     shares by direction (Ramamoorthi and Hanrahan 2001).
 
     Luminance at the mesh's points by least squares on their normals, skin taken as of one colour.
     """
-    luma = (images.new_tensor([0.299, 0.587, 0.114])[:, None, None] * (images + 1) / 2).sum(
-        1, keepdim=True
-    )
+    weights = images.new_tensor([0.299, 0.587, 0.114])[:, None, None]
+    luma = (weights * (images + 1) / 2).sum(1, keepdim=True)
     luma = F.avg_pool2d(resize(luma, SIDE // 4), 3, 1, 1)
     seen = F.grid_sample(luma, 2 * mesh.points[:, None, :, :2] - 1, align_corners=False)[:, 0, 0]
     nearest = torch.cdist(mesh.points, mesh.points).topk(NEIGHBOURS, largest=False).indices
     around = torch.stack([one[index] for one, index in zip(mesh.points, nearest, strict=True)])
     around = around - around.mean(2, keepdim=True)
-    normals = torch.linalg.eigh(around.transpose(2, 3) @ around).eigenvectors[..., 0]
+    normals = torch.linalg.eigh(around.mT @ around).eigenvectors[..., 0]
     outwards = mesh.points - mesh.points.mean(1, keepdim=True) - torch.tensor([0.0, 0.0, 0.3])
     outwards = (normals * outwards).sum(-1, keepdim=True).sign()
     x, y, z = (normals * torch.where(outwards < 0, -1.0, 1.0)).unbind(-1)
-    basis = torch.stack(
-        [torch.ones_like(x), x, y, z, x * y, x * z, y * z, x**2 - y**2, 3 * z**2 - 1], -1
-    )
-    ridge = 1e-2 * len(x[0]) * torch.eye(9)
-    found = torch.linalg.solve(
-        basis.transpose(1, 2) @ basis + ridge, basis.transpose(1, 2) @ seen[..., None]
-    )[..., 0]
+    shares = x, y, z, x * y, x * z, y * z, x**2 - y**2, 3 * z**2 - 1
+    basis = torch.stack([torch.ones_like(x), *shares], -1)
+    gram = basis.mT @ basis + 1e-2 * len(x[0]) * torch.eye(9)
+    found = torch.linalg.solve(gram, basis.mT @ seen[..., None])[..., 0]
     return torch.cat([found[:, :1], found[:, 1:] / found[:, :1].clamp_min(0.02)], 1)

@@ -6,6 +6,7 @@ import base64
 import copy
 import json
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import nn
 
 
 def read_weights(manifest: list[dict], content: bytes) -> dict[str, torch.Tensor]:
-    """The tensors of TensorFlow.js's `weightsManifest`, dequantized, in its own layout."""
+    """Read the tensors of TensorFlow.js's `weightsManifest`, dequantized, in its own layout."""
     tensors, at = {}, 0
     for one in (weight for group in manifest for weight in group["weights"]):
         packed = one.get("quantization", {})
@@ -32,12 +33,11 @@ def read_weights(manifest: list[dict], content: bytes) -> dict[str, torch.Tensor
 
 
 class Tfjs(nn.Module):
-    """A TensorFlow.js graph `NAME.json` and `NAME.bin` in torch, with gradients.
+    """Run a TensorFlow.js graph `NAME.json` and `NAME.bin` in torch, with gradients.
 
     `forward((N, C, S, S))` returns the outputs, or the values of the nodes that are asked for, by name.
     Pictures inside are channels first; dense layers follow a mean or a maximum over the picture, so no
-    layout has to be undone.
-    Raises `NotImplementedError` for an operation that no graph here has.
+    layout has to be undone. Raises `NotImplementedError` for an operation that no graph here has.
     """
 
     def __init__(self, path: Path):
@@ -47,7 +47,7 @@ class Tfjs(nn.Module):
         self.weights = read_weights(graph["weightsManifest"], content)
         self.nodes = [one for one in graph["modelTopology"]["node"] if one["op"] != "Const"]
         self.input = next(one["name"] for one in self.nodes if one["op"] == "Placeholder")
-        used = {name.split(":")[0] for one in self.nodes for name in one.get("input", [])}
+        used = {_name(given) for one in self.nodes for given in one.get("input", [])}
         self.outputs = [one["name"] for one in self.nodes if one["name"] not in used]
         for node in self.nodes:  # filters (h, w, in, out) to (out, in, h, w), once
             if "Conv2D" in node["op"]:
@@ -55,33 +55,26 @@ class Tfjs(nn.Module):
             if "Depthwise" in node["op"]:
                 kernel = self.weights[node["input"][1]].permute(2, 3, 0, 1)
                 self.weights[node["input"][1]] = kernel.reshape(-1, 1, *kernel.shape[2:])
-        self._ordered()
-
-    def _ordered(self) -> None:
-        """Put every node behind its inputs; a graph's file does not promise it."""
-        done, waiting = set(self.weights), self.nodes
-        self.nodes = []
-        while waiting:
-            ready = [n for n in waiting if all(i.split(":")[0] in done for i in n.get("input", []))]
-            done |= {node["name"] for node in ready}
-            self.nodes += ready
-            waiting = [node for node in waiting if node["name"] not in done]
+        by_name = {one["name"]: one for one in self.nodes}
+        needs = {name: [*map(_name, one.get("input", []))] for name, one in by_name.items()}
+        order = TopologicalSorter(needs).static_order()  # a graph's file does not promise it
+        self.nodes = [by_name[name] for name in order if name in by_name]
 
     def forward(self, images: torch.Tensor, *names: str) -> dict[str, torch.Tensor]:
-        """Every output of the graph, or the nodes of these names."""
+        """Return every output of the graph, or the nodes of these names."""
         values: dict[str, torch.Tensor] = {**self.weights, self.input: images}
         for node in self.nodes:
             if node["name"] != self.input:
-                given = [values[name.split(":")[0]] for name in node["input"]]
+                given = [values[_name(one)] for one in node["input"]]
                 values[node["name"]] = _run(node, given)
         return {name: values[name] for name in names or self.outputs}
 
     def after(self, node: str, output: str) -> Tfjs:
-        """The part that makes the node `output` of what `node` gives, with weights that learn."""
+        """Return the part that makes the node `output` of what `node` gives, with weights that learn."""
         part, wanted = copy.copy(self), {output}
         for one in reversed(self.nodes):  # ordered: every node is behind its inputs
             if one["name"] in wanted and one["name"] != node:
-                wanted |= {name.split(":")[0] for name in one["input"]}
+                wanted |= {*map(_name, one["input"])}
         names = [one["name"] for one in self.nodes]
         behind = names[names.index(node) + 1 :]
         part.nodes = [one for one in self.nodes if one["name"] in wanted and one["name"] in behind]
@@ -94,8 +87,20 @@ class Tfjs(nn.Module):
         return part
 
 
+def _name(given: str) -> str:
+    return given.split(":")[0]
+
+
+SIMPLE = {
+    "Add": torch.add, "AddV2": torch.add, "Mul": torch.mul, "Sub": torch.sub, "Minimum": torch.minimum,
+    "Maximum": torch.maximum, "Relu": torch.relu, "Sigmoid": torch.sigmoid,
+    "Identity": lambda x: x, "Softmax": lambda x: x.softmax(-1),
+    "Mean": lambda x, *_: x.mean((2, 3)), "Max": lambda x, *_: x.amax((2, 3)),
+}  # fmt: skip
+
+
 def _run(node: dict, given: list[torch.Tensor]) -> torch.Tensor:
-    """One node of a TensorFlow.js graph."""
+    """Run one node of a TensorFlow.js graph."""
     op, attributes = node["op"].removeprefix("_"), node.get("attr", {})
     x = given[0]
     if op.removeprefix("Fused") in ("Conv2D", "DepthwiseConv2dNative"):
@@ -107,22 +112,14 @@ def _run(node: dict, given: list[torch.Tensor]) -> torch.Tensor:
         return _fused(x, given[2:], attributes)
     if op in ("FusedMatMul", "MatMul"):
         return _fused(x @ given[1], given[2:], attributes)
-    if op in ("Mul", "Add", "AddV2", "Sub", "Minimum", "Maximum"):
-        y = given[1]
-        if x.ndim == 4 and y.ndim == 1:
-            y = y[:, None, None]
-        pair = {"Mul": torch.mul, "Sub": torch.sub, "Minimum": torch.minimum, "Maximum": torch.maximum}
-        return pair.get(op, torch.add)(x, y)
+    if op in SIMPLE:  # a second operand of one axis is of the channels
+        return SIMPLE[op](
+            x, *(y[:, None, None] if x.ndim == 4 and y.ndim == 1 else y for y in given[1:])
+        )
     if op == "MaxPool":
         size = [int(one) for one in attributes["ksize"]["list"]["i"]][1:3]
         strides = _strides(attributes)
         return F.max_pool2d(_pad(x, size, strides, attributes, -torch.inf), size, strides)
-    if op in ("Mean", "Max"):
-        return x.mean((2, 3)) if op == "Mean" else x.amax((2, 3))
-    if op == "Softmax":
-        return x.softmax(-1)
-    if op in ("Relu", "Sigmoid", "Identity"):
-        return {"Relu": torch.relu, "Sigmoid": torch.sigmoid, "Identity": lambda value: value}[op](x)
     raise NotImplementedError(f"operation {node['op']} ({node['name']})")
 
 
@@ -143,7 +140,7 @@ def _strides(attributes: dict) -> list[int]:
 
 
 def _pad(x: torch.Tensor, size, strides, attributes: dict, value: float = 0.0) -> torch.Tensor:
-    """TensorFlow's SAME: the larger half after."""
+    """Pad as TensorFlow's SAME: the larger half after."""
     if base64.b64decode(attributes["padding"]["s"]) == b"VALID":
         return x
     total = [
@@ -155,12 +152,8 @@ def _pad(x: torch.Tensor, size, strides, attributes: dict, value: float = 0.0) -
 
 
 class FaceApiExpression:
-    """The expression network of face-api (MIT), by its own source: logits of 7 classes.
-
-    `(N, 3, 112, 112)` in 0–255 to `(N, 7)`, in the order of `LABELS`.
-    """
-
-    LABELS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
+    """Run face-api's expression network (MIT), by its own source: `(N, 3, 112, 112)` in 0–255 to logits
+    `(N, 7)` of neutral, happy, sad, angry, fearful, disgusted and surprised."""
 
     def __init__(self, manifest: Path, weights: Path):
         tensors = read_weights(json.loads(manifest.read_text()), weights.read_bytes())
@@ -171,7 +164,7 @@ class FaceApiExpression:
         }  # fmt: skip
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits `(N, 7)`."""
+        """Return logits `(N, 7)`."""
         x = (images - torch.tensor([122.782, 117.001, 104.298])[:, None, None]) / 255
         for block in range(4):
             first = self._conv(x, f"dense{block}/conv0", 2).relu()
@@ -193,7 +186,7 @@ class FaceApiExpression:
 
 @cache
 def blazeface_anchors(side: int = 256, strides: tuple[int, ...] = (16, 32, 32, 32)) -> torch.Tensor:
-    """Centres `(896, 2)` of BlazeFace's anchors in [0, 1]: two a cell for every layer of a stride."""
+    """Place BlazeFace's anchors `(896, 2)` in [0, 1]: two a cell for every layer of a stride."""
     rows = []
     for stride in sorted(set(strides)):
         cells = (torch.arange(side // stride) + 0.5) * stride / side

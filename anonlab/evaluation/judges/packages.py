@@ -22,7 +22,7 @@ from ...files import atomic_path
 
 @dataclass(frozen=True)
 class Package:
-    """An archive of a registry: how to fetch it, its sha256, its licence and what is taken from it."""
+    """Describe a registry's archive: how to fetch it, sha256, licence and what is taken of it."""
 
     fetch: str
     archive: str
@@ -38,34 +38,29 @@ PACKAGES = tuple(
 
 
 def folder() -> Path:
-    """The folder of the judges' files: `ANONLAB_JUDGES`, or `judges` in the user's cache."""
+    """Name the folder of the judges' files: `ANONLAB_JUDGES`, or `judges` in the user's cache."""
     return Path(os.environ.get("ANONLAB_JUDGES") or user_cache_path("anonlab") / "judges")
 
 
 def find(name: str) -> Path:
-    """The verified path of a judge's file, by its name. Raises `WeightsMissing` or `WeightsCorrupt`."""
-    package, digest = next(
-        (one, digest)
-        for one in PACKAGES
-        for path, digest in one.members.items()
-        if path.rpartition("/")[2] == name
-    )
-    path = folder() / name
+    """Find a judge's file, verified, by its name. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    every = {Path(path).name: (one, path) for one in PACKAGES for path in one.members}
+    (package, member), path = every[name], folder() / name
     how = f"run: {package.fetch}; python -m anonlab doctor --judges {package.archive}"
     if not path.is_file():
         raise WeightsMissing(f"{path} ({package.what}) is missing; {how}")
-    if not _sha256(path.read_bytes()).startswith(digest):
+    if not _sha256(path.read_bytes()).startswith(package.members[member]):
         raise WeightsCorrupt(f"{path} ({package.what}) is not the file it should be; {how}")
     return path
 
 
 def missing() -> list[tuple[Package, str]]:
-    """The packages whose files are not all in the cache, each with the reason."""
+    """List the packages whose files are not all in the cache, each with the reason."""
     found = []
     for package in PACKAGES:
         try:
             for path in package.members:
-                find(path.rpartition("/")[2])
+                find(Path(path).name)
         except (WeightsMissing, WeightsCorrupt) as error:
             found.append((package, str(error)))
     return found
@@ -86,7 +81,7 @@ def install(archive: Path) -> Package:
         names = "; ".join(f"{one.archive} ({one.fetch})" for one in PACKAGES)
         raise UnknownOption(f"{archive} has sha256 {digest} and is no package of judges: {names}")
     for path, content in _contents(archive, package).items():
-        with atomic_path(folder() / path.rpartition("/")[2]) as partial:
+        with atomic_path(folder() / Path(path).name) as partial:
             partial.write_bytes(content)
     return package
 

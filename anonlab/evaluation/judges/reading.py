@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +16,7 @@ from .packages import find
 from .worn import Worn
 
 # crops in an aligned picture of side 512: what each network was trained to see of a face
-EXPRESSION_BOX = (96.0, 120.0, 416.0, 440.0)
-EMOTION_BOX = (96.0, 120.0, 416.0, 440.0)
-GEAR_BOX = (76.0, 60.0, 436.0, 440.0)
+EXPRESSION_BOX, GEAR_BOX = (96.0, 120.0, 416.0, 440.0), (76.0, 60.0, 436.0, 440.0)
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 ETHNICITIES = ("white", "black", "asian", "indian", "other")
 AGES = (15.0, 23.0, 28.0, 35.5, 45.5, 55.5, 65.0)  # GEAR's seven classes, years
@@ -27,40 +26,44 @@ BATCH = 8  # pictures at a time: a gigabyte less than all at once
 FOUND = 0.5  # BlazeFace's score of a face
 
 
+def tfjs(name: str) -> Tfjs:
+    """Load a network of TensorFlow.js by its name. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    find(f"{name}.bin")
+    return Tfjs(find(f"{name}.json"))
+
+
 def load_mobilefacenet() -> OnnxRecognizer:
-    """The strong recogniser (192-d), for judging only. Raises `WeightsMissing`, `WeightsCorrupt`."""
-    return OnnxRecognizer(
-        find("MobileFaceNet.tflite"), scale=1 / 128, offset=-127.5 / 128, name="mobilefacenet"
-    )
+    """Load the strong recogniser (192-d), to judge only. Raises `WeightsMissing`, `WeightsCorrupt`."""
+    path = find("MobileFaceNet.tflite")
+    return OnnxRecognizer(path, scale=1 / 128, offset=-127.5 / 128, name="mobilefacenet")
 
 
 class FaceRes:
-    """FaceRes (1024-d, a MobileNet trained on VGGFace2), with gradients; a `Recognizer` without a
+    """Recognise by FaceRes (1024-d, a MobileNet trained on VGGFace2), with gradients and without a
     threshold of its own. Raises `WeightsMissing` or `WeightsCorrupt`."""
 
     name, metric, threshold, far, differentiable = "faceres", "cosine", 0.0, float("nan"), True
     box, dim = (36.0, 50.0, 476.0, 490.0), 1024
 
     def __init__(self) -> None:
-        find("faceres.bin")
-        self.network, self.mean = Tfjs(find("faceres.json")), torch.zeros(self.dim)
+        self.network, self.mean = tfjs("faceres"), torch.zeros(self.dim)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, 1024)`."""
+        """Embed FFHQ-aligned `images (N, 3, S, S)` in [-1, 1]: `(N, 1024)`."""
         return self.features(images, FEATURES)
 
     def features(self, images: torch.Tensor, node: str = STEM) -> torch.Tensor:
-        """The value of a node of the network; by default what `last_layer` is given."""
+        """Return the value of a node of the network; by default what `last_layer` is given."""
         return self.network(127.5 * (crop(images, self.box, 224) + 1), node)[node]
 
     def last_layer(self) -> Tfjs:
-        """The last 1024 filters (a million weights), which learn."""
+        """Return the last 1024 filters (a million weights), which learn."""
         return self.network.after(STEM, FEATURES)
 
 
 @dataclass
 class Reading:
-    """What the judges say of `N` pictures."""
+    """Hold what the judges say of `N` pictures."""
 
     numbers: dict[str, torch.Tensor]  # (N,) each
     labels: dict[str, torch.Tensor]  # (N, classes) chances
@@ -68,44 +71,37 @@ class Reading:
     light: torch.Tensor  # (N, 9)
 
 
+def joined(parts: Sequence[Reading]) -> Reading:
+    """Join the readings of several batches."""
+    every = [[getattr(one, kind) for one in parts] for kind in ("numbers", "labels")]
+    tables = [{name: torch.cat([one[name] for one in kind]) for name in kind[0]} for kind in every]
+    rows = [torch.cat([getattr(one, kind) for one in parts]) for kind in ("points", "light")]
+    return Reading(*tables, *rows)
+
+
 class Judges:
-    """The estimators of `packages`. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    """Ask the estimators of `packages`. Raises `WeightsMissing` or `WeightsCorrupt`."""
 
     def __init__(self) -> None:
-        self.mesh = MeshReader()
+        self.mesh, self.worn = MeshReader(), Worn()
         self.finder = Tflite(find("face_detection_back.tflite"))
         self.expression = FaceApiExpression(
             find("face_expression_model-weights_manifest.json"), find("face_expression_model.bin")
         )
-        for name in ("emotion.bin", "gear.bin"):
-            find(name)
-        self.worn = Worn()
-        self.emotion, self.gear = Tfjs(find("emotion.json")), Tfjs(find("gear.json"))
+        self.emotion, self.gear = tfjs("emotion"), tfjs("gear")
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> Reading:
-        """`images (N, 3, S, S)` in [-1, 1], aligned."""
-        parts = [self._read(batch.float()) for batch in images.split(BATCH)]
-        numbers, labels = (
-            {
-                name: torch.cat([getattr(one, kind)[name] for one in parts])
-                for name in getattr(parts[0], kind)
-            }
-            for kind in ("numbers", "labels")
-        )
-        return Reading(
-            numbers,
-            labels,
-            torch.cat([one.points for one in parts]),
-            torch.cat([one.light for one in parts]),
-        )
+        """Read aligned `images (N, 3, S, S)` in [-1, 1]."""
+        return joined([self._read(batch.float()) for batch in images.split(BATCH)])
 
     def _read(self, images: torch.Tensor) -> Reading:
         mesh = self.mesh(images)
         labels = {
             "expression": self.expression(127.5 * (crop(images, EXPRESSION_BOX, 112) + 1)).softmax(1),
-            "emotion": self._emotion(images),
         }
+        grey = (images * torch.tensor([0.2989, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+        labels["emotion"] = next(iter(self.emotion(crop(grey, EXPRESSION_BOX, 64)).values()))
         gear = self.gear((crop(images, GEAR_BOX, 198) + 1) / 2)
         labels["ethnicity"], labels["gender"] = gear["Identity_2"], gear["Identity_1"]
         lit = light(images, mesh)
@@ -122,12 +118,8 @@ class Judges:
         }
         return Reading(numbers, labels, mesh.points, lit)
 
-    def _emotion(self, images: torch.Tensor) -> torch.Tensor:
-        grey = (images * torch.tensor([0.2989, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
-        return next(iter(self.emotion(crop(grey, EMOTION_BOX, 64)).values()))
-
     def found(self, images: torch.Tensor) -> torch.Tensor:
-        """1 where BlazeFace has a face whose box holds the middle of the picture, else 0: `(N,)`."""
+        """Return `(N,)`: 1 where the box of a BlazeFace face holds the picture's middle, else 0."""
         out = self.finder(crop(images, (0.0, 0.0, 512.0, 512.0), self.finder.side))
         boxes = out["regressors"].view(len(images), -1, 16)[..., :4] / self.finder.side
         centre, half = boxes[..., :2] + blazeface_anchors(), boxes[..., 2:] / 2

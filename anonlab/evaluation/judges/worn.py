@@ -28,25 +28,25 @@ MARGIN = 1.0  # from 0 a readout must be to count (a chance of 73 %)
 
 
 def features(images: torch.Tensor) -> np.ndarray:
-    """Histograms of oriented gradients (Dalal and Triggs 2005) of the strip of the eyes, `(N, F)`."""
+    """Return histograms of oriented gradients (Dalal and Triggs 2005) around the eyes, `(N, F)`."""
     grey = crop(images, BOX, SIDE).mean(1)[:, ROWS].numpy()
     return np.stack([hog(one, 8, (8, 8), (2, 2)) for one in grey])
 
 
 class Worn:
-    """The readout of `data/worn.json`: positive where glasses are worn."""
+    """Read whether glasses are worn, by `data/worn.json`: positive where they are."""
 
     def __init__(self) -> None:
         kept = json.loads((data_folder() / "worn.json").read_text())
         self.weights, self.bias = np.array(kept["weights"]), kept["bias"]
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits `(N,)` of aligned `images (N, 3, S, S)` in [-1, 1]."""
+        """Return logits `(N,)` of aligned `images (N, 3, S, S)` in [-1, 1]."""
         return torch.from_numpy(features(images) @ self.weights + self.bias).float()
 
 
 def learn(generator: Generator, count: int = 500) -> dict:
-    """Weights, bias, and what the readout reaches on every `FOLD`th labelled face, which it never saw.
+    """Learn weights and bias, and measure the readout on every `FOLD`th labelled face, unseen by it.
 
     Faces are those of the labels among the first `count`; as many bare ones are drawn, twice.
     """
@@ -68,15 +68,19 @@ def learn(generator: Generator, count: int = 500) -> dict:
     return {
         "weights": model.coef_[0].tolist(),
         "bias": round(float(model.intercept_[0]), DECIMALS),
-        "learned": {"worn": int((worn & ~held).sum()), "bare": int((~worn & ~held).sum())},
-        "held_out": {
-            "worn": int((worn & held).sum()),
-            "bare": int((~worn & held).sum()),
+        "learned": counts(worn[~held]),
+        "held_out": counts(worn[held])
+        | {
             "auc": float(roc_auc_score(worn[held], said)),
             "worn_right": float((said[worn[held]] > 0).mean()),
             "bare_right": float((said[~worn[held]] < 0).mean()),
         },
     }
+
+
+def counts(worn: np.ndarray) -> dict[str, int]:
+    """Count faces with and without glasses."""
+    return {"worn": int(worn.sum()), "bare": int((~worn).sum())}
 
 
 if __name__ == "__main__":
