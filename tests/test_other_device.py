@@ -7,7 +7,7 @@ import pytest
 import torch
 from other_device import elsewhere
 from PIL import Image
-from video.making import filmed, write_clip
+from apps.video.making import filmed, write_clip
 
 from anonlab import Anonymizer, loading
 from anonlab.apps.video.anonymize_clip import anonymize_clip
