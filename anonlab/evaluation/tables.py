@@ -1,12 +1,15 @@
-"""Reference tables made from `data/judged.json`: `python -m anonlab.evaluation.tables` writes them
-between the marks of data/README.md and README.md, and changes nothing where they are there already.
+"""Reference tables made from `data/judged.json`, and one of the controls: `python -m
+anonlab.evaluation.tables` writes them between the marks of data/README.md, README.md and
+anonlab/README.md, and changes nothing where they are there already.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
+from ..controls import Controls
 from ..errors import InputDamaged
 from ..files import atomic_path
 from ..weights.store import data_folder
@@ -247,11 +250,18 @@ def marked(text: str, made: str, path: Path) -> str:
     return f"{text[:start]}{BEGIN}\n\n{made}\n\n{text[end:]}"
 
 
+def controls_table() -> str:
+    """The fields of `Controls`, each of which is an option of the command line."""
+    rows = [[f"`--{one.name.replace('_', '-')}`", one.metadata["help"]] for one in fields(Controls)]
+    return table(["control", "meaning"], rows)
+
+
 def pages() -> dict[Path, str]:
     """Return the pages as they should be, by path."""
     folder = data_folder()
     judged = json.loads((folder / JUDGED).read_text())
     made = {folder / "README.md": reference(judged), folder.parent / "README.md": screen(judged)}
+    made[folder.parent / "anonlab" / "README.md"] = controls_table()
     return {path: marked(path.read_text(), text, path) for path, text in made.items()}
 
 

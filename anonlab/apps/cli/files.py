@@ -52,7 +52,7 @@ PHOTOS = {
     "--only": option("PHOTO", "anonymize only faces that may be these people, the largest of each photo",
                      **PEOPLE),
     "--preview": switch("only write pictures that number the faces, which are covered in them"),
-    **shared(*PARTS, "--guide", "--guide-options", "--fallback", "--keep-metadata"),
+    **shared(*PARTS, "--fallback", "--keep-metadata"),
     "--json": option("FILE", "where the record goes (default OUT/record.json)"),
     "--resume": switch("leave alone what the record says is done: the same photo, settings and key"),
     "--verify": switch("check the results as `anonlab verify` does, at the end"),
@@ -93,7 +93,6 @@ SCALE = {
 def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album] | None = None) -> int:
     """Photos in, anonymized photos and a record out. `people` finds the people in them, for an album."""
     from ...pipeline import Anonymizer
-    from ...recognizers import load_guide
     from ..album import RememberingDetector
     from ..folders.batch import anonymize_files
     from ..verify import pairs_of_record, report, verify_pairs
@@ -101,15 +100,11 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
     if options.preview:
         return preview(options)
     chosen, key, weights = chosen_controls(options), chosen_key(options), options.generator_weights
-    guide = options.guide and load_guide(options.guide, options.device, **options.guide_options)
     made_by = {"generator": options.generator, "generator_weights": weights and str(weights)}
     made_by |= {"method": options.method} | ({"album": True} if people else {})
-    if guide:
-        made_by["guide"] = [str(options.guide), options.guide_options]
     anonymizer = Anonymizer.load(
-        options.generator, options.method, options.device, key, generator_path=weights,
-        guides=[guide] if guide else [],
-    )  # fmt: skip
+        options.generator, options.method, options.device, key, generator_path=weights
+    )
     if people:  # which goes through the photos before they are anonymized
         anonymizer = anonymizer.replace(detector=RememberingDetector(anonymizer.detector))
     path = options.json or options.out / "record.json"

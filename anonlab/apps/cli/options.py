@@ -97,12 +97,6 @@ def out(help: str, default: str | None = None, metavar: str = "FOLDER") -> Optio
     return {"--out": option(metavar, help, default=path, required=not default)}
 
 
-ONNX = option(
-    "JSON",
-    'its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
-    type=json.loads,
-    default={},
-)
 SHARED: Options = {  # by several commands
     "--settings": option("FILE", "controls and key saved by the explorer; options win"),
     "--key": option(
@@ -119,14 +113,13 @@ SHARED: Options = {  # by several commands
         "FILE", "of stylegan2: .pkl of NVIDIA, .pt of rosinality, or .safetensors of their tensors"
     ),
     "--device": chosen_of("auto", "cpu", "cuda"),
-    "--guide": option(
-        "FILE.onnx",
-        "a second recogniser that must not know the person: it joins mask, losses and check (pip "
-        "install anonlab[guide])",
-    ),
-    "--guide-options": ONNX,
     "--unseen": option("FILE.onnx", "a recogniser that took no part"),
-    "--unseen-options": ONNX,
+    "--unseen-options": option(
+        "JSON",
+        'its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
+        type=json.loads,
+        default={},
+    ),
     "--fallback": chosen_of(
         *FALLBACKS,
         help="how a face is covered that cannot be generated (exit status 3); none refuses the photo",

@@ -39,7 +39,7 @@ TRAIN = {
     "--samples": option(help="generated faces to learn from", type=int),
     "--photos": option("FOLDER", "learn from these faces as well"),
     "--size": chosen_of("base", "medium", "small", help="of the encoder"),
-    **shared("--generator", "--generator-weights", "--guide", "--guide-options", "--device"),
+    **shared("--generator", "--generator-weights", "--device"),
     "--start": option("FILE", "go on from these encoder's weights"),
     "--resume": switch("go on from OUT/checkpoint.pt"),
     "--minutes": option(help="stop with a checkpoint after this time", type=float),

@@ -63,7 +63,7 @@ def anonymize_files(
         only=anonymizer.recognise(only) if only else None,
         names=[str(path) for path in leave],
     )
-    choice = {"faces": selection, "fallback": fallback, "known": known, "progress": progress}
+    choice = {"faces": selection, "fallback": fallback, "known": known}
     people = {"leave": [str(path) for path in leave], "only": [str(path) for path in only]}
     head = {
         "controls": asdict(controls) | {"faces": faces, "fallback": fallback} | people,

@@ -1,4 +1,4 @@
-"""Pass 1 over a clip: every face of every frame, and who it is, as numbers.
+"""Pass 1 over a clip: every face of every frame, and its embedding, as numbers.
 
 One frame in `FINE_EVERY` is looked at closely, the others at half that scale, three times as fast: what
 only the close look finds is joined to a track, and the frames between are filled in. CenterFace is asked
@@ -71,7 +71,7 @@ def detect(
     """All faces of these frames of the clip `name`, and the thumbnail of the last frame; `before` is
     that of the frame in front of them.
 
-    Who is seen is not a number (NaN) where too little of a face is inside the frame.
+    The embedding is not a number (NaN) where too little of a face is inside the frame.
     """
     rows: list[tuple[int, Face, np.ndarray]] = []
     times, change = [], []
@@ -93,7 +93,9 @@ def detect(
         np.array([face.box for _, face, _ in rows], np.float64).reshape(-1, 4),
         np.array([face.points for _, face, _ in rows], np.float64).reshape(-1, 5, 2),
         np.array([face.confidence for _, face, _ in rows], np.float64),
-        np.array([who for _, _, who in rows], np.float32).reshape(-1, anonymizer.recognizer.dim),
+        np.array([embedded for _, _, embedded in rows], np.float32).reshape(
+            -1, anonymizer.recognizer.dim
+        ),
         np.array(times),
         np.array(change),
     ), before
@@ -163,7 +165,7 @@ def occluded(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list
 
 @torch.no_grad()
 def embedding(anonymizer: Anonymizer, photo: Photo, face: Face) -> np.ndarray:
-    """Who the recogniser sees there, `(dim,)`; NaN where too little of the face is inside the frame."""
+    """The recogniser's embedding `(dim,)`; NaN where too little of the face is inside the frame."""
     try:
         image = align(photo, face, LOOK_SIZE).to(anonymizer.device)
     except NoFaceFound:

@@ -45,7 +45,7 @@ class TrackPlan:
     box: np.ndarray  # (T, 4)
     points: np.ndarray  # (T, 5, 2), steady
     person: int  # 0 is the first of the clip
-    mean: np.ndarray  # (dim,) who the recogniser sees
+    mean: np.ndarray  # (dim,) embedding of the person; NaN where there is none
     target: np.ndarray  # (dim,) what is aimed at; NaN where nothing is known of the person
     attribution: np.ndarray  # (1, 1, 256, 256)
     landmarks: np.ndarray  # (1, 68, 2) of a good frame, for regions of the mask

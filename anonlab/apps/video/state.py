@@ -1,6 +1,6 @@
 """Unfinished work of a clip: a hidden folder beside the result, which is removed at the end.
 
-It holds numbers (where faces are, who the recogniser sees, what is to be done) and finished segments,
+It holds numbers (places of faces, embeddings, what is to be done) and finished segments,
 which show anonymized faces only.
 """
 

@@ -1,8 +1,8 @@
 """Which faces of different frames are one face: tracks, and the people they belong to.
 
 From one frame to the next faces are assigned to tracks by the Hungarian method (Kuhn 1955), by where a
-track is expected and by who it shows. This is done forwards, where sure detections begin new tracks, and
-then backwards with what is left: before the first sure detection of a track there may be weaker ones.
+track is expected and by the person it shows. This is done forwards, where sure detections begin new
+tracks, and then backwards with what is left: a track may begin with weaker ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from .detections import SURE, Detections
 
 GAP_SECONDS = 1.0  # without a detection, after which a track ends
-MEMORY = 10  # detections that say who a track shows
+MEMORY = 10  # detections whose mean embedding is a track's
 MOTION = 4  # detections that say how it moves
 SAME_PLACE, SAME_PERSON = 0.3, 0.9  # overlap, and distance over the threshold, that make one face …
 FAR_LOOK, LATER_LOOK = 1.5, 1.05  # … and distances up to which the place decides, at once and later
@@ -82,14 +82,14 @@ class _Linker:
             speed = (boxes[0] - boxes[-1]) / (frames[0] - frames[-1])
             expected += np.tile(_centre(speed), 2) * (number - frames[0])
         shared = overlaps(expected, others)
-        who = self.distance(mean_embedding(found.embedding[own[:MEMORY]]), found.embedding[faces])
-        who = np.nan_to_num(who, nan=1.0)  # of a face without an embedding
+        away = self.distance(mean_embedding(found.embedding[own[:MEMORY]]), found.embedding[faces])
+        away = np.nan_to_num(away, nan=1.0)  # of a face without an embedding
         wide, high = boxes[0][2:] - boxes[0][:2]
-        away = np.hypot(*(_centre(others) - _centre(expected)).T) / max(wide, high)
+        shift = np.hypot(*(_centre(others) - _centre(expected)).T) / max(wide, high)
         sizes = (others[:, 2] - others[:, 0]) / wide
-        near = (away < REACH * min(1 + gap / 10, 3)) & (sizes > 0.4) & (sizes < 2.5)
-        by_place = (shared >= SAME_PLACE) & (who < (FAR_LOOK if gap <= 2 else LATER_LOOK))
-        return np.where(by_place | (near & (who < SAME_PERSON)), (1 - shared) + who, IMPOSSIBLE)
+        near = (shift < REACH * min(1 + gap / 10, 3)) & (sizes > 0.4) & (sizes < 2.5)
+        by_place = (shared >= SAME_PLACE) & (away < (FAR_LOOK if gap <= 2 else LATER_LOOK))
+        return np.where(by_place | (near & (away < SAME_PERSON)), (1 - shared) + away, IMPOSSIBLE)
 
 
 def mean_embedding(embeddings: np.ndarray) -> np.ndarray:
@@ -112,7 +112,7 @@ def _centre(boxes: np.ndarray) -> np.ndarray:
 
 def people(found: Detections, tracks: list[Track], distance: Distance) -> list[int]:
     """Which person each track shows, 0 is the first: tracks of one look that are never in a frame
-    together are one person, who left and came back.
+    together are one person that left and came back.
 
     Average linkage by the distance of the tracks' mean embeddings.
     """

@@ -99,14 +99,14 @@ def test_comments_do_not_travel(pictures, tmp_path):
     assert b"SECRET" not in out.read_bytes()
 
 
-def test_a_still_picture_is_sent_to_the_other_command(pictures, tmp_path):
-    pictures[0].save(tmp_path / "still.png")
-    with pytest.raises(UnreadableImage, match=r"one frame; use: python -m anonlab anonymize"):
-        open_clip(tmp_path / "still.png", tmp_path / "out.png")
-
-
-def test_an_animation_does_not_become_a_video(pictures, tmp_path):
-    path = tmp_path / "in.gif"
-    pictures[0].save(path, save_all=True, append_images=pictures[1:])
-    with pytest.raises(OutputNotWritable, match=r"out\.mp4 is no animation"):
-        open_clip(path, tmp_path / "out.mp4")
+@pytest.mark.parametrize(
+    ("count", "ending", "error", "said"),
+    [
+        (1, "png", UnreadableImage, r"one frame; use: python -m anonlab anonymize"),
+        (4, "mp4", OutputNotWritable, r"out\.mp4 is no animation"),
+    ],
+)
+def test_what_cannot_be_done_is_named(pictures, tmp_path, count, ending, error, said):
+    pictures[0].save(tmp_path / "in.png", save_all=True, append_images=pictures[1:count])
+    with pytest.raises(error, match=said):
+        open_clip(tmp_path / "in.png", tmp_path / f"out.{ending}")

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from anonlab.apps.video.side_by_side import Stopped, runs, side_by_side, unless, worker_count
+from anonlab.apps.video.side_by_side import runs, side_by_side, unless, worker_count
 
 
 @pytest.fixture(autouse=True)
@@ -67,12 +67,3 @@ def test_the_error_of_one_stops_the_others_and_is_raised(workers):
         side_by_side([0, 1], workers, job)
     assert not done
     assert torch.get_num_threads() == 4
-
-
-def test_items_end_with_an_error_when_told_to_stop():
-    stop = threading.Event()
-    items = unless(stop, range(5))
-    assert [next(items), next(items)] == [0, 1]
-    stop.set()
-    with pytest.raises(Stopped):
-        next(items)

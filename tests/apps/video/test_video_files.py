@@ -314,22 +314,25 @@ def test_a_part_of_a_clip_begins_at_zero(frames, tmp_path):
     assert abs(sound[at][0] - 0.48 - part[0][0]) < 1e-3
 
 
-def test_what_is_no_video_is_named(tmp_path):
-    broken = tmp_path / "broken.mp4"
-    broken.write_bytes(b"this is no video" * 100)
-    with pytest.raises(UnreadableImage, match=r"broken\.mp4 is damaged or not a video"):
-        open_clip(broken, tmp_path / "out.mp4")
-    with pytest.raises(UnreadableImage, match="does not exist"):
-        open_clip(tmp_path / "none.mp4", tmp_path / "out.mp4")
-    (tmp_path / "text.txt").write_text("x")
-    with pytest.raises(UnreadableImage, match="no clip that can be read"):
-        open_clip(tmp_path / "text.txt", tmp_path / "out.mp4")
-
-
-def test_a_format_that_cannot_be_written_is_named(frames, tmp_path):
-    path = write_clip(tmp_path / "in.mp4", frames[:2], sound="aac")
-    with pytest.raises(OutputNotWritable, match=r"out\.webm cannot be written .*'aac'"):
-        open_clip(path, tmp_path / "out.webm")  # before any work
+@pytest.mark.parametrize(
+    ("name", "content", "ending", "error", "said"),
+    [
+        ("broken.mp4", b"this is no video" * 100, "mp4", UnreadableImage, "is damaged or not a video"),
+        ("none.mp4", None, "mp4", UnreadableImage, "does not exist"),
+        ("text.txt", b"x", "mp4", UnreadableImage, "no clip that can be read"),
+        ("clip.mp4", "clip", "webm", OutputNotWritable, r"out\.webm cannot be written .*'aac'"),
+    ],
+)
+def test_what_cannot_be_done_is_named_before_any_work(
+    frames, tmp_path, name, content, ending, error, said
+):
+    path = tmp_path / name
+    if content == "clip":
+        write_clip(path, frames[:2], sound="aac")
+    elif content:
+        path.write_bytes(content)
+    with pytest.raises(error, match=said):
+        open_clip(path, tmp_path / f"out.{ending}")
 
 
 def test_without_pyav_the_command_says_what_to_install(tmp_path, monkeypatch):

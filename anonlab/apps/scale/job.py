@@ -1,113 +1,41 @@
-"""Millions of photos on Ray Data: a list of photos in, hashed names and a manifest out.
-
-OUT/photos/3f2/3f2c….jpg    the results: all that is meant to be shared
-OUT/manifest/*.parquet      one row a photo, whatever became of it; also what a stopped job goes on from
-OUT/job/                    settings, list of photos and attempts of an unfinished job
-
-Raises `PackageMissing` when it is imported without Ray.
-"""
+"""A job: the list of photos, Ray on this machine, and what is left to do after a stop."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
-import io
 import itertools
-import json
 import logging
-import os
 import secrets
 import shutil
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote, urlparse
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+import ray.data
 import torch
 
-from ..controls import Controls
-from ..device import cores, pick_device
-from ..errors import (
-    AnonlabError,
-    InputDamaged,
-    InputMissing,
-    OutputNotWritable,
-    PackageMissing,
-    UnreadableImage,
-)
-from ..files import atomic_path, folder_lock, open_file, output_folder, remove_partials
-from ..photo.metadata import check_groups
-from ..photo.photos import read_photo
-from .folders.batch import anonymize_photo
-from .folders.sources import plan, sentence
-from .resume import keep_settings
-
-# What Ray reads when it is imported: no telemetry, ports only on 127.0.0.1 (as on Windows and macOS) and
-# with a token; processes start when they are needed, stay, and have the priority of work.
-ENVIRONMENT = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_enable_worker_prestart": "0",
-    "RAY_prestart_worker_first_driver": "0",
-    "RAY_idle_worker_killing_time_threshold_ms": "600000",
-    "RAY_worker_niceness": "0",
-    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-    "RAY_AUTH_MODE": "token",
-    "RAY_agent_register_timeout_ms": "300000",  # a busy machine takes longer than 15 s
-}
-if "ray" not in sys.modules:
-    os.environ.update(ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
-try:
-    import fsspec
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    import ray
-    import ray.data
-except ImportError as missing:
-    raise PackageMissing(
-        f'large jobs need {missing.name}; install with: pip install "anonlab[scale]" (or: pip install '
-        f'"ray[data]" pyarrow fsspec)'
-    ) from None
+from ...controls import Controls
+from ...device import cores, pick_device
+from ...errors import InputDamaged, InputMissing, OutputNotWritable
+from ...files import atomic_path, folder_lock, output_folder, remove_partials
+from ...photo.metadata import check_groups
+from ..folders.sources import plan
+from ..resume import keep_settings
+from .worker import LIMIT, LOADING, TEXT, WORK, JobFailed, Task, Worker, end
 
 ROWS_PER_PART = 100  # photos in one part of the manifest; as many are done again when a worker dies
 AT_ONCE = 50_000  # rows of a list of photos that are read at once
 OWN_CPUS = 3  # for Ray's own: without them workers hold all CPUs, and nothing feeds them
 STARTS = 3  # of Ray, which a busy machine may keep from starting
 OBJECT_STORE = 500_000_000  # bytes; rows go through it, never photos
-MAX_BYTES = 1 << 29  # of a photo's file
-LIMIT = 3  # workers that may die of one photo
-LOADING = "loading"  # the attempt that is no photo's
-# of results, where it is not the format's name
-SUFFIX = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic", "DIB": ".bmp"}
-WORK = pa.schema([(name, pa.string()) for name in ("name", "id", "path")])
-TEXT, COUNT = pa.string(), pa.int32()
-ROWS = pa.schema({
-    "name": TEXT, "id": TEXT, "source": TEXT,
-    "output": TEXT,  # below OUT; null for a photo that failed
-    "error": TEXT,
-    "replaced": COUNT, "covered": COUNT, "left": COUNT,  # faces: new, by the fall-back, not chosen
-    "faces": TEXT,  # JSON: what `record.json` says of every face
-    "notes": pa.list_(TEXT),  # what could not be kept of the file
-    "source_sha256": TEXT, "output_sha256": TEXT, "seconds": pa.float32(),
-})  # fmt: skip
-
-
 Naming = Callable[[str], str]  # from an id to the name of its output
-
-
-class WorkerDies(AnonlabError):
-    """The same photo, or loading the weights, ended several workers."""
-
-
-class JobFailed(AnonlabError):
-    """A job could not go on; what was finished stays, and the job can be resumed."""
 
 
 class Outcome(NamedTuple):
@@ -116,40 +44,6 @@ class Outcome(NamedTuple):
     photos: int
     failed: int  # rows with an error
     covered: int  # photos in which a face took the fall-back
-
-
-@dataclass(frozen=True)
-class Task:
-    """What all workers of a job are told."""
-
-    out: Path
-    key: bytes  # the secret of which the new faces are made, the same for every worker
-    controls: Controls = Controls()  # noqa: RUF009
-    faces: str | tuple[int, ...] = "all"
-    fallback: str = "none"
-    keep_metadata: tuple[str, ...] = ()
-    generator: str = "mobile"
-    generator_weights: str | None = None
-    method: str = "auto"
-    device: str = "auto"
-    threads: int = 1  # of one worker
-    workers: int = 1
-    factory: str = "anonlab.apps.scale:load"  # `module:function`, from a `Task` to an anonymizer
-
-    @property
-    def attempts(self) -> Path:
-        """The folder in which workers note what they begin."""
-        return self.out / "job" / "attempts"
-
-
-def load(task: Task) -> Callable:
-    """Load the anonymizer of a task."""
-    from ..pipeline import Anonymizer
-
-    torch.set_num_threads(task.threads)
-    return Anonymizer.load(
-        task.generator, task.method, task.device, task.key, generator_path=task.generator_weights
-    )
 
 
 def anonymize_set(
@@ -203,7 +97,7 @@ def anonymize_set(
             with local_ray(workers, gpus) if left else contextlib.nullcontext():
                 # now the processes of a job that was killed are gone
                 remove_partials([*(out / "photos").iterdir(), parts, job])
-                _end(task.attempts, LOADING)
+                end(task.attempts, LOADING)
                 if left:
                     _run(task, work, left, gpus, rows_per_part, progress)
         except KeyboardInterrupt:  # no photo is to blame, but those that reached the limit
@@ -343,94 +237,3 @@ def _run(task: Task, work: Path, count: int, gpus: int, rows: int, progress: boo
         raise JobFailed(
             f"the workers failed ({lines[-1].strip()}); what is done stays: mend it, and use --resume"
         ) from error
-
-
-def _begin(folder: Path, name: str, limit: int = LIMIT) -> bool:
-    """Note that something is begun: what stays noted ended the process. False at the `limit`."""
-    path = folder / name
-    if path.exists() and path.stat().st_size >= limit:
-        return False
-    with open(path, "ab") as file:
-        file.write(b".")
-    return True
-
-
-def _end(folder: Path, name: str) -> None:
-    (folder / name).unlink(missing_ok=True)
-
-
-class Worker:
-    """Anonymize one block of photos after another, with weights that are loaded once."""
-
-    def __init__(self, task: Task):
-        """Raises what loading raises, and `WorkerDies` when it has ended the process several times."""
-        self.task = task
-        if not _begin(task.attempts, LOADING, LIMIT * task.workers):
-            raise WorkerDies(
-                f"workers died {LIMIT} times while they loaded the weights; take fewer of them, or a "
-                f"machine with more memory"
-            )
-        module, _, name = task.factory.partition(":")
-        self.anonymize = getattr(importlib.import_module(module), name)(task)
-        _end(task.attempts, LOADING)
-
-    def __call__(self, block: pa.Table) -> pa.Table:
-        """Anonymize the photos of `WORK` rows, and write their `ROWS` as a part of the manifest; returns
-        their names."""
-        rows = pa.Table.from_pylist([self.row(photo) for photo in block.to_pylist()], schema=ROWS)
-        part = self.task.out / "manifest" / f"{block['name'][0].as_py()}.parquet"
-        with atomic_path(part) as partial:
-            pq.write_table(rows, partial)
-        return rows.select(["name"])
-
-    def row(self, photo: dict) -> dict:
-        """Anonymize and write one photo; what is not in the row is null there."""
-        start, name, path = time.monotonic(), photo["name"], photo["path"]
-        row: dict = {"name": name, "id": photo["id"], "source": path}
-        folder = self.task.out / "photos" / name[:3]
-        begun = _begin(self.task.attempts, name)
-        try:
-            if not begun:
-                raise WorkerDies(
-                    f"{path} ended its worker {LIMIT} times (out of memory, or a decoder that crashes); "
-                    f"try a smaller copy"
-                )
-            data = fetch(path)
-            row["source_sha256"] = hashlib.sha256(data).hexdigest()
-            row |= self.written(data, path, folder / name)
-        except Exception as error:  # whatever it is, the other photos are still done
-            row["error"] = sentence(error, path)
-            for one in folder.glob(f"{name}.*"):  # of an earlier attempt, whose row was lost
-                one.unlink()
-        if begun:
-            _end(self.task.attempts, name)
-        return row | {"seconds": time.monotonic() - start}
-
-    def written(self, data: bytes, path: str, target: Path) -> dict:
-        """Decode, anonymize and write; the format's suffix is added to `target`. Returns columns."""
-        file, task = io.BytesIO(data), self.task
-        file.name = path
-        photo = read_photo(file)
-        kind = photo.original.format
-        target = target.with_name(target.name + SUFFIX.get(kind, f".{kind.lower()}"))
-        choice = {"faces": task.faces, "fallback": task.fallback}
-        made = anonymize_photo(
-            self.anonymize, photo, target, task.controls, task.keep_metadata, **choice
-        )
-        covered, left = (sum(what in one for one in made["faces"]) for what in ("covered", "left"))
-        replaced, faces = len(made["faces"]) - covered - left, json.dumps(made["faces"])
-        relative = target.relative_to(task.out).as_posix()
-        counts = {"replaced": replaced, "covered": covered, "left": left}
-        return made | counts | {"output": relative, "faces": faces}
-
-
-def fetch(path: str) -> bytes:
-    """Read a file or URL. Raises `UnreadableImage`, and whatever the protocol raises."""
-    parts = urlparse(path) if "://" in path else None
-    if parts and parts.scheme == "file":
-        path, parts = unquote(parts.path), None
-    with fsspec.open(path, "rb") if parts else open_file(Path(path)) as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise UnreadableImage(f"{path} has more than {MAX_BYTES >> 20} MB; scale it down first")
-    return data
