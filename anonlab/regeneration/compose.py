@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 
 from ..images import blurred, pasted, resize
-from ..perception.regions import between_lids, face_band
+from ..perception.regions import between_lids, face_band, region_masks
 from ..photo.grain import grain
 from .occlusion import in_front
 from .thin_plate import displaced, displacement
 
 SIZE = 256  # pixels at which colours are compared
 NEAR, FAR = 6.0, 16.0  # Gaussian reach of the colour correction, in those pixels
+LIPS = 3.0  # the same of the tint of lips: pale, rosy or made up
 TOLERANCE = 0.3  # a larger difference is another thing behind, not another colour
 WIDER = 0.04  # of the photo's face, so that the roots of the ears are in it, over its width
 EDGE = 2.0  # Gaussian of the line along which photo and new face meet beside it, in those pixels
@@ -79,7 +80,9 @@ def measure_blend(
     smear = motion_blur(generated, image, mask)
     generated = with_motion(generated, smear)
     blur = detail_blur(generated, image, mask)
-    shift = colour_shift(with_blur(generated, blur), image, mask, 1 - front)
+    generated = with_blur(generated, blur)
+    shift = colour_shift(generated, image, mask, 1 - front)
+    shift = shift + tint_of_lips(generated, image, shift, points, 1 - front)
     return Blend(moved, gain, smear, blur, shift, stays)
 
 
@@ -277,6 +280,30 @@ def colour_shift(
     scale = size / SIZE
     spread = blurred(near, scale * NEAR) + FAR_SHARE * blurred(far, scale * FAR)
     return spread[:, :3] / spread[:, 3:].clamp_min(1e-6)
+
+
+def tint_of_lips(
+    generated: torch.Tensor,
+    image: torch.Tensor,
+    shift: torch.Tensor,
+    points: torch.Tensor,
+    seen: torch.Tensor,
+) -> torch.Tensor:
+    """Measure what the colours of the mouth of `generated` still lack after `shift`, without their
+    brightness: `(1, 3, 256, 256)`, 0 outside the mouth of `points (1, 68, 2)`.
+
+    Lips are smaller than what `colour_shift` follows, and a generator paints them. The rest of the face
+    gets no such tint: recognisers know people by it.
+    """
+    size = shift.shape[-1]
+    lacking = resize(image, size) - resize(generated, size) - shift
+    weight = (-lacking.square().mean(1, keepdim=True) / (2 * TOLERANCE) ** 2).exp() * resize(seen, size)
+    mouth = region_masks(points, size)["mouth"].to(image)
+    tint, total, near = (
+        blurred(one, LIPS * size / SIZE)
+        for one in ((lacking - lacking.mean(1, keepdim=True)) * weight, weight, mouth)
+    )
+    return near * tint / total.clamp_min(1e-3)
 
 
 def beside_the_face(points: torch.Tensor, size: int) -> torch.Tensor:
