@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from painting import painting
 
 from anonlab import Anonymizer, cli
 from anonlab.album import (
@@ -136,11 +137,11 @@ def test_two_photos_of_a_person_aim_at_one_identity(shipped, recognizer, populat
 def test_the_command_keeps_who_was_there_for_the_next_photos(tmp_path, shipped, monkeypatch, capsys):
     asked = []
 
-    def paint(face, mask, controls, *_, **__):
+    def encode(_, face, *__):
         asked.append(face.embedding.clone())
-        return torch.zeros(1, 16, 512), face.image, 1 - 2 * mask * torch.ones_like(face.image)
+        return torch.zeros(1, 16, 512)
 
-    monkeypatch.setattr(Anonymizer, "regenerate", lambda _, *given, **more: paint(*given, **more))
+    painting(monkeypatch, Anonymizer, lambda image, mask, _: (1 - 2 * mask).expand_as(image), encode)
     monkeypatch.setattr(Anonymizer, "load", lambda *_, **__: shipped)
     # the painted face is no face any more, so it is covered: what is tested is who was asked for
     folder, out = tmp_path / "in", tmp_path / "out"

@@ -61,7 +61,7 @@ def add_photo_options(one: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only write pictures that number the faces, which are covered in them",
     )
-    add(one, *PARTS, "--guide", "--guide-options", "--fallback", "--keep-metadata")
+    add(one, *PARTS, "--fallback", "--keep-metadata")
     one.add_argument(
         "--json",
         type=Path,
@@ -84,20 +84,17 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
     them, for an album."""
     from ..album import RememberingDetector
     from ..pipeline import Anonymizer
-    from ..recognizers import load_guide
     from .batch import anonymize_files
 
     if options.preview:
         return preview(options)
     controls, key = chosen_controls(options), chosen_key(options)
-    guides = (options.guide,) if options.guide else ()
     anonymizer = Anonymizer.load(
         options.generator,
         options.method,
         options.device,
         key,
         generator_path=options.generator_weights,
-        guides=[load_guide(one, options.device, **options.guide_options) for one in guides],
     )
     if people:  # who goes through the photos first, to find out who is in them
         anonymizer = anonymizer.replace(detector=RememberingDetector(anonymizer.detector))
@@ -186,7 +183,6 @@ def parts_of(options: argparse.Namespace) -> dict[str, object]:
         "generator": options.generator,
         "generator_weights": str(weights) if weights else None,
         "method": options.method,
-        **({"guide": [str(options.guide), options.guide_options]} if options.guide else {}),
     }
 
 

@@ -117,13 +117,6 @@ OPTIONS: dict[str, dict] = {  # that several commands share
         "help": "of stylegan2: .pkl of NVIDIA, .pt of rosinality, or .safetensors of their tensors",
     },
     "--device": {"choices": ("auto", "cpu", "cuda"), "default": "auto"},
-    "--guide": {
-        "type": Path,
-        "metavar": "FILE.onnx",
-        "help": "a second recogniser that must not know the person: it joins mask, losses and check "
-        "(pip install anonlab[guide])",
-    },
-    "--guide-options": ONNX_OPTIONS,
     "--unseen": {"type": Path, "metavar": "FILE.onnx", "help": "a recogniser that took no part"},
     "--unseen-options": ONNX_OPTIONS,
     "--fallback": {

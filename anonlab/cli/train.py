@@ -34,7 +34,7 @@ def add_train(menu: argparse._SubParsersAction) -> None:
         metavar="0-1",
         help="of the encoder's steps that run without generator, ten times faster",
     )
-    add(train, "--generator", "--generator-weights", "--guide", "--guide-options", "--device")
+    add(train, "--generator", "--generator-weights", "--device")
     train.add_argument(
         "--start", type=Path, default=None, metavar="FILE", help="go on from these encoder's weights"
     )
@@ -52,7 +52,7 @@ def train_network(options: argparse.Namespace) -> int:
 
     names = (
         "what device generator generator_weights size samples photos latent_share start resume minutes "
-        "ship guide guide_options steps batch learning_rate validate_every seed"
+        "ship steps batch learning_rate validate_every seed"
     )
     chosen = {name: getattr(options, name) for name in names.split()}
     out = options.out or Path("outputs/train") / options.what

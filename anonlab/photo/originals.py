@@ -45,7 +45,7 @@ class Original:
     palette: tuple[int, ...] = ()  # of them, 3 numbers a colour
 
     def restored(self, image: Image.Image, before: np.ndarray) -> Image.Image:
-        """`image` with every pixel that equals `before (H, W, 3)` as it was in the file.
+        """Return `image` with every pixel that equals `before (H, W, 3)` as it was in the file.
 
         Changed pixels of a 16-bit picture have 8 bits' worth of values: finer ones would be those of
         the original face. Changed pixels of a GIF take colours of its palette, and what fits in beside.
@@ -60,7 +60,7 @@ class Original:
         return self._indexed(pixels, (pixels != before).any(-1))
 
     def _indexed(self, pixels: np.ndarray, changed: np.ndarray) -> Image.Image:
-        """`pixels (H, W, 3)` in the palette, which takes in new colours where it has room."""
+        """Put `pixels (H, W, 3)` into the palette, which takes in new colours where it has room."""
         palette = list(self.palette)
         room = 256 - len(palette) // 3
         if room and changed.any():
@@ -83,7 +83,7 @@ class Original:
 
 
 def check_frames(image: Image.Image, name: str) -> tuple[str, ...]:
-    """Nothing for a single picture; a note where only previews are dropped.
+    """Return nothing for a single picture, and a note where only previews are dropped.
 
     Raises `SeveralPictures` for animations, pages and views: never is one silently cut out.
     """
@@ -102,8 +102,8 @@ def check_frames(image: Image.Image, name: str) -> tuple[str, ...]:
 
 
 def _check_views(image: Image.Image, name: str) -> tuple[str, ...]:
-    """Phones put a preview, depth or gain map behind the photo; stereo cameras other views."""
-    kinds = [one["Attribute"]["MPType"] for one in image.mpinfo[0xB002]]
+    """Tell previews, depth and gain maps of phones from the views of stereo cameras."""
+    kinds = [picture["Attribute"]["MPType"] for picture in image.mpinfo[0xB002]]
     if any(str(kind).startswith("Multi-Frame") for kind in kinds[1:]):
         raise SeveralPictures(
             f"{name} holds {len(kinds)} views of one scene; export each as a file of its own"
@@ -126,7 +126,7 @@ def _check_pages(image: Image.Image, name: str) -> tuple[str, ...]:
 
 
 def check_scans(image: Image.Image, name: str) -> None:
-    """Raises `UnreadableImage` for a progressive JPEG of so many scans that decoding takes minutes."""
+    """Raise `UnreadableImage` for a progressive JPEG of so many scans that decoding takes minutes."""
     if image.format not in ("JPEG", "MPO") or not image.info.get("progressive"):
         return
     if not getattr(image, "fp", None):
@@ -143,7 +143,7 @@ def check_scans(image: Image.Image, name: str) -> None:
 
 
 def check_layout(image: Image.Image, name: str) -> None:
-    """Raises `UnreadableImage` for a TIFF that Pillow decodes wrongly, or of which it sees a preview."""
+    """Raise `UnreadableImage` for a TIFF that Pillow decodes wrongly, or of which it sees a preview."""
     if image.format != "TIFF":
         return
     tags = image.tag_v2
@@ -170,7 +170,7 @@ def check_layout(image: Image.Image, name: str) -> None:
 
 
 def _parts_needed(image: Image.Image) -> int:
-    """How many strips or tiles a TIFF of this size has."""
+    """Count the strips or tiles that a TIFF of this size has."""
     tags = image.tag_v2
     width, height = image.tag_v2[256], image.tag_v2[257]  # before it is turned
     across, down = (tags.get(one) for one in TILE_SIZE)
@@ -180,7 +180,8 @@ def _parts_needed(image: Image.Image) -> int:
 
 
 def describe(image: Image.Image, name: str, dropped: Sequence[str] = ()) -> Original:
-    """How an opened image, not loaded yet, was written. `dropped` are notes that are known already."""
+    """Describe how an opened image, not loaded yet, was written. `dropped` are notes that are known
+    already."""
     kind = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format, image.format or "")
     notes, options = list(dropped), {}
     suffix = Path(name).suffix.lower()
@@ -217,17 +218,17 @@ def describe(image: Image.Image, name: str, dropped: Sequence[str] = ()) -> Orig
 
 def _resolution(image: Image.Image) -> tuple[float, float] | None:
     try:
-        x, y = (float(one) for one in image.info["dpi"])
+        x, y = (float(number) for number in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (x, y) if all(math.isfinite(one) and 1 <= one <= 65535 for one in (x, y)) else None
+    return (x, y) if all(math.isfinite(number) and 1 <= number <= 65535 for number in (x, y)) else None
 
 
 def _jpeg_options(image: Image.Image, notes: list[str]) -> dict:
     options: dict = {"progressive": bool(image.info.get("progressive"))}
     tables = getattr(image, "quantization", {})
     if tables and image.mode != "CMYK":
-        options["qtables"] = [list(tables[one]) for one in sorted(tables)][:4]
+        options["qtables"] = [list(tables[table]) for table in sorted(tables)][:4]
     else:
         options["quality"] = 95
     subsampling = JpegImagePlugin.get_sampling(image)
@@ -240,18 +241,18 @@ def _jpeg_options(image: Image.Image, notes: list[str]) -> dict:
 
 
 def _png_options(image: Image.Image) -> dict:
-    """The four small chunks that say what the colours are; text and everything else is left out."""
+    """Keep the four small chunks that define the colours; text and everything else is left out."""
     chunks = PngImagePlugin.PngInfo()
-    found = _start(image, 4096).partition(b"\0\0\0\4cICP")[2][:4]
-    if len(found) == 4:
-        chunks.add(b"cICP", found)
+    coding = _start(image, 4096).partition(b"\0\0\0\4cICP")[2][:4]
+    if len(coding) == 4:
+        chunks.add(b"cICP", coding)
     if isinstance(image.info.get("srgb"), int):
         chunks.add(b"sRGB", struct.pack(">B", image.info["srgb"] & 3))
     try:
         if image.info.get("gamma"):
             chunks.add(b"gAMA", struct.pack(">I", round(image.info["gamma"] * 100_000)))
         if image.info.get("chromaticity"):
-            numbers = [round(one * 100_000) for one in image.info["chromaticity"]]
+            numbers = [round(number * 100_000) for number in image.info["chromaticity"]]
             chunks.add(b"cHRM", struct.pack(">8I", *numbers))
     except (struct.error, TypeError, ValueError):  # a value that no colour has
         pass
@@ -259,12 +260,12 @@ def _png_options(image: Image.Image) -> dict:
 
 
 def _say_colours(image: Image.Image, options: dict, notes: list[str]) -> None:
-    """Keep what an AVIF or HEIC says its numbers stand for (ITU-T H.273), or name it: Pillow's AVIF says
+    """Keep the colours that an AVIF or HEIC declares (ITU-T H.273), or name them: Pillow's AVIF writes
     sRGB of everything."""
-    found = _start(image, 1 << 16).partition(b"colrnclx")[2][:4]
-    if image.info.get("icc_profile") or len(found) < 4:
+    coding = _start(image, 1 << 16).partition(b"colrnclx")[2][:4]
+    if image.info.get("icc_profile") or len(coding) < 4:
         return
-    primaries, transfer = struct.unpack(">HH", found)
+    primaries, transfer = struct.unpack(">HH", coding)
     if primaries in SRGB[0] and transfer in SRGB[1]:
         return
     if image.format == "HEIF":
@@ -286,7 +287,7 @@ def _tiff_options(image: Image.Image, notes: list[str]) -> dict:
 
 
 def _is_lossless_webp(image: Image.Image) -> bool:
-    """Whether the picture is in a VP8L chunk; chunks are name, length, content, padded to even."""
+    """Tell whether the picture is in a VP8L chunk; chunks are name, length, content, padded to even."""
     content, at = _start(image, 1 << 24), 12
     while at + 8 <= len(content) and content[at : at + 4] not in (b"VP8 ", b"VP8L"):
         at += 8 + (int.from_bytes(content[at + 4 : at + 8], "little") + 1) // 2 * 2
@@ -294,7 +295,7 @@ def _is_lossless_webp(image: Image.Image) -> bool:
 
 
 def _start(image: Image.Image, count: int) -> bytes:
-    """The first bytes of the file."""
+    """Return the first bytes of the file."""
     if not getattr(image, "fp", None):
         return b""
     here = image.fp.tell()
@@ -305,16 +306,18 @@ def _start(image: Image.Image, count: int) -> bytes:
 
 
 def _bits(image: Image.Image) -> int:
-    """Of a channel, in the file; 8 where nothing says more."""
+    """Count the bits of a channel in the file; 8 unless more are declared."""
     if image.format == "HEIF":
         return int(image.info.get("bit_depth") or 8)
     if image.format == "AVIF":  # byte 2 of the codec's configuration, bit 6
-        found = _start(image, 4096).partition(b"av1C")[2]
-        return 10 if len(found) > 2 and found[2] & 0x40 else 8
+        configuration = _start(image, 4096).partition(b"av1C")[2]
+        return 10 if len(configuration) > 2 and configuration[2] & 0x40 else 8
     for tile in () if image.format == "BMP" else getattr(image, "tile", ()):  # its 16 are of a pixel
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        if any(isinstance(one, str) and ";16" in one for one in arguments):
+        if any(isinstance(argument, str) and ";16" in argument for argument in arguments):
             return 16
-        if image.format == "PPM" and any(isinstance(one, int) and one > 255 for one in arguments):
+        if image.format == "PPM" and any(
+            isinstance(argument, int) and argument > 255 for argument in arguments
+        ):
             return 16
     return 8

@@ -93,14 +93,14 @@ class DlibResNet(nn.Module):
         self.register_buffer("channel_means", torch.tensor(CHANNEL_MEANS)[:, None, None])
 
     def forward(self, chips: torch.Tensor) -> torch.Tensor:
-        """Chips `(N, 3, 150, 150)`, RGB in 0–255, to embeddings `(N, 128)`."""
+        """Embed chips `(N, 3, 150, 150)`, RGB in 0–255, to embeddings `(N, 128)`."""
         assert tuple(chips.shape[1:]) == (3, 150, 150), f"chips are {tuple(chips.shape)}"
         x = F.relu(self.stem((chips - self.channel_means) / 256))
         x = self.blocks(F.max_pool2d(x, 3, 2))
         return self.fc(x.mean((2, 3)))
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, 128)`."""
+        """Embed FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, 128)`."""
         return self((crop(images, CHIP_BOX, 150) + 1) * 127.5)
 
 
@@ -116,7 +116,7 @@ def read_dlib(path: Path) -> dict[str, torch.Tensor]:
     position = 0
 
     def take(shape: tuple[int, ...]) -> torch.Tensor:
-        """The next tensor of dlib's `shape`: version 2, four packed sizes, then float32 values.
+        """Take the next tensor of dlib's `shape`: version 2, four packed sizes, then float32 values.
 
         A packed integer is one byte that counts the bytes that follow, least significant first.
         """
@@ -125,12 +125,12 @@ def read_dlib(path: Path) -> dict[str, torch.Tensor]:
         for size in shape:
             digits = size.to_bytes(max(1, (size.bit_length() + 7) // 8), "little")
             header += bytes([len(digits)]) + digits
-        found = re.compile(re.escape(header), re.DOTALL).search(blob, position)
+        match = re.compile(re.escape(header), re.DOTALL).search(blob, position)
         count = int(np.prod(shape))
-        if found is None or found.end() + 4 * count > len(blob):
+        if match is None or match.end() + 4 * count > len(blob):
             raise WeightsCorrupt(f"{path} does not hold a tensor of shape {shape} where dlib's has one")
-        position = found.end() + 4 * count
-        values = np.frombuffer(blob, "<f4", count, found.end()).copy()
+        position = match.end() + 4 * count
+        values = np.frombuffer(blob, "<f4", count, match.end()).copy()
         return torch.from_numpy(values)
 
     names = {module: name for name, module in model.named_modules()}
@@ -146,7 +146,7 @@ def read_dlib(path: Path) -> dict[str, torch.Tensor]:
 
 
 def load_dlib() -> DlibResNet:
-    """The pretrained network, frozen, on the CPU, its `mean` still zero."""
+    """Load the pretrained network, frozen, on the CPU, its `mean` still zero."""
     model = DlibResNet()
 
     def read() -> dict[str, torch.Tensor]:

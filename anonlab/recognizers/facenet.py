@@ -39,7 +39,7 @@ class FaceNet(nn.Module):
         self.register_buffer("mean", torch.zeros(self.dim))
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, 512)`, unit length."""
+        """Embed FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, 512)`, unit length."""
         return self.network(crop(images, FACE_BOX, 160))
 
 
@@ -48,7 +48,7 @@ def load_facenet(
     pretrained: str = "vggface2",
     device: torch.device | str = "cpu",
 ) -> FaceNet:
-    """FaceNet from `path`, or from the file that `doctor --download` put into torch's cache.
+    """Load FaceNet from `path`, or from the file that `doctor --download` put into torch's cache.
 
     Raises `UnknownOption`, `WeightsMissing` (never downloads by itself) or `WeightsCorrupt`.
     """

@@ -159,7 +159,7 @@ def _among(face: Face, others: Iterable[Face]) -> bool:
 def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
     """Upright faces in `pixels (H, W, 3)`, scaled down to `side` if larger; from `LIKELY` on."""
     image = Image.fromarray(pixels)
-    return anonymizer.detector.look(image, min(1.0, side / max(image.size)), LIKELY)
+    return anonymizer.detector.by_mtcnn(image, min(1.0, side / max(image.size)), LIKELY)
 
 
 def half_seen(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list[Face]:

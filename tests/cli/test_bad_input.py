@@ -81,7 +81,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
     """Every `Anonymizer.load` gives this one."""
     made = StandIn()
 
-    def load(*arguments: object, generator_path: object = None, guides: object = ()) -> StandIn:
+    def load(*arguments: object, generator_path: object = None) -> StandIn:
         made.loads.append(arguments)
         return made
 
