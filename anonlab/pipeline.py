@@ -224,7 +224,7 @@ class Anonymizer:
         watch("finding the mask", 0.05)
         if verify:
             check_turn(photo, face)
-        aligned = self.look(align(photo, face, face.own_size).to(self.device))
+        aligned = self.analyze(align(photo, face, face.own_size).to(self.device))
         person = replace(known(aligned), image=aligned.image) if known else aligned
         canvas = photo if pixels is None else replace(photo, pixels=pixels)
         heat = self.perception(aligned.image, controls.perception)  # stage 1: where identity shows
@@ -254,7 +254,7 @@ class Anonymizer:
         return best.result(face, heat, aligned.image, share, time.monotonic() - began), best.pixels
 
     @torch.no_grad()
-    def look(self, image: torch.Tensor) -> AlignedFace:
+    def analyze(self, image: torch.Tensor) -> AlignedFace:
         """Read embedding and attributes of the person in an aligned `image (1, 3, S, S)`."""
         embedding = self.recognizer.embed(image)
         return AlignedFace(image, embedding, self.population.attributes(embedding, image))
@@ -325,7 +325,7 @@ class Anonymizer:
             with contextlib.suppress(NoFaceFound):
                 if face.turn <= MAX_TURN and face.area >= JUDGED**2:
                     image = align(photo, face, face.own_size).to(self.device)
-                    embeddings.append(self.look(image).embedding)
+                    embeddings.append(self.analyze(image).embedding)
                     numbers.append(number)
         stay = selection.left(self.recognizer, self.population, torch.cat(embeddings))
         return [
@@ -344,5 +344,5 @@ class Anonymizer:
         embeddings = []
         for photo in map(read_photo, photos):
             face = self.detector(photo)[0]
-            embeddings.append(self.look(align(photo, face, face.own_size).to(self.device)).embedding)
+            embeddings.append(self.analyze(align(photo, face, face.own_size).to(self.device)).embedding)
         return torch.cat(embeddings)

@@ -212,7 +212,7 @@ def encoding(batches: Iterable[int]) -> list[Case]:
 
     def corrected(parts: Parts) -> Work:
         tool = parts.by_method("encode")
-        face, path = tool.look(parts.face), tool.path(tool.look(parts.face))
+        face, path = tool.analyze(parts.face), tool.path(tool.analyze(parts.face))
         mask = mask_from_attribution(tool.perception(parts.face, "network"), 0.25, size=512)
         return lambda: tool.regenerator.start(face.image, mask, path.source, path.at(1.0).target)
 

@@ -121,7 +121,7 @@ def test_two_photos_of_a_person_aim_at_one_identity(shipped, recognizer, populat
         from anonlab.photo.photos import read_photo
 
         decoded = read_photo(one)
-        seen.append(anonymizer.look(align(decoded, anonymizer.detector(decoded)[0], 256)))
+        seen.append(anonymizer.analyze(align(decoded, anonymizer.detector(decoded)[0], 256)))
     album = Album([], recognizer.threshold, population)
     album._add(seen, [0, 1])
     [person] = album.people

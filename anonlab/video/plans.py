@@ -155,7 +155,7 @@ def _samples(
                 image = align(photo, face, face.own_size).to(anonymizer.device)
             except NoFaceFound:  # cut off by the edge
                 continue
-            samples[index].append(anonymizer.look(image))
+            samples[index].append(anonymizer.analyze(image))
         if not wanted:
             break
     return samples

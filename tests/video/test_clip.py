@@ -104,7 +104,7 @@ def test_a_new_seed_in_every_frame_fails_the_measures(walk, walked, anonymizer):
     for number, pixels in enumerate(before):
         photo = Photo(pixels, "frame")
         face = max(detections.look(anonymizer, pixels, 1280), key=lambda one: one.confidence)
-        seen = anonymizer.look(align(photo, face, 256))
+        seen = anonymizer.analyze(align(photo, face, 256))
         controls = Controls(seed=number)
         with torch.no_grad():
             mask = build_mask(anonymizer.perception(seen.image, "network"), controls, size=256)
@@ -323,7 +323,7 @@ def test_a_face_that_lies_is_covered_in_every_frame(folder, astronaut_still, fas
     assert record["tracks"][0]["filled_in"] == record["tracks"][0]["beyond_detection"] == 0
     for old, new in zip(frames, pixels_of(out), strict=True):
         (face,) = fast.detector(Photo(old, "frame"))
-        before, after = (fast.look(align(Photo(one, "frame"), face)).embedding for one in (old, new))
+        before, after = (fast.analyze(align(Photo(one, "frame"), face)).embedding for one in (old, new))
         assert not matches(fast.recognizer, before, after)
 
 
