@@ -177,7 +177,7 @@ def read_settings(path: Path) -> Settings:
     return Settings(given, key)
 
 
-def make_controls(given: Mapping[str, object]) -> Controls:
+def make_controls(given: Mapping[str, Any]) -> Controls:
     """Make controls from names and values. Raises `UnknownOption`, also for a value of the wrong
     kind."""
     names = [control.name for control in fields(Controls)]

@@ -28,7 +28,7 @@ def import_openvino() -> ModuleType:
         return sys.modules["openvino"]
     hidden = TELEMETRY not in sys.modules
     if hidden:
-        sys.modules[TELEMETRY] = None  # Python's way to say: this import fails
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # so that its import fails
     try:
         return importlib.import_module("openvino")
     finally:

@@ -233,13 +233,15 @@ class Anonymizer:
         best = None
         for number in range(1, ATTEMPTS + 1):
             again = f"attempt {number} of {ATTEMPTS}: " if number > 1 else ""
+
+            def refining(share: float, again: str = again) -> None:
+                watch(f"{again}refining the new face", 0.3 + 0.5 * share)
+
             watch(f"{again}making the new face", 0.3)
             mask = build_mask(heat, controls, points, aligned.image.shape[-1])
-            ws = self.encode(  # stage 2: codes of the virtual identity
-                person, mask, controls, OVERSHOOT if number > 1 else 1.0,
-                lambda share, again=again: watch(f"{again}refining the new face", 0.3 + 0.5 * share),
-            )  # fmt: skip
-            generated, composite = self.draw(ws, aligned.image, mask, controls)  # stage 3
+            far = OVERSHOOT if number > 1 else 1.0
+            ws = self.encode(person, mask, controls, far, refining)  # stage 2: the identity's codes
+            generated, composite = self.draw(ws, aligned.image, mask, controls)  # stage 3: its picture
             watch(f"{again}measuring the finished photo", 0.85)
             tried = Attempt(number, controls, mask, ws, generated, composite)
             tried = self.check(tried, canvas, face, aligned)
@@ -328,14 +330,10 @@ class Anonymizer:
                     embeddings.append(self.analyze(image).embedding)
                     numbers.append(number)
         stay = selection.left(self.recognizer, self.population, torch.cat(embeddings))
+        names = {index: None if one is None else selection.name(one) for index, (one, _) in stay.items()}
         return [
-            LeftFace(
-                numbers[index],
-                faces[numbers[index]].box,
-                None if reference is None else selection.name(reference),
-                near,
-            )
-            for index, (reference, near) in stay.items()
+            LeftFace(numbers[index], faces[numbers[index]].box, names[index], near)
+            for index, (_, near) in stay.items()
         ]
 
     def recognise(self, photos: Sequence[str | os.PathLike | Image.Image]) -> torch.Tensor:

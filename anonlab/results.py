@@ -97,8 +97,8 @@ class LeftFace:
 
     def record(self) -> dict:
         """Return its entry in `record.json`."""
-        entry = {"number": self.number, "box": rounded(self.box), "left": True}
-        if self.taken_for:
+        entry: dict = {"number": self.number, "box": rounded(self.box), "left": True}
+        if self.taken_for and self.nearness is not None:
             entry |= {"taken_for": self.taken_for, "nearness": round(self.nearness, 4)}
         return entry
 
@@ -115,5 +115,5 @@ class Result:
 
     def records(self) -> list[dict]:
         """Return the entries in `record.json` of every face, by number."""
-        faces = sorted([*self.faces, *self.covered, *self.left], key=lambda face: face.number)
-        return [face.record() for face in faces]
+        faces: list[FaceResult | CoveredFace | LeftFace] = [*self.faces, *self.covered, *self.left]
+        return [face.record() for face in sorted(faces, key=lambda face: face.number)]

@@ -50,7 +50,7 @@ class Selection:
         every = list(range(1, len(detected) + 1))
         if self.faces == "all":
             return every
-        numbers = [1] if self.faces == "largest" else sorted(set(self.faces))
+        numbers = [1] if self.faces == "largest" else sorted({int(number) for number in self.faces})
         missing = [str(number) for number in numbers if number not in every]
         if missing or not numbers:
             raise UnknownOption(

@@ -115,6 +115,11 @@ class Fusion(nn.Module):
 class Encoder(nn.Module):
     """Photo, mask and identity to the codes of the face that continues the photo."""
 
+    identity_mean: torch.Tensor
+    identity_std: torch.Tensor
+    w_avg: torch.Tensor
+    w_std: torch.Tensor
+
     def __init__(self, config: EncoderConfig = EncoderConfig()):
         super().__init__()
         self.config = config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -54,7 +55,7 @@ def load_generator(
     if name == "mobile" and path is not None:
         raise UnknownOption(f"generator mobile has its own weights, not {path}; choose stylegan2")
     if name == "mobile":
-        model: torch.nn.Module = _mobile(_by_openvino(backend, torch.device(device).type == "cpu"))
+        model: Any = _mobile(_by_openvino(backend, torch.device(device).type == "cpu"))
     else:
         model = load_stylegan2(Path(path) if path is not None else _official())
     # this layout is faster on CPUs and no slower on GPUs
@@ -63,7 +64,7 @@ def load_generator(
 
 def find_stylegan2(
     path: str | os.PathLike | None = None, device: torch.device | str = "cpu"
-) -> StyleGAN2 | None:
+) -> Generator | None:
     """Load the StyleGAN2 of a file, or without one (None or "") the official one that `doctor
     --download` has fetched; None if there is none of these. Raises as `load_generator` for a file that
     is given.

@@ -48,8 +48,11 @@ class StyleGenerator(nn.Module):
     weights are loaded.
     """
 
+    name: str
     img_resolution: int
     resolutions: tuple[int, ...]
+    w_avg: torch.Tensor
+    w_std: torch.Tensor
 
     def __init__(self, num_ws: int, z_dim: int = 512, w_dim: int = 512, mapping_layers: int = 8):
         super().__init__()
@@ -99,7 +102,7 @@ def within(ws: torch.Tensor, w_avg: torch.Tensor, w_std: torch.Tensor, most: flo
     return truncated(ws, w_avg, (most / size.clamp_min(1e-6)).clamp_max(1))
 
 
-def draw_z(generator: Generator, seed: int, count: int = 1) -> torch.Tensor:
+def draw_z(generator: Generator | StyleGenerator, seed: int, count: int = 1) -> torch.Tensor:
     """Draw `z (count, z_dim)` of a seed, on the generator's device.
 
     Drawn on the CPU: a seed means the same people on every machine.

@@ -9,6 +9,7 @@ every output with OpenVINO.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -52,12 +53,10 @@ class StyledConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, size: int, depthwise: bool = True):
         super().__init__()
         self.affine = nn.Linear(512, in_channels)
-        if depthwise:
-            self.depthwise = nn.Parameter(torch.empty(in_channels, 1, 3, 3))
-            self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 1, 1))
-        else:
-            self.depthwise = None
-            self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 3, 3))
+        kernels = torch.empty(in_channels, 1, 3, 3)
+        self.depthwise = nn.Parameter(kernels) if depthwise else None
+        side = 1 if depthwise else 3
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, side, side))
         self.noise = nn.Parameter(torch.empty(1, 1, size, size))
         self.bias = nn.Parameter(torch.empty(out_channels))
 
@@ -73,6 +72,8 @@ class StyledConv(nn.Module):
 
 class Block(nn.Module):
     """Double the resolution by an inverse wavelet, then two styled convolutions."""
+
+    bands: torch.Tensor
 
     def __init__(self, in_channels: int, out_channels: int, size: int):
         super().__init__()
@@ -101,6 +102,8 @@ class MobileStyleGAN(StyleGenerator):
     backend = "torch"
     img_resolution = 1024
     resolutions = (256, 512, 1024)
+    blocks: Any  # modules in a list have no type of their own
+    to_rgb: Any
 
     def __init__(self) -> None:
         super().__init__(num_ws=16)

@@ -89,7 +89,7 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
         return x if bias is None else ops.add(x, tensor(bias).reshape(1, -1, 1, 1))
 
     def leaky(x: Any) -> Any:
-        return ops.prelu(x, np.float32([0.2]))
+        return ops.prelu(x, np.array([0.2], np.float32))
 
     def styled(conv: StyledConv, x: Any, w: Any) -> Any:
         x = scaled(x, linear(conv.affine, w))

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 
@@ -68,7 +68,7 @@ def _module(meta: dict) -> SavedModule:
         if isinstance(tensor, torch.Tensor)
     }
     plain = (bool, int, float, str, type(None))
-    settings = {name: value for name, value in state.items() if isinstance(value, plain)}
+    settings: dict[str, object] = {k: v for k, v in state.items() if isinstance(v, plain)}
     for name, child in state.get("_modules", {}).items():
         tensors |= {f"{name}.{inner}": tensor for inner, tensor in child.tensors.items()}
         settings |= {f"{name}.{inner}": value for inner, value in child.settings.items()}
@@ -130,7 +130,7 @@ class _Unpickler(pickle.Unpickler):
         raise Refused("objects outside the file")
 
 
-def load_torch(file: BinaryIO) -> object:
+def load_torch(file: BinaryIO) -> Any:
     """Read a file by torch's own restricted reader. Raises `Refused` with the global's name."""
     try:
         return torch.load(file, map_location="cpu", weights_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -87,6 +88,8 @@ def modulated_conv2d(
 class StyledConv(nn.Module):
     """Modulated 3×3 convolution, doubling the size first if `up`; noise, bias, leaky ReLU."""
 
+    noise: torch.Tensor
+
     def __init__(
         self, in_channels: int, out_channels: int, w_dim: int, size: int, up: bool, clamp: float | None
     ):
@@ -136,6 +139,9 @@ class StyleGAN2(StyleGenerator):
     paper: in config F most of the contrast).
     """
 
+    taps: torch.Tensor
+    convs: Any  # modules in a list have no type of their own
+
     def __init__(self, config: StyleGAN2Config = StyleGAN2Config(), name: str = "stylegan2"):
         sizes = tuple(4 * 2**level for level in range(len(config.channels)))
         super().__init__(2 * len(sizes), config.z_dim, config.w_dim, config.mapping_layers)
@@ -171,7 +177,7 @@ class StyleGAN2(StyleGenerator):
                 f"random with a torch.Generator"
             )
         x = self.const.expand(len(ws), -1, -1, -1)
-        image: torch.Tensor | float = 0.0
+        image = x.new_zeros(())
         for level in range(len(self.sizes)):
             for row in range(max(0, 2 * level - 1), 2 * level + 1):
                 conv = self.convs[row]
@@ -185,7 +191,7 @@ class StyleGAN2(StyleGenerator):
         self, conv: StyledConv, n: int, mode: str, rng: torch.Generator | None
     ) -> torch.Tensor | None:
         """Return the noise `(size, size)` or `(N, 1, size, size)`, before its strength."""
-        if mode != "random":
+        if rng is None:
             return conv.noise if mode == "const" else None
         drawn = torch.randn(n, 1, *conv.noise.shape, generator=rng, device=rng.device)
         return drawn.to(conv.noise)

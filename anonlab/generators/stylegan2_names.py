@@ -41,7 +41,7 @@ class Naming:
     def config(self, tensors: dict[str, torch.Tensor], clamp: float | None) -> StyleGAN2Config:
         """Infer the network that a file holds, from shapes. Raises `KeyError` with the name it
         misses."""
-        channels = []
+        channels: list[int] = []
         while len(channels) < 2 or self.conv(2 * len(channels)) in tensors:
             shape = tensors[self.conv(2 * len(channels))].shape
             channels.append(shape[-4])

@@ -64,14 +64,18 @@ def build_mask(
     else:
         mask = mask_from_attribution(attribution, controls.mask_area, softness=0)
     side = attribution.shape[-1]
-    if (controls.include or controls.exclude) and points is None:
-        raise UnknownOption("regions need the 68 points of the face; pass points=landmarks(image)")
+
+    def regions(names: Sequence[str]) -> torch.Tensor:
+        if points is None:
+            raise UnknownOption("regions need the 68 points of the face; pass points=landmarks(image)")
+        return mask_of_regions(points, names, side).to(mask)
+
     if controls.include:
-        mask = union(mask, mask_of_regions(points, controls.include, side).to(mask))
+        mask = union(mask, regions(controls.include))
     if controls.symmetric:
         mask = symmetric(mask)
     if controls.exclude:
-        mask = subtract(mask, mask_of_regions(points, controls.exclude, side).to(mask))
+        mask = subtract(mask, regions(controls.exclude))
     if 0 < mask.mean() < 1:
         mask = soften(mask, controls.softness)
     return mask if size is None else resize(mask, size).clamp(0, 1)

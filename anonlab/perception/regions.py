@@ -52,7 +52,7 @@ def region_masks(points: torch.Tensor, size: int = 256) -> dict[str, torch.Tenso
 
 def whole_face(points: torch.Tensor, size: int = 256) -> torch.Tensor:
     """Draw all regions of one face together, from chin to forehead: `(1, 1, size, size)` of 0 and 1."""
-    return sum(region_masks(points, size).values())
+    return torch.stack([*region_masks(points, size).values()]).sum(0)
 
 
 def share_of_face(mask: torch.Tensor, face: torch.Tensor) -> float:
@@ -107,7 +107,7 @@ def heat_of_regions(heat: torch.Tensor, points: torch.Tensor) -> dict[str, float
     `heat (1, 1, S, S)`; a region without pixels has none.
     """
     masks = region_masks(points, heat.shape[-1])
-    face = sum(masks.values())
+    face = torch.stack([*masks.values()]).sum(0)
     average = (heat * face).sum() / face.sum()
     return {
         name: ((heat * mask).sum() / mask.sum() / average).item()

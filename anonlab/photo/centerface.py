@@ -73,7 +73,7 @@ class CenterFace:
             turned = small.transpose(turn) if turn is not None else small
             back = np.column_stack([linear, np.multiply(shift, small.size)]) * ratio[:, None]
             looks.append([moved(face, back) for face in self._in_parts(turned, confidence)])
-        before = TURNED_SIDE
+        before = float(TURNED_SIDE)
         for side in _sides(max(width, height)) if fine else ():
             if max(width, height) > LARGER * before:
                 looks.append(self.once(pixels, confidence, side))
@@ -103,11 +103,11 @@ class CenterFace:
         views, places = Image.new("RGB", (len(TURNS) * NEAR[0], sum(NEAR))), []
         for row, side in enumerate(NEAR):
             scale = side / (end - corner)[0]
-            square = np.asarray(scaled(part, scale))
+            seen_part = np.asarray(scaled(part, scale))
             before = np.rint((inside[0] - corner) * scale).astype(int).clip(0, side - 1)
-            after = (side - before - square.shape[1::-1]).clip(0)
-            square = np.pad(square, (*zip(before[::-1], after[::-1], strict=True), (0, 0)), "symmetric")
-            square = Image.fromarray(square[:side, :side])
+            after = (side - before - seen_part.shape[1::-1]).clip(0)
+            beside = (*zip(before[::-1], after[::-1], strict=True), (0, 0))
+            square = Image.fromarray(np.pad(seen_part, beside, "symmetric")[:side, :side])
             for column, (turn, linear, shift) in enumerate(TURNS):
                 at = np.array([column * side, row * NEAR[0]])
                 views.paste(square.transpose(turn) if turn is not None else square, tuple(at.tolist()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -96,7 +97,7 @@ def _harmless(value: object) -> object | None:
     return value if _is_number(value) else None
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: Any) -> bool:
     try:
         return not isinstance(value, (str, bytes)) and math.isfinite(value)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
@@ -143,7 +144,7 @@ def _read_again(directory: int, tag: int, value: object) -> object:
         return None
 
 
-def _same(before: object, after: object) -> bool:
+def _same(before: Any, after: Any) -> bool:
     if isinstance(before, str):
         return isinstance(after, str) and after.rstrip("\0") == before
     if isinstance(before, bytes):

@@ -68,7 +68,9 @@ def left_page(record: Mapping, detector: Detector) -> str:
     rows = []
     for entry in record["photos"]:
         left = [face for face in entry["faces"] if face.get("taken_for")]
-        photo = read_photo(entry["source"]) if left else None
+        if not left:
+            continue
+        photo = read_photo(entry["source"])
         for face in left:
             name = face["taken_for"]
             if name not in known:

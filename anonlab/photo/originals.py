@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin
@@ -29,6 +30,7 @@ YCBCR = 6
 SRGB = ((1, 2), (1, 2, 6, 13))  # primaries and transfers that are shown as sRGB, or say nothing
 DNG_VERSION, RAW_COLOURS = 0xC612, (32803, 34892)  # a mosaic of colours, linear raw
 FORMAT_NAMES = {1: "whole", 2: "signed", 3: "floating-point"}
+Opened = Any  # a `PIL.Image.Image`, which has other attributes by every format
 TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma", "jpeg")
 
 
@@ -50,22 +52,24 @@ class Original:
         Changed pixels of a 16-bit picture have 8 bits' worth of values: finer ones would be those of
         the original face. Changed pixels of a GIF take colours of its palette, and what fits in beside.
         """
-        if self.deep is None and self.indices is None:
-            return image
         if self.deep is not None:  # it is grey, so that one channel has everything
             grey = np.asarray(image if image.mode == "L" else image.getchannel(0))
             new = grey.astype(np.uint16) * 257
             return Image.fromarray(np.where(grey != before[..., 0], new, self.deep))
+        if self.indices is None:
+            return image
         pixels = np.asarray(image.convert("RGB"))
-        return self._indexed(pixels, (pixels != before).any(-1))
+        return self._indexed(pixels, np.where((pixels != before).any(-1), np.int16(-1), self.indices))
 
-    def _indexed(self, pixels: np.ndarray, changed: np.ndarray) -> Image.Image:
-        """Put `pixels (H, W, 3)` into the palette, which takes in new colours where it has room."""
+    def _indexed(self, pixels: np.ndarray, indices: np.ndarray) -> Image.Image:
+        """Put `pixels (H, W, 3)` into the palette, which takes in new colours where it has room; those
+        with an index of 0 or more keep it."""
+        changed = indices < 0
         palette = list(self.palette)
         room = 256 - len(palette) // 3
         if room and changed.any():
             colours = Image.fromarray(pixels[changed][None]).quantize(room)
-            palette += colours.getpalette("RGB")[: 3 * room]
+            palette += (colours.getpalette("RGB") or [])[: 3 * room]
         transparent = self.options.get("transparency")
         usable = list(palette)
         if transparent is not None:  # no pixel of a new face may take this one
@@ -76,13 +80,13 @@ class Original:
         nearest = np.asarray(Image.fromarray(pixels).quantize(palette=colours))
         if transparent is not None:
             nearest = np.where(nearest == transparent, other // 3, nearest)
-        indices = np.where(changed, nearest, self.indices).astype(np.uint8)
+        indices = np.where(changed, nearest, indices).astype(np.uint8)
         result = Image.fromarray(indices, "L").convert("P")
         result.putpalette(palette)
         return result
 
 
-def check_frames(image: Image.Image, name: str) -> tuple[str, ...]:
+def check_frames(image: Opened, name: str) -> tuple[str, ...]:
     """Return nothing for a single picture, and a note where only previews are dropped.
 
     Raises `SeveralPictures` for animations, pages and views: never is one silently cut out.
@@ -101,7 +105,7 @@ def check_frames(image: Image.Image, name: str) -> tuple[str, ...]:
     )
 
 
-def _check_views(image: Image.Image, name: str) -> tuple[str, ...]:
+def _check_views(image: Opened, name: str) -> tuple[str, ...]:
     """Tell previews, depth and gain maps of phones from the views of stereo cameras."""
     kinds = [picture["Attribute"]["MPType"] for picture in image.mpinfo[0xB002]]
     if any(str(kind).startswith("Multi-Frame") for kind in kinds[1:]):
@@ -111,7 +115,7 @@ def _check_views(image: Image.Image, name: str) -> tuple[str, ...]:
     return ("pictures behind the first (preview, depth or gain map) are dropped: they show the face",)
 
 
-def _check_pages(image: Image.Image, name: str) -> tuple[str, ...]:
+def _check_pages(image: Opened, name: str) -> tuple[str, ...]:
     try:
         for page in range(1, MAX_PAGES):
             image.seek(page)
@@ -125,7 +129,7 @@ def _check_pages(image: Image.Image, name: str) -> tuple[str, ...]:
     raise SeveralPictures(f"{name} has {MAX_PAGES} pages or more; save each as a file of its own first")
 
 
-def check_scans(image: Image.Image, name: str) -> None:
+def check_scans(image: Opened, name: str) -> None:
     """Raise `UnreadableImage` for a progressive JPEG of so many scans that decoding takes minutes."""
     if image.format not in ("JPEG", "MPO") or not image.info.get("progressive"):
         return
@@ -142,7 +146,7 @@ def check_scans(image: Image.Image, name: str) -> None:
         raise UnreadableImage(f"{name} is stored in {scans} passes; re-save it in a photo editor")
 
 
-def check_layout(image: Image.Image, name: str) -> None:
+def check_layout(image: Opened, name: str) -> None:
     """Raise `UnreadableImage` for a TIFF that Pillow decodes wrongly, or of which it sees a preview."""
     if image.format != "TIFF":
         return
@@ -169,7 +173,7 @@ def check_layout(image: Image.Image, name: str) -> None:
     )
 
 
-def _parts_needed(image: Image.Image) -> int:
+def _parts_needed(image: Opened) -> int:
     """Count the strips or tiles that a TIFF of this size has."""
     tags = image.tag_v2
     width, height = image.tag_v2[256], image.tag_v2[257]  # before it is turned
@@ -179,11 +183,11 @@ def _parts_needed(image: Image.Image) -> int:
     return -(-width // across) * -(-height // down) * planes
 
 
-def describe(image: Image.Image, name: str, dropped: Sequence[str] = ()) -> Original:
+def describe(image: Opened, name: str, dropped: Sequence[str] = ()) -> Original:
     """Describe how an opened image, not loaded yet, was written. `dropped` are notes that are known
     already."""
     kind = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format, image.format or "")
-    notes, options = list(dropped), {}
+    notes, options = list(dropped), dict[str, Any]()
     suffix = Path(name).suffix.lower()
     meant = Image.registered_extensions().get(suffix, kind)
     if kind and {"MPO": "JPEG", "DIB": "BMP"}.get(meant, meant) != kind:
@@ -294,7 +298,7 @@ def _is_lossless_webp(image: Image.Image) -> bool:
     return content[at : at + 4] == b"VP8L"
 
 
-def _start(image: Image.Image, count: int) -> bytes:
+def _start(image: Opened, count: int) -> bytes:
     """Return the first bytes of the file."""
     if not getattr(image, "fp", None):
         return b""
@@ -305,7 +309,7 @@ def _start(image: Image.Image, count: int) -> bytes:
     return start
 
 
-def _bits(image: Image.Image) -> int:
+def _bits(image: Opened) -> int:
     """Count the bits of a channel in the file; 8 unless more are declared."""
     if image.format == "HEIF":
         return int(image.info.get("bit_depth") or 8)

@@ -251,7 +251,8 @@ def _without_inks(image: Image.Image, profile: bytes) -> Image.Image:
     use the profile."""
     try:
         inks = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.profileToProfile(image, inks, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, inks, srgb, outputMode="RGB") or image
     except (ImageCms.PyCMSError, OSError):
         return image
 
@@ -310,16 +311,16 @@ def write_photo(
     """
     original = like.original if like else None
     suffix = path.suffix.lower()
-    kind = Image.registered_extensions().get(suffix) if suffix in READABLE else None
+    kind = Image.registered_extensions().get(suffix, "") if suffix in READABLE else ""
     kind = {"MPO": "JPEG", "DIB": "BMP"}.get(kind, kind)
     if original and original.format in Image.SAVE:  # whatever the name says
         kind = original.format
-    if kind is None or kind not in Image.SAVE:
+    if kind not in Image.SAVE:
         raise OutputNotWritable(
             f"{path} would be in a format that cannot be written; convert the photo to .png first"
         )
     notes = list(original.notes) if original else []
-    if original and original.format == kind:
+    if like and original and original.format == kind:
         options = dict(original.options)
         image = original.restored(image, like.pixels)
     else:

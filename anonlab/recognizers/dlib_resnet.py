@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import nn
 
 from ..errors import WeightsCorrupt
 from ..weights import store
-from .base import crop
+from .base import Metric, crop
 
 # dlib's input layer: subtract these (RGB, 0–255), divide by 256.
 CHANNEL_MEANS = (122.782, 117.001, 104.298)
@@ -72,12 +73,15 @@ class DlibResNet(nn.Module):
 
     name = "dlib"
     dim = 128
-    metric = "euclidean"
+    metric: Metric = "euclidean"
     threshold = 0.6
     far = 0.0063  # measured on 19,800 pairs of 100 LFW people; dlib states 99.38 % accuracy there
     differentiable = True
     box = CHIP_BOX
     cam_layer = "blocks.9"  # 9×9, the finest stage that still knows people
+    mean: torch.Tensor
+    channel_means: torch.Tensor
+    blocks: Any  # modules in a list have no type of their own
 
     def __init__(self) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..errors import UnknownOption, WeightsCorrupt, WeightsMissing
 from ..weights import store
-from .base import crop
+from .base import Metric, crop
 
 PRETRAINED = ("vggface2", "casia-webface")
 # MTCNN's box, on average over 346 photos, in an aligned image of side 512
@@ -25,12 +25,13 @@ class FaceNet(nn.Module):
     """The recogniser: see `anonlab.recognizers.base.Recognizer` for the contract."""
 
     dim = 512
-    metric = "euclidean"
+    metric: Metric = "euclidean"
     threshold = 1.1
     far = 0.01  # facenet's LFW protocol, order of magnitude; calibrate on your own photos
     differentiable = True
     box = FACE_BOX
     cam_layer = "network.repeat_2"
+    mean: torch.Tensor
 
     def __init__(self, network: nn.Module, pretrained: str):
         super().__init__()

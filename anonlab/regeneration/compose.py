@@ -94,10 +94,10 @@ def _prepared(
     moved = displacement(new_points, points).to(image)
     generated = displaced(generated, moved)
     front = resize(in_front(image, generated, points), size)
-    stays = [front, beside_the_face(points, size).to(image)]
+    kept = [front, beside_the_face(points, size).to(image)]
     if own_eyes:
-        stays.append(between_lids(points, size).to(image))
-    stays = 1 - torch.stack([1 - part for part in stays]).prod(0)
+        kept.append(between_lids(points, size).to(image))
+    stays = 1 - torch.stack([1 - part for part in kept]).prod(0)
     mask = mask * (1 - stays)
     gain = exposure(generated, image, points)
     generated = with_exposure(generated, gain)

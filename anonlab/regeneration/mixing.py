@@ -108,6 +108,7 @@ def noise_pictures(generator: Generator | None, seed: int) -> dict[str, torch.Te
             "none": generator.synthesis(ws, noise_mode="none"),
         }
     else:
+        assert isinstance(generator, MobileStyleGAN), f"{generator.name} has no noise that is known"
         pictures = {"const": generator.synthesis(ws), "none": without_noise(generator).synthesis(ws)}
     return {name: image.clamp(-1, 1) for name, image in pictures.items()}
 
@@ -116,7 +117,7 @@ def without_noise(generator: MobileStyleGAN) -> MobileStyleGAN:
     """Copy a network, in torch, with all of its noise at zero."""
     plain = MobileStyleGAN()
     plain.load_state_dict(generator.state_dict())
-    plain = plain.to(generator.w_avg.device, memory_format=torch.channels_last).eval()
+    plain = plain.to(generator.w_avg.device).to(memory_format=torch.channels_last).eval()
     for name, parameter in plain.requires_grad_(False).named_parameters():
         if name.endswith(".noise"):
             parameter.zero_()

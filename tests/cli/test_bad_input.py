@@ -432,7 +432,6 @@ def test_record_has_these_keys(tmp_path: Path, anonymize: Command) -> None:
         "include": [],
         "exclude": [],
         "softness": 3.0,
-        "smallest": 0.0,
         "symmetric": False,
         "faces": "largest",
         "fallback": "blur",
