@@ -48,7 +48,7 @@ def in_front(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor)
     if not large:
         return nothing
     regions = region_masks(points, SIZE)
-    features = sum(regions[name] for name in ("eyes", "brows", "mouth"))[0, 0].numpy() > 0
+    features = torch.cat([regions[name] for name in ("eyes", "brows", "mouth")]).amax((0, 1)).numpy() > 0
     kept = np.zeros_like(other)
     for number in large:
         piece = pieces == number
