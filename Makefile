@@ -21,6 +21,7 @@ run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, 
 test: $(VENV)/.installed  ## lint, every notebook against the accepted numbers, all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	-$(if $(GATED),:,$(MAKE) gate)  # what fails in it fails the tests, which say how much of it
 	ANONLAB_GATE=$(GATE)/native $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not serial"
 	ANONLAB_GATE=$(GATE)/native $(BIN)/python -m pytest -q -m serial

@@ -1,9 +1,9 @@
-"""The finished photo, measured again; and what covers a face until it is no longer recognised."""
+"""Measure a finished photo again, and cover a face until the recogniser no longer matches it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from .photo.detection import Detector
 from .photo.faces import Face, align
 from .photo.photos import Photo
 from .recognizers import Recognizer, distance
-from .results import CoveredFace
+from .results import CoveredFace, FaceResult
 
 # Of 298 photos of Labeled Faces in the Wild the head turned most has .51, and the new face's eyes, nose
 # and mouth stand at most .034 sides of the aligned square from where they were: 99 % below .03.
@@ -23,23 +23,25 @@ MAX_TURN = 0.6  # `Face.turn` beyond which nothing is known of what the generato
 MAX_DRIFT = 0.06  # mean distance of the five points before and after, in sides of the square
 # One look is not certain: of 283 faces in difficult group photos a tenth is nearer than this after one
 # pass, and the distance of a finished face differs by .03 between crops of it.
-NEAR = 1.17  # thresholds from the person, up to which a face is tried once more
+RETRY_MARGIN = 1.17  # thresholds from the person, up to which a face is tried once more
 AREA_STEP, AREA_LIMIT = 1.4, 0.6  # of the mask, from one attempt to the next
 RETRY_STEPS = 20  # of refinement, in the last one
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One new face in the photo, and what was seen of it there."""
+    """One new face, and what the check measured of it in the finished photo."""
 
     number: int  # 1 is the first
     controls: Controls
     mask: torch.Tensor  # (1, 1, S, S)
-    made: tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # codes, generated picture, composite
-    pixels: np.ndarray  # (H, W, 3) of the whole photo
-    distance: float  # of the recogniser to the person; NaN where no face was found
-    drift: float  # of the five points, in sides of the aligned square
-    matched: bool  # by the recogniser or a guide
+    ws: torch.Tensor  # (1, num_ws, w_dim)
+    generated: torch.Tensor  # (1, 3, S, S)
+    composite: torch.Tensor  # (1, 3, S, S)
+    pixels: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 3), np.uint8))  # of the photo
+    distance: float = math.nan  # of the recogniser to the person; NaN where no face was found
+    drift: float = math.inf  # of the five points, in sides of the aligned square
+    threshold: float = math.inf  # of the recogniser
 
     @property
     def found(self) -> bool:
@@ -47,24 +49,66 @@ class Attempt:
         return not math.isnan(self.distance)
 
     @property
-    def sound(self) -> bool:
-        """Whether it may be written: a face, in its place, of somebody else."""
+    def matched(self) -> bool:
+        """Whether the recogniser takes the new face for the person."""
+        return self.distance < self.threshold
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether it may be written: a face, in its place, of another person."""
         return self.found and not self.matched and self.drift <= MAX_DRIFT
 
-    def harder(self, optimise: bool) -> Controls:
-        """What the next attempt is asked for: more area and full strength, and to `optimise`."""
-        more = min(AREA_LIMIT, max(round(self.mask.mean().item() * AREA_STEP, 3), 0.1))
-        asked = replace(
-            self.controls, mask_area=more, mask_threshold=None, strength=1.0, target_distance=None
+    def next_controls(self, optimize: bool) -> Controls:
+        """Return the controls of the next attempt: more area, full strength, and steps if `optimize`."""
+        area = min(AREA_LIMIT, max(round(self.mask.mean().item() * AREA_STEP, 3), 0.1))
+        steps = self.controls.refine_steps
+        return replace(
+            self.controls,
+            mask_area=area,
+            mask_threshold=None,
+            strength=1.0,
+            target_distance=None,
+            refine_steps=max(steps or 0, RETRY_STEPS) if optimize else steps,
         )
-        if optimise:
-            asked = replace(asked, refine_steps=max(asked.refine_steps or 0, RETRY_STEPS))
-        return asked
+
+    def result(
+        self, face: Face, heat: torch.Tensor, image: torch.Tensor, share: float, seconds: float
+    ) -> FaceResult:
+        """Report this attempt, on the CPU: `heat` is the attribution, `image` the face as it was, and
+        `share` how much of the face the mask covers."""
+        return FaceResult(
+            box=face.box,
+            attribution=heat.cpu(),
+            mask=self.mask.cpu(),
+            share_of_face=share,
+            aligned=image.cpu(),
+            generated=self.generated.cpu(),
+            anonymized=self.composite.cpu(),
+            ws=self.ws.cpu(),
+            distance=self.distance,
+            threshold=self.threshold,
+            matched=self.matched,
+            controls=self.controls,
+            attempts=self.number,
+            seconds=seconds,
+        )
+
+
+def _where(photo: Photo, face: Face) -> str:
+    return f"{photo.name} shows a face at {[round(side) for side in face.box]}"
+
+
+def check_turn(photo: Photo, face: Face) -> None:
+    """Raise `FaceTurnedAway` for a face that is turned farther than the generator can draw one."""
+    if face.turn > MAX_TURN:
+        raise FaceTurnedAway(
+            f"{_where(photo, face)} that is turned too far away; choose a fallback that covers it"
+        )
 
 
 def refused(last: Attempt, photo: Photo, face: Face) -> FaceTurnedAway | StillRecognised:
-    """Why no attempt may be written, by the last one."""
-    where = f"{photo.name} shows a face at {[round(side) for side in face.box]}"
+    """Return the error that says why no attempt may be written, by the last one."""
+    where = _where(photo, face)
     if last.found and not last.matched:
         return FaceTurnedAway(f"{where} that the new one does not fit; choose a fallback that covers it")
     reason = "is still recognised" if last.found else "is no longer found as a face"
@@ -77,40 +121,41 @@ def refused(last: Attempt, photo: Photo, face: Face) -> FaceTurnedAway | StillRe
 @torch.no_grad()
 def measure_again(
     detector: Detector, recognizer: Recognizer, photo: Photo, face: Face, source: torch.Tensor
-) -> tuple[float | None, float, torch.Tensor | None]:
-    """Distance of the face in a finished photo to `source (1, dim)`, how far its points have moved, in
-    sides of the aligned square, and the face itself, aligned; None, 0 and None if it is not found."""
+) -> tuple[float, float]:
+    """Measure the distance of the face in a finished photo to `source (1, dim)`, and how far its points
+    have moved, in sides of the aligned square; NaN and infinity if no face is found there."""
     again = detector.again(photo, face)
     if again is None:
-        return None, 0.0, None
+        return math.nan, math.inf
     drift = np.hypot(*(again.points - face.points).T).mean() / face.side
     aligned = align(photo, again, again.own_size).to(source.device)
-    away = distance(recognizer, recognizer.embed(aligned), source).item()
-    return away, float(drift), aligned
+    return distance(recognizer, recognizer.embed(aligned), source).item(), float(drift)
 
 
 @torch.no_grad()
 def cover_face(
-    recognizer: Recognizer, current: Photo, photo: Photo, face: Face, how: str
+    recognizer: Recognizer, photo: Photo, face: Face, how: str, pixels: np.ndarray | None = None
 ) -> tuple[CoveredFace, np.ndarray]:
-    """`current` with a face covered, in as few colours as it takes; `photo` is the untouched one.
+    """Cover a face of the untouched `photo`, in as few colours as it takes, in `pixels (H, W, 3)`, by
+    default the photo's.
 
     `how` is one of `anonlab.controls.COVERS`. Returns what was done, without number and reason, and the
-    pixels `(H, W, 3)`.
+    new pixels.
     """
     device = recognizer.mean.device
+    canvas = photo if pixels is None else replace(photo, pixels=pixels)
 
-    def embedded(one: Photo) -> torch.Tensor:
-        return recognizer.embed(align(one, face, face.own_size).to(device))
+    def embed(shown: Photo) -> torch.Tensor:
+        return recognizer.embed(align(shown, face, face.own_size).to(device))
 
     try:
-        before = embedded(photo)
+        before = embed(photo)
     except NoFaceFound:  # too little of it for a recogniser
-        nothing = CoveredFace(0, face.box, how, "", math.nan, recognizer.threshold, face.confidence)
-        return nothing, cover(current, face, how)
+        unknown = CoveredFace(0, face.box, how, "", math.nan, recognizer.threshold, face.confidence)
+        return unknown, cover(canvas, face, how)
     for cells in range(CELLS, 0, -1):
-        pixels = cover(current, face, how, cells)
-        away = distance(recognizer, before, embedded(replace(photo, pixels=pixels))).item()
+        covered = cover(canvas, face, how, cells)
+        away = distance(recognizer, before, embed(replace(photo, pixels=covered))).item()
         if away >= recognizer.threshold:
             break
-    return CoveredFace(0, face.box, how, "", away, recognizer.threshold, face.confidence), pixels
+    return CoveredFace(0, face.box, how, "", away, recognizer.threshold, face.confidence), covered

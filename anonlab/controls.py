@@ -1,4 +1,4 @@
-"""What a user can turn, in one place: for the call, the command line, the explorer and a file."""
+"""Controls of a user, in one place: for the call, the command line, the explorer and a file."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def check_regions(names: Sequence[str]) -> None:
 
 
 def _control(default: object, help: str, *ends: float, metavar: str | None = None) -> Any:
-    """A field with the help text of its option, and the smallest and largest number it can be."""
+    """Make a field with the help text of its option, and the smallest and largest number it can be."""
     return field(default=default, metadata={"help": help, "ends": ends, "metavar": metavar})
 
 
@@ -103,29 +103,26 @@ class Controls:
         MAX_SOFTNESS,
         metavar="PIXELS",
     )
-    smallest: float = _control(
-        *(0.0, "share of the aligned picture below which a piece of the mask is dropped (default 0)"),
-        *(0, 1),
-        metavar="0-1",
-    )
     symmetric: bool = _control(False, "join the mask with its mirror image")
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            value, ends = getattr(self, one.name), one.metadata["ends"]
-            if isinstance(one.default, tuple):
+        for control in fields(self):
+            value, ends = getattr(self, control.name), control.metadata["ends"]
+            if isinstance(control.default, tuple):
                 if isinstance(value, str) or not isinstance(value, Iterable):
-                    raise UnknownOption(f"{one.name} {value!r} is no list of names")
-                object.__setattr__(self, one.name, tuple(value))  # a file has lists
-            elif isinstance(one.default, bool) and not isinstance(value, bool):
-                raise UnknownOption(f"{one.name} {value!r} is neither true nor false")
-            elif ends and not (value is None and one.default is None):
-                kind = Integral if one.type.startswith("int") else Real
+                    raise UnknownOption(f"{control.name} {value!r} is no list of names")
+                object.__setattr__(self, control.name, tuple(value))  # a file has lists
+            elif isinstance(control.default, bool) and not isinstance(value, bool):
+                raise UnknownOption(f"{control.name} {value!r} is neither true nor false")
+            elif ends and not (value is None and control.default is None):
+                kind = Integral if control.type.startswith("int") else Real
                 if isinstance(value, bool) or not isinstance(value, kind):
                     what = "whole number" if kind is Integral else "number"
-                    raise UnknownOption(f"{one.name} {value!r} is no {what}")
+                    raise UnknownOption(f"{control.name} {value!r} is no {what}")
                 if not ends[0] <= value <= ends[1]:
-                    raise UnknownOption(f"{one.name} {value} is not between {ends[0]} and {ends[1]:g}")
+                    raise UnknownOption(
+                        f"{control.name} {value} is not between {ends[0]} and {ends[1]:g}"
+                    )
         if self.target_distance == 0:
             raise UnknownOption(
                 f"target_distance {self.target_distance} is not between 0 and 2; strength 0 does nothing"
@@ -148,20 +145,20 @@ class Settings:
     key: str | None = None  # of which the virtual identities are made; None: not in the file
 
     def to_json(self) -> str:
-        """As the file has it; the key only where there is one."""
+        """Write as the file has it; the key only where there is one."""
         return json.dumps(self.controls | ({"key": self.key} if self.key else {}), indent=2) + "\n"
 
 
 def check_key(key: object, where: str) -> None:
-    """Raises `InputDamaged` for a key that is no text or shorter than `KEY_BYTES`."""
+    """Raise `InputDamaged` for a key that is no text or shorter than `KEY_BYTES`."""
     if not isinstance(key, str) or len(key.encode()) < KEY_BYTES:
         size = len(key.encode()) if isinstance(key, str) else 0
         raise InputDamaged(f"{where} holds {size} bytes; a secret needs at least {KEY_BYTES}")
 
 
 def read_settings(path: Path) -> Settings:
-    """The controls that a JSON file sets, and its key, checked. Raises `InputMissing`, `InputDamaged`
-    or `UnknownOption` with the file's name."""
+    """Read the controls that a JSON file sets, and its key, checked. Raises `InputMissing`,
+    `InputDamaged` or `UnknownOption` with the file's name."""
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -180,9 +177,10 @@ def read_settings(path: Path) -> Settings:
     return Settings(given, key)
 
 
-def make_controls(given: Mapping[str, object]) -> Controls:
-    """Controls from names and values. Raises `UnknownOption`, also for a value of the wrong kind."""
-    names = [one.name for one in fields(Controls)]
+def make_controls(given: Mapping[str, Any]) -> Controls:
+    """Make controls from names and values. Raises `UnknownOption`, also for a value of the wrong
+    kind."""
+    names = [control.name for control in fields(Controls)]
     unknown = sorted(set(given) - set(names))
     if unknown:
         raise UnknownOption(

@@ -10,7 +10,8 @@ from .errors import DeviceUnavailable, UnknownOption
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one. Raises `DeviceUnavailable` or `UnknownOption`."""
+    """Choose a device; `auto` is CUDA where there is one. Raises `DeviceUnavailable` or
+    `UnknownOption`."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name not in ("cpu", "cuda"):
@@ -21,8 +22,8 @@ def pick_device(name: str) -> torch.device:
 
 
 def cores() -> int:
-    """How many CPU cores this process may use: fewer than the machine has where it was told so, for
-    instance by `taskset` or a container's cpuset."""
+    """Count the CPU cores that this process may use: fewer than the machine has where it is held to
+    some, for instance by `taskset` or a container's cpuset."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

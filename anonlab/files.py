@@ -30,47 +30,36 @@ KINDS = {
 }
 
 
-class atomic_path:
-    """`with atomic_path(path) as partial:` — `partial` becomes `path` only if the block succeeds.
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a file to write that becomes `path` only if the block succeeds.
 
     The content is on the disk before the name is. A link of that name is replaced, never written
     through. Raises `OutputNotWritable` when the folder cannot be made or written.
     """
-
-    def __init__(self, path: Path):
-        self.path = Path(path)
-
-    def __enter__(self) -> Path:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # not the file's own name, which may be as long as a name can be
-            handle, name = tempfile.mkstemp(
-                prefix=f".anonlab-{os.getpid()}-", suffix=".partial", dir=self.path.parent
-            )
-            os.close(handle)
-        except OSError as error:
-            raise _not_writable(self.path, error) from None
-        self.partial = Path(name)
-        return self.partial
-
-    def __exit__(self, kind, error, trace) -> None:
-        if error is not None:
-            self.partial.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise _not_writable(self.path, error) from None
-            return
+    path, partial = Path(path), None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # not the file's own name, which may be as long as a name can be
+        prefix = f".anonlab-{os.getpid()}-"
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".partial", dir=path.parent)
+        os.close(handle)
+        partial = Path(name)
+        yield partial
         umask = os.umask(0)
         os.umask(umask)
-        try:
-            with _if_supported():
-                self.partial.chmod(0o666 & ~umask)
-            to_disk(self.partial)
-            os.replace(self.partial, self.path)
-        except OSError as failed:
-            self.partial.unlink(missing_ok=True)
-            raise _not_writable(self.path, failed) from None
-        with contextlib.suppress(OSError):  # not every system can do this with a folder
-            to_disk(self.path.parent)
+        with _if_supported():
+            partial.chmod(0o666 & ~umask)
+        to_disk(partial)
+        os.replace(partial, path)
+    except BaseException as error:
+        if partial:
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _not_writable(path, error) from None
+        raise
+    with contextlib.suppress(OSError):  # not every system can do this with a folder
+        to_disk(path.parent)
 
 
 def _not_writable(path: Path, error: OSError) -> OutputNotWritable:
@@ -122,42 +111,37 @@ def _runs(process: int) -> bool:
     return True
 
 
-class folder_lock:
-    """`with folder_lock(folder):` — no other process writes results into the folder meanwhile.
+@contextlib.contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing results into a folder meanwhile.
 
     The system drops the lock with the process, so a process that was killed holds up nothing. On a file
     system without locks there is none. Raises `FolderBusy`, or `OutputNotWritable`.
     """
-
-    def __init__(self, folder: Path):
-        self.path = folder.resolve() / LOCK
-        self.lock = FileLock(self.path, timeout=0)
-
-    def __enter__(self) -> folder_lock:
-        try:
-            if self.path.is_symlink():  # what it leads to is no lock of ours
-                raise OSError(errno.ELOOP, "it is a link")
-            self.lock.acquire()
-        except Timeout:
-            raise FolderBusy(
-                f"{self.path.parent} is being written by another run; wait for it, or choose another "
-                f"output folder"
-            ) from None
-        except NotImplementedError:
-            pass
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
-                raise _not_writable(self.path, error) from None
-        return self
-
-    def __exit__(self, kind, error, trace) -> None:
-        steps = [self._remove, self.lock.release]
-        for step in steps[::-1] if os.name == "nt" else steps:  # Windows removes no open file
-            step()
-
-    def _remove(self) -> None:
+    path = folder.resolve() / LOCK
+    lock = FileLock(path, timeout=0)
+    try:
+        if path.is_symlink():  # what it leads to is no lock of ours
+            raise OSError(errno.ELOOP, "it is a link")
+        lock.acquire()
+    except Timeout:
+        raise FolderBusy(
+            f"{path.parent} is being written by another run; wait for it, or choose another output "
+            f"folder"
+        ) from None
+    except NotImplementedError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise _not_writable(path, error) from None
+    try:
+        yield
+    finally:
+        if os.name == "nt":  # Windows removes no open file
+            lock.release()
         with contextlib.suppress(OSError):
-            self.path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -196,8 +180,10 @@ def _check_kind(path: Path, mode: int) -> None:
 
 
 def printable(text: str) -> str:
-    """Text with a file's name in it, safe for a terminal: a name may hold anything but a zero byte."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    """Make text with a file's name in it safe for a terminal: a name may hold anything but a zero
+    byte."""
+    escaped = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return "".join(escaped)
 
 
 def output_folder(path: Path) -> Path:

@@ -6,11 +6,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+FACE_SIZE = 256  # pixels of an aligned face where networks and losses look at it
+COLOR_GRID = 16  # pixels of the picture that says pose, light and colours only
 MATRIX_SIDE = 1024  # pixels, up to which a CPU blurs by matrices: their work grows with the side's cube
 
 
 def resize(images: torch.Tensor, size: int) -> torch.Tensor:
-    """`(N, C, S, S)` to `(N, C, size, size)`: means downwards, bilinear upwards."""
+    """Resize `(N, C, S, S)` to `(N, C, size, size)`: means downwards, bilinear upwards."""
     if images.shape[-1] == size:
         return images
     if images.shape[-1] % size == 0:
@@ -22,7 +24,7 @@ def resize(images: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:
-    """`images (N, C, S, S)` under a Gaussian of `sigma` pixels; edges are continued."""
+    """Blur `images (N, C, S, S)` by a Gaussian of `sigma` pixels; edges are continued."""
     reach = int(3 * sigma)
     steps = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     kernel = torch.exp(-steps.square() / (2 * sigma**2))
@@ -39,48 +41,49 @@ def blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:
 
 
 def blur_matrix(kernel: torch.Tensor, size: int) -> torch.Tensor:
-    """What multiplies a line of `size` pixels to convolve it with the odd `kernel (2r + 1,)`; its ends
-    are continued: `(size, size)`."""
+    """Build what multiplies a line of `size` pixels to convolve it with the odd `kernel (2r + 1,)`; its
+    ends are continued: `(size, size)`."""
     reach = len(kernel) // 2
-    here = torch.arange(size, device=kernel.device)[:, None]
-    there = (here + torch.arange(-reach, reach + 1, device=kernel.device)).clamp(0, size - 1)
+    row = torch.arange(size, device=kernel.device)[:, None]
+    columns = (row + torch.arange(-reach, reach + 1, device=kernel.device)).clamp(0, size - 1)
     matrix = kernel.new_zeros(size, size)
-    return matrix.scatter_add_(1, there, kernel.expand(size, -1))
+    return matrix.scatter_add_(1, columns, kernel.expand(size, -1))
 
 
 def warp(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """`images (N, C, S, S)` moved by `matrices (N, 2, 3)`, from where a pixel goes to where it comes
+    """Move `images (N, C, S, S)` by `matrices (N, 2, 3)`, from where a pixel goes to where it comes
     from, both in [-1, 1]; edges are continued."""
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, align_corners=False, padding_mode="border")
 
 
 def pasted(image: torch.Tensor, over: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """`image (N, 3, S, S)` where `mask (N, 1, S, S)` is 0, `over` where it is 1, mixed in between."""
+    """Show `image (N, 3, S, S)` where `mask (N, 1, S, S)` is 0, `over` where it is 1, both in
+    between."""
     return image + mask * (over - image)
 
 
 def to_bytes(images: torch.Tensor) -> torch.Tensor:
-    """Images in [-1, 1] (clamped) to uint8 of the same shape, rounded to the nearest."""
+    """Convert images in [-1, 1] (clamped) to uint8 of the same shape, rounded to the nearest."""
     return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def truncated_bytes(images: torch.Tensor) -> torch.Tensor:
-    """The same, rounded down: how the pictures were kept on which the population was labelled."""
+    """Convert like `to_bytes`, rounded down (the population was labelled on such pictures)."""
     return ((images.clamp(-1, 1) + 1) * 127.5).to(torch.uint8)
 
 
 def from_bytes(images: torch.Tensor) -> torch.Tensor:
-    """uint8 of any shape to [-1, 1]."""
+    """Convert uint8 of any shape to [-1, 1]."""
     return images.float() / 127.5 - 1
 
 
 def to_uint8(images: torch.Tensor) -> np.ndarray:
-    """`(1, 3, H, W)` or `(3, H, W)` in [-1, 1] to `(H, W, 3)` uint8."""
+    """Convert `(1, 3, H, W)` or `(3, H, W)` in [-1, 1] to `(H, W, 3)` uint8."""
     image = to_bytes(images.detach().reshape(images.shape[-3:]))
     return image.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def to_tensor(pixels: np.ndarray) -> torch.Tensor:
-    """`(H, W, 3)` uint8 to `(1, 3, H, W)` in [-1, 1]."""
+    """Convert `(H, W, 3)` uint8 to `(1, 3, H, W)` in [-1, 1]."""
     return from_bytes(torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None])

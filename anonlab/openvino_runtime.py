@@ -23,12 +23,12 @@ TELEMETRY = "openvino_telemetry"
 
 
 def import_openvino() -> ModuleType:
-    """The module `openvino`. Raises `ImportError` where it is not installed or does not fit."""
+    """Import the module `openvino`. Raises `ImportError` where it is not installed or does not fit."""
     if "openvino" in sys.modules:
         return sys.modules["openvino"]
     hidden = TELEMETRY not in sys.modules
     if hidden:
-        sys.modules[TELEMETRY] = None  # Python's way to say: this import fails
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # so that its import fails
     try:
         return importlib.import_module("openvino")
     finally:
@@ -37,7 +37,7 @@ def import_openvino() -> ModuleType:
 
 
 def openvino_problem() -> str:
-    """Why OpenVINO cannot run networks on this machine's CPU; empty when it can."""
+    """Say why OpenVINO cannot run networks on this machine's CPU; empty when it can."""
     try:
         devices = import_openvino().Core().available_devices
     except (ImportError, OSError, RuntimeError) as error:
@@ -46,7 +46,7 @@ def openvino_problem() -> str:
 
 
 def cpu_precisions() -> tuple[str, ...]:
-    """What OpenVINO can compute with here: `f32`, on some CPUs `bf16` too, or nothing at all."""
+    """List what OpenVINO can compute with here: `f32`, on some CPUs `bf16` too, or nothing at all."""
     if openvino_problem():
         return ()
     offered = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -72,8 +72,8 @@ class Networks:
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
-    def lent(self, kind: int, precision: str = "f32") -> Iterator[Any]:
-        """A network for one question, when it is one's turn."""
+    def acquire(self, kind: int, precision: str = "f32") -> Iterator[Any]:
+        """Lend a network for one question, as soon as one is free."""
         with self._lock:
             turn = self._turns.setdefault(kind, threading.Semaphore(self._most))
         with turn:
@@ -96,7 +96,7 @@ class Networks:
             finally:
                 idle.append(network)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Give the memory of idle networks back; the next question compiles one again."""
         with self._lock:
             self.idle.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import secrets
 import time
@@ -16,13 +15,15 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .checking import MAX_TURN, NEAR, Attempt, cover_face, measure_again, refused
+from .checking import MAX_TURN, RETRY_MARGIN, Attempt, check_turn, cover_face, measure_again, refused
 from .controls import FALLBACKS, Controls, make_controls
+from .encoding.linear import LinearInitialization
+from .encoding.start import LinearStart
 from .errors import FaceTurnedAway, NoFaceFound, StillRecognised, UnknownOption
 from .generators import Generator
 from .identity.population import Attributes, Population
 from .identity.virtual import IdentityPath, identity_path
-from .loading import load_parts, natural_start
+from .loading import load_parts
 from .perception.masks import build_mask
 from .perception.perception import Perception
 from .perception.regions import share_of_face, whole_face
@@ -30,21 +31,21 @@ from .photo.detection import Detector
 from .photo.faces import JUDGED, Face, align, paste
 from .photo.grain import match_grain
 from .photo.photos import Photo, read_photo
-from .recognizers import Recognizer, matches
+from .recognizers import Recognizer
 from .recognizers.perceptual import PerceptualDistance
 from .regeneration.regenerate import Regenerator
 from .results import FaceResult, LeftFace, Result
 from .selection import Selection
 
 ATTEMPTS = 3  # the first, and two with more area, of which the last is refined
-FURTHER = 1.5  # times as far as usual from the person do the later ones aim
+OVERSHOOT = 1.5  # times as far as usual from the person do the later ones aim
 
 Watch = Callable[[str, float], None]  # what is being done, and which share of the work is done
 
 
 @dataclass(frozen=True)
 class AlignedFace:
-    """One aligned face and what is read from it once, whatever is then made of it."""
+    """An aligned face, and what is read from it once."""
 
     image: torch.Tensor  # (1, 3, S, S)
     embedding: torch.Tensor  # (1, dim)
@@ -67,31 +68,32 @@ class Anonymizer:
         detector: Detector,
         regenerator: Regenerator,
         population: Population,
-        perception: Callable[..., torch.Tensor] | None = None,
+        perception: Perception | None = None,
         key: bytes | None = None,
-        device: torch.device | str = "cpu",
     ):
         self.detector, self.regenerator, self.population = detector, regenerator, population
-        self.perception = perception or Perception(
-            regenerator.recognizer, population, guides=regenerator.guides
-        )
+        self.perception = perception or Perception(regenerator.recognizer, population)
         self.key = key if key is not None else secrets.token_bytes(32)
-        self.device = torch.device(device)
 
     @property
     def generator(self) -> Generator:
-        """What makes the pictures."""
+        """Draws the new faces."""
         return self.regenerator.generator
 
     @property
     def recognizer(self) -> Recognizer:
-        """The guide: it finds the mask, names the identity and checks the result."""
+        """Finds the mask, names the identity and checks the result."""
         return self.regenerator.recognizer
 
     @property
     def perceptual(self) -> PerceptualDistance:
-        """How different two faces look, in the losses."""
+        """Measures in the losses how different two faces look."""
         return self.regenerator.perceptual
+
+    @property
+    def device(self) -> torch.device:
+        """Where all parts compute."""
+        return self.generator.w_avg.device
 
     @classmethod
     def load(
@@ -101,50 +103,47 @@ class Anonymizer:
         device: str = "auto",
         key: bytes | None = None,
         generator_path: str | os.PathLike | None = None,
-        guides: Sequence[Recognizer] = (),
     ) -> Anonymizer:
-        """With pretrained parts by name. `device` is `auto`, `cpu` or `cuda`; `generator_path` is the
+        """Load pretrained parts by name. `device` is `auto`, `cpu` or `cuda`; `generator_path` is the
         weights file of `stylegan2`.
 
         `method` is `encode` (one pass of the trained encoder, corrected by what its picture lacks),
         `optimize` (latent optimisation from the linear start, a minute) or `one-pass` (the linear start
         as it is, coarser). `auto` is `encode` where there is an encoder for the generator, else
-        `optimize`. `guides` are further recognisers that a face must not be matched by: what they look
-        at joins the mask, optimisation moves away from them too, and a face that one of them still
-        matches is tried again. Raises `UnknownOption`,
-        `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
+        `optimize`. Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or
+        `WeightsMismatch`.
         """
-        return cls(**load_parts(generator, method, device, generator_path, guides), key=key)
+        return cls(*load_parts(generator, method, device, generator_path), key)
 
     def replace(self, **parts: Any) -> Anonymizer:
-        """The same anonymizer with other parts: `detector`, `perception`, `population`, `key`, a whole
-        `regenerator`, or one of its parts (`generator`, `recognizer`, `perceptual`, `start`,
-        `refine_steps`, `config`, `guides`).
+        """Return the same anonymizer with other parts: `detector`, `perception`, `population`, `key`, a
+        whole `regenerator`, or one of its parts (`generator`, `recognizer`, `perceptual`, `start`,
+        `refine_steps`, `config`, `landmarks`).
 
-        A new generator brings its own start unless one is given: the linear one if it made the
-        population, else the average. Raises `UnknownOption` for a part that does not exist.
+        A new generator brings the linear start unless one is given. Raises `UnknownOption` for a part
+        that does not exist.
         """
         own = ("detector", "regenerator", "perception", "population", "key")
-        inner = [one.name for one in fields(Regenerator)]
+        inner = [part.name for part in fields(Regenerator)]
         unknown = sorted(set(parts) - {*own, *inner})
         if unknown:
             raise UnknownOption(
                 f"part {', '.join(unknown)} does not exist; choose from: {', '.join((*own, *inner))}"
             )
         changes = {name: value for name, value in parts.items() if name in inner}
-        made = changes.get("generator", self.generator)
-        if "start" not in changes and made is not self.generator:
-            changes["start"] = natural_start(made, self.population)
+        generator = changes.get("generator", self.generator)
+        if "start" not in changes and generator is not self.generator:
+            changes["start"] = LinearStart(LinearInitialization(generator, self.population))
         kept = {name: getattr(self, name) for name in own}
-        if {"recognizer", "population", "guides"} & set(parts):
+        if {"recognizer", "population"} & set(parts):
             kept["perception"] = None  # it is made of these
         kept |= {name: value for name, value in parts.items() if name in own}
         kept["regenerator"] = replace(kept["regenerator"], **changes)
-        return Anonymizer(device=self.device, **kept)
+        return Anonymizer(**kept)
 
     def __call__(
         self,
-        image: str | os.PathLike | Image.Image | np.ndarray,
+        image: str | os.PathLike | Image.Image | np.ndarray | Photo,
         controls: Controls | None = None,
         *,
         faces: Selection | str | Sequence[int] = "all",
@@ -163,9 +162,9 @@ class Anonymizer:
         `faces` is `all`, `largest`, numbers, of which the largest face has 1, or a `Selection`.
         `fallback` is what is done with a face that cannot be generated (too much of it beyond the
         frame, turned too far, still recognised): `blur` or `pixels` cover it, and the result says so;
-        `none` raises. `known` may say of a face who it is, from more than this one photo: the virtual
-        identity is that of who it returns. `watch` is told between the steps what comes next and which
-        share of the work is done; what it raises ends the work.
+        `none` raises. `known` maps a face as seen to the person as known from more photos (albums).
+        `watch(message, share)` reports progress between the steps; an exception that it raises ends the
+        work, and `progress` shows a bar.
         Raises `UnreadableImage`, `NoFaceFound`, `FaceTurnedAway`, `StillRecognised`, `UnknownOption`.
         """
         selection = faces if isinstance(faces, Selection) else Selection(faces)
@@ -173,198 +172,175 @@ class Anonymizer:
             raise UnknownOption(
                 f"fallback {fallback!r} does not exist; choose from: {', '.join(FALLBACKS)}"
             )
-        wanted = make_controls((vars(controls) if controls else {}) | changes)
+        controls = make_controls((vars(controls) if controls else {}) | changes)
         photo = read_photo(image)
         watch("finding faces", 0.0)
-        found = self.detector(photo)
-        chosen = selection.numbers(found, photo.name)
+        detected = dict(enumerate(self.detector(photo), 1))
+        chosen = selection.numbers(list(detected.values()), photo.name)
         result = Result(photo.image(photo.pixels), icc_profile=photo.icc_profile)
-        current, done = photo, 0
+        result.left.extend(
+            LeftFace(number, face.box) for number, face in detected.items() if number not in chosen
+        )
+        result.left.extend(self.left(photo, {number: detected[number] for number in chosen}, selection))
+        chosen = [number for number in chosen if number not in {face.number for face in result.left}]
+        pixels = photo.pixels
+        for done, number in enumerate(tqdm(chosen, photo.name, unit="face", disable=not progress)):
 
-        def watch_face(doing: str, share: float) -> None:
-            which = f"face {done + 1} of {len(chosen)}: " if len(chosen) > 1 else ""
-            watch(which + doing, (done + share) / len(chosen))
+            def report(doing: str, share: float, done: int = done) -> None:
+                which = f"face {done + 1} of {len(chosen)}: " if len(chosen) > 1 else ""
+                watch(which + doing, (done + share) / len(chosen))
 
-        for number, face in enumerate(found, 1):
-            if number not in chosen:
-                result.left.append(LeftFace(number, face.box))
-        result.left.extend(self.left(photo, {number: found[number - 1] for number in chosen}, selection))
-        stays = {one.number for one in result.left}
-        chosen = [number for number in chosen if number not in stays]
-        for number in tqdm(chosen, desc=photo.name, unit="face", disable=not progress):
-            face = found[number - 1]
+            face = detected[number]
             try:
-                watch_face("finding the mask", 0.05)
-                if verify and face.turn > MAX_TURN:
-                    raise FaceTurnedAway(
-                        f"{photo.name} shows a face at {[round(side) for side in face.box]} that is "
-                        f"turned too far away; choose a fallback that covers it"
-                    )
-                looked = self.look(align(photo, face, face.own_size).to(self.device))
-                who = known(looked) if known else looked
-                made, pixels = self._one_face(
-                    current, face, looked, who, wanted, verify, progress, watch_face
+                new, pixels = self.anonymize_face(
+                    photo, face, controls, pixels, known=known, verify=verify, watch=report
                 )
-                result.faces.append(replace(made, number=number))
+                result.faces.append(replace(new, number=number))
             except (FaceTurnedAway, NoFaceFound, StillRecognised) as error:
                 if fallback == "none":
                     raise
-                covered, pixels = cover_face(self.recognizer, current, photo, face, fallback)
+                covered, pixels = cover_face(self.recognizer, photo, face, fallback, pixels)
                 result.covered.append(replace(covered, number=number, reason=str(error)))
-            current = replace(current, pixels=pixels)
-            done += 1
-        return replace(result, image=photo.image(current.pixels))
+        return replace(result, image=photo.image(pixels))
 
-    def left(self, photo: Photo, faces: Mapping[int, Face], selection: Selection) -> list[LeftFace]:
-        """Find the `faces`, by number, that a `selection` leaves alone by who they are.
-
-        Small, truncated and turned faces are not left: who they show is uncertain.
-        """
-        if selection.leave is None and selection.only is None:
-            return []
-        numbers, seen = [], [torch.empty(0, self.recognizer.dim, device=self.device)]
-        for number, face in faces.items():
-            with contextlib.suppress(NoFaceFound):
-                if face.turn <= MAX_TURN and face.area >= JUDGED**2:
-                    image = align(photo, face, face.own_size).to(self.device)
-                    seen.append(self.look(image).embedding)
-                    numbers.append(number)
-        stay = selection.left(self.recognizer, self.population, torch.cat(seen))
-        return [
-            LeftFace(
-                numbers[index],
-                faces[numbers[index]].box,
-                None if reference is None else selection.name(reference),
-                near,
-            )
-            for index, (reference, near) in stay.items()
-        ]
-
-    def _one_face(
+    def anonymize_face(
         self,
         photo: Photo,
-        found: Face,
-        face: AlignedFace,
-        who: AlignedFace,
-        wanted: Controls,
-        verify: bool,
-        progress: bool,
-        watch: Watch,
+        face: Face,
+        controls: Controls = Controls(),
+        pixels: np.ndarray | None = None,
+        *,
+        known: Known | None = None,
+        verify: bool = True,
+        watch: Watch = lambda _, __: None,
     ) -> tuple[FaceResult, np.ndarray]:
-        start = time.monotonic()
-        attribution = self.perception(face.image, wanted.perception)
+        """Run the three stages and the check on one face of a photo, at most `ATTEMPTS` times.
+
+        Returns the result and the pixels `(H, W, 3)` uint8 with the new face in them: those of the
+        photo, or `pixels`, in which its other faces are new already. The options are those of a call.
+        Raises `FaceTurnedAway`, `NoFaceFound` or `StillRecognised`.
+        """
+        began = time.monotonic()
+        watch("finding the mask", 0.05)
+        if verify:
+            check_turn(photo, face)
+        aligned = self.analyze(align(photo, face, face.own_size).to(self.device))
+        person = replace(known(aligned), image=aligned.image) if known else aligned
+        canvas = photo if pixels is None else replace(photo, pixels=pixels)
+        heat = self.perception(aligned.image, controls.perception)  # stage 1: where identity shows
         with torch.no_grad():
-            points = self.perception.landmarks(face.image)
-        controls, best = wanted, None
+            points = self.perception.landmarks(aligned.image)
+        best = None
         for number in range(1, ATTEMPTS + 1):
-            mask = build_mask(attribution, controls, points, face.image.shape[-1])
             again = f"attempt {number} of {ATTEMPTS}: " if number > 1 else ""
+
+            def refining(share: float, again: str = again) -> None:
+                watch(f"{again}refining the new face", 0.3 + 0.5 * share)
+
             watch(f"{again}making the new face", 0.3)
-
-            def watch_steps(done: float, again: str = again) -> None:
-                watch(f"{again}refining the new face", 0.3 + 0.5 * done)
-
-            made = self.regenerate(
-                replace(who, image=face.image), mask, controls, progress, watch=watch_steps,
-                further=FURTHER if number > 1 else 1.0,
-            )  # fmt: skip
+            mask = build_mask(heat, controls, points, aligned.image.shape[-1])
+            far = OVERSHOOT if number > 1 else 1.0
+            ws = self.encode(person, mask, controls, far, refining)  # stage 2: the identity's codes
+            generated, composite = self.draw(ws, aligned.image, mask, controls)  # stage 3: its picture
             watch(f"{again}measuring the finished photo", 0.85)
-            tried = self._measured(photo, found, face, mask, made, controls, number)
-            if (tried.sound or not verify) and (best is None or tried.distance > best.distance):
+            tried = Attempt(number, controls, mask, ws, generated, composite)
+            tried = self.check(tried, canvas, face, aligned)
+            if (tried.acceptable or not verify) and (best is None or tried.distance > best.distance):
                 best = tried
-            if best is not None and (number > 1 or not verify or not self._near(tried)):
+            if best is not None and (number > 1 or not verify or not self.nearly_matched(tried)):
                 break
-            controls = tried.harder(optimise=number > 1 and not self.regenerator.refine_steps)
+            controls = tried.next_controls(optimize=number > 1 and not self.regenerator.refine_steps)
         if best is None:
-            raise refused(tried, photo, found)
-        ws, generated, anonymized = best.made
-        result = FaceResult(
-            box=found.box,
-            attribution=attribution.cpu(),
-            mask=best.mask.cpu(),
-            share_of_face=share_of_face(best.mask, whole_face(points).to(best.mask)),
-            aligned=face.image.cpu(),
-            generated=generated.cpu(),
-            anonymized=anonymized.cpu(),
-            ws=ws.cpu(),
-            distance=best.distance,
-            threshold=self.recognizer.threshold,
-            matched=best.matched,
-            controls=best.controls,
-            attempts=best.number,
-            seconds=time.monotonic() - start,
-        )
-        return result, best.pixels
-
-    def _measured(
-        self,
-        photo: Photo,
-        found: Face,
-        face: AlignedFace,
-        mask: torch.Tensor,
-        made: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-        controls: Controls,
-        number: int,
-    ) -> Attempt:
-        """The new face pasted into the photo, and what is seen there."""
-        pixels = paste(photo, found, made[2].cpu(), mask.cpu())
-        pixels = match_grain(photo.pixels, pixels, np.random.default_rng(controls.seed))
-        after, drift, seen = measure_again(
-            self.detector, self.recognizer, replace(photo, pixels=pixels), found, face.embedding
-        )
-        matched = after is not None and after < self.recognizer.threshold
-        matched |= seen is not None and self._guides_match(face.image, seen)
-        away = math.nan if after is None else after
-        return Attempt(number, controls, mask, made, pixels, away, drift, matched)
-
-    def _near(self, tried: Attempt) -> bool:
-        """Whether one pass all the way to the virtual identity ended so near to the person that other
-        recognisers may know them."""
-        asked = tried.controls
-        whole = asked.strength == 1 and asked.target_distance is None
-        one_pass = not (self.regenerator.refine_steps or asked.refine_steps)
-        return whole and one_pass and tried.distance < NEAR * self.recognizer.threshold
+            raise refused(tried, photo, face)
+        share = share_of_face(best.mask, whole_face(points).to(best.mask))
+        return best.result(face, heat, aligned.image, share, time.monotonic() - began), best.pixels
 
     @torch.no_grad()
-    def _guides_match(self, before: torch.Tensor, after: torch.Tensor) -> bool:
-        """Whether one of the guides takes two aligned faces for one person."""
-        return any(
-            bool(matches(one, one.embed(after), one.embed(before))) for one in self.regenerator.guides
-        )
-
-    @torch.no_grad()
-    def look(self, image: torch.Tensor) -> AlignedFace:
-        """Who an aligned `image (1, 3, S, S)` shows: embedding and attributes."""
+    def analyze(self, image: torch.Tensor) -> AlignedFace:
+        """Read embedding and attributes of the person in an aligned `image (1, 3, S, S)`."""
         embedding = self.recognizer.embed(image)
         return AlignedFace(image, embedding, self.population.attributes(embedding, image))
 
     def path(self, face: AlignedFace, controls: Controls = Controls()) -> IdentityPath:
-        """The way from a person to the virtual identity that key, seed and `keep` give."""
+        """Give the way from a person to the virtual identity of key, seed and `keep`."""
         return identity_path(
             self.population, face.embedding, face.attributes, self.key, controls.seed, controls.keep
         )
 
-    def regenerate(
+    def encode(
         self,
         face: AlignedFace,
         mask: torch.Tensor,
         controls: Controls = Controls(),
-        progress: bool = False,
+        overshoot: float = 1.0,
         watch: Callable[[float], None] = lambda _: None,
-        further: float = 1.0,
+    ) -> torch.Tensor:
+        """Run stage 2 on an aligned face and its `mask (1, 1, S, S)`: `ws (1, num_ws, w_dim)`.
+
+        The start aims `overshoot` times as far as usual; `watch` is told which share of an optimisation
+        is done.
+        """
+        return self.regenerator.codes(
+            face.image, mask, self.path(face, controls), controls, watch, overshoot
+        )
+
+    def draw(
+        self, ws: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, controls: Controls = Controls()
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run stage 3: the generated picture of `ws`, and the composite with `image (1, 3, S, S)`
+        through the `mask (1, 1, S, S)`, both of the image's size."""
+        return self.regenerator.pictures(ws, image, mask, own_eyes=controls.own_eyes)
+
+    def regenerate(
+        self, face: AlignedFace, mask: torch.Tensor, controls: Controls = Controls()
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Stages 2 and 3 on one aligned face: codes, the generated picture and the composite, both
-        of the face's size. The start aims `further` times as far as usual."""
-        path = self.path(face, controls)
-        ws = self.regenerator.codes(face.image, mask, path, controls, progress, watch, further)
-        return ws, *self.regenerator.pictures(ws, face.image, mask, own_eyes=controls.own_eyes)
+        """Run stages 2 and 3 on one aligned face: codes, the generated picture and the composite."""
+        ws = self.encode(face, mask, controls)
+        return ws, *self.draw(ws, face.image, mask, controls)
+
+    def check(self, tried: Attempt, photo: Photo, face: Face, aligned: AlignedFace) -> Attempt:
+        """Paste an attempt into the photo and measure the new face there."""
+        pixels = paste(photo, face, tried.composite.cpu(), tried.mask.cpu())
+        pixels = match_grain(photo.pixels, pixels, np.random.default_rng(tried.controls.seed))
+        finished = replace(photo, pixels=pixels)
+        away, drift = measure_again(self.detector, self.recognizer, finished, face, aligned.embedding)
+        threshold = self.recognizer.threshold
+        return replace(tried, pixels=pixels, distance=away, drift=drift, threshold=threshold)
+
+    def nearly_matched(self, tried: Attempt) -> bool:
+        """Tell whether one pass all the way to the virtual identity ended so near to the person that
+        other recognisers may match them."""
+        controls = tried.controls
+        whole = controls.strength == 1 and controls.target_distance is None
+        one_pass = not (self.regenerator.refine_steps or controls.refine_steps)
+        return whole and one_pass and tried.distance < RETRY_MARGIN * tried.threshold
+
+    def left(self, photo: Photo, faces: Mapping[int, Face], selection: Selection) -> list[LeftFace]:
+        """Find the `faces`, by number, that a `selection` leaves alone for the person they show.
+
+        Small, truncated and turned faces are not left: the person in them is uncertain.
+        """
+        if selection.leave is None and selection.only is None:
+            return []
+        numbers, embeddings = [], [torch.empty(0, self.recognizer.dim, device=self.device)]
+        for number, face in faces.items():
+            with contextlib.suppress(NoFaceFound):
+                if face.turn <= MAX_TURN and face.area >= JUDGED**2:
+                    image = align(photo, face, face.own_size).to(self.device)
+                    embeddings.append(self.analyze(image).embedding)
+                    numbers.append(number)
+        stay = selection.left(self.recognizer, self.population, torch.cat(embeddings))
+        names = {index: None if one is None else selection.name(one) for index, (one, _) in stay.items()}
+        return [
+            LeftFace(numbers[index], faces[numbers[index]].box, names[index], near)
+            for index, (_, near) in stay.items()
+        ]
 
     def recognise(self, photos: Sequence[str | os.PathLike | Image.Image]) -> torch.Tensor:
-        """Embeddings `(N, dim)` of the largest face of each photo, for a `Selection`. Raises
+        """Embed the largest face of each photo, `(N, dim)`, for a `Selection`. Raises
         `UnreadableImage`, `NoFaceFound`."""
-        found = []
-        for one in photos:
-            photo = read_photo(one)
+        embeddings = []
+        for photo in map(read_photo, photos):
             face = self.detector(photo)[0]
-            found.append(self.look(align(photo, face, face.own_size).to(self.device)).embedding)
-        return torch.cat(found)
+            embeddings.append(self.analyze(align(photo, face, face.own_size).to(self.device)).embedding)
+        return torch.cat(embeddings)

@@ -22,7 +22,7 @@ INSTRUCTIONS = ("sse4_1", "avx", "fma", "avx2", "avx_vnni", "avx512f", "avx512_v
 
 
 def provenance(device: torch.device | None = None, seeds: Iterable[int] = ()) -> dict:
-    """Everything a number depends on, as JSON; `device` None is the one that `auto` means.
+    """Collect everything that a number depends on, as JSON; `device` None is the one that `auto` means.
 
     All pretrained files of this machine are in it, used or not; the files are hashed,
     which takes about a second: call it once a run. TF32 is the state of this process.
@@ -46,7 +46,7 @@ def provenance(device: torch.device | None = None, seeds: Iterable[int] = ()) ->
 
 
 def changes(before: dict, after: dict) -> list[str]:
-    """What differs between two provenances, by name: `packages torch 2.14.1 → 2.15.0`."""
+    """List what differs between two provenances, by name: `packages torch 2.14.1 → 2.15.0`."""
     lines = []
     for key in dict.fromkeys([*before, *after]):
         was, now = before.get(key), after.get(key)
@@ -58,13 +58,13 @@ def changes(before: dict, after: dict) -> list[str]:
 
 
 def _short(value: object) -> str:
-    """A value as text; of a fingerprint the first eight digits."""
+    """Write a value as text; of a fingerprint the first eight digits."""
     text = "none" if value is None else str(value)
     return re.sub(r"[0-9a-f]{40,64}", lambda found: found[0][:8], text)
 
 
 def commit() -> str | None:
-    """The commit of this checkout, `+changes` when files differ from it; None outside git."""
+    """Return the commit of this checkout, `+changes` when files differ from it; None outside git."""
     if not shutil.which("git"):
         return None
 
@@ -72,13 +72,13 @@ def commit() -> str | None:
         folder = Path(__file__).parent
         return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True).stdout
 
-    if not git("ls-files", Path(__file__).name):  # installed inside somebody else's repository
+    if not git("ls-files", Path(__file__).name):  # installed inside another repository
         return None
     return git("rev-parse", "HEAD").strip() + ("+changes" if git("status", "--porcelain") else "")
 
 
 def hardware(device: torch.device) -> str:
-    """What the run ran on, in words."""
+    """Describe in words what the run ran on."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
@@ -91,10 +91,10 @@ def cpu() -> dict[str, str]:
         about = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     except OSError:  # no Linux
         about = {"model name": platform.processor()}
-    there = set(about.get("flags", about.get("Features", "")).split())
+    offered = set(about.get("flags", about.get("Features", "")).split())
     return {
         "model": about.get("model name", platform.machine()),
-        "instructions": " ".join(name for name in INSTRUCTIONS if name in there),
+        "instructions": " ".join(name for name in INSTRUCTIONS if name in offered),
         "torch": torch.backends.cpu.get_cpu_capability(),
     }
 

@@ -14,7 +14,7 @@ Box = tuple[float, float, float, float]  # in the photo: left, top, right, botto
 
 
 def rounded(box: Box) -> list[float]:
-    """A box for a record."""
+    """Round a box for a record."""
     return [round(float(side), 1) for side in box]
 
 
@@ -40,7 +40,7 @@ class FaceResult:
     number: int = 1  # in the photo; the largest face has 1
 
     def record(self) -> dict:
-        """What `record.json` says of a face."""
+        """Return the face's entry in `record.json`."""
         return {
             "number": self.number,
             "box": rounded(self.box),
@@ -71,7 +71,7 @@ class CoveredFace:
     confidence: float = 1.0  # of the detector that it is a face
 
     def record(self) -> dict:
-        """What `record.json` says of it."""
+        """Return its entry in `record.json`."""
         known = self.distance == self.distance
         return {
             "number": self.number,
@@ -96,9 +96,9 @@ class LeftFace:
     nearness: float | None = None  # to that person; see `anonlab.selection.nearness`
 
     def record(self) -> dict:
-        """What `record.json` says of it."""
-        entry = {"number": self.number, "box": rounded(self.box), "left": True}
-        if self.taken_for:
+        """Return its entry in `record.json`."""
+        entry: dict = {"number": self.number, "box": rounded(self.box), "left": True}
+        if self.taken_for and self.nearness is not None:
             entry |= {"taken_for": self.taken_for, "nearness": round(self.nearness, 4)}
         return entry
 
@@ -114,6 +114,6 @@ class Result:
     left: list[LeftFace] = field(default_factory=list)
 
     def records(self) -> list[dict]:
-        """What `record.json` says of every face, by number."""
-        everyone = sorted([*self.faces, *self.covered, *self.left], key=lambda one: one.number)
-        return [one.record() for one in everyone]
+        """Return the entries in `record.json` of every face, by number."""
+        faces: list[FaceResult | CoveredFace | LeftFace] = [*self.faces, *self.covered, *self.left]
+        return [face.record() for face in sorted(faces, key=lambda face: face.number)]

@@ -13,8 +13,8 @@ from .identity.population import Population
 from .photo.faces import Face
 from .recognizers import Recognizer, distance
 
-# Leaving a person who should be hidden is worse than hiding one who should stay. Hence a strict rule for
-# `leave` and a loose threshold for `only`, a multiple of the recogniser's.
+# Leaving a person that should be hidden is worse than hiding one that should stay. Hence a strict rule
+# for `leave` and a loose threshold for `only`, a multiple of the recogniser's.
 PERHAPS = 1.1
 # A recogniser's distances are smaller within some groups of people than within others. So the distance
 # to a reference is divided by the distances of both faces to their nearest COHORT population members.
@@ -44,18 +44,18 @@ class Selection:
         if isinstance(self.faces, str) and self.faces not in FACES:
             raise UnknownOption(f"faces {self.faces!r} does not exist; choose from: {', '.join(FACES)}")
 
-    def numbers(self, found: Sequence[Face], name: str) -> list[int]:
-        """Numbers of the faces that are chosen by number. Raises `UnknownOption` for one that no face
+    def numbers(self, detected: Sequence[Face], name: str) -> list[int]:
+        """List the faces that are chosen by number. Raises `UnknownOption` for one that no face
         has."""
-        everybody = list(range(1, len(found) + 1))
+        every = list(range(1, len(detected) + 1))
         if self.faces == "all":
-            return everybody
-        numbers = [1] if self.faces == "largest" else sorted(set(self.faces))
-        missing = [str(number) for number in numbers if number not in everybody]
+            return every
+        numbers = [1] if self.faces == "largest" else sorted({int(number) for number in self.faces})
+        missing = [str(number) for number in numbers if number not in every]
         if missing or not numbers:
             raise UnknownOption(
-                f"{name} shows {len(found)} face{'s' * (len(found) != 1)}, and none with the number "
-                f"{', '.join(missing) or '(no number given)'}; the largest has 1"
+                f"{name} shows {len(detected)} face{'s' * (len(detected) != 1)}, and none with the "
+                f"number {', '.join(missing) or '(no number given)'}; the largest has 1"
             )
         return numbers
 
@@ -68,14 +68,16 @@ class Selection:
         that `only` does not name) and the measured nearness, below `STAYS`. A reference leaves one face
         at most, the nearest; references that the recogniser takes for one person count as one.
         """
-        found: dict[int, tuple[int | None, float]] = {}
+        stay: dict[int, tuple[int | None, float]] = {}
         if not len(embeddings):
-            return found
+            return stay
         if self.only is not None:
             away = _distances(recognizer, embeddings, self.only).min(1).values / recognizer.threshold
-            found = {index: (None, one) for index, one in enumerate(away.tolist()) if one >= PERHAPS}
+            stay = {
+                index: (None, share) for index, share in enumerate(away.tolist()) if share >= PERHAPS
+            }
         if self.leave is None:
-            return found
+            return stay
         near = nearness(recognizer, population, embeddings, self.leave)
         one_person = _distances(recognizer, self.leave, self.leave) < recognizer.threshold
         free = torch.ones(len(self.leave), dtype=torch.bool, device=near.device)
@@ -83,10 +85,10 @@ class Selection:
             index, reference = divmod(at, len(self.leave))
             if near[index, reference] >= STAYS:
                 break
-            if free[reference] and (index not in found or found[index][0] is None):
-                found[index] = (reference, near[index, reference].item())
+            if free[reference] and (index not in stay or stay[index][0] is None):
+                stay[index] = (reference, near[index, reference].item())
                 free &= ~one_person[reference]
-        return found
+        return stay
 
 
 def nearness(
@@ -104,5 +106,5 @@ def nearness(
 
 
 def _distances(recognizer: Recognizer, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """All distances between embeddings `(N, dim)` and `(M, dim)`, as `(N, M)`."""
+    """Compute all distances between embeddings `(N, dim)` and `(M, dim)`, as `(N, M)`."""
     return distance(recognizer, a[:, None], b[None])

@@ -36,7 +36,6 @@ from anonlab.weights import store
 
 SEEDS = (3, 8, 15, 21)  # of generated faces in one photo
 TILE = 512  # pixels of each
-HALF = 4  # of a StyleGAN2's largest sizes in float16, as NVIDIA runs it
 KEY = b"a key for measuring time only"
 Prepare = Callable[["Parts"], Work]
 
@@ -75,15 +74,18 @@ def variants(device: torch.device, stylegan2: Path | None = None) -> dict[str, V
     theirs = find_stylegan2(stylegan2)
     if theirs is not None:
 
-        def real(half: int = 0, channels_last: bool = True) -> Callable[[torch.device], Generator]:
-            return lambda device: load_generator("stylegan2", stylegan2, device, half, channels_last)
+        def real(layout: torch.memory_format) -> Callable[[torch.device], Generator]:
+            def load(device: torch.device) -> Generator:
+                return load_generator("stylegan2", stylegan2, device).to(memory_format=layout)
+
+            return load
 
         sizes = theirs.resolutions[-1:]  # smaller ones are its means and take as long
-        found["StyleGAN2, contiguous"] = Variant(real(channels_last=False), sizes)
-        found["StyleGAN2, channels_last"] = Variant(real(), sizes)
-        found["StyleGAN2, torch.compile"] = Variant(compiled(real()), sizes, compiles=True)
-        if device.type == "cuda":
-            found["StyleGAN2, float16"] = Variant(real(HALF), sizes)
+        found["StyleGAN2, contiguous"] = Variant(real(torch.contiguous_format), sizes)
+        found["StyleGAN2, channels_last"] = Variant(real(torch.channels_last), sizes)
+        found["StyleGAN2, torch.compile"] = Variant(
+            compiled(real(torch.channels_last)), sizes, compiles=True
+        )
     return {name: one for name, one in found.items() if not one.compiles or has_compiler()}
 
 
@@ -210,7 +212,7 @@ def encoding(batches: Iterable[int]) -> list[Case]:
 
     def corrected(parts: Parts) -> Work:
         tool = parts.by_method("encode")
-        face, path = tool.look(parts.face), tool.path(tool.look(parts.face))
+        face, path = tool.analyze(parts.face), tool.path(tool.analyze(parts.face))
         mask = mask_from_attribution(tool.perception(parts.face, "network"), 0.25, size=512)
         return lambda: tool.regenerator.start(face.image, mask, path.source, path.at(1.0).target)
 

@@ -22,7 +22,6 @@ TOO_FAR = {
     "seed": (-1, 2**63, 1.5, "1", None, False),
     "symmetric": (1, "yes", None),
     "mask_threshold": (-0.01, 1.01),
-    "smallest": (-0.01, 1.01),
     "target_distance": (0, 2.01),
     "refine_steps": (-1, MAX_REFINE_STEPS + 1, 2.5),
     "softness": (-0.1, MAX_SOFTNESS + 0.1, float("inf")),
@@ -50,7 +49,7 @@ def test_a_list_of_names_is_none_of_letters(name, value):
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("mask_area", (0, 1)), ("strength", (0, 1)), ("mask_threshold", (0, 1)), ("smallest", (0, 1)),
+        ("mask_area", (0, 1)), ("strength", (0, 1)), ("mask_threshold", (0, 1)),
         ("target_distance", (0.01, 2)), ("refine_steps", (0, MAX_REFINE_STEPS)),
         ("softness", (0, MAX_SOFTNESS)), ("keep", ((), ("tone",))),
     ],

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from apps.video.making import filmed, write_clip
 from other_device import elsewhere
 from PIL import Image
-from apps.video.making import filmed, write_clip
 
 from anonlab import Anonymizer, loading
 from anonlab.apps.video.anonymize_clip import anonymize_clip

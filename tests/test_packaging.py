@@ -16,6 +16,7 @@ from anonlab.apps.cli.parser import parser
 from anonlab.apps.verify.checks import JUDGED
 from anonlab.controls import Controls
 from anonlab.pipeline import ATTEMPTS
+from anonlab.weights import store
 
 ROOT = Path(__file__).parents[1]
 CARD = {
@@ -49,10 +50,8 @@ def test_the_users_packages_are_dependencies():
 
 
 def test_pretrained_packages_are_pinned_as_the_table_says():
-    from anonlab.weights.table import WEIGHTS
-
     pinned = {one.split("#")[0].strip() for one in project()["dependencies"]}
-    for weight in WEIGHTS.values():
+    for weight in store.WEIGHTS.values():
         assert not weight.package or weight.package in pinned
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
+
+import anonlab
 
 PACKAGE = Path(__file__).parents[1] / "anonlab"
 ORDER = (  # each may use what stands before it
@@ -82,3 +87,11 @@ def test_nothing_goes_in_a_circle():
 def test_the_controls_need_no_torch():
     code = "import anonlab.controls, anonlab.apps.cli, sys; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, check=True)
+
+
+def test_every_name_for_users_is_there_and_the_reading_path_leads_to_files():
+    assert all(hasattr(anonlab, name) for name in anonlab.__all__)
+    files = re.findall(r"^    ([a-z_]+(?:/[a-z_]+)?) {3,}", anonlab.__doc__, re.MULTILINE)
+    assert len(files) == 11 and all((PACKAGE / f"{name}.py").is_file() for name in files)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        anonlab.nothing  # noqa: B018

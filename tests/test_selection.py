@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from painting import painting
 from PIL import Image
 
 from anonlab import Anonymizer
@@ -19,15 +21,12 @@ from anonlab.selection import COHORT, PERHAPS, STAYS, Selection
 
 
 @pytest.fixture(scope="module")
-def anonymizer(shipped) -> Anonymizer:
-    """One that paints faces grey: what is tested is who is chosen."""
-
-    def paint(face, mask, controls, *_, **__):
-        return torch.zeros(1, 16, 512), face.image, 1 - 2 * mask * torch.ones_like(face.image)
-
-    made = shipped.replace()
-    made.regenerate = paint
-    return made
+def anonymizer(shipped) -> Iterator[Anonymizer]:
+    """One that paints faces black: what is tested is who is chosen."""
+    with pytest.MonkeyPatch.context() as patch:
+        painter = shipped.replace()
+        painting(patch, painter, lambda image, mask, _: (1 - 2 * mask).expand_as(image))
+        yield painter
 
 
 @pytest.fixture(scope="module")
@@ -130,11 +129,7 @@ def test_what_is_left_is_shown_beside_who_it_was_taken_for(anonymizer, pair, por
 
 
 def test_a_face_that_stays_recognised_is_covered(anonymizer, pair, monkeypatch):
-    monkeypatch.setattr(
-        anonymizer,
-        "regenerate",
-        lambda face, *_, **__: (torch.zeros(1, 16, 512), face.image, face.image),
-    )
+    painting(monkeypatch, anonymizer, lambda image, *_: image)
     with pytest.raises(StillRecognised):
         anonymizer(pair)
     result = anonymizer(pair, fallback="pixels")

@@ -99,7 +99,7 @@ class Album:
                 photo = read_photo(path)
                 for face in anonymizer.detector(photo):
                     with contextlib.suppress(AnonlabError):  # too much of it is beyond the frame
-                        looked = anonymizer.look(align(photo, face, SIZE).to(anonymizer.device))
+                        looked = anonymizer.analyze(align(photo, face, SIZE).to(anonymizer.device))
                         kept = replace(looked, image=torch.empty(0), embedding=looked.embedding.cpu())
                         seen.append(kept)
                         where.append(number)

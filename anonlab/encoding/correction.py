@@ -1,7 +1,7 @@
 """After the encoder: look at what it made, and correct the codes by what is still wrong.
 
 An encoder answers in one pass and never sees its picture. Here the picture is drawn at 256 px and
-read: who it shows (embedding, and what it says of gender and age), 68 points, 16×16 colours, colours
+read: the identity (embedding, and the gender and age read from it), 68 points, 16×16 colours, colours
 of the irises, glasses. What these
 readings lack of the wanted ones is carried back to the codes by linear regression on generated
 faces, an ensemble Kalman update (Evensen 1994; Iglesias et al. 2013):
@@ -22,15 +22,12 @@ import torch
 from ..generators import Generator
 from ..generators.base import within
 from ..identity.population import Population
-from ..images import resize
+from ..images import COLOR_GRID, FACE_SIZE, resize
 from ..perception.eyes import iris_patches
 from ..perception.glasses import GlassesNetwork
 from ..perception.landmarks import COUNT, LandmarkNetwork
 from ..recognizers import Recognizer
-from ..weights import store
 
-SIZE = 256  # pixels at which a picture is read
-SIDE = 16  # of the colours
 IRIS = 0.4  # width of what is taken for an iris, over the width of the eye
 CERTAIN = 4.0  # logits of glasses are cut here: beyond, there is no doubt to correct
 # γ: a step is half as long as linear regression says, because faces are not linear. With 0.7, and points
@@ -55,9 +52,9 @@ HIDDEN_NOISE = 1.0  # of colours where the mask is 1
 class Correction:
     """Reads pictures and carries what they lack back to the codes.
 
-    `tensors` are those of `data/correction.safetensors`: `codes (num_ws·w_dim, K)` and `readings
-    (Y, K)`, whose product is `C_wy`; `covariance (Y, Y)`; `scales (7,)`, the standard deviations of
-    the readings' groups.
+    `tensors` are those of `data/correction.safetensors`, for the generator `mobile`: `codes
+    (num_ws·w_dim, K)` and `readings (Y, K)`, whose product is `C_wy`; `covariance (Y, Y)`; `scales
+    (7,)`, the standard deviations of the readings' groups.
     """
 
     def __init__(
@@ -86,30 +83,30 @@ class Correction:
         rounds: int | None = None,
         most: float = math.inf,
     ) -> torch.Tensor:
-        """Codes `ws (N, num_ws, w_dim)` whose pictures are nearer to `image (N, 3, S, S)` outside `mask
-        (N, 1, S, S)` in colour, everywhere in expression, and to the embeddings `target (N, dim)`.
-        After each round they are kept `within` the size `most`."""
-        image = resize(image, SIZE)
+        """Correct codes `ws (N, num_ws, w_dim)`, so that their pictures are nearer to `image (N, 3, S,
+        S)` outside `mask (N, 1, S, S)` in colour, everywhere in expression, and to the embeddings
+        `target (N, dim)`. After each round they are kept `within` the size `most`."""
+        image = resize(image, FACE_SIZE)
         wanted = self.read(image, target)  # (N, Y)
-        noise = self.noise(resize(mask, SIDE))
+        noise = self.noise(resize(mask, COLOR_GRID))
         factor = torch.linalg.cholesky(self.covariance + noise.square().diag_embed())  # (N, Y, Y)
         for _ in range(self.rounds if rounds is None else rounds):
-            made = self.generator.synthesis(ws, SIZE).clamp(-1, 1)
-            lack = wanted - self.read(made, self.recognizer.embed(made))
+            drawn = self.generator.synthesis(ws, FACE_SIZE).clamp(-1, 1)
+            lack = wanted - self.read(drawn, self.recognizer.embed(drawn))
             weights = torch.cholesky_solve(lack[..., None], factor)[..., 0] @ self.readings  # (N, K)
             ws = ws + GAIN * self.generator.w_std * (weights @ self.codes.T).view(ws.shape)
             ws = within(ws, self.generator.w_avg, self.generator.w_std, most)
         return ws
 
     def read(self, images: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
-        """The readings of `images (N, 3, 256, 256)`, `(N, Y)`, in their standard deviations.
+        """Read `images (N, 3, 256, 256)` in the standard deviations of the readings, `(N, Y)`.
         `embeddings (N, dim)` are theirs, or those that they should have."""
         parts = readings(images, embeddings, self.population, self.landmarks, self.glasses)
         return torch.cat([part / scale for part, scale in zip(parts, self.scales, strict=True)], 1)
 
     def noise(self, mask: torch.Tensor) -> torch.Tensor:
-        """The square root of the diagonal of R, `(N, Y)`, for masks `(N, 1, 16, 16)`."""
-        hidden = mask.expand(-1, 3, SIDE, SIDE).flatten(1)
+        """Compute the square root of the diagonal of R, `(N, Y)`, for masks `(N, 1, 16, 16)`."""
+        hidden = mask.expand(-1, 3, COLOR_GRID, COLOR_GRID).flatten(1)
         colours = torch.lerp(
             torch.full_like(hidden, NOISE["colours"]), torch.full_like(hidden, HIDDEN_NOISE), hidden
         )
@@ -128,25 +125,13 @@ def readings(
     landmarks: LandmarkNetwork,
     glasses: GlassesNetwork,
 ) -> tuple[torch.Tensor, ...]:
-    """What is read of `images (N, 3, 256, 256)`: their `embeddings (N, dim)`, gender and age that these
+    """Read `images (N, 3, 256, 256)`: their `embeddings (N, dim)`, gender and age that these
     tell `(N, 1)`, points `(N, 136)`, colours `(N, 768)`, mean colours around both irises `(N, 6)`, and
     the logit of glasses `(N, 1)`."""
     gender, age = population.read(embeddings)[:, :2].split(1, 1)
     points = landmarks(images)
     irises = iris_patches(images, points, size=4, width=IRIS).mean((3, 4))
     worn = glasses(images).clamp(-CERTAIN, CERTAIN)
-    colours = resize(images, SIDE)
+    colours = resize(images, COLOR_GRID)
     looks = points.flatten(1), colours.flatten(1), irises.flatten(1), worn[:, None]
     return embeddings, gender, age, *looks
-
-
-def load_correction(
-    generator: Generator,
-    recognizer: Recognizer,
-    population: Population,
-    landmarks: LandmarkNetwork,
-    glasses: GlassesNetwork,
-) -> Correction:
-    """The one that ships, for the generator `mobile`. Raises `WeightsMissing` or `WeightsCorrupt`."""
-    tensors = store.load_shipped("correction")
-    return Correction(tensors, generator, recognizer, population, landmarks, glasses)

@@ -21,9 +21,9 @@ from torch import nn
 
 from ..errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
 from ..generators import Generator
-from ..images import resize
+from ..images import COLOR_GRID, resize
 from ..weights import store
-from .linear import SIDE, LinearInitialization
+from .linear import LinearInitialization
 
 MAX_PARAMETERS = 30_000_000
 
@@ -115,6 +115,11 @@ class Fusion(nn.Module):
 class Encoder(nn.Module):
     """Photo, mask and identity to the codes of the face that continues the photo."""
 
+    identity_mean: torch.Tensor
+    identity_std: torch.Tensor
+    w_avg: torch.Tensor
+    w_std: torch.Tensor
+
     def __init__(self, config: EncoderConfig = EncoderConfig()):
         super().__init__()
         self.config = config
@@ -137,7 +142,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(width)
         # a linear map for each row, zero at first: training starts at the linear initialisation
         self.to_ws = nn.Parameter(torch.zeros(config.num_ws, width, config.w_dim))
-        self.guess = nn.Linear(3 * SIDE * SIDE + config.identity_dim, config.w_dim)
+        self.guess = nn.Linear(3 * COLOR_GRID * COLOR_GRID + config.identity_dim, config.w_dim)
         self.register_buffer("identity_mean", torch.zeros(config.identity_dim))
         self.register_buffer("identity_std", torch.ones(()))
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
@@ -158,8 +163,8 @@ class Encoder(nn.Module):
         return self
 
     def forward(self, images: torch.Tensor, mask: torch.Tensor, identity: torch.Tensor) -> torch.Tensor:
-        """Aligned `images (N, 3, S, S)` in [-1, 1], `mask (N, 1, S, S)` and the embedding to reach
-        `identity (N, identity_dim)`, to `ws (N, num_ws, w_dim)`.
+        """Encode aligned `images (N, 3, S, S)` in [-1, 1], `mask (N, 1, S, S)` and the embedding to
+        reach `identity (N, identity_dim)`, to `ws (N, num_ws, w_dim)`.
 
             ws = w_avg + w_std · (start + change)
 
@@ -168,30 +173,30 @@ class Encoder(nn.Module):
         all numbers of the code are equally large.
         """
         x, m = resize(images, self.config.resolution), resize(mask, self.config.resolution)
-        who = (identity - self.identity_mean) / self.identity_std  # (N, identity_dim)
+        standard = (identity - self.identity_mean) / self.identity_std  # (N, identity_dim)
         whole = self.semantic(x)  # four levels (N, C, H, H), H = 64, 32, 16, 8 of a picture of 256
         # the mask as a fourth channel: a grey pixel and a hidden one look alike without it
         stays = self.preservation(torch.cat([x * (1 - m), m], 1))  # the same four
         # What is seen as a whole counts as meaning, so its coarsest level is enough; what stays must be
         # found again in its place, so three levels are kept. The finest would be 4096 tokens.
         features = (whole[3], stays[1], stays[2], stays[3])
-        person = self.identity(who)[:, None]  # (N, 1, width)
+        person = self.identity(standard)[:, None]  # (N, 1, width)
         # (N, 64 + 1024 + 256 + 64 + 1, width): the tokens of the four levels, and the identity
         tokens = torch.cat(
             [make(feature) for make, feature in zip(self.tokens, features, strict=True)] + [person], 1
         )
-        queries = self.queries + person  # (N, num_ws, width): every row knows who it is for
+        queries = self.queries + person  # (N, num_ws, width): every row knows the identity
         for layer in self.layers:
             queries = layer(queries, tokens)
         # a linear map of its own for each row q: (N, num_ws, width) to (N, num_ws, w_dim)
         change = torch.einsum("nqc,qcw->nqw", self.norm(queries), self.to_ws)
-        small = resize(x, SIDE).flatten(1)  # (N, 3, 16, 16) to (N, 768)
-        start = self.guess(torch.cat([small, who], 1))[:, None]  # (N, 1, w_dim)
+        small = resize(x, COLOR_GRID).flatten(1)  # (N, 3, 16, 16) to (N, 768)
+        start = self.guess(torch.cat([small, standard], 1))[:, None]  # (N, 1, w_dim)
         return self.w_avg + self.w_std * (start + change)
 
 
 def metadata(config: EncoderConfig) -> dict[str, str]:
-    """What a weights file says of itself, in the form safetensors keeps."""
+    """Describe a weights file, in the form that safetensors keeps."""
     return {"anonlab": "encoder", "config": json.dumps(asdict(config))}
 
 
@@ -200,7 +205,7 @@ def load_encoder(
     path: str | os.PathLike | None = None,
     device: torch.device | str = "cpu",
 ) -> Encoder:
-    """The trained encoder for `generator`, frozen; `path` or the one that ships.
+    """Load the trained encoder for `generator`, frozen, of `path` or the one that ships.
 
     Raises `WeightsMissing` (with the command that trains it), `WeightsCorrupt` for a file that is
     truncated or altered, `WeightsMismatch` for one that belongs to another generator.

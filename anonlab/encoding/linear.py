@@ -1,7 +1,7 @@
 """Stage 2's linear initialisation: which `w` looks about like this photo and like that identity?
 
 Ridge regression on the reference population, from a picture of 16×16 pixels (pose, light, colours,
-hair) and an embedding (who) to `w`. One product of matrices places the codes at a clean face of the
+hair) and an embedding (identity) to `w`. One product of matrices places the codes at a clean face of the
 virtual identity in the photo's pose, instead of at `w_avg`. For a generator that did not make the
 population there is nothing to fit, and the answer is `w_avg`.
 """
@@ -13,9 +13,8 @@ import torch
 from ..generators import Generator
 from ..generators.base import draw_z
 from ..identity.population import POPULATION_SEED, Population, ridge
-from ..images import resize
+from ..images import COLOR_GRID, resize
 
-SIDE = 16
 EMBEDDING_WEIGHT = 2.0  # of a standardised number of the embedding against one of the picture
 DAMPING = 0.3
 
@@ -43,13 +42,13 @@ class LinearInitialization:
         return torch.cat([picture, EMBEDDING_WEIGHT * identity], 1)
 
     def __call__(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Aligned `images (N, 3, S, S)` and embeddings `targets (N, dim)` to `w (N, w_dim)`."""
-        inputs = self._inputs(resize(images, SIDE), targets)
+        """Map aligned `images (N, 3, S, S)` and embeddings `targets (N, dim)` to `w (N, w_dim)`."""
+        inputs = self._inputs(resize(images, COLOR_GRID), targets)
         return self.generator.w_avg + self.generator.w_std * (inputs @ self.matrix)
 
     def affine(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same as `(matrix (inputs, w_dim), bias (w_dim,))` on a 16×16 picture in [-1, 1] and a
-        standardised embedding, in standard deviations of `w`: where the encoder starts."""
+        """Express the map as `(matrix (inputs, w_dim), bias (w_dim,))` on a 16×16 picture in [-1, 1] and
+        a standardised embedding, in standard deviations of `w`: where the encoder starts."""
         matrix = self.matrix.clone()
         picture = self.picture_mean.numel()
         matrix[:picture] /= self.picture_std

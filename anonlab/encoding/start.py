@@ -1,6 +1,6 @@
-"""Where the codes of a face start: at the trained encoder's, the linear, or the average ones.
+"""Where the codes of a face start: at those of the trained encoder, or at the linear ones.
 
-Every start answers the same question, and stage 3 may refine any of them.
+Both answer the same question, and stage 3 may refine either.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from typing import Protocol
 
 import torch
 
-from ..generators import Generator
 from ..generators.base import within
 from ..images import resize
 from .correction import Correction
@@ -24,7 +23,7 @@ OVERSHOOT = 1.5
 # The same of the encoder and its correction, which stop too near to the person as well. On 24 held-out
 # generated faces at area 0.25 dlib's distance is 0.71 at 1, 0.77 at 1.2, 0.81 at 1.4 and 0.84 at 1.6;
 # below 0.7 are 50, 12, 0 and 0 %; ST-LPIPS is 0.046, 0.051, 0.055 and 0.059, the error of the 68 points
-# 0.019, 0.020, 0.022 and 0.024. From 1.4 on nobody is near, and farther costs expression.
+# 0.019, 0.020, 0.022 and 0.024. From 1.4 on no result is near, and farther costs expression.
 AIM = 1.5
 # How large codes may be, in standard deviations of w (people at truncation_psi 0.75 are of this size).
 # An aim beyond faces leads to codes beyond faces: blotches, and with the later attempts' still farther
@@ -56,26 +55,15 @@ class Start(Protocol):
     def __call__(
         self, image: torch.Tensor, mask: torch.Tensor, source: torch.Tensor, target: torch.Tensor
     ) -> torch.Tensor:
-        """Aligned `image (1, 3, S, S)`, `mask (1, 1, S, S)`, the person's embedding and the one to
-        reach `(1, dim)`, to `ws (1, num_ws, w_dim)`."""
+        """Map an aligned `image (1, 3, S, S)`, `mask (1, 1, S, S)`, the person's embedding and the one
+        to reach `(1, dim)`, to `ws (1, num_ws, w_dim)`."""
         ...
 
 
 @dataclass(frozen=True)
-class AverageStart:
-    """`w_avg` for every face: what a generator without population and encoder has."""
-
-    generator: Generator
-    name = "average"
-
-    def __call__(self, image, mask, source, target) -> torch.Tensor:
-        return self.generator.broadcast(self.generator.w_avg[None])
-
-
-@dataclass(frozen=True)
 class LinearStart:
-    """The linear initialisation, the same row for every style input. It aims `overshoot` times as
-    far from the person as the identity is."""
+    """The linear initialisation, the same row for every style input: `w_avg` for a generator that did
+    not make the population. It aims `overshoot` times as far from the person as the identity is."""
 
     linear: LinearInitialization
     overshoot: float = 1.0

@@ -114,7 +114,7 @@ class Sitting:
 
     def _look(self, number: int) -> tuple[AlignedFace, torch.Tensor]:
         if number not in self._seen:
-            face = self.anonymizer.look(self.image(number).to(self.anonymizer.device))
+            face = self.anonymizer.analyze(self.image(number).to(self.anonymizer.device))
             self._seen[number] = face, self.anonymizer.perception(face.image)
         return self._seen[number]
 

@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 
 from ..generators import Generator
+from ..images import FACE_SIZE
 from ..pipeline import Anonymizer
 from ..regeneration.mixing import codes
-from ..regeneration.optimize import SIZE
 from ..regeneration.regenerate import REFINE_STEPS
 from ..results import FaceResult
 
@@ -54,7 +54,7 @@ def pictures_of(
         return dict.fromkeys(("regenerated", "the average face", *(f"draw {seed}" for seed in seeds)))
     wanted = {"the average face": codes(generator, 0, truncation_psi=0.0)}
     wanted |= {f"draw {seed}": codes(generator, seed) for seed in seeds}
-    pictures = {title: generator.synthesis(ws, SIZE).clamp(-1, 1) for title, ws in wanted.items()}
+    pictures = {title: generator.synthesis(ws, FACE_SIZE).clamp(-1, 1) for title, ws in wanted.items()}
     said = "no face found" if isnan(made.distance) else f"distance {made.distance:.2f}"
     return {f"regenerated: {said}": made.anonymized} | pictures
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ..errors import DeviceUnavailable, UnknownOption, WeightsMissing
+from ..images import FACE_SIZE
 from ..openvino_runtime import openvino_problem
 from ..weights import store
 from .base import Generator
 from .mobile_stylegan import MobileStyleGAN, read_openvino
 from .openvino_mobile import OpenVINOMobileStyleGAN
-from .stylegan2 import PREVIEW, StyleGAN2
+from .stylegan2 import StyleGAN2
 from .stylegan2_files import load_stylegan2
 
 __all__ = [
@@ -36,18 +38,15 @@ def load_generator(
     name: str = "mobile",
     path: str | os.PathLike | None = None,
     device: torch.device | str = "cpu",
-    half: int = 0,
-    channels_last: bool = True,
     backend: str = "auto",
 ) -> Generator:
-    """A pretrained generator by name, frozen, ready for `mapping` and `synthesis`.
+    """Load a pretrained generator by name, frozen, ready for `mapping` and `synthesis`.
 
     `path` is the weights file of a `stylegan2`; without one it is an official file that
-    `doctor --download` has fetched. `half` is the number of its largest sizes that run in float16
-    on CUDA (4 in NVIDIA's code). `channels_last` is faster on CPUs and no slower on GPUs. `backend` is
-    what makes pictures of `mobile` that need no gradient: `torch`, `openvino` (CPU only), or `auto`,
-    OpenVINO on a CPU where it works; gradients are always torch's. Raises `UnknownOption`,
-    `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
+    `doctor --download` has fetched. `backend` is what makes pictures of `mobile` that need no gradient:
+    `torch`, `openvino` (CPU only), or `auto`, OpenVINO on a CPU where it works; gradients are always
+    torch's. Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or
+    `WeightsMismatch`.
     """
     if name not in GENERATORS:
         raise UnknownOption(f"generator {name!r} does not exist; choose from: {', '.join(GENERATORS)}")
@@ -56,19 +55,19 @@ def load_generator(
     if name == "mobile" and path is not None:
         raise UnknownOption(f"generator mobile has its own weights, not {path}; choose stylegan2")
     if name == "mobile":
-        model: torch.nn.Module = _mobile(_by_openvino(backend, torch.device(device).type == "cpu"))
+        model: Any = _mobile(_by_openvino(backend, torch.device(device).type == "cpu"))
     else:
         model = load_stylegan2(Path(path) if path is not None else _official())
-        model.half = half
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    return model.eval().requires_grad_(False).to(device, memory_format=layout)
+    # this layout is faster on CPUs and no slower on GPUs
+    return model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
 
 
 def find_stylegan2(
     path: str | os.PathLike | None = None, device: torch.device | str = "cpu"
-) -> StyleGAN2 | None:
-    """The StyleGAN2 of a file, or without one (None or "") the official one that `doctor --download`
-    has fetched; None if there is none of these. Raises as `load_generator` for a file that is given.
+) -> Generator | None:
+    """Load the StyleGAN2 of a file, or without one (None or "") the official one that `doctor
+    --download` has fetched; None if there is none of these. Raises as `load_generator` for a file that
+    is given.
     """
     if not path and not any(store.path_of(key).is_file() for key in OFFICIAL):
         return None
@@ -76,14 +75,15 @@ def find_stylegan2(
 
 
 def require_preview(generator: Generator) -> Generator:
-    """The same generator, if its pictures are large enough for stages 2 and 3, which work at 256 px.
+    """Return the same generator, if its pictures are large enough for stages 2 and 3, which work at 256
+    px.
 
     Raises `UnknownOption`.
     """
-    if PREVIEW not in generator.resolutions:
+    if FACE_SIZE not in generator.resolutions:
         raise UnknownOption(
             f"generator {generator.name} makes pictures of {generator.img_resolution} px, but it takes "
-            f"{PREVIEW} or more to anonymize; choose another file of weights"
+            f"{FACE_SIZE} or more to anonymize; choose another file of weights"
         )
     return generator
 
@@ -100,7 +100,7 @@ def _mobile(by_openvino: bool) -> MobileStyleGAN:
 
 
 def _by_openvino(backend: str, on_cpu: bool) -> bool:
-    """Whether pictures are made by OpenVINO."""
+    """Tell whether pictures are made by OpenVINO."""
     if backend not in BACKENDS:
         raise UnknownOption(f"backend {backend!r} does not exist; choose from: {', '.join(BACKENDS)}")
     if backend == "torch" or (backend == "auto" and not on_cpu):
@@ -114,7 +114,7 @@ def _by_openvino(backend: str, on_cpu: bool) -> bool:
 
 
 def _official() -> Path:
-    """The first official file that is here, verified."""
+    """Find the first official file that is here, verified."""
     for key in OFFICIAL:
         if store.path_of(key).is_file():
             return store.locate(key)

@@ -29,27 +29,30 @@ class Generator(Protocol):
     w_std: torch.Tensor  # (w_dim,), its standard deviation
 
     def mapping(self, z: torch.Tensor, truncation_psi: float = 1.0) -> torch.Tensor:
-        """`z (N, z_dim)` to `w (N, w_dim)`, pulled towards `w_avg` by `truncation_psi` < 1."""
+        """Map `z (N, z_dim)` to `w (N, w_dim)`, pulled towards `w_avg` by `truncation_psi` < 1."""
         ...
 
     def broadcast(self, w: torch.Tensor) -> torch.Tensor:
-        """`w (N, w_dim)` to `ws (N, num_ws, w_dim)`: the same row for every style input."""
+        """Repeat `w (N, w_dim)` as `ws (N, num_ws, w_dim)`: the same row for every style input."""
         ...
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
-        """`ws (N, num_ws, w_dim)` to RGB images `(N, 3, R, R)`, about [-1, 1], not clamped."""
+        """Draw `ws (N, num_ws, w_dim)` as RGB images `(N, 3, R, R)`, about [-1, 1], not clamped."""
         ...
 
 
 class StyleGenerator(nn.Module):
     """A `Generator` but for its `synthesis`: the mapping network of StyleGAN (Karras et al. 2019).
 
-    A subclass sets `img_resolution` and `resolutions`. `w_avg` and `w_std` are measured by whoever
-    loads the weights.
+    A subclass sets `img_resolution` and `resolutions`. `w_avg` and `w_std` are measured when
+    weights are loaded.
     """
 
+    name: str
     img_resolution: int
     resolutions: tuple[int, ...]
+    w_avg: torch.Tensor
+    w_std: torch.Tensor
 
     def __init__(self, num_ws: int, z_dim: int = 512, w_dim: int = 512, mapping_layers: int = 8):
         super().__init__()
@@ -60,7 +63,7 @@ class StyleGenerator(nn.Module):
         self.register_buffer("w_std", torch.ones(w_dim))
 
     def mapping(self, z: torch.Tensor, truncation_psi: float = 1.0) -> torch.Tensor:
-        """`z (N, z_dim)`, standard normal, to `w (N, w_dim)`."""
+        """Map `z (N, z_dim)`, standard normal, to `w (N, w_dim)`."""
         expected = f"(N, {self.z_dim})"
         assert z.ndim == 2 and z.shape[1] == self.z_dim, f"z must be {expected}, not {tuple(z.shape)}"
         x = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
@@ -69,11 +72,12 @@ class StyleGenerator(nn.Module):
         return truncated(x, self.w_avg, truncation_psi) if truncation_psi != 1 else x
 
     def broadcast(self, w: torch.Tensor) -> torch.Tensor:
-        """`w (N, w_dim)` to `ws (N, num_ws, w_dim)`, without a copy."""
+        """Repeat `w (N, w_dim)` as `ws (N, num_ws, w_dim)`, without a copy."""
         return w[:, None].expand(-1, self.num_ws, -1)
 
     def _checked(self, ws: torch.Tensor, resolution: int | None) -> int:
-        """The resolution that `synthesis` is asked for (None is the native one); shapes asserted."""
+        """Return the resolution that `synthesis` is asked for (None is the native one); shapes
+        asserted."""
         resolution = resolution or self.img_resolution
         expected = f"(N, {self.num_ws}, {self.w_dim})"
         assert tuple(ws.shape[1:]) == (self.num_ws, self.w_dim), (
@@ -84,7 +88,7 @@ class StyleGenerator(nn.Module):
 
 
 def truncated(w: torch.Tensor, w_avg: torch.Tensor, psi: float | torch.Tensor) -> torch.Tensor:
-    """`w (N, w_dim)` pulled towards `w_avg`: the truncation trick of StyleGAN, appendix B.
+    """Pull `w (N, w_dim)` towards `w_avg`: the truncation trick of StyleGAN, appendix B.
 
     `psi` 1 keeps `w` (but for rounding), 0 is the average; a number, or one for each row `(N, 1)`.
     """
@@ -92,14 +96,14 @@ def truncated(w: torch.Tensor, w_avg: torch.Tensor, psi: float | torch.Tensor) -
 
 
 def within(ws: torch.Tensor, w_avg: torch.Tensor, w_std: torch.Tensor, most: float) -> torch.Tensor:
-    """Codes `ws (N, num_ws, w_dim)`, pulled towards `w_avg` until their root mean square, in standard
+    """Pull codes `ws (N, num_ws, w_dim)` towards `w_avg` until their root mean square, in standard
     deviations `w_std (w_dim,)`, is at most `most`: truncation by as much as it takes."""
     size = ((ws - w_avg) / w_std).square().mean((1, 2), keepdim=True).sqrt()  # (N, 1, 1)
     return truncated(ws, w_avg, (most / size.clamp_min(1e-6)).clamp_max(1))
 
 
-def draw_z(generator: Generator, seed: int, count: int = 1) -> torch.Tensor:
-    """`z (count, z_dim)` of a seed, on the generator's device.
+def draw_z(generator: Generator | StyleGenerator, seed: int, count: int = 1) -> torch.Tensor:
+    """Draw `z (count, z_dim)` of a seed, on the generator's device.
 
     Drawn on the CPU: a seed means the same people on every machine.
     """

@@ -9,6 +9,7 @@ every output with OpenVINO.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,7 @@ CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # of the features at 4, 8, 1
 
 
 def inverse_haar(x: torch.Tensor) -> torch.Tensor:
-    """One level of the inverse Haar wavelet transform: `(N, 4C, H, W)` to `(N, C, 2H, 2W)`.
+    """Apply one level of the inverse Haar wavelet transform: `(N, 4C, H, W)` to `(N, C, 2H, 2W)`.
 
     The first C channels are the low-pass band; the others come in triples (vertical, horizontal,
     diagonal detail) for each of the C outputs.
@@ -37,8 +38,8 @@ def inverse_haar(x: torch.Tensor) -> torch.Tensor:
 
 
 def haar_matrix(channels: int) -> torch.Tensor:
-    """`inverse_haar` as the weight `(4C, 4C, 1, 1)` of a convolution, from the bands of a pixel to its
-    four, as `pixel_shuffle` takes them; 4C is `channels`."""
+    """Express `inverse_haar` as the weight `(4C, 4C, 1, 1)` of a convolution, from the bands of a pixel
+    to its four, as `pixel_shuffle` takes them; 4C is `channels`."""
     bands = torch.eye(channels)[:, :, None, None]
     return F.pixel_unshuffle(inverse_haar(bands), 2).transpose(0, 1).contiguous()
 
@@ -52,12 +53,10 @@ class StyledConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, size: int, depthwise: bool = True):
         super().__init__()
         self.affine = nn.Linear(512, in_channels)
-        if depthwise:
-            self.depthwise = nn.Parameter(torch.empty(in_channels, 1, 3, 3))
-            self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 1, 1))
-        else:
-            self.depthwise = None
-            self.weight = nn.Parameter(torch.empty(out_channels, in_channels, 3, 3))
+        kernels = torch.empty(in_channels, 1, 3, 3)
+        self.depthwise = nn.Parameter(kernels) if depthwise else None
+        side = 1 if depthwise else 3
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, side, side))
         self.noise = nn.Parameter(torch.empty(1, 1, size, size))
         self.bias = nn.Parameter(torch.empty(out_channels))
 
@@ -73,6 +72,8 @@ class StyledConv(nn.Module):
 
 class Block(nn.Module):
     """Double the resolution by an inverse wavelet, then two styled convolutions."""
+
+    bands: torch.Tensor
 
     def __init__(self, in_channels: int, out_channels: int, size: int):
         super().__init__()
@@ -101,6 +102,8 @@ class MobileStyleGAN(StyleGenerator):
     backend = "torch"
     img_resolution = 1024
     resolutions = (256, 512, 1024)
+    blocks: Any  # modules in a list have no type of their own
+    to_rgb: Any
 
     def __init__(self) -> None:
         super().__init__(num_ws=16)
@@ -111,7 +114,7 @@ class MobileStyleGAN(StyleGenerator):
         self.to_rgb = nn.Conv2d(64, 12, 1)
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
-        """`ws (N, 16, 512)` to images `(N, 3, R, R)`, R one of `resolutions` (default 1024)."""
+        """Draw `ws (N, 16, 512)` as images `(N, 3, R, R)`, R one of `resolutions` (default 1024)."""
         resolution = self._checked(ws, resolution)
         x = self.conv1(self.const.expand(len(ws), -1, -1, -1), ws[:, 0])
         for i, block in enumerate(self.blocks[:-1]):
@@ -123,7 +126,7 @@ class MobileStyleGAN(StyleGenerator):
         return F.conv2d(x, self.to_rgb.weight[:3], self.to_rgb.bias[:3]) / 2
 
     def preview_block(self, x: torch.Tensor, w1: torch.Tensor, w2: torch.Tensor) -> torch.Tensor:
-        """The last block at 256 instead of 512: `(N, 128, 256, 256)` to `(N, 64, 256, 256)`.
+        """Run the last block at 256 instead of 512: `(N, 128, 256, 256)` to `(N, 64, 256, 256)`.
 
         Smooth features are what survives averaging, and a depthwise kernel does to them what the
         sum of its weights does.
@@ -170,11 +173,11 @@ def read_openvino(folder: Path) -> dict[str, torch.Tensor]:
         return next(u for u in users(op) if u.get_type_name() == kind)
 
     def other_constant(op) -> torch.Tensor:
-        found = next(s for s in sources(op) if s.get_type_name() == "Constant")
-        return torch.from_numpy(found.data.copy())
+        constant_node = next(s for s in sources(op) if s.get_type_name() == "Constant")
+        return torch.from_numpy(constant_node.data.copy())
 
     def affine(theirs: str, ours: str, scaled: bool) -> None:
-        """A style's linear layer, with the equalised-learning-rate factor that follows it."""
+        """Translate a style's linear layer, with the equalised-learning-rate factor that follows it."""
         weight, bias = constant(f"{theirs}.weight"), constant(f"{theirs}.bias").flatten()
         factor = torch.ones(())
         if scaled:

@@ -20,18 +20,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..images import FACE_SIZE
 from ..openvino_runtime import Networks, import_openvino
 from .mobile_stylegan import Block, MobileStyleGAN, StyledConv, haar_matrix
 
-PREVIEW = 256  # pixels, up to which the last block works on averages
-
 
 class OpenVINOMobileStyleGAN(MobileStyleGAN):
-    """`MobileStyleGAN` whose `synthesis` runs in OpenVINO when nobody asks for a gradient.
+    """`MobileStyleGAN` whose `synthesis` runs in OpenVINO when no gradient is asked for.
 
     With a gradient wanted, or with `ws` elsewhere than on the CPU, the inherited torch code
     answers. `precision` is `f32` or `bf16`. The weights are those at the first picture of a
-    resolution; who means to change them loads the generator with `backend="torch"`. Not for
+    resolution; to change them, load the generator with `backend="torch"`. Not for
     `torch.func`. May be called from several threads.
     """
 
@@ -43,7 +42,7 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
         self.networks = Networks(lambda resolution: graph(self, resolution))  # 350 MB each, or 700
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
-        """As `MobileStyleGAN.synthesis`; `ws (N, 16, 512)` to `(N, 3, R, R)`.
+        """Draw `ws (N, 16, 512)` as `(N, 3, R, R)`, like `MobileStyleGAN.synthesis`.
 
         Every picture is made alone: it does not depend on the others of its batch, and memory does
         not grow with N.
@@ -52,19 +51,20 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
         if wants_gradient or ws.device.type != "cpu":
             return super().synthesis(ws, resolution)
         resolution = self._checked(ws, resolution)
-        made = torch.empty(len(ws), 3, resolution, resolution)
-        drawn = PREVIEW if resolution <= PREVIEW else self.img_resolution
-        with self.networks.lent(drawn, self.precision) as network:
-            for row, image in zip(ws.detach().float().contiguous(), made, strict=True):
+        images = torch.empty(len(ws), 3, resolution, resolution)
+        drawn = FACE_SIZE if resolution <= FACE_SIZE else self.img_resolution
+        with self.networks.acquire(drawn, self.precision) as network:
+            for row, image in zip(ws.detach().float().contiguous(), images, strict=True):
                 picture = torch.from_numpy(network([row[None].numpy()], share_outputs=True)[0])
                 if drawn > resolution:
                     picture = F.avg_pool2d(picture, drawn // resolution)
                 image.copy_(picture[0])
-        return made
+        return images
 
 
 def graph(model: MobileStyleGAN, resolution: int) -> Any:
-    """`model.synthesis` at one resolution as an `openvino.Model`, `ws (1, 16, 512)` to an image."""
+    """Write down `model.synthesis` at one resolution as an `openvino.Model`, `ws (1, 16, 512)` to an
+    image."""
     ov = import_openvino()
     ops = ov.opset13
 
@@ -78,7 +78,7 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
         return ops.add(ops.matmul(w, tensor(layer.weight), False, True), tensor(layer.bias)[None])
 
     def scaled(x: Any, gain: Any) -> Any:
-        """Channels of `x (1, C, H, W)` times `gain (1, C)`."""
+        """Multiply the channels of `x (1, C, H, W)` by `gain (1, C)`."""
         return ops.multiply(x, ops.unsqueeze(gain, np.array([2, 3])))
 
     def convolution(
@@ -89,7 +89,7 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
         return x if bias is None else ops.add(x, tensor(bias).reshape(1, -1, 1, 1))
 
     def leaky(x: Any) -> Any:
-        return ops.prelu(x, np.float32([0.2]))
+        return ops.prelu(x, np.array([0.2], np.float32))
 
     def styled(conv: StyledConv, x: Any, w: Any) -> Any:
         x = scaled(x, linear(conv.affine, w))
@@ -100,7 +100,8 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
         return leaky(ops.add(x, tensor(conv.noise)))
 
     def haar(x: Any, bands: torch.Tensor) -> Any:
-        """`inverse_haar`: taking bands apart is slow here, even a matrix of zeros and halves is fast."""
+        """Apply `inverse_haar`: taking bands apart is slow here, even a matrix of zeros and halves is
+        fast."""
         return ops.depth_to_space(convolution(x, bands), "depth_first", 2)
 
     def doubled(block: Block, x: Any, w1: Any, w2: Any) -> Any:
@@ -121,9 +122,9 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
     x = styled(model.conv1, ops.constant(tensor(model.const)), row(0))
     for i, block in enumerate(model.blocks[:-1]):
         x = doubled(block, x, row(2 * i + 1), row(2 * i + 2))
-    last = doubled if resolution > PREVIEW else preview
+    last = doubled if resolution > FACE_SIZE else preview
     x = scaled(last(model.blocks[-1], x, row(13), row(14)), linear(model.to_rgb_affine, row(15)))
-    if resolution > PREVIEW:
+    if resolution > FACE_SIZE:
         bands = haar_matrix(model.to_rgb.out_channels)
         x = haar(convolution(x, model.to_rgb.weight, model.to_rgb.bias), bands)
     else:

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 
@@ -35,7 +35,7 @@ class Refused(pickle.UnpicklingError):
 
 
 class _Ignored:
-    """Stands for what nobody needs, such as numpy's numbers and the dtype of a statistic."""
+    """Stands for what is not needed, such as numpy's numbers and the dtype of a statistic."""
 
     __slots__ = ()
 
@@ -59,7 +59,7 @@ class _Function:
 
 
 def _module(meta: dict) -> SavedModule:
-    """Children come before their parents in a pickle, so they are flat already."""
+    """Flatten a module; children come before their parents in a pickle, so they are flat already."""
     state = meta["state"]
     tensors = {
         name: tensor
@@ -68,7 +68,7 @@ def _module(meta: dict) -> SavedModule:
         if isinstance(tensor, torch.Tensor)
     }
     plain = (bool, int, float, str, type(None))
-    settings = {name: value for name, value in state.items() if isinstance(value, plain)}
+    settings: dict[str, object] = {k: v for k, v in state.items() if isinstance(v, plain)}
     for name, child in state.get("_modules", {}).items():
         tensors |= {f"{name}.{inner}": tensor for inner, tensor in child.tensors.items()}
         settings |= {f"{name}.{inner}": value for inner, value in child.settings.items()}
@@ -76,20 +76,20 @@ def _module(meta: dict) -> SavedModule:
 
 
 def _storage(blob: bytes) -> torch.Tensor:
-    """The flat tensor of a storage, which is itself a file of torch.save."""
+    """Read the flat tensor of a storage, which is itself a file of torch.save."""
     storage = load_torch(io.BytesIO(blob))
     return torch.empty(0, dtype=storage.dtype).set_(storage)
 
 
 def _tensor(flat: torch.Tensor, offset: int, size: tuple, stride: tuple, *_: object) -> torch.Tensor:
-    found = flat.as_strided(tuple(size), tuple(stride), offset)  # checks the bounds
-    if found.numel() > flat.numel():
+    view = flat.as_strided(tuple(size), tuple(stride), offset)  # checks the bounds
+    if view.numel() > flat.numel():
         raise ValueError("a tensor is larger than what is stored of it")
-    return found.clone()
+    return view.clone()
 
 
 def _text(text: str, encoding: str) -> bytes:
-    """How protocol 2 writes bytes."""
+    """Read bytes as protocol 2 writes them."""
     if encoding != "latin1":
         raise Refused(f"text as {encoding}")
     return text.encode("latin1")
@@ -121,7 +121,7 @@ for _name in ("float16", "float32", "float64", "int64", "uint8"):
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> object:
-        """Only what is in the table."""
+        """Look a global up in the table."""
         if f"{module}.{name}" not in _TABLE:
             raise Refused(f"{module}.{name}")
         return _TABLE[f"{module}.{name}"]
@@ -130,8 +130,8 @@ class _Unpickler(pickle.Unpickler):
         raise Refused("objects outside the file")
 
 
-def load_torch(file: BinaryIO) -> object:
-    """What torch's own restricted reader makes of a file. Raises `Refused` with the global's name."""
+def load_torch(file: BinaryIO) -> Any:
+    """Read a file by torch's own restricted reader. Raises `Refused` with the global's name."""
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -142,7 +142,7 @@ def load_torch(file: BinaryIO) -> object:
 
 
 def read_safely(path: Path, torch_file: bool) -> object:
-    """The content of a pickle, or of a file of torch.save.
+    """Read the content of a pickle, or of a file of torch.save.
 
     Raises `WeightsMismatch` for one that names anything unknown, `WeightsCorrupt` for one that is
     truncated or damaged.

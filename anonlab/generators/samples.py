@@ -21,12 +21,12 @@ ASTRONAUT = "astronaut"  # Eileen Collins, NASA, public domain; ships with sciki
 SAMPLES = (ASTRONAUT, *(f"synthetic-{seed}" for seed in (3, 8, 15, 21, 42)))  # to choose from
 SYNTHETIC = re.compile(r"synthetic-(\d+)(?:-(\d+))?")
 DIFFERENCE = 0.45  # how far another photo is from the first, in standard deviations of w
-DAMPING = 0.05  # of the regression that says what tells who it is
+DAMPING = 0.05  # of the regression from codes to identity
 
 
 def sample_photo(name: str, generator: Generator | None = None) -> Image.Image:
-    """`astronaut`, or `synthetic-SEED`: a generated face (1024 px, `truncation_psi` 0.7);
-    `synthetic-SEED-PHOTO` is another photo of the same person, PHOTO 1, 2, …
+    """Make a sample photo: `astronaut`, or `synthetic-SEED`, a generated face (1024 px, `truncation_psi`
+    0.7); `synthetic-SEED-PHOTO` is another photo of the same person, PHOTO 1, 2, …
 
     Raises `UnknownOption` for another name, or when a synthetic face is asked of no generator.
     """
@@ -34,14 +34,14 @@ def sample_photo(name: str, generator: Generator | None = None) -> Image.Image:
         from skimage import data
 
         return Image.fromarray(data.astronaut())
-    found = SYNTHETIC.fullmatch(name)
-    if not found:
+    match = SYNTHETIC.fullmatch(name)
+    if not match:
         raise UnknownOption(
             f"sample {name!r} does not exist; choose astronaut, synthetic-SEED or synthetic-SEED-PHOTO"
         )
     if generator is None:
         raise UnknownOption(f"sample {name!r} is made by a generator; pass one")
-    seed, photo = int(found[1]), int(found[2] or 0)
+    seed, photo = int(match[1]), int(match[2] or 0)
     with torch.no_grad():
         w = generator.mapping(draw_z(generator, seed), truncation_psi=0.7)
         if photo:
@@ -50,20 +50,21 @@ def sample_photo(name: str, generator: Generator | None = None) -> Image.Image:
 
 
 def _unseen_difference(generator: Generator, seed: int, photo: int) -> torch.Tensor:
-    """Another draw's difference from the average, without what a linear map from `w` to dlib's
+    """Draw another person's difference from the average, without what a linear map from `w` to dlib's
     embedding can see: `(1, w_dim)` in standard deviations."""
     population = Population.load(generator.w_avg.device)
     w = generator.mapping(draw_z(generator, POPULATION_SEED, len(population.embeddings)))
     centred = population.embeddings - population.mean
-    who = ridge((w - generator.w_avg) / generator.w_std, centred, DAMPING)  # (w_dim, dim)
-    directions, _ = torch.linalg.qr(who)
+    identity = ridge((w - generator.w_avg) / generator.w_std, centred, DAMPING)  # (w_dim, dim)
+    directions, _ = torch.linalg.qr(identity)
     drawn = generator.mapping(draw_z(generator, 1_000_000 * photo + seed))
     other = (drawn - generator.w_avg) / generator.w_std
     return other - (other @ directions) @ directions.T
 
 
 def open_photo(name: str, generator: Generator | None = None) -> Image.Image | Path:
-    """A sample by its name, or else the path of a photo, as `read_photo` and `Anonymizer` take it."""
+    """Return a sample by its name, or else the path of a photo, as `read_photo` and `Anonymizer` take
+    it."""
     if name == ASTRONAUT or name.startswith("synthetic-"):
         return sample_photo(name, generator)
     return Path(name)

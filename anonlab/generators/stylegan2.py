@@ -1,7 +1,6 @@
 """StyleGAN2 (Karras et al. 2020, arXiv:1912.04958) in plain torch: config F, skip architecture.
 
-Written from the paper and, for half precision, from "Training GANs with limited data" (Karras et
-al. 2020, arXiv:2006.06676). Equalised learning rates (Karras et al. 2018, arXiv:1710.10196) are
+Written from the paper. Equalised learning rates (Karras et al. 2018, arXiv:1710.10196) are
 folded into the weights by the loader, so what is here is what the network computes; the tests
 compare it with slow, direct formulas.
 """
@@ -10,18 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from ..errors import UnknownOption
-from ..images import resize
+from ..images import FACE_SIZE, resize
 from .base import LRELU_GAIN, StyleGenerator
 
 NOISE_MODES = ("const", "random", "none")
-HALF_CLAMP = 256.0  # of activations, so that float16 cannot overflow
-PREVIEW = 256  # the smallest picture on offer
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,10 @@ def upfirdn2d(
     x: torch.Tensor,
     taps: torch.Tensor,
     up: int = 1,
-    down: int = 1,
     padding: tuple[int, int] = (0, 0),
     gain: float = 1.0,
 ) -> torch.Tensor:
-    """Insert zeros, filter, and keep every `down`-th pixel of `x (N, C, H, W)`, in both directions.
+    """Insert `up - 1` zeros between the pixels of `x (N, C, H, W)` and filter, in both directions.
 
     `taps (K,)` is one factor of a separable filter; `padding` (before, after) is in pixels of the
     upsampled image.
@@ -59,9 +56,9 @@ def upfirdn2d(
         x = F.pad(x.reshape(n, c, h, 1, w, 1), (0, up - 1, 0, 0, 0, up - 1))
         x = x.reshape(n, c, h * up, w * up)
     x = F.pad(x, padding * 2)
-    kernel = (taps.flip(0) * gain**0.5).to(x.dtype)  # flipped: conv2d correlates
-    x = F.conv2d(x, kernel.view(1, 1, 1, -1).expand(c, -1, -1, -1), stride=(1, down), groups=c)
-    return F.conv2d(x, kernel.view(1, 1, -1, 1).expand(c, -1, -1, -1), stride=(down, 1), groups=c)
+    kernel = taps.flip(0) * gain**0.5  # flipped: conv2d correlates
+    x = F.conv2d(x, kernel.view(1, 1, 1, -1).expand(c, -1, -1, -1), groups=c)
+    return F.conv2d(x, kernel.view(1, 1, -1, 1).expand(c, -1, -1, -1), groups=c)
 
 
 def modulated_conv2d(
@@ -70,41 +67,28 @@ def modulated_conv2d(
     styles: torch.Tensor,
     demodulate: bool = True,
     up: bool = False,
-    fused: bool | None = None,
 ) -> torch.Tensor:
     """Convolve `x (N, I, H, W)` with `weight (O, I, k, k)` scaled by `styles (N, I)` for each sample.
 
     With `demodulate` every output channel's kernel has norm 1. With `up` the result is that of a
-    transposed convolution with stride 2, `(N, O, 2H + k - 2, …)`, else it has the size of `x`.
-    `fused` makes a kernel for each sample and convolves in groups; unfused scales the activations
-    before and after one shared convolution, which is the same, and on a CPU 1.3 times as fast (1.7
-    with gradients).
+    transposed convolution with stride 2, `(N, O, 2H + k - 2, …)`, else it has the size of `x`. The
+    activations are scaled before and after one shared convolution, which is the same as a kernel for
+    each sample, and on a CPU 1.3 times as fast (1.7 with gradients).
     """
-    (n, i, h, w), (o, _, k, _) = x.shape, weight.shape
-    if fused is None:  # kernels of norm 1 stay within float16, scaled activations might not
-        fused = x.dtype == torch.float16
-    gains = styles.new_ones(n, o)
-    if demodulate:
-        gains = (styles.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt()
-    if not fused:
-        x = x * styles[:, :, None, None].to(x.dtype)
-        kernel = weight.to(x.dtype)
-        if up:
-            x = F.conv_transpose2d(x, kernel.transpose(0, 1), stride=2)
-        else:
-            x = F.conv2d(x, kernel, padding=k // 2)
-        return x * gains[:, :, None, None].to(x.dtype) if demodulate else x
-    kernels = (weight * styles[:, None, :, None, None] * gains[:, :, None, None, None]).to(x.dtype)
-    x = x.reshape(1, n * i, h, w)
+    x = x * styles[:, :, None, None]
     if up:
-        x = F.conv_transpose2d(x, kernels.transpose(1, 2).reshape(n * i, o, k, k), stride=2, groups=n)
+        x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
     else:
-        x = F.conv2d(x, kernels.reshape(n * o, i, k, k), padding=k // 2, groups=n)
-    return x.reshape(n, o, *x.shape[2:])
+        x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+    if not demodulate:
+        return x
+    return x * (styles.square() @ weight.square().sum((2, 3)).T + 1e-8).rsqrt()[:, :, None, None]
 
 
 class StyledConv(nn.Module):
     """Modulated 3×3 convolution, doubling the size first if `up`; noise, bias, leaky ReLU."""
+
+    noise: torch.Tensor
 
     def __init__(
         self, in_channels: int, out_channels: int, w_dim: int, size: int, up: bool, clamp: float | None
@@ -124,10 +108,9 @@ class StyledConv(nn.Module):
         if self.up:
             x = upfirdn2d(x, taps, padding=(1, 1), gain=4)
         if noise is not None:
-            x = x + (noise * self.noise_strength).to(x.dtype)
-        x = F.leaky_relu(x + self.bias[:, None, None].to(x.dtype), 0.2) * LRELU_GAIN
-        clamp = self.clamp or (HALF_CLAMP if x.dtype == torch.float16 else None)
-        return x.clamp(-clamp, clamp) if clamp else x
+            x = x + noise * self.noise_strength
+        x = F.leaky_relu(x + self.bias[:, None, None], 0.2) * LRELU_GAIN
+        return x.clamp(-self.clamp, self.clamp) if self.clamp else x
 
 
 class ToRGB(nn.Module):
@@ -142,7 +125,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         x = modulated_conv2d(x, self.weight, self.affine(w), demodulate=False)
-        x = x.to(w.dtype) + self.bias[:, None, None]  # the sum over sizes is never in half precision
+        x = x + self.bias[:, None, None]
         return x.clamp(-self.clamp, self.clamp) if self.clamp else x
 
 
@@ -153,21 +136,18 @@ class StyleGAN2(StyleGenerator):
     last to-RGB layer; the others share the row of the convolution after them. Pictures smaller than
     native are its means, at its full price: the picture is a sum over sizes, but the sum up to one
     of them is no small version of it, because the larger ones add more than detail (figure 8 of the
-    paper: in config F most of the contrast). `half` is the number of largest sizes that run in
-    float16, which happens on CUDA only.
+    paper: in config F most of the contrast).
     """
 
-    def __init__(
-        self,
-        config: StyleGAN2Config = StyleGAN2Config(),
-        name: str = "stylegan2",
-        half: int = 0,
-    ):
+    taps: torch.Tensor
+    convs: Any  # modules in a list have no type of their own
+
+    def __init__(self, config: StyleGAN2Config = StyleGAN2Config(), name: str = "stylegan2"):
         sizes = tuple(4 * 2**level for level in range(len(config.channels)))
         super().__init__(2 * len(sizes), config.z_dim, config.w_dim, config.mapping_layers)
-        self.config, self.name, self.half, self.sizes = config, name, half, sizes
+        self.config, self.name, self.sizes = config, name, sizes
         self.img_resolution = config.img_resolution
-        self.resolutions = tuple(size for size in sizes if size >= min(PREVIEW, sizes[-1]))
+        self.resolutions = tuple(size for size in sizes if size >= min(FACE_SIZE, sizes[-1]))
         channels, rest = config.channels, config.conv_clamp
         self.const = nn.Parameter(torch.randn(1, channels[0], 4, 4))
         self.convs = nn.ModuleList([StyledConv(channels[0], channels[0], config.w_dim, 4, False, rest)])
@@ -184,7 +164,8 @@ class StyleGAN2(StyleGenerator):
         noise_mode: str = "const",
         rng: torch.Generator | None = None,
     ) -> torch.Tensor:
-        """`ws (N, num_ws, w_dim)` to images `(N, 3, R, R)`, R one of `resolutions` (default native).
+        """Draw `ws (N, num_ws, w_dim)` as images `(N, 3, R, R)`, R one of `resolutions` (default
+        native).
 
         `noise_mode` is `const` (the same picture every time), `random` (drawn from `rng`) or
         `none`. Raises `UnknownOption`.
@@ -196,9 +177,8 @@ class StyleGAN2(StyleGenerator):
                 f"random with a torch.Generator"
             )
         x = self.const.expand(len(ws), -1, -1, -1)
-        image: torch.Tensor | float = 0.0
+        image = x.new_zeros(())
         for level in range(len(self.sizes)):
-            x = x.to(self._dtype(level, x))
             for row in range(max(0, 2 * level - 1), 2 * level + 1):
                 conv = self.convs[row]
                 x = conv(x, ws[:, row], self.taps, self._noise(conv, len(ws), noise_mode, rng))
@@ -207,16 +187,11 @@ class StyleGAN2(StyleGenerator):
             image = image + self.to_rgbs[level](x, ws[:, 2 * level + 1])
         return resize(image, resolution)
 
-    def _dtype(self, level: int, x: torch.Tensor) -> torch.dtype:
-        """The precision of one size: half for the largest, and only on CUDA."""
-        half = x.is_cuda and level >= len(self.sizes) - self.half
-        return torch.float16 if half else self.const.dtype
-
     def _noise(
         self, conv: StyledConv, n: int, mode: str, rng: torch.Generator | None
     ) -> torch.Tensor | None:
-        """`(size, size)` or `(N, 1, size, size)`, before its strength."""
-        if mode != "random":
+        """Return the noise `(size, size)` or `(N, 1, size, size)`, before its strength."""
+        if rng is None:
             return conv.noise if mode == "const" else None
         drawn = torch.randn(n, 1, *conv.noise.shape, generator=rng, device=rng.device)
         return drawn.to(conv.noise)

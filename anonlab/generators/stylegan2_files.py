@@ -45,7 +45,7 @@ class Found:
 
 
 def load_stylegan2(path: Path) -> StyleGAN2:
-    """The generator of a file, float32 and on the CPU; the format is recognised by content.
+    """Load the generator of a file, float32 and on the CPU; the format is recognised by content.
 
     Its name is `stylegan2-` and a fingerprint of the weights, the same in every format. `w_std`, and
     `w_avg` where a file has none, are measured on seeded draws. Raises `WeightsMissing`,
@@ -59,7 +59,8 @@ def load_stylegan2(path: Path) -> StyleGAN2:
 
 
 def fingerprint(model: StyleGAN2) -> str:
-    """Eight digits that tell one set of weights from another, whatever the format of its file."""
+    """Compute eight digits that tell one set of weights from another, whatever the format of its
+    file."""
     digest = hashlib.sha256()
     # these are stored alike everywhere, to the bit
     for tensor in (model.const, *(layer.bias for layer in (*model.convs, *model.to_rgbs))):
@@ -68,7 +69,7 @@ def fingerprint(model: StyleGAN2) -> str:
 
 
 def read_file(path: Path) -> Found:
-    """The tensors of a file in any of the formats, unchecked. Raises as `load_stylegan2`."""
+    """Read the tensors of a file in any of the formats, unchecked. Raises as `load_stylegan2`."""
     if not path.is_file():
         raise WeightsMissing(f"{path} (StyleGAN2) is missing; give the path of {FORMATS}")
     with path.open("rb") as file:
@@ -112,9 +113,9 @@ def _read_safetensors(path: Path) -> Found:
         raise WeightsCorrupt(f"{path} is truncated or damaged ({error}); copy it again") from None
 
 
-def _translated(path: Path, found: Found) -> StyleGAN2:
-    tensors = found.tensors
-    naming = next((one for one in NAMINGS if one.mark in tensors), None)
+def _translated(path: Path, content: Found) -> StyleGAN2:
+    tensors = content.tensors
+    naming = next((candidate for candidate in NAMINGS if candidate.mark in tensors), None)
     for part, what in OTHERS.items():
         if any(part in name for name in tensors):
             raise WeightsMismatch(f"{path} is {what}; choose an unconditional StyleGAN2 of faces")
@@ -123,7 +124,7 @@ def _translated(path: Path, found: Found) -> StyleGAN2:
             f"{path} holds no StyleGAN2 that anonlab knows but {_listed(tensors)}; choose {FORMATS}"
         )
     try:
-        config = naming.config(tensors, found.clamp)
+        config = naming.config(tensors, content.clamp)
     except (KeyError, IndexError, AssertionError) as error:
         raise WeightsMismatch(
             f"{path} is not a whole StyleGAN2 with the names of {naming.publisher}: {error} is missing; "
@@ -150,13 +151,15 @@ def _translated(path: Path, found: Found) -> StyleGAN2:
 
 
 def _shapes(config: StyleGAN2Config) -> dict[str, torch.Size]:
-    """Of every tensor of ours, before there is memory for it: a header could ask for too much."""
+    """List the shapes of our tensors, before there is memory for them: a header could ask for too
+    much."""
     with torch.device("meta"):
         return {name: tensor.shape for name, tensor in StyleGAN2(config).state_dict().items()}
 
 
 def _check(path: Path, given: dict[str, torch.Tensor], wanted: dict[str, torch.Size]) -> None:
-    """Every tensor used, every parameter filled, each of the right shape (but for axes of 1)."""
+    """Check that every tensor is used and every parameter filled, each of the right shape (but for axes
+    of 1)."""
     missing, unused = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
     wrong = [
         f"{name} {tuple(given[name].shape)} instead of {tuple(shape)}"

@@ -39,13 +39,14 @@ class Naming:
     filters: str = r"$^"  # pattern of stored copies of the resampling filter
 
     def config(self, tensors: dict[str, torch.Tensor], clamp: float | None) -> StyleGAN2Config:
-        """The network that a file holds, from shapes. Raises `KeyError` with the name it misses."""
-        channels = []
+        """Infer the network that a file holds, from shapes. Raises `KeyError` with the name it
+        misses."""
+        channels: list[int] = []
         while len(channels) < 2 or self.conv(2 * len(channels)) in tensors:
             shape = tensors[self.conv(2 * len(channels))].shape
             channels.append(shape[-4])
-        found = (re.fullmatch(self.mapping, name) for name in tensors)
-        layers = sorted((int(match[1]), match[0]) for match in found if match)
+        matches = (re.fullmatch(self.mapping, name) for name in tensors)
+        layers = sorted((int(match[1]), match[0]) for match in matches if match)
         if not layers:
             raise KeyError(self.mapping)
         first, last = tensors[layers[0][1]], tensors[layers[-1][1]]
@@ -71,7 +72,8 @@ def _nvidia_conv(row: int) -> str:
 
 
 def _nvidia(config: StyleGAN2Config) -> Iterator[Row]:
-    """stylegan2-ada-pytorch, whose convolutions with demodulation are not scaled: it cancels."""
+    """Translate stylegan2-ada-pytorch: convolutions with demodulation are not scaled, because it
+    cancels."""
     yield Row("w_avg", "mapping.w_avg")
     yield from _mapping(config, "mapping.fc", 0)
     yield Row("const", "synthesis.b4.const")
@@ -89,7 +91,8 @@ def _nvidia(config: StyleGAN2Config) -> Iterator[Row]:
 
 
 def _rosinality(config: StyleGAN2Config) -> Iterator[Row]:
-    """Scales every convolution; with demodulation it matters only for the epsilon, but it does."""
+    """Translate rosinality: every convolution is scaled; with demodulation only the epsilon is
+    affected."""
     yield Row("w_avg", "latent_avg")
     yield from _mapping(config, "style.", 1)
     yield Row("const", "input.input")
@@ -129,6 +132,7 @@ NAMINGS = (
 
 
 def is_filter(kernel: torch.Tensor) -> bool:
-    """Whether it is the resampling filter [1, 3, 3, 1] that our network has built in, at any gain."""
+    """Tell whether it is the resampling filter [1, 3, 3, 1] that our network has built in, at any
+    gain."""
     expected = torch.outer(TAPS, TAPS)
     return kernel.shape == (4, 4) and torch.allclose(kernel.float() / kernel.sum(), expected)

@@ -1,1 +1,1 @@
-"""The condition of stage 2: who to be, chosen from a reference population of generated people."""
+"""The condition of stage 2: the virtual identity, and the reference population of generated people."""

@@ -26,7 +26,8 @@ SKIN = ((145, 165, 75, 100), (145, 165, 156, 181), (78, 92, 105, 151))
 
 
 def skin_tone(image: torch.Tensor) -> float:
-    """Individual typology angle of an aligned face `(1, 3, S, S)`, in degrees, light is high.
+    """Measure the individual typology angle of an aligned face `(1, 3, S, S)`, in degrees, light is
+    high.
 
     arctan((L* - 50) / b*) of the median colour of cheeks and forehead (Chardon et al. 1991).
     """
@@ -34,7 +35,7 @@ def skin_tone(image: torch.Tensor) -> float:
 
 
 def skin_tones(images: torch.Tensor) -> np.ndarray:
-    """The same of several faces `(N, 3, S, S)`, `(N,)`."""
+    """Measure it for several faces `(N, 3, S, S)`, `(N,)`."""
     small = resize(images, 256)
     skin = torch.cat([small[:, :, a:b, c:d].flatten(2) for a, b, c, d in SKIN], 2)
     pixels = skin.clamp(-1, 1).mT.cpu().numpy() / 2 + 0.5  # (N, P, 3)
@@ -43,7 +44,8 @@ def skin_tones(images: torch.Tensor) -> np.ndarray:
 
 
 def skin_colours(images: torch.Tensor) -> torch.Tensor:
-    """Mean colours of both cheeks and the forehead of aligned faces: `(N, C, S, S)` to `(N, C, 3)`."""
+    """Compute the mean colours of both cheeks and the forehead of aligned faces: `(N, C, S, S)` to `(N,
+    C, 3)`."""
     scale = images.shape[-1] / 256
     boxes = (tuple(round(side * scale) for side in box) for box in SKIN)
     return torch.stack([images[:, :, a:b, c:d].mean((2, 3)) for a, b, c, d in boxes], 2)
@@ -93,15 +95,16 @@ class Population:
         return cls(store.load_shipped("population"), device)
 
     def attributes(self, embedding: torch.Tensor, image: torch.Tensor) -> Attributes:
-        """Gender and age by linear regression from the embedding `(1, dim)`; tone from pixels."""
+        """Read gender and age by linear regression from the embedding `(1, dim)`, and tone from
+        pixels."""
         gender, age = self.read(embedding[0]).tolist()[:2]
         return Attributes(max(-1.0, min(1.0, gender)), age, skin_tone(image))
 
     def labels(self, embeddings: torch.Tensor, attributes: Sequence[Attributes]) -> torch.Tensor:
-        """What is known of N people with `embeddings (N, dim)`, `(N, 3 + LOOKS)` in the columns of
-        `read`: their attributes, and the look that is read."""
+        """Collect what is known of N people with `embeddings (N, dim)`, `(N, 3 + LOOKS)` in the columns
+        of `read`: their attributes, and the look that is read."""
         labels = self.read(embeddings)
-        known = [(one.gender, one.age, one.tone) for one in attributes]
+        known = [(person.gender, person.age, person.tone) for person in attributes]
         return torch.cat([torch.tensor(known).to(labels), labels[:, 3:]], 1)
 
     def read(self, embedding: torch.Tensor) -> torch.Tensor:
@@ -144,7 +147,7 @@ class Population:
 
 
 def _look_readout(centred: torch.Tensor, labels: torch.Tensor, readout: torch.Tensor) -> torch.Tensor:
-    """The matrix `(dim, LOOKS)` that reads a look from centred embeddings `(N, dim)`, whose centred
+    """Fit the matrix `(dim, LOOKS)` that reads a look from centred embeddings `(N, dim)`, whose centred
     `labels (N, 3)` are read by `readout (dim, 3)`."""
     explained = ridge(labels, centred, 1e-4)  # (3, dim)
     _, _, directions = torch.linalg.svd(centred - labels @ explained, full_matrices=False)
@@ -154,7 +157,7 @@ def _look_readout(centred: torch.Tensor, labels: torch.Tensor, readout: torch.Te
 
 
 def ridge(inputs: torch.Tensor, outputs: torch.Tensor, damping: float = 0.01) -> torch.Tensor:
-    """Linear regression, `(N, A)` to `(N, B)`, as a matrix `(A, B)`."""
+    """Fit a linear regression from `(N, A)` to `(N, B)`, as a matrix `(A, B)`."""
     gram = inputs.T @ inputs
     gram = gram + damping * gram.diagonal().mean() * torch.eye(len(gram), device=gram.device)
     return torch.linalg.solve(gram, inputs.T @ outputs)

@@ -30,7 +30,7 @@ TURN = math.radians(85)
 # surroundings, the shape and the eyes are the person's. Of 84 people, aimed at 100, 115, 130 and 145°,
 # an unseen recogniser matches 11, 9, 4 and 2 % (rank 1 of 54: 17, 19, 13 and 6 %), and the drawn face
 # has a centred cosine to the person of .09, .08, .03 and -.01 on Labeled Faces in the Wild, of .08,
-# .04, -.04 and -.09 on the London Set. At 0 neither the face nor its reflection tells who it was.
+# .04, -.04 and -.09 on the London Set. At 0 neither the face nor its reflection tells the person.
 BEYOND = math.radians(50)
 TILTS = 8  # rounds in which the keyed direction gets both of its properties
 
@@ -99,7 +99,7 @@ def whitened_rotation(
     whitening. It stays nevertheless, because two keys' directions are then less alike by chance (their
     cosine spreads by 0.02, in blocks of 16 by 0.05), and drawn faces were linked a little more often in
     blocks. A share of the key alone, or components weighted by how well they agree between views,
-    make a person's faces agree by making everybody's alike. `data/identity.json` has the numbers.
+    make a person's faces agree by making all people's alike. `data/identity.json` has the numbers.
     """
     whitened = axis @ population.directions.T / population.spread  # (N, dim) to (N, 64)
     rotated = (rotation @ whitened[:, :, None])[:, :, 0]

@@ -3,7 +3,7 @@
 Every method takes an `Inquiry` and returns a signed map `(1, C, 256, 256)`. There are two
 questions. Against a *baseline image*: what makes the person appear, on the way from a face without
 identity?
-Against *impostors*: what tells the person from the people who look most alike? The gradient of a
+Against *impostors*: what tells the person from the most similar other people? The gradient of a
 face's similarity to itself answers neither: at the maximum of similarity every slope is zero.
 """
 
@@ -55,11 +55,11 @@ class Inquiry:
     layer: str = ""  # for Grad-CAM; "" for the recogniser's own choice
 
     def score(self) -> Callable[[torch.Tensor], torch.Tensor]:
-        """The person's share in a picture, `identity_score`."""
+        """Make the person's `identity_score`."""
         return identity_score(self.recognizer, self.recognizer.embed(self.image).detach())
 
     def margin(self) -> Callable[[torch.Tensor], torch.Tensor]:
-        """How far the picture is from the look-alikes, `impostor_score`."""
+        """Make the `impostor_score` of the look-alikes."""
         if self.impostors is None:
             raise UnknownOption(
                 "this method compares with impostors, because the gradient of a face's similarity to "
@@ -69,7 +69,8 @@ class Inquiry:
         return impostor_score(self.recognizer, own, self.impostors)
 
     def baseline_image(self) -> torch.Tensor:
-        """Captum's baseline, from which a path starts: `(1, 3, 256, 256)`. Raises `UnknownOption`."""
+        """Make Captum's baseline, from which a path starts: `(1, 3, 256, 256)`. Raises
+        `UnknownOption`."""
         if self.baseline not in BASELINES:
             raise UnknownOption(
                 f"baseline {self.baseline!r} does not exist; choose from: {', '.join(BASELINES)}"
@@ -80,7 +81,7 @@ class Inquiry:
 def identity_score(
     recognizer: Recognizer, reference: torch.Tensor
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The function `images (N, 3, S, S) -> (N,)`: how much of the person in `reference (1, dim)`.
+    """Make the function `images (N, 3, S, S) -> (N,)`: how much of the person in `reference (1, dim)`.
 
     The part of the embedding, without the mean of all people, that points towards the person, as
     a share of the person's own: 1 for the same photo, about 0 for strangers. (Not the cosine: a
@@ -98,7 +99,7 @@ def identity_score(
 def cosine_score(
     recognizer: Recognizer, reference: torch.Tensor
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The cosine between centred embeddings, `(N, 3, S, S) -> (N,)`: similarity as it is reported.
+    """Make the cosine between centred embeddings, `(N, 3, S, S) -> (N,)`: similarity as it is reported.
 
     Its gradient at the person's own face is zero: never attribute with it there.
     """
@@ -109,7 +110,7 @@ def cosine_score(
 def impostor_score(
     recognizer: Recognizer, reference: torch.Tensor, impostors: torch.Tensor
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """How far a picture is from the people of `impostors (M, dim)` who look most like the person.
+    """Make the distance of a picture to those of `impostors (M, dim)` that are most like the person.
 
     One minus the mean cosine to the nearest eight. Unlike the similarity to oneself, it has a slope
     at the person's own face: what to change to become one of them.
@@ -133,7 +134,7 @@ def _mean_face(inquiry: Inquiry) -> torch.Tensor:
 
 
 def _masked_noise(inquiry: Inquiry) -> torch.Tensor:
-    """Noise of the face's own colours, where the recogniser looks; the picture elsewhere."""
+    """Put noise of the face's own colours where the recogniser looks; the picture elsewhere."""
     image, size = inquiry.image, inquiry.image.shape[-1]
     left, top, right, bottom = (round(side * size / 512) for side in inquiry.recognizer.box)
     face = image[..., top:bottom, left:right]
@@ -152,7 +153,7 @@ BASELINES: dict[str, Callable[[Inquiry], torch.Tensor]] = {
 
 
 def integrated_gradients(inquiry: Inquiry) -> torch.Tensor:
-    """Along the straight line from the baseline (Sundararajan et al. 2017).
+    """Integrate the gradient along the straight line from the baseline (Sundararajan et al. 2017).
 
     Complete: the sum is the score of the face minus that of the baseline, up to the quadrature.
     """
@@ -168,7 +169,7 @@ def integrated_gradients(inquiry: Inquiry) -> torch.Tensor:
 
 @contextmanager
 def seeded(rng: torch.Generator) -> Iterator[None]:
-    """Captum draws from the global generators of torch and NumPy: seed them, and put them back."""
+    """Seed the global generators of torch and NumPy, from which Captum draws, and put them back."""
     seed, numpy_state = int(torch.randint(2**31, (1,), generator=rng)), np.random.get_state()
     try:
         with torch.random.fork_rng():
@@ -180,12 +181,12 @@ def seeded(rng: torch.Generator) -> Iterator[None]:
 
 
 def _leaf(image: torch.Tensor) -> torch.Tensor:
-    """A copy that Captum may differentiate by without a warning."""
+    """Make a copy that Captum may differentiate by without a warning."""
     return image.detach().clone().requires_grad_(True)
 
 
 def gradient_shap(inquiry: Inquiry) -> torch.Tensor:
-    """Expected gradients between noisy faces and noisy baselines (Lundberg and Lee 2017)."""
+    """Average gradients between noisy faces and noisy baselines (Lundberg and Lee 2017)."""
     baseline = inquiry.baseline_image()
     draws = torch.randn((4, *baseline.shape[1:]), generator=inquiry.rng).to(baseline)
     score, total = inquiry.score(), torch.zeros_like(inquiry.image)
@@ -198,17 +199,17 @@ def gradient_shap(inquiry: Inquiry) -> torch.Tensor:
 
 
 def saliency(inquiry: Inquiry) -> torch.Tensor:
-    """The slope of the distance to the look-alikes (Simonyan et al. 2014)."""
+    """Return the slope of the distance to the look-alikes (Simonyan et al. 2014)."""
     return Saliency(inquiry.margin()).attribute(_leaf(inquiry.image), abs=False)
 
 
 def input_x_gradient(inquiry: Inquiry) -> torch.Tensor:
-    """The same, times the picture: what is bright and matters (Shrikumar et al. 2016)."""
+    """Multiply that slope by the picture (Shrikumar et al. 2016)."""
     return InputXGradient(inquiry.margin()).attribute(_leaf(inquiry.image)).detach()
 
 
 def smooth_grad(inquiry: Inquiry) -> torch.Tensor:
-    """The mean slope around the picture, by Captum's NoiseTunnel (Smilkov et al. 2017)."""
+    """Average the slope around the picture, by Captum's NoiseTunnel (Smilkov et al. 2017)."""
     tunnel = NoiseTunnel(Saliency(inquiry.margin()))
     with seeded(inquiry.rng):
         return tunnel.attribute(
@@ -218,7 +219,8 @@ def smooth_grad(inquiry: Inquiry) -> torch.Tensor:
 
 
 def layer_grad_cam(inquiry: Inquiry) -> torch.Tensor:
-    """Grad-CAM on a named layer (Selvaraju et al. 2017), put back where the recogniser's crop was."""
+    """Run Grad-CAM on a named layer (Selvaraju et al. 2017) and put it back where the recogniser's crop
+    was."""
     recognizer, image = inquiry.recognizer, inquiry.image
     layers = dict(recognizer.named_modules()) if isinstance(recognizer, nn.Module) else {}
     name = inquiry.layer or getattr(recognizer, "cam_layer", "")
@@ -237,7 +239,7 @@ def layer_grad_cam(inquiry: Inquiry) -> torch.Tensor:
 
 
 def occlusion(inquiry: Inquiry) -> torch.Tensor:
-    """What the score loses under a window of blur (Zeiler and Fergus 2014)."""
+    """Measure what the score loses under a window of blur (Zeiler and Fergus 2014)."""
     with torch.no_grad():
         return Occlusion(inquiry.score()).attribute(
             inquiry.image, (3, WINDOW, WINDOW), (3, STRIDE, STRIDE), inquiry.baseline_image(),
@@ -246,7 +248,7 @@ def occlusion(inquiry: Inquiry) -> torch.Tensor:
 
 
 def feature_ablation(inquiry: Inquiry) -> torch.Tensor:
-    """What the score loses when a facial region is blurred: one number a region."""
+    """Measure what the score loses when a facial region is blurred: one number a region."""
     if inquiry.points is None:
         raise UnknownOption("this method asks region by region; pass points=landmarks(image)")
     size = inquiry.image.shape[-1]

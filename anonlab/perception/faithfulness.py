@@ -38,7 +38,8 @@ BETTER: dict[str, Declaration] = {  # of the columns of `compare_methods`
 def deletion_curve(
     recognizer: Recognizer, image: torch.Tensor, ranking: torch.Tensor, areas: Sequence[float]
 ) -> list[float]:
-    """Distance to the person when the top share of `ranking` is blurred, for each of `areas`.
+    """Measure the distance to the person when the top share of `ranking` is blurred, for each of
+    `areas`.
 
     The deletion test of Petsiuk et al. 2018 with blurring as deletion: the faster it rises, the
     better the ranking (any attribution, `(1, 1, S, S)`) knows where the identity is.
@@ -49,7 +50,8 @@ def deletion_curve(
 def insertion_curve(
     recognizer: Recognizer, image: torch.Tensor, ranking: torch.Tensor, areas: Sequence[float]
 ) -> list[float]:
-    """Distance to the person when only the top share of `ranking` is sharp, for each of `areas`.
+    """Measure the distance to the person when only the top share of `ranking` is sharp, for each of
+    `areas`.
 
     The insertion test of Petsiuk et al. 2018: the faster it falls, the better.
     """
@@ -65,36 +67,39 @@ def _curve(
     outside: torch.Tensor,
     inside: torch.Tensor,
 ) -> list[float]:
-    """Distances of `inside` put into `outside` through the masks of all `areas`."""
+    """Measure the distances of `inside` put into `outside` through the masks of all `areas`."""
     masks = torch.cat([mask_from_attribution(ranking, area, 0, image.shape[-1]) for area in areas])
     mixed = pasted(outside, inside, masks)
     return distance(recognizer, recognizer.embed(mixed), recognizer.embed(image)).tolist()
 
 
 def area_under(areas: Sequence[float], values: Sequence[float]) -> float:
-    """Mean height of a curve over its areas (trapezoids): deletion wants it high, insertion low."""
+    """Compute the mean height of a curve over its areas (trapezoids): deletion wants it high, insertion
+    low."""
     return float(np.trapezoid(values, areas) / (areas[-1] - areas[0]))
 
 
 def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Spearman's correlation of maps `(N, ...)` and `(N, ...)`, as `(N,)`; ties in pixel order."""
+    """Compute Spearman's correlation of maps `(N, ...)` and `(N, ...)`, as `(N,)`; ties in pixel
+    order."""
     ranks = [x.flatten(1).argsort(dim=1, stable=True).argsort(1).float() for x in (a, b)]
     a, b = (x - x.mean(1, keepdim=True) for x in ranks)
     return F.cosine_similarity(a, b, dim=1)
 
 
 def agreement(maps: dict[str, torch.Tensor]) -> dict[str, dict[str, float]]:
-    """Rank correlation, inside the face, between every two of several maps `(1, 1, S, S)` of it.
+    """Compute the rank correlation, inside the face, between every two of several maps `(1, 1, S, S)` of
+    it.
 
     The maps may come from different methods or from different recognisers. (Over the whole picture
     any two maps agree: the face is hot and the background is not.)
     """
-    inner = {name: inside_face(one) for name, one in maps.items()}
+    inner = {name: inside_face(heat) for name, heat in maps.items()}
     return {a: {b: rank_correlation(inner[a], inner[b]).item() for b in inner} for a in inner}
 
 
 def inside_face(heat: torch.Tensor, size: int = 64) -> torch.Tensor:
-    """The values of a map `(N, 1, S, S)` inside the oval of an aligned face, `(N, P)`."""
+    """Return the values of a map `(N, 1, S, S)` inside the oval of an aligned face, `(N, P)`."""
     oval = torch.from_numpy(face_oval(size) > 0.5).to(heat.device)
     return resize(heat, size)[:, 0][:, oval]
 
@@ -107,7 +112,8 @@ def stability(
     reach: float = 0.02,
     reference: torch.Tensor | None = None,
 ) -> float:
-    """Mean rank correlation between a face's map and the maps of slightly shifted crops of it.
+    """Compute the mean rank correlation between a face's map and the maps of slightly shifted crops of
+    it.
 
     `image (1, 3, S, S)` is shifted by up to `reach` of its side; each map is shifted back before
     it is compared. `reference` is the face's own map, if it is known already. 1 is a map that does
@@ -118,19 +124,19 @@ def stability(
     reference = make_map(image) if reference is None else reference
     scale = reference.shape[-1] / size
     inner = slice(round(limit * scale) + 1, -round(limit * scale) - 1)
-    found = []
+    correlations = []
     for _ in range(shifts):
         dx, dy = (torch.randint(-limit, limit + 1, (2,), generator=rng)).tolist()
         padded = F.pad(image, (limit,) * 4, mode="replicate")
         moved = padded[..., limit + dy : limit + dy + size, limit + dx : limit + dx + size]
         back = make_map(moved).roll((round(dy * scale), round(dx * scale)), (-2, -1))
         pair = [x[..., inner, inner] for x in (reference, back)]
-        found.append(rank_correlation(*pair).item())
-    return sum(found) / len(found)
+        correlations.append(rank_correlation(*pair).item())
+    return sum(correlations) / len(correlations)
 
 
 def declared(table: dict[str, dict[str, float]]) -> dict[str, dict[str, Measured]]:
-    """What `compare_methods` found, with which way is better; disc and chance are references."""
+    """Declare which way is better in a table of `compare_methods`; disc and chance are references."""
     fixed = dict.fromkeys(BETTER, reference) | {"seconds": shown}
     return {
         method: declare(row, fixed if method in (DISC, RANDOM) else BETTER)
@@ -147,7 +153,7 @@ def compare_methods(
     progress: bool = False,
     shifts: int = 4,
 ) -> dict[str, dict[str, float]]:
-    """Methods, a disc and chance, tested on the same faces: rows of a table.
+    """Test methods, a disc and chance on the same faces: rows of a table.
 
     `deletion` and `insertion` are areas under the curves of mean distances, `deletion_at_10` is the
     deletion curve at a tenth of the picture, `stability` is measured on `shifts` crops of the first
@@ -187,11 +193,11 @@ def _timed(make: Callable[[torch.Tensor], torch.Tensor], face: torch.Tensor) -> 
 
 
 def disc_ranking(size: int) -> torch.Tensor:
-    """The ranking that needs no recogniser: the nearer to the face's centre the earlier."""
+    """Rank without a recogniser: the nearer to the face's centre the earlier."""
     v, u = torch.meshgrid(*[(torch.arange(size) + 0.5) / size] * 2, indexing="ij")
     return (2 - torch.hypot(u - 0.5, v - 0.55))[None, None]
 
 
 def random_ranking(size: int, rng: torch.Generator) -> torch.Tensor:
-    """The ranking that any other has to beat."""
+    """Rank at random."""
     return torch.rand(1, 1, size, size, generator=rng)

@@ -10,11 +10,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..images import resize
+from ..images import FACE_SIZE, resize
 from ..weights import store
 from .layers import conv_step
 
-SIDE = 256  # pixels of the aligned picture that the window is cut from
 WINDOW = (48, 76, 208, 164)  # left, top, right, bottom: brows, both eyes and the rims' lower edges
 
 
@@ -32,27 +31,28 @@ class GlassesNetwork(nn.Module):
         self.says = nn.Linear(8 * c, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Aligned `images (N, 3, S, S)` in [-1, 1] to logits `(N,)`: positive where glasses are worn.
+        """Map aligned `images (N, 3, S, S)` in [-1, 1] to logits `(N,)`: positive where glasses are
+        worn.
 
         Sunglasses are glasses. Best with S ≥ 256: a thin rim is a pixel or two wide there.
         """
         return self.read(window(images))
 
     def read(self, windows: torch.Tensor) -> torch.Tensor:
-        """What `window` cut, `(N, 3, 88, 160)`, to logits `(N,)`."""
+        """Map what `window` cut, `(N, 3, 88, 160)`, to logits `(N,)`."""
         x = self.features(windows)
         # a rim is seen somewhere (the maximum), skin is seen everywhere (the mean)
         return self.says(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)).flatten()
 
 
 def window(images: torch.Tensor) -> torch.Tensor:
-    """The eye region of aligned `images (N, C, S, S)`, `(N, C, 88, 160)`; differentiable."""
+    """Cut the eye region of aligned `images (N, C, S, S)`, `(N, C, 88, 160)`; differentiable."""
     left, top, right, bottom = WINDOW
-    return resize(images, SIDE)[:, :, top:bottom, left:right]
+    return resize(images, FACE_SIZE)[:, :, top:bottom, left:right]
 
 
 def load_glasses(device: torch.device | str = "cpu") -> GlassesNetwork:
-    """The one that ships, frozen. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    """Load the one that ships, frozen. Raises `WeightsMissing` or `WeightsCorrupt`."""
     model = GlassesNetwork()
     model.load_state_dict(store.load_shipped("glasses"))
     return model.eval().requires_grad_(False).to(device)

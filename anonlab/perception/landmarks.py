@@ -42,7 +42,7 @@ class LandmarkNetwork(nn.Module):
         self.up_32 = nn.Sequential(conv_step(2 * c, 2 * c), nn.Conv2d(2 * c, COUNT, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Aligned `images (N, 3, S, S)` to points `(N, 68, 2)`, x and y in [0, 1] of the side."""
+        """Map aligned `images (N, 3, S, S)` to points `(N, 68, 2)`, x and y in [0, 1] of the side."""
         at_32 = self.to_32(resize(images, self.resolution))
         at_16 = self.to_16(at_32)
         x = self.up_16(at_16 + F.interpolate(self.to_8(at_16), scale_factor=2.0))
@@ -54,19 +54,19 @@ class LandmarkNetwork(nn.Module):
 
 
 def load_landmarks(device: torch.device | str = "cpu") -> LandmarkNetwork:
-    """The one that ships, frozen. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    """Load the one that ships, frozen. Raises `WeightsMissing` or `WeightsCorrupt`."""
     model = LandmarkNetwork()
     model.load_state_dict(store.load_shipped("landmarks"))
     return model.eval().requires_grad_(False).to(device)
 
 
 def interocular(points: torch.Tensor) -> torch.Tensor:
-    """The distance between the outer corners of the eyes, `(N, 68, 2)` to `(N,)`."""
+    """Measure the distance between the outer corners of the eyes, `(N, 68, 2)` to `(N,)`."""
     return (points[:, 36] - points[:, 45]).norm(dim=1)
 
 
 def landmark_error(points: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Mean distance of the 68 points over the reference's inter-ocular distance, `(N,)`.
+    """Compute the mean distance of the 68 points over the reference's inter-ocular distance, `(N,)`.
 
     The normalised mean error of 300-W (Sagonas et al. 2013).
     """
@@ -74,7 +74,7 @@ def landmark_error(points: torch.Tensor, reference: torch.Tensor) -> torch.Tenso
 
 
 def openings(points: torch.Tensor) -> torch.Tensor:
-    """How far mouth, right and left eye are open, over the inter-ocular distance: `(N, 3)`.
+    """Measure how far mouth, right and left eye are open, over the inter-ocular distance: `(N, 3)`.
 
     Mean gap of the three inner lip pairs, and of the two lid pairs of each eye.
     """

@@ -1,18 +1,14 @@
 """From a map to a mask: 1 is identity-relevant and will be regenerated, 0 stays as it is.
 
-By area, by threshold or by facial region; masks can be joined and taken from each other, mirrored,
-cleaned of crumbs and softened.
+By area, by threshold or by facial region; masks can be joined and taken from each other, mirrored
+and softened.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from skimage.measure import label
-from skimage.morphology import remove_small_objects
 
 from ..controls import Controls, check_regions
 from ..errors import UnknownOption
@@ -25,7 +21,7 @@ SOFTNESS = 3.0  # Gaussian of a mask's edge, in pixels of a 256 map
 def mask_from_attribution(
     attribution: torch.Tensor, area: float, softness: float = 3.0, size: int | None = None
 ) -> torch.Tensor:
-    """The share `area` of pixels with the highest attribution: `(N, 1, size, size)` in [0, 1].
+    """Select the share `area` of pixels with the highest attribution: `(N, 1, size, size)` in [0, 1].
 
     1 is identity-relevant, to be regenerated. `softness` is the Gaussian of the edge, in pixels of
     the attribution; the area of the soft mask (its mean) is `area` to within a pixel's width.
@@ -48,7 +44,7 @@ def mask_from_attribution(
 
 
 def masked_face(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """What stays: `image (N, 3, S, S)` with the mask painted mid-grey (0)."""
+    """Keep what stays: `image (N, 3, S, S)` with the mask painted mid-grey (0)."""
     return image * (1 - resize(mask, image.shape[-1]))
 
 
@@ -58,9 +54,9 @@ def build_mask(
     points: torch.Tensor | None = None,
     size: int | None = None,
 ) -> torch.Tensor:
-    """The mask that `controls` describe: `(1, 1, size, size)` in [0, 1].
+    """Build the mask that `controls` describe: `(1, 1, size, size)` in [0, 1].
 
-    By area or threshold; then crumbs out, regions in, mirrored, regions out, softened. Including a
+    By area or threshold; then regions in, mirrored, regions out, softened. Including a
     region makes the mask larger than `mask_area`. `points (1, 68, 2)` are needed for regions.
     """
     if controls.mask_threshold is not None:
@@ -68,23 +64,25 @@ def build_mask(
     else:
         mask = mask_from_attribution(attribution, controls.mask_area, softness=0)
     side = attribution.shape[-1]
-    if (controls.include or controls.exclude) and points is None:
-        raise UnknownOption("regions need the 68 points of the face; pass points=landmarks(image)")
-    if controls.smallest > 0:
-        mask = without_crumbs(mask, controls.smallest)
+
+    def regions(names: Sequence[str]) -> torch.Tensor:
+        if points is None:
+            raise UnknownOption("regions need the 68 points of the face; pass points=landmarks(image)")
+        return mask_of_regions(points, names, side).to(mask)
+
     if controls.include:
-        mask = union(mask, mask_of_regions(points, controls.include, side).to(mask))
+        mask = union(mask, regions(controls.include))
     if controls.symmetric:
         mask = symmetric(mask)
     if controls.exclude:
-        mask = subtract(mask, mask_of_regions(points, controls.exclude, side).to(mask))
+        mask = subtract(mask, regions(controls.exclude))
     if 0 < mask.mean() < 1:
         mask = soften(mask, controls.softness)
     return mask if size is None else resize(mask, size).clamp(0, 1)
 
 
 def mask_by_threshold(attribution: torch.Tensor, threshold: float) -> torch.Tensor:
-    """Pixels whose attribution (maximum 1) is above `threshold`: `(N, 1, H, W)` of 0 and 1.
+    """Select the pixels whose attribution (maximum 1) is above `threshold`: `(N, 1, H, W)` of 0 and 1.
 
     Raises `UnknownOption` for a threshold outside [0, 1].
     """
@@ -94,7 +92,7 @@ def mask_by_threshold(attribution: torch.Tensor, threshold: float) -> torch.Tens
 
 
 def mask_of_regions(points: torch.Tensor, names: Sequence[str], size: int = 256) -> torch.Tensor:
-    """Facial regions by name from 68 points `(1, 68, 2)`: `(1, 1, size, size)` of 0 and 1.
+    """Draw facial regions by name from 68 points `(1, 68, 2)`: `(1, 1, size, size)` of 0 and 1.
 
     Raises `UnknownOption` for a region that does not exist.
     """
@@ -104,36 +102,21 @@ def mask_of_regions(points: torch.Tensor, names: Sequence[str], size: int = 256)
 
 
 def union(*masks: torch.Tensor) -> torch.Tensor:
-    """What is in any of the masks."""
+    """Join masks."""
     return torch.stack(masks).amax(0)
 
 
 def subtract(mask: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """What is in `mask` and not in `other`."""
+    """Take `other` from `mask`."""
     return mask * (1 - other)
 
 
 def symmetric(mask: torch.Tensor) -> torch.Tensor:
-    """A mask and its mirror image: aligned faces that look ahead are symmetric about the middle."""
+    """Join a mask with its mirror image: aligned faces that look ahead are symmetric about the
+    middle."""
     return union(mask, mask.flip(-1))
 
 
-def without_crumbs(mask: torch.Tensor, smallest: float) -> torch.Tensor:
-    """A mask `(1, 1, H, W)` without pieces of less than the share `smallest` of all pixels.
-
-    Pieces are 8-connected and counted at half height. If all are that small, the largest stays.
-    """
-    inside = mask[0, 0].cpu().numpy() > 0.5
-    if not inside.any():
-        return mask
-    largest = np.bincount(label(inside, connectivity=2)[inside]).max()
-    least = math.ceil(min(smallest * inside.size, largest))
-    large = remove_small_objects(inside, max_size=max(0, least - 1), connectivity=2)
-    # the soft edges of large pieces stay, those of crumbs go
-    keep, crumbs = (torch.from_numpy(part).to(mask)[None, None] for part in (large, inside & ~large))
-    return mask * (1 - blurred(crumbs, 1.0).gt(0.05).to(mask) * (1 - keep))
-
-
 def soften(mask: torch.Tensor, softness: float = SOFTNESS) -> torch.Tensor:
-    """A mask with an edge of a Gaussian of `softness` pixels."""
+    """Soften a mask's edge by a Gaussian of `softness` pixels."""
     return blurred(mask, softness).clamp(0, 1) if softness > 0 else mask

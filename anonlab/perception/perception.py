@@ -1,4 +1,4 @@
-"""Stage 1, perception: who is this, and where in the picture does a recogniser see it?
+"""Stage 1, perception: where in the picture does a recogniser see the identity?
 
 Every method gives the same kind of answer, a map between 0 and 1. `attribute` is the one the
 pipeline uses; `Perception` asks any of `PERCEPTIONS` and has at hand what they need.
@@ -6,21 +6,20 @@ pipeline uses; `Perception` asks any of `PERCEPTIONS` and has at hand what they 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 
 from ..controls import PERCEPTIONS
 from ..errors import UnknownOption
 from ..identity.population import Population
-from ..images import blurred, resize
+from ..images import FACE_SIZE, blurred, resize
 from ..recognizers import Recognizer
 from . import attribution
 from .attribution import Inquiry
 from .landmarks import LandmarkNetwork, load_landmarks
 from .perception_network import PerceptionNetwork, load_perception_network
 
-ATTRIBUTION_SIZE = 256  # pixels of the aligned face on which attribution runs
 MAP_STEPS = 16  # of the path: the map ranks as with 80 to 0.9999, though its sum is less exact
 SMOOTHING_SIGMA = 5.0  # of the attribution, in those pixels
 NEED_GRADIENTS = {*PERCEPTIONS} - {"occlusion", "feature_ablation", "network"}
@@ -32,12 +31,12 @@ def attribute(
     steps: int = MAP_STEPS,
     smoothing: float = SMOOTHING_SIGMA,
 ) -> torch.Tensor:
-    """Where the identity is, by integrated gradients: `(1, 1, 256, 256)` for `(1, 3, S, S)`."""
+    """Find where the identity is, by integrated gradients: `(1, 1, 256, 256)` for `(1, 3, S, S)`."""
     return Perception(recognizer)(image, steps=steps, smoothing=smoothing)
 
 
 def as_map(signed: torch.Tensor, smoothing: float = SMOOTHING_SIGMA) -> torch.Tensor:
-    """A signed attribution `(1, C, S, S)` as a map `(1, 1, S, S)` with maximum 1.
+    """Turn a signed attribution `(1, C, S, S)` into a map `(1, 1, S, S)` with maximum 1.
 
     Absolute values, summed over colours, under a Gaussian of `smoothing` pixels.
     """
@@ -56,11 +55,8 @@ class Perception:
         population: Population | None = None,
         landmarks: LandmarkNetwork | None = None,
         network: PerceptionNetwork | None = None,
-        guides: Sequence[Recognizer] = (),
     ):
-        """`guides` are further recognisers: a map is then the union of what all of them look at."""
         self.recognizer, self.population = recognizer, population
-        self.guides = tuple(guides)
         self._landmarks, self._network = landmarks, network
 
     @property
@@ -76,7 +72,7 @@ class Perception:
         return self._network
 
     def refusal(self, image: torch.Tensor, method: str) -> str:
-        """Why a method cannot answer here; empty when it can."""
+        """Say why a method cannot answer here; empty when it can."""
         try:
             self(image, method)
         except UnknownOption as error:
@@ -93,19 +89,13 @@ class Perception:
         layer: str = "",
         rng: torch.Generator | None = None,
     ) -> torch.Tensor:
-        """Where the identity is: `(1, 1, 256, 256)` between 0 and 1, for one aligned face.
+        """Find where the identity is: `(1, 1, 256, 256)` between 0 and 1, for one aligned face.
 
         Raises `UnknownOption` for a method, baseline or layer that does not exist, for one that
         needs gradients which the recogniser has not, and, with the reason, for a question that has
-        no answer. With guides it is at each pixel the greatest of all maps; theirs are always made by
-        integrated gradients, because nothing else works for every recogniser.
+        no answer.
         """
-        image = resize(image, ATTRIBUTION_SIZE)
-        if self.guides:
-            maps = [attribute(one, image, steps, smoothing) for one in self.guides]
-            alone = Perception(self.recognizer, self.population, self._landmarks, self._network)
-            maps.append(alone(image, method, smoothing, steps, baseline, layer, rng))
-            return torch.stack(maps).amax(0)
+        image = resize(image, FACE_SIZE)
         if method not in PERCEPTIONS:
             raise UnknownOption(
                 f"method {method!r} does not exist; choose from: {', '.join(PERCEPTIONS)}"
@@ -119,7 +109,7 @@ class Perception:
             if self.recognizer.name != "dlib":
                 raise UnknownOption("the network that ships learned from dlib; use another method")
             with torch.no_grad():
-                heat = resize(self.network(image).square(), ATTRIBUTION_SIZE)
+                heat = resize(self.network(image).square(), FACE_SIZE)
             return heat / heat.amax().clamp_min(1e-12)
         population = self.population
         inquiry = Inquiry(

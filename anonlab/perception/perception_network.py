@@ -40,7 +40,7 @@ class PerceptionNetwork(nn.Module):
         self.up_64 = nn.Sequential(conv_step(3 * c, c), nn.Conv2d(c, 1, 3, padding=1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Aligned `images (N, 3, S, S)` to the square root of their map, `(N, 1, 64, 64)`, ≥ 0.
+        """Map aligned `images (N, 3, S, S)` to the square root of their map, `(N, 1, 64, 64)`, ≥ 0.
 
         (The root, because the map's few peaks are a hundred times its median.)
         """
@@ -60,7 +60,8 @@ class PerceptionNetwork(nn.Module):
 
 
 def load_perception_network(device: torch.device | str = "cpu") -> PerceptionNetwork:
-    """The one that ships, for the recogniser `dlib`. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    """Load the one that ships, for the recogniser `dlib`. Raises `WeightsMissing` or
+    `WeightsCorrupt`."""
     model = PerceptionNetwork()
     model.load_state_dict(store.load_shipped("perception"))
     return model.eval().requires_grad_(False).to(device)

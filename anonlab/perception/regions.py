@@ -19,7 +19,7 @@ FOREHEAD = 0.6  # height of the forehead above the brows, in distances from brow
 
 
 def region_masks(points: torch.Tensor, size: int = 256) -> dict[str, torch.Tensor]:
-    """All of `REGIONS` from one face's points `(1, 68, 2)`: masks `(1, 1, size, size)` of 0 and 1.
+    """Draw all of `REGIONS` from one face's points `(1, 68, 2)`: masks `(1, 1, size, size)` of 0 and 1.
 
     They do not overlap. Jaw is what of the face lies below the mouth, forehead what lies above the
     brows, cheeks the rest.
@@ -51,12 +51,13 @@ def region_masks(points: torch.Tensor, size: int = 256) -> dict[str, torch.Tenso
 
 
 def whole_face(points: torch.Tensor, size: int = 256) -> torch.Tensor:
-    """All regions of one face together, from chin to forehead: `(1, 1, size, size)` of 0 and 1."""
-    return sum(region_masks(points, size).values())
+    """Draw all regions of one face together, from chin to forehead: `(1, 1, size, size)` of 0 and 1."""
+    return torch.stack([*region_masks(points, size).values()]).sum(0)
 
 
 def share_of_face(mask: torch.Tensor, face: torch.Tensor) -> float:
-    """How much of a face a mask covers, 0–1: `mask (1, 1, S, S)`, and `face` as `whole_face` draws it.
+    """Measure how much of a face a mask covers, 0–1: `mask (1, 1, S, S)`, and `face` as `whole_face`
+    draws it.
 
     A mask's own mean is its share of the aligned picture, of which the face fills about a third.
     """
@@ -65,7 +66,7 @@ def share_of_face(mask: torch.Tensor, face: torch.Tensor) -> float:
 
 
 def face_band(points: torch.Tensor, size: int = 256, wider: float = 0.0) -> torch.Tensor:
-    """What lies between the sides of one face and above its chin: `(1, 1, size, size)` of 0 and 1.
+    """Draw what lies between the sides of one face and above its chin: `(1, 1, size, size)` of 0 and 1.
 
     The jaw line of `points (1, 68, 2)`, continued upwards along the face from both ends, because no
     point says where hair begins. `wider` moves the line outwards, in shares of the face's width.
@@ -85,7 +86,7 @@ def between_lids(points: torch.Tensor, size: int) -> torch.Tensor:
 
     1 between the lids and half a rim around them, and from there soft; a shut eye is its line of lashes.
     """
-    found = torch.zeros(1, 1, size, size)
+    eyes = torch.zeros(1, 1, size, size)
     for eye in EYES:
         corners = points[0, list(eye)].detach().cpu().numpy() * size
         rim = LID_RIM * np.ptp(corners[:, 0])
@@ -95,17 +96,18 @@ def between_lids(points: torch.Tensor, size: int) -> torch.Tensor:
         inside[polygon_perimeter(*corners.T[::-1], shape=inside.shape, clip=True)] = True
         if inside.any():
             soft = (1.5 - distance_transform_edt(~inside) / rim).clip(0, 1)
-            found = torch.maximum(found, torch.from_numpy(soft).float()[None, None])
-    return found
+            eyes = torch.maximum(eyes, torch.from_numpy(soft).float()[None, None])
+    return eyes
 
 
 def heat_of_regions(heat: torch.Tensor, points: torch.Tensor) -> dict[str, float]:
-    """Mean heat of each of `REGIONS` over that of the whole face: above 1 is warm, below is cold.
+    """Compute the mean heat of each of `REGIONS` over that of the whole face: above 1 is warm, below is
+    cold.
 
     `heat (1, 1, S, S)`; a region without pixels has none.
     """
     masks = region_masks(points, heat.shape[-1])
-    face = sum(masks.values())
+    face = torch.stack([*masks.values()]).sum(0)
     average = (heat * face).sum() / face.sum()
     return {
         name: ((heat * mask).sum() / mask.sum() / average).item()
@@ -115,7 +117,7 @@ def heat_of_regions(heat: torch.Tensor, points: torch.Tensor) -> dict[str, float
 
 
 def _hull(points: np.ndarray, size: int) -> np.ndarray:
-    """The convex hull of `points (P, 2)`, x and y in pixels, as booleans `(size, size)`."""
+    """Draw the convex hull of `points (P, 2)`, x and y in pixels, as booleans `(size, size)`."""
     corners = np.zeros((size, size), bool)
     x, y = np.clip(np.round(points).astype(int), 0, size - 1).T
     corners[y, x] = True

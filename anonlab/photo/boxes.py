@@ -15,14 +15,14 @@ SURER = 0.005  # of two looks at one face: by how much the later one must be
 
 
 def overlap(a: Face, b: Face) -> float:
-    """Intersection over union of two faces' boxes."""
+    """Compute the intersection over union of two faces' boxes."""
     shared = shared_area(a, b)
     return shared / (a.area + b.area - shared)
 
 
 def merged(looks: Iterable[Sequence[Face]]) -> list[Face]:
-    """Faces of several looks, each once: that of the earlier look, unless a later one is surer (a lying
-    face may be seen in the upright photo, with its points in the wrong places)."""
+    """Merge the faces of several looks, each once: that of the earlier look, unless a later one is surer
+    (a rolled face may be seen in the upright photo, with its points in the wrong places)."""
     kept: list[Face] = []
     for look in looks:
         for face in look:
@@ -34,24 +34,24 @@ def merged(looks: Iterable[Sequence[Face]]) -> list[Face]:
 
 
 def same(a: Face, b: Face) -> bool:
-    """Whether two boxes are one face."""
+    """Tell whether two boxes are one face."""
     return overlap(a, b) > SAME or shared_area(a, b) > WITHIN * min(a.area, b.area)
 
 
 def among(face: Face, others: Iterable[Face]) -> bool:
-    """Whether a face is one of `others`."""
+    """Tell whether a face is one of `others`."""
     return any(same(face, other) for other in others)
 
 
 def shared_area(a: Face, b: Face) -> float:
-    """Area of what two boxes share, in square pixels."""
+    """Compute the area that two boxes share, in square pixels."""
     width = min(a.box[2], b.box[2]) - max(a.box[0], b.box[0])
     height = min(a.box[3], b.box[3]) - max(a.box[1], b.box[1])
     return max(0.0, width) * max(0.0, height)
 
 
 def moved(face: Face, matrix: np.ndarray) -> Face:
-    """A face under the affine `matrix (2, 3)`.
+    """Move a face by the affine `matrix (2, 3)`.
 
     Its box is that of the moved ellipse in the old one, which does not grow when it turns.
     """

@@ -21,6 +21,7 @@ from ..openvino_runtime import Networks, import_openvino
 from ..weights import store
 from .boxes import SAME, merged, moved, overlap
 from .faces import Face
+from .photos import STRIP
 
 TURNED_SIDE = 640  # longest side, in pixels, of the looks at the photo and at the turned photo, …
 WHOLE_SIDE = 960  # … of another look at photos that are larger, …
@@ -37,7 +38,6 @@ SHARED = 128  # … which overlap by so much; what ends so near to where a part 
 BORDER = 16  # … is half a face, and left to another part
 NEAR = (128, 96)  # pixels: sides of the squares, twice a face, in which it is looked at from near …
 LEAST = 0.05  # … from this confidence on
-STRIP = 512  # rows of a large picture that are scaled at once
 Picture = Image.Image | np.ndarray  # (H, W, 3) uint8
 # Counterclockwise by 0, 90, 180 and 270 degrees: how, and back from a point of that picture, whose
 # shift is in widths and heights.
@@ -73,7 +73,7 @@ class CenterFace:
             turned = small.transpose(turn) if turn is not None else small
             back = np.column_stack([linear, np.multiply(shift, small.size)]) * ratio[:, None]
             looks.append([moved(face, back) for face in self._in_parts(turned, confidence)])
-        before = TURNED_SIDE
+        before = float(TURNED_SIDE)
         for side in _sides(max(width, height)) if fine else ():
             if max(width, height) > LARGER * before:
                 looks.append(self.once(pixels, confidence, side))
@@ -103,11 +103,11 @@ class CenterFace:
         views, places = Image.new("RGB", (len(TURNS) * NEAR[0], sum(NEAR))), []
         for row, side in enumerate(NEAR):
             scale = side / (end - corner)[0]
-            square = np.asarray(scaled(part, scale))
+            seen_part = np.asarray(scaled(part, scale))
             before = np.rint((inside[0] - corner) * scale).astype(int).clip(0, side - 1)
-            after = (side - before - square.shape[1::-1]).clip(0)
-            square = np.pad(square, (*zip(before[::-1], after[::-1], strict=True), (0, 0)), "symmetric")
-            square = Image.fromarray(square[:side, :side])
+            after = (side - before - seen_part.shape[1::-1]).clip(0)
+            beside = (*zip(before[::-1], after[::-1], strict=True), (0, 0))
+            square = Image.fromarray(np.pad(seen_part, beside, "symmetric")[:side, :side])
             for column, (turn, linear, shift) in enumerate(TURNS):
                 at = np.array([column * side, row * NEAR[0]])
                 views.paste(square.transpose(turn) if turn is not None else square, tuple(at.tolist()))
@@ -116,43 +116,43 @@ class CenterFace:
                 box = np.concatenate([at + side / 4, at + 3 * side / 4])
                 expected = Face(tuple(box.tolist()), face.points, 1.0)
                 places.append((expected, np.column_stack([linear, back])))
-        for found in self._look(views, LEAST):
+        for seen in self._detect(views, LEAST):
             for expected, back in places:
-                if found.confidence > best.confidence and overlap(found, expected) > SAME:
-                    best = moved(found, back)
+                if seen.confidence > best.confidence and overlap(seen, expected) > SAME:
+                    best = moved(seen, back)
         return best
 
     def _beyond_the_edges(self, image: Image.Image, confidence: float) -> list[Face]:
-        """Faces that the frame cuts off, found with the picture's mirror image around it."""
+        """Find faces that the frame cuts off, with the picture's mirror image around it."""
         pad = round(EDGE * min(image.size))
         padded = np.pad(np.asarray(image), ((pad, pad), (pad, pad), (0, 0)), "symmetric")
-        back, found = np.array([[1.0, 0.0, -pad], [0.0, 1.0, -pad]]), []
-        for face in (moved(one, back) for one in self._in_parts(Image.fromarray(padded), confidence)):
+        back, faces = np.array([[1.0, 0.0, -pad], [0.0, 1.0, -pad]]), []
+        for face in (moved(face, back) for face in self._in_parts(Image.fromarray(padded), confidence)):
             inside = np.array(face.box).reshape(2, 2).clip(0, image.size)
             if np.prod(inside[1] - inside[0]) > VISIBLE * face.area:  # else it is the mirror image
-                found.append(face)
-        return found
+                faces.append(face)
+        return faces
 
     def _in_parts(self, image: Image.Image, confidence: float) -> list[Face]:
-        """Faces in the picture as it is, each once, the surest first."""
+        """Find the faces in the picture as it is, each once, the surest first."""
         faces = []
         for left, top, right, bottom in _parts(*image.size):
             inner = np.array([left > 0, top > 0, right < image.width, bottom < image.height])
             edges = np.array([left, top, right, bottom])
-            for face in self._look(image.crop((left, top, right, bottom)), confidence):
+            for face in self._detect(image.crop((left, top, right, bottom)), confidence):
                 face = moved(face, np.array([[1.0, 0.0, left], [0.0, 1.0, top]]))
                 beyond = (np.array(face.box) - edges) * (-1, -1, 1, 1) > -BORDER
                 if not (beyond & inner).any():
                     faces.append(face)
         return merged([sorted(faces, key=lambda face: -face.confidence)])
 
-    def _look(self, image: Image.Image, confidence: float) -> list[Face]:
-        """The network's answers for a picture of at most `TILE` pixels a side, where its certainty is
-        greatest: perhaps several for a face."""
+    def _detect(self, image: Image.Image, confidence: float) -> list[Face]:
+        """Return the network's answers for a picture of at most `TILE` pixels a side, where its
+        certainty is greatest: perhaps several for a face."""
         pixels = np.asarray(image, np.float32)
         beyond = [(0, -side % MULTIPLE) for side in pixels.shape[:2]]
         pixels = np.pad(pixels, (*beyond, (0, 0))).transpose(2, 0, 1)[None]
-        with self.networks.lent(0) as network:
+        with self.networks.acquire(0) as network:
             answers = network([np.ascontiguousarray(pixels)])
             heat, sides, offset, points = (answers[i][0] for i in range(4))
             around = F.max_pool2d(torch.from_numpy(heat[None]), 3, stride=1, padding=1)[0].numpy()
@@ -188,26 +188,27 @@ def scaled(image: Picture, scale: float) -> Image.Image:
 
 
 def _sides(longest: int) -> list[float]:
-    """Longest sides of the finer looks at a photo with that `longest` side, the coarsest first."""
+    """Choose the longest sides of the finer looks at a photo with that `longest` side, the coarsest
+    first."""
     finest = max(FINE_SIDE, FINE_SCALE * longest)
     steps = math.ceil(math.log(finest / WHOLE_SIDE, COARSER))
     return np.geomspace(WHOLE_SIDE, finest, steps + 1).tolist()
 
 
 def _zoom(ratio: np.ndarray) -> np.ndarray:
-    """The `(2, 3)` matrix that makes what it is given so many times as wide and as high."""
+    """Build the `(2, 3)` matrix that scales by `ratio (2,)`."""
     return np.diag([*ratio, 0.0])[:2]
 
 
 def _for_any_size(path: str) -> Any:
-    """The network as an `openvino.Model`; as it is in its file it is for one size."""
+    """Read the network as an `openvino.Model` for any size; in its file it is for one."""
     model = import_openvino().Core().read_model(path)
     model.reshape({model.inputs[0]: [1, 3, -1, -1]})
     return model
 
 
 def _parts(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
-    """Left, top, right, bottom of parts that cover a picture."""
+    """Yield left, top, right and bottom of parts that cover a picture."""
     for top in _starts(height):
         for left in _starts(width):
             yield left, top, min(left + TILE, width), min(top + TILE, height)

@@ -47,7 +47,7 @@ PNG_CHUNKS = {
 
 
 def without_extras(data: bytes) -> bytes:
-    """A JPEG or PNG without the segments and chunks that no result has, and without damaged chunks of a
+    """Strip a JPEG or PNG of the segments and chunks that no result has, and of damaged chunks of a
     PNG: any of them can stop Pillow, and none of them is needed. Other formats come back as they are."""
     kept, at = [], 0
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -70,7 +70,7 @@ def without_extras(data: bytes) -> bytes:
 
 
 def orientation(exif: bytes) -> int | None:
-    """The orientation in EXIF whose other fields may be damaged; None where it says none."""
+    """Read the orientation in EXIF whose other fields may be damaged; None where there is none."""
     start = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(start[:2])
     try:
@@ -90,7 +90,7 @@ def what_else(start: bytes, name: str) -> tuple[str, str]:
     `start` is its first 512 bytes.
     """
     suffix = Path(name).suffix.lower()
-    kind = next((kind for at, there, kind in STARTS if start.startswith(there, at)), "")
+    kind = next((kind for at, magic, kind in STARTS if start.startswith(magic, at)), "")
     brand = start[8:12] if start[4:8] == b"ftyp" else b""
     if brand in PHOTO_BRANDS and "HEIF" not in Image.OPEN:
         return "a HEIC photo", "read it with: pip install pillow-heif, or export it as JPEG"

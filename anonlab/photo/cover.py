@@ -20,7 +20,7 @@ FEATHER = 0.12  # width of its soft edge, outside of what is covered entirely
 
 
 def cover(photo: Photo, face: Face, how: str = "blur", cells: int = CELLS) -> np.ndarray:
-    """The photo's pixels `(H, W, 3)` uint8 with `face` covered; only pixels in an ellipse around its box
+    """Cover `face` in the photo's pixels, `(H, W, 3)` uint8; only pixels in an ellipse around its box
     change.
 
     `how` is one of `COVERS`, `cells` how many colours are kept along the longer side. Raises

@@ -1,9 +1,9 @@
 """Find every face in a photo: small, rolled, occluded and truncated ones, in photos of any size.
 
 Two independent detectors are combined. MTCNN (Zhang et al. 2016, from facenet-pytorch) knows upright
-faces and has the more exact points. CenterFace also finds occluded, truncated and rolled faces. Each is
-held to the other: a detection of MTCNN is dropped unless CenterFace confirms it, and one of CenterFace
-is looked at a second time from near, by both. What is left of doubt is in a face's confidence.
+faces and has the more exact points. CenterFace also finds occluded, truncated and rolled faces. Each
+checks the other: a detection of MTCNN is dropped unless CenterFace confirms it, and one of CenterFace is
+looked at a second time from near, by both. What is left of doubt is in a face's confidence.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ class Detector:
         self.thorough = thorough
 
     def __call__(self, photo: Photo) -> list[Face]:
-        """Every face, largest first. Raises `NoFaceFound` when there is none."""
+        """Find every face, largest first. Raises `NoFaceFound` when there is none."""
         return self._faces(photo, self.thorough)
 
     def once(self, photo: Photo) -> list[Face]:
-        """The same by one look at the whole photo, whether `thorough` or not: for portraits."""
+        """Find faces by one look at the whole photo, whether `thorough` or not: for portraits."""
         return self._faces(photo, False)
 
     def _faces(self, photo: Photo, thorough: bool) -> list[Face]:
         scale = min(ENLARGED if thorough else 1.0, DETECT_SIDE / max(photo.size))
         faces = [
             face
-            for face in self.look(photo.pixels, scale)
+            for face in self.by_mtcnn(photo.pixels, scale)
             # what is tiny even in the photo is seldom a face
             if face.area >= MIN_FACE**2 or face.confidence >= SURE
         ]
@@ -81,7 +81,7 @@ class Detector:
         return sorted(faces, key=lambda face: -face.area)
 
     def again(self, photo: Photo, face: Face) -> Face | None:
-        """A known `face` looked for again where it was, however small or turned it is; None if there is
+        """Look for a known `face` again where it was, however small or turned it is; None if there is
         no face any more.
 
         What is looked at is its aligned square, in which every face is upright and large.
@@ -90,29 +90,29 @@ class Detector:
         matrix = face.to_photo(CLOSE_SIDE)
         best, most = None, SAME
         before = moved(face, np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2])
-        for found in self.look(square, 1.0):
-            shared = overlap(found, before)
+        for face_again in self.by_mtcnn(square, 1.0):
+            shared = overlap(face_again, before)
             if shared >= most:
-                best, most = found, shared
+                best, most = face_again, shared
         return moved(best, matrix) if best else None
 
     def turned(self, photo: Photo) -> list[Face]:
-        """What CenterFace sees in a photo, scaled down, upright and turned; with exact points."""
+        """Find what CenterFace sees in a photo, scaled down, upright and turned; with exact points."""
         return self._from_near(photo, self.centerface(photo.pixels, CONFIRMED, fine=False))
 
     def hidden(self, photo: Photo, known: Sequence[Face]) -> list[Face]:
-        """What CenterFace sees in one look at a photo, scaled down, and is not `known`; with exact
+        """Find what CenterFace sees in one look at a photo, scaled down, and is not `known`; with exact
         points."""
         return self._from_near(photo, self.centerface.once(photo.pixels, CONFIRMED), known)
 
     def rest(self) -> None:
         """Give memory back that only the next look needs."""
-        self.centerface.networks.forget()
+        self.centerface.networks.clear()
 
     def _from_near(self, photo: Photo, faces: Iterable[Face], known: Sequence[Face] = ()) -> list[Face]:
         """Look from near at CenterFace's `faces` that are not `known`; return those that a second look
         confirms, with MTCNN's points where it sees them."""
-        found = []
+        confirmed = []
         for face in faces:
             if face.area < MIN_FACE**2 or among(face, known):
                 continue
@@ -120,13 +120,13 @@ class Detector:
             mean = (face.confidence + second.confidence) / 2
             nearer = self.nearer(photo, second) if mean >= SEEN else second
             if nearer is not second:
-                found.append(nearer)
+                confirmed.append(nearer)
             elif mean >= LIKELY:
-                found.append(replace(second, confidence=mean))
-        return merged([found])
+                confirmed.append(replace(second, confidence=mean))
+        return merged([confirmed])
 
     def nearer(self, photo: Photo, face: Face) -> Face:
-        """A face with more exact points, if it can be looked at from near.
+        """Give a face more exact points, if it can be looked at from near.
 
         It is looked at twice where the first look was not upright yet.
         """
@@ -140,7 +140,7 @@ class Detector:
                 break
         return face
 
-    def look(self, image: Picture, scale: float, confidence: float = MIN_CONFIDENCE) -> list[Face]:
+    def by_mtcnn(self, image: Picture, scale: float, confidence: float = MIN_CONFIDENCE) -> list[Face]:
         """Find faces in `image` as it is when scaled, by MTCNN, from a `confidence` on; their places are
         those of `image`."""
         pixels = np.asarray(image)
@@ -161,6 +161,6 @@ class Detector:
 
 
 def _confirmed(face: Face, others: Iterable[Face]) -> bool:
-    """Whether CenterFace's detections `others` hold MTCNN's `face`."""
+    """Tell whether CenterFace's detections `others` hold MTCNN's `face`."""
     seen = max((other.confidence for other in others if same(face, other)), default=0.0)
     return seen >= (NONE if face.confidence >= SURE else CONFIRMED)

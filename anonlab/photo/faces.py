@@ -15,12 +15,11 @@ from PIL import Image
 
 from ..errors import NoFaceFound
 from ..images import pasted, to_tensor, to_uint8
-from .photos import Photo
+from .photos import STRIP, Photo
 
 ALIGNED_SIZE = 1024
 # The side of a face's square in the photo, up to which so many aligned pixels lose nothing that is seen.
 OWN_SIZES = ((200.0, 256), (560.0, 512))
-STRIP = 512  # rows of the photo that are blended at once
 # Side of a face, in pixels, from which on a recogniser's verdict means something. Of 1,740 pairs of
 # different people (LFW) dlib takes 19.5 % for one person at 12 pixels, 9.8 % at 16, 3.4 % at 20, 2.5 %
 # at 24 and 1.3 % at 28.
@@ -67,7 +66,7 @@ class Face:
         return float(abs(np.degrees(np.arctan2(across[1], across[0]))))
 
     def to_photo(self, size: int = ALIGNED_SIZE) -> np.ndarray:
-        """The `(2, 3)` matrix from pixels of the aligned square of side `size` to the photo's."""
+        """Build the `(2, 3)` matrix from pixels of the aligned square of side `size` to the photo's."""
         eyes, mouth = self.points[:2].mean(0), self.points[3:].mean(0)
         eye_to_eye = self.points[1] - self.points[0]
         eye_to_mouth = mouth - eyes
@@ -81,7 +80,7 @@ class Face:
 
 
 def face_oval(size: int) -> np.ndarray:
-    """A feathered ellipse over the face of an aligned square: `(size, size)` in [0, 1]."""
+    """Draw a feathered ellipse over the face of an aligned square: `(size, size)` in [0, 1]."""
     v, u = (np.mgrid[:size, :size] + 0.5) / size
     r = np.hypot((u - 0.5) / 0.34, (v - 0.55) / 0.42)
     t = np.clip((1 - r) / 0.25, 0, 1)
@@ -89,7 +88,7 @@ def face_oval(size: int) -> np.ndarray:
 
 
 def visible_share(photo: Photo, face: Face) -> float:
-    """How much of the face oval lies inside the frame, in [0, 1]."""
+    """Measure how much of the face oval lies inside the frame, in [0, 1]."""
     oval = face_oval(64)
     v, u = np.mgrid[:64, :64] + 0.5
     x, y = np.einsum("ij,jhw->ihw", face.to_photo(64), np.stack([u, v, np.ones_like(u)]))
@@ -160,7 +159,7 @@ def paste(photo: Photo, face: Face, aligned: torch.Tensor, mask: torch.Tensor) -
 
 
 def _grid(matrix: np.ndarray, shape: tuple[int, int], dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where each output pixel's centre falls in the source, in source pixels: two `(H, W)`."""
+    """Compute where each output pixel's centre falls in the source, in source pixels: two `(H, W)`."""
     v = torch.arange(shape[0], dtype=dtype)[:, None] + 0.5
     u = torch.arange(shape[1], dtype=dtype)[None] + 0.5
     (a, b, c), (d, e, f) = matrix.tolist()
@@ -170,8 +169,8 @@ def _grid(matrix: np.ndarray, shape: tuple[int, int], dtype) -> tuple[torch.Tens
 def _sample(
     source: torch.Tensor, matrix: np.ndarray, shape: tuple[int, int], beyond: str = "border"
 ) -> torch.Tensor:
-    """Bicubic samples of `source (1, C, H, W)`; `matrix` maps output to source pixels, and `beyond` the
-    source is `border` (its edge goes on) or `reflection`."""
+    """Take bicubic samples of `source (1, C, H, W)`; `matrix` maps output to source pixels, and `beyond`
+    the source is `border` (its edge goes on) or `reflection`."""
     x, y = _grid(matrix, shape, source.dtype)
     grid = torch.stack([x / source.shape[3] * 2 - 1, y / source.shape[2] * 2 - 1], -1)[None]
     return F.grid_sample(source, grid, "bicubic", beyond, align_corners=False)

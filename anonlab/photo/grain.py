@@ -16,7 +16,8 @@ LOCAL = 7  # side of the square in which the painted pixels' own grain is measur
 
 
 def grain(channel: np.ndarray, where: np.ndarray) -> float:
-    """Standard deviation of the noise of `channel (H, W)` at the pixels `where (H, W)`, in its units."""
+    """Measure the standard deviation of the noise of `channel (H, W)` at the pixels `where (H, W)`, in
+    its units."""
     return _deviation(_residue(channel), where)
 
 
@@ -29,7 +30,7 @@ def _deviation(residue: np.ndarray, where: np.ndarray) -> float:
 
 
 def match_grain(before: np.ndarray, after: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """`after (H, W, 3)` uint8 with noise where it differs from `before`, as strong as `before` has it.
+    """Add noise to `after (H, W, 3)` uint8 where it differs from `before`, as strong as `before` has it.
 
     The noise is what both the pixels that changed and those around them had, whichever is less, so that
     pores and stubble do not count as noise; and only as much as is missing. Photos with less than 1.5
@@ -41,12 +42,12 @@ def match_grain(before: np.ndarray, after: np.ndarray, rng: np.random.Generator)
     rows, columns = (np.flatnonzero(changed.any(axis)) for axis in (1, 0))
     if not len(rows):
         return after
-    window = tuple(slice(max(0, found[0] - AROUND), found[-1] + 1 + AROUND) for found in (rows, columns))
+    window = tuple(slice(max(0, line[0] - AROUND), line[-1] + 1 + AROUND) for line in (rows, columns))
     changed, old, new = changed[window], before[window], after[window]
     ring = binary_dilation(changed, iterations=AROUND) & ~changed
     noise = np.stack([_residue(old[..., channel]) for channel in range(3)], 2)
     places = [changed, ring] if ring.any() else [changed]
-    wanted = [min(_deviation(noise[..., channel], one) for one in places) for channel in range(3)]
+    wanted = [min(_deviation(noise[..., channel], place) for place in places) for channel in range(3)]
     least = LEAST * float(np.clip(np.median(old[changed]) / BRIGHT, DARK_SHARE, 1))
     if max(wanted) < least:
         return after
@@ -55,18 +56,18 @@ def match_grain(before: np.ndarray, after: np.ndarray, rng: np.random.Generator)
     if (old == old[..., :1]).all():
         field[:] = field[..., :1]  # grey to the last bit
     result = after.copy()
-    for channel, most in enumerate(wanted):
-        if most < least:
+    for channel, deviation in enumerate(wanted):
+        if deviation < least:
             continue
-        there = uniform_filter(_residue(new[..., channel]) ** 2, LOCAL, mode="mirror")
-        missing = np.sqrt(np.clip(most**2 - there, 0, None))
+        local = uniform_filter(_residue(new[..., channel]) ** 2, LOCAL, mode="mirror")
+        missing = np.sqrt(np.clip(deviation**2 - local, 0, None))
         noisy = np.rint(new[..., channel] + missing * field[..., channel])
         result[window][..., channel][changed] = noisy.clip(0, 255).astype(np.uint8)[changed]
     return result
 
 
 def _correlation(residue: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """How the noise of the channels goes together, `(3, 3)`, from residues `(N, 3)`, of which edges,
+    """Correlate the noise of the channels, `(3, 3)`, from residues `(N, 3)`, of which edges,
     beyond three of the deviations `(3,)`, are left out."""
     flat = residue[(np.abs(residue) <= 3 * deviation.clip(DARK_SHARE * LEAST)).all(1)].astype(np.float64)
     covariance = flat.T @ flat + 1e-6 * np.eye(3)

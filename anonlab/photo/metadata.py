@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -48,7 +49,7 @@ class Text(str):
 
 
 def check_groups(names: Sequence[str]) -> None:
-    """Raises `UnknownOption` for a name that is not in `GROUPS`."""
+    """Raise `UnknownOption` for a name that is not in `GROUPS`."""
     unknown = sorted(set(names) - set(GROUPS))
     if unknown:
         raise UnknownOption(
@@ -68,13 +69,13 @@ def read_fields(image: Image.Image) -> Fields:
                 directories[directory] = dict(exif.get_ifd(directory) if directory else exif)
             except Exception:  # whatever is in there is not kept
                 directories[directory] = {}
-    found: Fields = {}
+    fields: Fields = {}
     for group, numbers in GROUPS.items():
         for directory, tags in numbers.items():
             values = {tag: directories[directory][tag] for tag in tags if tag in directories[directory]}
             if values:
-                found.setdefault(group, {})[directory] = values
-    return found
+                fields.setdefault(group, {})[directory] = values
+    return fields
 
 
 def _harmless(value: object) -> object | None:
@@ -96,7 +97,7 @@ def _harmless(value: object) -> object | None:
     return value if _is_number(value) else None
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: Any) -> bool:
     try:
         return not isinstance(value, (str, bytes)) and math.isfinite(value)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
@@ -134,7 +135,7 @@ def _exif(directories: Mapping[int, Mapping[int, object]]) -> Image.Exif:
 
 
 def _read_again(directory: int, tag: int, value: object) -> object:
-    """What a reader gets of one field; None where it cannot be written."""
+    """Return what a reader gets of one field; None where it cannot be written."""
     again = Image.Exif()
     try:
         again.load(_exif({directory: {tag: value}}).tobytes())
@@ -143,7 +144,7 @@ def _read_again(directory: int, tag: int, value: object) -> object:
         return None
 
 
-def _same(before: object, after: object) -> bool:
+def _same(before: Any, after: Any) -> bool:
     if isinstance(before, str):
         return isinstance(after, str) and after.rstrip("\0") == before
     if isinstance(before, bytes):

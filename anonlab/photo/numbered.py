@@ -56,9 +56,9 @@ def face_picture(photo: Photo, box: Sequence[float]) -> str:
     last = min(photo.size[0], round(right + x)), min(photo.size[1], round(bottom + y))
     image = Image.fromarray(photo.pixels[first[1] : last[1], first[0] : last[0]])
     image.thumbnail((SHOWN, SHOWN))
-    made = io.BytesIO()
-    image.save(made, "WEBP", quality=80)
-    return "data:image/webp;base64," + base64.b64encode(made.getvalue()).decode()
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=80)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def left_page(record: Mapping, detector: Detector) -> str:
@@ -66,9 +66,11 @@ def left_page(record: Mapping, detector: Detector) -> str:
     that it was taken for."""
     known: dict[str, str] = {}
     rows = []
-    for one in record["photos"]:
-        left = [face for face in one["faces"] if face.get("taken_for")]
-        photo = read_photo(one["source"]) if left else None
+    for entry in record["photos"]:
+        left = [face for face in entry["faces"] if face.get("taken_for")]
+        if not left:
+            continue
+        photo = read_photo(entry["source"])
         for face in left:
             name = face["taken_for"]
             if name not in known:
@@ -77,7 +79,7 @@ def left_page(record: Mapping, detector: Detector) -> str:
             cells = (
                 f"<img src='{known[name]}' alt=''> {html.escape(Path(name).name)}",
                 f"<img src='{face_picture(photo, face['box'])}' alt=''> "
-                f"{html.escape(one['source'])}, face {face['number']}",
+                f"{html.escape(entry['source'])}, face {face['number']}",
                 f"{face['nearness']:.2f}",
             )
             rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")

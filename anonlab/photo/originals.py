@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin
@@ -29,6 +30,7 @@ YCBCR = 6
 SRGB = ((1, 2), (1, 2, 6, 13))  # primaries and transfers that are shown as sRGB, or say nothing
 DNG_VERSION, RAW_COLOURS = 0xC612, (32803, 34892)  # a mosaic of colours, linear raw
 FORMAT_NAMES = {1: "whole", 2: "signed", 3: "floating-point"}
+Opened = Any  # a `PIL.Image.Image`, which has other attributes by every format
 TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma", "jpeg")
 
 
@@ -45,27 +47,29 @@ class Original:
     palette: tuple[int, ...] = ()  # of them, 3 numbers a colour
 
     def restored(self, image: Image.Image, before: np.ndarray) -> Image.Image:
-        """`image` with every pixel that equals `before (H, W, 3)` as it was in the file.
+        """Return `image` with every pixel that equals `before (H, W, 3)` as it was in the file.
 
         Changed pixels of a 16-bit picture have 8 bits' worth of values: finer ones would be those of
         the original face. Changed pixels of a GIF take colours of its palette, and what fits in beside.
         """
-        if self.deep is None and self.indices is None:
-            return image
         if self.deep is not None:  # it is grey, so that one channel has everything
             grey = np.asarray(image if image.mode == "L" else image.getchannel(0))
             new = grey.astype(np.uint16) * 257
             return Image.fromarray(np.where(grey != before[..., 0], new, self.deep))
+        if self.indices is None:
+            return image
         pixels = np.asarray(image.convert("RGB"))
-        return self._indexed(pixels, (pixels != before).any(-1))
+        return self._indexed(pixels, np.where((pixels != before).any(-1), np.int16(-1), self.indices))
 
-    def _indexed(self, pixels: np.ndarray, changed: np.ndarray) -> Image.Image:
-        """`pixels (H, W, 3)` in the palette, which takes in new colours where it has room."""
+    def _indexed(self, pixels: np.ndarray, indices: np.ndarray) -> Image.Image:
+        """Put `pixels (H, W, 3)` into the palette, which takes in new colours where it has room; those
+        with an index of 0 or more keep it."""
+        changed = indices < 0
         palette = list(self.palette)
         room = 256 - len(palette) // 3
         if room and changed.any():
             colours = Image.fromarray(pixels[changed][None]).quantize(room)
-            palette += colours.getpalette("RGB")[: 3 * room]
+            palette += (colours.getpalette("RGB") or [])[: 3 * room]
         transparent = self.options.get("transparency")
         usable = list(palette)
         if transparent is not None:  # no pixel of a new face may take this one
@@ -76,14 +80,14 @@ class Original:
         nearest = np.asarray(Image.fromarray(pixels).quantize(palette=colours))
         if transparent is not None:
             nearest = np.where(nearest == transparent, other // 3, nearest)
-        indices = np.where(changed, nearest, self.indices).astype(np.uint8)
+        indices = np.where(changed, nearest, indices).astype(np.uint8)
         result = Image.fromarray(indices, "L").convert("P")
         result.putpalette(palette)
         return result
 
 
-def check_frames(image: Image.Image, name: str) -> tuple[str, ...]:
-    """Nothing for a single picture; a note where only previews are dropped.
+def check_frames(image: Opened, name: str) -> tuple[str, ...]:
+    """Return nothing for a single picture, and a note where only previews are dropped.
 
     Raises `SeveralPictures` for animations, pages and views: never is one silently cut out.
     """
@@ -101,9 +105,9 @@ def check_frames(image: Image.Image, name: str) -> tuple[str, ...]:
     )
 
 
-def _check_views(image: Image.Image, name: str) -> tuple[str, ...]:
-    """Phones put a preview, depth or gain map behind the photo; stereo cameras other views."""
-    kinds = [one["Attribute"]["MPType"] for one in image.mpinfo[0xB002]]
+def _check_views(image: Opened, name: str) -> tuple[str, ...]:
+    """Tell previews, depth and gain maps of phones from the views of stereo cameras."""
+    kinds = [picture["Attribute"]["MPType"] for picture in image.mpinfo[0xB002]]
     if any(str(kind).startswith("Multi-Frame") for kind in kinds[1:]):
         raise SeveralPictures(
             f"{name} holds {len(kinds)} views of one scene; export each as a file of its own"
@@ -111,7 +115,7 @@ def _check_views(image: Image.Image, name: str) -> tuple[str, ...]:
     return ("pictures behind the first (preview, depth or gain map) are dropped: they show the face",)
 
 
-def _check_pages(image: Image.Image, name: str) -> tuple[str, ...]:
+def _check_pages(image: Opened, name: str) -> tuple[str, ...]:
     try:
         for page in range(1, MAX_PAGES):
             image.seek(page)
@@ -125,8 +129,8 @@ def _check_pages(image: Image.Image, name: str) -> tuple[str, ...]:
     raise SeveralPictures(f"{name} has {MAX_PAGES} pages or more; save each as a file of its own first")
 
 
-def check_scans(image: Image.Image, name: str) -> None:
-    """Raises `UnreadableImage` for a progressive JPEG of so many scans that decoding takes minutes."""
+def check_scans(image: Opened, name: str) -> None:
+    """Raise `UnreadableImage` for a progressive JPEG of so many scans that decoding takes minutes."""
     if image.format not in ("JPEG", "MPO") or not image.info.get("progressive"):
         return
     if not getattr(image, "fp", None):
@@ -142,8 +146,8 @@ def check_scans(image: Image.Image, name: str) -> None:
         raise UnreadableImage(f"{name} is stored in {scans} passes; re-save it in a photo editor")
 
 
-def check_layout(image: Image.Image, name: str) -> None:
-    """Raises `UnreadableImage` for a TIFF that Pillow decodes wrongly, or of which it sees a preview."""
+def check_layout(image: Opened, name: str) -> None:
+    """Raise `UnreadableImage` for a TIFF that Pillow decodes wrongly, or of which it sees a preview."""
     if image.format != "TIFF":
         return
     tags = image.tag_v2
@@ -169,8 +173,8 @@ def check_layout(image: Image.Image, name: str) -> None:
     )
 
 
-def _parts_needed(image: Image.Image) -> int:
-    """How many strips or tiles a TIFF of this size has."""
+def _parts_needed(image: Opened) -> int:
+    """Count the strips or tiles that a TIFF of this size has."""
     tags = image.tag_v2
     width, height = image.tag_v2[256], image.tag_v2[257]  # before it is turned
     across, down = (tags.get(one) for one in TILE_SIZE)
@@ -179,10 +183,11 @@ def _parts_needed(image: Image.Image) -> int:
     return -(-width // across) * -(-height // down) * planes
 
 
-def describe(image: Image.Image, name: str, dropped: Sequence[str] = ()) -> Original:
-    """How an opened image, not loaded yet, was written. `dropped` are notes that are known already."""
+def describe(image: Opened, name: str, dropped: Sequence[str] = ()) -> Original:
+    """Describe how an opened image, not loaded yet, was written. `dropped` are notes that are known
+    already."""
     kind = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format, image.format or "")
-    notes, options = list(dropped), {}
+    notes, options = list(dropped), dict[str, Any]()
     suffix = Path(name).suffix.lower()
     meant = Image.registered_extensions().get(suffix, kind)
     if kind and {"MPO": "JPEG", "DIB": "BMP"}.get(meant, meant) != kind:
@@ -217,17 +222,17 @@ def describe(image: Image.Image, name: str, dropped: Sequence[str] = ()) -> Orig
 
 def _resolution(image: Image.Image) -> tuple[float, float] | None:
     try:
-        x, y = (float(one) for one in image.info["dpi"])
+        x, y = (float(number) for number in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (x, y) if all(math.isfinite(one) and 1 <= one <= 65535 for one in (x, y)) else None
+    return (x, y) if all(math.isfinite(number) and 1 <= number <= 65535 for number in (x, y)) else None
 
 
 def _jpeg_options(image: Image.Image, notes: list[str]) -> dict:
     options: dict = {"progressive": bool(image.info.get("progressive"))}
     tables = getattr(image, "quantization", {})
     if tables and image.mode != "CMYK":
-        options["qtables"] = [list(tables[one]) for one in sorted(tables)][:4]
+        options["qtables"] = [list(tables[table]) for table in sorted(tables)][:4]
     else:
         options["quality"] = 95
     subsampling = JpegImagePlugin.get_sampling(image)
@@ -240,18 +245,18 @@ def _jpeg_options(image: Image.Image, notes: list[str]) -> dict:
 
 
 def _png_options(image: Image.Image) -> dict:
-    """The four small chunks that say what the colours are; text and everything else is left out."""
+    """Keep the four small chunks that define the colours; text and everything else is left out."""
     chunks = PngImagePlugin.PngInfo()
-    found = _start(image, 4096).partition(b"\0\0\0\4cICP")[2][:4]
-    if len(found) == 4:
-        chunks.add(b"cICP", found)
+    coding = _start(image, 4096).partition(b"\0\0\0\4cICP")[2][:4]
+    if len(coding) == 4:
+        chunks.add(b"cICP", coding)
     if isinstance(image.info.get("srgb"), int):
         chunks.add(b"sRGB", struct.pack(">B", image.info["srgb"] & 3))
     try:
         if image.info.get("gamma"):
             chunks.add(b"gAMA", struct.pack(">I", round(image.info["gamma"] * 100_000)))
         if image.info.get("chromaticity"):
-            numbers = [round(one * 100_000) for one in image.info["chromaticity"]]
+            numbers = [round(number * 100_000) for number in image.info["chromaticity"]]
             chunks.add(b"cHRM", struct.pack(">8I", *numbers))
     except (struct.error, TypeError, ValueError):  # a value that no colour has
         pass
@@ -259,12 +264,12 @@ def _png_options(image: Image.Image) -> dict:
 
 
 def _say_colours(image: Image.Image, options: dict, notes: list[str]) -> None:
-    """Keep what an AVIF or HEIC says its numbers stand for (ITU-T H.273), or name it: Pillow's AVIF says
+    """Keep the colours that an AVIF or HEIC declares (ITU-T H.273), or name them: Pillow's AVIF writes
     sRGB of everything."""
-    found = _start(image, 1 << 16).partition(b"colrnclx")[2][:4]
-    if image.info.get("icc_profile") or len(found) < 4:
+    coding = _start(image, 1 << 16).partition(b"colrnclx")[2][:4]
+    if image.info.get("icc_profile") or len(coding) < 4:
         return
-    primaries, transfer = struct.unpack(">HH", found)
+    primaries, transfer = struct.unpack(">HH", coding)
     if primaries in SRGB[0] and transfer in SRGB[1]:
         return
     if image.format == "HEIF":
@@ -286,15 +291,15 @@ def _tiff_options(image: Image.Image, notes: list[str]) -> dict:
 
 
 def _is_lossless_webp(image: Image.Image) -> bool:
-    """Whether the picture is in a VP8L chunk; chunks are name, length, content, padded to even."""
+    """Tell whether the picture is in a VP8L chunk; chunks are name, length, content, padded to even."""
     content, at = _start(image, 1 << 24), 12
     while at + 8 <= len(content) and content[at : at + 4] not in (b"VP8 ", b"VP8L"):
         at += 8 + (int.from_bytes(content[at + 4 : at + 8], "little") + 1) // 2 * 2
     return content[at : at + 4] == b"VP8L"
 
 
-def _start(image: Image.Image, count: int) -> bytes:
-    """The first bytes of the file."""
+def _start(image: Opened, count: int) -> bytes:
+    """Return the first bytes of the file."""
     if not getattr(image, "fp", None):
         return b""
     here = image.fp.tell()
@@ -304,17 +309,19 @@ def _start(image: Image.Image, count: int) -> bytes:
     return start
 
 
-def _bits(image: Image.Image) -> int:
-    """Of a channel, in the file; 8 where nothing says more."""
+def _bits(image: Opened) -> int:
+    """Count the bits of a channel in the file; 8 unless more are declared."""
     if image.format == "HEIF":
         return int(image.info.get("bit_depth") or 8)
     if image.format == "AVIF":  # byte 2 of the codec's configuration, bit 6
-        found = _start(image, 4096).partition(b"av1C")[2]
-        return 10 if len(found) > 2 and found[2] & 0x40 else 8
+        configuration = _start(image, 4096).partition(b"av1C")[2]
+        return 10 if len(configuration) > 2 and configuration[2] & 0x40 else 8
     for tile in () if image.format == "BMP" else getattr(image, "tile", ()):  # its 16 are of a pixel
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        if any(isinstance(one, str) and ";16" in one for one in arguments):
+        if any(isinstance(argument, str) and ";16" in argument for argument in arguments):
             return 16
-        if image.format == "PPM" and any(isinstance(one, int) and one > 255 for one in arguments):
+        if image.format == "PPM" and any(
+            isinstance(argument, int) and argument > 255 for argument in arguments
+        ):
             return 16
     return 8

@@ -34,7 +34,7 @@ with contextlib.suppress(ImportError):  # `pip install anonlab[heic]`
 
 MAX_PIXELS = 178_000_000
 MIN_SIDE = 32  # nothing smaller can hold a face that any detector finds
-STRIP = 512  # rows that are converted at once
+STRIP = 512  # rows of a large picture that are converted, scaled or blended at once
 MAX_PROFILE = 1 << 22  # bytes of a colour profile
 READABLE = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
@@ -68,7 +68,7 @@ class Photo:
         return self.pixels.shape[1], self.pixels.shape[0]
 
     def image(self, pixels: np.ndarray) -> Image.Image:
-        """`pixels (H, W, 3)` uint8 as a PIL image in this photo's manner (grey stays grey)."""
+        """Make a PIL image of `pixels (H, W, 3)` uint8 in this photo's manner (grey stays grey)."""
         image = Image.fromarray(pixels)
         if self.monochrome:
             image = image.convert("L")
@@ -127,7 +127,7 @@ def read_photo(
 
 @contextlib.contextmanager
 def _named(name: str):
-    """Every failure of a decoder as `UnreadableImage` with the file's name."""
+    """Raise every failure of a decoder as `UnreadableImage` with the file's name."""
     try:
         yield
     except UnreadableImage:
@@ -148,7 +148,7 @@ def _too_large(name: str) -> UnreadableImage:
 
 
 def _opened(file: BinaryIO, name: str) -> Image.Image:
-    """By the decoders that are meant for photos: Pillow has others that start programs."""
+    """Open a file by the decoders that are meant for photos: Pillow has others that start programs."""
     Image.init()
     known = [one for one in FORMATS if one in Image.OPEN]
     try:
@@ -215,7 +215,7 @@ def _decode(image: Image.Image, name: str) -> Photo:
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
-    """`(H, W, 3)` uint8, in pieces: 178 megapixels must not be in memory four times."""
+    """Convert to `(H, W, 3)` uint8, in pieces: 178 megapixels must not be in memory four times."""
     pixels = np.empty((image.height, image.width, 3), np.uint8)
     for top in range(0, image.height, STRIP):
         strip = image.crop((0, top, image.width, min(top + STRIP, image.height)))
@@ -224,7 +224,8 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What turns the picture upright. EXIF is not written again for it: one odd field would fail."""
+    """Find what turns the picture upright. EXIF is not written again for it: one odd field would
+    fail."""
     try:
         said = image.getexif().get(Base.Orientation)
     except Exception:
@@ -234,7 +235,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 
 def _profile(image: Image.Image, notes: list[str]) -> bytes | None:
-    """The colour profile, unless something else is stored under its name."""
+    """Return the colour profile, unless something else is stored under its name."""
     profile = image.info.get("icc_profile")
     if not profile:
         return None
@@ -246,18 +247,19 @@ def _profile(image: Image.Image, notes: list[str]) -> bytes | None:
 
 
 def _without_inks(image: Image.Image, profile: bytes) -> Image.Image:
-    """A CMYK picture in the colours that its own inks have; by the usual formula where LittleCMS cannot
+    """Convert a CMYK picture to the colours of its own inks; by the usual formula where LittleCMS cannot
     use the profile."""
     try:
         inks = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        return ImageCms.profileToProfile(image, inks, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, inks, srgb, outputMode="RGB") or image
     except (ImageCms.PyCMSError, OSError):
         return image
 
 
 def _scaled(values: np.ndarray, name: str) -> tuple[np.ndarray, float]:
-    """Numbers of more than 8 bits, and which of them is white. Raises `UnreadableImage` for numbers
-    whose white cannot be known."""
+    """Return numbers of more than 8 bits, and which of them is white. Raises `UnreadableImage` for
+    numbers whose white cannot be known."""
     if values.dtype != np.float32:
         return values, 65535.0
     values = np.nan_to_num(values, posinf=0, neginf=0)
@@ -278,7 +280,7 @@ def _white_is_zero(image: Image.Image) -> bool:
 
 
 def _is_grey(pixels: np.ndarray) -> bool:
-    """Whether all three channels are equal, looked at in pieces."""
+    """Tell whether all three channels are equal, in pieces."""
     strips = (pixels[top : top + STRIP] for top in range(0, len(pixels), STRIP))
     return all((rows == rows[..., :1]).all() for rows in strips)
 
@@ -309,16 +311,16 @@ def write_photo(
     """
     original = like.original if like else None
     suffix = path.suffix.lower()
-    kind = Image.registered_extensions().get(suffix) if suffix in READABLE else None
+    kind = Image.registered_extensions().get(suffix, "") if suffix in READABLE else ""
     kind = {"MPO": "JPEG", "DIB": "BMP"}.get(kind, kind)
     if original and original.format in Image.SAVE:  # whatever the name says
         kind = original.format
-    if kind is None or kind not in Image.SAVE:
+    if kind not in Image.SAVE:
         raise OutputNotWritable(
             f"{path} would be in a format that cannot be written; convert the photo to .png first"
         )
     notes = list(original.notes) if original else []
-    if original and original.format == kind:
+    if like and original and original.format == kind:
         options = dict(original.options)
         image = original.restored(image, like.pixels)
     else:

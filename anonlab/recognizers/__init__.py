@@ -6,19 +6,16 @@ import os
 
 import torch
 
-from ..device import pick_device
 from ..errors import UnknownOption
 from ..weights import store
 from .base import Recognizer, centred, crop, distance, jittered, matches
 from .dlib_resnet import DlibResNet, load_dlib
 from .facenet import load_facenet
 from .onnx import OnnxRecognizer, check_options
-from .onnx_guide import OnnxGuide
 
 __all__ = [
     "RECOGNIZERS",
     "DlibResNet",
-    "OnnxGuide",
     "OnnxRecognizer",
     "Recognizer",
     "centred",
@@ -26,17 +23,9 @@ __all__ = [
     "crop",
     "distance",
     "jittered",
-    "load_guide",
     "load_recognizer",
     "matches",
 ]
-
-
-def load_guide(path: str | os.PathLike, device: str = "auto", **options: object) -> OnnxGuide:
-    """An embedding model in ONNX, with gradients; `options` are those of `OnnxRecognizer`. Raises what
-    `OnnxGuide` does, and `UnknownOption` for an option that does not exist."""
-    check_options(options)
-    return OnnxGuide(path, pick_device(device), **options)
 
 
 RECOGNIZERS = ("dlib", "facenet", "onnx")
@@ -48,7 +37,7 @@ def load_recognizer(
     device: torch.device | str = "cpu",
     **options,
 ) -> Recognizer:
-    """A pretrained recogniser by name, frozen.
+    """Load a pretrained recogniser by name, frozen.
 
     `dlib` is embedded. `facenet` takes `path` or a downloaded file and `pretrained`
     (`vggface2` or `casia-webface`). `onnx` takes the `path` of any embedding model and the options

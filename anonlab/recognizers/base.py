@@ -31,24 +31,24 @@ class Recognizer(Protocol):
     mean: torch.Tensor  # (dim,)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1], any S, to embeddings `(N, dim)`."""
+        """Embed FFHQ-aligned `images (N, 3, S, S)` in [-1, 1], any S, to embeddings `(N, dim)`."""
         ...
 
 
 def distance(recognizer: Recognizer, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """The recogniser's own distance between embeddings `(N, dim)` and `(N, dim)`, as `(N,)`."""
+    """Compute the recogniser's own distance between embeddings `(N, dim)` and `(N, dim)`, as `(N,)`."""
     if recognizer.metric == "euclidean":
         return (a - b).norm(dim=-1)
     return 1 - F.cosine_similarity(a, b, dim=-1)
 
 
 def matches(recognizer: Recognizer, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Whether the recogniser takes two embeddings for one person, as booleans `(N,)`."""
+    """Tell whether the recogniser takes two embeddings for one person, as booleans `(N,)`."""
     return distance(recognizer, a, b) < recognizer.threshold
 
 
 def centred(recognizer: Recognizer, embeddings: torch.Tensor) -> torch.Tensor:
-    """Embeddings without the part that all faces share, on the unit sphere: `(N, dim)`."""
+    """Take the part that all faces share off embeddings; on the unit sphere, `(N, dim)`."""
     return F.normalize(embeddings - recognizer.mean.to(embeddings), dim=-1)
 
 
@@ -72,7 +72,7 @@ def crop(images: torch.Tensor, box: tuple[float, float, float, float], size: int
 
 
 def jittered(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """A random shift of up to 2 % of the side and a zoom of up to 4 %, for each picture.
+    """Shift each picture by up to 2 % of the side and zoom it by up to 4 %, at random.
 
     A loss that sees one exact crop is fooled in that crop only. `rng` is on the CPU.
     """

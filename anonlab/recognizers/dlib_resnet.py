@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import nn
 
 from ..errors import WeightsCorrupt
 from ..weights import store
-from .base import crop
+from .base import Metric, crop
 
 # dlib's input layer: subtract these (RGB, 0–255), divide by 256.
 CHANNEL_MEANS = (122.782, 117.001, 104.298)
@@ -72,12 +73,15 @@ class DlibResNet(nn.Module):
 
     name = "dlib"
     dim = 128
-    metric = "euclidean"
+    metric: Metric = "euclidean"
     threshold = 0.6
     far = 0.0063  # measured on 19,800 pairs of 100 LFW people; dlib states 99.38 % accuracy there
     differentiable = True
     box = CHIP_BOX
     cam_layer = "blocks.9"  # 9×9, the finest stage that still knows people
+    mean: torch.Tensor
+    channel_means: torch.Tensor
+    blocks: Any  # modules in a list have no type of their own
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,14 +97,14 @@ class DlibResNet(nn.Module):
         self.register_buffer("channel_means", torch.tensor(CHANNEL_MEANS)[:, None, None])
 
     def forward(self, chips: torch.Tensor) -> torch.Tensor:
-        """Chips `(N, 3, 150, 150)`, RGB in 0–255, to embeddings `(N, 128)`."""
+        """Embed chips `(N, 3, 150, 150)`, RGB in 0–255, to embeddings `(N, 128)`."""
         assert tuple(chips.shape[1:]) == (3, 150, 150), f"chips are {tuple(chips.shape)}"
         x = F.relu(self.stem((chips - self.channel_means) / 256))
         x = self.blocks(F.max_pool2d(x, 3, 2))
         return self.fc(x.mean((2, 3)))
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, 128)`."""
+        """Embed FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, 128)`."""
         return self((crop(images, CHIP_BOX, 150) + 1) * 127.5)
 
 
@@ -116,7 +120,7 @@ def read_dlib(path: Path) -> dict[str, torch.Tensor]:
     position = 0
 
     def take(shape: tuple[int, ...]) -> torch.Tensor:
-        """The next tensor of dlib's `shape`: version 2, four packed sizes, then float32 values.
+        """Take the next tensor of dlib's `shape`: version 2, four packed sizes, then float32 values.
 
         A packed integer is one byte that counts the bytes that follow, least significant first.
         """
@@ -125,12 +129,12 @@ def read_dlib(path: Path) -> dict[str, torch.Tensor]:
         for size in shape:
             digits = size.to_bytes(max(1, (size.bit_length() + 7) // 8), "little")
             header += bytes([len(digits)]) + digits
-        found = re.compile(re.escape(header), re.DOTALL).search(blob, position)
+        match = re.compile(re.escape(header), re.DOTALL).search(blob, position)
         count = int(np.prod(shape))
-        if found is None or found.end() + 4 * count > len(blob):
+        if match is None or match.end() + 4 * count > len(blob):
             raise WeightsCorrupt(f"{path} does not hold a tensor of shape {shape} where dlib's has one")
-        position = found.end() + 4 * count
-        values = np.frombuffer(blob, "<f4", count, found.end()).copy()
+        position = match.end() + 4 * count
+        values = np.frombuffer(blob, "<f4", count, match.end()).copy()
         return torch.from_numpy(values)
 
     names = {module: name for name, module in model.named_modules()}
@@ -146,7 +150,7 @@ def read_dlib(path: Path) -> dict[str, torch.Tensor]:
 
 
 def load_dlib() -> DlibResNet:
-    """The pretrained network, frozen, on the CPU, its `mean` still zero."""
+    """Load the pretrained network, frozen, on the CPU, its `mean` still zero."""
     model = DlibResNet()
 
     def read() -> dict[str, torch.Tensor]:

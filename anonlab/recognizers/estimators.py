@@ -38,14 +38,14 @@ class DlibLandmarks:
         self.predictor = dlib.shape_predictor(str(folder / "shape_predictor_68_face_landmarks.dat"))
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Aligned `images (N, 3, S, S)` to points `(N, 68, 2)` in [0, 1] of the side."""
+        """Find in aligned `images (N, 3, S, S)` the points `(N, 68, 2)` in [0, 1] of the side."""
         size = images.shape[-1]
         box = self.dlib.rectangle(*(round(side * size) for side in LANDMARK_BOX))
-        found = []
+        points = []
         for image in images:
             shape = self.predictor(to_uint8(image), box)
-            found.append([(shape.part(i).x, shape.part(i).y) for i in range(68)])
-        return (torch.tensor(found, dtype=torch.float32) + 0.5) / size
+            points.append([(shape.part(i).x, shape.part(i).y) for i in range(68)])
+        return (torch.tensor(points, dtype=torch.float32) + 0.5) / size
 
 
 class AttributeEstimator:
@@ -59,7 +59,8 @@ class AttributeEstimator:
         self.model = AgeAndGender()
 
     def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Aligned `images (N, 3, S, S)` to gender `(N,)`, 1 female and -1 male, and age `(N,)`."""
+        """Estimate of aligned `images (N, 3, S, S)` gender `(N,)`, 1 female and -1 male, and age
+        `(N,)`."""
         genders, ages = [], []
         for image in resize(images, 256):
             pixels = truncated_bytes(image).permute(1, 2, 0).contiguous().cpu().numpy()

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..errors import UnknownOption, WeightsCorrupt, WeightsMissing
 from ..weights import store
-from .base import crop
+from .base import Metric, crop
 
 PRETRAINED = ("vggface2", "casia-webface")
 # MTCNN's box, on average over 346 photos, in an aligned image of side 512
@@ -25,12 +25,13 @@ class FaceNet(nn.Module):
     """The recogniser: see `anonlab.recognizers.base.Recognizer` for the contract."""
 
     dim = 512
-    metric = "euclidean"
+    metric: Metric = "euclidean"
     threshold = 1.1
     far = 0.01  # facenet's LFW protocol, order of magnitude; calibrate on your own photos
     differentiable = True
     box = FACE_BOX
     cam_layer = "network.repeat_2"
+    mean: torch.Tensor
 
     def __init__(self, network: nn.Module, pretrained: str):
         super().__init__()
@@ -39,7 +40,7 @@ class FaceNet(nn.Module):
         self.register_buffer("mean", torch.zeros(self.dim))
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, 512)`, unit length."""
+        """Embed FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, 512)`, unit length."""
         return self.network(crop(images, FACE_BOX, 160))
 
 
@@ -48,7 +49,7 @@ def load_facenet(
     pretrained: str = "vggface2",
     device: torch.device | str = "cpu",
 ) -> FaceNet:
-    """FaceNet from `path`, or from the file that `doctor --download` put into torch's cache.
+    """Load FaceNet from `path`, or from the file that `doctor --download` put into torch's cache.
 
     Raises `UnknownOption`, `WeightsMissing` (never downloads by itself) or `WeightsCorrupt`.
     """

@@ -66,11 +66,11 @@ class OnnxRecognizer:
         self.mean = torch.zeros(self.dim)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        """FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, dim)`."""
+        """Embed FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, dim)`."""
         return next(iter(self.network(self.chips(images.detach().cpu())).values()))
 
     def chips(self, images: torch.Tensor) -> torch.Tensor:
-        """What the model is given of aligned images: `(N, 3, size, size)`, differentiably."""
+        """Cut what the model is given of aligned images: `(N, 3, size, size)`, differentiably."""
         chips = (crop(images, self.box, self.size) + 1) * 127.5
         chips = chips.clamp(0, 255) * self.scale + self.offset
         return chips.flip(1) if self.bgr else chips
@@ -95,15 +95,15 @@ class _Onnx:
         self.side = shape[-2] if len(shape) == 4 and isinstance(shape[-2], int) else 0
 
     def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The first output by its name, `(N, values)`."""
+        """Return the first output by its name, `(N, values)`."""
         # one at a time: many exported models have a fixed batch size of one
-        found = [self.session.run(None, {self.given.name: one[None].numpy()})[0] for one in images]
-        rows = [torch.from_numpy(one.reshape(1, -1)) for one in found]
+        answers = [self.session.run(None, {self.given.name: i[None].numpy()})[0] for i in images]
+        rows = [torch.from_numpy(answer.reshape(1, -1)) for answer in answers]
         return {self.session.get_outputs()[0].name: torch.cat(rows)}
 
 
 def check_options(options: object) -> None:
-    """Raises `UnknownOption` for what is no mapping of `OnnxRecognizer`'s options."""
+    """Raise `UnknownOption` for what is no mapping of `OnnxRecognizer`'s options."""
     known = [*inspect.signature(OnnxRecognizer).parameters][1:]
     if not isinstance(options, dict):
         raise UnknownOption(f"{options!r} is no JSON object of options: {', '.join(known)}")

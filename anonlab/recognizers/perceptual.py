@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,38 +24,38 @@ class PerceptualDistance(nn.Module):
 
     def __init__(self, network: nn.Module, name: str):
         super().__init__()
-        self.network = network
+        self.network: Any = network
         self.name = name
 
     def features(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """`images (N, 3, H, W)` in [-1, 1] to unit-length features of each layer."""
+        """Map `images (N, 3, H, W)` in [-1, 1] to unit-length features of each layer."""
         layers = [x.float() for x in self.network.net(self.network.scaling_layer(images))]
         return [x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10) for x in layers]
 
     def compare(self, a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:
-        """Distance between two results of `features`, as `(N,)`."""
+        """Compute the distance between two results of `features`, as `(N,)`."""
         pairs = zip(self.network.lins, a, b, strict=True)
         return sum(lin((x - y).square()).mean((1, 2, 3)) for lin, x, y in pairs)
 
     def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """Distance between `a` and `b`, each `(N, 3, H, W)` in [-1, 1], as `(N,)`."""
+        """Compute the distance between `a` and `b`, each `(N, 3, H, W)` in [-1, 1], as `(N,)`."""
         return self.compare(self.features(a), self.features(b))
 
 
 def load_stlpips(device: torch.device | str = "cpu") -> PerceptualDistance:
-    """ST-LPIPS on AlexNet, embedded. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    """Load ST-LPIPS on AlexNet, embedded. Raises `WeightsMissing` or `WeightsCorrupt`."""
     store.locate("stlpips-alex")
     from stlpips_pytorch import stlpips
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
         network = stlpips.LPIPS(net="alex", variant="shift_tolerant", verbose=False)
     model = PerceptualDistance(network, "ST-LPIPS (AlexNet)")
-    # a third less time on CPUs
-    return model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    model = model.eval().requires_grad_(False).to(device)
+    return model.to(memory_format=torch.channels_last)  # a third less time on CPUs
 
 
 def load_lpips(device: torch.device | str = "cpu") -> PerceptualDistance:
-    """LPIPS on AlexNet. Raises `WeightsMissing` until its trunk has been downloaded by name."""
+    """Load LPIPS on AlexNet. Raises `WeightsMissing` until its trunk has been downloaded by name."""
     store.locate("lpips-alex")
     import lpips
 

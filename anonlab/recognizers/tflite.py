@@ -20,15 +20,15 @@ class Tflite:
         core = openvino.Core()
         model = core.read_model(path)
         self.batch, self.side = model.inputs[0].shape[:2]
-        self.names = [one.get_any_name() for one in model.outputs]
+        self.names = [output.get_any_name() for output in model.outputs]
         hint = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
         self.model = core.compile_model(model, "CPU", hint)
 
     def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Outputs by name, each `(N, values)`."""
-        found: dict[str, list[torch.Tensor]] = {name: [] for name in self.names}
+        """Return the outputs by name, each `(N, values)`."""
+        outputs: dict[str, list[torch.Tensor]] = {name: [] for name in self.names}
         for image in images.permute(0, 2, 3, 1):
             out = self.model(np.repeat(image[None].numpy(), self.batch, 0))
             for number, name in enumerate(self.names):
-                found[name].append(torch.from_numpy(out[number][0].reshape(-1).copy()))
-        return {name: torch.stack(values) for name, values in found.items()}
+                outputs[name].append(torch.from_numpy(out[number][0].reshape(-1).copy()))
+        return {name: torch.stack(values) for name, values in outputs.items()}

@@ -1,6 +1,7 @@
 """Stage 3's last step: put the regenerated part into the face so that no seam shows.
 
-A photo and each frame of a clip go the same way: `measure_blend`, then `apply_blend`.
+A photo and each frame of a clip go the same way: `measure_blend`, then `apply_blend`. For a photo
+`blend_once` does both with one pass over the picture.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ from dataclasses import dataclass, fields
 import torch
 import torch.nn.functional as F
 
-from ..images import blurred, pasted, resize
+from ..images import FACE_SIZE, blurred, pasted, resize
 from ..perception.regions import between_lids, face_band, region_masks
 from ..photo.grain import grain
 from .occlusion import in_front
 from .thin_plate import displaced, displacement
 
-SIZE = 256  # pixels at which colours are compared
 NEAR, FAR = 6.0, 16.0  # Gaussian reach of the colour correction, in those pixels
 LIPS = 3.0  # the same of the tint of lips: pale, rosy or made up
 TOLERANCE = 0.3  # a larger difference is another thing behind, not another colour
@@ -66,14 +66,39 @@ def measure_blend(
     `new_points, points (1, 68, 2)` are those of the two. What stands before the face, what lies beside
     it and, with `own_eyes`, what lies between the lids stays the photo's.
     """
+    return _prepared(generated, image, mask, new_points, points, own_eyes)[0]
+
+
+def blend_once(
+    generated: torch.Tensor,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    new_points: torch.Tensor,
+    points: torch.Tensor,
+    own_eyes: bool = True,
+) -> torch.Tensor:
+    """Put `generated` into `image` by its own `measure_blend`, whose arguments these are."""
+    blend, ready = _prepared(generated, image, mask, new_points, points, own_eyes)
+    return _joined(blend, ready, image, mask)
+
+
+def _prepared(
+    generated: torch.Tensor,
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    new_points: torch.Tensor,
+    points: torch.Tensor,
+    own_eyes: bool,
+) -> tuple[Blend, torch.Tensor]:
+    """Measure a blend; return it with the picture under all of it but `shift` and `stays`."""
     size = image.shape[-1]
     moved = displacement(new_points, points).to(image)
     generated = displaced(generated, moved)
     front = resize(in_front(image, generated, points), size)
-    stays = [front, beside_the_face(points, size).to(image)]
+    kept = [front, beside_the_face(points, size).to(image)]
     if own_eyes:
-        stays.append(between_lids(points, size).to(image))
-    stays = 1 - torch.stack([1 - one for one in stays]).prod(0)
+        kept.append(between_lids(points, size).to(image))
+    stays = 1 - torch.stack([1 - part for part in kept]).prod(0)
     mask = mask * (1 - stays)
     gain = exposure(generated, image, points)
     generated = with_exposure(generated, gain)
@@ -83,7 +108,7 @@ def measure_blend(
     generated = with_blur(generated, blur)
     shift = colour_shift(generated, image, mask, 1 - front)
     shift = shift + tint_of_lips(generated, image, shift, points, 1 - front)
-    return Blend(moved, gain, smear, blur, shift, stays)
+    return Blend(moved, gain, smear, blur, shift, stays), generated
 
 
 def mean_blend(blends: Sequence[Blend], weights: Sequence[float]) -> Blend:
@@ -102,9 +127,13 @@ def apply_blend(
 ) -> torch.Tensor:
     """Put `generated (1, 3, S, S)` into `image (1, 3, S, S)` as `blend` says; in [-1, 1]."""
     generated = with_exposure(displaced(generated, blend.moved), blend.gain)
-    generated = with_blur(with_motion(generated, blend.smear), blend.blur)
-    generated = generated + resize(blend.shift, generated.shape[-1])
-    return pasted(image, generated, mask * (1 - blend.stays)).clamp(-1, 1)
+    ready = with_blur(with_motion(generated, blend.smear), blend.blur)
+    return _joined(blend, ready, image, mask)
+
+
+def _joined(blend: Blend, ready: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    ready = ready + resize(blend.shift, ready.shape[-1])
+    return pasted(image, ready, mask * (1 - blend.stays)).clamp(-1, 1)
 
 
 def exposure(generated: torch.Tensor, image: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
@@ -113,27 +142,20 @@ def exposure(generated: torch.Tensor, image: torch.Tensor, points: torch.Tensor)
     The ratios of the median brightness of the skin, as sensors multiply it and not as an addition: a
     face in the dark has little contrast, too. 1 where the photo is not darker.
     """
-    face = face_band(points, SIZE)[0, 0] > 0
+    face = face_band(points, FACE_SIZE)[0, 0] > 0
     brows, mouth = points[0, 17:27, 1].min(), points[0, 48:60, 1].max()
-    rows = (torch.arange(SIZE)[:, None] + 0.5) / SIZE
+    rows = (torch.arange(FACE_SIZE)[:, None] + 0.5) / FACE_SIZE
     face &= (rows > brows.cpu()) & (rows < mouth.cpu())
     if not face.any():
         return image.new_ones(3, 1, 1)
-    skin = [resize(one, SIZE)[0][:, face.to(one.device)] for one in (image, generated)]
-    old, new = (one.median(1).values[:, None, None] + 1 for one in skin)
+    skin = [resize(picture, FACE_SIZE)[0][:, face.to(picture.device)] for picture in (image, generated)]
+    old, new = (picture.median(1).values[:, None, None] + 1 for picture in skin)
     return (old / new.clamp_min(1e-3)).clamp(DARKEST, 1)
 
 
 def with_exposure(generated: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
     """Multiply the brightness of `generated` in [-1, 1] by `gain`."""
     return gain * (generated + 1) - 1
-
-
-def match_sharpness(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Blur `generated (1, 3, S, S)` until it has no more fine detail than `image (1, 3, S, S)` has in
-    the `mask (1, 1, S, S)`: along one direction by `motion_blur`, then in all by `detail_blur`."""
-    generated = with_motion(generated, motion_blur(generated, image, mask))
-    return with_blur(generated, detail_blur(generated, image, mask))
 
 
 def motion_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -151,13 +173,13 @@ def motion_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
     def tensor(picture: torch.Tensor) -> torch.Tensor:
         grey = blurred(picture, FINE) - blurred(picture, COARSE)
         x, y = (grey.roll(-1, axis) - grey.roll(1, axis) for axis in (3, 2))
-        xx, xy, yy = ((where * one).sum() for one in (x * x, x * y, y * y))
+        xx, xy, yy = ((where * product).sum() for product in (x * x, x * y, y * y))
         return torch.stack([torch.stack([xx, xy]), torch.stack([xy, yy])]).double()
 
-    grey, sharp = (resize(one, size).mean(1, keepdim=True) for one in (image, generated))
+    grey, sharp = (resize(product, size).mean(1, keepdim=True) for product in (image, generated))
     wanted = tensor(grey)
-    found, vectors = torch.linalg.eig(torch.linalg.solve(tensor(sharp), wanted))
-    ratios, vectors = found.real, vectors.real
+    values, vectors = torch.linalg.eig(torch.linalg.solve(tensor(sharp), wanted))
+    ratios, vectors = values.real, vectors.real
     least = ratios.argmin()
     if ratios[least] > DIRECTED * ratios.max():
         return mask.new_zeros(2, 2)
@@ -225,7 +247,7 @@ def detail_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
 
     photo, sharp = grey(image), grey(generated)
     inside = weight[0, 0].cpu().numpy() > 0.5
-    noise, pores = (grain(one[0, 0].cpu().numpy(), inside) for one in (photo, sharp))
+    noise, pores = (grain(picture[0, 0].cpu().numpy(), inside) for picture in (photo, sharp))
     noise = NOISE_DETAIL**2 * max(0.0, noise**2 - pores**2)
     wanted = (detail(photo).square() - noise).clamp_min(0).sqrt()
     if detail(sharp) <= wanted:
@@ -238,10 +260,10 @@ def detail_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
 
 
 def _span(touched: torch.Tensor, size: int) -> slice:
-    """Where a line `(size,)` is not zero, and as far around as a Gaussian reaches."""
-    found = touched.nonzero().flatten()
+    """Find where a line `(size,)` is not zero, and as far around as a Gaussian reaches."""
+    touching = touched.nonzero().flatten()
     reach = int(3 * (SOFTEST + FINE)) + 1
-    return slice(max(0, int(found[0]) - reach), min(size, int(found[-1]) + reach + 1))
+    return slice(max(0, int(touching[0]) - reach), min(size, int(touching[-1]) + reach + 1))
 
 
 def harmonise(
@@ -250,7 +272,7 @@ def harmonise(
     mask: torch.Tensor,
     seen: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """`generated (N, 3, S, S)` with its colours shifted so that they meet those of `image` around and
+    """Shift the colours of `generated (N, 3, S, S)` so that they meet those of `image` around and
     across the mask; by `colour_shift`."""
     return generated + resize(colour_shift(generated, image, mask, seen), generated.shape[-1])
 
@@ -261,7 +283,8 @@ def colour_shift(
     mask: torch.Tensor,
     seen: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """What to add to the colours of `generated` so that they meet those of `image`, `(N, 3, 256, 256)`.
+    """Compute what to add to the colours of `generated` so that they meet those of `image`: `(N, 3, 256,
+    256)`.
 
     `generated, image (N, 3, S, S)`, `mask (N, 1, S, S)`. The difference between the two is spread by
     normalised convolution (Knutsson and Westin 1993). Near the mask's edge that outside the mask
@@ -271,13 +294,13 @@ def colour_shift(
     difference counts for little, and where `seen (N, 1, S, S)` is 0, because something stands in
     front, it does not count.
     """
-    size = min(SIZE, image.shape[-1])
+    size = min(FACE_SIZE, image.shape[-1])
     difference = resize(image, size) - resize(generated, size)
     mismatch = difference.square().mean(1, keepdim=True) / TOLERANCE**2
     agree = (-mismatch).exp() * (1 if seen is None else resize(seen, size))
     outside = (1 - resize(mask, size)) * agree
-    near, far = (torch.cat([difference * one, one], 1) for one in (outside, agree))
-    scale = size / SIZE
+    near, far = (torch.cat([difference * weight, weight], 1) for weight in (outside, agree))
+    scale = size / FACE_SIZE
     spread = blurred(near, scale * NEAR) + FAR_SHARE * blurred(far, scale * FAR)
     return spread[:, :3] / spread[:, 3:].clamp_min(1e-6)
 
@@ -300,7 +323,7 @@ def tint_of_lips(
     weight = (-lacking.square().mean(1, keepdim=True) / (2 * TOLERANCE) ** 2).exp() * resize(seen, size)
     mouth = region_masks(points, size)["mouth"].to(image)
     tint, total, near = (
-        blurred(one, LIPS * size / SIZE)
+        blurred(one, LIPS * size / FACE_SIZE)
         for one in ((lacking - lacking.mean(1, keepdim=True)) * weight, weight, mouth)
     )
     return near * tint / total.clamp_min(1e-3)
@@ -311,10 +334,10 @@ def beside_the_face(points: torch.Tensor, size: int) -> torch.Tensor:
 
     There the roots of the ears are, hair and the wall behind, of which the photo knows more.
     """
-    rim = face_band(points, SIZE, WIDER) * (1 - face_band(points, SIZE))
+    rim = face_band(points, FACE_SIZE, WIDER) * (1 - face_band(points, FACE_SIZE))
     return resize(blurred(rim, EDGE), size).clamp(0, 1)
 
 
 def compose(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """`image` where the mask is 0, the harmonised `generated` where it is 1, in [-1, 1]."""
+    """Show `image` where the mask is 0, the harmonised `generated` where it is 1, in [-1, 1]."""
     return pasted(image, harmonise(generated, image, mask), mask).clamp(-1, 1)

@@ -1,4 +1,4 @@
-"""What a generator's inputs do to a face: rows of W+ from somebody else, truncation, noise.
+"""What a generator's inputs do to a face: rows of W+ from another person, truncation, noise.
 
 Style mixing is an idea of StyleGAN (Karras et al. 2019, section 3.1), the truncation of `w` too
 (appendix B). Each row of W+ styles the layers of one size, so which rows are exchanged decides
@@ -20,19 +20,19 @@ GROUPS = {"coarse": 5, "middle": 9}  # the first row that is no longer in the gr
 
 
 def size_of_row(row: int) -> int:
-    """Side in pixels of the features that a row of W+ styles: 4, 8, 8, 16, 16 …"""
+    """Compute the side in pixels of the features that a row of W+ styles: 4, 8, 8, 16, 16 …"""
     return 4 * 2 ** ((row + 1) // 2)
 
 
 def row_groups(num_ws: int) -> dict[str, range]:
-    """All rows of W+, by the size of what they style: `coarse` (4 to 16 pixels), `middle` (32 and 64)
-    and `fine` (from 128 pixels on, and the colours at the end)."""
+    """Group all rows of W+ by the size of what they style: `coarse` (4 to 16 pixels), `middle` (32 and
+    64) and `fine` (from 128 pixels on, and the colours at the end)."""
     ends = [0, *(min(end, num_ws) for end in GROUPS.values()), num_ws]
     return dict(zip((*GROUPS, "fine"), map(range, ends, ends[1:]), strict=False))
 
 
 def swapped(ws_a: torch.Tensor, ws_b: torch.Tensor, rows: Iterable[int]) -> torch.Tensor:
-    """`ws_a (N, num_ws, w_dim)` with these rows of `ws_b`, of the same shape.
+    """Give `ws_a (N, num_ws, w_dim)` these rows of `ws_b`, of the same shape.
 
     Raises `UnknownOption` for a row that does not exist and for codes of different shapes.
     """
@@ -54,7 +54,8 @@ def swapped(ws_a: torch.Tensor, ws_b: torch.Tensor, rows: Iterable[int]) -> torc
 
 @torch.no_grad()
 def codes(generator: Generator, seed: int, truncation_psi: float = 0.7) -> torch.Tensor:
-    """W+ `(1, num_ws, w_dim)` of a generated person; the person of `sample_photo("synthetic-SEED")`."""
+    """Make W+ `(1, num_ws, w_dim)` of a generated person, the person of
+    `sample_photo("synthetic-SEED")`."""
     return generator.broadcast(generator.mapping(draw_z(generator, seed), truncation_psi))
 
 
@@ -62,7 +63,7 @@ def codes(generator: Generator, seed: int, truncation_psi: float = 0.7) -> torch
 def swap_groups(
     generator: Generator, ws_a: torch.Tensor, ws_b: torch.Tensor, resolution: int = 256
 ) -> dict[str, torch.Tensor]:
-    """Pictures `(1, 3, R, R)` of A, of A with each group of B's rows, and of B."""
+    """Draw A, A with each group of B's rows, and B: `(1, 3, R, R)` each."""
     groups = row_groups(generator.num_ws)
     mixed = {f"{name} rows of B": swapped(ws_a, ws_b, rows) for name, rows in groups.items()}
     asked = {"A": ws_a} | mixed | {"B": ws_b}
@@ -73,7 +74,7 @@ def swap_groups(
 def swap_rows(
     generator: Generator, ws_a: torch.Tensor, ws_b: torch.Tensor, resolution: int = 256
 ) -> torch.Tensor:
-    """Pictures `(num_ws + 1, 3, R, R)`: A, and A with one row of B at a time."""
+    """Draw A, and A with one row of B at a time: `(num_ws + 1, 3, R, R)`."""
     single = [swapped(ws_a, ws_b, [row]) for row in range(generator.num_ws)]
     return torch.cat([generator.synthesis(ws, resolution).clamp(-1, 1) for ws in (ws_a, *single)])
 
@@ -82,14 +83,14 @@ def swap_rows(
 def ladder(
     generator: Generator, seed: int, psis: Sequence[float], resolution: int = 256
 ) -> dict[str, torch.Tensor]:
-    """The same draw at several `truncation_psi`: `{"psi 0.7": (1, 3, R, R)}`. 0 is the average face."""
-    found = ((psi, codes(generator, seed, psi)) for psi in psis)
-    return {f"psi {psi:g}": generator.synthesis(ws, resolution).clamp(-1, 1) for psi, ws in found}
+    """Draw one `z` at several `truncation_psi`: `{"psi 0.7": (1, 3, R, R)}`. 0 is the average face."""
+    by_psi = ((psi, codes(generator, seed, psi)) for psi in psis)
+    return {f"psi {psi:g}": generator.synthesis(ws, resolution).clamp(-1, 1) for psi, ws in by_psi}
 
 
 @torch.no_grad()
 def noise_pictures(generator: Generator | None, seed: int) -> dict[str, torch.Tensor | None]:
-    """The same person under different noise, `{noise: (1, 3, R, R)}` at the native size.
+    """Draw one person under different noise, `{noise: (1, 3, R, R)}` at the native size.
 
     A `StyleGAN2` adds the noise of its file (`const`), or other draws, or none. `MobileStyleGAN` has
     its noise among the weights, so there is only with and without. Without a generator the pictures
@@ -100,22 +101,23 @@ def noise_pictures(generator: Generator | None, seed: int) -> dict[str, torch.Te
     ws = codes(generator, seed)
     if isinstance(generator, StyleGAN2):
         draws = [torch.Generator(ws.device).manual_seed(number) for number in (0, 1)]
-        made = {
+        pictures = {
             "const": generator.synthesis(ws),
             "random": generator.synthesis(ws, noise_mode="random", rng=draws[0]),
             "random again": generator.synthesis(ws, noise_mode="random", rng=draws[1]),
             "none": generator.synthesis(ws, noise_mode="none"),
         }
     else:
-        made = {"const": generator.synthesis(ws), "none": without_noise(generator).synthesis(ws)}
-    return {name: image.clamp(-1, 1) for name, image in made.items()}
+        assert isinstance(generator, MobileStyleGAN), f"{generator.name} has no noise that is known"
+        pictures = {"const": generator.synthesis(ws), "none": without_noise(generator).synthesis(ws)}
+    return {name: image.clamp(-1, 1) for name, image in pictures.items()}
 
 
 def without_noise(generator: MobileStyleGAN) -> MobileStyleGAN:
-    """The same network, in torch, with all of its noise at zero."""
+    """Copy a network, in torch, with all of its noise at zero."""
     plain = MobileStyleGAN()
     plain.load_state_dict(generator.state_dict())
-    plain = plain.to(generator.w_avg.device, memory_format=torch.channels_last).eval()
+    plain = plain.to(generator.w_avg.device).to(memory_format=torch.channels_last).eval()
     for name, parameter in plain.requires_grad_(False).named_parameters():
         if name.endswith(".noise"):
             parameter.zero_()
@@ -124,8 +126,8 @@ def without_noise(generator: MobileStyleGAN) -> MobileStyleGAN:
 
 @torch.no_grad()
 def changes(recognizer: Recognizer, pictures: torch.Tensor) -> tuple[list[float], list[float]]:
-    """How far `pictures (1 + N, 3, R, R)` are from the first of them: the mean change of a pixel, of
-    255, and the recogniser's distance; N of each."""
+    """Measure how far `pictures (1 + N, 3, R, R)` are from the first of them: the mean change of a
+    pixel, of 255, and the recogniser's distance; N of each."""
     first, *others = recognizer.embed(pictures).split(1)
     pixels = (pictures[1:] - pictures[:1]).abs().mean((1, 2, 3)) * 127.5
     return pixels.tolist(), [distance(recognizer, first, other).item() for other in others]

@@ -28,7 +28,7 @@ EDGE = 1.0  # Gaussian of its outline, in pixels
 
 
 def in_front(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """Where something covers the face of the photo `image (1, 3, S, S)`, whose 68 points are
+    """Find what covers the face of the photo `image (1, 3, S, S)`, whose 68 points are
     `points (1, 68, 2)`: `(1, 1, SIZE, SIZE)` in [0, 1]. `generated` is the new face, not yet pasted."""
     at = points[0].detach().cpu().numpy() * SIZE
     band = face_band(points, SIZE)[0, 0].numpy() > 0
@@ -39,18 +39,18 @@ def in_front(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor)
     if not cheeks.any():
         return nothing
     band &= rows > brows.min() - FOREHEAD * (tip - at[19:25, 1].mean())
-    photo, new = (_from_skin(one, cheeks) for one in (image, generated))
+    photo, new = (_from_skin(picture, cheeks) for picture in (image, generated))
     other = closing(opening(band & (photo > OTHER) & (new < SKIN), disk(THIN)), disk(GAPS)) & band
     pieces = label(other)
     sizes = np.bincount(pieces.flatten())
     face = band.sum()
-    found = [number for number in range(1, len(sizes)) if sizes[number] > SMALLEST * face]
-    if not found:
+    large = [number for number in range(1, len(sizes)) if sizes[number] > SMALLEST * face]
+    if not large:
         return nothing
     regions = region_masks(points, SIZE)
-    features = sum(regions[name] for name in ("eyes", "brows", "mouth"))[0, 0].numpy() > 0
+    features = torch.cat([regions[name] for name in ("eyes", "brows", "mouth")]).amax((0, 1)).numpy() > 0
     kept = np.zeros_like(other)
-    for number in found:
+    for number in large:
         piece = pieces == number
         if (piece & features).sum() < piece.sum() / 2 or sizes[number] > OF_FEATURES * face:
             kept |= piece
@@ -59,7 +59,7 @@ def in_front(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor)
 
 
 def _from_skin(image: torch.Tensor, cheeks: np.ndarray) -> np.ndarray:
-    """Distance `(SIZE, SIZE)` of each pixel from the median colour of the cheeks."""
+    """Compute the distance `(SIZE, SIZE)` of each pixel from the median colour of the cheeks."""
     lab = rgb2lab(to_uint8(resize(image, SIZE)))
     away = (lab - np.median(lab[cheeks], axis=0)) * (0.5, 1, 1)
     return np.sqrt((away**2).sum(-1))

@@ -7,7 +7,7 @@ identity term).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +16,10 @@ from tqdm.auto import tqdm
 
 from ..generators import Generator
 from ..identity.virtual import Identity
-from ..images import blurred, pasted, resize
-from ..recognizers import Recognizer, centred, distance, jittered
+from ..images import FACE_SIZE, blurred, pasted, resize
+from ..recognizers import Recognizer, distance, jittered
 from ..recognizers.perceptual import PerceptualDistance
 
-SIZE = 256  # pixels of the preview that is optimised
 FEW_STEPS = 20
 RING = 8.0  # width of the surroundings of the mask, in those pixels
 
@@ -43,8 +42,9 @@ class LatentOptimConfig:
 
     @classmethod
     def for_steps(cls, steps: int) -> LatentOptimConfig:
-        """What suits so many steps. Up to 20 are a finish for codes that are good already: there is no
-        time to leave a direction that is remembered, and what is wanted of them is a nearer picture."""
+        """Choose what suits so many steps. Up to 20 are a finish for codes that are good already: there
+        is no time to leave a direction that is remembered, and what is wanted of them is a nearer
+        picture."""
         return cls(momentum=0.6, perceptual=5.0) if steps <= FEW_STEPS else cls()
 
 
@@ -62,9 +62,8 @@ def optimize_latents(
     rng: torch.Generator | None = None,
     progress: bool = False,
     watch: Callable[[int, float, torch.Tensor], object] | None = None,
-    guides: Sequence[Recognizer] = (),
 ) -> torch.Tensor:
-    """Codes `ws (1, num_ws, w_dim)` for one aligned face.
+    """Optimise codes `ws (1, num_ws, w_dim)` for one aligned face.
 
     With `G` the generator, `x` the photo, `m` the mask, `c = x + m (G(ws) - x)` the composite, `e(·)`
     the direction of the embedding as seen from the group's mean, `t` the identity's, `s` the person's:
@@ -81,11 +80,9 @@ def optimize_latents(
     (1, num_ws, w_dim)` where to begin, and how many `steps` of Adam. With `target_distance` the
     recogniser's distance to the person is held at that value, on the way to the identity. `rng` jitters
     what the recogniser sees, so that the result does not depend on one exact crop. `watch` is told every
-    step's number, loss and picture `(1, 3, 256, 256)`, before the step is taken. Each of `guides`, which
-    are further differentiable recognisers, adds `[e'(c)·s' - [cos(t, s)]₊]₊` as it sees composite and
-    photo: they only push away from the person, because the target is the recogniser's embedding.
+    step's number, loss and picture `(1, 3, 256, 256)`, before the step is taken.
     """
-    image, mask = resize(image, SIZE), resize(mask, SIZE)
+    image, mask = resize(image, FACE_SIZE), resize(mask, FACE_SIZE)
     config = config or LatentOptimConfig.for_steps(steps)
     rng = rng or torch.Generator().manual_seed(0)
     origin = identity.origin
@@ -94,7 +91,6 @@ def optimize_latents(
         source_embedding = recognizer.embed(image)
         source = F.normalize(source_embedding - origin, dim=1)
         photo_features = perceptual.features(image)
-        seen = [centred(guide, guide.embed(image)) for guide in guides]
     # (1, 1, 256, 256): outside the mask, five times as much at its edge, where the blurred mask is a
     # half, as far away, because a seam would show there
     where = (1 - mask) * (0.3 + 2.5 * blurred(mask, RING))
@@ -114,33 +110,31 @@ def optimize_latents(
     for step in bar:
         rate = config.learning_rate * _ramp(step / steps)
         optimizer.param_groups[0]["lr"] = rate
-        made = generator.synthesis(w_avg + w_std * (common + extra), SIZE)  # (1, 3, 256, 256)
-        composite = pasted(image, made, mask)
-        looked_at = jittered(composite, rng)
-        embedding = recognizer.embed(looked_at)
+        generated = generator.synthesis(w_avg + w_std * (common + extra), FACE_SIZE)  # (1, 3, 256, 256)
+        composite = pasted(image, generated, mask)
+        embedding = recognizer.embed(jittered(composite, rng))
         direction = F.normalize(embedding - origin, dim=1)  # (1, dim)
         to_target, to_source = (direction * unit).sum(), (direction * source).sum()
         loss = (
-            config.pixels * ((made - image).abs() * where).mean()
-            + config.colours * (F.avg_pool2d(made, 16) - F.avg_pool2d(image, 16)).abs().mean()
+            config.pixels * ((generated - image).abs() * where).mean()
+            + config.colours * (F.avg_pool2d(generated, 16) - F.avg_pool2d(image, 16)).abs().mean()
             + config.perceptual
             * perceptual.compare(perceptual.features(composite), photo_features).sum()
             # a third of it for the picture behind the mask, so that it stays a face of this photo
-            + config.perceptual / 3 * perceptual.compare(perceptual.features(made), photo_features).sum()
+            + config.perceptual
+            / 3
+            * perceptual.compare(perceptual.features(generated), photo_features).sum()
             + push * config.identity * (config.goal - to_target).clamp_min(0)
             + push * config.source * (to_source - max(identity.cosine, 0.0)).clamp_min(0)
             # the sum over rows: a generator with more of them is held as tightly
             + config.spread * extra.square().mean() * generator.num_ws
             + config.prior * (common + extra).square().mean()
         )
-        for guide, before in zip(guides, seen, strict=True):
-            close = (centred(guide, guide.embed(looked_at)) * before).sum()
-            loss = loss + push * config.source * (close - max(identity.cosine, 0.0)).clamp_min(0)
         if target_distance is not None:
             miss = distance(recognizer, embedding, source_embedding) - target_distance
             loss = loss + config.distance * miss.abs().sum()
         if watch is not None:
-            watch(step, loss.item(), made.detach())
+            watch(step, loss.item(), generated.detach())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -149,7 +143,7 @@ def optimize_latents(
 
 
 def _ramp(t: float) -> float:
-    """Learning rate over time: up in the first tenth, a cosine down in the last half."""
+    """Give the learning rate over time: up in the first tenth, a cosine down in the last half."""
     if t < 0.1:
         return (t + 0.02) / 0.12
     return 1.0 if t < 0.5 else 0.5 * (1 + torch.cos(torch.tensor((t - 0.5) * 2 * torch.pi)).item())

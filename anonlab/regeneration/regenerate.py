@@ -15,12 +15,12 @@ from ..controls import Controls
 from ..encoding.start import Start
 from ..generators import Generator, require_preview
 from ..identity.virtual import IdentityPath
-from ..images import resize
+from ..images import FACE_SIZE, resize
 from ..perception.landmarks import LandmarkNetwork
 from ..recognizers import Recognizer, distance
 from ..recognizers.perceptual import PerceptualDistance
-from .compose import apply_blend, compose, match_sharpness, measure_blend
-from .optimize import SIZE, LatentOptimConfig, optimize_latents
+from .compose import blend_once
+from .optimize import LatentOptimConfig, optimize_latents
 
 REFINE_STEPS = 60  # of the method optimize
 TOLERANCE = 0.02  # of a distance that was asked for
@@ -40,10 +40,9 @@ class Regenerator:
     recognizer: Recognizer
     perceptual: PerceptualDistance
     start: Start
+    landmarks: LandmarkNetwork  # shape and eyes become the photo's by its points
     refine_steps: int = 0
     config: LatentOptimConfig | None = None  # of an optimisation, by default what suits its steps
-    landmarks: LandmarkNetwork | None = None  # with it, shape and eyes are the photo's
-    guides: tuple[Recognizer, ...] = ()  # further ones that an optimisation moves away from
 
     def __post_init__(self) -> None:
         require_preview(self.generator)
@@ -54,32 +53,39 @@ class Regenerator:
         mask: torch.Tensor,
         path: IdentityPath,
         controls: Controls = Controls(),
-        progress: bool = False,
         watch: Callable[[float], None] = lambda _: None,
-        further: float = 1.0,
+        overshoot: float = 1.0,
     ) -> torch.Tensor:
-        """Codes `ws (1, num_ws, w_dim)` for one aligned face `(1, 3, S, S)` and its mask.
+        """Find codes `ws (1, num_ws, w_dim)` for one aligned face `(1, 3, S, S)` and its mask.
 
-        `path` says who to be at which strength. With `target_distance` the strength, and then the
+        `path` holds the identity of each strength. With `target_distance` the strength, and then the
         codes, are searched until the composite is within 0.02 of it, as far as mask and generator
-        allow. `watch` is told which share of an optimisation is done. The start aims `further` times as
-        far from the person as the identity is.
+        allow. `watch` is told which share of an optimisation is done. The start aims `overshoot` times
+        as far from the person as the identity is.
         """
-        image, mask = resize(image, 2 * SIZE), resize(mask, 2 * SIZE)
+        image, mask = resize(image, 2 * FACE_SIZE), resize(mask, 2 * FACE_SIZE)
         wanted, strength = controls.target_distance, controls.strength
         rng = torch.Generator().manual_seed(controls.seed)
+
+        def reached(ws: torch.Tensor, resolution: int | None = None) -> float:
+            return self.reached(ws, image, mask, resolution, controls.own_eyes)
+
         if wanted is not None and not self.refine_steps:
-            strength = self._search(image, mask, path, wanted)
+
+            def one_pass(strength: float) -> float:
+                ws = self.start(image, mask, path.source, path.aim(strength))
+                return reached(ws, FACE_SIZE)
+
+            strength = _search(one_pass, wanted)
         identity = replace(path.at(strength), target=path.aim(strength))
         steps = self.refine_steps if controls.refine_steps is None else controls.refine_steps
-        aim = torch.lerp(path.source, identity.target, further)
+        aim = torch.lerp(path.source, identity.target, overshoot)
         ws = self.start(image, mask, path.source, aim)
 
         def optimize(ws: torch.Tensor, steps: int, distance: float | None) -> torch.Tensor:
             return optimize_latents(
                 self.generator, self.recognizer, self.perceptual, image, mask, identity, ws,
-                steps, distance, self.config, rng, progress, lambda step, *_: watch(step / steps),
-                self.guides,
+                steps, distance, self.config, rng, watch=lambda step, *_: watch(step / steps),
             )  # fmt: skip
 
         if steps:
@@ -87,10 +93,11 @@ class Regenerator:
         if wanted is None:
             return ws
         for margin in MARGINS:
-            if self.reached(ws, image, mask) >= wanted - TOLERANCE / 2:
+            if reached(ws) >= wanted - TOLERANCE / 2:
                 break
             ws = optimize(ws, PUSH_STEPS, wanted + margin)
-        return self._settle(self.start(image, mask, path.source, path.source), ws, image, mask, wanted)
+        near = self.start(image, mask, path.source, path.source)
+        return torch.lerp(near, ws, _settle(lambda share: reached(torch.lerp(near, ws, share)), wanted))
 
     @torch.no_grad()
     def pictures(
@@ -105,53 +112,44 @@ class Regenerator:
         `resolution`, by default the least that the generator has for S. With `own_eyes` what lies
         between the lids stays the photo's."""
         if resolution is None:
-            enough = (one for one in self.generator.resolutions if one >= image.shape[-1])
+            enough = (size for size in self.generator.resolutions if size >= image.shape[-1])
             resolution = min(enough, default=None)
-        made = self.generator.synthesis(ws, resolution).clamp(-1, 1)
-        made = resize(made, image.shape[-1])
-        if self.landmarks is None:
-            return made, compose(match_sharpness(made, image, mask), image, mask)
-        points, new_points = self.landmarks(image), self.landmarks(made)
-        blend = measure_blend(made, image, mask, new_points, points, own_eyes)
-        return made, apply_blend(blend, made, image, mask)
+        generated = self.generator.synthesis(ws, resolution).clamp(-1, 1)
+        generated = resize(generated, image.shape[-1])
+        points, new_points = self.landmarks(image), self.landmarks(generated)
+        return generated, blend_once(generated, image, mask, new_points, points, own_eyes)
 
+    @torch.no_grad()
     def reached(
-        self, ws: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, resolution: int | None = None
-    ) -> float:
-        """The recogniser's distance between composite and photo."""
-        _, composite = self.pictures(ws, image, mask, resolution)
-        with torch.no_grad():
-            both = self.recognizer.embed(torch.cat([composite, image]))
-        return distance(self.recognizer, both[:1], both[1:]).item()
-
-    def _search(
-        self, image: torch.Tensor, mask: torch.Tensor, path: IdentityPath, wanted: float
-    ) -> float:
-        """The strength at which one pass gives a composite of the distance `wanted`, by halving."""
-        low, high = 0.0, 1.0
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            ws = self.start(image, mask, path.source, path.aim(middle))
-            if self.reached(ws, image, mask, SIZE) < wanted:
-                low = middle
-            else:
-                high = middle
-        return (low + high) / 2
-
-    def _settle(
         self,
-        near: torch.Tensor,
-        far: torch.Tensor,
+        ws: torch.Tensor,
         image: torch.Tensor,
         mask: torch.Tensor,
-        wanted: float,
-    ) -> torch.Tensor:
-        """Codes on the line from `near` to `far` whose composite has the distance `wanted`."""
-        share, low, high = 1.0, 0.0, 1.0
-        for _ in range(HALVINGS):
-            miss = self.reached(torch.lerp(near, far, share), image, mask) - wanted
-            if abs(miss) <= TOLERANCE / 4 or (share == 1 and miss < 0):
-                break
-            low, high = (low, share) if miss > 0 else (share, high)
-            share = (low + high) / 2
-        return torch.lerp(near, far, share)
+        resolution: int | None = None,
+        own_eyes: bool = True,
+    ) -> float:
+        """Measure the recogniser's distance between composite and photo; arguments as of `pictures`."""
+        _, composite = self.pictures(ws, image, mask, resolution, own_eyes)
+        both = self.recognizer.embed(torch.cat([composite, image]))
+        return distance(self.recognizer, both[:1], both[1:]).item()
+
+
+def _search(reached: Callable[[float], float], wanted: float) -> float:
+    """Find by halving the strength in [0, 1] at which the rising `reached` is `wanted`."""
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if reached(middle) < wanted else (low, middle)
+    return (low + high) / 2
+
+
+def _settle(reached: Callable[[float], float], wanted: float) -> float:
+    """Find the share of a way in [0, 1] at which `reached` is `wanted` closely enough, or all of it."""
+    share, low, high = 1.0, 0.0, 1.0
+    for _ in range(HALVINGS):
+        miss = reached(share) - wanted
+        if abs(miss) <= TOLERANCE / 4 or (share == 1 and miss < 0):
+            break
+        low, high = (low, share) if miss > 0 else (share, high)
+        share = (low + high) / 2
+    return share

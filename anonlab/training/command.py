@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from ..perception.glasses import load_glasses
 from ..perception.landmarks import load_landmarks
 from ..perception.perception_network import load_perception_network
 from ..provenance import commit, provenance
-from ..recognizers import Recognizer, load_guide, load_recognizer
+from ..recognizers import Recognizer, load_recognizer
 from ..recognizers.perceptual import load_stlpips
 from ..weights import store
 from .correction import check_correction, fit_correction
@@ -52,8 +51,6 @@ def train_part(
     size: str = "base",
     samples: int | None = None,
     photos: Path | None = None,
-    guide: Path | None = None,
-    guide_options: Mapping[str, object] = {},
     latent_share: float | None = None,
     start: Path | None = None,
     resume: bool = False,
@@ -66,8 +63,7 @@ def train_part(
     to `out`.
 
     `generator` and `generator_weights` are name and file for `load_generator`, `changes` fields of
-    `TrainConfig`. An encoder may be moved away from people as a `guide` sees them too, an ONNX file with
-    its `guide_options`, and may `start` at the weights of a file, without warm-up. Returns the card, or
+    `TrainConfig`. An encoder may `start` at the weights of a file, without warm-up. Returns the card, or
     None when `minutes` were up first (go on with `resume`). With `ship` weights and card also go where
     anonlab loads them from. Raises `UnknownOption`, `DeviceUnavailable`, `TrainingDiverged`,
     `OutputNotWritable`, or what `load_generator` and `load_encoder` do.
@@ -96,7 +92,6 @@ def train_part(
     output_folder(out)
     made = require_preview(load_generator(generator, generator_weights, chosen))
     dlib = load_recognizer(device=chosen)
-    more = (load_guide(guide, str(chosen), **guide_options),) if guide and what == "encoder" else ()
     population = Population.load(chosen)
     maps = None
     if recipe.quick:
@@ -118,7 +113,7 @@ def train_part(
     elif what == "perception":
         task = PerceptionTask(known, dlib, seed=plan.seed)
     else:
-        task = _encoder(known, made, dlib, more, SIZES[size], recipe, plan.seed)
+        task = _encoder(known, made, dlib, SIZES[size], recipe, plan.seed)
         metadata = encoder.metadata(task.model.config)
         if start is not None:
             task.model.load_state_dict(encoder.load_encoder(made, start, chosen).state_dict())
@@ -183,9 +178,7 @@ def _correct(
     return card
 
 
-def _encoder(
-    known: Samples, made, guide, more: Sequence[Recognizer], config, recipe: Recipe, seed: int
-) -> EncoderTask:
+def _encoder(known: Samples, made, guide: Recognizer, config, recipe: Recipe, seed: int) -> EncoderTask:
     device = made.w_avg.device
     config = replace(config, generator=made.name, num_ws=made.num_ws, w_dim=made.w_dim)
     config = replace(config, recognizer=guide.name, identity_dim=guide.dim)
@@ -198,7 +191,6 @@ def _encoder(
         load_stlpips(device),
         load_landmarks(device),
         load_glasses(device),
-        more,
         half=has_bfloat16(device),
     )
     population = Population.load(device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -56,7 +56,6 @@ class FrozenNetworks:
     perceptual: PerceptualDistance
     landmarks: LandmarkNetwork
     glasses: GlassesNetwork | None = None  # without it the loss of that name is left out
-    more: Sequence[Recognizer] = ()  # they join the loss that moves away from the person
     half: bool = False  # in bfloat16
 
 
@@ -199,10 +198,6 @@ class EncoderTask:
         is_made, is_composite = centred(self.recognizer, embeddings).chunk(2)
         allowed = (wanted * source).sum(1).clamp_min(0)
         too_close = ((is_composite * source).sum(1) - allowed).clamp_min(0)
-        for guide in self.networks.more:  # these only push away: the target is the guide's embedding
-            there, before = guide.embed(faces[len(images) :]), guide.embed(images)
-            close = (centred(guide, there) * centred(guide, before)).sum(1)
-            too_close = too_close + (close - allowed).clamp_min(0) * ~batch.own
         old_points = points.repeat(2, 1, 1)
         gaps = (openings(new_points) - openings(old_points)).abs().mean()
         change = (ws - self.generator.w_avg) / self.generator.w_std

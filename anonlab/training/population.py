@@ -17,12 +17,11 @@ import torch
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
-from ..encoding.linear import SIDE
 from ..files import atomic_path, write_json
 from ..generators import Generator, load_generator
 from ..generators.base import draw_z
 from ..identity.population import POPULATION_SEED, skin_tone
-from ..images import from_bytes, resize, to_bytes, truncated_bytes
+from ..images import COLOR_GRID, from_bytes, resize, to_bytes, truncated_bytes
 from ..recognizers.dlib_resnet import load_dlib
 from ..recognizers.estimators import AttributeEstimator
 from ..weights import store
@@ -48,7 +47,7 @@ def make(count: int = COUNT) -> dict[str, torch.Tensor]:
     embeddings, gender, age, tone, thumbnails = [], [], [], [], []
     for image in tqdm(people(generator, count), total=count, desc="people"):
         embeddings.append(recognizer.embed(image)[0])
-        thumbnails.append(to_bytes(resize(image, SIDE)))
+        thumbnails.append(to_bytes(resize(image, COLOR_GRID)))
         tone.append(skin_tone(from_bytes(truncated_bytes(image))))
         read_gender, read_age = estimate(image)
         gender.append(int(read_gender))

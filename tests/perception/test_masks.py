@@ -1,4 +1,4 @@
-"""Masks: by threshold and region, joined, cleaned, softened; and the regions of a face."""
+"""Masks: by threshold and region, joined, softened; and the regions of a face."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from anonlab.perception.masks import (
     subtract,
     symmetric,
     union,
-    without_crumbs,
 )
 from anonlab.perception.regions import region_masks
 from anonlab.recognizers.estimators import DlibLandmarks
@@ -89,38 +88,6 @@ def test_symmetric_is_its_own_mirror_image(sets):
     assert torch.equal(symmetric(once), once)
     assert (once >= sets[0]).all()
     assert once.sum() <= 2 * sets[0].sum()
-
-
-def test_crumbs_go_and_the_large_piece_stays():
-    large, crumbs = torch.zeros(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
-    large[..., 10:30, 10:30] = 1
-    crumbs[..., 50:53, 50:53] = 1
-    crumbs[..., 40, 5] = 1
-    assert torch.equal(without_crumbs(large + crumbs, 0.01), large)
-    assert torch.equal(without_crumbs(large + crumbs, 9 / 64**2)[..., 45:, :], crumbs[..., 45:, :])
-    assert torch.equal(without_crumbs(large + crumbs, 0), large + crumbs)
-
-
-def test_a_crumb_takes_nothing_of_the_large_piece_beside_it():
-    large, crumb = torch.zeros(1, 1, 64, 64), torch.zeros(1, 1, 64, 64)
-    large[..., 10:30, 10:30] = 1
-    crumb[..., 31:36, 12:17] = 1
-    assert torch.equal(without_crumbs(large + crumb, 0.01), large)
-
-
-def test_pieces_that_touch_at_a_corner_are_one():
-    mask = torch.zeros(1, 1, 32, 32)
-    mask[..., 4:8, 4:8] = 1
-    mask[..., 8:11, 8:11] = 1
-    assert torch.equal(without_crumbs(mask, 20 / 32**2), mask)
-
-
-def test_the_largest_crumb_stays_when_there_are_only_crumbs():
-    mask, largest = torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
-    mask[..., 3:5, 3:5] = 1
-    largest[..., 20:23, 20:23] = 1
-    assert torch.equal(without_crumbs(union(mask, largest), 1.0), largest)
-    assert without_crumbs(torch.zeros(1, 1, 32, 32), 1.0).sum() == 0
 
 
 def test_softening_keeps_the_middle_and_the_area(sets):

@@ -118,15 +118,14 @@ def test_a_huge_profile_is_dropped_and_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif", ".bmp", ".tif", ".ppm", ".avif"])
-@pytest.mark.parametrize("share", [0.5])
-def test_truncated(tmp_path: Path, suffix: str, share: float) -> None:
-    """Every format, cut anywhere: a named error and never half a photo."""
+def test_truncated(tmp_path: Path, suffix: str) -> None:
+    """Every format, cut in half: a named error and never half a photo."""
     Image.init()
     if suffix == ".avif" and "AVIF" not in Image.SAVE:
         pytest.skip("no AVIF here")
     Image.fromarray(SMALL).save(tmp_path / f"a{suffix}")
     data = (tmp_path / f"a{suffix}").read_bytes()
-    (tmp_path / f"b{suffix}").write_bytes(data[: int(len(data) * share)])
+    (tmp_path / f"b{suffix}").write_bytes(data[: len(data) // 2])
     assert "re-save it in a photo editor" in refused(tmp_path / f"b{suffix}")
 
 

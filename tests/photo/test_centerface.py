@@ -44,18 +44,6 @@ def test_points_have_the_order_of_the_other_detector(centerface, portrait, astro
     assert np.hypot(*(face.points - known.points).T).max() < 0.25 * between_eyes
 
 
-@pytest.mark.parametrize("quarters", [1])
-def test_a_lying_face_has_its_points_where_they_are(centerface, portrait, quarters):
-    [upright] = centerface(portrait, LIKELY)
-    lying = Image.fromarray(np.rot90(np.asarray(portrait), quarters).copy())
-    [face] = centerface(lying, LIKELY)
-    points, width, height = upright.points, *portrait.size
-    for _ in range(quarters):  # counterclockwise: (x, y) of a picture of some width to (y, width - x)
-        points = np.stack([points[:, 1], width - points[:, 0]], 1)
-        width, height = height, width
-    assert np.abs(face.points - points).max() < 3.0  # pixels; the eyes are 44 apart
-
-
 def test_large_pictures_are_looked_at_in_parts_and_each_face_is_there_once(centerface, portrait):
     scene = Image.new("RGB", (2 * TILE, TILE + 200), (110, 120, 110))
     small = portrait.resize((150, 150), Image.Resampling.LANCZOS)
@@ -126,10 +114,10 @@ def test_what_hides_nose_and_mouth_hides_no_face(astronaut, detector):
 
 
 def test_a_face_that_only_the_other_detector_sees_is_none(astronaut, detector, monkeypatch):
-    look = detector.look
+    look = detector.by_mtcnn
     [known] = detector.once(astronaut)
     imagined = Face((10.0, 300.0, 90.0, 400.0), known.points - 150, 0.999)
-    monkeypatch.setattr(detector, "look", lambda image, scale: [*look(image, scale), imagined])
+    monkeypatch.setattr(detector, "by_mtcnn", lambda image, scale: [*look(image, scale), imagined])
     assert not [face for face in detector(astronaut) if overlap(face, imagined) > 0.1]
     assert len(detector.once(astronaut)) == 2  # the one look of portraits asks nobody else
 
@@ -140,7 +128,7 @@ def test_what_a_second_look_does_not_confirm_is_none(astronaut, detector, monkey
     monkeypatch.setattr(detector, "centerface", _Sees(detector.centerface, [known, wall]))
     assert len(detector(astronaut)) == 1
     hardly = replace(known, confidence=CONFIRMED - 0.01)
-    monkeypatch.setattr(detector, "look", lambda *_: [replace(known, confidence=SURE - 0.01)])
+    monkeypatch.setattr(detector, "by_mtcnn", lambda *_: [replace(known, confidence=SURE - 0.01)])
     monkeypatch.setattr(detector, "again", lambda *_: None)
     monkeypatch.setattr(detector.centerface, "near", lambda _, face: replace(face, confidence=0.1))
     monkeypatch.setattr(detector.centerface, "found", [hardly])
@@ -174,4 +162,4 @@ class _Sees:
 
 
 def _once(detector, pixels: np.ndarray) -> list[Face]:
-    return detector.look(Image.fromarray(pixels), 1.0)
+    return detector.by_mtcnn(Image.fromarray(pixels), 1.0)

@@ -87,15 +87,6 @@ def test_the_mirror_image_of_a_face_beside_the_edge_is_no_face(astronaut, detect
     assert len(detector(whole)) == 1
 
 
-def test_looks_are_merged_and_the_earlier_wins():
-    def face(left: float, size: float, confidence: float) -> Face:
-        return Face((left, 0, left + size, size), np.zeros((5, 2)), confidence)
-
-    first, again, other, within = face(0, 10, 0.99), face(1, 10, 0.99), face(30, 10, 0.99), face(2, 4, 1)
-    assert merged([[first], [again, other]]) == [first, other]
-    assert merged([[first, other], [within]]) == [other, within]  # surer
-
-
 @pytest.mark.parametrize("turn", [0, 1])
 def test_a_known_face_is_found_again_however_it_lies(astronaut, detector, upright, turn):
     lying = Photo(np.rot90(astronaut.pixels, turn).copy(), "lying")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,7 @@ from PIL import Image
 from anonlab.errors import NoFaceFound
 from anonlab.generators.samples import sample_photo
 from anonlab.photo.faces import Face, align, face_oval, paste, visible_share
-from anonlab.photo.photos import Photo, read_photo
+from anonlab.photo.photos import Photo
 
 
 @pytest.fixture(scope="module")
@@ -84,28 +82,6 @@ def test_turning_the_photo_does_not_change_the_aligned_face(portrait):
     turned = align(*scene(portrait, 512, 30))
     inner = (slice(None), slice(None), slice(256, 768), slice(256, 768))
     assert (straight[inner] - turned[inner]).abs().mean() < 0.02
-
-
-def test_two_faces_are_both_found_largest_first(portrait, detector):
-    canvas = Image.new("RGB", (1200, 600), (128, 128, 128))
-    canvas.paste(portrait.resize((300, 300)), (50, 150))
-    canvas.paste(portrait.resize((500, 500)), (600, 50))
-    faces = detector(read_photo(canvas))
-    assert len(faces) == 2
-    assert faces[0].box[0] > 600 > faces[1].box[2]
-
-
-def test_exif_orientation_is_applied_before_detection(astronaut, detector, tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # stored lying on its side
-    stored = Image.fromarray(np.rot90(astronaut.pixels).copy())
-    buffer = io.BytesIO()
-    stored.save(buffer, "png", exif=exif)
-    path = tmp_path / "turned.png"
-    path.write_bytes(buffer.getvalue())
-    photo = read_photo(path)
-    assert (photo.pixels == astronaut.pixels).all()
-    assert np.allclose(detector(photo)[0].box, detector(astronaut)[0].box)
 
 
 def test_no_face_is_an_error_that_names_the_photo(detector):

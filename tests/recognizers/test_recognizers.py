@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from anonlab.errors import PackageMissing, UnknownOption, WeightsCorrupt, WeightsMissing
-from anonlab.perception.perception import Perception, attribute
-from anonlab.recognizers import load_guide, load_recognizer, matches
+from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMissing
+from anonlab.perception.perception import attribute
+from anonlab.recognizers import load_recognizer, matches
 
 
 class Tiny(nn.Module):
@@ -66,42 +64,8 @@ def test_onnx_errors(tmp_path, exported):
         load_recognizer("onnx", tmp_path / "bad.onnx")
     with pytest.raises(UnknownOption, match="metric"):
         load_recognizer("onnx", exported[1], metric="manhattan")
-
-
-def test_a_guide_answers_as_the_runtime_does_and_its_slope_is_true(exported, synthetic_faces):
-    options = {"box": (0, 0, 512, 512), "bgr": True, "threshold": 0.4}
-    guide = load_guide(exported[1], "cpu", **options)
-    onnx = load_recognizer("onnx", exported[1], **options)
-    assert (guide.differentiable, guide.dim, guide.threshold) == (True, 16, 0.4)
-    np.testing.assert_allclose(guide.embed(synthetic_faces), onnx.embed(synthetic_faces), atol=1e-4)
-    picture = 0.9 * synthetic_faces[:1]
-    way = torch.randn(picture.shape, generator=torch.Generator().manual_seed(1)).mul_(0.01)
-    picture.requires_grad_(True)
-    weights = torch.linspace(-1, 1, 16)
-    ((guide.embed(picture) * weights).sum()).backward()
-    slope = (picture.grad * way).sum().item()
-    with torch.no_grad():  # central difference, of the runtime's own answers
-        apart = [(onnx.embed(picture + sign * way) * weights).sum().item() for sign in (1, -1)]
-    assert slope == pytest.approx((apart[0] - apart[1]) / 2, rel=0.03)
-
-
-def test_a_guide_is_an_onnx_file_with_options_that_exist(tmp_path, exported, monkeypatch):
     with pytest.raises(UnknownOption, match="sise does not exist; choose from: box, size"):
-        load_guide(exported[1], "cpu", sise=112)
-    (tmp_path / "bad.onnx").write_bytes(b"not a model")
-    with pytest.raises(WeightsCorrupt, match=r"bad\.onnx"):
-        load_guide(tmp_path / "bad.onnx", "cpu")
-    monkeypatch.setitem(sys.modules, "onnx2torch", None)
-    with pytest.raises(PackageMissing, match=r'pip install "anonlab\[guide\]"'):
-        load_guide(exported[1], "cpu")
-
-
-def test_with_a_guide_the_map_is_the_union_of_both(exported, recognizer, astronaut_face):
-    guide = load_guide(exported[1], "cpu", box=(0, 0, 512, 512))
-    both = Perception(recognizer, guides=[guide])(astronaut_face)
-    one, other = attribute(recognizer, astronaut_face), attribute(guide, astronaut_face)
-    assert (one - other).abs().max() > 0.1
-    torch.testing.assert_close(both, torch.maximum(one, other))
+        load_recognizer("onnx", exported[1], sise=112)
 
 
 def test_a_recogniser_without_gradients_cannot_attribute(exported, astronaut_face):

@@ -14,11 +14,11 @@ from anonlab.recognizers import distance
 from anonlab.regeneration.compose import (
     apply_blend,
     beside_the_face,
+    blend_once,
     compose,
     detail_blur,
     exposure,
     harmonise,
-    match_sharpness,
     mean_blend,
     measure_blend,
     motion_blur,
@@ -26,6 +26,12 @@ from anonlab.regeneration.compose import (
     with_exposure,
     with_motion,
 )
+
+
+def match_sharpness(generated, image, mask):
+    """As a blend does: along one direction, then in all."""
+    generated = with_motion(generated, motion_blur(generated, image, mask))
+    return with_blur(generated, detail_blur(generated, image, mask))
 
 
 def test_the_band_holds_the_face_and_what_is_above_it(synthetic_faces):
@@ -56,6 +62,8 @@ def test_the_blend_of_a_face_with_itself_changes_nothing(synthetic_faces):
     assert blend.gain.eq(1).all() and blend.smear.eq(0).all()
     assert blend.blur < 0.4  # pixels of 512: what the warp's sampling costs
     assert (apply_blend(blend, face, face, mask) - face).abs().mean() < 1e-3
+    once = blend_once(face, face, mask, points, points)
+    assert torch.equal(once, apply_blend(blend, face, face, mask))
     again = mean_blend([blend, blend], [1.0, 3.0])
     torch.testing.assert_close(vars(again), vars(blend))
 
@@ -68,6 +76,7 @@ def test_shape_and_eyes_become_those_of_the_photo(synthetic_faces):
     for own_eyes in (True, False):
         blend = measure_blend(made, photo, mask, own, points, own_eyes)
         result = apply_blend(blend, made, photo, mask)
+        assert torch.equal(result, blend_once(made, photo, mask, own, points, own_eyes))
         eyes = between_lids(points, 512) == 1
         same = (result - photo).abs().amax(1, keepdim=True)[eyes].max()
         assert (same < 1e-6) == own_eyes

@@ -227,25 +227,6 @@ def test_identities_are_mixed_as_asked(task):
     assert task.draw(index, rng(), Mix()).own.float().mean() == pytest.approx(0.35, abs=0.15)
 
 
-def test_another_recogniser_joins_in(task, samples):
-    class Constant:
-        """One that finds everybody the same: the worst case."""
-
-        mean = torch.zeros(4)
-
-        def embed(self, images):
-            return torch.ones(len(images), 4)
-
-    batch = task.draw(torch.tensor([2, 3]), rng(), Mix(own=0.0, other=0.0, virtual=1.0))
-    ws, guides = samples.ws[2:4].float(), task.networks
-    with torch.no_grad():
-        alone = task.terms(ws, batch, rng())["source"]
-        task.networks = replace(guides, more=[Constant()])
-        joined = task.terms(ws, batch, rng())["source"]
-    task.networks = guides
-    assert joined > alone + 0.2
-
-
 def test_the_first_share_learns_codes_only_and_the_loss_falls(task, tmp_path):
     plan = TrainConfig(
         steps=60, batch=4, learning_rate=3e-3, warm_up=5, log_every=20, validate_every=100

@@ -72,7 +72,7 @@ class Workbench:
             points = self.anonymizer.perception.landmarks(image)
         self.photo, self.faces, self.number = photo, faces, number
         self.image, self.points, self.whole = image, points, whole_face(points)
-        self.face = self.anonymizer.look(image)
+        self.face = self.anonymizer.analyze(image)
         self.blurred = blurred(image, BLUR_SIGMA)
         self.attributions = {}
 

@@ -152,7 +152,7 @@ class RolledFaces:
 def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
     """Upright faces in `pixels (H, W, 3)`, scaled down to `side` if larger; from `LIKELY` on."""
     image = Image.fromarray(pixels)
-    return anonymizer.detector.look(image, min(1.0, side / max(image.size)), LIKELY)
+    return anonymizer.detector.by_mtcnn(image, min(1.0, side / max(image.size)), LIKELY)
 
 
 def occluded(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list[Face]:

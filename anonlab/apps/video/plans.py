@@ -169,7 +169,7 @@ class Planner:
                     image = align(photo, face, face.own_size).to(self.anonymizer.device)
                 except NoFaceFound:  # cut off by the edge
                     continue
-                samples[index].append(self.anonymizer.look(image))
+                samples[index].append(self.anonymizer.analyze(image))
             if not wanted:
                 break
         return samples

@@ -103,7 +103,7 @@ def test_a_new_seed_in_every_frame_fails_the_measure(walk, anonymizer):
     for number, pixels in enumerate(pixels_of(walk)[:4]):
         photo = Photo(pixels, "frame")
         face = max(detections.look(anonymizer, pixels, 1280), key=lambda one: one.confidence)
-        seen, controls = anonymizer.look(align(photo, face, 256)), Controls(seed=number)
+        seen, controls = anonymizer.analyze(align(photo, face, 256)), Controls(seed=number)
         with torch.no_grad():
             mask = build_mask(anonymizer.perception(seen.image, "network"), controls, size=256)
             _, _, new = anonymizer.regenerate(seen, mask, controls)
@@ -313,7 +313,7 @@ def test_a_face_that_lies_is_covered_in_every_frame(folder, astronaut_still, fas
     assert record["tracks"][0]["filled_in"] == record["tracks"][0]["beyond_detection"] == 0
     for old, new in zip(frames, pixels_of(out), strict=True):
         (face,) = fast.detector(Photo(old, "frame"))
-        before, after = (fast.look(align(Photo(one, "frame"), face)).embedding for one in (old, new))
+        before, after = (fast.analyze(align(Photo(one, "frame"), face)).embedding for one in (old, new))
         assert not matches(fast.recognizer, before, after)
 
 
