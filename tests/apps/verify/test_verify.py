@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from anonlab.apps import cli
-from anonlab.apps.verify import Pair, not_compared, page, pair_photos, pairs_of_record, verify_pairs
+from anonlab.apps.verify import not_compared, page, pair_photos, pairs_of_record, verify_pairs
 from anonlab.apps.verify.checks import COVERED, LEFT, NEW, SAME, SMALL, check_pair
+from anonlab.apps.verify.pairs import Pair
 from anonlab.errors import InputMissing, NoFaceFound
 from anonlab.evaluation.judging import Judge
 from anonlab.photo.faces import JUDGED, Face, paste
