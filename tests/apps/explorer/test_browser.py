@@ -77,7 +77,7 @@ def serving() -> Iterator[tuple[psutil.Process, str]]:
 
 def new_page(browser, **options):
     page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, **options})
-    page.set_default_timeout(3 * MINUTE)  # waits end as soon as they can
+    page.set_default_timeout(5 * MINUTE)  # waits end as soon as they can
     return page
 
 
