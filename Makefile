@@ -50,7 +50,7 @@ lab: $(VENV)/.installed  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 explore: $(VENV)/.installed  ## the mask explorer as a web page, on this machine only
-	$(BIN)/voila --Voila.tornado_settings="{'websocket_max_message_size': 1073741824}" anonlab/apps/explorer/page.ipynb
+	$(BIN)/python -m anonlab.apps.explorer.server
 
 course: $(VENV)/.installed  ## the newest executed notebooks as a book to browse, without a network
 	$(BIN)/python -m anonlab course

@@ -19,6 +19,7 @@ from PIL import Image
 from timing import OUT, Case, Work, has_compiler, run
 
 from anonlab import Anonymizer, Controls
+from anonlab.apps.explorer.figures import SHARP, layers
 from anonlab.apps.explorer.workbench import Workbench
 from anonlab.controls import PERCEPTIONS
 from anonlab.device import pick_device
@@ -249,14 +250,16 @@ def generators(
 def explorer() -> list[Case]:
     """What a slider waits for: the mask over the face, and the preview of the new one."""
 
-    def part(name: str) -> Prepare:
-        def prepare(parts: Parts) -> Work:
-            shown, controls = parts.workbench, Controls(perception="network")
-            return lambda: shown.render(controls, name)
+    controls = Controls(perception="network")
 
-        return prepare
+    def mask(parts: Parts) -> Work:
+        return lambda: layers(parts.workbench.view(controls).mask)
 
-    return [Case("explorer", "overlay", part("mask")), Case("explorer", "preview", part("preview"))]
+    def preview(parts: Parts) -> Work:
+        view = parts.workbench.view(controls)
+        return lambda: parts.workbench.preview(view, controls, side=SHARP)
+
+    return [Case("explorer", "overlay", mask), Case("explorer", "preview", preview)]
 
 
 def anonymize(method: str, image: Callable[[Parts], Image.Image]) -> Prepare:

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OWN = '{"ServerApp": {"port": 8899}}'
 
 
 def needed(name: str, found: dict[str, importlib.metadata.Distribution], extra: str = "") -> None:
@@ -39,7 +38,7 @@ def needed(name: str, found: dict[str, importlib.metadata.Distribution], extra: 
 def installed(tmp_path_factory) -> Path:
     """The folder of a new environment: the wheel, installed by pip, and links to what it requires.
 
-    (Installing torch and JupyterLab again would take minutes.) A server's settings were there before.
+    (Installing torch and JupyterLab again would take minutes.)
     """
     pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
@@ -61,9 +60,6 @@ def installed(tmp_path_factory) -> Path:
     (place / "share").mkdir(exist_ok=True)
     (place / "share" / "jupyter").mkdir()
     (place / "share" / "jupyter" / "nbconvert").symlink_to(Path(sys.prefix) / "share/jupyter/nbconvert")
-    own = place / "etc" / "jupyter"
-    own.mkdir(parents=True)
-    (own / "jupyter_server_config.json").write_text(OWN)
     pip = [sys.executable, "-m", "pip", "--python", str(place / "bin" / "python"), "install", "-q"]
     subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True)
     return place
@@ -127,12 +123,9 @@ def test_a_notebook_runs_is_judged_and_changes_nothing_of_the_copy(anonlab, inst
     assert files(installed) == before
 
 
-def test_large_photos_pass_a_servers_limit_beside_its_users_settings(anonlab, installed):
+def test_the_explorers_page_comes_along(anonlab):
     code = (
-        "from jupyter_server.serverapp import ServerApp; server = ServerApp()\n"
-        "server.initialize([], new_httpserver=False)\n"
-        "print('limits:', server.port, server.web_app.settings['websocket_max_message_size'])"
+        "from anonlab.apps.explorer.panel import page_file\n"
+        "print([page_file(name)[:9] for name in ('index.html', 'panel.js', 'panel.css', 'book.html')])"
     )
-    assert f"limits: 8899 {1 << 30}" in anonlab("-c", code)
-    assert (installed / "etc/jupyter/jupyter_server_config.json").read_text() == OWN
-    assert not (installed / "etc/jupyter/voila.json").exists()
+    assert "<!doctype" in anonlab("-c", code)

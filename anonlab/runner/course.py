@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import nbformat
@@ -25,6 +25,7 @@ from .execution import PLACES, read_notebook
 from .pages import LINK, MATHJAX, TEMPLATES, copy_mathjax, links_inside, rewrite_markdown
 
 HIDDEN = ("#", *PLACES)  # of injected parameters: papermill's heading, and where files went
+TURNING = "turning"  # pictures of the explorer
 STATIC = "offline"  # not `_static`: Jupyter Book makes every page load each script in that one
 
 
@@ -53,9 +54,13 @@ def build_course(
     runs: Path = Path("outputs/runs"),
     out: Path = Path("outputs/course"),
     folder: Path | None = None,
+    turning: Callable[[Path], str] | None = None,
 ) -> list[str]:
     """Build the book of the notebooks and README.md in `folder` into `out`; its front page is
     `out/index.html`.
+
+    `turning` writes pictures into a folder that it makes, and returns HTML that shows them where a
+    notebook has the explorer's panel, which needs a kernel.
 
     Returns the names of notebooks that were not run yet, which are shown without results. Raises
     `CourseFailed` when MathJax is not installed or Jupyter Book does not succeed, and
@@ -75,13 +80,21 @@ def build_course(
                 shutil.copyfile(folder / target, source / "pictures" / Path(target).name)
         for name in names:
             node = nbformat.read(executed.get(Path(name).stem, folder / name), as_version=4)
-            nbformat.write(page_of(node, names), source / name)
+            page = page_of(node, names)
+            panel = next((cell for cell in page.cells if "explorer.panel" in cell.source.split()), None)
+            if panel and turning:
+                html = turning(Path(temporary) / TURNING)
+                shown = nbformat.v4.new_markdown_cell(f"````{{raw}} html\n{html}\n````")
+                page.cells.insert(page.cells.index(panel) + 1, shown)
+            nbformat.write(page, source / name)
         readme = (folder / "README.md").read_text(encoding="utf-8")
         (source / "index.md").write_text(in_the_book(readme, names), encoding="utf-8")
         if not copy_mathjax(source / STATIC / MATHJAX):
             raise CourseFailed('the course needs more packages: pip install "anonlab[dev]"')
         _write_config(source, names)
         pages = _run_jupyter_book(source, Path(temporary))
+        if (Path(temporary) / TURNING).exists():
+            shutil.move(Path(temporary) / TURNING, pages / TURNING)
         if out.exists():
             shutil.rmtree(out)
         shutil.move(pages, out)

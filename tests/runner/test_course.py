@@ -56,7 +56,8 @@ def lessons(tmp_path) -> Path:
         code("answer = 41 + 1", result, tags=("solution",), jupyter={"source_hidden": True}),
         nbformat.v4.new_markdown_cell("[next](01_two.ipynb), [tables](../data/README.md)"),
     )
-    second = lesson("01 · Two", nbformat.v4.new_markdown_cell("A needle in a haystack."))
+    needle = nbformat.v4.new_markdown_cell("A needle in a haystack.")
+    second = lesson("01 · Two", code("explorer and explorer.panel"), needle)
     said = {}
     for name, node in (("00_one", first), ("01_two", second)):
         nbformat.write(node, run / f"{name}.ipynb")
@@ -71,12 +72,18 @@ def lessons(tmp_path) -> Path:
     return tmp_path
 
 
+def turning(folder: Path) -> str:
+    folder.mkdir()
+    (folder / "face.jpg").write_bytes(b"a JPEG")
+    return "<div id='turned'>\n\n$x$ &amp; *two*</div>"
+
+
 @pytest.fixture(scope="module")
 def book(tmp_path_factory) -> Path:
     """The pages of two small notebooks, built once."""
     place = tmp_path_factory.mktemp("course")
     where = lessons.__wrapped__(place)
-    assert build_course(where / "runs", where / "course", where / "notebooks") == []
+    assert build_course(where / "runs", where / "course", where / "notebooks", turning) == []
     return where / "course"
 
 
@@ -89,6 +96,13 @@ def test_the_book_has_every_notebook_its_results_and_a_search(book):
     assert re.search(r'<img [^>]*src="_images/[^"]+\.png"', page)
     assert re.search(r'href="01_two\.html"', page)
     assert "needl" in (book / "searchindex.js").read_text()  # words are stemmed
+
+
+def test_where_the_panel_needs_a_kernel_the_book_has_its_own(book):
+    page = (book / "01_two.html").read_text()
+    assert page.count("<div id='turned'>\n\n$x$ &amp; *two*</div>") == 1  # as it was written
+    assert page.index("explorer.panel") < page.index("turned") < page.index("needle")
+    assert (book / "turning" / "face.jpg").read_bytes() == b"a JPEG"
 
 
 def test_formulas_are_typeset_by_a_mathjax_that_comes_along(book):

@@ -74,7 +74,7 @@ def run_notebooks(options: argparse.Namespace) -> int:
         options.profile, options.only, options.out, [from_here(one) for one in options.parameter],
         accepted=options.accepted, accept=options.accept, environment=options.environment,
     )  # fmt: skip
-    print("to browse them as a book, in a minute at most: make course")
+    print("to browse them as a book, in two minutes: make course")
     return status
 
 
@@ -90,8 +90,9 @@ def from_here(parameter: str) -> str:
 def make_course(options: argparse.Namespace) -> int:
     """Executed notebooks as a book that needs no network."""
     from ...runner.course import build_course
+    from ..explorer.book import write_turning
 
-    missing = build_course(options.runs, options.out)
+    missing = build_course(options.runs, options.out, turning=write_turning)
     if missing:
         print(f"not run yet, so shown without results: {', '.join(missing)}; run: make run")
     print(f"course: {options.out / 'index.html'}")

@@ -1,10 +1,9 @@
-"""A latest-only queue: of many requests only the last is worked on, in the background, as a slider
-needs it."""
+"""Work in the background of which only the latest matters, as a slider needs it."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 from ...errors import StaleRequest
@@ -13,18 +12,13 @@ from ...errors import StaleRequest
 class LatestOnlyQueue:
     """One worker thread. A new request replaces the one that waits and outdates the one that runs.
 
-    `submit(work, show, fail)` calls `work(current)`, where `current()` says whether this is still
-    the newest request; its result goes to `show` and its exception to `fail`, unless it is
-    outdated.
+    One thread at a time asks.
     """
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.pool = ThreadPoolExecutor(1)
         self.number = 0  # of the latest request
-        self.waiting: tuple[int, Callable, Callable, Callable] | None = None
-        self.busy = False
-        self.dropped = 0  # requests whose result was not shown
-        threading.Thread(target=self._run, daemon=True).start()
+        self.future = self.pool.submit(int)
 
     def submit(
         self,
@@ -32,51 +26,36 @@ class LatestOnlyQueue:
         show: Callable[[Any], None],
         fail: Callable[[Exception], None],
     ) -> None:
-        """Ask for `work`; returns at once."""
-        with self.changed:
-            self.number += 1
-            self.dropped += self.waiting is not None
-            self.waiting = (self.number, work, show, fail)
-            self.changed.notify_all()
+        """Ask for `work(current)`, where `current()` says whether this is still the newest request.
+
+        Returns at once. The result goes to `show` and an exception to `fail`, unless it is outdated.
+        """
+        self.cancel()
+        self.future = self.pool.submit(self._one, self.number, work, show, fail)
 
     def cancel(self) -> None:
         """Forget what waits and outdate what runs."""
-        with self.changed:
-            self.number += 1
-            self.dropped += self.waiting is not None
-            self.waiting = None
+        self.number += 1
+        self.future.cancel()
 
     def wait(self, seconds: float = 600.0) -> bool:
-        """Until nothing waits or runs; False when the time is up first."""
-        with self.changed:
-            return self.changed.wait_for(lambda: not (self.waiting or self.busy), seconds)
+        """Wait until nothing waits or runs; False when the time is up first."""
+        return not wait([self.future, self.pool.submit(int)], seconds).not_done
 
-    def _run(self) -> None:
-        while True:
-            with self.changed:
-                self.changed.wait_for(lambda: self.waiting)
-                (number, work, show, fail), self.waiting, self.busy = self.waiting, None, True
-            try:
-                self._one(number, work, show, fail)
-            finally:
-                with self.changed:
-                    self.busy = False
-                    self.changed.notify_all()
+    def close(self) -> None:
+        """End the thread, after what it is doing."""
+        self.cancel()
+        self.pool.shutdown(wait=False)
 
     def _one(self, number: int, work: Callable, show: Callable, fail: Callable) -> None:
         def current() -> bool:
             return number == self.number
 
         try:
-            result = work(current)
+            then, made = show, work(current)
         except StaleRequest:
-            self.dropped += 1
             return
         except Exception as error:  # shown in the panel, whatever it is
-            if current():
-                fail(error)
-            return
+            then, made = fail, error
         if current():
-            show(result)
-        else:
-            self.dropped += 1
+            then(made)

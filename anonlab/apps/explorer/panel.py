@@ -1,56 +1,45 @@
-"""The mask explorer: widgets over `Workbench`, which computes, and `figures`, which draws.
+"""The mask explorer: what its page asks for, and what it is told.
 
-A control that moves shows its mask at once; the new face follows from the background, unless the
-control has moved on.
+`panel.js` draws the page and holds no state. Each message between the two is a dictionary, which
+JupyterLab carries as a widget's message and `server` by a websocket. `Workbench` computes.
 """
 
 from __future__ import annotations
 
-import html
-import io
+import base64
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import ipywidgets as widgets
-from matplotlib.figure import Figure
+from PIL import Image
 
-from ...controls import Controls, Settings, check_key
-from ...errors import AnonlabError, InputDamaged, StaleRequest
+from ...controls import KEEP, PERCEPTIONS, REGIONS, Controls, Settings, check_key, make_controls
+from ...errors import AnonlabError, InputMissing, StaleRequest, UnreadableImage
+from ...figures.plots import overlay, picture
 from ...generators.samples import SAMPLES, open_photo
 from ...pipeline import Anonymizer, Watch
 from ...results import Result
-from .browser_files import (
-    as_file,
-    as_text,
-    download_link,
-    finished_name,
-    is_sample,
-    open_upload,
-    photo_choices,
-)
-from .figures import View, mask_figure, preview_figure
+from .browser_files import as_file, as_text, finished_name, is_sample, opened
+from .browser_files import photo_choices as photo_choices
+from .figures import SHARP, View, data_uri, layers
 from .latest_only import LatestOnlyQueue
-from .panel_widgets import PanelWidgets
 from .workbench import Workbench
 
-__all__ = ["Explorer", "photo_choices", "png"]
+LARGEST_UPLOAD = 200 * 10**6  # bytes; it arrives in parts, so no server's own limit counts
 SEEDS = range(6)  # of the gallery
-SHOWN = 1200  # pixels of the longer side of a finished photo on the page; the file has all of them
+SHOWN = 1600  # pixels of the longer side of a whole photo on the page; the file has all of them
+EMPTY = "The mask is empty: nothing would be changed. Raise the area, or lower the threshold."
+Message = dict[str, Any]
 
 
-def png(figure: Figure) -> bytes:
-    """A figure as PNG, quickly."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", pil_kwargs={"compress_level": 1})
-    return buffer.getvalue()
+class Explorer:
+    """One page: its photo, setting and key. `explorer.panel` is what a notebook shows.
 
-
-class Explorer(PanelWidgets):
-    """The panel. `explorer.panel` is what a notebook shows; every control is an attribute.
-
-    Samples use the key of `anonymizer` if it is text, and a user's own photos one that is drawn here.
+    `hear` takes a message of the page; `tell` is called with each answer, from several threads. Samples
+    use the key of `anonymizer` if it is text, and a user's own photos one that is drawn here.
     """
 
     def __init__(
@@ -60,234 +49,247 @@ class Explorer(PanelWidgets):
         photo: str = SAMPLES[0],
         controls: Controls = Controls(perception="network"),
     ):
-        self.bench, self.latest, self.start = Workbench(anonymizer), LatestOnlyQueue(), controls
+        self.bench, self.queue = Workbench(anonymizer), LatestOnlyQueue()
+        self.photos = [*photos] if photo in photos else [*photos, photo]
+        self.photo, self.controls, self.with_key = photo, controls, False
         self.uploads: dict[str, bytes] = {}  # by file name
+        self.incoming = bytearray()
         self.keys = {True: as_text(anonymizer.key), False: secrets.token_hex(32)}  # is it a sample?
-        self.previewed = False  # whether the new face of this setting is shown
-        self.listing = False  # while the choices change
-        self.result: Result | None = None
-        super().__init__(photos, photo, controls, self.refresh, self._choose)
-        self._wire()
-        self.panel = self.laid_out()
-        self._open(photo)
+        self.heat = ""  # the method whose map the page has
+        self.tell: Callable[[Message], None] = lambda _: None
 
-    def _wire(self) -> None:
-        for control in (self.strength, self.seed):
-            control.observe(lambda _: self.refresh(), "value")
-        self.photo.observe(lambda change: self._open(change.new), "value")
-        self.upload.observe(lambda change: self._uploaded(change.new), "value")
-        self.key.observe(lambda _: self._key_changed(), "value")
-        self.with_key.observe(lambda _: self._offer_settings(), "value")
-        self.everybody.observe(lambda _: self._outdate(), "value")
-        self.show_seeds.on_click(lambda _: self._draw_seeds())
-        self.make.on_click(lambda _: self._draw_full())
-        self.cancel.on_click(lambda _: self._cancel())
+    @cached_property
+    def panel(self) -> Any:
+        """The page as a widget."""
+        import anywidget
 
-    # what the controls say
+        widget = anywidget.AnyWidget(_esm=page_file("panel.js"), _css=page_file("panel.css"))
+        widget.on_msg(lambda _, message, __: self.hear(message))
+        self.tell = widget.send
+        return widget
 
-    def controls(self) -> Controls:
-        """The setting that the controls show now."""
-        return replace(
-            self.start, strength=self.strength.value, seed=self.seed.value, **self.mask.values()
+    def hear(self, message: Message) -> None:
+        """Do what the page asks for: `do` names it. Errors are told, and `ready` at the end."""
+        does = {
+            "hello": self._hello, "open": self._open, "upload": self._upload, "choose": self._choose,
+            "set": self._set, "key": self._set_key, "seeds": self._seeds, "make": self._make,
+            "cancel": self._cancel,
+        }  # fmt: skip
+        try:
+            does[message["do"]](**{name: value for name, value in message.items() if name != "do"})
+        except Exception as error:  # shown on the page, whatever it is
+            self._fail(error)
+        self._show("ready")
+
+    def close(self) -> None:
+        """Forget the photo and its key, and end the thread."""
+        self.queue.close()
+        self.bench.clear()
+        self.uploads.clear()
+        self.keys.clear()
+
+    def _show(self, what: str, **told: object) -> None:
+        self.tell({"show": what, **told})
+
+    def _hello(self) -> None:
+        """Tell a page that begins, or begins again, everything."""
+        names = dict.fromkeys([*self.photos, *self.uploads])
+        self._show(
+            "hello",
+            photos=[[name, Path(name).name] for name in names],
+            perceptions=PERCEPTIONS,
+            regions=REGIONS,
+            keep=KEEP,
+            controls=asdict(self.controls),
         )
+        if self.bench.photo is None:
+            self._open(self.photo)
+        else:
+            self._show_face()
 
-    def settings(self) -> Settings:
-        """What is saved: the setting, and the key if that is wished."""
-        return Settings(asdict(self.controls()), self.key.value if self.with_key.value else None)
-
-    # what happens
-
-    def refresh(self) -> None:
-        """Draw the mask now and ask for the new face in the background."""
-        self._outdate()
-        self.previewed = False
-        self._offer_settings()
-        if self.bench.photo is None:  # the error that says why stays
-            return
-        try:
-            self.mask.follow(self.bench.attribution(self.mask.perception.value))
-            controls = self.controls()
-            view = self.bench.view(controls)
-            self._show(self.mask_image, png(mask_figure(view)))
-            self._say(str(view))
-        except AnonlabError as error:
-            self.latest.cancel()
-            self._fail(error)
-            return
-
-        def work(current: Callable[[], bool]) -> tuple[View, bytes]:
-            found = self.bench.preview(view, controls, current)
-            return found, png(preview_figure(found))
-
-        def show(made: tuple[View, bytes]) -> None:
-            found, picture = made
-            self._show(self.preview_image, picture)
-            self.previewed = True
-            self._say(str(found))
-
-        self.latest.submit(work, show, self._fail)
-
-    def _open(self, choice: str | None) -> None:
+    def _open(self, photo: str) -> None:
         """Show a photo of the choices; one that cannot be shown takes the old face away."""
-        if choice is None or self.listing:
-            return
-        self.latest.cancel()
         self._clear()
-        self._say(f"opening {html.escape(Path(choice).name)} …")
-        try:
-            if choice in self.uploads:
-                self.bench.open(open_upload(choice, self.uploads[choice]))
-            else:
-                self.bench.open(open_photo(choice, self.bench.anonymizer.generator))
-        except (AnonlabError, OSError) as error:
-            self._fail(error)
-            return
-        self._use_key(self.keys[is_sample(choice)])
-        self.people.show(self.bench.photo, self.bench.faces, self.bench.number)
-        several = len(self.bench.faces) > 1
-        self.everybody.layout.display = "" if several else "none"
-        self.make.disabled = self.show_seeds.disabled = False
-        self.refresh()
+        if photo in self.uploads:
+            self.bench.open(opened(photo, self.uploads[photo]))
+        elif photo in self.photos:
+            self.bench.open(open_photo(photo, self.bench.anonymizer.generator))
+        else:  # a page may name no other file of this machine
+            raise InputMissing(f"{photo} is not among the photos here; choose one of the list")
+        self.photo = photo
+        self._show_face()
 
-    def _uploaded(self, uploaded: Sequence[dict]) -> None:
-        """Take what the browser sent: it becomes a choice, and the chosen one."""
-        if not uploaded:
-            return
-        name, content = uploaded[0]["name"], bytes(uploaded[0]["content"])
-        self.upload.value = ()  # the same file can be sent again
-        self.photo.value = None
-        try:
-            open_upload(name, content).close()
-        except AnonlabError as error:
+    def _upload(self, name: str, size: int, data: str, first: bool, last: bool) -> None:
+        """Take a part of a file (base64); with the last one it is opened."""
+        if first:
+            self.incoming = bytearray()
             self._clear()
-            self._fail(error)
-            return
-        self.uploads[name] = content
-        if name not in (value for _, value in self.photo.options):
-            self.listing = True  # new options choose their first, which must not be drawn now
-            self.photo.options, self.photo.value = (*self.photo.options, (name, name)), None
-            self.listing = False
-        self.photo.value = name  # which opens it
+        self.incoming += base64.b64decode(data)
+        if max(size, len(self.incoming)) > LARGEST_UPLOAD:
+            raise UnreadableImage(
+                f"{name} is too large: {size / 1e6:.0f} MB, and {LARGEST_UPLOAD / 1e6:.0f} MB can be "
+                "uploaded; save a smaller copy"
+            )
+        if last:
+            self.uploads[name], self.incoming = bytes(self.incoming), bytearray()
+            try:
+                self._open(name)
+            except AnonlabError:
+                del self.uploads[name]
+                raise
 
     def _choose(self, number: int) -> None:
-        try:
-            self.latest.cancel()
-            self.bench.choose(number)
-        except AnonlabError as error:
-            self._fail(error)
+        self.queue.cancel()
+        self.bench.choose(number)
+        self._show_face()
+
+    def _set(self, controls: Message, final: bool = True, with_key: bool = False) -> None:
+        """Take a setting. While a slider is dragged it is not `final`, and only its mask is drawn."""
+        self.controls = make_controls(vars(self.controls) | controls)
+        self.with_key = with_key
+        self._draw(final)
+
+    def _set_key(self, key: str) -> None:
+        check_key(key.strip(), "the key")
+        self.keys[is_sample(self.photo)] = key.strip()
+        self._show_face()
+
+    def _show_face(self) -> None:
+        bench, key = self.bench, self.keys[is_sample(self.photo)]
+        bench.anonymizer = bench.anonymizer.replace(key=key.encode())
+        several = len(bench.faces) > 1
+        width, height = (side / 100 for side in bench.photo.size)
+        boxes = [
+            (left / width, top / height, (right - left) / width, (bottom - top) / height)
+            for left, top, right, bottom in (face.box for face in bench.faces)
+        ]
+        self.heat = ""
+        self._show(
+            "face",
+            photo=self.photo,
+            own=not is_sample(self.photo),
+            key=key,
+            number=bench.number,
+            boxes=boxes if several else (),  # left, top, width and height in percent
+            whole=small(Image.fromarray(bench.photo.pixels)) if several else "",
+            person=data_uri(picture(bench.sharp, SHARP), 92),
+        )
+        self._draw()
+
+    def _draw(self, final: bool = True) -> None:
+        """Show the mask now and ask for the new face in the background."""
+        self.queue.cancel()
+        if self.bench.photo is None:  # the error that says why stays
             return
-        self.people.mark(number)
-        self.refresh()
+        area, threshold = self.bench.linked(self.controls)
+        by = "area" if self.controls.mask_threshold is None else "threshold"
+        controls = self.controls = replace(
+            self.controls, mask_area=area, mask_threshold=None if by == "area" else threshold
+        )
+        key, view = self.keys[is_sample(self.photo)], self.bench.view(controls)
+        heat = ""  # where the page has it
+        if controls.perception != self.heat:
+            heat = data_uri(overlay(self.bench.sharp, view.attribution, SHARP))
+        self._show(
+            "mask",
+            area=area,
+            threshold=threshold,
+            by=by,
+            shares=view.shares,
+            stays=f"{1 - view.share_of_face:.0%} of the face stays",
+            warning="" if view.share > 0 else EMPTY,
+            settings=Settings(asdict(controls), key if self.with_key else None).to_json(),
+            heat=heat,
+            **view.measured("the person when the mask is blurred", view.distance),
+            **layers(view.mask),
+        )
+        self.heat = controls.perception
+        if final:
+            self.queue.submit(
+                lambda current: self.bench.preview(view, controls, current, SHARP),
+                lambda found: self._show_preview("preview", found, "the preview"),
+                self._fail,
+            )
 
-    def _key_changed(self) -> None:
-        key = self.key.value.strip()
-        try:
-            check_key(key, "the key")
-        except InputDamaged as error:
-            self.latest.cancel()
-            self._fail(error)
-            return
-        self.keys[is_sample(self.photo.value or "")] = key
-        self._use_key(key)
-        self.refresh()
+    def _show_preview(self, show: str, view: View, what: str, **more: object) -> None:
+        image = data_uri(picture(view.preview, SHARP), 90)
+        measured = view.measured(what, view.preview_distance)
+        self._show(show, picture=image, strength=view.strength, **measured, **more)
 
-    def _use_key(self, key: str) -> None:
-        self.bench.anonymizer = self.bench.anonymizer.replace(key=key.encode())
-        self.key.value = key
+    def _seeds(self) -> None:
+        """Show the same setting with several virtual identities, one by one."""
+        controls, view = self.controls, self.bench.view(self.controls)
 
-    def _draw_seeds(self) -> None:
-        controls = self.controls()
+        def work(watch: Watch, current: Callable[[], bool]) -> None:
+            for done, seed in enumerate(SEEDS):
+                watch(f"drawing seed {seed}", done / len(SEEDS))
+                found = self.bench.preview(view, replace(controls, seed=seed), current)
+                self._show_preview("seed", found, f"seed {seed}", seed=seed)
 
-        def show(picture: bytes) -> None:
-            self._show(self.seeds_image, picture)
-            self._say("six people, one setting: the seed is the only difference")
+        self._do_slowly(work, lambda _: None)
 
-        self._do_slowly(lambda watch: png(self.bench.seeds(controls, SEEDS, watch)), show)
+    def _make(self, everybody: bool = True) -> None:
+        """Anonymize the photo as the command line does, and show it with its file."""
+        controls, name = self.controls, finished_name(self.photo)
 
-    def _draw_full(self) -> None:
-        controls, everybody = self.controls(), self.everybody.value
-        name = finished_name(self.photo.value or "photo")
-
-        def work(watch: Watch) -> tuple[Result, bytes]:
+        def work(watch: Watch, _: Callable) -> tuple[Result, bytes]:
             result = self.bench.anonymize(controls, everybody, watch)
             return result, as_file(result, name, self.bench.photo)
 
         def show(made: tuple[Result, bytes]) -> None:
-            self.result, content = made
-            shown, buffer = self.result.image.convert("RGB"), io.BytesIO()
-            shown.thumbnail((SHOWN, SHOWN))
-            shown.save(buffer, "JPEG", quality=92)
-            self._show(self.full_image, buffer.getvalue())
-            self.save_picture.value = download_link(
-                "save picture", name, content, f"{name}, {len(content) / 1e6:.1f} MB, in full size"
+            result, content = made
+            who = self.bench.anonymizer.recognizer.name
+            away = ", ".join(f"{face.distance:.2f}" for face in result.faces)
+            self._show(
+                "result",
+                picture=small(result.image.convert("RGB")),
+                name=name,
+                file=base64.b64encode(content).decode(),
+                verdict=f"finished and checked: {who} no longer recognises the photo, distance {away}; "
+                f"a match is below {result.faces[0].threshold:g}",
             )
-            distances = ", ".join(f"{face.distance:.2f}" for face in self.result.faces)
-            self._say(f"done: distance {distances}; a match is below {self.result.faces[0].threshold:g}")
 
         self._do_slowly(work, show)
 
     def _do_slowly(self, work: Callable, show: Callable) -> None:
-        """Do `work(watch)` in the background, with progress and a button that ends it."""
-        self._outdate()
-        self.progress.value, self.working.layout.display = 0.0, ""
+        """Do `work(watch, current)` in the background, with progress; a page can end it."""
 
         def watched(current: Callable[[], bool]) -> object:
             def watch(doing: str, done: float) -> None:
                 if not current():
                     raise StaleRequest("cancelled")
-                self.progress.value = done
-                self._say(f"{doing} …")
+                self._show("busy", text=f"{doing} …", share=done)
 
-            return work(watch)
+            return work(watch, current)
 
         def then(what: Callable) -> Callable:
-            def do(made: object) -> None:
-                self.working.layout.display = "none"
-                what(made)
+            return lambda made: (self._show("idle", text=""), what(made))
 
-            return do
-
-        self.latest.submit(watched, then(show), then(self._fail))
+        self.queue.submit(watched, then(show), then(self._fail))
 
     def _cancel(self) -> None:
-        self.latest.cancel()
-        self._outdate()
-        if not self.previewed:  # it had to make way
-            self.refresh()
-        self._say("cancelled; nothing was made")
+        self.queue.cancel()
+        self._show("idle", text="cancelled; nothing was made")
+        self._draw()  # its preview may have had to make way
 
     def _clear(self) -> None:
         """Show nothing: no face is on the bench."""
+        self.queue.cancel()
         self.bench.clear()
-        self.people.hide()
-        self._outdate()
-        for picture in (self.mask_image, self.preview_image):
-            picture.value, picture.layout.display = b"", "none"
-        self.make.disabled = self.show_seeds.disabled = True
-
-    def _outdate(self) -> None:
-        """What was drawn for another setting must not be taken for this one's."""
-        self.result, self.save_picture.value = None, ""
-        for hidden in (self.seeds_image, self.full_image, self.working):
-            hidden.layout.display = "none"
-
-    def _offer_settings(self) -> None:
-        text = self.settings().to_json().encode()
-        self.save_settings.value = download_link(
-            "save settings", "settings.json", text, "for: anonlab anonymize --settings FILE"
-        )
-        self.save_key.value = download_link(
-            "save key",
-            "anonlab.key",
-            self.key.value.encode(),
-            "for: anonlab anonymize --key FILE",
-        )
-
-    def _show(self, where: widgets.Image, picture: bytes) -> None:
-        where.value, where.layout.display = picture, ""
-
-    def _say(self, text: str) -> None:
-        self.status.value = text
+        self._show("nothing")
 
     def _fail(self, error: Exception) -> None:
-        self.status.value = f"<span class='anonlab-error'>{html.escape(str(error))}</span>"
+        self._show(
+            "error", text=str(error) if isinstance(error, AnonlabError | OSError) else repr(error)
+        )
+
+
+def small(image: Image.Image) -> str:
+    """A whole photo as large as a page shows it."""
+    image.thumbnail((SHOWN, SHOWN), reducing_gap=2)
+    return data_uri(image, 90)
+
+
+def page_file(name: str) -> str:
+    """The text of one of the files that make the page."""
+    return (Path(__file__).parent / "page" / name).read_text(encoding="utf-8")

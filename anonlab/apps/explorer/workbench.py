@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
-from matplotlib.figure import Figure
 from PIL import Image
 
 from ...controls import Controls
 from ...errors import NoFaceFound, StaleRequest
-from ...figures.plots import gallery
 from ...images import blurred, pasted, resize
 from ...perception.attribution import BLUR_SIGMA
 from ...perception.masks import build_mask, masked_face
@@ -25,10 +24,11 @@ from ...photo.photos import Photo, read_photo
 from ...pipeline import Anonymizer, Watch
 from ...recognizers import distance
 from ...results import Result
-from .figures import View, mask_figure, preview_figure
+from .figures import SHARP, SIZE, View
 
-SIZE = 256  # pixels of everything that must answer at once
 KEPT = 8  # attributions of one face that are remembered
+LARGEST_AREA = 0.6  # of a mask by threshold; more leaves nothing of a face
+SEARCHES = 5  # halvings of the strength, for a preview at a distance
 
 
 class Workbench:
@@ -45,7 +45,7 @@ class Workbench:
         self.number = 0  # of the face on the bench; the largest has 1
         self.attributions: dict[str, torch.Tensor] = {}
 
-    def open(self, source: str | Path | Image.Image) -> None:
+    def open(self, source: str | Path | BinaryIO | Image.Image) -> None:
         """Put a photo on the bench, with its largest face that is not cut off by the frame.
 
         Raises `UnreadableImage` or `NoFaceFound`; then the bench is empty.
@@ -67,11 +67,13 @@ class Workbench:
         self._look(self.photo, self.faces, number)
 
     def _look(self, photo: Photo, faces: Sequence[Face], number: int) -> None:
-        image = resize(align(photo, faces[number - 1]), SIZE)
+        aligned = align(photo, faces[number - 1])
+        image = resize(aligned, SIZE)
         with torch.no_grad():
             points = self.anonymizer.perception.landmarks(image)
         self.photo, self.faces, self.number = photo, faces, number
         self.image, self.points, self.whole = image, points, whole_face(points)
+        self.sharp = resize(aligned, SHARP)
         self.face = self.anonymizer.analyze(image)
         self.blurred = blurred(image, BLUR_SIGMA)
         self.attributions = {}
@@ -84,14 +86,26 @@ class Workbench:
             self.attributions[method] = self.anonymizer.perception(self.image, method)
         return self.attributions[method]
 
+    def linked(self, controls: Controls) -> tuple[float, float]:
+        """Say one mask in both ways: `mask_area` and `mask_threshold` for this face's map."""
+        heat = self.attribution(controls.perception).flatten()
+        area, threshold = controls.mask_area, controls.mask_threshold
+        if threshold is not None:
+            found = (heat > threshold).float().mean().item()
+            if found <= LARGEST_AREA:
+                return found, threshold
+            area = LARGEST_AREA
+        count = round(area * len(heat))
+        if not count:
+            return area, 1.0
+        return area, heat.kthvalue(max(len(heat) - count, 1)).values.clamp(0, 1).item()
+
     def view(self, controls: Controls) -> View:
         """Mask, what stays of the face, and how far that is from the person."""
         heat = self.attribution(controls.perception)
         mask = build_mask(heat, controls, self.points)
         recognizer = self.anonymizer.recognizer
-        with torch.no_grad():
-            hidden = pasted(self.image, self.blurred, mask)
-            away = distance(recognizer, recognizer.embed(hidden), self.face.embedding).item()
+        away = self._away(pasted(self.image, self.blurred, mask))
         return View(
             self.image,
             heat,
@@ -101,51 +115,51 @@ class Workbench:
             share_of_face(mask, self.whole),
             away,
             recognizer.threshold,
+            recognizer.name,
         )
 
+    @torch.no_grad()
     def preview(
-        self, view: View, controls: Controls, current: Callable[[], bool] = lambda: True
+        self,
+        view: View,
+        controls: Controls,
+        current: Callable[[], bool] = lambda: True,
+        side: int = SIZE,
     ) -> View:
         """The view with its regenerated face in one pass: as the codes start, without refinement.
 
-        `current` is asked between the steps; raises `StaleRequest` when it says no.
+        `side`, 256 or 512, is that of the composite. With `target_distance` the strength is searched to
+        a 32nd. `current` is asked between the steps; raises `StaleRequest` when it says no.
         """
         regenerator = self.anonymizer.regenerator
         path = self.anonymizer.path(self.face, controls)
-        if not current():
-            raise StaleRequest("the setting has changed")
-        ws = regenerator.start(self.image, view.mask, path.source, path.aim(controls.strength))
-        _, composite = regenerator.pictures(ws, self.image, view.mask, own_eyes=controls.own_eyes)
-        if not current():
-            raise StaleRequest("the setting has changed")
+
+        def drawn(strength: float, side: int = SIZE) -> tuple[torch.Tensor, float]:
+            if not current():
+                raise StaleRequest("the setting has changed")
+            ws = regenerator.start(self.image, view.mask, path.source, path.aim(strength))
+            if not current():
+                raise StaleRequest("the setting has changed")
+            image = self.image if side == SIZE else self.sharp
+            mask = resize(view.mask, side)
+            _, composite = regenerator.pictures(ws, image, mask, own_eyes=controls.own_eyes)
+            return composite, self._away(composite)
+
+        strength, wanted = controls.strength, controls.target_distance
+        if wanted is not None:
+            low, high = 0.0, 1.0
+            for _ in range(SEARCHES):
+                strength = (low + high) / 2
+                low, high = (strength, high) if drawn(strength)[1] < wanted else (low, strength)
+            strength = high
+        composite, away = drawn(strength, side)
+        return replace(view, preview=composite, preview_distance=away, strength=strength)
+
+    @torch.no_grad()
+    def _away(self, image: torch.Tensor) -> float:
+        """The recogniser's distance from the face on the bench."""
         recognizer = self.anonymizer.recognizer
-        with torch.no_grad():
-            away = distance(recognizer, recognizer.embed(composite), self.face.embedding).item()
-        return replace(view, preview=composite, preview_distance=away)
-
-    def seeds(
-        self,
-        controls: Controls,
-        seeds: Sequence[int],
-        watch: Watch = lambda _, __: None,
-    ) -> Figure:
-        """The same setting with several virtual identities. What `watch` raises ends the work."""
-        view = self.view(controls)
-        found = []
-        for seed in seeds:
-            watch(f"drawing seed {seed}", len(found) / len(seeds))
-            found.append(self.preview(view, replace(controls, seed=seed)))
-        titles = [
-            f"seed {seed}: {one.preview_distance:.2f}" for seed, one in zip(seeds, found, strict=True)
-        ]
-        return gallery([one.preview for one in found], titles, columns=len(found))
-
-    def render(self, controls: Controls, part: str = "mask") -> Figure:
-        """The figure of one setting, `mask` or `preview`: the same on the page and in the panel."""
-        view = self.view(controls)
-        if part == "mask":
-            return mask_figure(view)
-        return preview_figure(self.preview(view, controls))
+        return distance(recognizer, recognizer.embed(image), self.face.embedding).item()
 
     def anonymize(
         self, controls: Controls, everybody: bool = True, watch: Watch = lambda _, __: None

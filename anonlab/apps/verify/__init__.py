@@ -1,16 +1,7 @@
 """Whether anonymized photos leak: faces, metadata, hidden pictures, photos that are missing."""
 
-from .checks import FaceCheck, PhotoCheck, verify_pairs
+from .checks import PhotoCheck, verify_pairs
 from .page import report
-from .pairs import Pair, not_compared, pair_photos, pairs_of_record
+from .pairs import not_compared, pair_photos, pairs_of_record
 
-__all__ = [
-    "FaceCheck",
-    "Pair",
-    "PhotoCheck",
-    "not_compared",
-    "pair_photos",
-    "pairs_of_record",
-    "report",
-    "verify_pairs",
-]
+__all__ = ["PhotoCheck", "not_compared", "pair_photos", "pairs_of_record", "report", "verify_pairs"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -97,15 +97,8 @@ class PhotoCheck:
             }
             for one in self.faces
         ]
-        return {
-            "name": self.name,
-            "missing": self.missing,
-            "problem": self.problem,
-            "faces": faces,
-            "hidden": self.hidden,
-            "changed_outside": round(self.outside, 6),
-            "leaks": self.leaks,
-        }
+        named = {name: getattr(self, name) for name in ("name", "missing", "problem", "hidden", "leaks")}
+        return named | {"faces": faces, "changed_outside": round(self.outside, 6)}
 
 
 def verify_pairs(
@@ -159,11 +152,11 @@ def _faces(detector: Detector, photo: Photo) -> list[Face]:
 
 def _is_lossy(photo: Photo) -> bool:
     original = photo.original
-    lossless = original and (
-        original.format in ("PNG", "BMP", "GIF", "PPM") or original.options.get("lossless")
-    )
-    tiff = original and original.format == "TIFF" and original.options.get("compression") != "jpeg"
-    return not (lossless or tiff)
+    if original is None:
+        return True
+    if original.format == "TIFF":
+        return original.options.get("compression") == "jpeg"
+    return original.format not in ("PNG", "BMP", "GIF", "PPM") and not original.options.get("lossless")
 
 
 def _check_face(
@@ -176,26 +169,23 @@ def _check_face(
     judges: Sequence[Judge],
     device: torch.device | str,
 ) -> FaceCheck:
-    counterpart = max(found, key=lambda other: overlap(face, other), default=None)
-    if counterpart is not None and overlap(face, counterpart) < OVERLAP:
-        counterpart = None
-    window = tuple(
-        slice(max(0, math.floor(face.box[axis])), max(1, math.ceil(face.box[axis + 2])))
-        for axis in (1, 0)
-    )
-    meant_to_stay = any(
-        overlap(face, Face(tuple(box), face.points, 1.0)) >= OVERLAP for box in left if len(box) == 4
-    )
-    if meant_to_stay:
+    counterparts = [one for one in found if overlap(face, one) >= OVERLAP]
+    counterpart = max(counterparts, key=lambda one: overlap(face, one), default=None)
+    x, y, right, bottom = face.box
+    window = moved[
+        max(0, math.floor(y)) : max(1, math.ceil(bottom)),
+        max(0, math.floor(x)) : max(1, math.ceil(right)),
+    ]
+    to_stay = [Face(tuple(box), face.points, 1.0) for box in left if len(box) == 4]
+    if any(overlap(face, one) >= OVERLAP for one in to_stay):
         state = LEFT
-    elif moved[window].mean() < UNCHANGED:
+    elif window.mean() < UNCHANGED:
         state = SAME
     else:
-        state = NEW if counterpart is not None else COVERED
+        state = COVERED if counterpart is None else NEW
     check = FaceCheck(face.box, state, _measure(face, counterpart, before, after, judges, device))
     shows_nobody = state in (NEW, COVERED) and not check.matched
-    picture = face_picture(after, face.box) if shows_nobody else ""
-    return FaceCheck(check.box, state, check.measured, picture)
+    return replace(check, picture=face_picture(after, face.box) if shows_nobody else "")
 
 
 @torch.no_grad()
@@ -208,18 +198,17 @@ def _measure(
     device: torch.device | str,
 ) -> dict[str, tuple[float, float]]:
     """The nearest that each recogniser sees it: where the face was, and where one is found now."""
-    places = [face] if counterpart is None else [face, counterpart]
     try:
         was = align(before, face).to(device)
-        now = [align(after, one).to(device) for one in places]
+        now = [align(after, one).to(device) for one in (face, counterpart) if one]
     except NoFaceFound:  # too much of it is beyond the frame
         return {}
     measured = {}
     for judge in judges:
-        embed = judge.recognizer.embed
-        source = embed(was)
-        away = min(distance(judge.recognizer, embed(one), source).item() for one in now)
-        measured[judge.name] = (away, judge.recognizer.threshold)
+        recognizer = judge.recognizer
+        source = recognizer.embed(was)
+        away = min(distance(recognizer, recognizer.embed(one), source).item() for one in now)
+        measured[judge.name] = (away, recognizer.threshold)
     return measured
 
 

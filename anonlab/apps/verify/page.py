@@ -46,31 +46,23 @@ def headline(checks: Sequence[PhotoCheck]) -> str:
 def rows(checks: Sequence[PhotoCheck]) -> tuple[list[str], list[list[str]]]:
     """Heads and cells of the table, a line a photo."""
     judges = list(dict.fromkeys(name for one in checks for face in one.faces for name in face.measured))
-    heads = [
-        "photo",
-        "faces",
-        *(f"nearest {name}" for name in judges),
-        "in the file",
-        "outside",
-        "verdict",
+    nearest = [f"nearest {name}" for name in judges]
+    return ["photo", "faces", *nearest, "in the file", "outside", "verdict"], [
+        _row(one, judges) for one in checks
     ]
-    lines = []
-    for one in checks:
-        nearest = []
-        for name in judges:
-            measured = [
-                face.measured[name] for face in one.faces if name in face.measured and face.state != LEFT
-            ]
-            nearest.append("{:.2f} / {:.2f}".format(*min(measured)) if measured else "–")
-        outside = (
-            "–" if one.problem else "same" if one.outside < NOTICED else f"{one.outside:.1%} changed"
-        )
-        verdict = "missing" if one.missing else "LEAK" if one.leaks else "ok"
-        states = [face.told for face in one.faces]
-        faces = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "none"
-        faces = "–" if one.problem else faces
-        lines.append([one.name, faces, *nearest, str(len(one.hidden) or "–"), outside, verdict])
-    return heads, lines
+
+
+def _row(one: PhotoCheck, judges: Sequence[str]) -> list[str]:
+    states = [face.told for face in one.faces]
+    faces = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)) or "none"
+    outside = "same" if one.outside < NOTICED else f"{one.outside:.1%} changed"
+    if one.problem:
+        faces = outside = "–"
+    changed = [face.measured for face in one.faces if face.state != LEFT]
+    nearest = [min((seen[name] for seen in changed if name in seen), default=None) for name in judges]
+    verdict = "missing" if one.missing else "LEAK" if one.leaks else "ok"
+    measured = ["{:.2f} / {:.2f}".format(*pair) if pair else "–" for pair in nearest]
+    return [one.name, faces, *measured, str(len(one.hidden) or "–"), outside, verdict]
 
 
 def table(checks: Sequence[PhotoCheck]) -> str:

@@ -1,81 +1,93 @@
-"""The explorer as a program: every control, every button, every error, without a browser."""
+"""The explorer as a program: every message of its page, every error, without a browser."""
 
 from __future__ import annotations
 
 import base64
-import datetime
 import gc
-import html
 import io
+import json
 import re
 import threading
-import time
 import tracemalloc
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from PIL.JpegImagePlugin import get_sampling
 
 from anonlab import Anonymizer, Controls
 from anonlab.apps import cli
 from anonlab.apps.cli import options as cli_chosen
-from anonlab.apps.explorer import browser_files
-from anonlab.apps.explorer.browser_files import as_file
+from anonlab.apps.explorer import panel
+from anonlab.apps.explorer.book import write_turning
+from anonlab.apps.explorer.figures import SHARP
 from anonlab.apps.explorer.latest_only import LatestOnlyQueue
-from anonlab.apps.explorer.panel import Explorer, png
+from anonlab.apps.explorer.panel import Explorer
 from anonlab.controls import REGIONS, read_settings
-from anonlab.errors import InputDamaged, UnknownOption
 from anonlab.generators.samples import sample_photo
-from anonlab.perception.regions import region_masks
-from anonlab.photo.photos import read_photo, write_photo
-from anonlab.results import Result
+from anonlab.images import to_uint8
+from anonlab.photo.photos import write_photo
+
+DEFAULT = Controls(perception="network")
+CLASSROOM = b"a key for the explorer"
 
 
 @pytest.fixture(scope="module")
 def anonymizer(optimizing) -> Anonymizer:
-    return optimizing.replace(key=b"a key for the explorer", refine_steps=2)
+    return optimizing.replace(key=CLASSROOM, refine_steps=2)
+
+
+class Page:
+    """What a page would be told."""
+
+    def __init__(self, anonymizer: Anonymizer):
+        self.explorer, self.told = Explorer(anonymizer), []
+        self.explorer.tell = self.told.append
+
+    @property
+    def bench(self):
+        return self.explorer.bench
+
+    def ask(self, do: str, **more: object) -> dict[str, dict]:
+        """The last answer of each kind, when nothing is being done any more."""
+        before = len(self.told)
+        self.explorer.hear({"do": do, **more})
+        assert self.explorer.queue.wait()
+        answers = {said["show"]: json.loads(json.dumps(said)) for said in self.told[before:]}
+        assert answers.pop("ready")
+        return answers
+
+    def set(self, **controls: object) -> dict[str, dict]:
+        return self.ask("set", controls=controls)
+
+    def upload(self, name: str, content: bytes, part: int = 1 << 20) -> dict[str, dict]:
+        """In parts, as the page sends it."""
+        for at in range(0, len(content), part):
+            data = base64.b64encode(content[at : at + part]).decode()
+            ends = {"first": at == 0, "last": at + part >= len(content)}
+            answers = self.ask("upload", name=name, size=len(content), data=data, **ends)
+        return answers
 
 
 @pytest.fixture(scope="module")
-def opened(anonymizer) -> Explorer:
-    return Explorer(anonymizer)
+def opened(anonymizer) -> Page:
+    page = Page(anonymizer)
+    assert not page.told
+    page.ask("hello")
+    return page
 
 
 @pytest.fixture
-def explorer(opened) -> Explorer:
+def page(opened) -> Page:
     """On the astronaut, with every control at its default."""
-    default = Controls(perception="network")
-    for name in ("perception", "softness", "strength", "seed", "symmetric"):
-        control(opened, name).value = getattr(default, name)
-    opened.mask.include.value = opened.mask.exclude.value = ()
-    if opened.mask.by_threshold:  # a move of the area, which is then what is kept
-        opened.mask.area.value = 0.26
-    opened.mask.area.value = default.mask_area
-    opened.with_key.value = False
-    opened.photo.value = "astronaut"
-    opened.refresh()
-    assert opened.latest.wait()
+    opened.explorer.controls, opened.explorer.with_key = DEFAULT, False
+    opened.ask("open", photo="astronaut")
     return opened
 
 
-def control(explorer: Explorer, name: str):
-    """The widget of a field of `Controls`."""
-    own = {"mask_area": "area", "mask_threshold": "threshold"}.get(name, name)
-    return getattr(explorer.mask, own, None) or getattr(explorer, own)
-
-
-def pixels(blob: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(blob)).convert("RGB"))
-
-
-def file_of(link) -> tuple[str, bytes]:
-    """What a click on a download link saves: name and content."""
-    [name] = re.findall(r'download="([^"]+)"', link.value)
-    [data] = re.findall(r'href="data:[^;]+;base64,([^"]+)"', link.value)
-    return html.unescape(name), base64.b64decode(data)
+def pixels(uri: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -84,330 +96,264 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def upload(explorer: Explorer, name: str, content: bytes) -> None:
-    """What a browser sends when somebody picks a file."""
-    kind = {"type": "", "size": len(content), "last_modified": datetime.datetime.now(datetime.UTC)}
-    explorer.upload.value = ({"name": name, "content": memoryview(content), **kind},)
-    assert explorer.latest.wait()
-
-
 @pytest.fixture(scope="module")
-def two_people(anonymizer) -> Image.Image:
+def two_people(anonymizer) -> bytes:
     """A generated person and, smaller, the astronaut."""
     photo = Image.new("RGB", (1100, 512), "grey")
     photo.paste(sample_photo("astronaut"), (0, 0))
     photo.paste(sample_photo("synthetic-8", anonymizer.generator).resize((400, 400)), (600, 60))
-    return photo
+    return encoded(photo)
 
 
-def shows(explorer: Explorer, controls: Controls) -> bool:
-    """Whether both pictures of the panel are those that `render` draws of the same state."""
-    drawn = (explorer.mask_image.value, explorer.preview_image.value)
-    expected = (png(explorer.bench.render(controls, part)) for part in ("mask", "preview"))
-    return all(np.array_equal(pixels(a), pixels(b)) for a, b in zip(drawn, expected, strict=True))
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mask_area": 0.1}, {"mask_area": 0.6}, {"mask_threshold": 0.3}, {"softness": 20.0},
+        {"seed": 99}, {"strength": 0.5}, {"symmetric": True}, {"include": ["mouth"]},
+        {"exclude": list(REGIONS)}, {"keep": ["age"]}, {"perception": "integrated_gradients"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_control_shows_its_mask_and_its_new_face(page, change):
+    shown = page.set(**change)
+    controls = page.explorer.controls
+    if "mask_threshold" not in change:
+        assert controls == replace(DEFAULT, **change)
+    view = page.bench.view(controls)
+    grey = pixels(shown["mask"]["grey"])
+    assert np.abs(grey[..., 1] / 255 - view.mask[0, 0].numpy()).max() < 0.01
+    assert shown["mask"]["distance"] == pytest.approx(view.distance)
+    preview = page.bench.preview(view, controls, side=SHARP)
+    assert shown["preview"]["distance"] == pytest.approx(preview.preview_distance, abs=1e-4)
+    drawn, expected = pixels(shown["preview"]["picture"]), to_uint8(preview.preview)
+    assert drawn.shape == (SHARP, SHARP, 3)
+    assert np.abs(drawn.astype(int) - expected).mean() < 3  # a JPEG of it
 
 
-CONTROLS = [  # values that are not the default; the area goes back to it as well
-    ("mask_area", (0.0, 0.25, 0.6)),
-    ("mask_threshold", (0.3,)),
-    ("softness", (20.0,)),
-    ("strength", (0.5,)),
-    ("seed", (99,)),
-    ("symmetric", (True,)),
-    ("include", (("mouth",),)),
-    ("exclude", (REGIONS,)),
-    ("perception", ("integrated_gradients",)),
-]
+@pytest.mark.parametrize("by", ["area", "threshold"])
+def test_area_and_threshold_say_one_mask(page, by):
+    heat = page.bench.attribution("network")
+    told = page.set(**{f"mask_{by}": 0.15})["mask"]
+    assert told["by"] == by
+    assert (heat > told["threshold"]).float().mean().item() == pytest.approx(told["area"], abs=0.002)
+    assert page.explorer.controls.mask_threshold == (0.15 if by == "threshold" else None)
+    other = {"mask_threshold": told["threshold"]} if by == "area" else {"mask_area": told["area"]}
+    both = [page.bench.view(replace(DEFAULT, **one)).mask for one in ({f"mask_{by}": 0.15}, other)]
+    assert (both[0] - both[1]).abs().mean() < 0.002
 
 
-@pytest.mark.parametrize(("name", "values"), CONTROLS, ids=[name for name, _ in CONTROLS])
-def test_every_control_shows_what_render_draws(explorer, name, values):
-    for value in values:
-        control(explorer, name).value = value
-        assert explorer.latest.wait()
-        controls = Controls(**{"perception": "network", name: value})
-        if name == "mask_threshold":
-            controls = replace(controls, mask_area=explorer.mask.area.value)
-        assert explorer.controls() == controls
-        assert shows(explorer, controls)
-        assert "a match is below 0.6" in explorer.status.value
+def test_a_dragged_slider_draws_the_mask_only_and_the_last_place_the_face(page):
+    shown = page.ask("set", controls={"mask_area": 0.3}, final=False)
+    assert {"mask"} == {*shown} and shown["mask"]["heat"] == ""  # the map did not change
+    assert {"mask", "preview"} == {*page.set(mask_area=0.31)}
+    before = len(page.told)
+    for area in (0.1, 0.15, 0.2, 0.3):
+        page.explorer.hear({"do": "set", "controls": {"mask_area": area}})
+    shown = page.set(mask_area=0.4)
+    previews = [said for said in page.told[before:] if said["show"] == "preview"]
+    assert len(previews) < 5  # those of settings that moved on are dropped
+    view = page.bench.view(replace(DEFAULT, mask_area=0.4))
+    assert [one["show"] for one in page.told[-2:]] == ["ready", "preview"]
+    expected = page.bench.preview(view, DEFAULT, side=SHARP).preview_distance
+    assert shown["preview"]["distance"] == pytest.approx(expected, abs=1e-4)
 
 
-def test_area_and_threshold_say_one_mask(explorer):
-    heat = explorer.bench.attribution("network")
-    explorer.mask.area.value = 0.15
-    assert (heat > explorer.mask.threshold.value).float().mean().item() == pytest.approx(0.15, abs=0.002)
-    assert explorer.controls().mask_threshold is None
-    by_area = explorer.bench.view(explorer.controls()).mask
-    explorer.mask.threshold.value = round(explorer.mask.threshold.value, 3)  # a person moves it
-    assert explorer.mask.area.value == pytest.approx(0.15, abs=0.002)
-    assert explorer.controls().mask_threshold == explorer.mask.threshold.value
-    by_threshold = explorer.bench.view(explorer.controls()).mask
-    assert (by_area - by_threshold).abs().mean() < 0.002
-    explorer.mask.threshold.value = 0.3
-    assert explorer.mask.area.value < 0.1
-    assert explorer.latest.wait()
+def test_verdicts_are_words_and_an_empty_mask_is_warned_of(page):
+    itself = page.set(strength=0.0, mask_area=0.02)["preview"]
+    assert itself["matched"] and "dlib still recognises the preview: distance 0." in itself["verdict"]
+    other = page.set(strength=1.0, mask_area=0.5)["mask"]
+    assert not other["matched"] and other["warning"] == ""
+    assert "dlib no longer recognises the person when the mask is blurred: distance" in other["verdict"]
+    for empty in ({"mask_threshold": 1.0}, {"mask_area": 0.0, "mask_threshold": None}):
+        told = page.set(**empty)["mask"]
+        assert told["warning"].startswith("The mask is empty: nothing would be changed.")
+        assert told["distance"] < 1e-3
 
 
-def test_a_region_in_both_lists_is_said_and_stays(explorer):
-    explorer.mask.include.value = ("eyes", "nose")
-    assert not explorer.mask.note.value
-    explorer.mask.exclude.value = ("eyes", "mouth")
-    assert "in both lists: eyes." in explorer.mask.note.value
-    assert explorer.latest.wait()
-    eyes = region_masks(explorer.bench.points)["eyes"]
-    mask = explorer.bench.view(replace(explorer.controls(), softness=0.0)).mask
-    assert (mask * eyes).sum() == 0  # never change wins, as the note says
-
-
-def test_a_setting_that_moved_on_is_dropped(explorer):
-    dropped = explorer.latest.dropped
-    for area in (0.1, 0.15, 0.2, 0.3, 0.4):
-        explorer.mask.area.value = area
-    assert explorer.latest.wait()
-    assert explorer.latest.dropped > dropped
-    assert shows(explorer, Controls(mask_area=0.4, perception="network"))
+def test_a_distance_is_reached_by_the_least_strength(page):
+    shown = page.set(target_distance=0.5)["preview"]
+    assert 0.5 <= shown["distance"] < 0.6
+    nearer = page.bench.preview(
+        page.bench.view(DEFAULT), replace(DEFAULT, strength=shown["strength"] - 1 / 16), side=SHARP
+    )
+    assert nearer.preview_distance < 0.5
 
 
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        (
-            "meadow.png",
-            encoded(Image.new("RGB", (320, 240), "green")),
-            "shows no face that can be found",
-        ),
-        ("notes.txt", b"this is not a picture", "is not an image that can be decoded"),
-        ("huge.tif", b"II*\0" + bytes(3000), "is too large: 3 MB, and 2 MB can be uploaded"),
+        ("meadow.png", encoded(Image.new("RGB", (320, 240), "green")), "shows no face that can be"),
+        ("notes.txt", b"this is not a picture", "is damaged or not an image"),
+        ("huge.tif", b"II*\0" + bytes(3_000_000), "is too large: 3 MB, and 2 MB can be uploaded"),
+        ("<b>ü&.jpg", b"\0", "is"),
     ],
 )
-def test_an_error_names_the_file_and_takes_the_old_face_away(
-    explorer, name, content, reason, monkeypatch
-):
-    if name == "huge.tif":
-        content *= 1000
-        monkeypatch.setattr(browser_files, "LARGEST_UPLOAD", 2_000_000)
-    upload(explorer, name, content)
-    assert f"{name} {reason}" in explorer.status.value
-    assert "anonlab-error" in explorer.status.value
-    for picture in (explorer.mask_image, explorer.preview_image):
-        assert (picture.value, picture.layout.display) == (b"", "none")
-    assert explorer.make.disabled
-    explorer.mask.area.value = 0.3
-    assert explorer.latest.wait()
-    assert name in explorer.status.value  # it stays until there is something to show
-    explorer.photo.value = "astronaut"  # the way back
-    assert explorer.latest.wait()
-    assert shows(explorer, Controls(mask_area=0.3, perception="network"))
-    assert not explorer.make.disabled
-
-
-def test_an_upload_becomes_a_choice_and_the_way_back_works(explorer, synthetic_faces):
-    from anonlab.images import to_uint8
-
-    before = explorer.mask_image.value
-    upload(explorer, "me.png", encoded(Image.fromarray(to_uint8(synthetic_faces[:1]))))
-    assert explorer.photo.value == "me.png"
-    mine = explorer.mask_image.value
-    assert mine != before
-    explorer.photo.value = "astronaut"
-    assert np.array_equal(pixels(explorer.mask_image.value), pixels(before))
-    explorer.photo.value = "me.png"
-    assert np.array_equal(pixels(explorer.mask_image.value), pixels(mine))
-    upload(explorer, "me.png", encoded(Image.fromarray(to_uint8(synthetic_faces[1:2]))))
-    assert not np.array_equal(pixels(explorer.mask_image.value), pixels(mine))  # a new one of that name
-    assert [value for _, value in explorer.photo.options].count("me.png") == 1
-
-
-def test_own_photos_get_a_random_key_and_samples_keep_theirs(explorer, anonymizer, two_people):
-    assert explorer.key.value == "a key for the explorer"
-    upload(explorer, "us.png", encoded(two_people))
-    own = explorer.key.value
-    assert re.fullmatch(r"[0-9a-f]{64}", own)
-    assert own != Explorer(anonymizer).keys[False]  # another panel, another key
-    assert explorer.bench.anonymizer.key == own.encode()
-    explorer.photo.value = "astronaut"
-    assert explorer.bench.anonymizer.key == b"a key for the explorer"
-    explorer.photo.value = "us.png"
-    assert explorer.key.value == own  # the same person stays the same new person
-    seen = explorer.preview_image.value if explorer.latest.wait() else None
-    explorer.key.value = "short"
-    assert "the key holds 5 bytes; a secret needs at least 16" in explorer.status.value
-    explorer.key.value = "another secret of mine"
-    assert explorer.latest.wait()
-    assert explorer.bench.anonymizer.key == b"another secret of mine"
-    assert not np.array_equal(pixels(explorer.preview_image.value), pixels(seen))
-    explorer.key.value = own
-    assert explorer.latest.wait()
-
-
-def test_faces_of_a_group_are_numbered_and_can_be_clicked(explorer, two_people):
-    assert not explorer.people.frames  # nothing to choose on the astronaut's photo
-    assert explorer.people.box.layout.display == "none"
-    upload(explorer, "us.png", encoded(two_people))
-    assert [frame.description for frame in explorer.people.frames] == ["1", "2"]
-    places = [int(frame.layout.left.removesuffix("px")) for frame in explorer.people.frames]
-    assert places[0] > places[1]  # the larger face is the right one
-    larger = explorer.mask_image.value
-    explorer.people.frames[1].click()
-    assert explorer.latest.wait()
-    assert explorer.bench.number == 2
-    assert not np.array_equal(pixels(explorer.mask_image.value), pixels(larger))
-    explorer.people.frames[0].click()
-    assert explorer.latest.wait()
-    assert np.array_equal(pixels(explorer.mask_image.value), pixels(larger))
-
-
-def test_full_quality_is_the_command_lines_file(explorer, anonymizer, tmp_path):
-    assert not explorer.save_picture.value
-    explorer.mask.area.value = 0.35
-    explorer.make.click()
-    assert explorer.working.layout.display == ""
-    assert explorer.latest.wait()
-    assert explorer.working.layout.display == "none"
-    name, saved = file_of(explorer.save_picture)
-    assert name == "astronaut-anonymized.png"
-    expected = anonymizer(explorer.bench.photo.pixels, explorer.controls())
-    write_photo(expected.image, tmp_path / name, expected.icc_profile)
-    assert saved == (tmp_path / name).read_bytes()
-    explorer.mask.area.value = 0.3  # what was made is not this setting's
-    assert not explorer.save_picture.value
-
-
-def test_everybody_or_only_the_chosen_one_is_changed(explorer, two_people):
-    upload(explorer, "us.png", encoded(two_people))
-    explorer.people.frames[1].click()
-    changed = []
-    for everybody in (True, False):
-        explorer.everybody.value = everybody
-        explorer.make.click()
-        assert explorer.latest.wait()
-        made = pixels(file_of(explorer.save_picture)[1]).astype(int)
-        different = np.abs(made - np.asarray(two_people)).max(-1) > 20
-        changed.append((different[:, :550].any(), different[:, 550:].any()))
-    assert changed == [(True, True), (True, False)]
-
-
-def test_full_quality_says_how_far_it_is_and_can_be_cancelled(explorer):
-    bench, said, shares = explorer.bench, [], []
-    quick, bench.anonymizer = bench.anonymizer, bench.anonymizer.replace(refine_steps=8)
-    explorer.status.observe(lambda change: said.append(change.new), "value")
-    explorer.progress.observe(lambda change: shares.append(change.new), "value")
-    waiting = threading.Event()
-
-    def cancel_once_refining(change):
-        if "refining" in change.new and not waiting.is_set():
-            waiting.set()
-            explorer.cancel.click()
-
-    explorer.status.observe(cancel_once_refining, "value")
-    explorer.make.click()
-    assert explorer.latest.wait()
-    explorer.status.unobserve_all()
-    explorer.progress.unobserve_all()
-    assert waiting.is_set()
-    assert "cancelled; nothing was made" in said
-    assert shares == sorted(shares) and shares[-1] < 0.5  # of 8 steps it did not do the second half
-    assert not explorer.save_picture.value
-    assert explorer.working.layout.display == "none"
-    bench.anonymizer = quick
-    explorer.make.click()
-    assert explorer.latest.wait()
-    assert explorer.save_picture.value
-
-
-def test_saved_settings_are_what_the_command_line_takes(explorer, tmp_path):
-    explorer.mask.area.value, explorer.mask.exclude.value, explorer.seed.value = 0.31, ("mouth",), 7
-    name, text = file_of(explorer.save_settings)
-    path = tmp_path / name
-    path.write_bytes(text)
-    saved = read_settings(path)
-    assert Controls(**saved.controls) == explorer.controls()
-    assert saved.key is None
-    options = cli.parser().parse_args(
-        ["anonymize", "x.jpg", "--out", "o", "--settings", str(path), "--seed", "8"]
-    )
-    chosen = cli_chosen.chosen_controls(options)
-    assert (chosen.mask_area, chosen.exclude, chosen.seed) == (0.31, ("mouth",), 8)
-    assert cli_chosen.chosen_key(options) is None  # a new one
-    explorer.latest.wait()
-
-
-def test_the_key_goes_to_the_command_line_in_the_settings_or_in_a_file(explorer, tmp_path):
-    explorer.with_key.value = True
-    settings, key = tmp_path / "settings.json", tmp_path / "anonlab.key"
-    settings.write_bytes(file_of(explorer.save_settings)[1])
-    key.write_bytes(file_of(explorer.save_key)[1])
-
-    def chosen(*options: str) -> bytes | None:
-        return cli_chosen.chosen_key(
-            cli.parser().parse_args(["anonymize", "x.jpg", "--out", "o", *options])
-        )
-
-    assert chosen("--settings", str(settings)) == explorer.bench.anonymizer.key
-    assert chosen("--key", str(key)) == explorer.bench.anonymizer.key
-    other = tmp_path / "other.key"
-    other.write_text("another key, given by hand")
-    assert chosen("--settings", str(settings), "--key", str(other)) == b"another key, given by hand"
-
-
-def test_an_area_on_the_command_line_replaces_a_saved_threshold(tmp_path):
-    path = tmp_path / "settings.json"
-    path.write_text('{"mask_area": 0.3, "mask_threshold": 0.1}')
-    given = ["anonymize", "x.jpg", "--out", "o", "--settings", str(path)]
-    assert cli_chosen.chosen_controls(cli.parser().parse_args(given)).mask_threshold == 0.1
-    chosen = cli_chosen.chosen_controls(cli.parser().parse_args([*given, "--mask-area", "0.2"]))
-    assert (chosen.mask_area, chosen.mask_threshold) == (0.2, None)
-
-
-def test_a_finished_photo_is_compressed_as_its_original_was(tmp_path):
-    path = tmp_path / "me.jpg"
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(
-        path, quality=61, subsampling=2
-    )
-    photo = read_photo(path)
-    made = Image.open(io.BytesIO(as_file(Result(photo.image(photo.pixels)), "new.jpg", photo)))
-    with Image.open(path) as original:
-        assert made.quantization == original.quantization
-        assert get_sampling(made) == get_sampling(original) == 2
+def test_an_error_names_the_file_and_takes_the_old_face_away(page, name, content, reason, monkeypatch):
+    monkeypatch.setattr(panel, "LARGEST_UPLOAD", 2_000_000)
+    shown = page.upload(name, content)
+    assert f"{name} {reason}" in shown["error"]["text"]
+    assert page.bench.photo is None and name not in page.explorer.uploads
+    assert "mask" not in page.set(mask_area=0.3)  # nothing to show
+    assert "preview" in page.ask("open", photo="astronaut")  # the way back
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "reason"),
+    ("asked", "reason"),
     [
-        ("{", InputDamaged, "not JSON"),
-        ("[1]", InputDamaged, "no object"),
-        ('{"maskarea": 1}', UnknownOption, "maskarea does not exist; the controls are"),
-        ('{"mask_area": 7}', UnknownOption, "mask_area 7 is not between"),
-        ('{"mask_area": "much"}', UnknownOption, "mask_area 'much' is no number"),
-        ('{"key": "short"}', InputDamaged, "holds 5 bytes; a secret needs at least 16"),
-        ('{"key": 7}', InputDamaged, "holds 0 bytes"),
-        ('{"include": ["ear"]}', UnknownOption, "region ear does not exist"),
-        ('{"perception": "magic"}', UnknownOption, "perception magic does not exist"),
+        ({"do": "open", "photo": "/etc/hostname"}, "is not among the photos here"),
+        ({"do": "set", "controls": {"mask_area": 7}}, "mask_area 7 is not between 0 and 1"),
+        ({"do": "key", "key": "short"}, "the key holds 5 bytes; a secret needs at least 16"),
+        ({"do": "format"}, "KeyError('format')"),
     ],
 )
-def test_a_wrong_settings_file_is_a_sentence_and_a_status(tmp_path, text, error, reason, capsys):
+def test_what_a_page_may_not_ask_is_an_error_in_words(page, asked, reason):
+    shown = page.ask(**asked)
+    assert reason in shown["error"]["text"] and "mask" not in shown
+
+
+def test_an_upload_becomes_a_choice_and_the_way_back_works(page, synthetic_faces):
+    files = [encoded(Image.fromarray(to_uint8(one[None]))) for one in synthetic_faces[:2]]
+    before = page.ask("open", photo="astronaut")
+    mine = page.upload("me.png", files[0], part=100_000)
+    assert (mine["face"]["photo"], mine["face"]["own"]) == ("me.png", True)
+    assert mine["face"]["person"] != before["face"]["person"]
+    assert page.ask("open", photo="astronaut")["mask"]["grey"] == before["mask"]["grey"]
+    assert page.ask("open", photo="me.png")["face"]["person"] == mine["face"]["person"]
+    other = page.upload("me.png", files[1])  # a new one of that name
+    assert other["face"]["person"] != mine["face"]["person"]
+    again = page.ask("hello")  # a page that is reloaded
+    assert [name for name, _ in again["hello"]["photos"]].count("me.png") == 1
+    assert again["face"] == other["face"] and again["mask"] == other["mask"]
+    assert again["preview"]["distance"] == other["preview"]["distance"]
+
+
+def test_own_photos_get_a_random_key_and_samples_keep_theirs(page, anonymizer, two_people):
+    assert page.ask("hello")["face"]["key"] == CLASSROOM.decode()
+    shown = page.upload("us.png", two_people)
+    own = shown["face"]["key"]
+    assert re.fullmatch(r"[0-9a-f]{64}", own) and own != Explorer(anonymizer).keys[False]
+    assert page.bench.anonymizer.key == own.encode()
+    assert page.ask("open", photo="astronaut")["face"]["key"] == CLASSROOM.decode()
+    assert page.ask("open", photo="us.png")["preview"] == shown["preview"]  # the same new person
+    other = page.ask("key", key=" another secret of mine ")
+    assert page.bench.anonymizer.key == b"another secret of mine"
+    assert other["preview"]["picture"] != shown["preview"]["picture"]
+    page.ask("key", key=own)
+
+
+def test_faces_of_a_group_are_framed_chosen_and_changed_alone(page, two_people):
+    assert page.ask("hello")["face"]["boxes"] == []  # nothing to choose on the astronaut's photo
+    first = page.upload("us.png", two_people)
+    (left, _, width, _), (other, *_) = first["face"]["boxes"]
+    assert 55 < left < left + width < 95 and other < 50  # percent; the larger face is the right one
+    second = page.ask("choose", number=2)
+    assert second["face"]["number"] == 2 and second["mask"]["grey"] != first["mask"]["grey"]
+    before = np.asarray(Image.open(io.BytesIO(two_people)).convert("RGB"))
+    changed = []
+    for everybody in (True, False):
+        made = pixels("," + page.ask("make", everybody=everybody)["result"]["file"])[..., :3]
+        different = np.abs(made.astype(int) - before).max(-1) > 20
+        changed.append((different[:, :550].any(), different[:, 550:].any()))
+    assert changed == [(True, True), (True, False)]
+    assert page.ask("choose", number=1)["mask"]["grey"] == first["mask"]["grey"]
+
+
+def test_full_quality_is_the_command_lines_file(page, anonymizer, tmp_path):
+    page.upload("me.jpg", encoded(sample_photo("astronaut"), "JPEG", quality=61))
+    page.set(mask_area=0.35)
+    result = page.ask("make")["result"]
+    assert result["name"] == "me-anonymized.jpg"
+    photo, key = page.bench.photo, page.bench.anonymizer.key
+    expected = anonymizer.replace(key=key)(photo.pixels, page.explorer.controls)
+    write_photo(expected.image, tmp_path / "new.jpg", expected.icc_profile, photo)
+    assert base64.b64decode(result["file"]) == (tmp_path / "new.jpg").read_bytes()
+    assert "dlib no longer recognises the photo, distance" in result["verdict"]
+
+
+def test_full_quality_says_how_far_it_is_and_can_be_cancelled(page):
+    bench, busy = page.bench, []
+    quick, bench.anonymizer = bench.anonymizer, bench.anonymizer.replace(refine_steps=8)
+    cancelled = threading.Event()
+
+    def listen(said: dict) -> None:
+        page.told.append(said)
+        if said["show"] == "busy":
+            busy.append(said)
+            if "refining" in said["text"] and not cancelled.is_set():
+                cancelled.set()
+                page.explorer.hear({"do": "cancel"})
+
+    page.explorer.tell = listen
+    try:
+        shown = page.ask("make")
+    finally:
+        page.explorer.tell, bench.anonymizer = page.told.append, quick
+    shares = [one["share"] for one in busy]
+    assert shares == sorted(shares) and shares[-1] < 0.5  # of 8 steps it did not do the second half
+    assert shown["idle"]["text"] == "cancelled; nothing was made" and "result" not in shown
+    assert "result" in page.ask("make")
+
+
+def test_seeds_are_shown_one_by_one_and_each_is_its_setting(page):
+    before = len(page.told)
+    page.ask("seeds")
+    found = [said for said in page.told[before:] if said["show"] == "seed"]
+    assert [one["seed"] for one in found] == [*range(6)]
+    chosen = page.set(seed=4)["preview"]
+    assert chosen["distance"] == pytest.approx(found[4]["distance"], abs=0.05)  # it is drawn at 512
+
+
+def test_saved_settings_and_key_are_what_the_command_line_takes(page, tmp_path):
     path = tmp_path / "settings.json"
-    path.write_text(text)
-    with pytest.raises(error, match=reason):
-        read_settings(path)
-    status = cli.main(["anonymize", "x.jpg", "--out", str(tmp_path / "o"), "--settings", str(path)])
-    assert status == (2 if error is UnknownOption else 1)
-    assert "settings.json" in capsys.readouterr().err
 
-
-def test_moves_keep_nothing(explorer):
-    def kept() -> tuple[int, int]:
-        gc.collect()
-        return sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects()), (
-            tracemalloc.get_traced_memory()[0]
+    def parsed(*given: str):
+        return cli.parser().parse_args(
+            ["anonymize", "x.jpg", "--out", "o", "--settings", str(path), *given]
         )
 
+    path.write_text(page.set(mask_area=0.31, exclude=["mouth"], seed=7)["mask"]["settings"])
+    assert read_settings(path).controls == json.loads(json.dumps(asdict(page.explorer.controls)))
+    chosen = cli_chosen.chosen_controls(parsed("--seed", "8"))
+    assert (chosen.mask_area, chosen.exclude, chosen.seed) == (0.31, ("mouth",), 8)
+    assert cli_chosen.chosen_key(parsed()) is None  # a new one
+    path.write_text(page.ask("set", controls={}, with_key=True)["mask"]["settings"])
+    assert cli_chosen.chosen_key(parsed()) == CLASSROOM
+    other = tmp_path / "other.key"
+    other.write_text("another key, given by hand")
+    assert cli_chosen.chosen_key(parsed("--key", str(other))) == b"another key, given by hand"
+    path.write_text('{"mask_area": 0.3, "mask_threshold": 0.1}')
+    assert cli_chosen.chosen_controls(parsed()).mask_threshold == 0.1
+    chosen = cli_chosen.chosen_controls(parsed("--mask-area", "0.2"))  # replaces a saved threshold
+    assert (chosen.mask_area, chosen.mask_threshold) == (0.2, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "reason"),
+    [
+        ("{", 1, "not JSON"),
+        ("[1]", 1, "no object"),
+        ('{"maskarea": 1}', 2, "maskarea does not exist; the controls are"),
+        ('{"mask_area": 7}', 2, "mask_area 7 is not between"),
+        ('{"key": 7}', 1, "holds 0 bytes; a secret needs at least 16"),
+    ],
+)
+def test_a_wrong_settings_file_is_a_sentence_and_a_status(tmp_path, text, status, reason, capsys):
+    path = tmp_path / "settings.json"
+    path.write_text(text)
+    given = ["anonymize", "x.jpg", "--out", str(tmp_path / "o"), "--settings", str(path)]
+    assert cli.main(given) == status
+    said = capsys.readouterr().err
+    assert "settings.json" in said and reason in said
+
+
+def test_moves_keep_nothing_and_a_closed_page_keeps_neither_photo_nor_key(page, anonymizer):
     def moves() -> tuple[int, int]:
         for area in (0.1, 0.2, 0.3):
-            explorer.mask.area.value = area
-            assert explorer.latest.wait()
-        return kept()
+            page.set(mask_area=area)
+        page.told.clear()
+        gc.collect()
+        tensors = sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects())
+        return tensors, tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()
     try:
@@ -415,23 +361,34 @@ def test_moves_keep_nothing(explorer):
     finally:
         tracemalloc.stop()
     assert again[0] == first[0]
-    assert again[1] - first[1] < 500_000  # bytes; the two pictures of one move are 1.6 MB
+    assert again[1] - first[1] < 500_000  # bytes; the pictures of one move are larger
+    other = Page(anonymizer)
+    other.upload("me.png", encoded(sample_photo("astronaut")))
+    thread = other.explorer.queue.pool
+    other.explorer.close()
+    assert (other.bench.photo, other.explorer.uploads, other.explorer.keys) == (None, {}, {})
+    with pytest.raises(RuntimeError):
+        thread.submit(int)
 
 
-# the queue behind it
+# the book's explorer and the queue
 
 
-def test_only_the_latest_request_is_shown():
-    latest, shown, gate = LatestOnlyQueue(), [], threading.Event()
-    latest.submit(lambda _: gate.wait(5), lambda _: shown.append("first"), shown.append)
-    while not latest.busy:
-        time.sleep(0.001)
-    latest.submit(lambda _: "second", shown.append, shown.append)
-    latest.submit(lambda _: "third", shown.append, shown.append)
-    gate.set()
-    assert latest.wait(5)
-    assert shown == ["third"]
-    assert latest.dropped == 2
+def test_the_book_shows_the_pictures_that_its_words_measure(shipped, tmp_path):
+    html = write_turning(tmp_path / "turning", shipped, (0.1, 0.4), (0.0, 1.0))
+    told = json.loads(re.search(r'<script type="application/json">(.*)</script>', html)[1])
+    names = {path.name for path in (tmp_path / "turning").iterdir()}
+    faces = {f"face-{row}-{column}.jpg" for row in range(2) for column in range(2)}
+    assert names == {"person.jpg", "mask-0.jpg", "mask-1.jpg", *faces}
+    assert [[cell["matched"] for cell in row["faces"]] for row in told["rows"]][1] == [True, False]
+    assert told["rows"][0]["mask"].startswith("mask: 10% of the aligned picture, ")
+    assert "http" not in html
+    person, itself = (
+        np.asarray(Image.open(tmp_path / "turning" / name)).astype(int)
+        for name in ("person.jpg", "face-0-0.jpg")
+    )
+    assert person.shape == (SHARP, SHARP, 3)
+    assert np.median(np.abs(person - itself)) <= 2  # nine tenths of it are the photo
 
 
 def test_a_failure_is_reported_and_the_next_request_still_runs():

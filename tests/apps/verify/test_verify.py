@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from anonlab.apps import cli
-from anonlab.apps.verify import Pair, not_compared, page, pair_photos, pairs_of_record, verify_pairs
+from anonlab.apps.verify import not_compared, page, pair_photos, pairs_of_record, verify_pairs
 from anonlab.apps.verify.checks import COVERED, LEFT, NEW, SAME, SMALL, check_pair
+from anonlab.apps.verify.pairs import Pair
 from anonlab.errors import InputMissing, NoFaceFound
 from anonlab.evaluation.judging import Judge
 from anonlab.photo.faces import JUDGED, Face, paste
@@ -68,102 +69,79 @@ def pair(tmp_path: Path, before: np.ndarray, after: np.ndarray, suffix: str = ".
     return Pair("a", *paths, **more)
 
 
+@pytest.mark.parametrize(
+    ("after", "state", "leaks"),
+    [
+        (scene(90), NEW, []),
+        (
+            scene(206),
+            NEW,
+            ["the face at [60, 60, 180, 180] is matched by brightness"],
+        ),  # every pixel moved
+        (scene(200), SAME, ["the face at [60, 60, 180, 180] is as it was"]),
+        (scene(0), COVERED, []),
+    ],
+    ids=("new", "still the person", "as it was", "gone"),
+)
+def test_a_face_and_what_stands_in_its_place(tmp_path: Path, after, state, leaks) -> None:
+    check = check_pair(pair(tmp_path, scene(200), after), Finds(), JUDGES)
+    (face,) = check.faces
+    assert (face.state, check.leaks, check.hidden, check.outside) == (state, leaks, [], 0)
+    away, threshold = face.measured["brightness"]
+    expected = abs(200 - int(after[120, 120, 0])) / 127.5 * 3**0.5
+    assert (away, threshold) == (pytest.approx(expected, abs=0.02), 0.2)
+    assert bool(face.picture) == (not leaks)  # only new faces are shown
+    assert face.picture.startswith("data:image/webp;base64," if face.picture else "")
+
+
+def test_a_face_as_it_was_is_found_through_jpeg_and_without_a_match(tmp_path: Path) -> None:
+    """JPEG moves every pixel a little, and no recogniser notices."""
+    noisy = np.clip(scene(200) + np.random.default_rng(1).integers(-5, 6, scene(0).shape), 0, 255)
+    blind = [Judge("blind", Brightness("blind", threshold=-1.0), True)]
+    check = check_pair(pair(tmp_path, scene(200), noisy.astype(np.uint8), ".jpg"), Finds(), blind)
+    assert [(face.state, face.matched, face.picture) for face in check.faces] == [(SAME, [], "")]
+    assert len(check.leaks) == 1
+
+
 def test_a_covered_face_that_is_too_small_to_judge_is_no_leak(tmp_path: Path) -> None:
     """A recogniser answers noise there; a face that stayed as it was is a leak of any size."""
-    before, after = scene(200), scene(200)
-    after[INSIDE] = 202  # as near to the person as noise may be
+    after = scene(202)  # as near to the person as noise may be
     tiny = replace(FACE, box=(60.0, 60.0, 60.0 + JUDGED - 1, 60.0 + JUDGED - 1))
-    check = check_pair(pair(tmp_path, before, after), lambda _: [tiny], JUDGES)
+    check = check_pair(pair(tmp_path, scene(200), after), lambda _: [tiny], JUDGES)
     assert check.faces[0].told == f"new{SMALL}" and not check.leaks
     assert "1 too small to judge" in page.headline([check])
-    large = check_pair(pair(tmp_path, before, after), lambda _: [FACE], JUDGES)
-    assert large.leaks and large.faces[0].told == NEW
-    same = check_pair(pair(tmp_path, before, before), lambda _: [tiny], JUDGES)
-    assert same.leaks and same.faces[0].told == SAME
-
-
-def test_a_new_face_is_no_leak(tmp_path: Path) -> None:
-    """And it is shown on the page; pixels outside are the same."""
-    check = check_pair(pair(tmp_path, scene(200), scene(90)), Finds(), JUDGES)
-    (face,) = check.faces
-    assert (face.state, face.matched, check.leaks, check.hidden) == (NEW, [], [], [])
-    away, threshold = face.measured["brightness"]
-    assert away == pytest.approx(110 / 127.5 * 3**0.5, abs=0.02)
-    assert threshold == 0.2
-    assert face.picture.startswith("data:image/webp;base64,")
-    assert check.outside == 0
-
-
-def test_a_face_that_is_still_the_person(tmp_path: Path) -> None:
-    """Every pixel changed, and the recogniser is not impressed; the page does not show it."""
-    check = check_pair(pair(tmp_path, scene(200), scene(206)), Finds(), JUDGES)
-    (face,) = check.faces
-    assert (face.state, face.matched) == (NEW, ["brightness"])
-    assert check.leaks == ["the face at [60, 60, 180, 180] is matched by brightness"]
-    assert face.picture == ""
-
-
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_a_face_that_is_as_it_was(tmp_path: Path, suffix: str) -> None:
-    """Also when no recogniser notices, and also through JPEG, which moves every pixel a little."""
-    before = after = scene(200)
-    if suffix == ".jpg":
-        after = np.clip(after + np.random.default_rng(1).integers(-5, 6, after.shape), 0, 255)
-    nobody = [Judge("blind", Brightness("blind", threshold=-1.0), True)]
-    check = check_pair(pair(tmp_path, before, after.astype(np.uint8), suffix), Finds(), nobody)
-    (face,) = check.faces
-    assert (face.state, face.matched, face.picture) == (SAME, [], "")
-    assert check.leaks == ["the face at [60, 60, 180, 180] is as it was"]
-
-
-def test_a_face_that_is_gone_is_covered(tmp_path: Path) -> None:
-    """No counterpart is found, and what stands there is not the person."""
-    check = check_pair(pair(tmp_path, scene(200), scene(0)), Finds(), JUDGES)
-    assert [face.state for face in check.faces] == [COVERED]
-    assert check.leaks == []
+    assert check_pair(pair(tmp_path, scene(200), after), lambda _: [FACE], JUDGES).leaks
+    assert check_pair(pair(tmp_path, after, after), lambda _: [tiny], JUDGES).leaks
 
 
 def test_a_face_that_was_left_is_reported_as_left(tmp_path: Path) -> None:
     """The record says so, of these very bytes."""
-    same = scene(200)
-    check = check_pair(pair(tmp_path, same, same, left=(BOX,)), Finds(), JUDGES)
+    check = check_pair(pair(tmp_path, scene(200), scene(200), left=(BOX,)), Finds(), JUDGES)
     (face,) = check.faces
     assert (face.state, face.picture, check.leaks) == (LEFT, "", [])
-    elsewhere = (0.0, 0.0, 30.0, 30.0)
-    check = check_pair(pair(tmp_path, same, same, left=(elsewhere,)), Finds(), JUDGES)
-    assert len(check.leaks) == 1
+    elsewhere = ((0.0, 0.0, 30.0, 30.0),)
+    assert check_pair(pair(tmp_path, scene(200), scene(200), left=elsewhere), Finds(), JUDGES).leaks
 
 
-def test_changes_outside_of_faces_are_counted(tmp_path: Path) -> None:
-    before, after = scene(200), scene(90)
+def test_changes_outside_of_faces_are_counted_and_metadata_is_a_leak(tmp_path: Path) -> None:
+    after, exif = scene(90), Image.Exif()
     after[:6] = 255 - after[:6]
-    check = check_pair(pair(tmp_path, before, after), Finds(), JUDGES)
-    assert 0.02 < check.outside < 0.12
-    assert check.leaks == []
-
-
-def test_metadata_is_a_leak(tmp_path: Path) -> None:
-    one = pair(tmp_path, scene(200), scene(90))
-    exif = Image.Exif()
+    one = pair(tmp_path, scene(200), after)
+    check = check_pair(one, Finds(), JUDGES)
+    assert 0.02 < check.outside < 0.12 and check.leaks == []
     exif[0x013B] = "Ada"
     Image.fromarray(scene(90)).save(one.anonymized, exif=exif)
     assert check_pair(one, Finds(), JUDGES).leaks == ["the file has: EXIF Artist"]
-    kept = Pair("a", one.original, one.anonymized, kept=("copyright",))
-    assert check_pair(kept, Finds(), JUDGES).leaks == []
+    assert check_pair(replace(one, kept=("copyright",)), Finds(), JUDGES).leaks == []
 
 
-def test_what_cannot_be_verified_is_a_leak(tmp_path: Path) -> None:
-    """A result that cannot be read, of another size, or of nobody knows which photo."""
+def test_what_cannot_be_verified_is_a_leak_and_what_was_not_written_is_none(tmp_path: Path) -> None:
     one = pair(tmp_path, scene(200), scene(90)[:200])
     assert check_pair(one, Finds(), JUDGES).leaks == ["has another size (240×240 and 240×200)"]
     one.anonymized.write_text("Dear all")
     assert "cannot be verified" in check_pair(one, Finds(), JUDGES).leaks[0]
     alone = Pair("a", None, one.original)
     assert check_pair(alone, Finds(), JUDGES).leaks == ["has no original, so nothing can be compared"]
-
-
-def test_a_photo_that_was_not_written_is_missing_and_leaks_nothing(tmp_path: Path) -> None:
-    one = pair(tmp_path, scene(200), scene(90))
     check = check_pair(Pair("a", one.original, None, error="no face"), Finds(), JUDGES)
     assert (check.missing, check.problem, check.leaks) == (True, "no face", [])
 
@@ -198,41 +176,33 @@ def test_two_files_and_what_is_none(tmp_path: Path) -> None:
     one = pair(tmp_path, scene(200), scene(90))
     (made,) = pair_photos(one.original, one.anonymized)
     assert (made.original, made.anonymized) == (one.original, one.anonymized)
-    with pytest.raises(InputMissing, match="must be two folders, or two photos"):
-        pair_photos(tmp_path, one.anonymized)
-    with pytest.raises(InputMissing, match="does not exist; check the spelling"):
-        pair_photos(tmp_path, tmp_path / "gone")
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "void").mkdir()
-    with pytest.raises(InputMissing, match="has no photos"):
-        pair_photos(tmp_path / "empty", tmp_path / "void")
+    for name in ("empty", "void"):
+        (tmp_path / name).mkdir()
+    for first, second, said in (
+        (tmp_path, one.anonymized, "must be two folders, or two photos"),
+        (tmp_path, tmp_path / "gone", "does not exist; check the spelling"),
+        (tmp_path / "empty", tmp_path / "void", "has no photos"),
+    ):
+        with pytest.raises(InputMissing, match=said):
+            pair_photos(first, second)
 
 
 def test_the_record_counts_for_these_bytes_only(tmp_path: Path) -> None:
     """A face that was left in one photo does not excuse another photo of the name."""
-    one = pair(tmp_path, scene(200), scene(90))
-    (tmp_path / "in").mkdir()
-    (tmp_path / "out").mkdir()
-    shutil.copy(one.original, tmp_path / "in" / "a.png")
-    shutil.copy(one.anonymized, tmp_path / "out" / "a.png")
+    one, other = pair(tmp_path, scene(200), scene(90)), tmp_path / "record.json"
     digest = hashlib.sha256(one.anonymized.read_bytes()).hexdigest()
     entry = {"source": "x", "output": "y", "output_sha256": digest, "error": None}
     entry["faces"] = [{"box": list(BOX), "left": True}, {"box": [1, 2, 3, 4]}]
-    record = {"run": {"keep_metadata": ["date"]}, "photos": [entry]}
-    (tmp_path / "out" / "record.json").write_text(json.dumps(record))
-    (made,) = pair_photos(tmp_path / "in", tmp_path / "out")
-    assert (made.left, made.kept) == ((BOX,), ("date",))
-    shutil.copy(one.original, tmp_path / "out" / "a.png")
-    (made,) = pair_photos(tmp_path / "in", tmp_path / "out")
-    assert made.left == ()
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"photos": []}', ""])
-def test_a_damaged_record_is_none(tmp_path: Path, text: str) -> None:
-    one = pair(tmp_path, scene(200), scene(90))
-    (tmp_path / "record.json").write_text(text)
+    other.write_text(json.dumps({"run": {"keep_metadata": ["date"]}, "photos": [entry]}))
     (made,) = pair_photos(one.original, one.anonymized)
-    assert (made.left, made.kept) == ((), ())
+    assert (made.left, made.kept) == ((BOX,), ("date",))
+    shutil.copy(one.original, one.anonymized)
+    (made,) = pair_photos(one.original, one.anonymized)
+    assert made.left == ()
+    for damaged in ("{", "[]", '{"photos": []}', ""):
+        other.write_text(damaged)
+        (made,) = pair_photos(one.original, one.anonymized)
+        assert (made.left, made.kept) == ((), ())
 
 
 def test_pairs_of_a_run(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""The explorer as a web page, for this machine only: one process and one set of weights for all pages.
+
+A page that is reloaded finds its photo, setting and key again. `KEPT` seconds after it was left they are
+forgotten, and with them the memory they took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+import webbrowser
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, StaticFileHandler
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from ...errors import AnonlabError
+
+if TYPE_CHECKING:
+    from ...pipeline import Anonymizer
+    from .panel import Explorer
+
+PORT = 8866
+KEPT = 30.0  # seconds
+HERE = r"(localhost|127\.0\.0\.1)"  # names of this machine; another site's name for it gets nothing
+KEY = b"a classroom key is no secret"  # of the sample photos; a user's own get a random one
+
+
+class Session:
+    """One page's explorer, with a thread that does what the page asks in order."""
+
+    def __init__(self, loading: Future[Anonymizer]):
+        self.loading = loading
+        self.thread = ThreadPoolExecutor(1)
+        self.explorer: Explorer | None = None
+        self.socket: Socket | None = None
+        self.loop = asyncio.get_running_loop()
+
+    def hear(self, text: str) -> None:
+        """Do what a message asks, when the networks are there."""
+        if self.explorer is None:
+            from .panel import Explorer, photo_choices
+
+            self.explorer = Explorer(self.loading.result(), photo_choices())
+            self.explorer.tell = lambda said: self.loop.call_soon_threadsafe(self.tell, json.dumps(said))
+        self.explorer.hear(json.loads(text))
+
+    def tell(self, text: str) -> None:
+        """Send a message to the page, if it is there."""
+        if self.socket:
+            with contextlib.suppress(WebSocketClosedError):
+                self.socket.write_message(text)
+
+    def close(self) -> None:
+        """Forget everything, after what is being done."""
+        self.thread.submit(lambda: self.explorer and self.explorer.close())
+        self.thread.shutdown(wait=False)
+
+
+class Socket(WebSocketHandler):
+    """The connection of one page, to the session that it names."""
+
+    def initialize(self, sessions: dict[str, Session], loading: Future[Anonymizer]) -> None:
+        self.sessions, self.loading = sessions, loading
+
+    def open(self, name: str) -> None:
+        """Go on with a page that was reloaded; a copy of an open page gets a session of its own."""
+        taken = name in self.sessions and self.sessions[name].socket
+        self.name = f"{name}-{id(self)}" if taken else name
+        self.session = self.sessions.get(self.name) or Session(self.loading)
+        self.sessions[self.name] = self.session
+        self.session.socket = self
+
+    def on_message(self, message: str | bytes) -> None:
+        """Work in the session's thread; pages don't wait for one another."""
+        self.session.thread.submit(self.session.hear, message)
+
+    def on_close(self) -> None:
+        """Keep the session for a reload."""
+        self.session.socket = None
+        self.session.loop.call_later(KEPT, self._forget)
+
+    def _forget(self) -> None:
+        if self.session.socket is None and self.sessions.get(self.name) is self.session:
+            del self.sessions[self.name]
+            self.session.close()
+
+
+def load() -> Anonymizer:
+    """Load the networks, with what the first picture needs."""
+    from ...pipeline import Anonymizer
+    from . import panel  # noqa: F401, its imports take seconds
+
+    return Anonymizer.load(key=KEY)
+
+
+async def serve(port: int, browser: bool) -> None:
+    """Answer at once, and load the networks meanwhile."""
+    loading = ThreadPoolExecutor(1).submit(load)
+    page = {"path": str(Path(__file__).parent / "page"), "default_filename": "index.html"}
+    app = Application(websocket_max_message_size=4 << 20)
+    socket = (r"/pages/([\w-]{8,64})", Socket, {"sessions": {}, "loading": loading})
+    app.add_handlers(HERE, [socket, (r"/(.*)", StaticFileHandler, page)])
+    try:
+        sockets = bind_sockets(port, "127.0.0.1")
+    except OSError:  # taken
+        sockets = bind_sockets(0, "127.0.0.1")
+    HTTPServer(app).add_sockets(sockets)
+    address = f"http://localhost:{sockets[0].getsockname()[1]}/"
+    print(f"the explorer: {address} (end it with Ctrl-C)", flush=True)
+    if browser:
+        webbrowser.open(address)
+    await asyncio.wrap_future(loading)  # an error of loading ends the server
+    await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Serve the page until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m anonlab.apps.explorer.server", description=__doc__)
+    parser.add_argument("--port", type=int, default=PORT)
+    parser.add_argument("--no-browser", action="store_true", help="open no browser")
+    options = parser.parse_args()
+    try:
+        asyncio.run(serve(options.port, not options.no_browser))
+    except AnonlabError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print()
+
+
+if __name__ == "__main__":
+    main()
