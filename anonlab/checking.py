@@ -113,8 +113,7 @@ def refused(last: Attempt, photo: Photo, face: Face) -> FaceTurnedAway | StillRe
         return FaceTurnedAway(f"{where} that the new one does not fit; choose a fallback that covers it")
     reason = "is still recognised" if last.found else "is no longer found as a face"
     return StillRecognised(
-        f"{where} that {reason} after {last.number} attempts; nothing was written: try another "
-        f"seed or a larger mask_area"
+        f"{where} that {reason} after {last.number} attempts; try another seed or a larger mask_area"
     )
 
 

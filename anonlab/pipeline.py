@@ -200,7 +200,9 @@ class Anonymizer:
                 if fallback == "none":
                     raise
                 covered, pixels = cover_face(self.recognizer, photo, face, fallback, pixels)
-                result.covered.append(replace(covered, number=number, reason=str(error)))
+                result.covered.append(
+                    replace(covered, number=number, reason=str(error).partition(";")[0])
+                )
         return replace(result, image=photo.image(pixels))
 
     def anonymize_face(
