@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -71,7 +72,7 @@ def roc_figure(evaluation: Evaluation, dataset: str) -> Figure:
     """Draw true against false accepts for a few methods of one data set, one axis a recogniser."""
     judges = evaluation.judges
     figure = Figure(figsize=(4.6 * len(judges), 4.4), layout="constrained")
-    axes = figure.subplots(1, len(judges), squeeze=False)[0]
+    axes: list[Axes] = list(np.atleast_1d(figure.subplots(1, len(judges))))
     for axis, judge in zip(axes, judges, strict=True):
         axis.set(title=f"{judge.name} ({'seen' if judge.seen else 'unseen'})", xlabel="false accepts",
                  xscale="log", xlim=(5e-4, 1), ylim=(0, 1.02))  # fmt: skip
