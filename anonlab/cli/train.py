@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from .options import add, share
+from .options import add
 
 
 def add_train(menu: argparse._SubParsersAction) -> None:
@@ -27,14 +27,7 @@ def add_train(menu: argparse._SubParsersAction) -> None:
     train.add_argument(
         "--size", choices=("base", "medium", "small"), default="base", help="of the encoder"
     )
-    train.add_argument(
-        "--latent-share",
-        type=share,
-        default=None,
-        metavar="0-1",
-        help="of the encoder's steps that run without generator, ten times faster",
-    )
-    add(train, "--generator", "--generator-weights", "--guide", "--guide-options", "--device")
+    add(train, "--generator", "--generator-weights", "--device")
     train.add_argument(
         "--start", type=Path, default=None, metavar="FILE", help="go on from these encoder's weights"
     )
@@ -48,15 +41,18 @@ def add_train(menu: argparse._SubParsersAction) -> None:
 
 def train_network(options: argparse.Namespace) -> int:
     """`anonlab train`: weights, a card, a log and its curves."""
+    from ..files import folder_lock, output_folder
     from ..training.command import train_part
+    from ..training.loop import bars, quiet
 
     names = (
-        "what device generator generator_weights size samples photos latent_share start resume minutes "
-        "ship guide guide_options steps batch learning_rate validate_every seed"
+        "what device generator generator_weights size samples photos start resume minutes "
+        "ship steps batch learning_rate validate_every seed"
     )
     chosen = {name: getattr(options, name) for name in names.split()}
     out = options.out or Path("outputs/train") / options.what
-    card = train_part(out=out, progress=sys.stderr.isatty(), **chosen)
+    with folder_lock(output_folder(out)):  # two runs would write over each other's checkpoint
+        card = train_part(out=out, watch=bars() if sys.stderr.isatty() else quiet, **chosen)
     if card:
         print(json.dumps(card, indent=2))
     return 0

@@ -106,7 +106,6 @@ def test_the_readout_learns_to_tell_painted_frames(generator, recognizer, popula
     assert out.validation[-1]["accuracy"] == 1 and out.validation[-1]["auc"] == 1
 
 
-
 # irises
 
 
