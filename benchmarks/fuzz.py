@@ -7,7 +7,7 @@ doubled and exchanged blocks, two files in one, PNG checksums made right again. 
 `anonlab anonymize` does with a file, with an anonymizer that needs no network (it gives the negative);
 a clip through all that `anonlab video` does with frames.
 Allowed is a named error, or a result that is the negative and holds nothing else. Not allowed: a
-crash, an error that nobody named, a file that takes over 20 s, anything left half-written, a result
+crash, an error without a name, a file that takes over 20 s, anything left half-written, a result
 that is not anonymized or that brings a part of the original along.
 
 The files run in a forked process; when it dies, that file is named and kept, and the next process
@@ -20,29 +20,25 @@ import argparse
 import collections
 import contextlib
 import faulthandler
-import io
 import itertools
 import json
 import os
-import random
 import shutil
 import signal
-import struct
 import sys
 import tempfile
 import time
 import traceback
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, PngImagePlugin
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from faked import Inverter  # noqa: E402
+from mutations import MARKER, case, clip_seeds, seeds  # noqa: E402
 
 from anonlab.apps.folders.batch import anonymize_files  # noqa: E402
 from anonlab.apps.verify.containers import hidden_parts  # noqa: E402
@@ -61,108 +57,6 @@ MOST_WRONG = 50  # then it is enough
 LOSSLESS = ("PNG", "BMP", "PPM", "TIFF")
 FAR = 24  # of 255: how far, on average, a lossy negative may be from the exact one, beyond the original
 IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a disk only makes it slower
-MARKER = b"the-original-is-hidden-here"
-
-
-def seeds() -> list[tuple[str, bytes]]:
-    """Suffix and bytes of valid files: every format, with all that such a file may carry."""
-    Image.init()
-    small = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    photo = Image.fromarray(small).resize((64, 48), Image.Resampling.BICUBIC)
-    deep = Image.fromarray(np.random.default_rng(1).integers(0, 65536, (48, 64), dtype=np.uint16))
-    exif = Image.Exif()
-    exif[0x010E], exif[0x0112] = MARKER.decode(), 6
-    text = PngImagePlugin.PngInfo()
-    text.add_text("Comment", MARKER.decode())
-    text.add_text("Packed", MARKER.decode() * 9, zip=True)
-    other = photo.rotate(180)
-    jpeg = {"exif": exif, "comment": MARKER, "quality": 85}
-    made: list[tuple[str, str, Image.Image, dict]] = [
-        (".jpg", "JPEG", photo, jpeg),
-        (".jpg", "JPEG", photo, jpeg | {"progressive": True, "subsampling": 0}),
-        (".jpg", "JPEG", photo.convert("L"), jpeg),
-        (".jpg", "JPEG", photo.convert("CMYK"), jpeg),
-        (".jpg", "MPO", photo, {"save_all": True, "append_images": [other]}),
-        (".png", "PNG", photo, {"exif": exif, "pnginfo": text}),
-        (".png", "PNG", photo.convert("RGBA"), {"pnginfo": text}),
-        (".png", "PNG", photo.quantize(50), {"transparency": 3}),
-        (".png", "PNG", deep, {}),
-        (".png", "PNG", photo.convert("1"), {}),
-        (".png", "PNG", photo, {"save_all": True, "append_images": [other]}),
-        (".webp", "WEBP", photo, {"exif": exif, "xmp": MARKER}),
-        (".webp", "WEBP", photo.convert("RGBA"), {"lossless": True}),
-        (".webp", "WEBP", photo, {"save_all": True, "append_images": [other]}),
-        (".gif", "GIF", photo.quantize(200), {"comment": MARKER, "transparency": 3}),
-        (".gif", "GIF", photo, {"save_all": True, "append_images": [other]}),
-        (".tif", "TIFF", photo, {"exif": exif, "compression": "tiff_lzw"}),
-        (".tif", "TIFF", photo, {"compression": "tiff_adobe_deflate"}),
-        (".tif", "TIFF", photo, {"compression": "jpeg"}),
-        (".tif", "TIFF", deep, {}),
-        (".tif", "TIFF", photo, {"save_all": True, "append_images": [other]}),
-        (".bmp", "BMP", photo, {}),
-        (".bmp", "BMP", photo.quantize(16), {}),
-        (".ppm", "PPM", photo, {}),
-        (".pgm", "PPM", deep, {}),
-        (".avif", "AVIF", photo, {"exif": exif}),
-        (".heic", "HEIF", photo, {"exif": exif}),
-    ]
-    files = []
-    for suffix, kind, image, options in made:
-        if kind in Image.SAVE:
-            buffer = io.BytesIO()
-            if "append_images" in options:  # saving leaves its traces in an image
-                options = options | {"append_images": [other.copy()]}
-            image.copy().save(buffer, kind, **options)
-            files.append((suffix, buffer.getvalue()))
-    return files
-
-
-CLIPS = [  # ending, codec, pixel format, codec of the sound, options of the container
-    (".mp4", "libx264", "yuv420p", "aac", {}),
-    (".mp4", "mpeg4", "yuv420p", "aac", {"movflags": "frag_keyframe+empty_moov"}),
-    (".mov", "prores_ks", "yuv422p10le", "pcm_s16le", {}),
-    (".mkv", "ffv1", "yuv420p", "flac", {}),
-    (".webm", "libvpx-vp9", "yuv420p", "libopus", {}),
-    (".avi", "mjpeg", "yuvj420p", "mp2", {}),
-    (".ts", "mpeg2video", "yuv420p", "mp2", {}),
-    (".mpg", "mpeg1video", "yuv420p", "mp2", {}),
-    (".flv", "flv", "yuv420p", None, {}),
-    (".wmv", "wmv2", "yuv420p", "wmav2", {}),
-]
-
-
-def clip_seeds() -> list[tuple[str, bytes]]:
-    """Suffix and bytes of valid clips: ten containers of video, and two animations."""
-    import av
-
-    rng = np.random.default_rng(0)
-    small = rng.integers(0, 256, (6, 6, 8, 3), dtype=np.uint8)
-    pictures = [Image.fromarray(one).resize((64, 48), Image.Resampling.BICUBIC) for one in small]
-    files = []
-    for suffix, codec, kind, sound, options in CLIPS:
-        buffer = io.BytesIO()
-        buffer.name = f"clip{suffix}"
-        with av.open(buffer, "w", container_options=options) as out:
-            out.metadata["title"] = MARKER.decode()
-            stream = out.add_stream(codec, rate=25, width=64, height=48, pix_fmt=kind)
-            tone = out.add_stream(sound, rate=48000, bit_rate=96000) if sound else None
-            for number, one in enumerate(pictures):
-                frame = av.VideoFrame.from_image(one)
-                frame.pts = number
-                out.mux(stream.encode(frame))
-            out.mux(stream.encode())
-            if tone:
-                frame = av.AudioFrame.from_ndarray(np.zeros((1, 20480), np.int16), "s16", "stereo")
-                frame.sample_rate, frame.pts = 48000, 0
-                out.mux(tone.encode(frame))
-                out.mux(tone.encode())
-        files.append((suffix, buffer.getvalue()))
-    for suffix, kind in ((".gif", "GIF"), (".png", "PNG")):
-        buffer = io.BytesIO()
-        first, *rest = [one.copy() for one in pictures]
-        first.save(buffer, kind, save_all=True, append_images=rest, duration=40)
-        files.append((suffix, buffer.getvalue()))
-    return files
 
 
 def run_clip(path: Path, out: Path, anonymizer: Callable) -> str:
@@ -231,94 +125,6 @@ def _sound(path: Path) -> bytes:
     return b"".join(found)
 
 
-def mutated(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
-    """`data` after one to four mutations."""
-    for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))):
-        data = rng.choice(MUTATIONS)(rng, bytearray(data or b"\0"), others)
-    if data.startswith(b"\x89PNG") and rng.random() < 0.7:
-        data = with_right_checksums(data)
-    return data
-
-
-def _bits(rng: random.Random, data: bytearray, _: list[bytes]) -> bytes:
-    for _ in range(rng.randint(1, 8)):
-        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
-    return bytes(data)
-
-
-def _bytes(rng: random.Random, data: bytearray, _: list[bytes]) -> bytes:
-    for _ in range(rng.randint(1, 16)):
-        data[rng.randrange(len(data))] = rng.choice((0, 255, 127, 128, rng.randrange(256)))
-    return bytes(data)
-
-
-def _number(rng: random.Random, data: bytearray, _: list[bytes]) -> bytes:
-    """A length, size or offset that is extreme; most of them stand near the start."""
-    size = rng.choice((1, 2, 4, 8))
-    near = min(len(data), rng.choice((40, 200, len(data))))
-    at = rng.randrange(max(1, near - size))
-    values = (0, 1, (1 << 8 * size) - 1, (1 << 8 * size - 1) - 1, 1 << 8 * size - 1, len(data))
-    value = rng.choice(values) % (1 << 8 * size)
-    data[at : at + size] = value.to_bytes(size, rng.choice(("big", "little")))
-    return bytes(data)
-
-
-def _cut(rng: random.Random, data: bytearray, _: list[bytes]) -> bytes:
-    return bytes(data[: rng.randrange(len(data))])
-
-
-def _block(rng: random.Random, data: bytearray, others: list[bytes]) -> bytes:
-    """A block is removed, doubled, blanked, moved, or comes from another file."""
-    start = rng.randrange(len(data))
-    end = min(len(data), start + rng.choice((1, 4, 16, 64, 256, 1024)))
-    block, rest = bytes(data[start:end]), bytes(data[:start] + data[end:])
-    other = rng.choice(others)
-    foreign = other[rng.randrange(len(other)) :][: end - start]
-    at = rng.randrange(len(rest) + 1)
-    return rng.choice(
-        (
-            rest,
-            bytes(data[:end]) + block * rng.choice((1, 2, 50)) + bytes(data[end:]),
-            bytes(data[:start]) + rng.choice((b"\0", b"\xff")) * len(block) + bytes(data[end:]),
-            rest[:at] + block + rest[at:],
-            bytes(data[:start]) + foreign + bytes(data[end:]),
-        )
-    )
-
-
-def _two(rng: random.Random, data: bytearray, others: list[bytes]) -> bytes:
-    """Two files in one: one behind the other, or the head of one with the tail of the other."""
-    other = rng.choice(others)
-    if rng.random() < 0.5:
-        return bytes(data) + other
-    return bytes(data[: rng.randrange(len(data))]) + other[rng.randrange(len(other)) :]
-
-
-MUTATIONS: tuple[Callable, ...] = (_bits, _bytes, _number, _number, _cut, _block, _block, _two)
-
-
-def with_right_checksums(data: bytes) -> bytes:
-    """A PNG whose chunks are believed: without, every decoder stops at the first changed one."""
-    made, at = [data[:8]], 8
-    while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        if at + 12 + length > len(data):
-            break
-        body = data[at + 4 : at + 8 + length]
-        made += [data[at : at + 4], body, struct.pack(">I", zlib.crc32(body))]
-        at += 12 + length
-    return b"".join(made) + data[at:]
-
-
-def case(number: int, seed: int, files: list[tuple[str, bytes]]) -> tuple[str, bytes]:
-    """The suffix and bytes of one case; the same for the same numbers."""
-    rng = random.Random(f"{seed} {number}")
-    suffix, data = rng.choice(files)
-    if rng.random() < 0.1:
-        suffix = rng.choice(files)[0]
-    return suffix, mutated(rng, data, [one for _, one in files])
-
-
 def run_case(path: Path, out: Path, anonymizer: Callable) -> str:
     """What became of a file: `refused` or `written`. Raises `AssertionError` for what may not be."""
     record = anonymize_files(anonymizer, [path], out, Controls(), "all", out / "record.json")
@@ -327,7 +133,7 @@ def run_case(path: Path, out: Path, anonymizer: Callable) -> str:
     left = sorted(one.name for one in out.iterdir())
     if entry["error"]:
         assert left == ["record.json"], f"left behind: {left}"
-        assert "could not be processed" not in entry["error"], f"nobody named: {entry['error']}"
+        assert "could not be processed" not in entry["error"], f"without a name: {entry['error']}"
         assert "\n" not in entry["error"] and "; " in entry["error"], f"badly named: {entry['error']}"
         return "refused"
     assert left == sorted([path.name, "record.json"]), f"left behind: {left}"
@@ -372,7 +178,7 @@ def _plant(defect: str | None) -> Callable:
         time.sleep(3600)
 
     def fail(_: object) -> None:
-        raise RuntimeError("nobody named this")
+        raise RuntimeError("without a name")
 
     planted = {"crash": die, "hang": wait, "error": fail}
     return Copies() if defect == "copy" else Inverter(planted.get(defect, lambda _: None))
@@ -386,7 +192,7 @@ def work(
 
     errors = os.open(folder / "stderr", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(errors, 2)
-    faulthandler.disable()  # of whoever forked
+    faulthandler.disable()  # of the parent
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY, size + MEMORY))
     files, anonymizer = clip_seeds() if clips else seeds(), _plant(defect)

@@ -1,4 +1,4 @@
-"""Group photos composed from single faces: is every face covered, and is nobody recognised?
+"""Group photos composed from single faces: is every face covered, and is none recognised?
 
     python benchmarks/groups.py FOLDER --out FOLDER [--scenes 60] [--unseen FILE.onnx …]
 
@@ -151,7 +151,7 @@ def measure(
     except AnonlabError:
         seen = []
     originals: dict[str, list] = {judge.name: [] for judge in judges}
-    for face in seen:  # an attacker's, who knows where everybody is in the original
+    for face in seen:  # an attacker's, with the places of the original
         best = max(range(len(places)), key=lambda number, face=face: overlap(places[number], face))
         if overlap(places[best], face) < 0.25:
             continue
@@ -215,7 +215,7 @@ def report(rows: list[dict], judges: list[str]) -> None:
                   for how in ("generated", "covered", "skipped", "refused")]  # fmt: skip
         found = [sum(row.get(f"matched {name}", False) for row in mine) for name in judges]
         print(f"{kind:10} {len(mine):5} {counts[0]:9} {counts[1]:7} {counts[2]:7} {counts[3]:7}", *found)
-    for name in judges:  # people who were never anonymized, in the same light and size
+    for name in judges:  # of untouched people, in the same light and size
         pairs = [one for row in counted for one in row.get(f"strangers {name}", [])]
         print(f"{name}: {sum(pairs)} of {len(pairs)} pairs of different people match, in the originals")
 

@@ -7,7 +7,7 @@ import pytest
 
 
 def test_two_hundred_mutated_files() -> None:
-    """No crash, no error that nobody named, no hang, no result that is not anonymized."""
+    """No crash, no error without a name, no hang, no result that is not anonymized."""
     report = fuzz.fuzz(200, seed=1)
     assert report["wrong"] == []
     assert report["count"] == 200
@@ -28,7 +28,7 @@ def test_sixty_mutated_clips() -> None:
     [
         ("crash", "ended the process (-11)"),
         ("hang", "took over 1 s"),
-        ("error", "nobody named"),
+        ("error", "without a name"),
         ("copy", "not the negative"),
     ],
 )

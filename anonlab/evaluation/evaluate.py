@@ -1,4 +1,4 @@
-"""Evaluate people by judges that took no part: what stays of them, and who is still found.
+"""Evaluate people by judges that took no part: what stays of them, and which are still found.
 
 Every data set is judged by itself. The pictures are made and kept by `pictures`; judging them again does
 not make them again.
@@ -174,12 +174,13 @@ def tuned_distances(
         return torch.cat([recognizer.features(one.image(name)).half() for one in pictures])
 
     own, others = torch.arange(len(people)), len(people) + torch.arange(len(learned))
-    known, who = [given(people, name) for name in ("other photo", "other photo, other key")], [own, own]
+    known = [given(people, name) for name in ("other photo", "other photo, other key")]
+    numbers = [own, own]
     if learned:
         known += [given(learned, name) for name in LEARNED[:2]]
-        who += [others, others]
+        numbers += [others, others]
     tail, directions, shares = fine_tune(
-        recognizer.last_layer(), torch.cat(known), torch.cat(who),
+        recognizer.last_layer(), torch.cat(known), torch.cat(numbers),
         given(people, "other photo, other settings"), own, torch.Generator().manual_seed(0),
     )  # fmt: skip
     results = torch.nn.functional.normalize(

@@ -1,4 +1,4 @@
-"""What the picture lost: pixel by pixel, over all of it or outside the part that tells who it is.
+"""What the picture lost: pixel by pixel, over all of it or outside the part that tells the identity.
 
 ST-LPIPS and LPIPS live in `anonlab.recognizers.perceptual`. Everything here takes one aligned pair
 `(1, 3, S, S)` in [-1, 1].

@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from .encoder import EncoderTask
-from .loop import TrainConfig, train
+from .loop import TrainConfig, Watch, quiet, train
 
 
 def ablate(
-    task: EncoderTask, groups: Sequence[tuple[str, ...]], plan: TrainConfig, progress: bool = False
+    task: EncoderTask, groups: Sequence[tuple[str, ...]], plan: TrainConfig, watch: Watch = quiet
 ) -> dict[str, dict[str, float]]:
-    """Validation numbers of the encoder after `plan`: with all losses, and without each group.
+    """Measure the encoder's validation numbers after `plan`: with all losses, and without each group.
 
     Every run starts at the weights that `task.model` has now and sees the same samples in the same
     order. The task is left as it was.
@@ -28,7 +26,8 @@ def ablate(
         runs["without " + ", ".join(names)] = replace(weight, **dict.fromkeys(names, 0.0))
     table = {}
     try:
-        for title, weights in tqdm(runs.items(), desc="ablation", disable=not progress):
+        for title, weights in runs.items():
+            watch("ablation", len(table) / len(runs))
             task.model, task.weight = copy.deepcopy(start), weights
             with tempfile.TemporaryDirectory() as folder:
                 trained = train(task, plan, Path(folder))

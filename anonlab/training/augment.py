@@ -29,7 +29,7 @@ JPEG_TABLE = (
 
 @dataclass(frozen=True)
 class Augmented:
-    """Pictures as a camera might have them."""
+    """Hold pictures as a camera might have them."""
 
     images: torch.Tensor  # (N, 3, S, S) in [-1, 1]
     maps: torch.Tensor  # (N, 1, s, s), moved with the pictures
@@ -39,19 +39,19 @@ class Augmented:
 
 
 def uniform(rng: torch.Generator, n: int, low: float, high: float, like: torch.Tensor) -> torch.Tensor:
-    """`(n, 1, 1, 1)` numbers from [low, high) on the device of `like`."""
+    """Draw `(n, 1, 1, 1)` numbers from [low, high) on the device of `like`."""
     return (low + (high - low) * torch.rand(n, 1, 1, 1, generator=rng)).to(like)
 
 
 def chance(rng: torch.Generator, n: int, probability: float, like: torch.Tensor) -> torch.Tensor:
-    """`(n, 1, 1, 1)` ones with this probability, else zeros."""
+    """Draw `(n, 1, 1, 1)` ones with this probability, else zeros."""
     return (torch.rand(n, 1, 1, 1, generator=rng) < probability).to(like)
 
 
 def augment(
     images: torch.Tensor, maps: torch.Tensor, rng: torch.Generator, clean: float = CLEAN
 ) -> Augmented:
-    """`images (N, 3, S, S)` in [-1, 1] and `maps (N, 1, s, s)` of the same faces.
+    """Change `images (N, 3, S, S)` in [-1, 1] and `maps (N, 1, s, s)` of the same faces.
 
     The share `clean` is neither moved nor recoloured, so that its codes stay true.
     """
@@ -81,14 +81,14 @@ def motion(n: int, amount: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def warp_points(points: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """`points (N, P, 2)` in [0, 1] of the side, moved as `warp` moves the picture."""
+    """Move `points (N, P, 2)` in [0, 1] of the side as `warp` moves the picture."""
     from_there = (2 * points - 1) - matrices[:, None, :, 2]
     there = torch.linalg.solve(matrices[:, :, :2], from_there.mT).mT
     return (there + 1) / 2
 
 
 def colour(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Exposure, contrast, saturation and white balance."""
+    """Change exposure, contrast, saturation and white balance."""
     n = len(images)
     gain = torch.exp(0.12 * torch.randn(n, 3, 1, 1, generator=rng)).to(images)
     gamma = torch.exp(uniform(rng, n, -0.25, 0.25, images))
@@ -102,7 +102,7 @@ def colour(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def degrade(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """A soft lens, sensor noise and JPEG."""
+    """Add a soft lens, sensor noise and JPEG."""
     n = len(images)
     x = torch.lerp(images, blurred(images, 1.5), uniform(rng, n, 0, 1, images))
     sigma = uniform(rng, n, 0, 0.06, images)
@@ -111,14 +111,14 @@ def degrade(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 
 
 def noise(like: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Standard normal noise, drawn where it is needed: a CPU would take longer than the GPU's step."""
+    """Draw standard normal noise on the device: a CPU would take longer than the GPU's step."""
     seed = int(torch.randint(2**62, (1,), generator=rng))
     there = torch.Generator(like.device).manual_seed(seed)
     return torch.randn(like.shape, generator=there, device=like.device)
 
 
 def jpeg(images: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
-    """JPEG's loss without its file: 8×8 cosine transform, quantised. `quality (N, 1, 1, 1)` 1–100.
+    """Lose what JPEG loses: 8×8 cosine transform, quantised. `quality (N, 1, 1, 1)` 1–100.
 
     Colour is not subsampled. Sides are multiples of 8.
     """
@@ -139,7 +139,7 @@ def jpeg(images: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
 def occlude(
     images: torch.Tensor, amount: torch.Tensor, rng: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A blurred ellipse of one colour before part of the face: a hand, a microphone, a strap."""
+    """Paint a blurred ellipse of one colour before the face: a hand, a microphone, a strap."""
     n, size = len(images), images.shape[-1]
     v, u = torch.meshgrid(*[torch.linspace(-1, 1, size, device=images.device)] * 2, indexing="ij")
     x, y = (uniform(rng, n, -1, 1, images) for _ in range(2))

@@ -15,24 +15,23 @@ from ..encoding import encoder
 from ..encoding.correction import Correction
 from ..errors import UnknownOption
 from ..figures.plots import training_figure
-from ..files import atomic_path, output_folder, write_json
+from ..files import atomic_path, output_folder
 from ..generators import Generator, MobileStyleGAN, load_generator, require_preview
 from ..identity.population import Population
 from ..openvino_runtime import cpu_precisions
 from ..perception.glasses import load_glasses
 from ..perception.landmarks import load_landmarks
 from ..perception.perception_network import load_perception_network
-from ..provenance import commit, provenance
+from ..provenance import commit
 from ..recognizers import Recognizer, load_recognizer
 from ..recognizers.perceptual import load_stlpips
 from ..weights import store
 from .correction import check_correction, fit_correction
 from .encoder import EncoderTask, FrozenNetworks
-from .export import export, write_tensors, write_weights
+from .export import export, facts_of, write_weights
 from .glasses import GlassesTask, Labels
-from .landmarks import LandmarkTask
-from .loop import Task, train
-from .perception import PerceptionTask
+from .loop import Task, Watch, quiet, train
+from .networks import LandmarkTask, PerceptionTask
 from .photos import load_photos
 from .preview import fit_preview, has_bfloat16, quick
 from .recipes import CORRECTION, ENCODERS, NETWORKS, SIZES, Recipe
@@ -51,12 +50,11 @@ def train_part(
     size: str = "base",
     samples: int | None = None,
     photos: Path | None = None,
-    latent_share: float | None = None,
     start: Path | None = None,
     resume: bool = False,
     minutes: float | None = None,
     ship: bool = False,
-    progress: bool = False,
+    watch: Watch = quiet,
     **changes: object,
 ) -> dict | None:
     """Train `what` ("encoder", "correction" or one of `NETWORKS`); weights, card, log and curves go
@@ -78,57 +76,53 @@ def train_part(
             f"the labels of glasses are of faces of the generator mobile, by {CHUNK}: choose that "
             f"generator, and at least so many samples"
         )
-    if ship:
-        store.ship_folder()  # an installed copy is refused before the work
+    folders = [out, *([store.ship_folder()] if ship else [])]  # refuses an installed copy at once
     began = time.monotonic()
     stopped_early = not (out / "checkpoint.pt").is_file() and (out / WARM_UP / "checkpoint.pt").is_file()
     in_warm_up, resume = resume and stopped_early, resume and not stopped_early
     recipe = ENCODERS[size] if what == "encoder" else NETWORKS.get(what, CORRECTION)
-    if latent_share is not None:
-        recipe = replace(recipe, curriculum=replace(recipe.curriculum, latent=latent_share))
     plan = replace(recipe.plan, **{name: value for name, value in changes.items() if value is not None})
     plan = replace(plan, warm_up=min(plan.warm_up, plan.steps // 10))
-    chosen, started_at = pick_device(device), commit()
+    chosen, facts = pick_device(device), {"commit": commit()}
     output_folder(out)
     made = require_preview(load_generator(generator, generator_weights, chosen))
-    dlib = load_recognizer(device=chosen)
-    population = Population.load(chosen)
-    maps = None
-    if recipe.quick:
-        maps = load_perception_network(chosen)
-        if getattr(made, "backend", "") == "openvino" and "bf16" in cpu_precisions():
-            made.precision = "bf16"  # a third faster; what differs does not matter to learners
+    dlib, population = load_recognizer(device=chosen), Population.load(chosen)
+    maps = load_perception_network(chosen) if recipe.quick else None
+    if maps and getattr(made, "backend", "") == "openvino" and "bf16" in cpu_precisions():
+        made.precision = "bf16"  # a third faster; what differs does not matter to learners
     count = samples or recipe.samples or Labels.load().count()
-    known = load_samples(made, dlib, population, count, progress=progress, network=maps)
+    known = load_samples(made, dlib, population, count, watch=watch, network=maps)
     if photos:
-        known = join([known, load_photos(photos, made, dlib, population, progress)])
+        known = join([known, load_photos(photos, made, dlib, population, watch)])
     command = shlex.join(["python", "-m", "anonlab", *sys.argv[1:]])
+    facts |= {"command": command, "samples": len(known), "generator": made.name}
     if what == "correction":
-        return _correct(known, made, dlib, out, ship, command=command, commit=started_at)
+        return _correct(known, made, dlib, folders, facts)
     metadata = {"anonlab": what}
     if what == "landmarks":
         task: Task = LandmarkTask(known, plan.seed)
     elif what == "glasses":
-        task = GlassesTask(known, Labels.load(), seed=plan.seed, progress=progress)
+        task = GlassesTask(known, Labels.load(), seed=plan.seed, watch=watch)
     elif what == "perception":
-        task = PerceptionTask(known, dlib, seed=plan.seed)
+        task = PerceptionTask(known, dlib, seed=plan.seed, watch=watch)
     else:
-        task = _encoder(known, made, dlib, SIZES[size], recipe, plan.seed)
+        task = _encoder(known, made, dlib, population, size, recipe, plan.seed)
         metadata = encoder.metadata(task.model.config)
         if start is not None:
             task.model.load_state_dict(encoder.load_encoder(made, start, chosen).state_dict())
+            facts["start"] = store.sha256(start)
         elif recipe.warm_up and not resume:
-            before = warm_up(task, recipe.warm_up, out / WARM_UP, in_warm_up, minutes, progress)
+            before = warm_up(task, recipe.warm_up, out / WARM_UP, in_warm_up, minutes, watch)
             if not before.finished:
                 print(f"the time is up at step {before.step} of the warm-up; go on with --resume")
                 return None
         if recipe.warm_up and isinstance(made, MobileStyleGAN):
-            fitted, errors = fit_preview(made, known, progress=progress)
+            fitted, errors = fit_preview(made, known, watch=watch)
             print(f"preview at 128 px: mean error {errors['before']:.4f}, fitted {errors['after']:.4f}")
             task.preview = quick(fitted, chosen)
     if minutes is not None:
         minutes = max(0.0, minutes - (time.monotonic() - began) / 60)
-    trained = train(task, plan, out, resume, minutes, progress)
+    trained = train(task, plan, out, resume, minutes, watch)
     with atomic_path(out / "curves.png") as partial:
         training_figure(trained.log, trained.validation).savefig(partial, format="png", dpi=110)
     if not trained.finished:
@@ -136,62 +130,37 @@ def train_part(
         write_weights(trained.model, out / "so-far.safetensors", metadata)
         return None
     name = f"encoder-{made.name}" if what == "encoder" else what
-    targets = [out] + ([store.ship_folder()] if ship else [])
-    for folder in targets:
-        card = export(
-            trained,
-            plan,
-            folder / f"{name}.safetensors",
-            command=command,
-            metadata=metadata,
-            commit=started_at,
-            samples=len(known),
-            generator=made.name,
-            **({"start": store.sha256(start)} if start else {}),
-        )
-    return card
+    tensors, facts = trained.model.state_dict(), facts | facts_of(trained, plan)
+    paths = [folder / f"{name}.safetensors" for folder in folders]
+    return [export(tensors, path, metadata, chosen, [plan.seed], **facts) for path in paths][-1]
 
 
 def _correct(
-    known: Samples, made: Generator, guide: Recognizer, out: Path, ship: bool, **facts: object
+    known: Samples, made: Generator, guide: Recognizer, folders: list[Path], facts: dict
 ) -> dict:
-    """Fit, check and write the correction; returns its card."""
+    """Fit, check and write the correction; return its card."""
     began, device = time.monotonic(), made.w_avg.device
     networks = Population.load(device), load_landmarks(device), load_glasses(device)
     tensors = fit_correction(known, made, *networks)
-    correction = Correction(tensors, made, guide, *networks)
-    metrics = check_correction(correction, known, made, guide)
-    for folder in [out] + ([store.ship_folder()] if ship else []):
-        path = folder / "correction.safetensors"
-        write_tensors(tensors, path, {"anonlab": "correction"})
-        card = {
-            **provenance(device),
-            **facts,
-            "minutes": round((time.monotonic() - began) / 60, 1),
-            "samples": len(known),
-            "images": len(known),
-            "generator": made.name,
-            "metrics": metrics,
-            "sha256": store.sha256(path),
-        }
-        write_json(path.with_suffix(".json"), card)
-    return card
+    metrics = check_correction(Correction(tensors, made, guide, *networks), known, made, guide)
+    minutes = round((time.monotonic() - began) / 60, 1)
+    facts |= {"minutes": minutes, "images": len(known), "metrics": metrics}
+    paths = [folder / "correction.safetensors" for folder in folders]
+    return [export(tensors, path, {"anonlab": "correction"}, device, **facts) for path in paths][-1]
 
 
-def _encoder(known: Samples, made, guide: Recognizer, config, recipe: Recipe, seed: int) -> EncoderTask:
+def _encoder(
+    known: Samples, made: Generator, guide: Recognizer, people: Population, size: str, recipe: Recipe,
+    seed: int,
+) -> EncoderTask:  # fmt: skip
     device = made.w_avg.device
-    config = replace(config, generator=made.name, num_ws=made.num_ws, w_dim=made.w_dim)
-    config = replace(config, recognizer=guide.name, identity_dim=guide.dim)
+    config = replace(
+        SIZES[size], generator=made.name, num_ws=made.num_ws, w_dim=made.w_dim, recognizer=guide.name,
+        identity_dim=guide.dim,
+    )  # fmt: skip
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")  # TF32: twice the speed, no visible difference
-    networks = FrozenNetworks(
-        made,
-        guide,
-        load_stlpips(device),
-        load_landmarks(device),
-        load_glasses(device),
-        half=has_bfloat16(device),
-    )
-    population = Population.load(device)
-    return EncoderTask(known, networks, population, config, curriculum=recipe.curriculum, seed=seed)
+    judges = load_stlpips(device), load_landmarks(device), load_glasses(device)
+    networks = FrozenNetworks(made, guide, *judges, half=has_bfloat16(device))
+    return EncoderTask(known, networks, people, config, curriculum=recipe.curriculum, seed=seed)

@@ -27,58 +27,44 @@ def fit_correction(
     glasses: GlassesNetwork,
     rank: int = RANK,
 ) -> dict[str, torch.Tensor]:
-    """The tensors of `Correction`, from all samples but the held-out ones.
+    """Fit the tensors of `Correction` to all samples but the held-out ones.
 
     The covariance `(num_ws·w_dim, Y)` of some 14,000 samples is noise beyond its first directions
     (its singular values), so `rank` of them are kept.
     """
-    index = torch.arange(samples.held_out, len(samples))
-    parts: list[list[torch.Tensor]] = []
-    for some in index.split(BATCH):
-        embeddings = samples.embeddings[some]
-        found = readings(samples.pictures(some), embeddings, population, landmarks, glasses)
-        parts.append([part.float() for part in found])
-    groups = [torch.cat(group) for group in zip(*parts, strict=True)]
+    index, networks = torch.arange(samples.held_out, len(samples)), (population, landmarks, glasses)
+    parts = [
+        readings(samples.pictures(some), samples.embeddings[some], *networks)
+        for some in index.split(BATCH)
+    ]
+    groups = [torch.cat(group).float() for group in zip(*parts, strict=True)]
     scales = torch.stack([group.std(0).mean() for group in groups])
     y = torch.cat([group / scale for group, scale in zip(groups, scales, strict=True)], 1)
     x = ((samples.ws[index].float() - generator.w_avg) / generator.w_std).flatten(1)
     x, y = x - x.mean(0), y - y.mean(0)
     codes, spread, directions = torch.svd_lowrank(x.T @ y / len(y), q=min(rank, y.shape[1]), niter=4)
-    return {
-        "codes": codes * spread,
-        "readings": directions,
-        "covariance": y.T @ y / len(y),
-        "scales": scales,
-    }
+    covariance = y.T @ y / len(y)
+    return {"codes": codes * spread, "readings": directions, "covariance": covariance, "scales": scales}
 
 
 @torch.no_grad()
 def check_correction(
     correction: Correction, samples: Samples, generator: Generator, recognizer: Recognizer
 ) -> dict[str, float]:
-    """How much nearer it brings codes that were led astray to faces that it was not fitted on:
+    """Measure how much nearer it brings codes that were led astray to faces that it was not fitted on:
     centred cosine to the embedding, and 68-point error, before and after; mask area 0.25."""
     count = min(CHECKED, samples.held_out // 2)
     index, others = torch.arange(count), torch.arange(count, 2 * count)
-    images = samples.pictures(index)
+    images, own = samples.pictures(index), samples.embeddings[index]
     astray = torch.lerp(samples.ws[index].float(), samples.ws[others].float(), AWAY)
     masks = mask_from_attribution(samples.attribution[index].float(), 0.25, 1.0, SIZE)
-    mended = torch.cat(
-        [
-            correction(
-                astray[i : i + 1], images[i : i + 1], masks[i : i + 1], samples.embeddings[i : i + 1]
-            )
-            for i in range(count)
-        ]
-    )
+    rows = zip(*(one.split(1) for one in (astray, images, masks, own)), strict=True)
+    mended = torch.cat([correction(*row) for row in rows])
     numbers = {}
     for name, ws in (("before", astray), ("after", mended)):
         made = torch.cat([generator.synthesis(row[None], SIZE) for row in ws]).clamp(-1, 1)
-        pair = (
-            centred(recognizer, recognizer.embed(made)),
-            centred(recognizer, samples.embeddings[index]),
-        )
+        alike = centred(recognizer, recognizer.embed(made)) * centred(recognizer, own)
         points = correction.landmarks(made), correction.landmarks(images)
-        numbers[f"cosine_{name}"] = (pair[0] * pair[1]).sum(1).mean().item()
+        numbers[f"cosine_{name}"] = alike.sum(1).mean().item()
         numbers[f"landmark_error_{name}"] = landmark_error(*points).mean().item()
     return numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -23,33 +24,26 @@ from ..recognizers.perceptual import PerceptualDistance
 from ..regeneration.compose import compose, harmonise
 from .augment import CLEAN, augment
 from .loop import seeded_model
+from .recipes import Curriculum, LossWeights, Mix
 from .synthetic import SIZE, Samples, synthesize
-from .weighting import Curriculum, LossWeights, Mix
 
 AREA = (0.05, 0.5)  # of the dynamic mask, drawn for every batch
 PREVIEW = 128  # pixels of a preview
 RING = 6.0  # width of the surroundings of the mask, in pixels of 256
 
 
-_OF_BOTH: dict[str, Declaration] = {
-    "reached": higher,  # cosine of the generated face to the wanted identity
-    "perceptual": lower,
-    "composite_perceptual": lower,
-    "landmark_error": lower,
-    "mouth": lower,
-    "eyes": lower,
-    "skin": lower,
-    "iris": lower,
-    "glasses_changed": lower,
-}
+_LOWER = ("perceptual", "composite_perceptual", "landmark_error", "mouth", "eyes", "skin", "iris",
+          "glasses_changed")  # fmt: skip
 BETTER: dict[str, Declaration] = {  # of what `EncoderTask.validate` measures
-    f"{identity}_{name}": which for identity in ("own", "virtual") for name, which in _OF_BOTH.items()
-} | {"own_source_cosine": higher, "virtual_source_cosine": lower, "virtual_matched": lower}
+    **{f"{identity}_{name}": lower for identity in ("own", "virtual") for name in _LOWER},
+    **dict.fromkeys(("own_reached", "virtual_reached", "own_source_cosine"), higher),
+    **dict.fromkeys(("virtual_source_cosine", "virtual_matched"), lower),
+}
 
 
 @dataclass(frozen=True)
 class FrozenNetworks:
-    """What draws and judges the pictures; frozen, on one device."""
+    """Hold what draws and judges the pictures; frozen, on one device."""
 
     generator: Generator
     recognizer: Recognizer
@@ -61,9 +55,9 @@ class FrozenNetworks:
 
 @dataclass(frozen=True)
 class Batch:
-    """One step's faces and what is asked of them."""
+    """Hold one step's faces and what is asked of them."""
 
-    images: torch.Tensor  # (N, 3, S, S), S is 128 where nobody looks at 256 px, else 256
+    images: torch.Tensor  # (N, 3, S, S), S is 128 where no loss needs 256 px, else 256
     mask: torch.Tensor  # (N, 1, S, S)
     visible: torch.Tensor  # (N, 1, S, S): neither masked nor occluded
     uncovered: torch.Tensor  # (N,): 1 where nothing was put in front
@@ -75,7 +69,7 @@ class Batch:
 
 
 class EncoderTask:
-    """Everything that training the encoder needs, for `anonlab.training.loop.train`.
+    """Bring all that training the encoder needs to `anonlab.training.loop.train`.
 
     `preview`, once it is set, makes pictures of 128 px from codes for the steps that need no more.
     """
@@ -106,7 +100,7 @@ class EncoderTask:
     def losses(
         self, model: torch.nn.Module, batch: int, progress: float, rng: torch.Generator
     ) -> dict[str, torch.Tensor]:
-        """The weighted terms for a random batch."""
+        """Return the weighted terms for a random batch."""
         if progress < self.curriculum.latent:
             index = self.samples.random_index(batch, rng)
             own = self.draw(index, rng, Mix(own=1.0, other=0.0, virtual=0.0), clean=1.0)
@@ -120,20 +114,18 @@ class EncoderTask:
         return self.terms(ws.float(), at_size(drawn, size), rng)
 
     def autocast(self) -> torch.autocast:
-        """bfloat16 for a network's convolutions and products, if asked for."""
-        return torch.autocast(
-            self.generator.w_avg.device.type, torch.bfloat16, enabled=self.networks.half
-        )
+        """Compute a network's convolutions and products in bfloat16, if asked for."""
+        return torch.autocast(self.generator.w_avg.device.type, torch.bfloat16, self.networks.half)
 
     def random_batch(
         self, batch: int, rng: torch.Generator, clean: float = CLEAN, size: int = SIZE
     ) -> Batch:
-        """Random samples that are not held out, with the usual mix of identities."""
+        """Draw samples that are not held out, with the usual mix of identities."""
         index = self.samples.random_index(batch, rng)
         return self.draw(index, rng, self.mix, clean, size)
 
     def render(self, ws: torch.Tensor, size: int) -> torch.Tensor:
-        """Pictures `(N, 3, size, size)` of codes."""
+        """Draw pictures `(N, 3, size, size)` of codes."""
         if size != SIZE and self.preview is not None:
             return self.preview(ws)
         with self.autocast():
@@ -142,7 +134,7 @@ class EncoderTask:
     def draw(
         self, index: torch.Tensor, rng: torch.Generator, mix: Mix, clean: float = CLEAN, size: int = SIZE
     ) -> Batch:
-        """Samples `index (N,)` at `size` pixels, augmented, masked, and with an identity to aim at."""
+        """Take samples `index (N,)` at `size` pixels, augmented, masked, with an identity to aim at."""
         index = index.to(self.samples.images.device)
         n, maps = len(index), self.samples.attribution[index].float()
         seen = augment(resize(self.samples.pictures(index), size), maps, rng, clean)
@@ -177,7 +169,7 @@ class EncoderTask:
         )
 
     def terms(self, ws: torch.Tensor, batch: Batch, rng: torch.Generator) -> dict[str, torch.Tensor]:
-        """All weighted losses of the codes that the encoder gave."""
+        """Return all weighted losses of the codes that the encoder gave."""
         weight, images, size = self.weight, batch.images, batch.images.shape[-1]
         made = self.render(ws, size)
         matched = harmonise(made, images, batch.mask)
@@ -229,24 +221,22 @@ class EncoderTask:
         return terms | {"latent": weight.latent * self.latent(ws, batch)}
 
     def latent(self, ws: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Mean squared distance to the true codes where they are the answer."""
+        """Return the mean squared distance to the true codes where they are the answer."""
         answer = (batch.exact & batch.own)[:, None, None]
         miss = ((ws - batch.ws) / self.generator.w_std).square() * answer
         return miss.sum() / (answer.sum() * miss[0].numel()).clamp_min(1)
 
     def example(self, count: int, seed: int) -> list[torch.Tensor]:
-        """`count` faces as the network meets them, then what the mask leaves of each."""
+        """Return `count` faces as the network meets them, then what the mask leaves of each."""
         rng = torch.Generator().manual_seed(seed)
         index = self.held_out + torch.arange(count) % (len(self.samples) - self.held_out)
         batch = self.draw(index, rng, self.mix)
         return [*batch.images.split(1), *(batch.images * (1 - batch.mask)).split(1)]
 
     def validate(self, model: torch.nn.Module, batch: int = 16) -> dict[str, float]:
-        """On samples never trained on, mask area 0.25: the own identity, and a virtual one."""
-        starts = range(0, self.held_out, batch)
-        rows = [
-            self._validate(model, slice(start, min(start + batch, self.held_out))) for start in starts
-        ]
+        """Measure on samples never trained on, mask area 0.25: the own identity, and a virtual one."""
+        ends = [*range(0, self.held_out, batch), self.held_out]
+        rows = [self._validate(model, slice(*both)) for both in itertools.pairwise(ends)]
         return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
     def _validate(self, model: torch.nn.Module, index: slice) -> dict[str, float]:
@@ -286,13 +276,13 @@ class EncoderTask:
 
 
 def at_size(batch: Batch, size: int) -> Batch:
-    """The same faces in pictures of `size` pixels."""
+    """Return the same faces in pictures of `size` pixels."""
     parts = {name: resize(getattr(batch, name), size) for name in ("images", "mask", "visible")}
     return replace(batch, **parts)
 
 
 def reconstruct(task: EncoderTask, model: torch.nn.Module, index: int) -> torch.Tensor:
-    """A held-out sample, what is left of it, its own face rebuilt and a virtual identity's
+    """Draw a held-out sample, what is left of it, its own face rebuilt and a virtual identity's
     composite: `(4, 3, 256, 256)`."""
     where = slice(index, index + 1)
     image, own = task.samples.pictures(where), task.samples.embeddings[where]
@@ -305,5 +295,5 @@ def reconstruct(task: EncoderTask, model: torch.nn.Module, index: int) -> torch.
 
 
 def around_irises(images: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """What the colour of the eyes is held by: `(N, 2, 3, 8, 8)`, little more than the irises."""
+    """Cut out what the colour of the eyes is held by: `(N, 2, 3, 8, 8)`, little more than the irises."""
     return iris_patches(images, points, size=8, width=0.6)

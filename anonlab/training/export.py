@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,21 +16,22 @@ from .loop import TrainConfig, Trained
 
 
 def export(
-    trained: Trained,
-    plan: TrainConfig,
-    path: Path,
-    command: str,
-    metadata: dict[str, str],
-    **facts: object,
-) -> dict:
+    tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str], device: torch.device,
+    seeds: Sequence[int] = (), **facts: object,
+) -> dict:  # fmt: skip
     """Write `path` (fp16 safetensors) and its card, `path` with the suffix .json; returns the card.
 
-    `metadata` goes into the header of the weights, `facts` into the card.
+    `metadata` goes into the header of the weights, `facts` into the card, beside provenance and sha256.
     """
-    write_weights(trained.model, path, metadata)
-    card = {
-        "command": command,
-        **provenance(next(trained.model.parameters()).device, [plan.seed]),
+    write_tensors(tensors, path, metadata)
+    card = {**provenance(device, seeds), **facts, "sha256": store.sha256(path)}
+    write_json(path.with_suffix(".json"), card)
+    return card
+
+
+def facts_of(trained: Trained, plan: TrainConfig) -> dict[str, object]:
+    """Return what a card says of a run of training."""
+    return {
         "minutes": round(trained.seconds / 60, 1),
         "steps": trained.step,
         "planned_steps": plan.steps,
@@ -37,20 +39,16 @@ def export(
         "parameters": sum(p.numel() for p in trained.model.parameters()),
         "metrics": {k: v for k, v in (trained.validation or [{}])[-1].items() if k != "step"},
         "curve": {"log": trained.log, "validation": trained.validation},
-        **facts,
-        "sha256": store.sha256(path),
     }
-    write_json(path.with_suffix(".json"), card)
-    return card
 
 
 def write_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> None:
-    """The state of `model` as fp16 safetensors."""
+    """Write the state of `model` as fp16 safetensors."""
     write_tensors(model.state_dict(), path, metadata)
 
 
 def write_tensors(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """Named tensors as fp16 safetensors."""
+    """Write named tensors as fp16 safetensors."""
     state = {name: tensor.half().contiguous().cpu() for name, tensor in tensors.items()}
     with atomic_path(path) as partial:
         save_file(state, partial, metadata=metadata)

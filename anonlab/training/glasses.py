@@ -8,33 +8,33 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score
 from torch import nn
-from tqdm.auto import tqdm
 
 from ..errors import InputDamaged
 from ..images import from_bytes, to_bytes
 from ..perception.glasses import GlassesNetwork, window
 from ..weights import store
 from .augment import augment
-from .loop import seeded_model
+from .loop import Watch, quiet, seeded_model
 from .synthetic import BATCH, CHUNK, SEED, Samples
 
 AUGMENTED = 6000  # pictures that are moved, recoloured and degraded, half of them with glasses
-HIDDEN = 0.3  # share of the window that something in front may cover before nobody could tell
+HIDDEN = 0.3  # share of the window that something in front may cover: beyond it cannot be told
 CERTAINTY = 0.97  # what a label is worth: a few of a thousand are wrong
 FOLD = 4  # every fourth face is for validation only
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Faces of `load_samples`, by number, that wear glasses and that do not."""
+    """Number the faces of `load_samples` that wear glasses and that do not."""
 
     worn: torch.Tensor  # (n,) int64, clear glasses and sunglasses
-    bare: torch.Tensor  # (m,) int64; who cannot be told is in neither
+    bare: torch.Tensor  # (m,) int64; what cannot be told is in neither
 
     @classmethod
     def load(cls, path: Path | None = None) -> Labels:
-        """Those that ship, or of `path`. Raises `InputDamaged` for labels of other faces than ours."""
+        """Read those that ship, or of `path`. Raises `InputDamaged` for labels of other faces."""
         path = path or store.data_folder() / "glasses_labels.json"
         read = json.loads(path.read_text())
         if (read["seed"], read["chunk"]) != (SEED, CHUNK):
@@ -44,16 +44,16 @@ class Labels:
         return cls(torch.tensor(read["worn"]), torch.tensor(read["bare"]))
 
     def count(self) -> int:
-        """How many samples it takes to have every labelled one."""
+        """Return how many samples it takes to have every labelled one."""
         return int(torch.cat([self.worn, self.bare]).max()) + 1
 
     def among(self, count: int) -> Labels:
-        """Those of the first `count` samples."""
+        """Return those of the first `count` samples."""
         return Labels(*(index[index < count] for index in (self.worn, self.bare)))
 
 
 class GlassesTask:
-    """The readout against the labels, on clean faces and on photo-like ones.
+    """Teach the readout the labels, on clean faces and on photo-like ones.
 
     Worn and bare weigh the same, whatever their shares are. Changed pictures are made once, before
     training: changing takes longer than reading.
@@ -67,18 +67,18 @@ class GlassesTask:
         labels: Labels,
         augmented: int = AUGMENTED,
         seed: int = 0,
-        progress: bool = False,
+        watch: Watch = quiet,
     ):
-        device = samples.images.device
-        labels = labels.among(len(samples))
+        device, labels = samples.images.device, labels.among(len(samples))
         self.samples = samples
         self.model: nn.Module = seeded_model(GlassesNetwork, seed).to(device)
-        self.held_out = [index[index % FOLD == 0].to(device) for index in (labels.bare, labels.worn)]
-        learned = [index[index % FOLD != 0].to(device) for index in (labels.bare, labels.worn)]
+        both = labels.bare, labels.worn
+        self.held_out = [index[index % FOLD == 0].to(device) for index in both]
+        learned = [index[index % FOLD != 0].to(device) for index in both]
         rng = torch.Generator().manual_seed(seed)
         pools: list[list[torch.Tensor]] = [[], []]
-        starts = range(0, augmented, 2 * BATCH)
-        for start in tqdm(starts, desc="augmented", unit="batch", disable=not progress):
+        for start in range(0, augmented, 2 * BATCH):
+            watch("changing pictures", start / augmented)
             for pool, index in zip(pools, learned, strict=True):
                 count = min(BATCH, -(-(augmented - start) // 2))
                 drawn = torch.randint(len(index), (count,), generator=rng).to(device)
@@ -89,7 +89,7 @@ class GlassesTask:
         ]
 
     def changed(self, index: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        """Windows of some faces as photos might have them; less those that are hidden."""
+        """Return windows of some faces as photos might have them, less those that are hidden."""
         pictures = self.samples.pictures(index)
         seen = augment(pictures, pictures[:, :1, ::4, ::4], rng)
         visible = window(seen.occluded).mean((1, 2, 3)) < HIDDEN
@@ -98,7 +98,7 @@ class GlassesTask:
     def losses(
         self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
     ) -> dict[str, torch.Tensor]:
-        """Cross entropy, half of it over bare faces and half over worn glasses."""
+        """Return the cross entropy, half of it over bare faces and half over worn glasses."""
         terms = []
         for pool, certainty in zip(self.pools, (1 - CERTAINTY, CERTAINTY), strict=True):
             index = torch.randint(len(pool), (-(-batch // 2),), generator=rng).to(pool.device)
@@ -107,8 +107,8 @@ class GlassesTask:
         return {"labels": torch.stack(terms).mean()}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Accuracy (all, of worn, of bare) and AUC on the held-out faces; accuracy on changed ones,
-        and how often clean and changed agree."""
+        """Measure accuracy (all, of worn, of bare) and AUC on the held-out faces, accuracy on changed
+        ones, and how often clean and changed agree."""
         rng = torch.Generator().manual_seed(0)
         clean, changed, agreed = [], [], []
         for index in self.held_out:
@@ -122,18 +122,14 @@ class GlassesTask:
                 agreed.append((said[-1][visible] > 0) == (photo_like[-1] > 0))
             clean.append(torch.cat(said))
             changed.append(torch.cat(photo_like))
-        right = [clean[0] < 0, clean[1] > 0]
-        return {
-            "accuracy": torch.cat(right).float().mean().item(),
-            "accuracy_bare": right[0].float().mean().item(),
-            "accuracy_worn": right[1].float().mean().item(),
-            "auc": auc(*clean),
-            "accuracy_changed": torch.cat([changed[0] < 0, changed[1] > 0]).float().mean().item(),
-            "agreement_changed": torch.cat(agreed).float().mean().item(),
+        bare, worn = clean[0] < 0, clean[1] > 0
+        truth = [0] * len(bare) + [1] * len(worn)
+        shares = {
+            "accuracy": torch.cat([bare, worn]),
+            "accuracy_bare": bare,
+            "accuracy_worn": worn,
+            "accuracy_changed": torch.cat([changed[0] < 0, changed[1] > 0]),
+            "agreement_changed": torch.cat(agreed),
         }
-
-
-def auc(low: torch.Tensor, high: torch.Tensor) -> float:
-    """Chance that one of `high (m,)` is above one of `low (n,)`; ties count half."""
-    difference = high[:, None] - low[None]
-    return ((difference > 0).float() + (difference == 0).float() / 2).mean().item()
+        numbers = {name: right.float().mean().item() for name, right in shares.items()}
+        return numbers | {"auc": float(roc_auc_score(truth, torch.cat(clean).cpu()))}

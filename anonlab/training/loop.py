@@ -11,7 +11,7 @@ import csv
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -22,9 +22,13 @@ from tqdm.auto import tqdm
 from ..errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
 from ..files import atomic_path
 
+Watch = Callable[[str, float], None]  # is told what is done, and which share of it is done
+BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed}"
+KEPT = ("step", "images", "seconds", "batch", "log", "validation")  # of `Trained`, in a checkpoint
+
 
 class Task(Protocol):
-    """What is trained, and on what."""
+    """Say what is trained, and on what."""
 
     name: str
     model: nn.Module
@@ -32,17 +36,17 @@ class Task(Protocol):
     def losses(
         self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
     ) -> dict[str, torch.Tensor]:
-        """The named, already weighted terms of one step's loss; `progress` goes from 0 to 1."""
+        """Return the named, already weighted terms of one step's loss; `progress` goes from 0 to 1."""
         ...
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Numbers on samples that are never trained on."""
+        """Return numbers on samples that are never trained on."""
         ...
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long and how fast."""
+    """Say how long and how fast."""
 
     steps: int = 1000
     batch: int = 32
@@ -59,33 +63,47 @@ class TrainConfig:
 
 @dataclass
 class Trained:
-    """What came out of a run."""
+    """Hold what came out of a run."""
 
     model: nn.Module  # the moving average
-    finished: bool  # False when the time was up first
-    step: int
-    images: int
-    seconds: float
     batch: int  # in the end; smaller than planned after running out of memory
-    log: list[dict]  # the rows of log.csv
-    validation: list[dict]  # the rows of validation.csv
+    finished: bool = False  # False when the time was up first
+    step: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    log: list[dict] = field(default_factory=list)  # the rows of log.csv
+    validation: list[dict] = field(default_factory=list)  # the rows of validation.csv
+
+
+def quiet(doing: str, share: float) -> None:
+    """Watch without showing anything."""
+
+
+def bars() -> Watch:
+    """Make a watch that shows one bar after the other, where there is a terminal or a notebook."""
+    shown: list[tqdm] = []
+
+    def watch(doing: str, share: float) -> None:
+        if not shown or shown[-1].desc != doing:
+            if shown:
+                shown.pop().close()
+            shown.append(tqdm(total=100, desc=doing, bar_format=BAR))
+        shown[-1].update(100 * share - shown[-1].n)
+
+    return watch
 
 
 def seeded_model(make: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """What `make()` returns with the first weights of `seed`; the global generator is put back."""
+    """Return what `make()` makes with the first weights of `seed`; the global generator is put back."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # modules draw from the global generator
         return make()
 
 
 def train(
-    task: Task,
-    plan: TrainConfig,
-    out: Path,
-    resume: bool = False,
-    minutes: float | None = None,
-    progress: bool = False,
-) -> Trained:
+    task: Task, plan: TrainConfig, out: Path, resume: bool = False, minutes: float | None = None,
+    watch: Watch = quiet,
+) -> Trained:  # fmt: skip
     """Train `task` and keep `checkpoint.pt`, `log.csv` and `validation.csv` in `out`.
 
     With `resume` it goes on where `out/checkpoint.pt` stopped, and ends as if it had never
@@ -100,28 +118,28 @@ def train(
         model.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.98)
     )
     rng = torch.Generator().manual_seed(plan.seed)
-    state = Trained(average, False, 0, 0, 0.0, plan.batch, [], [])
-    sums: dict[str, float] = {}
-    path = out / "checkpoint.pt"
+    state, sums, path = Trained(average, plan.batch), {}, out / "checkpoint.pt"
+    stateful = {"model": model, "average": average, "optimizer": optimizer}
     if resume:
-        sums = _restore(path, task, plan, model, average, optimizer, rng, state)
+        saved = _read(path, task.name, plan)
+        for name, one in stateful.items():
+            one.load_state_dict(saved[name])
+        rng.set_state(saved["rng"])
+        vars(state).update({name: saved[name] for name in KEPT})
+        sums = saved["sums"]
 
     def save() -> None:
-        content = {
-            "task": task.name, "plan": asdict(plan), "model": model.state_dict(),
-            "average": average.state_dict(), "optimizer": optimizer.state_dict(),
-            "rng": rng.get_state(), "sums": sums, "step": state.step, "images": state.images,
-            "seconds": state.seconds, "batch": state.batch, "log": state.log,
-            "validation": state.validation,
-        }  # fmt: skip
+        content = {name: one.state_dict() for name, one in stateful.items()}
+        content |= {name: getattr(state, name) for name in KEPT}
+        content |= {"task": task.name, "plan": asdict(plan), "rng": rng.get_state(), "sums": sums}
         with atomic_path(path) as partial:
             torch.save(content, partial)
         _write_csv(out / "log.csv", state.log)
         _write_csv(out / "validation.csv", state.validation)
 
     before, start = state.seconds, time.monotonic()
-    bar = tqdm(total=plan.steps, initial=state.step, desc=task.name, unit="step", disable=not progress)
     while state.step < plan.steps:
+        watch(task.name, state.step / plan.steps)
         state.seconds = before + time.monotonic() - start
         if minutes is not None and state.seconds - before > 60 * minutes:
             save()
@@ -142,9 +160,9 @@ def train(
         # one transfer a step: every other would make a GPU wait
         numbers = torch.stack([*terms.values(), loss, norm]).tolist()
         if not all(map(math.isfinite, numbers)):
-            last = f"{path} keeps the last good state" if path.is_file() else "nothing was saved yet"
+            kept = f"{path} keeps the last good state" if path.is_file() else "nothing was saved yet"
             raise TrainingDiverged(
-                f"the loss of {task.name} is not a number at step {state.step}; {last}: "
+                f"the loss of {task.name} is not a number at step {state.step}; {kept}: "
                 f"resume it with a lower learning rate"
             )
         optimizer.step()
@@ -153,28 +171,27 @@ def train(
         _update_average(average, model, min(plan.ema, (1 + state.step) / (10 + state.step)))
         for name, value in zip((*terms, "total", "norm"), numbers, strict=True):
             sums[name] = sums.get(name, 0.0) + value
-        bar.update()
-        if state.step % plan.log_every == 0 or state.step == plan.steps:
+        last = state.step == plan.steps
+        if last or state.step % plan.log_every == 0:
             count = (state.step - 1) % plan.log_every + 1
             row = {"step": state.step, "images": state.images, "lr": learning_rate(plan, state.step - 1)}
             state.log.append(row | {name: total / count for name, total in sums.items()})
-            bar.set_postfix(loss=f"{sums['total'] / count:.3f}")
             sums = {}
-        if state.step % plan.validate_every == 0 or state.step == plan.steps:
+        if last or state.step % plan.validate_every == 0:
             with torch.no_grad():
                 state.validation.append({"step": state.step} | task.validate(average))
-        if state.step % plan.save_every == 0 or state.step == plan.steps:
+        if last or state.step % plan.save_every == 0:
             state.seconds = before + time.monotonic() - start
             save()
-    bar.close()
     state.finished = state.step >= plan.steps
+    watch(task.name, state.step / plan.steps)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return state
 
 
 def learning_rate(plan: TrainConfig, step: int) -> float:
-    """Up in `warm_up` steps, then down a half cosine to a hundredth."""
+    """Rise in `warm_up` steps, then fall a half cosine to a hundredth."""
     rise = min(1.0, (step + 1) / max(1, plan.warm_up))
     fall = 0.505 + 0.495 * math.cos(math.pi * step / plan.steps)
     return plan.learning_rate * rise * fall
@@ -183,14 +200,13 @@ def learning_rate(plan: TrainConfig, step: int) -> float:
 @torch.no_grad()
 def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the average towards the model; buffers are copied."""
-    mine, theirs = list(average.parameters()), list(model.parameters())
-    torch._foreach_lerp_(mine, theirs, 1 - decay)
+    torch._foreach_lerp_([*average.parameters()], [*model.parameters()], 1 - decay)
     for a, b in zip(average.buffers(), model.buffers(), strict=True):
         a.copy_(b)
 
 
 def _halve(batch: int, optimizer: torch.optim.Optimizer) -> int:
-    """Half the batch, after the memory of the failed step is free. Raises when one is too many."""
+    """Halve the batch, after the memory of the failed step is free. Raises when one is too many."""
     if batch == 1:
         raise
     optimizer.zero_grad(set_to_none=True)
@@ -200,8 +216,8 @@ def _halve(batch: int, optimizer: torch.optim.Optimizer) -> int:
     return batch // 2
 
 
-def _restore(path, task, plan, model, average, optimizer, rng, state) -> dict[str, float]:
-    """Fill everything from a checkpoint, and return the sums of the log's unfinished row."""
+def _read(path: Path, name: str, plan: TrainConfig) -> dict:
+    """Read a checkpoint of this task and plan."""
     if not path.is_file():
         raise InputMissing(f"{path} does not exist, so there is nothing to resume; leave out --resume")
     try:
@@ -212,19 +228,13 @@ def _restore(path, task, plan, model, average, optimizer, rng, state) -> dict[st
         ) from None
     # A lower learning rate is how one goes on after a loss that was no number.
     mine = asdict(plan) | {"learning_rate": saved["plan"]["learning_rate"]}
-    if (saved["task"], saved["plan"]) != (task.name, mine):
-        changed = [name for name in mine if mine[name] != saved["plan"].get(name)]
+    if (saved["task"], saved["plan"]) != (name, mine):
+        changed = [one for one in mine if mine[one] != saved["plan"].get(one)]
         raise UnknownOption(
             f"{path} is of {saved['task']} with another {', '.join(changed) or 'task'}; resume with the "
             f"same options, or start again in another folder"
         )
-    model.load_state_dict(saved["model"])
-    average.load_state_dict(saved["average"])
-    optimizer.load_state_dict(saved["optimizer"])
-    rng.set_state(saved["rng"])
-    for name in ("step", "images", "seconds", "batch", "log", "validation"):
-        setattr(state, name, saved[name])
-    return saved["sums"]
+    return saved
 
 
 def _write_csv(path: Path, rows: list[dict]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from tqdm.auto import tqdm
 
 from ..errors import AnonlabError, InputMissing
 from ..generators import Generator
@@ -15,6 +14,7 @@ from ..photo.detection import Detector
 from ..photo.faces import align
 from ..photo.photos import READABLE, read_photo
 from ..recognizers import Recognizer
+from .loop import Watch, quiet
 from .synthetic import BATCH, SIZE, Samples, describe, join
 
 
@@ -23,9 +23,9 @@ def load_photos(
     generator: Generator,
     recognizer: Recognizer,
     population: Population,
-    progress: bool = False,
+    watch: Watch = quiet,
 ) -> Samples:
-    """Every face of every photo below `folder`, aligned; photos without one are told and left out.
+    """Align every face of every photo below `folder`; photos without one are told and left out.
 
     Raises `InputMissing` when not a single face is found.
     """
@@ -33,21 +33,20 @@ def load_photos(
     detector = Detector(device)
     faces: list[torch.Tensor] = []
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in READABLE)
-    for path in tqdm(paths, desc="photos", disable=not progress):
+    for number, path in enumerate(paths):
+        watch("photos", number / len(paths))
         try:
             photo = read_photo(path)
-            found = [align(photo, face, SIZE) for face in detector(photo)]
+            faces += [to_bytes(align(photo, face, SIZE)) for face in detector(photo)]
         except AnonlabError as error:
             print(f"left out: {error}")
-            continue
-        faces.extend(map(to_bytes, found))
     if not faces:
         raise InputMissing(f"{folder} has no photo with a face; choose another folder for --photos")
     parts = []
     for start in range(0, len(faces), BATCH):
         images = torch.cat(faces[start : start + BATCH]).to(device)
         ws = torch.zeros(len(images), generator.num_ws, generator.w_dim, device=device)
-        known = torch.zeros(len(images), dtype=torch.bool, device=device)
         with torch.no_grad():
+            known = ws[:, 0, 0] > 0  # none
             parts.append(describe(recognizer, population, images, ws, known, seed=start))
     return join(parts)

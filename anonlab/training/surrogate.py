@@ -20,7 +20,7 @@ from ..images import resize
 from ..perception.landmarks import COUNT, LandmarkNetwork, landmark_error, openings
 from ..recognizers import Recognizer, centred
 from .encoder import Batch, EncoderTask
-from .loop import TrainConfig, Trained, train
+from .loop import TrainConfig, Trained, Watch, quiet, train
 from .synthetic import BATCH, Samples
 
 SIDE = 16  # of the picture it answers
@@ -30,7 +30,7 @@ LIMIT = 16000  # samples that it is fitted on; memory and time grow with the squ
 
 
 class Surrogate:
-    """Fitted on all samples but the held-out ones: half a minute for 12,000 on two cores."""
+    """Fit all samples but the held-out ones: half a minute for 12,000 on two cores."""
 
     def __init__(
         self, samples: Samples, generator: Generator, recognizer: Recognizer, landmarks: LandmarkNetwork
@@ -65,12 +65,12 @@ class Surrogate:
         return ((ws - self.w_avg) / self.w_std).flatten(1)
 
     def _distances(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Squared distances `(n, N)` of standardised codes to those of the samples."""
+        """Return squared distances `(n, N)` of standardised codes to those of the samples."""
         squares = inputs.square().sum(1, keepdim=True)
         return (squares + self.squares - 2 * inputs @ self.inputs.T).clamp_min(0)
 
     def __call__(self, ws: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """`ws (N, num_ws, w_dim)` to embeddings `(N, dim)`, points `(N, 68, 2)` and pictures
+        """Answer for `ws (N, num_ws, w_dim)`: embeddings `(N, dim)`, points `(N, 68, 2)` and pictures
         `(N, 3, 16, 16)`, differentiably."""
         kernel = (-self._distances(self._standardised(ws)) / self.width).exp()
         parts = (kernel @ self.weights + self.mean).split(self.sizes, 1)
@@ -81,10 +81,9 @@ class Surrogate:
 
 
 class SurrogateTask:
-    """The encoder's first lessons: everything is asked of the surrogate, nothing is rendered.
+    """Give the encoder's first lessons: everything is asked of the surrogate, nothing is rendered.
 
-    Weights are those at which no term drowns the others; `validate` is the encoder's own, on real
-    pictures.
+    Weights are those at which no term drowns the others; `validate` is the encoder's own, on pictures.
     """
 
     name = "encoder warm-up"
@@ -92,16 +91,17 @@ class SurrogateTask:
     def __init__(self, task: EncoderTask, surrogate: Surrogate, clean: float = 0.5):
         self.task, self.surrogate, self.clean = task, surrogate, clean
         self.model: torch.nn.Module = task.model
+        self.validate = task.validate
 
     def losses(
         self, model: torch.nn.Module, batch: int, progress: float, rng: torch.Generator
     ) -> dict[str, torch.Tensor]:
-        """The weighted terms for a random batch; see `anonlab.training.encoder.EncoderTask`."""
+        """Return the weighted terms for a random batch; see `anonlab.training.encoder.EncoderTask`."""
         drawn = self.task.random_batch(batch, rng, self.clean, model.config.resolution)
         return self.terms(model(drawn.images, drawn.mask, drawn.wanted), drawn)
 
     def terms(self, ws: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
-        """Identity as far as the surrogate can be trusted, points, picture and codes."""
+        """Return identity as far as the surrogate can be trusted, points, picture and codes."""
         embeddings, points, pictures = self.surrogate(ws)
         with torch.no_grad():
             true_points = self.task.landmarks(batch.images)
@@ -120,10 +120,6 @@ class SurrogateTask:
             "spread": 0.05 * change.var(1).mean(),
         }
 
-    def validate(self, model: torch.nn.Module) -> dict[str, float]:
-        """On pictures, as the encoder's own task."""
-        return self.task.validate(model)
-
 
 def warm_up(
     task: EncoderTask,
@@ -131,7 +127,7 @@ def warm_up(
     out: Path,
     resume: bool = False,
     minutes: float | None = None,
-    progress: bool = False,
+    watch: Watch = quiet,
 ) -> Trained:
     """Train the encoder of `task` on the surrogate; it then has the moving average's weights."""
     output_folder(out)
@@ -140,7 +136,7 @@ def warm_up(
     torch.set_float32_matmul_precision("highest")
     try:
         surrogate = Surrogate(task.samples, task.generator, task.recognizer, task.landmarks)
-        trained = train(SurrogateTask(task, surrogate), plan, out, resume, minutes, progress)
+        trained = train(SurrogateTask(task, surrogate), plan, out, resume, minutes, watch)
     finally:
         torch.set_float32_matmul_precision(usual)
     task.model.load_state_dict(trained.model.state_dict())

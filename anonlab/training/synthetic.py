@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from tqdm.auto import tqdm
 
 from ..files import atomic_path
 from ..generators import Generator
@@ -25,6 +24,7 @@ from ..perception.perception import SMOOTHING_SIGMA
 from ..perception.perception_network import PerceptionNetwork
 from ..recognizers import Recognizer
 from ..weights import store
+from .loop import Watch, quiet
 from .targets import wanted_identities
 from .traits import directions, exaggerate
 
@@ -44,7 +44,7 @@ VERSION = 3  # of the files; count it up when a sample would come out differentl
 
 @dataclass(frozen=True)
 class Samples:
-    """N faces and what is known of them. All tensors live on one device."""
+    """Hold N faces and what is known of them. All tensors live on one device."""
 
     images: torch.Tensor  # (N, 3, 256, 256) uint8
     ws: torch.Tensor  # (N, num_ws, w_dim) float16; zeros where unknown
@@ -58,43 +58,39 @@ class Samples:
 
     @property
     def held_out(self) -> int:
-        """How many of the first are for validation only; a quarter, where there are few."""
+        """The number of the first that are for validation only; a quarter, where there are few."""
         return min(HELD_OUT, len(self) // 4)
 
     def pictures(self, index: slice | torch.Tensor) -> torch.Tensor:
-        """Some of the images as `(n, 3, 256, 256)` in [-1, 1]."""
+        """Return some of the images as `(n, 3, 256, 256)` in [-1, 1]."""
         return from_bytes(self.images[index])
 
     def random_index(self, count: int, rng: torch.Generator) -> torch.Tensor:
-        """Numbers `(count,)` of samples that are not held out, drawn with replacement; `rng` is on the
-        CPU, the numbers are where the samples are."""
+        """Draw numbers `(count,)` of samples that are not held out, with replacement."""
         index = torch.randint(self.held_out, len(self), (count,), generator=rng)
         return index.to(self.images.device)
 
 
 def join(parts: list[Samples]) -> Samples:
-    """Several sets as one."""
-    return Samples(
-        **{one.name: torch.cat([getattr(part, one.name) for part in parts]) for one in fields(Samples)}
-    )
+    """Join several sets."""
+    return Samples(*(torch.cat([getattr(part, one.name) for part in parts]) for one in fields(Samples)))
 
 
 def draw_codes(generator: Generator, count: int, rng: torch.Generator) -> torch.Tensor:
-    """Random `ws (count, num_ws, w_dim)`: truncated, partly style-mixed, and partly with each row on
-    its own way towards another person; `rng` is on the CPU."""
+    """Draw random `ws (count, num_ws, w_dim)` by `rng` on the CPU: truncated, partly style-mixed, partly
+    with each row on its own way towards another person."""
     z = torch.randn(3, count, generator.z_dim, generator=rng).to(generator.w_avg)
     psi = PSI[0] + (PSI[1] - PSI[0]) * torch.rand(3, count, 1, generator=rng).to(z)
-    first, second, third = (
-        truncated(generator.mapping(z[i]), generator.w_avg, psi[i]) for i in range(3)
-    )
+    codes = [truncated(generator.mapping(z[i]), generator.w_avg, psi[i]) for i in range(3)]
+    first, second, third = map(generator.broadcast, codes)
     crossover = torch.randint(1, generator.num_ws, (count, 1, 1), generator=rng)
     mixed = torch.rand(count, 1, 1, generator=rng) < MIXED
     rows = torch.arange(generator.num_ws)[None, :, None]
     use_second = (mixed & (rows >= crossover)).to(z.device)
-    ws = torch.where(use_second, generator.broadcast(second), generator.broadcast(first))
+    ws = torch.where(use_second, second, first)
     share = WALK * torch.rand(count, generator.num_ws, 1, generator=rng)
     share = share * (torch.rand(count, 1, 1, generator=rng) < WALKED)
-    return torch.lerp(ws, generator.broadcast(third), share.to(ws))
+    return torch.lerp(ws, third, share.to(ws))
 
 
 def load_samples(
@@ -104,10 +100,10 @@ def load_samples(
     count: int,
     seed: int = SEED,
     folder: Path | None = None,
-    progress: bool = False,
+    watch: Watch = quiet,
     network: PerceptionNetwork | None = None,
 ) -> Samples:
-    """`count` generated faces, always the same for one seed (beyond 250, in whole chunks of 250).
+    """Generate `count` faces, always the same for one seed (beyond 250, in whole chunks of 250).
 
     Chunks are kept in `folder` (the user's cache), so that an interrupted run goes on and a second
     one starts at once. With a `network` the maps are the perception network's, 50 times as fast as
@@ -119,7 +115,9 @@ def load_samples(
     chunk, traits = min(CHUNK, count), None
     maps = "network" if network else "gradients"
     kind = f"{generator.name}-{recognizer.name}-{maps}-v{VERSION}-{seed}-{chunk}"
-    for number in tqdm(range(-(-count // chunk)), desc="samples", unit="chunk", disable=not progress):
+    chunks = -(-count // chunk)
+    for number in range(chunks):
+        watch("samples", number / chunks)
         path = folder / f"{kind}-{number:03d}.safetensors"
         if path.is_file():
             part = Samples(**load_file(path, device=str(generator.w_avg.device)))
@@ -127,20 +125,17 @@ def load_samples(
             harder = number >= TYPICAL and number % 2 == 1
             if harder and traits is None:
                 traits = fit_traits(generator, join(parts[:TYPICAL]))
-            there = traits if harder else None
-            part = generate(
-                generator, recognizer, population, chunk, 1000 * seed + number, network, there
-            )
-            stored = {one.name: getattr(part, one.name).contiguous() for one in fields(Samples)}
+            own, there = 1000 * seed + number, traits if harder else None
+            part = generate(generator, recognizer, population, chunk, own, network, there)
             with atomic_path(path) as partial:
-                save_file(stored, partial)
+                save_file({name: one.contiguous() for name, one in vars(part).items()}, partial)
         parts.append(part)
     return join(parts)
 
 
 @torch.no_grad()
 def fit_traits(generator: Generator, samples: Samples) -> torch.Tensor:
-    """`traits.directions` of these samples, `(T, w_dim)`."""
+    """Fit `traits.directions` to these samples, `(T, w_dim)`."""
     network = load_landmarks(samples.images.device)
     batches = torch.arange(len(samples)).split(BATCH)
     points = torch.cat([network(samples.pictures(index)) for index in batches])
@@ -159,7 +154,7 @@ def generate(
     network: PerceptionNetwork | None = None,
     traits: torch.Tensor | None = None,
 ) -> Samples:
-    """`count` generated faces and what is known of them; with `traits (T, w_dim)` harder ones."""
+    """Generate `count` faces and what is known of them; with `traits (T, w_dim)` harder ones."""
     rng = torch.Generator().manual_seed(seed)
     ws = draw_codes(generator, count, rng)
     if traits is not None:
@@ -174,7 +169,7 @@ def generate(
 
 
 def synthesize(generator: Generator, ws: torch.Tensor) -> torch.Tensor:
-    """Previews `(N, 3, 256, 256)`. One at a time on a CPU, where that is faster than a batch."""
+    """Draw previews `(N, 3, 256, 256)`, on a CPU one at a time, which is faster there than a batch."""
     if ws.device.type == "cpu":
         return torch.cat([generator.synthesis(row[None], SIZE) for row in ws])
     return generator.synthesis(ws, SIZE)
@@ -189,23 +184,21 @@ def describe(
     seed: int,
     network: PerceptionNetwork | None = None,
 ) -> Samples:
-    """What the recogniser says of `images (N, 3, 256, 256)` uint8; maps as in `load_samples`."""
+    """Collect what the recogniser says of `images (N, 3, 256, 256)` uint8; maps as in `load_samples`."""
     pictures = from_bytes(images)
     embeddings = recognizer.embed(pictures)
     targets = wanted_identities(population, embeddings, pictures, seed)
     if network is None:
         maps = quick_attribution(recognizer, pictures)
     else:
-        maps = resize(network(pictures).square(), MAP_SIZE)
-        maps = (maps / maps.amax((2, 3), keepdim=True).clamp_min(1e-12)).half()
+        maps = _normalised(network(pictures).square())
     return Samples(images, ws.half(), known, embeddings, maps, targets)
 
 
 def quick_attribution(recognizer: Recognizer, pictures: torch.Tensor) -> torch.Tensor:
-    """A small map of where the identity is, `(N, 1, 64, 64)` float16, for a whole batch at once.
+    """Map where the identity is, `(N, 1, 64, 64)` float16, for a whole batch at once.
 
-    The same integral as `perception.attribute`, in few steps and written out, because it is asked
-    of every sample. The test compares the two.
+    The same integral as `perception.attribute`, in few steps, because it is asked of every sample.
     """
     baseline = blurred(pictures, BLUR_SIGMA)
     with torch.no_grad():
@@ -216,6 +209,10 @@ def quick_attribution(recognizer: Recognizer, pictures: torch.Tensor) -> torch.T
             point = torch.lerp(baseline, pictures, float(node + 1) / 2).requires_grad_(True)
             [slope] = torch.autograd.grad(score(point).sum(), point)
         total += float(weight) * slope
-    heat = blurred((total * (pictures - baseline)).abs().sum(1, keepdim=True), SMOOTHING_SIGMA)
-    heat = resize(heat, MAP_SIZE)
-    return (heat / heat.amax((2, 3), keepdim=True).clamp_min(1e-12)).half()
+    attribution = (total * (pictures - baseline)).abs().sum(1, keepdim=True)
+    return _normalised(blurred(attribution, SMOOTHING_SIGMA))
+
+
+def _normalised(maps: torch.Tensor) -> torch.Tensor:
+    maps = resize(maps, MAP_SIZE)
+    return (maps / maps.amax((2, 3), keepdim=True).clamp_min(1e-12)).half()

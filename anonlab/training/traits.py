@@ -19,7 +19,7 @@ AT_ONCE = 2  # traits that are moved in one face
 
 
 def measure(points: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
-    """The traits of N faces from `points (N, 68, 2)` and `pictures (N, 3, 64, 64)`: `(N, T)`.
+    """Measure the traits of N faces from `points (N, 68, 2)` and `pictures (N, 3, 64, 64)`: `(N, T)`.
 
     Yaw and pitch are where the nose's tip stands between jaw ends, and between eyes and mouth; skin
     is the brightness of cheeks and forehead, warmth its red against its blue, light the right
@@ -31,23 +31,17 @@ def measure(points: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
     gaps = openings(points)
     left, right, forehead = skin_colours(pictures).unbind(2)
     skin = (left + right + forehead) / 3
+    yaw = (tip[:, 0] - ends[:, :, 0].mean(1)) / scale
+    pitch = (tip[:, 1] - (eyes + mouth)[:, 1] / 2) / scale
+    smile = (points[:, 48] - points[:, 54]).norm(dim=1) / scale
+    warmth, lit = skin[:, 0] - skin[:, 2], right.mean(1) - left.mean(1)
     return torch.stack(
-        [
-            (tip[:, 0] - ends[:, :, 0].mean(1)) / scale,
-            (tip[:, 1] - (eyes + mouth)[:, 1] / 2) / scale,
-            gaps[:, 0],
-            gaps[:, 1:].mean(1),
-            (points[:, 48] - points[:, 54]).norm(dim=1) / scale,
-            skin.mean(1),
-            skin[:, 0] - skin[:, 2],
-            right.mean(1) - left.mean(1),
-        ],
-        1,
+        [yaw, pitch, gaps[:, 0], gaps[:, 1:].mean(1), smile, skin.mean(1), warmth, lit], 1
     )
 
 
 def directions(changes: torch.Tensor, points: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
-    """Steps in standardised W, `(T, w_dim)`, each raising its trait by one standard deviation.
+    """Find steps in standardised W, `(T, w_dim)`, each raising its trait by one standard deviation.
 
     `changes (N, w_dim)` are standardised codes. Of all such steps each is the most likely one (the
     smallest in the metric of the codes' own covariance).
@@ -61,7 +55,7 @@ def directions(changes: torch.Tensor, points: torch.Tensor, pictures: torch.Tens
 
 
 def exaggerate(traits: torch.Tensor, count: int, rng: torch.Generator) -> torch.Tensor:
-    """Random steps `(count, w_dim)` along `AT_ONCE` of the directions `traits (T, w_dim)`."""
+    """Draw random steps `(count, w_dim)` along `AT_ONCE` of the directions `traits (T, w_dim)`."""
     low, high = STEPS
     total = torch.zeros(count, traits.shape[1])
     for _ in range(AT_ONCE):

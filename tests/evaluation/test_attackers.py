@@ -1,4 +1,4 @@
-"""Who is found, on made-up people of whom it is known what can be found."""
+"""What attackers find, on made-up people of whom it is known what can be found."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from anonlab import metrics
 from anonlab.evaluation.judging import Judge
 from anonlab.evaluation.learned import fine_tune, guessed_distances, learn_ridge
-from anonlab.evaluation.pictures import BASE, NAMES, OPTIONAL, surroundings
+from anonlab.evaluation.pictures import BASE, EDGE, NAMES, OPTIONAL, surroundings, with_what_stays
 from anonlab.evaluation.privacy import (
     ANOTHER,
     ATTACKS,
@@ -46,9 +46,6 @@ def crowd() -> tuple[torch.Tensor, torch.Tensor]:
     """Two photos each of PEOPLE that nobody learned from, `(PEOPLE, DIM)`."""
     own = noise(PEOPLE, DIM, seed=1)
     return own, own + 0.2 * noise(PEOPLE, DIM, seed=2)
-
-
-# --- attackers that learn ------------------------------------------------------------------------
 
 
 def test_a_rotation_that_is_always_the_same_is_learned_and_undone(secret, crowd):
@@ -99,9 +96,6 @@ def test_fine_tuning_learns_what_tells_people_apart_if_anything_does(tells, gain
     before = linkage(1 - F.normalize(results, dim=1) @ F.normalize(means, dim=1).T)
     assert after >= before + gain and (tells or after <= 0.1)
     assert max(shares) >= shares[0]  # the untrained block is among those that are chosen from
-
-
-# --- attacks -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -200,22 +194,19 @@ def test_the_worst_attack_is_quoted_and_the_owner_of_the_key_is_none(asked, scen
     assert headline("lfw", seen).startswith("no unseen recogniser: privacy not established")
 
 
-def distances_of(alike: float, seed: int, people: int = 80) -> torch.Tensor:
-    """Distances `(N, N)` whose diagonal is smaller by `alike` standard deviations."""
-    rng = torch.Generator().manual_seed(seed)
-    return torch.randn(people, people, generator=rng) - alike * torch.eye(people)
-
-
 def test_linkability_is_none_of_one_distribution_and_whole_of_two_apart():
-    rng = torch.Generator().manual_seed(0)
-    a, b = torch.randn(2, 4000, generator=rng)
-    assert metrics.unlinkability(a, b) < 0.03
-    assert metrics.unlinkability(a - 12, b) > 0.99
+    a, b = torch.randn(2, 4000, generator=torch.Generator().manual_seed(0))
     # of N(-1, 1) and N(0, 1): the integral of max(0, p (p - q) / (p + q))
     x = np.linspace(-8, 8, 20001)
     p, q = np.exp(-((x + 1) ** 2) / 2), np.exp(-(x**2) / 2)
     true = np.trapezoid(p * np.maximum(0, (p - q) / (p + q)), x) / np.sqrt(2 * np.pi)
-    assert metrics.unlinkability(a - 1, b) == pytest.approx(true, abs=0.03)
+    for apart, expected in ((0, 0), (1, true), (12, 1)):
+        assert metrics.unlinkability(a - apart, b) == pytest.approx(expected, abs=0.03)
+
+
+def distances_of(alike: float, seed: int, people: int = 80) -> torch.Tensor:
+    """Distances `(N, N)` whose diagonal is smaller by `alike` standard deviations."""
+    return noise(people, people, seed=seed) - alike * torch.eye(people)
 
 
 def test_a_face_that_tells_nothing_leaks_nothing_and_one_that_tells_leaks():
@@ -238,7 +229,27 @@ def test_surroundings_are_what_no_mask_touches():
     image = 0.2 + noise(1, 3, 8, 8).abs()
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., 2:5, 2:5], mask[..., 5, 5] = 1.0, 0.01  # the softest edge is changed as well
-    left = surroundings(image, mask)
     hidden = (mask > 0).expand_as(image)
-    assert (left[hidden] == 0).all()
-    assert torch.equal(left[~hidden], image[~hidden])
+    assert torch.equal(surroundings(image, mask), image * ~hidden)
+
+
+@pytest.mark.parametrize(("prefix", "photo", "result"), [
+    ("", "photo", "result"), ("other ", "other photo", "other photo, same key"),
+])  # fmt: skip
+def test_eyes_that_a_result_keeps_are_surroundings(prefix, photo, result):
+    """A face from 60 to 200, its eyes at 100, a pixel of the mask's edge that is the same by chance."""
+    rng = torch.Generator().manual_seed(0)
+    was = torch.randint(0, 100, (256, 256, 3), dtype=torch.uint8, generator=rng)
+    now, hidden, strict = was.clone(), was.clone(), was.clone()
+    face, eyes, edge = (
+        (slice(*x), slice(*y)) for x, y in (((60, 200),) * 2, ((100, 110), (80, 180)), ((60, 61),) * 2)
+    )
+    now[face] += 100
+    now[eyes], now[edge] = was[eyes], was[edge]
+    hidden[face], strict[40:220, 40:220] = 128, 128
+    names = photo, result, f"{prefix}surroundings", f"strict {prefix}surroundings"
+    found = with_what_stays(dict(zip(names, (was, now, hidden, strict), strict=True)))
+    assert torch.equal(found[photo], was) and torch.equal(found[result], now)
+    hidden[eyes], hidden[edge], strict[eyes] = was[eyes], was[edge], was[eyes]
+    assert torch.equal(found[names[2]], hidden) and torch.equal(found[names[3]], strict) and EDGE < 40
+    assert torch.equal(with_what_stays({"photo": was})["photo"], was)

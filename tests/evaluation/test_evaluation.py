@@ -276,26 +276,19 @@ def with_results(people, change) -> list:
 BAD = {  # run -> what is made of a person, and the numbers that must be worse by a margin
     "a copy of the person": (
         lambda one: one.image("photo"),
-        {
-            "mobilefacenet, match_rate_own": 0.6,
-            "mobilefacenet, rank_1": 0.25,
-            "faceres, match_rate_own": 0.4,
-        },
+        {"mobilefacenet, match_rate_own": 0.6, "mobilefacenet, rank_1": 0.25,
+         "faceres, match_rate_own": 0.4},
     ),
     "a mirrored copy": (
         lambda one: one.image("photo").flip(3),
-        {
-            "mobilefacenet, match_rate_own": 0.6,
-            "yaw, correlation": -1.0,
-            "ssim_outside": -0.2,
-            "yaw_error": 2.0,
-        },
+        {"mobilefacenet, match_rate_own": 0.6, "yaw, correlation": -1.0, "ssim_outside": -0.2,
+         "yaw_error": 2.0},
     ),
     "a blurred output": (
         lambda one: blurred(one.image("result"), 2.0),
         {"st_lpips": 0.02, "ssim_outside": -0.01, "psnr_outside": -3.0, "frechet": 0.01},
     ),
-}
+}  # fmt: skip
 
 
 @needs_files

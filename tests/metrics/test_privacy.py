@@ -1,24 +1,38 @@
-"""Thresholds, identification and ROC numbers against hand-made cases and independent arithmetic."""
+"""Thresholds, identification, ROC and undoing the turn: by hand, by properties, by other libraries."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, norm
 
+from anonlab.controls import KEEP
+from anonlab.identity.population import Attributes
+from anonlab.identity.virtual import identity_path
 from anonlab.metrics import (
     area_under_roc,
     calibrated_threshold,
     equal_error_rate,
     linkage,
     linked,
+    pairwise,
     protection,
     roc,
+    undone_distances,
 )
+from anonlab.recognizers import matches
+
+KEY = b"a secret of at least 16 bytes"
+EUCLIDEAN = SimpleNamespace(metric="euclidean", threshold=0.6)
+COSINE = SimpleNamespace(metric="cosine", threshold=0.3)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -29,6 +43,71 @@ def below(distances: torch.Tensor, threshold: float) -> float:
     return (distances.double() < threshold).double().mean().item()
 
 
+# thresholds
+
+
+@given(st.integers(0, 10**6), st.integers(1, 3000), st.floats(1e-4, 0.9), st.booleans())
+def test_no_larger_threshold_keeps_the_false_accept_rate(seed, count, far, ties):
+    impostors = torch.rand(count, generator=seeded(seed), dtype=torch.float64)
+    impostors = impostors.mul(9).round() if ties else impostors
+    threshold = calibrated_threshold(impostors, far)
+    assert below(impostors, threshold) <= far + 1e-12
+    above = math.nextafter(threshold, 99)
+    assert below(impostors, above) > far or above > impostors.max()
+
+
+def test_shares_that_floating_point_cannot_hold_are_still_reached():
+    assert 0.29 * 100 < 29  # the trap
+    assert below(torch.arange(100), calibrated_threshold(torch.arange(100), 0.29)) == 0.29
+
+
+def test_with_too_few_pairs_no_impostor_passes_but_a_nearer_pair_does():
+    threshold = calibrated_threshold(torch.tensor([0.9, 0.4, 0.7]))
+    assert threshold == pytest.approx(0.4)
+    assert below(torch.tensor([0.9, 0.4, 0.7]), threshold) == 0
+    assert below(torch.tensor([0.39]), threshold) == 1
+
+
+def test_a_match_is_below_the_threshold_and_pairwise_is_every_distance():
+    before, after = torch.zeros(4, 8), torch.zeros(4, 8)
+    after[:, 0] = torch.tensor([0.0, 0.59, 0.61, 2.0])
+    assert matches(EUCLIDEAN, after, before).tolist() == [True, True, False, False]
+    a, b = (torch.randn(n, 16, generator=seeded(n)) for n in (5, 7))
+    torch.testing.assert_close(pairwise(EUCLIDEAN, a, b), torch.cdist(a, b))
+    expected = 1 - F.normalize(a, dim=1) @ F.normalize(b, dim=1).T
+    torch.testing.assert_close(pairwise(COSINE, a, b), expected)
+
+
+# identification
+
+
+@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(0, 9), st.integers(1, 40))
+def test_linked_is_the_place_in_the_sorted_gallery(seed, probes, others, rank):
+    distances = torch.rand(probes, probes + others, generator=seeded(seed))
+    order = distances.argsort(1)
+    expected = [i in order[i, :rank].tolist() for i in range(probes)]
+    assert linked(distances, rank).tolist() == expected
+    assert linkage(distances, rank) == pytest.approx(sum(expected) / probes)
+
+
+def test_a_tie_counts_for_the_attacker_and_chance_is_the_rank_over_the_gallery():
+    assert linkage(torch.ones(4, 4)) == 1
+    distances = torch.rand(400, 400, generator=seeded(0))
+    for rank in (1, 40, 200):
+        assert abs(linkage(distances, rank) - rank / 400) < 0.06
+
+
+def test_protection_counts_only_people_that_were_matched_before():
+    before = torch.tensor([True, True, True, True, False, False])
+    after = torch.tensor([True, False, False, False, True, False])
+    assert protection(before, after) == 0.75
+    assert (protection(before, before), protection(before, ~before)) == (0, 1)
+    assert math.isnan(protection(torch.zeros(3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)))
+
+
+# ROC
+
+
 @pytest.fixture
 def pairs() -> tuple[torch.Tensor, torch.Tensor]:
     """Overlapping genuine and impostor distances with many ties between them."""
@@ -37,105 +116,25 @@ def pairs() -> tuple[torch.Tensor, torch.Tensor]:
     return genuine, impostors
 
 
-@pytest.mark.parametrize(("far", "expected"), [(1e-3, 0.002), (0.01, 0.011), (0.5, 0.501)])
-def test_the_threshold_is_the_first_impostor_who_may_not_pass(far, expected):
-    impostors = torch.arange(1, 1001).double()[torch.randperm(1000, generator=seeded(0))] / 1000
-    threshold = calibrated_threshold(impostors, far)
-    assert threshold == pytest.approx(expected)
-    assert below(impostors, threshold) == pytest.approx(far)
-
-
-def test_shares_that_floating_point_cannot_hold_are_still_reached():
-    assert 0.29 * 100 < 29  # the trap
-    assert below(torch.arange(100), calibrated_threshold(torch.arange(100), 0.29)) == 0.29
-
-
-@pytest.mark.parametrize("far", [1e-3, 0.02, 0.1, 0.37])
-@pytest.mark.parametrize("count", [7, 100, 999, 2500])
-def test_no_larger_threshold_keeps_the_false_accept_rate(far, count):
-    impostors = torch.rand(count, generator=seeded(count), dtype=torch.float64)
-    threshold = calibrated_threshold(impostors, far)
-    assert below(impostors, threshold) <= far
-    assert below(impostors, math.nextafter(threshold, 9)) > far
-
-
-def test_ties_among_impostors_never_raise_the_false_accept_rate():
-    impostors = torch.tensor([0.1] * 5 + [0.5] * 95)
-    assert below(impostors, calibrated_threshold(impostors, 0.02)) == 0
-    assert below(impostors, calibrated_threshold(impostors, 0.05)) == 0.05
-
-
-def test_with_too_few_pairs_no_impostor_passes_but_a_nearer_pair_does():
-    impostors = torch.tensor([0.9, 0.4, 0.7])
-    threshold = calibrated_threshold(impostors)
-    assert threshold == pytest.approx(0.4)
-    assert below(impostors, threshold) == 0
-    assert below(torch.tensor([0.39]), threshold) == 1
-
-
-@pytest.mark.parametrize("rank", [1, 2, 5, 20])
-def test_linked_is_the_place_in_the_sorted_gallery(rank):
-    distances = torch.rand(30, 30, generator=seeded(3))
-    order = distances.argsort(1)
-    expected = [i in order[i, :rank].tolist() for i in range(30)]
-    assert linked(distances, rank).tolist() == expected
-    assert linkage(distances, rank) == pytest.approx(sum(expected) / 30)
-
-
-def test_rank_five_allows_four_in_front():
-    distances = torch.arange(8.0).repeat(8, 1)  # probe i has exactly i others in front
-    assert linked(distances, 5).tolist() == [True] * 5 + [False] * 3
-    assert linkage(distances, 5) == 5 / 8
-
-
-def test_a_tie_counts_for_the_attacker():
-    assert linkage(torch.ones(4, 4)) == 1
-
-
-def test_protection_counts_only_who_was_matched_before():
-    before = torch.tensor([True, True, True, True, False, False])
-    after = torch.tensor([True, False, False, False, True, False])
-    assert protection(before, after) == 0.75
-    assert protection(before, before) == 0
-    assert protection(before, ~before) == 1
-
-
-def test_protection_of_nobody_is_no_number():
-    nobody = torch.zeros(3, dtype=torch.bool)
-    assert math.isnan(protection(nobody, nobody))
-    assert math.isnan(protection(nobody, ~nobody))
-
-
-def test_area_under_roc_counts_ordered_pairs():
-    genuine, impostors = torch.tensor([0.1, 0.4]), torch.tensor([0.2, 0.5, 0.6])
-    assert area_under_roc(genuine, impostors) == pytest.approx(5 / 6)
-    assert area_under_roc(torch.tensor([0.3]), torch.tensor([0.3])) == 0.5  # a tie is half a pair
-
-
 def test_area_under_roc_is_mann_whitneys_u(pairs):
     genuine, impostors = pairs
     u = mannwhitneyu(impostors.numpy(), genuine.numpy()).statistic
     assert area_under_roc(genuine, impostors) == pytest.approx(u / len(genuine) / len(impostors))
+    assert area_under_roc(torch.tensor([0.3]), torch.tensor([0.3])) == 0.5  # a tie is half a pair
 
 
-def test_area_under_roc_is_the_area_under_the_curve(pairs):
-    assert area_under_roc(*pairs) == pytest.approx(np.trapezoid(*reversed(roc(*pairs))))
-
-
-def test_roc_climbs_from_nobody_to_everybody(pairs):
+def test_the_roc_climbs_from_none_to_all_and_every_point_is_a_threshold(pairs):
+    genuine, impostors = pairs
     false, true = roc(*pairs)
     assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
     assert (np.diff(false) >= 0).all() and (np.diff(true) >= 0).all()
-
-
-def test_every_point_of_the_roc_is_a_threshold(pairs):
-    genuine, impostors = pairs
     reachable = {
         ((impostors <= limit).double().mean().item(), (genuine <= limit).double().mean().item())
         for limit in [-1.0, *torch.cat(pairs).tolist()]
     }
-    for point in zip(*roc(genuine, impostors), strict=True):
-        assert min(math.dist(point, one) for one in reachable) < 1e-9
+    assert all(
+        min(math.dist(at, one) for one in reachable) < 1e-9 for at in zip(false, true, strict=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,31 +153,61 @@ def test_equal_error_rate_by_hand(genuine, impostors, expected):
     assert found == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@given(st.integers(0, 10**6))
 def test_equal_error_rate_is_where_no_threshold_does_better(seed):
-    """Brute force: at every threshold the larger of the two errors is at least the EER, and the
-    one where they are nearest is a step of either curve away from it."""
+    """At every threshold the larger of the two errors is at least the EER, and the one where they are
+    nearest is a step of either curve away from it."""
     genuine = torch.randn(200, generator=seeded(seed), dtype=torch.float64)
-    impostors = torch.randn(300, generator=seeded(seed + 50), dtype=torch.float64) + 1
-    found = equal_error_rate(genuine, impostors)
-    errors = [
-        ((impostors < limit).double().mean().item(), (genuine >= limit).double().mean().item())
-        for limit in torch.cat([genuine, impostors]).tolist()
-    ]
-    assert all(max(both) >= found - 1e-12 for both in errors)
-    nearest = min(errors, key=lambda both: abs(both[0] - both[1]))
-    assert sum(nearest) / 2 == pytest.approx(found, abs=1 / 200)
+    impostors = torch.randn(300, generator=seeded(seed + 1), dtype=torch.float64) + 1
+    found, limits = equal_error_rate(genuine, impostors), torch.cat([genuine, impostors])
+    false = (impostors < limits[:, None]).double().mean(1)
+    missed = (genuine >= limits[:, None]).double().mean(1)
+    assert torch.maximum(false, missed).min() >= found - 1e-12
+    at = (false - missed).abs().argmin()
+    assert (false[at] + missed[at]).item() / 2 == pytest.approx(found, abs=1 / 200)
 
 
 @pytest.mark.parametrize("apart", [0.0, 1.0, 2.5])
-def test_two_normal_distributions_have_known_rates(apart):
+def test_two_normal_distributions_have_known_rates_that_depend_on_order_only(apart):
     grid = torch.from_numpy(norm.ppf((np.arange(4000) + 0.5) / 4000))
-    assert area_under_roc(grid, grid + apart) == pytest.approx(norm.cdf(apart / 2**0.5), abs=1e-3)
-    assert equal_error_rate(grid, grid + apart) == pytest.approx(norm.cdf(-apart / 2), abs=1e-3)
+    for pair in ((grid, grid + apart), (torch.exp(grid / 2), torch.exp((grid + apart) / 2))):
+        assert area_under_roc(*pair) == pytest.approx(norm.cdf(apart / 2**0.5), abs=1e-3)
+        assert equal_error_rate(*pair) == pytest.approx(norm.cdf(-apart / 2), abs=1e-3)
 
 
-def test_rates_depend_on_order_only(pairs):
-    genuine, impostors = pairs
-    stretched = [torch.exp(one / 2) for one in pairs]
-    for rate, other in itertools.product((area_under_roc, equal_error_rate), (stretched,)):
-        assert rate(*other) == pytest.approx(rate(genuine, impostors))
+# the attacker who undoes the turn
+
+
+@pytest.fixture(scope="module")
+def sixty(population):
+    """Of the reference population: embeddings and attributes."""
+    rows = list(itertools.islice(range(0, len(population.age), len(population.age) // 60), 60))
+    read = zip(population.gender[rows], population.age[rows], population.tone[rows], strict=True)
+    return population.embeddings[rows], [Attributes(*(x.item() for x in one)) for one in read]
+
+
+def test_a_plain_reflection_is_undone_and_a_keyed_identity_is_not(population, sixty):
+    """Both are far from the person; only one hides from an attacker with the method whose it is."""
+    embeddings, attributes = sixty
+    groups = population.membership(population.labels(embeddings, attributes))
+    people = list(zip(embeddings, attributes, strict=True))
+    made = {"reflected": 2 * groups @ population.embeddings - embeddings}
+    for name, keep in (("keyed", ("gender", "age", "tone")), ("looks", KEEP)):
+        paths = [identity_path(population, one[None], about, KEY, keep=keep) for one, about in people]
+        made[name] = torch.cat([path.targets() for path in paths])
+    # a look that is kept to the last digit tells of a target (not of a picture) more
+    for name, matched, first in (("reflected", 0.1, 0.1), ("keyed", 0.1, 0.1), ("looks", 0.2, 0.4)):
+        assert matches(EUCLIDEAN, made[name], embeddings).float().mean() < matched
+        assert linkage(pairwise(EUCLIDEAN, made[name], embeddings)) < first
+    undone = {name: linkage(undone_distances(population, one, embeddings)) for name, one in made.items()}
+    assert undone["reflected"] > 0.5 and undone["keyed"] < 0.2 and undone["looks"] < 0.2
+
+
+def test_undoing_a_reflection_about_a_known_group_gives_distance_zero(population, sixty):
+    """A group of people of one gender, age and tone who look alike: theirs is read from the result."""
+    person = sixty[0][:1]
+    labels = torch.cat([torch.tensor([[-1.0, 35.0, 25.0]]), population.read(person)[:, 3:]], 1)
+    for _ in range(200):  # the look that the reflected face reads
+        reflected = 2 * (population.membership(labels) @ population.embeddings) - person
+        labels[:, 3:] = population.read(reflected)[:, 3:].lerp(labels[:, 3:], 0.5)
+    assert undone_distances(population, reflected, person).item() == pytest.approx(0, abs=1e-5)

@@ -27,6 +27,30 @@ def closed_form(real: torch.Tensor, made: torch.Tensor) -> float:
     return apart + np.trace(one + other - 2 * sqrtm(one @ other).real)
 
 
+@pytest.mark.parametrize(
+    ("real", "made", "tolerance"),
+    [
+        (drawn(1), drawn(2, 40) + 1, 1e-6),
+        (drawn(1), drawn(2, 200) + 1, 1e-6),
+        (drawn(6, 12, 40), drawn(7, 12, 40), 1e-2),  # fewer pictures than features
+    ],
+)
+def test_frechet_distance_is_the_closed_form(real, made, tolerance):
+    expected = closed_form(real, made)
+    assert frechet_distance(real, made) == pytest.approx(expected, rel=tolerance)
+    assert frechet_distance(made, real) == pytest.approx(expected, rel=tolerance)
+
+
+def test_frechet_distances_that_are_known():
+    features, variances = drawn(5), drawn(5).var(0).sum().item()
+    shuffled = features[torch.randperm(60, generator=torch.Generator().manual_seed(1))]
+    assert frechet_distance(features, shuffled) == pytest.approx(0, abs=1e-6)
+    shift = torch.tensor([3.0, 0.0, -4.0, 0.0, 0.0, 0.0])  # of length 5
+    assert frechet_distance(features, features + shift) == pytest.approx(25, rel=1e-6)
+    stretched = 3 * (features - features.mean(0)) + features.mean(0)
+    assert frechet_distance(features, stretched) == pytest.approx(4 * variances, rel=1e-5)
+
+
 def brute_force(real: torch.Tensor, made: torch.Tensor, neighbours: int) -> tuple[float, float]:
     """Kynkäänniemi's definition, picture by picture."""
 
@@ -41,67 +65,6 @@ def brute_force(real: torch.Tensor, made: torch.Tensor, neighbours: int) -> tupl
     return np.mean([inside(one, a) for one in b]), np.mean([inside(one, b) for one in a])
 
 
-def test_a_set_has_no_distance_to_itself():
-    features = drawn(0)
-    assert frechet_distance(features, features) == pytest.approx(0, abs=1e-6)
-    shuffled = features[torch.randperm(60, generator=torch.Generator().manual_seed(1))]
-    assert frechet_distance(features, shuffled) == pytest.approx(0, abs=1e-6)
-
-
-@pytest.mark.parametrize("count", [40, 200])
-def test_frechet_distance_is_the_closed_form(count):
-    real, made = drawn(1), drawn(2, count) + 1
-    expected = closed_form(real, made)
-    assert frechet_distance(real, made) == pytest.approx(expected, rel=1e-6)
-    assert frechet_distance(made, real) == pytest.approx(expected, rel=1e-6)
-
-
-def test_a_translation_adds_its_squared_length():
-    features = drawn(3)
-    shift = torch.tensor([3.0, 0.0, -4.0, 0.0, 0.0, 0.0])
-    assert frechet_distance(features, features + shift) == pytest.approx(25, rel=1e-6)
-    apart = frechet_distance(features, drawn(4) - drawn(4).mean(0) + features.mean(0))
-    moved = frechet_distance(features, drawn(4) - drawn(4).mean(0) + features.mean(0) + shift)
-    assert moved - apart == pytest.approx(25, rel=1e-5)
-
-
-def test_stretching_adds_the_squared_difference_of_standard_deviations():
-    features = drawn(5)
-    variances = features.var(0).sum().item()
-    stretched = 3 * (features - features.mean(0)) + features.mean(0)
-    assert frechet_distance(features, stretched) == pytest.approx(4 * variances, rel=1e-5)
-
-
-def test_fewer_pictures_than_features_still_have_a_distance():
-    real, made = drawn(6, 12, 40), drawn(7, 12, 40)
-    assert frechet_distance(real, made) == pytest.approx(closed_form(real, made), rel=1e-2)
-
-
-def test_a_set_covers_itself():
-    features = drawn(0, 30)
-    assert precision_recall(features, features) == (1, 1)
-
-
-def test_sets_far_apart_share_nothing():
-    features = drawn(0, 30)
-    assert precision_recall(features, features + 1000) == (0, 0)
-
-
-def test_a_part_is_real_but_not_everything():
-    """Two clusters are real and one of them is made: all made is real, half of the real is made."""
-    one, other = drawn(1, 20), drawn(2, 20) + 1000
-    assert precision_recall(torch.cat([one, other]), one) == (1, 0.5)
-    assert precision_recall(one, torch.cat([one, other])) == (0.5, 1)
-
-
-def test_a_set_without_variety_has_precision_and_no_recall():
-    features = drawn(3, 40)
-    middle = features[:1] + 1e-6 * drawn(4, 40)
-    precision, recall = precision_recall(features, middle)
-    assert precision == 1
-    assert 0 < recall < 0.05  # of forty real pictures only the one that was copied
-
-
 @pytest.mark.parametrize("neighbours", [1, 3, 5])
 def test_precision_and_recall_by_brute_force(neighbours):
     real, made = drawn(8, 25, 3), drawn(9, 35, 3)
@@ -111,27 +74,32 @@ def test_precision_and_recall_by_brute_force(neighbours):
     assert precision_recall(made, real, neighbours) == pytest.approx(found[::-1])
 
 
-@pytest.fixture(scope="module")
-def vgg():
-    return load_features()
+ONE, OTHER = drawn(1, 20), drawn(2, 20) + 1000
 
 
-def test_features_have_their_own_name(vgg, synthetic_faces):
+@pytest.mark.parametrize(
+    ("real", "made", "precision", "recall"),
+    [
+        (ONE, ONE, 1, 1),
+        (ONE, OTHER, 0, 0),
+        (torch.cat([ONE, OTHER]), ONE, 1, 0.5),  # a part is real but not everything
+        (ONE, torch.cat([ONE, OTHER]), 0.5, 1),
+        (ONE, ONE[:1] + 1e-6 * drawn(4, 20), 1, 1 / 20),  # without variety: only what was copied
+    ],
+)
+def test_precision_and_recall_that_are_known(real, made, precision, recall):
+    assert precision_recall(real, made) == pytest.approx((precision, recall))
+
+
+def test_features_have_their_own_name_and_see_that_a_face_was_spoilt(synthetic_faces):
     assert "ST-LPIPS VGG" in FEATURES
     assert "FID" not in FEATURES.upper() and "inception" not in FEATURES.lower()
-    found = vgg(synthetic_faces[:2])
-    assert found.shape == (2, 512)
-    torch.testing.assert_close(found.norm(dim=1), torch.ones(2))
-    assert not found.requires_grad
-
-
-def test_those_features_see_that_a_face_was_spoilt(vgg, synthetic_faces):
-    faces = synthetic_faces[:3]
+    embed, faces = load_features(), synthetic_faces[:2]
     noise = torch.randn(faces.shape, generator=torch.Generator().manual_seed(0))
-    nearer, farther = (
-        (vgg(other) - vgg(faces)).norm(dim=1) for other in (faces + 0.02, faces + 0.5 * noise)
-    )
-    assert (2 * nearer < farther).all()
+    found, nearer, farther = (embed(one) for one in (faces, faces + 0.02, faces + 0.5 * noise))
+    assert found.shape == (2, 512) and not found.requires_grad
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(2))
+    assert (2 * (nearer - found).norm(dim=1) < (farther - found).norm(dim=1)).all()
 
 
 def test_without_any_features_the_error_says_how_to_get_them(monkeypatch):

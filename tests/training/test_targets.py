@@ -14,12 +14,8 @@ COUNT = 12
 
 
 def attributes(population, embeddings, pictures) -> list[Attributes]:
-    pairs = zip(rows(embeddings), rows(pictures), strict=True)
+    pairs = zip(embeddings.split(1), pictures.split(1), strict=True)
     return [population.attributes(*pair) for pair in pairs]
-
-
-def rows(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    return tensor.split(1)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +29,6 @@ def people() -> tuple[Population, torch.Tensor, torch.Tensor]:
 
 
 def test_each_row_is_the_identity_of_that_person(people) -> None:
-    """Many people's ways at once are those of one after the other."""
     population, embeddings, pictures = people
     turn = 2 * torch.rand(COUNT, 1, generator=torch.Generator().manual_seed(1))
     alone = attributes(population, embeddings, pictures)
@@ -42,7 +37,7 @@ def test_each_row_is_the_identity_of_that_person(people) -> None:
         together = identity_paths(
             population, embeddings, population.labels(embeddings, alone), rotation, keep, turn
         )
-        for i, one in enumerate(rows(embeddings)):
+        for i, one in enumerate(embeddings.split(1)):
             path = identity_path(population, one, alone[i], b"key", 0, keep, turn[i].item())
             torch.testing.assert_close(together.origin[i : i + 1], path.origin, atol=1e-5, rtol=1e-4)
             target = together.targets()[i : i + 1]

@@ -55,14 +55,11 @@ def test_it_learns_and_the_average_follows(tmp_path):
     assert not same(out.model, task.model)
 
 
+@pytest.mark.usefixtures("minutes")
 @pytest.mark.parametrize("stop", [1, 5, 7, 11])
-def test_stopped_and_resumed_equals_never_stopped(tmp_path, stop, monkeypatch):
+def test_stopped_and_resumed_equals_never_stopped(tmp_path, stop):
     whole = train(Line(), PLAN, tmp_path / "whole")
-
-    clock = iter(range(1000))  # a minute passes with every look at the clock
-    monkeypatch.setattr("anonlab.training.loop.time.monotonic", lambda: 60.0 * next(clock))
-    first = Line()
-    part = train(first, PLAN, tmp_path / "parts", minutes=stop + 0.5)
+    part = train(Line(), PLAN, tmp_path / "parts", minutes=stop + 0.5)
     assert not part.finished and 0 < part.step < PLAN.steps
     again = Line()
     nn.init.constant_(again.model.weight, 9.0)  # nothing of a new model may survive
@@ -92,14 +89,11 @@ def test_out_of_memory_halves_the_batch_and_says_so(tmp_path, capsys):
         "out of memory: going on with batches of 4 instead of 8",
         "out of memory: going on with batches of 2 instead of 4",
     ]
+    with pytest.raises(torch.OutOfMemoryError):
+        train(Line(memory=0), PLAN, tmp_path / "none")
     # what was drawn for the failed steps is drawn again: the same as batches of 2 from the start
     small = train(Line(), TrainConfig(**{**PLAN.__dict__, "batch": 2}), tmp_path / "small")
     assert same(out.model, small.model)
-
-
-def test_one_that_does_not_fit_at_all_is_an_error(tmp_path):
-    with pytest.raises(torch.OutOfMemoryError):
-        train(Line(memory=0), PLAN, tmp_path)
 
 
 def test_nothing_to_resume_another_plan_and_a_broken_checkpoint_are_told(tmp_path):
@@ -131,21 +125,27 @@ def test_the_log_has_every_loss_and_its_curves(tmp_path):
     assert titles == ["loss: miss", "loss: total", "loss: norm", "validation: slope"]
 
 
-def test_cuda_without_cuda_is_a_sentence(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    status = cli.main(["train", "encoder", "--device", "cuda", "--out", str(tmp_path / "t")])
-    assert status == 1
-    assert "no CUDA device" in capsys.readouterr().err
+LABELS = "labels of glasses are of faces of the generator mobile, by 250"
 
 
-@pytest.mark.parametrize("options", [["--samples", "100"], ["--generator", "stylegan2"]])
-def test_labels_are_not_used_for_other_faces(options, capsys, tmp_path):
-    assert cli.main(["train", "glasses", "--out", str(tmp_path), *options]) == 2
-    assert "labels of glasses are of faces of the generator mobile, by 250" in capsys.readouterr().err
-
-
-def test_a_folder_that_cannot_be_is_a_sentence(capsys, tmp_path):
+@pytest.mark.parametrize(
+    ("what", "options", "status", "said"),
+    [
+        ("encoder", ["--device", "cuda"], 1, "no CUDA device"),
+        ("glasses", ["--samples", "100"], 2, LABELS),
+        ("glasses", ["--generator", "stylegan2"], 2, LABELS),
+        ("landmarks", ["--device", "cpu", "--out", "file/t"], 1, "choose another output folder"),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(what, options, status, said, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
-    status = cli.main(["train", "landmarks", "--device", "cpu", "--out", str(tmp_path / "file" / "t")])
-    assert status == 1
-    assert "choose another output folder" in capsys.readouterr().err
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert cli.main(["train", what, *options]) == status
+    assert said in capsys.readouterr().err
+
+
+def test_a_watch_is_told_what_is_done_and_how_much_of_it(tmp_path):
+    told = []
+    train(Line(), PLAN, tmp_path, watch=lambda *one: told.append(one))
+    assert told == [("line", step / 12) for step in range(13)]

@@ -102,11 +102,14 @@ def make_course(options: argparse.Namespace) -> int:
 @command("train", TRAIN, help="train a network on generated faces")
 def train_network(options: argparse.Namespace) -> int:
     """Weights, a card, a log and its curves."""
+    from ...files import folder_lock, output_folder
     from ...training.command import train_part
+    from ...training.loop import bars, quiet
 
     chosen = {name: value for name, value in vars(options).items() if name != "command"}
     chosen["out"] = options.out or Path("outputs/train") / options.what
-    card = train_part(**chosen, progress=sys.stderr.isatty())
+    with folder_lock(output_folder(chosen["out"])):  # two runs would write over each other's checkpoint
+        card = train_part(**chosen, watch=bars() if sys.stderr.isatty() else quiet)
     if card:
         print(json.dumps(card, indent=2))
     return 0
