@@ -10,10 +10,7 @@ from ...errors import StaleRequest
 
 
 class LatestOnlyQueue:
-    """One worker thread. A new request replaces the one that waits and outdates the one that runs.
-
-    One thread at a time asks.
-    """
+    """One worker, asked by one thread: a new request replaces what waits and outdates what runs."""
 
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(1)
