@@ -19,13 +19,12 @@ if TYPE_CHECKING:
     from ..results import FaceResult
 
 PICTURE_INCHES = 2.6  # side of a picture in a figure
+PAGE_INCHES = 14.6  # width of a gallery: in three columns a picture has 350 pixels of a page
 HEAT = "inferno"
 
 
-def _panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
-    figure = Figure(
-        figsize=(PICTURE_INCHES * columns, (PICTURE_INCHES + 0.6) * rows), layout="constrained"
-    )
+def _panels(rows: int, columns: int, side: float = PICTURE_INCHES) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(side * columns, (side + 0.6) * rows), layout="constrained")
     axes = np.atleast_2d(figure.subplots(rows, columns, squeeze=False))
     for axis in axes.flat:
         axis.set_axis_off()
@@ -56,7 +55,7 @@ def mask_overlay(image: torch.Tensor, mask: torch.Tensor, side: int = 512) -> np
 def faces_figure(photo: Photo, faces: Sequence[Face]) -> Figure:
     """The photo with a box and five points for each face that was found."""
     width, height = photo.size
-    figure = Figure(figsize=(5, 5 * height / width), layout="constrained")
+    figure = Figure(figsize=(7, 7 * height / width), layout="constrained")
     axis = figure.subplots()
     axis.imshow(photo.pixels)
     for number, face in enumerate(faces, 1):
@@ -65,20 +64,26 @@ def faces_figure(photo: Photo, faces: Sequence[Face]) -> Figure:
             Rectangle((left, top), right - left, bottom - top, fill=False, color="#ffcc33", lw=2)
         )
         axis.plot(*face.points.T, "o", color="#33ddff", ms=4)
-        axis.text(left, top - 6, f"{number}: {face.confidence:.3f}", color="#ffcc33", va="bottom")
+        axis.text(
+            *(left, top - 6, f"{number}: {face.confidence:.3f}"),
+            color="white",
+            va="bottom",
+            bbox={"facecolor": "black", "alpha": 0.75, "pad": 2, "lw": 0},
+        )
     axis.set_axis_off()
     return figure
 
 
 def gallery(images: Sequence, titles: Sequence[str] = (), columns: int = 4) -> Figure:
-    """Pictures side by side: aligned tensors, arrays or PIL images, with a title each."""
+    """Pictures as large as the page: aligned tensors, arrays or PIL images, with a title each."""
     columns = min(columns, len(images))
-    figure, axes = _panels(-(-len(images) // columns), columns)
+    side = PAGE_INCHES / max(2, columns)
+    figure, axes = _panels(-(-len(images) // columns), columns, side)
     for index, image in enumerate(images):
         axis = axes.flat[index]
         axis.imshow(picture(image) if isinstance(image, torch.Tensor) else np.asarray(image))
         if index < len(titles):
-            axis.set_title(titles[index], fontsize=10)
+            axis.set_title(titles[index], fontsize=11 if side < 4 else 14)
     return figure
 
 
@@ -144,7 +149,7 @@ def histogram_figure(
     values: Sequence[float], threshold: float, marks: dict[str, float], label: str
 ) -> Figure:
     """How often each value occurs, with a threshold, and single values marked by name."""
-    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    figure = Figure(figsize=(9, 2.8), layout="constrained")
     axis = figure.subplots()
     axis.hist(values, bins=80, color="#9db4c0")
     axis.axvline(threshold, color="black", ls="--", lw=1, label=f"threshold {threshold:g}")
@@ -152,7 +157,7 @@ def histogram_figure(
         axis.axvline(value, color=f"C{number + 1}", lw=2, label=name)
     axis.set_xlabel(label)
     axis.set_yticks([])
-    axis.legend(frameon=False, fontsize=9, loc="upper left")
+    figure.legend(frameon=False, fontsize=9, loc="outside right upper")
     axis.spines[["top", "right", "left"]].set_visible(False)
     return figure
 

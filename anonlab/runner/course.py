@@ -104,7 +104,7 @@ def page_of(node: nbformat.NotebookNode, names: Collection[str] = ()) -> nbforma
         elif "solution" in tags:
             tags.add("hide-cell")
             cell.metadata["mystnb"] = {"code_prompt_show": "Solution"}
-        elif folded.get("source_hidden"):
+        elif folded.get("source_hidden") and "remove-input" not in tags:
             tags.add("hide-input")
         if folded.get("outputs_hidden"):
             tags.add("hide-output")
