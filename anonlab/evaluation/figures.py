@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .. import metrics
+from ..figures.plots import PAGE_INCHES
 from ..images import to_uint8
 from ..recognizers import distance
 from .evaluate import Evaluation
@@ -78,7 +79,7 @@ def _scale(axis: Axes, most: float) -> None:
 def roc_figure(evaluation: Evaluation, dataset: str) -> Figure:
     """True against false accepts for a few methods of one data set, one axis a recogniser."""
     judges = evaluation.judges
-    figure = Figure(figsize=(4.6 * len(judges), 4.4), layout="constrained")
+    figure = Figure(figsize=(max(7.0, 4.6 * len(judges)), 4.4), layout="constrained")
     axes: list[Axes] = list(np.atleast_1d(figure.subplots(1, len(judges))))
     for axis, judge in zip(axes, judges, strict=True):
         axis.set(title=f"{judge.name} ({'seen' if judge.seen else 'unseen'})", xlabel="false accepts",
@@ -161,7 +162,8 @@ def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] 
     sheets = []
     for start in range(0, len(order), SHEET):
         chosen = order[start : start + SHEET].tolist()
-        figure = Figure(figsize=(1.25 * len(shown), 1.5 * len(chosen) + 0.4), layout="constrained")
+        side = PAGE_INCHES / len(shown)
+        figure = Figure(figsize=(PAGE_INCHES, (side + 0.25) * len(chosen) + 0.4), layout="constrained")
         lines = figure.subplots(len(chosen), len(shown), squeeze=False)
         for line, index in zip(lines, chosen, strict=True):
             for axis, (name, picture) in zip(line, shown.items(), strict=True):

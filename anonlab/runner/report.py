@@ -64,7 +64,7 @@ def alternative(figure: Figure, name: str) -> str:
     for axis in figure.axes:
         legend = axis.get_legend_handles_labels()[1] if axis.get_title() or axis.get_xlabel() else []
         said += [axis.get_title(), axis.get_xlabel(), axis.get_ylabel(), ", ".join(legend)]
-    return "; ".join(dict.fromkeys(" ".join(one.split()) for one in said if one.strip()))
+    return "; ".join(dict.fromkeys(" ".join(one.split()) for one in said if one.strip()))[:400]
 
 
 @dataclass(frozen=True)
