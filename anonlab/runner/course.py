@@ -25,6 +25,14 @@ from .execution import PLACES, read_notebook
 from .pages import LINK, MATHJAX, copy_mathjax, links_inside, rewrite_markdown
 
 HIDDEN = ("#", *PLACES)  # of injected parameters: papermill's heading, and where files went
+TEACHING = "TEACHING.md"  # a page of its own, after the notebooks
+STYLE = """
+.bd-sidebar-primary { flex: 0 0 15rem; }
+.bd-sidebar-secondary { flex: 0 0 11rem; }
+.bd-main .bd-content .bd-article-container { max-width: 64rem; }
+div.highlight pre { font-size: 0.72em; }  /* 105 columns fit beside both contents at 1280 pixels */
+mjx-container[display="true"] { overflow-x: auto; overflow-y: hidden; }
+"""
 STATIC = "offline"  # not `_static`: Jupyter Book makes every page load each script in that one
 
 
@@ -75,12 +83,16 @@ def build_course(
                 shutil.copyfile(folder / target, source / "pictures" / Path(target).name)
         for name in names:
             node = nbformat.read(executed.get(Path(name).stem, folder / name), as_version=4)
-            nbformat.write(page_of(node, names), source / name)
-        readme = (folder / "README.md").read_text(encoding="utf-8")
-        (source / "index.md").write_text(in_the_book(readme, names), encoding="utf-8")
+            nbformat.write(page_of(node, [*names, TEACHING]), source / name)
+        texts = {"README.md": "index.md", TEACHING: TEACHING}
+        for text, page in texts.items():
+            if (folder / text).is_file():
+                read = (folder / text).read_text(encoding="utf-8")
+                (source / page).write_text(in_the_book(read, [*names, TEACHING]), encoding="utf-8")
         if not copy_mathjax(source / STATIC / MATHJAX):
             raise CourseFailed('the course needs more packages: pip install "anonlab[dev]"')
-        _write_config(source, names)
+        (source / STATIC / "course.css").write_text(STYLE, encoding="utf-8")
+        _write_config(source, [*names, *([TEACHING] if (folder / TEACHING).is_file() else [])])
         pages = _run_jupyter_book(source, Path(temporary))
         if out.exists():
             shutil.rmtree(out)
@@ -108,14 +120,17 @@ def page_of(node: nbformat.NotebookNode, names: Collection[str] = ()) -> nbforma
             tags.add("hide-input")
         if folded.get("outputs_hidden"):
             tags.add("hide-output")
+        for output in cell.get("outputs", ()):
+            if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
+                cell.metadata["mystnb"] = cell.metadata.get("mystnb", {}) | {"image": {"alt": alt}}
         cell.metadata["tags"] = sorted(tags)
     node.cells = [cell for cell in node.cells if cell.source]
     return node
 
 
 def in_the_book(text: str, names: Collection[str]) -> str:
-    """Return markdown whose links stay in the book, of which README.md is the front page."""
-    text = re.sub(r"\]\((?:\./)?README\.md(#[^)]*)?\)", "](index.md)", text)
+    """Return markdown whose links, with their anchors, stay in the book; README.md is its front page."""
+    text = re.sub(r"\]\((?:\./)?README\.md(#[^)]*)?\)", r"](index.md\1)", text)
     return links_inside(text, {"index.md", *names}, "pictures/")
 
 
@@ -136,6 +151,8 @@ def _write_config(source: Path, names: Iterable[str]) -> None:
         "sphinx": {
             "config": {
                 "html_static_path": [STATIC],
+                "html_css_files": ["course.css"],
+                "myst_heading_anchors": 3,
                 "mathjax_path": f"{MATHJAX}/tex-chtml.js",
                 "html_theme_options": {  # one field for search, and no bar above the page
                     "navbar_start": [],

@@ -155,9 +155,15 @@ def nonsense(answer: object) -> list:
         lambda a: 2 * a,
         lambda a: a / 2,
         lambda a: a + 1,
-        lambda a: a + np.random.default_rng(0).normal(0, 0.3 * np.abs(a).max() + 0.1, a.shape),
+        _noisy,
     )
     return [_changed(answer, form) for form in forms]
+
+
+def _noisy(numbers: np.ndarray) -> np.ndarray:
+    """Each number moved by half of the largest one's size or more."""
+    rng, size = np.random.default_rng(0), np.abs(numbers).max() or 1.0
+    return numbers + size * rng.choice([-1, 1], numbers.shape) * rng.uniform(0.5, 1, numbers.shape)
 
 
 def _changed(answer: object, form: Callable[[np.ndarray], object]) -> object:

@@ -82,8 +82,8 @@ def write_assignments(out: Path, folder: Path | None = None, only: str = "") -> 
     """Write the assignments of all notebooks of `folder` and return their files.
 
     `out/nbgrader` is a course of nbgrader, whose `source` has the answers that `nbgrader
-    generate_assignment` takes out; `out/otter` has a `student` and a `solved` copy of each notebook, with
-    its tests beside it. `only` is how a name begins. Raises `OutputNotWritable`.
+    generate_assignment` takes out; `out/otter` has a `student` and a `solved` copy of each notebook,
+    with its tests beside it. `only` is how a name begins. Raises `OutputNotWritable`.
     """
     written = []
     for path in sorted((folder or notebooks_folder()).glob(f"{only or '[0-9][0-9]'}*.ipynb")):
