@@ -174,9 +174,9 @@ def training_figure(log: list[dict], validation: list[dict]) -> Figure:
         for name in dict.fromkeys(name for row in rows for name in row)
         if name not in ("step", "images", "lr") and sum(name in row for row in rows) > 2
     ]
-    columns = 4
+    columns = 2 if len(names) <= 4 else 4
     rows = max(1, -(-len(names) // columns))
-    figure = Figure(figsize=(12, 2.2 * rows), layout="constrained")
+    figure = Figure(figsize=(12, 9 / columns * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flat
     for (kind, name), axis in zip(names, axes, strict=False):
         source = [row for row in (log if kind == "loss" else validation) if name in row]
@@ -207,7 +207,7 @@ def matrix_figure(matrix: dict[str, dict[str, float]], title: str) -> Figure:
     return figure
 
 
-def table_figure(table: dict[str, dict[str, float]], columns: Sequence[str], note: str = "") -> Figure:
+def table_figure(table: dict[str, dict[str, float]], columns: Sequence[str]) -> Figure:
     """Rows of numbers, `{title: {name: number}}`, of which `columns` are shown."""
     figure = Figure(figsize=(2.6 + 1.6 * len(columns), 0.9 + 0.32 * len(table)), layout="constrained")
     axis = figure.subplots()
@@ -226,16 +226,4 @@ def table_figure(table: dict[str, dict[str, float]], columns: Sequence[str], not
         cell.set_edgecolor("#dddddd")
         if row == 0:
             cell.set_height(cell.get_height() * 1.7)
-    return watermark(figure, note)
-
-
-def watermark(figure: Figure, text: str) -> Figure:
-    """Write `text` across a figure, so that nobody takes it for what it is not."""
-    if text:
-        width, height = figure.get_size_inches()
-        size, slope = 115 * width / len(text), 20 if height > 3 else 0
-        figure.text(
-            0.5, 0.5, text, ha="center", va="center", rotation=slope, fontsize=min(26, size),
-            color="C3", alpha=0.22,
-        )  # fmt: skip
     return figure
