@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .. import metrics
-from ..figures.plots import PAGE_INCHES
 from ..images import to_uint8
 from ..recognizers import distance
 from .evaluate import Evaluation
@@ -25,7 +24,7 @@ ROC_LINES = {  # colour and style of each; dashes show what lies below
     ORIGINAL: ("#222222", "--"),
     "result": (OURS, "-"),
 }
-SHEET = 8  # people on a contact sheet
+SHEET, SHEET_INCHES = 8, 14.6  # people on a contact sheet, and its width
 
 
 def tradeoff_figure(found: dict, judge: str) -> Figure:
@@ -162,8 +161,8 @@ def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] 
     sheets = []
     for start in range(0, len(order), SHEET):
         chosen = order[start : start + SHEET].tolist()
-        side = PAGE_INCHES / len(shown)
-        figure = Figure(figsize=(PAGE_INCHES, (side + 0.25) * len(chosen) + 0.4), layout="constrained")
+        side = SHEET_INCHES / len(shown)
+        figure = Figure(figsize=(SHEET_INCHES, (side + 0.25) * len(chosen) + 0.4), layout="constrained")
         lines = figure.subplots(len(chosen), len(shown), squeeze=False)
         for line, index in zip(lines, chosen, strict=True):
             for axis, (name, picture) in zip(line, shown.items(), strict=True):
