@@ -14,6 +14,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from anonlab.figures.plots import curves_figure
+from anonlab.runner.report import alternative
 from anonlab.runner.teaching import answered, assignment, write_assignments, write_slides
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -142,3 +144,9 @@ def test_slides_show_what_is_tagged_without_its_code(lesson):
     text = page.read_text()
     assert "Two exercises" in text and "forty-two" in text and 'src="reveal/' in text
     assert "6 * 7" not in text and "nearly" not in text
+
+
+def test_a_figure_is_said_in_words():
+    figure = curves_figure((0, 1), {"face": (0.1, 0.2)}, ("share that is blurred", "distance"), 0.6)
+    said = alternative(figure, "4-deletion")
+    assert said == "deletion; share that is blurred; distance; face, threshold"
