@@ -8,12 +8,14 @@ TORCH_INDEX ?=
 BENCH ?=
 BREAKS ?=
 FUZZ ?=
+# Where the slides find reveal.js; nothing: on the network
+REVEAL ?=
 # Set where `make gate` has run already
 GATED ?=
 # The folder of the notebooks' run that the tests read, and of the one on an emulated processor
 GATE := $(CURDIR)/outputs/gate
 
-.PHONY: run test gate gate-sse41 bench breaks fuzz setup lab explore course figure clean
+.PHONY: run test gate gate-sse41 bench breaks fuzz setup lab explore course assignments slides figure clean
 
 run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, with a report
 	$(BIN)/python -m anonlab run --profile quick
@@ -55,6 +57,12 @@ explore: $(VENV)/.installed  ## the mask explorer as a web page, on this machine
 course: $(VENV)/.installed  ## the newest executed notebooks as a book to browse, without a network
 	$(BIN)/python -m anonlab course
 
+assignments: $(VENV)/.installed  ## the exercises for nbgrader and otter-grader, open and solved
+	$(BIN)/python -m anonlab.runner.teaching assignments
+
+slides: $(VENV)/.installed  ## slides of the newest executed notebooks; REVEAL=folder for a reveal.js of your own
+	$(BIN)/python -m anonlab.runner.teaching slides $(if $(REVEAL),--reveal $(REVEAL))
+
 figure: $(VENV)/.installed  ## draw the README's picture again
 	$(BIN)/python -m anonlab.figures.readme_figure
 
@@ -66,4 +74,5 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 clean:  ## everything that was made, but not your photos
-	rm -rf $(VENV) outputs/runs outputs/gate outputs/notebooks outputs/course mutants
+	rm -rf $(VENV) outputs/runs outputs/gate outputs/notebooks outputs/course outputs/assignments \
+	  outputs/slides mutants

@@ -85,5 +85,9 @@ class CheckTooWeak(AnonlabError):
     """The check of an exercise accepts an answer that is known to be wrong."""
 
 
+class CheckTooStrict(AnonlabError):
+    """The check of an exercise refuses a spelling of the right answer."""
+
+
 class PackageMissing(AnonlabError):
     """A package that only some work needs is not installed."""

@@ -23,7 +23,7 @@ ROC_LINES = {  # colour and style of each; dashes show what lies below
     ORIGINAL: ("#222222", "--"),
     "result": (OURS, "-"),
 }
-SHEET = 8  # people on a contact sheet
+SHEET, SHEET_INCHES = 8, 14.6  # people on a contact sheet, and its width
 
 
 def tradeoff_figure(found: dict, judge: str) -> Figure:
@@ -70,7 +70,7 @@ def tradeoff_figure(found: dict, judge: str) -> Figure:
 def roc_figure(evaluation: Evaluation, dataset: str) -> Figure:
     """Draw true against false accepts for a few methods of one data set, one axis a recogniser."""
     judges = evaluation.judges
-    figure = Figure(figsize=(4.6 * len(judges), 4.4), layout="constrained")
+    figure = Figure(figsize=(max(7.0, 4.6 * len(judges)), 4.4), layout="constrained")
     axes = figure.subplots(1, len(judges), squeeze=False)[0]
     for axis, judge in zip(axes, judges, strict=True):
         axis.set(title=f"{judge.name} ({'seen' if judge.seen else 'unseen'})", xlabel="false accepts",
@@ -153,7 +153,8 @@ def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] 
     sheets = []
     for start in range(0, len(order), SHEET):
         chosen = order[start : start + SHEET].tolist()
-        figure = Figure(figsize=(1.25 * len(shown), 1.5 * len(chosen) + 0.4), layout="constrained")
+        side = SHEET_INCHES / len(shown)
+        figure = Figure(figsize=(SHEET_INCHES, (side + 0.25) * len(chosen) + 0.4), layout="constrained")
         lines = figure.subplots(len(chosen), len(shown), squeeze=False)
         for line, index in zip(lines, chosen, strict=True):
             for axis, (name, picture) in zip(line, shown.items(), strict=True):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from ..encoding.encoder import EncoderConfig
-from .plots import PICTURE_INCHES, overlay, picture
+from .plots import gallery, overlay, picture
 
 COLOURS = {"whole": "#dcebf7", "stays": "#e3f1dc", "person": "#fbe9d0", "fusion": "#eee4f3"}
 BARS = ("#9aa5b1", "#2e86ab", "#e28413")
@@ -66,6 +66,8 @@ def encoder_diagram(config: EncoderConfig) -> Figure:
     start = f"linear start: x as 16² pixels, and e, to one w  ({config.w_dim},)"
     _box(axis, 22, 4, 55, start, COLOURS["person"])
     _arrow(axis, (9, 18), (22, 9))
+    axis.plot([-0.6, -0.6], [46, 7], color="#555555", lw=1.1)
+    _arrow(axis, (-0.6, 7), (22, 7))
     _box(axis, 106, 4, 19, f"ws\n({config.num_ws}, {config.w_dim})", "#ffffff")
     _arrow(axis, (77, 8), (106, 8))
     _arrow(axis, (115.5, 29), (115.5, 12))
@@ -100,19 +102,10 @@ def attention_maps(weights: torch.Tensor, config: EncoderConfig, side: int = 64)
 
 
 def attention_figure(image: torch.Tensor, maps: Mapping[str, torch.Tensor]) -> Figure:
-    """A photo `(1, 3, S, S)`, and over it what each query looks at, `{title: (1, 1, s, s)}`; colours
-    go from the least to the most attention that any place gets from that query."""
-    size = PICTURE_INCHES * (1 + len(maps)), PICTURE_INCHES + 0.6
-    figure = Figure(figsize=size, layout="constrained")
-    first, *axes = figure.subplots(1, 1 + len(maps))
-    first.imshow(picture(image))
-    first.set_title("what the encoder sees", fontsize=10)
-    for axis, (title, heat) in zip(axes, maps.items(), strict=True):
-        axis.imshow(overlay(image, (heat - heat.amin()) / (heat.amax() - heat.amin())))
-        axis.set_title(title, fontsize=10)
-    for axis in (first, *axes):
-        axis.set_axis_off()
-    return figure
+    """Draw a photo `(1, 3, S, S)`, and over it what each query looks at, `{title: (1, 1, s, s)}`, all on
+    one scale: from nothing to twice what a place gets if all get the same."""
+    pictures = [picture(image), *(overlay(image, heat * heat.numel() / 2) for heat in maps.values())]
+    return gallery(pictures, ["what the encoder sees", *maps], columns=len(pictures))
 
 
 def grouped_bars_figure(groups: Mapping[str, Mapping[str, float]], label: str) -> Figure:

@@ -21,8 +21,6 @@ from ..regeneration.mixing import codes
 from ..regeneration.regenerate import REFINE_STEPS
 from ..results import FaceResult
 
-NOT_RUN = "not run:\nno StyleGAN2\nweights here"
-
 
 def regenerated_by(
     generator: Generator | None,
@@ -45,13 +43,8 @@ def regenerated_by(
 
 
 @torch.no_grad()
-def pictures_of(
-    generator: Generator | None, made: FaceResult | None, seeds: Sequence[int]
-) -> dict[str, torch.Tensor | None]:
-    """What a generator made of a photo, its average face and some draws: `{title: (1, 3, R, R)}`, or
-    None in every place without a generator."""
-    if generator is None or made is None:
-        return dict.fromkeys(("regenerated", "the average face", *(f"draw {seed}" for seed in seeds)))
+def pictures_of(generator: Generator, made: FaceResult, seeds: Sequence[int]) -> dict[str, torch.Tensor]:
+    """Draw what a generator made of a photo, its average face and people: `{title: (1, 3, R, R)}`."""
     wanted = {"the average face": codes(generator, 0, truncation_psi=0.0)}
     wanted |= {f"draw {seed}": codes(generator, seed) for seed in seeds}
     pictures = {title: generator.synthesis(ws, FACE_SIZE).clamp(-1, 1) for title, ws in wanted.items()}

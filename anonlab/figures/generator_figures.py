@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ..regeneration.mixing import row_groups, size_of_row
-from .plots import PICTURE_INCHES, picture
+from .plots import PAGE_INCHES, picture
 
 COLOURS = {"coarse": "#2e86ab", "middle": "#e28413", "fine": "#7d5ba6"}
-GREY = np.full((8, 8, 3), 232, np.uint8)  # in the place of a picture that is not there
 CROP = (0.05, 0.2, 0.45)  # top, left and side of the close-up, as shares of the picture: hair and brow
 GAIN = 4  # by which a difference is multiplied to be seen
 
 
-def strips_figure(strips: Mapping[str, Mapping[str, torch.Tensor | None]], missing: str = "") -> Figure:
-    """Rows of titled pictures, `{row: {title: (1, 3, S, S)}}`; in the place of None is a grey square
-    with `missing` in it, which says why there is nothing to see."""
+def strips_figure(strips: Mapping[str, Mapping[str, torch.Tensor]]) -> Figure:
+    """Draw rows of titled pictures, `{row: {title: (1, 3, S, S)}}`, as wide as the page."""
     columns = max(len(strip) for strip in strips.values())
-    figure = Figure(
-        figsize=(PICTURE_INCHES * columns, (PICTURE_INCHES + 0.25) * len(strips)), layout="constrained"
-    )
+    side = PAGE_INCHES / columns
+    figure = Figure(figsize=(PAGE_INCHES, (side + 0.25) * len(strips)), layout="constrained")
     axes = figure.subplots(len(strips), columns, squeeze=False)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
@@ -32,10 +28,8 @@ def strips_figure(strips: Mapping[str, Mapping[str, torch.Tensor | None]], missi
     for row, (name, strip) in zip(axes, strips.items(), strict=True):
         row[0].set_ylabel(name, fontsize=11)
         for axis, (title, image) in zip(row, strip.items(), strict=False):
-            axis.imshow(GREY if image is None else picture(image))
+            axis.imshow(picture(image))
             axis.set_title(title, fontsize=10)
-            if image is None:
-                axis.text(0.5, 0.5, missing, transform=axis.transAxes, ha="center", va="center", c="C3")
     return figure
 
 
@@ -69,15 +63,12 @@ def row_changes_figure(pixels: Sequence[float], distances: Sequence[float], thre
     return figure
 
 
-def noise_figure(pictures: Mapping[str, torch.Tensor | None], missing: str = "") -> Figure:
-    """Pictures of the same codes under different noise, a close-up of each, and the difference of the
-    last to the first, enlarged in contrast (grey is none); `missing` as in `strips_figure`."""
+def noise_figure(pictures: Mapping[str, torch.Tensor]) -> Figure:
+    """Draw the same codes under different noise, a close-up of each, and the difference of the last to
+    the first, enlarged in contrast (grey is none)."""
     first, *_, last = pictures
-    title = f"“{last}” minus “{first}”, {GAIN} ×"
-    if pictures[first] is None:
-        empty = dict.fromkeys((*pictures, title))
-        return strips_figure({"the face": empty, "close up": empty}, missing)
-    every = {**pictures, title: ((pictures[last] - pictures[first]) * GAIN).clamp(-1, 1)}
+    difference = ((pictures[last] - pictures[first]) * GAIN).clamp(-1, 1)
+    every = {**pictures, f"“{last}” minus “{first}”, {GAIN} ×": difference}
     close = {name: _close_up(image) for name, image in every.items()}
     return strips_figure({"the face": every, "close up": close})
 

@@ -19,13 +19,12 @@ if TYPE_CHECKING:
     from ..results import FaceResult
 
 PICTURE_INCHES = 2.6  # side of a picture in a figure
+PAGE_INCHES = 14.6  # width of a gallery: in three columns a picture has 350 pixels of a page
 HEAT = "inferno"
 
 
-def _panels(rows: int, columns: int) -> tuple[Figure, np.ndarray]:
-    figure = Figure(
-        figsize=(PICTURE_INCHES * columns, (PICTURE_INCHES + 0.6) * rows), layout="constrained"
-    )
+def _panels(rows: int, columns: int, side: float = PICTURE_INCHES) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(side * columns, (side + 0.6) * rows), layout="constrained")
     axes = np.atleast_2d(figure.subplots(rows, columns, squeeze=False))
     for axis in axes.flat:
         axis.set_axis_off()
@@ -56,7 +55,7 @@ def mask_overlay(image: torch.Tensor, mask: torch.Tensor, side: int = 512) -> np
 def faces_figure(photo: Photo, faces: Sequence[Face]) -> Figure:
     """The photo with a box and five points for each face that was found."""
     width, height = photo.size
-    figure = Figure(figsize=(5, 5 * height / width), layout="constrained")
+    figure = Figure(figsize=(7, 7 * height / width), layout="constrained")
     axis = figure.subplots()
     axis.imshow(photo.pixels)
     for number, face in enumerate(faces, 1):
@@ -65,20 +64,26 @@ def faces_figure(photo: Photo, faces: Sequence[Face]) -> Figure:
             Rectangle((left, top), right - left, bottom - top, fill=False, color="#ffcc33", lw=2)
         )
         axis.plot(*face.points.T, "o", color="#33ddff", ms=4)
-        axis.text(left, top - 6, f"{number}: {face.confidence:.3f}", color="#ffcc33", va="bottom")
+        axis.text(
+            *(left, top - 6, f"{number}: {face.confidence:.3f}"),
+            color="white",
+            va="bottom",
+            bbox={"facecolor": "black", "alpha": 0.75, "pad": 2, "lw": 0},
+        )
     axis.set_axis_off()
     return figure
 
 
 def gallery(images: Sequence, titles: Sequence[str] = (), columns: int = 4) -> Figure:
-    """Pictures side by side: aligned tensors, arrays or PIL images, with a title each."""
+    """Pictures as large as the page: aligned tensors, arrays or PIL images, with a title each."""
     columns = min(columns, len(images))
-    figure, axes = _panels(-(-len(images) // columns), columns)
+    side = PAGE_INCHES / max(2, columns)
+    figure, axes = _panels(-(-len(images) // columns), columns, side)
     for index, image in enumerate(images):
         axis = axes.flat[index]
         axis.imshow(picture(image) if isinstance(image, torch.Tensor) else np.asarray(image))
         if index < len(titles):
-            axis.set_title(titles[index], fontsize=10)
+            axis.set_title(titles[index], fontsize=11 if side < 4 else 14)
     return figure
 
 
@@ -144,7 +149,7 @@ def histogram_figure(
     values: Sequence[float], threshold: float, marks: dict[str, float], label: str
 ) -> Figure:
     """How often each value occurs, with a threshold, and single values marked by name."""
-    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    figure = Figure(figsize=(9, 2.8), layout="constrained")
     axis = figure.subplots()
     axis.hist(values, bins=80, color="#9db4c0")
     axis.axvline(threshold, color="black", ls="--", lw=1, label=f"threshold {threshold:g}")
@@ -152,7 +157,7 @@ def histogram_figure(
         axis.axvline(value, color=f"C{number + 1}", lw=2, label=name)
     axis.set_xlabel(label)
     axis.set_yticks([])
-    axis.legend(frameon=False, fontsize=9, loc="upper left")
+    figure.legend(frameon=False, fontsize=9, loc="outside right upper")
     axis.spines[["top", "right", "left"]].set_visible(False)
     return figure
 
@@ -169,9 +174,9 @@ def training_figure(log: list[dict], validation: list[dict]) -> Figure:
         for name in dict.fromkeys(name for row in rows for name in row)
         if name not in ("step", "images", "lr") and sum(name in row for row in rows) > 2
     ]
-    columns = 4
+    columns = 2 if len(names) <= 4 else 4
     rows = max(1, -(-len(names) // columns))
-    figure = Figure(figsize=(12, 2.2 * rows), layout="constrained")
+    figure = Figure(figsize=(12, 9 / columns * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flat
     for (kind, name), axis in zip(names, axes, strict=False):
         source = [row for row in (log if kind == "loss" else validation) if name in row]
@@ -202,7 +207,7 @@ def matrix_figure(matrix: dict[str, dict[str, float]], title: str) -> Figure:
     return figure
 
 
-def table_figure(table: dict[str, dict[str, float]], columns: Sequence[str], note: str = "") -> Figure:
+def table_figure(table: dict[str, dict[str, float]], columns: Sequence[str]) -> Figure:
     """Rows of numbers, `{title: {name: number}}`, of which `columns` are shown."""
     figure = Figure(figsize=(2.6 + 1.6 * len(columns), 0.9 + 0.32 * len(table)), layout="constrained")
     axis = figure.subplots()
@@ -221,16 +226,4 @@ def table_figure(table: dict[str, dict[str, float]], columns: Sequence[str], not
         cell.set_edgecolor("#dddddd")
         if row == 0:
             cell.set_height(cell.get_height() * 1.7)
-    return watermark(figure, note)
-
-
-def watermark(figure: Figure, text: str) -> Figure:
-    """Write `text` across a figure, so that nobody takes it for what it is not."""
-    if text:
-        width, height = figure.get_size_inches()
-        size, slope = 115 * width / len(text), 20 if height > 3 else 0
-        figure.text(
-            0.5, 0.5, text, ha="center", va="center", rotation=slope, fontsize=min(26, size),
-            color="C3", alpha=0.22,
-        )  # fmt: skip
     return figure

@@ -26,6 +26,7 @@ from .pages import LINK, MATHJAX, TEMPLATES, copy_mathjax, links_inside, rewrite
 
 HIDDEN = ("#", *PLACES)  # of injected parameters: papermill's heading, and where files went
 TURNING = "turning"  # pictures of the explorer
+TEACHING = "TEACHING.md"  # a page of its own, after the notebooks
 STATIC = "offline"  # not `_static`: Jupyter Book makes every page load each script in that one
 
 
@@ -80,18 +81,22 @@ def build_course(
                 shutil.copyfile(folder / target, source / "pictures" / Path(target).name)
         for name in names:
             node = nbformat.read(executed.get(Path(name).stem, folder / name), as_version=4)
-            page = page_of(node, names)
+            page = page_of(node, [*names, TEACHING])
             panel = next((cell for cell in page.cells if "explorer.panel" in cell.source.split()), None)
             if panel and turning:
                 html = turning(Path(temporary) / TURNING)
                 shown = nbformat.v4.new_markdown_cell(f"````{{raw}} html\n{html}\n````")
                 page.cells.insert(page.cells.index(panel) + 1, shown)
             nbformat.write(page, source / name)
-        readme = (folder / "README.md").read_text(encoding="utf-8")
-        (source / "index.md").write_text(in_the_book(readme, names), encoding="utf-8")
+        texts = {"README.md": "index.md", TEACHING: TEACHING}
+        for text, page in texts.items():
+            if (folder / text).is_file():
+                read = (folder / text).read_text(encoding="utf-8")
+                (source / page).write_text(in_the_book(read, [*names, TEACHING]), encoding="utf-8")
         if not copy_mathjax(source / STATIC / MATHJAX):
             raise CourseFailed('the course needs more packages: pip install "anonlab[dev]"')
-        _write_config(source, names)
+        shutil.copyfile(TEMPLATES / "course.css", source / STATIC / "course.css")
+        _write_config(source, [*names, *([TEACHING] if (folder / TEACHING).is_file() else [])])
         pages = _run_jupyter_book(source, Path(temporary))
         if (Path(temporary) / TURNING).exists():
             shutil.move(Path(temporary) / TURNING, pages / TURNING)
@@ -117,18 +122,21 @@ def page_of(node: nbformat.NotebookNode, names: Collection[str] = ()) -> nbforma
         elif "solution" in tags:
             tags.add("hide-cell")
             cell.metadata["mystnb"] = {"code_prompt_show": "Solution"}
-        elif folded.get("source_hidden"):
+        elif folded.get("source_hidden") and "remove-input" not in tags:
             tags.add("hide-input")
         if folded.get("outputs_hidden"):
             tags.add("hide-output")
+        for output in cell.get("outputs", ()):
+            if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
+                cell.metadata["mystnb"] = cell.metadata.get("mystnb", {}) | {"image": {"alt": alt}}
         cell.metadata["tags"] = sorted(tags)
     node.cells = [cell for cell in node.cells if cell.source]
     return node
 
 
 def in_the_book(text: str, names: Collection[str]) -> str:
-    """Return markdown whose links stay in the book, of which README.md is the front page."""
-    text = re.sub(r"\]\((?:\./)?README\.md(#[^)]*)?\)", "](index.md)", text)
+    """Return markdown whose links, with their anchors, stay in the book; README.md is its front page."""
+    text = re.sub(r"\]\((?:\./)?README\.md(#[^)]*)?\)", r"](index.md\1)", text)
     return links_inside(text, {"index.md", *names}, "pictures/")
 
 

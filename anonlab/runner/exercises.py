@@ -2,16 +2,22 @@
 
 An exercise is three cells, told apart by their tags: `exercise` leaves an answer open (`...`), `check`
 makes a `Check` and asks it about the answer, `solution` (folded) asks the same check about ours. All
-three are run wherever the notebook runs, so an executed notebook shows whether its checks work.
+three are run wherever the notebook runs, so an executed notebook shows whether its checks work. An
+answer is a number, an array, or a function that the check tries on cases.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ..errors import CheckTooWeak
+import numpy as np
+import torch
+
+from ..errors import CheckTooStrict, CheckTooWeak
+
+OPEN = "Put your answer in place of the dots."
 
 
 @dataclass(frozen=True)
@@ -33,22 +39,150 @@ class Verdict:
 class Check:
     """The check of exercise `number`: whether `right(*answers)` is true.
 
-    `wrong` is an answer (a tuple where there are several) that must not pass: the check is tried on it.
-    `hint` is shown while the answer is not right. Raises `CheckTooWeak` when `wrong` passes.
+    `right` is a predicate, or comes from `nearly` or `same`; it gets numbers as `plain` spells them.
+    `wrong` are answers (tuples where there are several) that must not pass: the check is tried on them.
+    `hint` is shown after an answer that is not right. An answer may be rounded to `digits` after the
+    point. Raises `CheckTooWeak` when one of `wrong` passes.
     """
 
-    def __init__(self, number: int, right: Callable[..., object], wrong: object, hint: str):
-        self.number, self.right, self.hint = number, right, hint
-        if self(*(wrong if isinstance(wrong, tuple) else (wrong,))).right:
-            raise CheckTooWeak(f"the check of exercise {number} accepts {wrong!r}; make it stricter")
+    def __init__(
+        self, number: int, right: Callable[..., object], wrong: Sequence, hint: str, digits: int = 3
+    ):
+        self.number, self.right, self.hint, self.digits = number, right, hint, digits
+        self.wrong = [one if isinstance(one, tuple) else (one,) for one in wrong]
+        self._refuse(self.wrong)
 
     def __call__(self, *answers: object) -> Verdict:
         """Judge the answers; one of the wrong kind is not right, and the notebook goes on after it."""
         if any(answer is ... for answer in answers):
-            return Verdict(self.number, False, f"Put your answer in place of the dots. {self.hint}")
+            return Verdict(self.number, False, OPEN)
         try:
-            passed = bool(self.right(*answers))
+            passed = bool(self.right(*map(plain, answers)))
+        except _Open:
+            return Verdict(self.number, False, OPEN)
         except Exception as error:  # whatever a beginner's answer does to it
             said = f"The check stumbled ({type(error).__name__}: {error}). {self.hint}"
             return Verdict(self.number, False, said)
         return Verdict(self.number, passed, "" if passed else self.hint)
+
+    def solved(self, *answers: object) -> Verdict:
+        """Judge our answers, and by them the check: other spellings of them pass, nonsense of their
+        shape does not. Raises `CheckTooStrict` and `CheckTooWeak`."""
+        spelled = [*zip(*(spellings(answer, self.digits) for answer in answers), strict=True)]
+        refused = [one for one in [answers, *spelled] if not self(*one).right]
+        if refused:
+            raise CheckTooStrict(
+                f"the check of exercise {self.number} refuses {refused[0]!r}, a spelling of the "
+                f"solution: {self(*refused[0]).remark}"
+            )
+        mangled = zip(*(nonsense(answer) for answer in answers), strict=True)
+        mangled = [one for one in mangled if not all(map(_alike, one, answers))]
+        self._refuse(mangled)
+        wrong = len(mangled) + len(self.wrong)
+        said = f"{len(spelled) + 1} spellings of it pass, {wrong} wrong answers do not."
+        return Verdict(self.number, True, said)
+
+    def _refuse(self, wrong: Iterable[tuple]) -> None:
+        for one in wrong:
+            if self(*one).right:
+                raise CheckTooWeak(
+                    f"the check of exercise {self.number} accepts {one!r}; make it stricter"
+                )
+
+
+class _Open(Exception):
+    """A function that still returns dots."""
+
+
+def nearly(*truths: object, within: float) -> Callable[..., bool]:
+    """Return a predicate of as many answers: each has the numbers of its truth to within `within`, in
+    any spelling (`float`, list, NumPy, tensor, axes of length 1), and no others: nothing is
+    broadcast."""
+    wanted = [np.squeeze(_array(truth)) for truth in truths]
+
+    def right(*answers: object) -> bool:
+        found = [np.squeeze(_array(answer)) for answer in answers]
+        return all(
+            a.shape == b.shape and bool((np.abs(a - b) <= within).all())
+            for a, b in zip(found, wanted, strict=True)
+        )
+
+    return right
+
+
+def same(reference: Callable, *cases: tuple, within: float) -> Callable[[Callable], bool]:
+    """Return a predicate of a function: on every one of `cases`, tuples of arguments, it returns what
+    `reference` does, to within `within`."""
+
+    def right(function: Callable) -> bool:
+        for case in cases:
+            found = function(*case)
+            if found is ...:
+                raise _Open
+            if not nearly(reference(*case), within=within)(found):
+                return False
+        return True
+
+    return right
+
+
+def plain(answer: object) -> object:
+    """Return a single number as `float`, several as a float32 tensor, and functions and text as they
+    are."""
+    if callable(answer) or isinstance(answer, str):
+        return answer
+    found = _array(answer)
+    return found.item() if found.size == 1 else torch.from_numpy(found).float()
+
+
+def spellings(answer: object, digits: int) -> list:
+    """Return the same answer as NumPy, as a tensor, as lists, in single precision, and rounded."""
+    forms = (
+        lambda a: a,
+        torch.from_numpy,
+        lambda a: a.tolist(),
+        lambda a: torch.from_numpy(a).float()[None] if a.ndim == 0 else a.astype(np.float32),
+        lambda a: np.round(a, digits),
+    )
+    return [_changed(answer, form) for form in forms]
+
+
+def nonsense(answer: object) -> list:
+    """Return wrong answers of the shape of this one."""
+    forms = (
+        lambda a: 0 * a,
+        lambda a: -a,
+        lambda a: 2 * a,
+        lambda a: a / 2,
+        lambda a: a + 1,
+        _noisy,
+    )
+    return [_changed(answer, form) for form in forms]
+
+
+def _noisy(numbers: np.ndarray) -> np.ndarray:
+    """Each number moved by half of the largest one's size or more."""
+    rng, size = np.random.default_rng(0), np.abs(numbers).max() or 1.0
+    return numbers + size * rng.choice([-1, 1], numbers.shape) * rng.uniform(0.5, 1, numbers.shape)
+
+
+def _changed(answer: object, form: Callable[[np.ndarray], object]) -> object:
+    if callable(answer):
+        return lambda *case: form(_array(answer(*case)))
+    return form(_array(answer))
+
+
+def _alike(one: object, other: object) -> bool:
+    return not callable(one) and np.allclose(_array(one), _array(other))
+
+
+def _array(answer: object) -> np.ndarray:
+    """Numbers as an array of doubles. Raises `TypeError` for anything else."""
+    if isinstance(answer, list | tuple):
+        return np.stack([_array(one) for one in answer])
+    if isinstance(answer, torch.Tensor):
+        answer = answer.detach().cpu().numpy()
+    found = np.asarray(answer)
+    if found.dtype.kind not in "fiu":
+        raise TypeError(f"a number was asked for, not {answer!r}")
+    return found.astype(float)

@@ -53,7 +53,18 @@ def save_figure(figure: Figure, output: str | Path, name: str) -> Image:
     """
     with atomic_path(Path(output) / f"{name}.png") as partial:
         figure.savefig(partial, format="png", dpi=110)
-    return Image(filename=str(Path(output) / f"{name}.png"), width=int(figure.get_figwidth() * 72))
+    path, width = str(Path(output) / f"{name}.png"), int(figure.get_figwidth() * 72)
+    return Image(filename=path, width=width, alt=alternative(figure, name))
+
+
+def alternative(figure: Figure, name: str) -> str:
+    """Return a figure's text for those who cannot see it: its name, and the titles, labels and lines of
+    its axes, which say what was measured."""
+    said = [name.lstrip("0123456789-").replace("-", " ")]
+    for axis in figure.axes:
+        legend = axis.get_legend_handles_labels()[1] if axis.get_title() or axis.get_xlabel() else []
+        said += [axis.get_title(), axis.get_xlabel(), axis.get_ylabel(), ", ".join(legend)]
+    return "; ".join(dict.fromkeys(" ".join(one.split()) for one in said if one.strip()))[:400]
 
 
 def run(

@@ -9,6 +9,7 @@ import torch
 
 from anonlab.encoding.encoder import Encoder, EncoderConfig
 from anonlab.figures.encoder_figures import (
+    attention_figure,
     attention_maps,
     encoder_diagram,
     token_counts,
@@ -41,3 +42,10 @@ def test_the_diagram_says_the_shapes_of_its_network():
     said = " ".join(text.get_text() for text in encoder_diagram(TINY).axes[0].texts)
     for shape in ("(3, 64²)", "(89, 16)", "64 + 16 + 4", "(16, 512)", "1 × fusion"):
         assert shape in said, shape
+
+
+def test_maps_of_attention_share_one_scale():
+    even = torch.full((1, 1, 8, 8), 1 / 64)
+    figure = attention_figure(torch.zeros(1, 3, 64, 64), {"even": even, "half": even / 2})
+    _, one, half = (axis.get_images()[0].get_array().astype(float).mean() for axis in figure.axes)
+    assert abs(one - half) > 10  # not each stretched to its own

@@ -46,6 +46,9 @@ def lessons(tmp_path) -> Path:
     folder.mkdir()
     run.mkdir(parents=True)
     image = nbformat.v4.new_output("display_data", data={"image/png": PICTURE, "text/plain": "a dot"})
+    image.metadata["image/png"] = {"alt": "a single dot"}
+    prose = nbformat.v4.new_output("display_data", data={"text/markdown": "It is *forty-three*."})
+    said = code("Markdown('spoiler')", prose, tags=("remove-input",), jupyter={"source_hidden": True})
     result = nbformat.v4.new_output("execute_result", data={"text/plain": "forty-two"})
     injected = code("# Parameters\nSTEPS = 2\nOUTPUT = '/home/me/secret'", tags=("injected-parameters",))
     first = lesson(
@@ -53,12 +56,13 @@ def lessons(tmp_path) -> Path:
         injected,
         code("import zipapp", jupyter={"source_hidden": True}),
         code("show()", image),
+        said,
         code("answer = 41 + 1", result, tags=("solution",), jupyter={"source_hidden": True}),
         nbformat.v4.new_markdown_cell("[next](01_two.ipynb), [tables](../data/README.md)"),
     )
     needle = nbformat.v4.new_markdown_cell("A needle in a haystack.")
     second = lesson("01 · Two", code("explorer and explorer.panel"), needle)
-    said = {}
+    done = {}
     for name, node in (("00_one", first), ("01_two", second)):
         nbformat.write(node, run / f"{name}.ipynb")
         stripped = nbformat.from_dict(node)
@@ -66,9 +70,10 @@ def lessons(tmp_path) -> Path:
             c for c in node.cells if "injected-parameters" not in c.metadata.get("tags", [])
         ]
         nbformat.write(stripped, folder / f"{name}.ipynb")
-        said[name] = {"status": "ok", "parameters": {"STEPS": 2}}
-    (run / "metrics.json").write_text(json.dumps({"notebooks": said}))
-    (folder / "README.md").write_text("# The course\n[one](00_one.ipynb)")
+        done[name] = {"status": "ok", "parameters": {"STEPS": 2}}
+    (run / "metrics.json").write_text(json.dumps({"notebooks": done}))
+    (folder / "README.md").write_text("# The course\n[one](00_one.ipynb)\n\n## Some words\n\nTwo.")
+    (folder / "TEACHING.md").write_text("# For teachers\n[words](README.md#some-words)")
     return tmp_path
 
 
@@ -121,6 +126,12 @@ def test_solutions_and_set_up_are_folded(book):
     assert "forty-two" in solution
     assert any("zipapp" in one for one in folded)
     assert page.count("forty-two") == 1
+    assert "forty-three" in page and "spoiler" not in page  # prose without the code that made it
+
+
+def test_pictures_have_their_alternative_text_and_links_their_anchors(book):
+    assert 'alt="a single dot"' in (book / "00_one.html").read_text()
+    assert 'href="index.html#some-words"' in (book / "TEACHING.html").read_text()
 
 
 def test_nothing_in_the_book_is_loaded_from_the_network(book):
@@ -224,6 +235,6 @@ def test_links_of_the_front_page_stay_in_the_book():
         "[paper](https://doi.org/10.1007/x), ![stages](../data/pictures/stages.jpg)"
     )
     assert in_the_book(text, ["00_one.ipynb"]) == (
-        "# Course\n[first](00_one.ipynb), numbers (`data/README.md`), [top](index.md), "
+        "# Course\n[first](00_one.ipynb), numbers (`data/README.md`), [top](index.md#a), "
         "[paper](https://doi.org/10.1007/x), ![stages](pictures/stages.jpg)"
     )

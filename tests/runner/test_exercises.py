@@ -6,17 +6,19 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
-from anonlab.errors import CheckTooWeak
-from anonlab.runner.exercises import Check
+from anonlab.errors import CheckTooStrict, CheckTooWeak
+from anonlab.runner.exercises import Check, nearly, same
 
 TAGS = ("exercise", "check", "solution")
 PATHS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
 def check() -> Check:
-    return Check(3, lambda answer: abs(answer - 0.5) < 0.01, wrong=0.8, hint="Subtract the mean.")
+    return Check(3, nearly(0.5, within=0.01), wrong=[0.8], hint="Subtract the mean.")
 
 
 @pytest.mark.parametrize(
@@ -25,28 +27,99 @@ def check() -> Check:
         (0.505, "Exercise 3: right."),
         (0.6, "Exercise 3: not yet. Subtract the mean."),
         (float("nan"), "Exercise 3: not yet. Subtract the mean."),
-        (..., "Exercise 3: not yet. Put your answer in place of the dots. Subtract the mean."),
+        (..., "Exercise 3: not yet. Put your answer in place of the dots."),
         (None, "Exercise 3: not yet. The check stumbled (TypeError: "),
         ("half", "Exercise 3: not yet. The check stumbled (TypeError: "),
     ],
 )
-def test_only_a_right_answer_passes_and_any_other_gets_the_hint(answer, said):
+def test_only_a_right_answer_passes_and_the_hint_comes_after_a_try(answer, said):
     assert repr(check()(answer)).startswith(said)
     assert check()(answer).right is (answer == 0.505)
+    assert ("Subtract" in repr(check()(answer))) is (answer not in (0.505, ...))
+
+
+TRUTH = torch.tensor([[0.25, 0.5], [0.75, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("truth", "right", "wrong"),
+    [
+        (
+            0.4037,
+            [0.4037, 0.40, np.float32(0.4037), torch.tensor(0.4037), torch.tensor([[0.4037]]), [0.4037]],
+            [0.42, -0.4037, 0.5963, 40.37, [0.4037, 0.4037], "0.4037", float("inf"), True],
+        ),
+        (
+            TRUTH,
+            [TRUTH, TRUTH.numpy(), TRUTH.tolist(), TRUTH[None], TRUTH.double(), list(TRUTH)],
+            [TRUTH.T, TRUTH.flip(0), TRUTH + 0.1, TRUTH[:1], TRUTH.flatten(), 0 * TRUTH, TRUTH.mean()],
+        ),
+        (
+            [0.1, 0.2],
+            [[0.1, 0.2], (0.1, 0.2), [torch.tensor([0.1]), torch.tensor([0.2])], np.array([0.1, 0.2])],
+            [[0.2, 0.1], [0.1], 0.1, [0.1, 0.2, 0.3], [[0.1, 0.2], [0.1, 0.2]]],
+        ),
+    ],
+    ids=["number", "array", "two"],
+)
+def test_right_answers_pass_in_any_spelling_and_wrong_ones_of_their_shape_do_not(truth, right, wrong):
+    one = Check(1, nearly(truth, within=0.006), wrong=[], hint="")
+    assert [one(answer).right for answer in right] == [True] * len(right)
+    assert [one(answer).right for answer in wrong] == [False] * len(wrong)
+
+
+def double(x):
+    return 2 * x
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda x: x + x, "right."),
+        (lambda x: (2 * x).numpy(), "right."),
+        (lambda x: (2 * x).tolist(), "right."),
+        (lambda _: ..., "not yet. Put your answer"),
+        (lambda x: x**2, "not yet. Twice."),
+        (lambda x: 2 * x[:1], "not yet. Twice."),
+        (lambda _: None, "not yet. The check stumbled (TypeError"),
+        (lambda x, _: 2 * x, "not yet. The check stumbled (TypeError"),
+        (3.0, "not yet. The check stumbled (TypeError"),
+    ],
+)
+def test_functions_are_tried_on_cases(function, said):
+    one = Check(
+        1, same(double, (torch.tensor([1.0, 2.0]),), (torch.tensor([3.0]),), within=0.01), [], "Twice."
+    )
+    assert repr(one(function)).startswith(f"Exercise 1: {said}")
+
+
+def test_a_solution_tries_its_check():
+    said = repr(check().solved(0.5))
+    tried = [*map(int, re.findall(r"\d+", said))][1:]
+    assert "right" in said and tried[0] >= 3 and tried[1] >= 5
+    exact = Check(1, lambda answer: answer == 0.123456, wrong=[], hint="")
+    with pytest.raises(CheckTooStrict, match="refuses"):  # what is rounded
+        exact.solved(0.123456)
+    with pytest.raises(CheckTooWeak, match="accepts"):
+        Check(1, lambda answer: answer >= 0.1, wrong=[], hint="").solved(0.5)
+    with pytest.raises(CheckTooStrict):
+        check().solved(0.7)
+    same_double = Check(1, same(double, (torch.tensor([1.0, 2.0]),), within=0.01), [], "")
+    assert same_double.solved(double).right
 
 
 def test_a_check_that_accepts_what_is_wrong_is_refused():
-    with pytest.raises(CheckTooWeak, match=r"exercise 3 accepts 0\.8"):
-        Check(3, lambda answer: answer > 0, wrong=0.8, hint="")
+    with pytest.raises(CheckTooWeak, match=r"exercise 3 accepts \(0\.8,\)"):
+        Check(3, lambda answer: answer > 0, wrong=[-1, 0.8], hint="")
 
 
 def test_several_answers_are_judged_together():
-    both = Check(1, lambda a, b: a < b, wrong=(2, 1), hint="The other way round.")
+    both = Check(1, lambda a, b: a < b, wrong=[(2, 1)], hint="The other way round.")
     assert both(1, 2).right and not both(2, 1).right
 
 
 def test_a_verdict_shows_no_markup_of_an_answer():
-    shown = Check(1, lambda answer: answer[0], wrong=[0], hint="<b>")(1)._repr_html_()
+    shown = Check(1, lambda answer: answer[0], wrong=[], hint="<b>")([0, 0])._repr_html_()
     assert "&lt;b&gt;" in shown and "<b>" not in shown
 
 
@@ -66,9 +139,10 @@ def test_every_notebook_has_three_exercises_of_three_cells(path):
     ):
         assert "..." in exercise[1] and "# TODO" in exercise[1]
         assert re.search(rf"check_{number} = Check\(\s*{number},", checked[1])
-        assert f"check_{number}(" in solution[1].splitlines()[-1]
+        assert solution[1].splitlines()[-1].startswith(f"check_{number}.solved(")
         assert "..." not in solution[1]
-        assert solution[2]["metadata"]["jupyter"]["source_hidden"]
+        for _, _, folded in (checked, solution):
+            assert folded["metadata"]["jupyter"]["source_hidden"]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

@@ -1,0 +1,158 @@
+"""What a class needs of the notebooks: assignments for nbgrader and otter-grader, and slides.
+
+`python -m anonlab.runner.teaching assignments` and `… slides`; the Makefile has both. An exercise is one
+point: its check cell becomes the test, its solution cell the teacher's answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import shutil
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from ..files import atomic_path, output_folder
+from ..weights.store import notebooks_folder
+from .course import executed_notebooks
+
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # as nbgrader knows them
+NBGRADER = """c = get_config()
+c.CourseDirectory.course_id = "anonlab"
+c.ClearSolutions.code_stub = {"python": "# your answer goes in place of the dots above"}
+c.ExecutePreprocessor.timeout = 1800
+"""
+OTTER = """OK_FORMAT = True
+test = {{"name": "q{0}", "points": 1, "suites": [{{"type": "doctest", "scored": True, "setup": "",
+    "teardown": "", "cases": [{{"code": ">>> {1}.right\\nTrue", "hidden": False, "locked": False}}]}}]}}
+"""
+
+
+def answered(exercise: str, check: str, solution: str) -> str:
+    """Return an exercise's cell with our answer below the open one.
+
+    The check's last line names the answers and the solution's last line ours: of `check_1(a)` and
+    `check_1.solved(b)` comes `a = b`.
+    """
+    asked, ours = (ast.parse(text).body[-1] for text in (check, solution))
+    names, answers = (", ".join(map(ast.unparse, one.value.args)) for one in (asked, ours))
+    code = "\n".join(solution.splitlines()[: ours.lineno - 1]).rstrip()
+    comma = "," if answers.startswith("*") else ""
+    return f"{exercise}\n{BEGIN}\n{code}\n{names} = {answers}{comma}\n{END}".replace(
+        "\n\n\n\n", "\n\n\n"
+    )
+
+
+def assignment(node: NotebookNode, tool: str, solved: bool) -> NotebookNode:
+    """Return a notebook as an assignment for `tool`, `nbgrader` or `otter`, without its solution cells;
+    with `solved` the answers are filled in."""
+    node = copy.deepcopy(node)
+    tagged: dict[str, list[NotebookNode]] = {tag: [] for tag in ("exercise", "check", "solution")}
+    for cell in node.cells:
+        for tag in tagged.keys() & set(cell.metadata.get("tags", [])):
+            tagged[tag].append(cell)
+    for number, (exercise, check, solution) in enumerate(zip(*tagged.values(), strict=True), 1):
+        call = check.source.splitlines()[-1]
+        if solved:
+            exercise.source = answered(exercise.source, check.source, solution.source)
+        if tool == "nbgrader":
+            check.source += f"\nassert {call}.right, {call}"
+            about = {"schema_version": 3, "task": False}
+            exercise.metadata.nbgrader = about | {
+                "grade": False, "solution": True, "locked": False, "grade_id": f"exercise-{number}"
+            }  # fmt: skip
+            check.metadata.nbgrader = about | {
+                "grade": True, "solution": False, "locked": True, "grade_id": f"check-{number}",
+                "points": 1,
+            }  # fmt: skip
+        else:
+            grade = nbformat.v4.new_code_cell(f'grader.check("q{number}")', id=f"grade-{number}")
+            node.cells.insert(node.cells.index(check) + 1, grade)
+    node.cells = [cell for cell in node.cells if "solution" not in cell.metadata.get("tags", [])]
+    if tool == "otter":
+        begin = nbformat.v4.new_code_cell("import otter\n\ngrader = otter.Notebook()", id="otter")
+        node.cells.insert(1, begin)
+    return node
+
+
+def write_assignments(out: Path, folder: Path | None = None, only: str = "") -> list[Path]:
+    """Write the assignments of all notebooks of `folder` and return their files.
+
+    `out/nbgrader` is a course of nbgrader, whose `source` has the answers that `nbgrader
+    generate_assignment` takes out; `out/otter` has a `student` and a `solved` copy of each notebook,
+    with its tests beside it. `only` is how a name begins. Raises `OutputNotWritable`.
+    """
+    written = []
+    for path in sorted((folder or notebooks_folder()).glob(f"{only or '[0-9][0-9]'}*.ipynb")):
+        node = nbformat.read(path, as_version=4)
+        for place, tool, solved in (
+            (out / "nbgrader" / "source" / path.stem, "nbgrader", True),
+            (out / "otter" / "student" / path.stem, "otter", False),
+            (out / "otter" / "solved" / path.stem, "otter", True),
+        ):
+            output_folder(place)
+            nbformat.write(assignment(node, tool, solved), place / path.name)
+            written.append(place / path.name)
+            if tool == "otter":
+                (place / "tests").mkdir(exist_ok=True)
+                checks = [c.source for c in node.cells if "check" in c.metadata.get("tags", [])]
+                for number, source in enumerate(checks, 1):
+                    text = OTTER.format(number, source.splitlines()[-1])
+                    (place / "tests" / f"q{number}.py").write_text(text, encoding="utf-8")
+    with atomic_path(out / "nbgrader" / "nbgrader_config.py") as partial:
+        partial.write_text(NBGRADER, encoding="utf-8")
+    return written
+
+
+def write_slides(runs: Path, out: Path, folder: Path | None = None, reveal: str = "") -> list[Path]:
+    """Write slides of the newest executed notebooks in `runs`, made of the cells tagged `slide`, and
+    return their files.
+
+    `reveal` is where reveal.js is, a folder or an address; by default nbconvert's, on the network.
+    Raises `OutputNotWritable`.
+    """
+    from nbconvert import SlidesExporter
+
+    exporter = SlidesExporter(exclude_input=True, exclude_output_prompt=True, reveal_scroll=True)
+    if reveal:
+        exporter.reveal_url_prefix = reveal
+    output_folder(out)
+    written = []
+    for name, path in executed_notebooks(runs, folder).items():
+        node = nbformat.read(path, as_version=4)
+        node.cells = [cell for cell in node.cells if "slide" in cell.metadata.get("tags", [])]
+        node.metadata.pop("widgets", None)
+        for cell in node.cells:
+            cell.metadata["slideshow"] = {"slide_type": "slide"}
+            cell.source = cell.source.replace(
+                "../data/", f"{(folder or notebooks_folder()).parent}/data/"
+            )
+        body, _ = exporter.from_notebook_node(node)
+        with atomic_path(out / f"{name}.slides.html") as partial:
+            partial.write_text(body, encoding="utf-8")
+        written.append(out / f"{name}.slides.html")
+    return written
+
+
+def main() -> None:
+    """Write what the command line asks for, and say where it is."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("assignments", "slides"))
+    parser.add_argument("--out", type=Path, help="default: outputs/assignments or outputs/slides")
+    parser.add_argument("--runs", type=Path, default=Path("outputs/runs"), help="for slides")
+    parser.add_argument("--reveal", default="", help="folder or address of reveal.js, for slides")
+    options = parser.parse_args()
+    out = options.out or Path("outputs") / options.what
+    if options.what == "assignments":
+        shutil.rmtree(out / "nbgrader" / "source", ignore_errors=True)
+        written = write_assignments(out)
+    else:
+        written = write_slides(options.runs, out, reveal=options.reveal)
+    print("\n".join(map(str, written)) or "no notebook was run yet: make run")
+
+
+if __name__ == "__main__":
+    main()
