@@ -114,6 +114,7 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
         low_pass = torch.eye(channels)[: channels // 4, :, None, None] / 2
         x = convolution(scaled(x, linear(block.up, w1)), low_pass)
         for conv, w in ((block.conv1, w1), (block.conv2, w2)):
+            assert conv.depthwise is not None  # of a block's convolutions
             gain = ops.multiply(linear(conv.affine, w), tensor(conv.depthwise.sum((1, 2, 3)))[None])
             x = leaky(convolution(scaled(x, gain), conv.weight, conv.bias + conv.noise.mean()))
         return x
