@@ -30,6 +30,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -164,8 +165,7 @@ class Copies(Inverter):
 
     def __call__(self, photo, controls, **options):
         result = super().__call__(photo, controls, **options)
-        result.image = photo.image(photo.pixels)
-        return result
+        return replace(result, image=photo.image(photo.pixels))
 
 
 def _plant(defect: str | None) -> Callable:
