@@ -90,10 +90,11 @@ def lesson(tmp_path) -> Path:
 
 
 def run(folder: Path, *command: str) -> str:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # nbgrader starts alembic by its name
     done = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=folder, capture_output=True, text=True, check=False,
-        env=os.environ | {"PYTHONPATH": str(FOLDER.parent)},
+        env=os.environ | {"PYTHONPATH": str(FOLDER.parent), "PATH": path},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
