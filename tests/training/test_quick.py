@@ -8,10 +8,12 @@ import torch.nn.functional as F
 
 from anonlab.images import resize
 from anonlab.perception.landmarks import landmark_error, load_landmarks
+from anonlab.perception.perception_network import load_perception_network
 from anonlab.recognizers import centred
 from anonlab.training.loop import TrainConfig
 from anonlab.training.preview import Preview, fit_preview, preview_error, quick
 from anonlab.training.surrogate import Surrogate, SurrogateTask, warm_up
+from anonlab.training.synthetic import generate
 
 CPU = torch.device("cpu")
 
@@ -27,11 +29,12 @@ def test_the_previews_features_are_the_generators_own(generator, samples):
 
 
 @pytest.mark.usefixtures("uncompiled")
-def test_unfitted_it_is_near_the_averaged_picture_and_fitted_nearer(generator, few):
-    before = preview_error(Preview(generator), few)
+def test_unfitted_it_is_near_the_averaged_picture_and_fitted_nearer(generator, recognizer, population):
+    some = generate(generator, recognizer, population, 16, 4, load_perception_network())
+    before = preview_error(Preview(generator), some)
     assert before < 0.08  # of 2
     untouched = generator.to_rgb.weight.clone()
-    fitted, errors = fit_preview(generator, few, steps=12)
+    fitted, errors = fit_preview(generator, some, steps=12)
     assert errors["before"] == pytest.approx(before, rel=1e-4)
     assert errors["after"] < before
     assert torch.equal(generator.to_rgb.weight, untouched)  # what is fitted is a copy
@@ -99,8 +102,9 @@ def test_its_gradient_is_that_of_its_answers(surrogate, samples, rng):
     assert (slope * direction).sum().item() == pytest.approx((ends[0] - ends[1]).item() / 2e-2, rel=0.05)
 
 
-def test_true_codes_lose_less_than_others(task, surrogate, rng):
-    batch = task.draw(torch.arange(2, 8), rng(1), task.mix, clean=1.0)
+def test_true_codes_lose_less_than_others(task, surrogate, samples, rng):
+    task.samples = samples  # of which the surrogate knows those that are not held out
+    batch = task.draw(torch.arange(20, 28), rng(1), task.mix, clean=1.0)
     lessons = SurrogateTask(task, surrogate)
     with torch.no_grad():
         right, wrong = (lessons.terms(ws, batch) for ws in (batch.ws, batch.ws.roll(1, 0)))
