@@ -106,7 +106,7 @@ def test_the_book_has_every_notebook_its_results_and_a_search(book):
 def test_where_the_panel_needs_a_kernel_the_book_has_its_own(book):
     page = (book / "01_two.html").read_text()
     assert page.count("<div id='turned'>\n\n$x$ &amp; *two*</div>") == 1  # as it was written
-    assert page.index("explorer.panel") < page.index("turned") < page.index("needle")
+    assert page.index('<span class="n">panel</span>') < page.index("turned") < page.index("needle")
     assert (book / "turning" / "face.jpg").read_bytes() == b"a JPEG"
 
 
