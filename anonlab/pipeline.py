@@ -36,11 +36,10 @@ from .recognizers.perceptual import PerceptualDistance
 from .regeneration.regenerate import Regenerator
 from .results import FaceResult, LeftFace, Result
 from .selection import Selection
+from .watch import Watch, quiet
 
 ATTEMPTS = 3  # the first, and two with more area, of which the last is refined
 OVERSHOOT = 1.5  # times as far as usual from the person do the later ones aim
-
-Watch = Callable[[str, float], None]  # what is being done, and which share of the work is done
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ class Anonymizer:
         known: Known | None = None,
         verify: bool = True,
         progress: bool = False,
-        watch: Watch = lambda _, __: None,
+        watch: Watch = quiet,
         **changes: Any,
     ) -> Result:
         """Anonymize a photo: a path, a PIL image or an `(H, W, 3)` uint8 array.
@@ -214,7 +213,7 @@ class Anonymizer:
         *,
         known: Known | None = None,
         verify: bool = True,
-        watch: Watch = lambda _, __: None,
+        watch: Watch = quiet,
     ) -> tuple[FaceResult, np.ndarray]:
         """Run the three stages and the check on one face of a photo, at most `ATTEMPTS` times.
 

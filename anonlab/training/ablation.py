@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..watch import Watch, quiet
 from .encoder import EncoderTask
-from .loop import TrainConfig, Watch, quiet, train
+from .loop import TrainConfig, train
 
 
 def ablate(

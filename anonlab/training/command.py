@@ -25,12 +25,13 @@ from ..perception.perception_network import load_perception_network
 from ..provenance import commit
 from ..recognizers import Recognizer, load_recognizer
 from ..recognizers.perceptual import load_stlpips
+from ..watch import Watch, quiet
 from ..weights import store
 from .correction import check_correction, fit_correction
 from .encoder import EncoderTask, FrozenNetworks
 from .export import export, facts_of, write_weights
 from .glasses import GlassesTask, Labels
-from .loop import Task, Watch, quiet, train
+from .loop import Task, train
 from .networks import LandmarkTask, PerceptionTask
 from .photos import load_photos
 from .preview import fit_preview, has_bfloat16, quick

@@ -14,9 +14,10 @@ from torch import nn
 from ..errors import InputDamaged
 from ..images import from_bytes, to_bytes
 from ..perception.glasses import GlassesNetwork, window
+from ..watch import Watch, quiet
 from ..weights import store
 from .augment import augment
-from .loop import Watch, quiet, seeded_model
+from .loop import seeded_model
 from .synthetic import BATCH, CHUNK, SEED, Samples
 
 AUGMENTED = 6000  # pictures that are moved, recoloured and degraded, half of them with glasses

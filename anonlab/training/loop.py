@@ -21,8 +21,8 @@ from tqdm.auto import tqdm
 
 from ..errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
 from ..files import atomic_path
+from ..watch import Watch, quiet
 
-Watch = Callable[[str, float], None]  # is told what is done, and which share of it is done
 BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed}"
 KEPT = ("step", "images", "seconds", "batch", "log", "validation")  # of `Trained`, in a checkpoint
 
@@ -73,10 +73,6 @@ class Trained:
     seconds: float = 0.0
     log: list[dict] = field(default_factory=list)  # the rows of log.csv
     validation: list[dict] = field(default_factory=list)  # the rows of validation.csv
-
-
-def quiet(doing: str, share: float) -> None:
-    """Watch without showing anything."""
 
 
 def bars() -> Watch:

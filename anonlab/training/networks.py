@@ -15,8 +15,9 @@ from ..perception.landmarks import MIRROR, LandmarkNetwork, landmark_error, open
 from ..perception.perception_network import PerceptionNetwork
 from ..recognizers import Recognizer
 from ..recognizers.estimators import DlibLandmarks
+from ..watch import Watch, quiet
 from .augment import augment, warp_points
-from .loop import Watch, quiet, seeded_model
+from .loop import seeded_model
 from .synthetic import BATCH, Samples, quick_attribution
 
 AUGMENTED = 1500  # pictures that are moved, recoloured and degraded, with maps of their own

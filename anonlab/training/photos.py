@@ -14,7 +14,7 @@ from ..photo.detection import Detector
 from ..photo.faces import align
 from ..photo.photos import READABLE, read_photo
 from ..recognizers import Recognizer
-from .loop import Watch, quiet
+from ..watch import Watch, quiet
 from .synthetic import BATCH, SIZE, Samples, describe, join
 
 

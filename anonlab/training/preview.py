@@ -17,7 +17,7 @@ from torch import nn
 
 from ..generators.mobile_stylegan import Block, MobileStyleGAN
 from ..images import resize
-from .loop import Watch, quiet
+from ..watch import Watch, quiet
 from .synthetic import Samples
 
 SIZE = 128

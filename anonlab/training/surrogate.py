@@ -19,8 +19,9 @@ from ..generators import Generator
 from ..images import resize
 from ..perception.landmarks import COUNT, LandmarkNetwork, landmark_error, openings
 from ..recognizers import Recognizer, centred
+from ..watch import Watch, quiet
 from .encoder import Batch, EncoderTask
-from .loop import TrainConfig, Trained, Watch, quiet, train
+from .loop import TrainConfig, Trained, train
 from .synthetic import BATCH, Samples
 
 SIDE = 16  # of the picture it answers

@@ -23,8 +23,8 @@ from ..perception.landmarks import load_landmarks
 from ..perception.perception import SMOOTHING_SIGMA
 from ..perception.perception_network import PerceptionNetwork
 from ..recognizers import Recognizer
+from ..watch import Watch, quiet
 from ..weights import store
-from .loop import Watch, quiet
 from .targets import wanted_identities
 from .traits import directions, exaggerate
 

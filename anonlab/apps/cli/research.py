@@ -104,7 +104,8 @@ def train_network(options: argparse.Namespace) -> int:
     """Weights, a card, a log and its curves."""
     from ...files import folder_lock, output_folder
     from ...training.command import train_part
-    from ...training.loop import bars, quiet
+    from ...training.loop import bars
+    from ...watch import quiet
 
     chosen = {name: value for name, value in vars(options).items() if name != "command"}
     chosen["out"] = options.out or Path("outputs/train") / options.what

@@ -20,8 +20,9 @@ from ...controls import KEEP, PERCEPTIONS, REGIONS, Controls, Settings, check_ke
 from ...errors import AnonlabError, InputMissing, StaleRequest, UnreadableImage
 from ...figures.plots import overlay, picture
 from ...generators.samples import SAMPLES, open_photo
-from ...pipeline import Anonymizer, Watch
+from ...pipeline import Anonymizer
 from ...results import Result
+from ...watch import Watch
 from .browser_files import as_file, as_text, finished_name, is_sample, opened
 from .browser_files import photo_choices as photo_choices
 from .figures import SHARP, View, data_uri, layers

@@ -21,9 +21,10 @@ from ...perception.masks import build_mask, masked_face
 from ...perception.regions import share_of_face, whole_face
 from ...photo.faces import Face, align
 from ...photo.photos import Photo, read_photo
-from ...pipeline import Anonymizer, Watch
+from ...pipeline import Anonymizer
 from ...recognizers import distance
 from ...results import Result
+from ...watch import Watch, quiet
 from .figures import SHARP, SIZE, View
 
 KEPT = 8  # attributions of one face that are remembered
@@ -161,9 +162,7 @@ class Workbench:
         recognizer = self.anonymizer.recognizer
         return distance(recognizer, recognizer.embed(image), self.face.embedding).item()
 
-    def anonymize(
-        self, controls: Controls, everybody: bool = True, watch: Watch = lambda _, __: None
-    ) -> Result:
+    def anonymize(self, controls: Controls, everybody: bool = True, watch: Watch = quiet) -> Result:
         """The whole photo, as the command line would do it: slow, full size and checked.
 
         `everybody` in it, or only the face on the bench. `watch` as the `Anonymizer` takes it. Raises
