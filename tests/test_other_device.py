@@ -66,7 +66,7 @@ def test_a_photo_is_the_same_there(name, changes, here, there, generator):
 
 
 def test_a_face_that_cannot_be_made_is_covered_there(there, generator, monkeypatch):
-    monkeypatch.setattr("anonlab.pipeline.MAX_TURN", -1.0)  # every face is turned too far
+    monkeypatch.setattr("anonlab.checking.MAX_TURN", -1.0)  # every face is turned too far
     photo = Image.new("RGB", (700, 520), "grey")
     photo.paste(sample_photo("astronaut"), (0, 0))
     found = there(photo, fallback="blur")
@@ -93,4 +93,4 @@ def test_a_clip_is_made_there(there, tmp_path):
     record = anonymize_clip(there, clip, tmp_path / "out.mkv")
     [track] = record["tracks"]
     assert (track["frames"], track["covered_frames"]) == (3, [])
-    assert track["measures"]["greatest match"] >= there.recognizer.threshold
+    assert track["least_distance"] >= there.recognizer.threshold
