@@ -14,6 +14,7 @@ from ..errors import InputDamaged
 from ..files import atomic_path
 from ..weights.store import data_folder
 from .judges.kept import LABELS
+from .judges.worn import PLACES
 from .judging import HOW_TO_ADD
 from .privacy import ANOTHER, KEYED, OTHER_PHOTO
 
@@ -21,7 +22,8 @@ JUDGED = "judged.json"
 SMALL = 40  # people below which a number is a trial of the protocol
 BEGIN, END = "<!-- made by python -m anonlab.evaluation.tables -->", "<!-- end -->"
 DAYS = {"lfw": "LFW (mostly different days)", "london": "London (one session)"}
-SHARES = ("found", "glasses_kept", "glasses_come", *(f"{name}_kept" for name in LABELS))
+WORN = tuple(f"{name}_{what}" for name in PLACES for what in ("kept", "come"))
+SHARES = ("found", *WORN, *(f"{name}_kept" for name in LABELS))
 NAMED = {  # of the table that fits a screen: measure -> what a reader calls it
     "gaze_error": "gaze off by, degrees",
     "gaze_x, correlation": "gaze sideways, correlation",
