@@ -3,7 +3,8 @@
 An encoder answers in one pass and never sees its picture. Here the picture is drawn at 256 px and
 read: the identity (embedding, and the gender and age read from it), 68 points, 16×16 colours, colours
 of the irises, glasses, facial hair. What these readings lack of the wanted ones is carried back to the
-codes by linear regression on generated faces, an ensemble Kalman update (Evensen 1994; Iglesias et al. 2013):
+codes by linear regression on generated faces, an ensemble Kalman update (Evensen 1994; Iglesias et
+al. 2013):
 
     ws ← ws + γ · C_wy (C_yy + R)⁻¹ (y_wanted - y(ws))
 
