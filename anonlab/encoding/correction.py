@@ -145,9 +145,7 @@ def readings(
     gender, age = population.read(embeddings)[:, :2].split(1, 1)
     points = landmarks(images)
     irises = iris_patches(images, points, size=4, width=IRIS).mean((3, 4))
-    worn = [
-        one.clamp(-CERTAIN, CERTAIN)[:, None] for one in (glasses(images), facial_hair(images, hair))
-    ]
+    worn = torch.stack([glasses(images), facial_hair(images, hair)]).clamp(-CERTAIN, CERTAIN)
     colours = resize(images, COLOR_GRID)
     looks = points.flatten(1), colours.flatten(1), irises.flatten(1), *worn[..., None]
     return embeddings, gender, age, *looks
