@@ -119,7 +119,7 @@ def test_one_round_is_the_formula(correction, case, samples, generator, recogniz
 
 
 def test_covariances_are_those_of_the_samples(samples, generator, population):
-    hair = store.load_shipped("correction")["facial_hair"]
+    hair = store.load_shipped("correction")["facial_hair"].float()
     networks = population, load_landmarks(), load_glasses(), hair
     tensors = fit_correction(samples, generator, *networks, rank=9)
     index = torch.arange(samples.held_out, len(samples))
