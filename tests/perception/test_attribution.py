@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from anonlab.controls import PERCEPTIONS, REGIONS
 from anonlab.errors import UnknownOption
 from anonlab.images import blurred, resize
+from anonlab.metrics.estimators import DlibLandmarks
+from anonlab.metrics.faithfulness import deletion_curve, random_ranking
 from anonlab.perception import attribution
 from anonlab.perception.attribution import (
     BASELINES,
@@ -20,10 +22,8 @@ from anonlab.perception.attribution import (
     identity_score,
     impostor_score,
 )
-from anonlab.perception.faithfulness import deletion_curve, random_ranking
 from anonlab.perception.perception import NEED_GRADIENTS, Perception, as_map
 from anonlab.perception.regions import region_masks
-from anonlab.recognizers.estimators import DlibLandmarks
 from anonlab.weights import store
 
 ASKED = [method for method in PERCEPTIONS if method != "network"]

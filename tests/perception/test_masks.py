@@ -10,6 +10,7 @@ import torch
 from anonlab.controls import REGIONS, Controls, check_regions
 from anonlab.errors import UnknownOption
 from anonlab.images import blurred, resize
+from anonlab.metrics.estimators import DlibLandmarks
 from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.masks import (
     build_mask,
@@ -21,7 +22,6 @@ from anonlab.perception.masks import (
     union,
 )
 from anonlab.perception.regions import region_masks
-from anonlab.recognizers.estimators import DlibLandmarks
 from anonlab.weights import store
 
 

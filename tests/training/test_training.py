@@ -13,11 +13,11 @@ from PIL import Image
 
 from anonlab.errors import InputMissing
 from anonlab.images import blurred, resize, to_tensor, to_uint8, warp
-from anonlab.perception.faithfulness import rank_correlation
+from anonlab.metrics.estimators import DlibLandmarks
+from anonlab.metrics.faithfulness import rank_correlation
 from anonlab.perception.landmarks import LandmarkNetwork, load_landmarks
 from anonlab.perception.perception import attribute
 from anonlab.perception.perception_network import PerceptionNetwork, load_perception_network
-from anonlab.recognizers.estimators import DlibLandmarks
 from anonlab.training import networks, synthetic, traits
 from anonlab.training.augment import augment, jpeg, motion, warp_points
 from anonlab.training.loop import TrainConfig, train
