@@ -56,7 +56,7 @@ _NAMES = {
     "identity.virtual": "identity_path",
     "perception.perception": "Perception as_map",
     "perception.attribution": "integrated_gradients",
-    "perception.landmarks": "landmark_error load_landmarks",
+    "perception.networks": "landmark_error load_landmarks",
     "perception.masks": "build_mask mask_from_attribution mask_of_regions",
     "perception.regions": "share_of_face whole_face",
     "encoding.linear": "LinearInitialization",

@@ -13,7 +13,7 @@ from .encoding.start import AIM, OVERSHOOT, EncoderStart, LinearStart, Start
 from .errors import UnknownOption
 from .generators import load_generator
 from .identity.population import Population
-from .perception.glasses import load_glasses
+from .perception.networks import load_glasses
 from .perception.perception import Perception
 from .photo.detection import Detector
 from .recognizers import load_recognizer

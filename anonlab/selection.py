@@ -45,8 +45,7 @@ class Selection:
             raise UnknownOption(f"faces {self.faces!r} does not exist; choose from: {', '.join(FACES)}")
 
     def numbers(self, detected: Sequence[Face], name: str) -> list[int]:
-        """List the faces that are chosen by number. Raises `UnknownOption` for one that no face
-        has."""
+        """List the faces that are chosen by number. Raises `UnknownOption` for one that no face has."""
         every = list(range(1, len(detected) + 1))
         if self.faces == "all":
             return every

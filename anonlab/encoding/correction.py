@@ -1,10 +1,9 @@
 """After the encoder: look at what it made, and correct the codes by what is still wrong.
 
-An encoder answers in one pass and never sees its picture. Here the picture is drawn at 256 px and
-read: the identity (embedding, and the gender and age read from it), 68 points, 16×16 colours, colours
-of the irises, glasses. What these
-readings lack of the wanted ones is carried back to the codes by linear regression on generated
-faces, an ensemble Kalman update (Evensen 1994; Iglesias et al. 2013):
+An encoder answers in one pass and never sees its picture. Here the picture is drawn at 256 px and read:
+the identity (embedding, and the gender and age read from it), 68 points, 16×16 colours, colours of the
+irises, glasses. What these readings lack of the wanted ones is carried back to the codes by linear
+regression on generated faces, an ensemble Kalman update (Evensen 1994; Iglesias et al. 2013):
 
     ws ← ws + γ · C_wy (C_yy + R)⁻¹ (y_wanted - y(ws))
 
@@ -24,8 +23,7 @@ from ..generators.base import within
 from ..identity.population import Population
 from ..images import COLOR_GRID, FACE_SIZE, resize
 from ..perception.eyes import iris_patches
-from ..perception.glasses import GlassesNetwork
-from ..perception.landmarks import COUNT, LandmarkNetwork
+from ..perception.networks import COUNT, GlassesNetwork, LandmarkNetwork
 from ..recognizers import Recognizer
 
 IRIS = 0.4  # width of what is taken for an iris, over the width of the eye

@@ -14,7 +14,7 @@ from ..errors import NoFaceFound, UnknownOption, WeightsMissing
 from ..images import resize, to_uint8
 from ..measured import Declaration, higher, lower, reference
 from ..metrics.estimators import AttributeEstimator, DlibLandmarks
-from ..perception.landmarks import landmark_error, load_landmarks
+from ..perception.networks import landmark_error, load_landmarks
 from ..photo.detection import Detector
 from ..photo.photos import Photo
 from ..recognizers import OnnxRecognizer, Recognizer, check_options, load_recognizer

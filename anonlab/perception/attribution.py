@@ -1,9 +1,8 @@
 """Attribution methods, all by Captum: which pixels does a recogniser need to know this person?
 
-Every method takes an `Inquiry` and returns a signed map `(1, C, 256, 256)`. There are two
-questions. Against a *baseline image*: what makes the person appear, on the way from a face without
-identity?
-Against *impostors*: what tells the person from the most similar other people? The gradient of a
+Every method takes an `Inquiry` and returns a signed map `(1, C, 256, 256)`. Of two questions one is put
+against a *baseline image*: what makes the person appear, on the way from a face without identity? The
+other against *impostors*: what tells the person from the most similar other people? The gradient of a
 face's similarity to itself answers neither: at the maximum of similarity every slope is zero.
 """
 
@@ -40,6 +39,9 @@ IMPOSTORS = 8  # nearest people that the person is told from
 WINDOW, STRIDE = 32, 16  # of occlusion, in pixels of 256
 
 
+Score = Callable[[torch.Tensor], torch.Tensor]  # images (N, 3, S, S) to (N,)
+
+
 @dataclass(frozen=True)
 class Inquiry:
     """One question to one recogniser about one face."""
@@ -54,11 +56,11 @@ class Inquiry:
     baseline: str = "blurred"
     layer: str = ""  # for Grad-CAM; "" for the recogniser's own choice
 
-    def score(self) -> Callable[[torch.Tensor], torch.Tensor]:
+    def score(self) -> Score:
         """Make the person's `identity_score`."""
         return identity_score(self.recognizer, self.recognizer.embed(self.image).detach())
 
-    def margin(self) -> Callable[[torch.Tensor], torch.Tensor]:
+    def margin(self) -> Score:
         """Make the `impostor_score` of the look-alikes."""
         if self.impostors is None:
             raise UnknownOption(
@@ -78,9 +80,7 @@ class Inquiry:
         return BASELINES[self.baseline](self)
 
 
-def identity_score(
-    recognizer: Recognizer, reference: torch.Tensor
-) -> Callable[[torch.Tensor], torch.Tensor]:
+def identity_score(recognizer: Recognizer, reference: torch.Tensor) -> Score:
     """Make the function `images (N, 3, S, S) -> (N,)`: how much of the person in `reference (1, dim)`.
 
     The part of the embedding, without the mean of all people, that points towards the person, as
@@ -96,25 +96,16 @@ def identity_score(
     return score
 
 
-def cosine_score(
-    recognizer: Recognizer, reference: torch.Tensor
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make the cosine between centred embeddings, `(N, 3, S, S) -> (N,)`: similarity as it is reported.
-
-    Its gradient at the person's own face is zero: never attribute with it there.
-    """
+def cosine_score(recognizer: Recognizer, reference: torch.Tensor) -> Score:
+    """Make the cosine between centred embeddings, `(N, 3, S, S) -> (N,)`: similarity as it is reported,
+    without a gradient at the person's own face."""
     target = centred(recognizer, reference.detach())
     return lambda images: (centred(recognizer, recognizer.embed(images)) * target).sum(1)
 
 
-def impostor_score(
-    recognizer: Recognizer, reference: torch.Tensor, impostors: torch.Tensor
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make the distance of a picture to those of `impostors (M, dim)` that are most like the person.
-
-    One minus the mean cosine to the nearest eight. Unlike the similarity to oneself, it has a slope
-    at the person's own face: what to change to become one of them.
-    """
+def impostor_score(recognizer: Recognizer, reference: torch.Tensor, impostors: torch.Tensor) -> Score:
+    """Make the distance of a picture to the eight of `impostors (M, dim)` that are most like the person:
+    one minus the mean cosine. It has a slope at the person's own face, unlike the similarity to it."""
     own = centred(recognizer, reference.detach())
     others = centred(recognizer, impostors.to(reference))
     nearest = others[(others @ own[0]).topk(min(IMPOSTORS, len(others))).indices]
@@ -189,13 +180,13 @@ def gradient_shap(inquiry: Inquiry) -> torch.Tensor:
     """Average gradients between noisy faces and noisy baselines (Lundberg and Lee 2017)."""
     baseline = inquiry.baseline_image()
     draws = torch.randn((4, *baseline.shape[1:]), generator=inquiry.rng).to(baseline)
-    score, total = inquiry.score(), torch.zeros_like(inquiry.image)
+    score, total, rounds = inquiry.score(), torch.zeros_like(inquiry.image), inquiry.steps // AT_ONCE
     with seeded(inquiry.rng):
-        for _ in range(max(1, inquiry.steps // AT_ONCE)):
+        for _ in range(max(1, rounds)):
             total += GradientShap(score).attribute(
                 inquiry.image, baseline + 0.05 * draws, n_samples=AT_ONCE, stdevs=0.02
             )
-    return total / max(1, inquiry.steps // AT_ONCE)
+    return total / max(1, rounds)
 
 
 def saliency(inquiry: Inquiry) -> torch.Tensor:
@@ -219,8 +210,7 @@ def smooth_grad(inquiry: Inquiry) -> torch.Tensor:
 
 
 def layer_grad_cam(inquiry: Inquiry) -> torch.Tensor:
-    """Run Grad-CAM on a named layer (Selvaraju et al. 2017) and put it back where the recogniser's crop
-    was."""
+    """Run Grad-CAM on a named layer (Selvaraju et al. 2017), put back where the crop was."""
     recognizer, image = inquiry.recognizer, inquiry.image
     layers = dict(recognizer.named_modules()) if isinstance(recognizer, nn.Module) else {}
     name = inquiry.layer or getattr(recognizer, "cam_layer", "")

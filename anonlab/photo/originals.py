@@ -1,6 +1,5 @@
 """How a photo's file was written, so that the result is written alike: tables of a JPEG, bit depth,
-palette, compression, resolution. What cannot stay is named in `notes`, which go into the record.
-"""
+palette, compression, resolution. What cannot stay is named in `notes`, which go into the record."""
 
 from __future__ import annotations
 

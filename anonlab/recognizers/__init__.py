@@ -8,25 +8,15 @@ import torch
 
 from ..errors import UnknownOption
 from ..weights import store
-from .base import Recognizer, centred, crop, distance, jittered, matches
-from .dlib_resnet import DlibResNet, load_dlib
+from .base import Recognizer as Recognizer
+from .base import centred as centred
+from .base import crop as crop
+from .base import distance as distance
+from .base import jittered as jittered
+from .base import matches as matches
+from .dlib_resnet import load_dlib
 from .facenet import load_facenet
 from .onnx import OnnxRecognizer, check_options
-
-__all__ = [
-    "RECOGNIZERS",
-    "DlibResNet",
-    "OnnxRecognizer",
-    "Recognizer",
-    "centred",
-    "check_options",
-    "crop",
-    "distance",
-    "jittered",
-    "load_recognizer",
-    "matches",
-]
-
 
 RECOGNIZERS = ("dlib", "facenet", "onnx")
 

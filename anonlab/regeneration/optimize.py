@@ -1,8 +1,7 @@
 """Stage 3 by latent optimisation: the slow reference for the trained encoder.
 
-Find W+ codes whose picture continues the unmasked part of the photo and, seen together with it,
-is the virtual identity and not the person (after Abdal et al. 2019, "Image2StyleGAN", with an
-identity term).
+Find W+ codes whose picture continues the unmasked part of the photo and, seen together with it, is the
+virtual identity and not the person (after Abdal et al. 2019, "Image2StyleGAN", with an identity term).
 """
 
 from __future__ import annotations

@@ -12,8 +12,7 @@ from torch import nn
 from ..images import from_bytes, to_bytes
 from ..metrics.estimators import DlibLandmarks
 from ..metrics.faithfulness import rank_correlation
-from ..perception.landmarks import MIRROR, LandmarkNetwork, landmark_error, openings
-from ..perception.perception_network import PerceptionNetwork
+from ..perception.networks import MIRROR, LandmarkNetwork, PerceptionNetwork, landmark_error, openings
 from ..recognizers import Recognizer
 from ..watch import Watch, quiet
 from .augment import augment, warp_points

@@ -11,9 +11,12 @@ from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import MOST, EncoderStart
 from anonlab.generators.base import within
 from anonlab.images import COLOR_GRID, resize
-from anonlab.perception.glasses import load_glasses
-from anonlab.perception.landmarks import landmark_error, load_landmarks
-from anonlab.perception.perception_network import load_perception_network
+from anonlab.perception.networks import (
+    landmark_error,
+    load_glasses,
+    load_landmarks,
+    load_perception_network,
+)
 from anonlab.recognizers import centred
 from anonlab.training.correction import check_correction, fit_correction
 from anonlab.training.synthetic import Samples, generate

@@ -11,7 +11,6 @@ from anonlab.controls import REGIONS, Controls, check_regions
 from anonlab.errors import UnknownOption
 from anonlab.images import blurred, resize
 from anonlab.metrics.estimators import DlibLandmarks
-from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.masks import (
     build_mask,
     mask_by_threshold,
@@ -21,6 +20,7 @@ from anonlab.perception.masks import (
     symmetric,
     union,
 )
+from anonlab.perception.networks import load_landmarks
 from anonlab.perception.regions import region_masks
 from anonlab.weights import store
 
