@@ -7,9 +7,8 @@ regression on generated faces, an ensemble Kalman update (Evensen 1994; Iglesias
 
     ws ← ws + γ · C_wy (C_yy + R)⁻¹ (y_wanted - y(ws))
 
-`C_wy (num_ws·w_dim, Y)` and `C_yy (Y, Y)` are covariances over the samples of what `train correction`
-was given, and the diagonal `R` says how little each reading counts; colours that the mask hides count
-least.
+`C_wy (num_ws·w_dim, Y)` and `C_yy (Y, Y)` are covariances over the samples of `train correction`, and
+the diagonal `R` says how little each reading counts; colours that the mask hides count least.
 """
 
 from __future__ import annotations
@@ -28,22 +27,12 @@ from ..recognizers import Recognizer
 
 IRIS = 0.4  # width of what is taken for an iris, over the width of the eye
 CERTAIN = 4.0  # logits of glasses are cut here: beyond, there is no doubt to correct
-# γ: a step is half as long as linear regression says, because faces are not linear. With 0.7, and points
-# that count four times as much, 24 generated faces keep their expression better (68 points .021 instead
-# of .022, mouth .012 instead of .014, at a little farther an aim), but 173 real people do not (.044
-# instead of .043, mouth .033 instead of .031; age and tone err more as well).
+# γ: half of what linear regression says, because faces are not linear. With 0.7 generated faces keep
+# their expression better, but 173 real people do not (68 points .044 instead of .043).
 GAIN = 0.5
 ROUNDS = 2
 # R: standard deviations of the noise, in those of the readings over all people
-NOISE = {
-    "embedding": 0.5,
-    "gender": 0.3,
-    "age": 0.3,
-    "points": 0.3,
-    "colours": 0.5,
-    "irises": 0.3,
-    "glasses": 0.3,
-}
+NOISE = dict(embedding=0.5, gender=0.3, age=0.3, points=0.3, colours=0.5, irises=0.3, glasses=0.3)
 HIDDEN_NOISE = 1.0  # of colours where the mask is 1
 
 
@@ -105,15 +94,12 @@ class Correction:
     def noise(self, mask: torch.Tensor) -> torch.Tensor:
         """Compute the square root of the diagonal of R, `(N, Y)`, for masks `(N, 1, 16, 16)`."""
         hidden = mask.expand(-1, 3, COLOR_GRID, COLOR_GRID).flatten(1)
-        colours = torch.lerp(
-            torch.full_like(hidden, NOISE["colours"]), torch.full_like(hidden, HIDDEN_NOISE), hidden
-        )
+        colours = torch.full_like(hidden, NOISE["colours"])
+        colours = torch.lerp(colours, torch.full_like(hidden, HIDDEN_NOISE), hidden)
         sizes = (self.recognizer.dim, 1, 1, 2 * COUNT, colours.shape[1], 6, 1)
-        flat = {
-            name: hidden.new_full((len(mask), size), NOISE[name])
-            for name, size in zip(NOISE, sizes, strict=True)
-        }
-        return torch.cat([*(flat | {"colours": colours}).values()], 1)
+        parts = {name: hidden.new_full((len(mask), size), NOISE[name])
+                 for name, size in zip(NOISE, sizes, strict=True)}  # fmt: skip
+        return torch.cat([*(parts | {"colours": colours}).values()], 1)
 
 
 def readings(

@@ -76,8 +76,8 @@ class StyleGenerator(nn.Module):
         return w[:, None].expand(-1, self.num_ws, -1)
 
     def _checked(self, ws: torch.Tensor, resolution: int | None) -> int:
-        """Return the resolution that `synthesis` is asked for (None is the native one); shapes
-        asserted."""
+        """Return the resolution that `synthesis` is asked for, by default the native one; assert
+        shapes."""
         resolution = resolution or self.img_resolution
         expected = f"(N, {self.num_ws}, {self.w_dim})"
         assert tuple(ws.shape[1:]) == (self.num_ws, self.w_dim), (
@@ -88,10 +88,8 @@ class StyleGenerator(nn.Module):
 
 
 def truncated(w: torch.Tensor, w_avg: torch.Tensor, psi: float | torch.Tensor) -> torch.Tensor:
-    """Pull `w (N, w_dim)` towards `w_avg`: the truncation trick of StyleGAN, appendix B.
-
-    `psi` 1 keeps `w` (but for rounding), 0 is the average; a number, or one for each row `(N, 1)`.
-    """
+    """Pull `w (N, w_dim)` towards `w_avg`: the truncation trick of StyleGAN, appendix B. `psi`, a number
+    or one for each row `(N, 1)`, is 1 for `w` itself and 0 for the average."""
     return w_avg + psi * (w - w_avg)
 
 
@@ -103,9 +101,6 @@ def within(ws: torch.Tensor, w_avg: torch.Tensor, w_std: torch.Tensor, most: flo
 
 
 def draw_z(generator: Generator | StyleGenerator, seed: int, count: int = 1) -> torch.Tensor:
-    """Draw `z (count, z_dim)` of a seed, on the generator's device.
-
-    Drawn on the CPU: a seed means the same people on every machine.
-    """
+    """Draw `z (count, z_dim)` of a seed, the same on every machine, on the generator's device."""
     rng = torch.Generator().manual_seed(seed)
     return torch.randn(count, generator.z_dim, generator=rng).to(generator.w_avg)

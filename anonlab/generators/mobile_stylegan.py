@@ -38,8 +38,8 @@ def inverse_haar(x: torch.Tensor) -> torch.Tensor:
 
 
 def haar_matrix(channels: int) -> torch.Tensor:
-    """Express `inverse_haar` as the weight `(4C, 4C, 1, 1)` of a convolution, from the bands of a pixel
-    to its four, as `pixel_shuffle` takes them; 4C is `channels`."""
+    """Express `inverse_haar` of 4C `channels` as a convolution `(4C, 4C, 1, 1)` before
+    `pixel_shuffle`."""
     bands = torch.eye(channels)[:, :, None, None]
     return F.pixel_unshuffle(inverse_haar(bands), 2).transpose(0, 1).contiguous()
 

@@ -26,16 +26,13 @@ SKIN = ((145, 165, 75, 100), (145, 165, 156, 181), (78, 92, 105, 151))
 
 
 def skin_tone(image: torch.Tensor) -> float:
-    """Measure the individual typology angle of an aligned face `(1, 3, S, S)`, in degrees, light is
-    high.
-
-    arctan((L* - 50) / b*) of the median colour of cheeks and forehead (Chardon et al. 1991).
-    """
+    """Measure `skin_tones` of one aligned face `(1, 3, S, S)`."""
     return float(skin_tones(image)[0])
 
 
 def skin_tones(images: torch.Tensor) -> np.ndarray:
-    """Measure it for several faces `(N, 3, S, S)`, `(N,)`."""
+    """Measure the individual typology angle of aligned faces `(N, 3, S, S)`, `(N,)` in degrees, light is
+    high: arctan((L* - 50) / b*) of the median of cheeks and forehead (Chardon et al. 1991)."""
     small = resize(images, 256)
     skin = torch.cat([small[:, :, a:b, c:d].flatten(2) for a, b, c, d in SKIN], 2)
     pixels = skin.clamp(-1, 1).mT.cpu().numpy() / 2 + 0.5  # (N, P, 3)
@@ -134,12 +131,9 @@ class Population:
             width = torch.where(few, 1.2 * width, width)  # a mean of three people would be one of them
 
     def natural_change(self, change: torch.Tensor, keep: Sequence[str]) -> torch.Tensor:
-        """Find the smallest steps `(N, dim)` that change the kept columns of `read` by those of
-        `change (N, 3 + LOOKS)`.
-
-        Smallest in the Mahalanobis metric of the population: an age is changed by what changes with
-        age, and not by what the linear readout happens to weigh.
-        """
+        """Find the steps `(N, dim)`, smallest in the Mahalanobis metric of the population, that change
+        the kept columns of `read` by those of `change (N, 3 + LOOKS)`: by what changes with age, not by
+        what the linear readout happens to weigh."""
         kept = [column for name in keep for column in COLUMNS[name]]
         readout = self.readout[:, kept]
         natural = self.covariance @ readout

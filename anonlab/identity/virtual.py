@@ -26,11 +26,9 @@ from .population import Attributes, Population
 # target back (150 identities of 50 people: rank 1 96 % at 70°, 15 % at 80°, none from 85° on), more
 # leaves the person in it.
 TURN = math.radians(85)
-# How much farther along the arc a start aims than the identity is. What it draws stops short, and the
-# surroundings, the shape and the eyes are the person's. Of 84 people, aimed at 100, 115, 130 and 145°,
-# an unseen recogniser matches 11, 9, 4 and 2 % (rank 1 of 54: 17, 19, 13 and 6 %), and the drawn face
-# has a centred cosine to the person of .09, .08, .03 and -.01 on Labeled Faces in the Wild, of .08,
-# .04, -.04 and -.09 on the London Set. At 0 neither the face nor its reflection tells the person.
+# How much farther along the arc a start aims than the identity is: what it draws stops short. Of 84
+# people, aimed at 100, 115, 130 and 145°, an unseen recogniser matches 11, 9, 4 and 2 % (rank 1: 17, 19,
+# 13 and 6 %); the drawn face's centred cosine to the person is .09, .08, .03 and -.01 (LFW).
 BEYOND = math.radians(50)
 TILTS = 8  # rounds in which the keyed direction gets both of its properties
 
@@ -94,12 +92,8 @@ def whitened_rotation(
     """Rotate the persons' directions `axis (N, dim)` in the population's principal components, whitened,
     by `rotation (N or 1, 64, 64)`, and colour them again, so that what is drawn is as face-like.
 
-    Whitening blows the noise of a photo up: of two views of a generated person, which dlib matches in
-    80 %, the targets match in 42 %, and in 50 % where blocks of 4 or 16 components are rotated without
-    whitening. It stays nevertheless, because two keys' directions are then less alike by chance (their
-    cosine spreads by 0.02, in blocks of 16 by 0.05), and drawn faces were linked a little more often in
-    blocks. A share of the key alone, or components weighted by how well they agree between views,
-    make a person's faces agree by making all people's alike. `data/identity.json` has the numbers.
+    Whitening blows the noise of a photo up, but two keys' directions are less alike by chance: their
+    cosine spreads by 0.02, in blocks of 16 components without it by 0.05 (`data/identity.json`).
     """
     whitened = axis @ population.directions.T / population.spread  # (N, dim) to (N, 64)
     rotated = (rotation @ whitened[:, :, None])[:, :, 0]
@@ -159,19 +153,15 @@ def identity_path(
     keep: Sequence[str] = KEEP,
     turn: float = TURN,
 ) -> IdentityPath:
-    """Give the way from the person with `embedding (1, dim)` to the identity of key and seed.
-
-    The same key and seed give the same person the same identity in every photo, and different
-    people different ones: the keyed direction is a rotation of the person's own. Raises `UnknownOption`.
-    """
+    """Give the way from the person with `embedding (1, dim)` to the identity of key and seed: the same
+    in every photo, and another for another person. Raises `UnknownOption`."""
     labels = population.labels(embedding, [attributes])
     rotation = random_orthogonal(len(population.spread), key, seed).to(embedding)
     return identity_paths(population, embedding, labels, rotation[None], keep, turn)
 
 
 def random_orthogonal(size: int, key: bytes, seed: int) -> torch.Tensor:
-    """Draw a uniformly random orthogonal matrix (a rotation or a reflection: the determinant may be -1)
-    that only the key and the seed determine."""
+    """Draw a uniformly random orthogonal matrix that only the key and the seed determine."""
     q, r = torch.linalg.qr(torch.randn(size, size, generator=keyed(key, seed), dtype=torch.float64))
     return (q * r.diagonal().sign()).float()
 

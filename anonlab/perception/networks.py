@@ -170,10 +170,8 @@ def interocular(points: torch.Tensor) -> torch.Tensor:
 
 
 def landmark_error(points: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Compute the mean distance of the 68 points over the reference's inter-ocular distance, `(N,)`.
-
-    The normalised mean error of 300-W (Sagonas et al. 2013).
-    """
+    """Compute the normalised mean error of 300-W (Sagonas et al. 2013): the mean distance of the 68
+    points over the reference's inter-ocular distance, `(N,)`."""
     return (points - reference).norm(dim=2).mean(1) / interocular(reference)
 
 

@@ -20,12 +20,8 @@ FEATHER = 0.12  # width of its soft edge, outside of what is covered entirely
 
 
 def cover(photo: Photo, face: Face, how: str = "blur", cells: int = CELLS) -> np.ndarray:
-    """Cover `face` in the photo's pixels, `(H, W, 3)` uint8; only pixels in an ellipse around its box
-    change.
-
-    `how` is one of `COVERS`, `cells` how many colours are kept along the longer side. Raises
-    `UnknownOption`.
-    """
+    """Cover `face` in the photo's pixels, `(H, W, 3)` uint8, in an ellipse around its box only. `how` is
+    one of `COVERS`, `cells` how many colours are kept along the longer side. Raises `UnknownOption`."""
     if how not in COVERS:
         raise UnknownOption(f"cover {how!r} does not exist; choose from: {', '.join(COVERS)}")
     left, top, right, bottom = face.box

@@ -1,7 +1,7 @@
 """Which EXIF fields may stay on request, by groups; everything else never does.
 
-A field is copied by its number and only if its value is short text or a few numbers, so that nothing
-hides in it: never a thumbnail, a MakerNote, a serial number or an owner's name.
+A field is copied by its number, and only short text or a few numbers: never a thumbnail, a MakerNote, a
+serial number or an owner's name.
 """
 
 from __future__ import annotations

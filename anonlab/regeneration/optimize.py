@@ -41,9 +41,7 @@ class LatentOptimConfig:
 
     @classmethod
     def for_steps(cls, steps: int) -> LatentOptimConfig:
-        """Choose what suits so many steps. Up to 20 are a finish for codes that are good already: there
-        is no time to leave a direction that is remembered, and what is wanted of them is a nearer
-        picture."""
+        """Choose what suits so many steps; up to 20 are a finish for codes that are good already."""
         return cls(momentum=0.6, perceptual=5.0) if steps <= FEW_STEPS else cls()
 
 

@@ -1,7 +1,6 @@
 """Stages 2 and 3 on one aligned face: from photo, mask and identity to codes and pictures.
 
-Two things decide how codes are found: where they start (`anonlab.encoding.start`) and how many
-steps of latent optimisation refine them.
+Codes come from a start (`anonlab.encoding.start`) and some steps of latent optimisation.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ from anonlab.figures.mixing import (
     swapped,
     without_noise,
 )
+from anonlab.figures.samples import sample_photo
 from anonlab.generators import find_stylegan2
-from anonlab.generators.samples import sample_photo
 from anonlab.images import to_tensor
 
 

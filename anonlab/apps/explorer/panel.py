@@ -19,7 +19,7 @@ from PIL import Image
 from ...controls import KEEP, PERCEPTIONS, REGIONS, Controls, make_controls
 from ...errors import AnonlabError, InputMissing, StaleRequest, UnreadableImage
 from ...figures.plots import overlay, picture
-from ...generators.samples import SAMPLES, open_photo
+from ...figures.samples import SAMPLES, open_photo
 from ...pipeline import Anonymizer
 from ...results import Result
 from ...watch import Watch

@@ -26,7 +26,7 @@ from anonlab.apps.explorer.latest_only import LatestOnlyQueue
 from anonlab.apps.explorer.panel import Explorer
 from anonlab.apps.folders.settings import read_settings
 from anonlab.controls import REGIONS
-from anonlab.generators.samples import sample_photo
+from anonlab.figures.samples import sample_photo
 from anonlab.images import to_uint8
 from anonlab.photo.photos import write_photo
 
