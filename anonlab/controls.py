@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from typing import Any
 
-from .errors import UnknownOption
+from .errors import UnknownOption, check_choice
 
 KEEP = ("gender", "age", "tone", "look")  # of a person, in a virtual identity
 METHODS = ("auto", "encode", "one-pass", "optimize")  # of stages 2 and 3: how codes are found
@@ -29,24 +29,6 @@ REGIONS = ("brows", "eyes", "nose", "mouth", "cheeks", "jaw", "forehead")
 MAX_REFINE_STEPS = 100  # steps; more change nothing that can be seen
 MAX_SOFTNESS = 20.0
 MAX_SEED = 2**63 - 1
-
-
-def _known(what: str, names: Sequence[str], choices: Sequence[str]) -> None:
-    unknown = sorted({str(name) for name in names} - set(choices))
-    if unknown:
-        raise UnknownOption(
-            f"{what} {', '.join(unknown)} does not exist; choose from: {', '.join(choices)}"
-        )
-
-
-def check_keep(keep: Sequence[str]) -> None:
-    """Raise `UnknownOption` for a name that is not in `KEEP`."""
-    _known("keep", keep, KEEP)
-
-
-def check_regions(names: Sequence[str]) -> None:
-    """Raise `UnknownOption` for a name that is not in `REGIONS`."""
-    _known("region", names, REGIONS)
 
 
 def _control(default: object, help: str, *ends: float, metavar: str | None = None) -> Any:
@@ -124,9 +106,9 @@ class Controls:
             raise UnknownOption(
                 f"target_distance {self.target_distance} is not between 0 and 2; strength 0 does nothing"
             )
-        _known("perception", (self.perception,), PERCEPTIONS)
-        check_keep(self.keep)
-        check_regions((*self.include, *self.exclude))
+        check_choice("perception", (self.perception,), PERCEPTIONS)
+        check_choice("keep", self.keep, KEEP)
+        check_choice("region", (*self.include, *self.exclude), REGIONS)
 
     @property
     def own_eyes(self) -> bool:

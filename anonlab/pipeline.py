@@ -19,7 +19,7 @@ from .checking import MAX_TURN, Attempt, Attempts, check_turn, cover_face, measu
 from .controls import FALLBACKS, Controls, make_controls
 from .encoding.linear import LinearInitialization
 from .encoding.start import LinearStart
-from .errors import FaceTurnedAway, NoFaceFound, StillRecognised, UnknownOption
+from .errors import FaceTurnedAway, NoFaceFound, StillRecognised, check_choice
 from .generators import Generator
 from .identity.population import Attributes, Population
 from .identity.virtual import IdentityPath, identity_path
@@ -117,11 +117,7 @@ class Anonymizer:
         Raises `UnknownOption` for a part that does not exist."""
         own = ("detector", "regenerator", "perception", "population", "key")
         inner = [part.name for part in fields(Regenerator)]
-        unknown = sorted(set(parts) - {*own, *inner})
-        if unknown:
-            raise UnknownOption(
-                f"part {', '.join(unknown)} does not exist; choose from: {', '.join((*own, *inner))}"
-            )
+        check_choice("part", [*parts], (*own, *inner))
         changes = {name: value for name, value in parts.items() if name in inner}
         generator = changes.get("generator", self.generator)
         if "start" not in changes and generator is not self.generator:
@@ -160,10 +156,7 @@ class Anonymizer:
         Raises `UnreadableImage`, `NoFaceFound`, `FaceTurnedAway`, `StillRecognised`, `UnknownOption`.
         """
         selection = faces if isinstance(faces, Selection) else Selection(faces)
-        if fallback not in FALLBACKS:
-            raise UnknownOption(
-                f"fallback {fallback!r} does not exist; choose from: {', '.join(FALLBACKS)}"
-            )
+        check_choice("fallback", fallback, FALLBACKS)
         controls = make_controls((vars(controls) if controls else {}) | changes)
         photo = read_photo(image)
         watch("finding faces", 0.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from .controls import FACES
-from .errors import UnknownOption
+from .errors import UnknownOption, check_choice
 from .identity.population import Population
 from .photo.faces import Face
 from .recognizers import Recognizer, distance
@@ -40,8 +40,8 @@ class Selection:
         return self.names[reference] if self.names else f"person {reference + 1}"
 
     def __post_init__(self) -> None:
-        if isinstance(self.faces, str) and self.faces not in FACES:
-            raise UnknownOption(f"faces {self.faces!r} does not exist; choose from: {', '.join(FACES)}")
+        if isinstance(self.faces, str):
+            check_choice("faces", self.faces, FACES)
 
     def numbers(self, detected: Sequence[Face], name: str) -> list[int]:
         """List the faces that are chosen by number. Raises `UnknownOption` for one that no face has."""

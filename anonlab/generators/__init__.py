@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..errors import DeviceUnavailable, UnknownOption, WeightsMissing
+from ..errors import DeviceUnavailable, UnknownOption, WeightsMissing, check_choice
 from ..images import FACE_SIZE
 from ..openvino_runtime import openvino_problem
 from ..weights import store
@@ -37,8 +37,7 @@ def load_generator(
     `openvino` (CPU only), or `auto`, OpenVINO on a CPU where it works; gradients are always torch's.
     Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
     """
-    if name not in GENERATORS:
-        raise UnknownOption(f"generator {name!r} does not exist; choose from: {', '.join(GENERATORS)}")
+    check_choice("generator", name, GENERATORS)
     if name != "mobile" and backend == "openvino":
         raise UnknownOption(f"generator {name} has no OpenVINO backend; choose auto or torch")
     if name == "mobile" and path is not None:
@@ -82,8 +81,7 @@ def _mobile(by_openvino: bool) -> MobileStyleGAN:
 
 def _by_openvino(backend: str, on_cpu: bool) -> bool:
     """Tell whether pictures are made by OpenVINO."""
-    if backend not in BACKENDS:
-        raise UnknownOption(f"backend {backend!r} does not exist; choose from: {', '.join(BACKENDS)}")
+    check_choice("backend", backend, BACKENDS)
     if backend == "torch" or (backend == "auto" and not on_cpu):
         return False
     problem = openvino_problem() if on_cpu else "it runs on CPUs only"

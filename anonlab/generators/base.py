@@ -71,6 +71,12 @@ class StyleGenerator(nn.Module):
             x = F.leaky_relu(layer(x), 0.2) * LRELU_GAIN
         return truncated(x, self.w_avg, truncation_psi) if truncation_psi != 1 else x
 
+    @torch.no_grad()
+    def statistics(self, draws: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Measure mean and standard deviation of w, `(w_dim,)` each, on seeded draws."""
+        w = torch.cat([self.mapping(part) for part in draw_z(self, 0, draws).split(4096)])
+        return w.mean(0), w.std(0)
+
     def broadcast(self, w: torch.Tensor) -> torch.Tensor:
         """Repeat `w (N, w_dim)` as `ws (N, num_ws, w_dim)`, without a copy."""
         return w[:, None].expand(-1, self.num_ws, -1)

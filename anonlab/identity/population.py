@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from skimage.color import rgb2lab
 
-from ..controls import KEEP, check_keep
+from ..controls import KEEP
+from ..errors import check_choice
 from ..images import from_bytes, resize
 from ..weights import store
 
@@ -112,7 +113,7 @@ class Population:
         """Weigh the generated people of each face's group: `(N, M)` for `labels (N, 3 + LOOKS)` in the
         columns of `read`; each row sums to 1. Raises `UnknownOption` for a name that is not in `KEEP`.
         """
-        check_keep(keep)
+        check_choice("keep", keep, KEEP)
         gender, age, tone, look = labels.split([1, 1, 1, LOOKS], 1)
         away = {
             "gender": 4.0 * (self.gender != torch.where(gender < 0, -1.0, 1.0)),

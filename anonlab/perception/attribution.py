@@ -27,7 +27,7 @@ from captum.attr import (
 from torch import nn
 
 from ..controls import REGIONS
-from ..errors import UnknownOption
+from ..errors import UnknownOption, check_choice
 from ..images import blurred, resize
 from ..recognizers import Recognizer, centred, crop
 from .regions import region_masks
@@ -73,10 +73,7 @@ class Inquiry:
     def baseline_image(self) -> torch.Tensor:
         """Make Captum's baseline, from which a path starts: `(1, 3, 256, 256)`. Raises
         `UnknownOption`."""
-        if self.baseline not in BASELINES:
-            raise UnknownOption(
-                f"baseline {self.baseline!r} does not exist; choose from: {', '.join(BASELINES)}"
-            )
+        check_choice("baseline", self.baseline, BASELINES)
         return BASELINES[self.baseline](self)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import torch
 
-from ..controls import Controls, check_regions
-from ..errors import UnknownOption
+from ..controls import REGIONS, Controls
+from ..errors import UnknownOption, check_choice
 from ..images import blurred, resize
 from .regions import region_masks
 
@@ -92,7 +92,7 @@ def mask_by_threshold(attribution: torch.Tensor, threshold: float) -> torch.Tens
 def mask_of_regions(points: torch.Tensor, names: Sequence[str], size: int = 256) -> torch.Tensor:
     """Draw facial regions by name from 68 points `(1, 68, 2)`: `(1, 1, size, size)` of 0 and 1. Raises
     `UnknownOption`."""
-    check_regions(names)
+    check_choice("region", names, REGIONS)
     regions = region_masks(points, size)
     return union(torch.zeros(1, 1, size, size), *(regions[name] for name in names))
 

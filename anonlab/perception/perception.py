@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from ..controls import PERCEPTIONS
-from ..errors import UnknownOption
+from ..errors import UnknownOption, check_choice
 from ..identity.population import Population
 from ..images import FACE_SIZE, blurred, resize
 from ..recognizers import Recognizer
@@ -82,10 +82,7 @@ class Perception:
         that the recogniser cannot answer.
         """
         image = resize(image, FACE_SIZE)
-        if method not in PERCEPTIONS:
-            raise UnknownOption(
-                f"method {method!r} does not exist; choose from: {', '.join(PERCEPTIONS)}"
-            )
+        check_choice("method", method, PERCEPTIONS)
         if method in NEED_GRADIENTS and not self.recognizer.differentiable:
             raise UnknownOption(
                 f"recogniser {self.recognizer.name} has no gradients, which {method} needs; use dlib "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import UnknownOption, WeightsCorrupt, WeightsMissing
+from ..errors import UnknownOption, WeightsCorrupt, WeightsMissing, check_choice
 from .base import Metric, crop
 from .tflite import Tflite
 
@@ -47,8 +47,7 @@ class OnnxRecognizer:
         path = Path(path)
         if not path.is_file():
             raise WeightsMissing(f"{path} (recogniser) does not exist; check the path")
-        if metric not in ("euclidean", "cosine"):
-            raise UnknownOption(f"metric {metric!r} does not exist; choose euclidean or cosine")
+        check_choice("metric", metric, ("euclidean", "cosine"))
         try:
             self.network = (Tflite if path.suffix == ".tflite" else _Onnx)(path)
         except Exception as error:
@@ -107,8 +106,4 @@ def check_options(options: object) -> None:
     known = [*inspect.signature(OnnxRecognizer).parameters][1:]
     if not isinstance(options, dict):
         raise UnknownOption(f"{options!r} is no JSON object of options: {', '.join(known)}")
-    unknown = sorted(set(options) - {*known})
-    if unknown:
-        raise UnknownOption(
-            f"option {', '.join(unknown)} does not exist; choose from: {', '.join(known)}"
-        )
+    check_choice("option", [*options], known)
