@@ -104,7 +104,7 @@ def _read_safetensors(path: Path) -> Found:
 
 
 def _translated(path: Path, tensors: dict[str, torch.Tensor], clamp: float | None) -> StyleGAN2:
-    naming = next((candidate for candidate in NAMINGS if candidate.mark in tensors), None)
+    naming = next((candidate for candidate in NAMINGS if candidate.const in tensors), None)
     for part, what in OTHERS.items():
         if any(part in name for name in tensors):
             raise WeightsMismatch(f"{path} is {what}; choose an unconditional StyleGAN2 of faces")
