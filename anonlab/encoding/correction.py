@@ -18,7 +18,7 @@ import math
 import torch
 
 from ..generators import Generator
-from ..generators.base import within
+from ..generators.base import truncate_to_rms
 from ..identity.population import Population
 from ..images import COLOR_GRID, FACE_SIZE, resize
 from ..perception.eyes import iris_patches
@@ -68,11 +68,11 @@ class Correction:
         mask: torch.Tensor,
         target: torch.Tensor,
         rounds: int | None = None,
-        most: float = math.inf,
+        max_rms: float = math.inf,
     ) -> torch.Tensor:
         """Correct codes `ws (N, num_ws, w_dim)`, so that their pictures are nearer to `image (N, 3, S,
         S)` outside `mask (N, 1, S, S)` in colour, everywhere in expression, and to the embeddings
-        `target (N, dim)`. After each round they are kept `within` the size `most`."""
+        `target (N, dim)`. After each round they are truncated to the size `max_rms`."""
         image = resize(image, FACE_SIZE)
         wanted = self.read(image, target)  # (N, Y)
         noise = self.noise(resize(mask, COLOR_GRID))
@@ -82,7 +82,7 @@ class Correction:
             lack = wanted - self.read(drawn, self.recognizer.embed(drawn))
             weights = torch.cholesky_solve(lack[..., None], factor)[..., 0] @ self.readings  # (N, K)
             ws = ws + GAIN * self.generator.w_std * (weights @ self.codes.T).view(ws.shape)
-            ws = within(ws, self.generator.w_avg, self.generator.w_std, most)
+            ws = truncate_to_rms(ws, self.generator.w_avg, self.generator.w_std, max_rms)
         return ws
 
     def read(self, images: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import torch
 
-from ..generators.base import within
+from ..generators.base import truncate_to_rms
 from ..images import resize
 from .correction import Correction
 from .encoder import Encoder
@@ -21,7 +21,7 @@ OVERSHOOT = 1.5
 AIM = 1.5
 # How large codes may be, in standard deviations of w (as people at truncation_psi 0.75): an aim beyond
 # faces leads to blotches. 18 photos, no limit and 0.7: ST-LPIPS .064 and .059 at the same distance.
-MOST = 0.75
+MAX_RMS = 0.75
 # A face whose brightest tenth is darker than DIM of white is shown to the networks as bright as LIT,
 # because they know hardly any dark pictures, and draw what they read in them too bright.
 DIM, LIT, BRIGHTEST = 0.3, 0.6, 0.9
@@ -76,5 +76,5 @@ class EncoderStart:
     def __call__(self, image, mask, source, target) -> torch.Tensor:
         image, aim = brightened(image), source + self.overshoot * (target - source)
         ws = self.encoder(image, mask, aim)
-        ws = within(ws, self.encoder.w_avg, self.encoder.w_std, MOST)
-        return ws if self.correction is None else self.correction(ws, image, mask, aim, most=MOST)
+        ws = truncate_to_rms(ws, self.encoder.w_avg, self.encoder.w_std, MAX_RMS)
+        return ws if self.correction is None else self.correction(ws, image, mask, aim, max_rms=MAX_RMS)

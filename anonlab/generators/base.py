@@ -99,11 +99,13 @@ def truncated(w: torch.Tensor, w_avg: torch.Tensor, psi: float | torch.Tensor) -
     return w_avg + psi * (w - w_avg)
 
 
-def within(ws: torch.Tensor, w_avg: torch.Tensor, w_std: torch.Tensor, most: float) -> torch.Tensor:
+def truncate_to_rms(
+    ws: torch.Tensor, w_avg: torch.Tensor, w_std: torch.Tensor, max_rms: float
+) -> torch.Tensor:
     """Pull codes `ws (N, num_ws, w_dim)` towards `w_avg` until their root mean square, in standard
-    deviations `w_std (w_dim,)`, is at most `most`: truncation by as much as it takes."""
+    deviations `w_std (w_dim,)`, is at most `max_rms`: truncation by as much as it takes."""
     size = ((ws - w_avg) / w_std).square().mean((1, 2), keepdim=True).sqrt()  # (N, 1, 1)
-    return truncated(ws, w_avg, (most / size.clamp_min(1e-6)).clamp_max(1))
+    return truncated(ws, w_avg, (max_rms / size.clamp_min(1e-6)).clamp_max(1))
 
 
 def draw_z(generator: Generator | StyleGenerator, seed: int, count: int = 1) -> torch.Tensor:

@@ -49,10 +49,10 @@ class IdentityPath:
     With `e` the person's embedding, `o` the origin, `a = (e - o) / |e - o|` and `d` the keyed
     direction at a right angle to it, strength `s` is at
 
-        o + r(s) · (cos(s·φ) · a + sin(s·φ) · d),    r(s) = lerp(|e - o|, max(|e - o|, usual), s)
+        o + r(s) · (cos(s·φ) · a + sin(s·φ) · d),    r(s) = lerp(|e - o|, max(|e - o|, group_radius), s)
 
-    where `φ` is the whole angle and `usual` how far members of the group are from their mean. N people
-    have N rows.
+    where `φ` is the whole angle and `group_radius` how far members of the group are from their mean. N
+    people have N rows.
     """
 
     source: torch.Tensor  # (N, dim), the persons' embeddings e
@@ -60,7 +60,7 @@ class IdentityPath:
     axis: torch.Tensor  # (N, dim), a
     direction: torch.Tensor  # (N, dim), d
     angle: torch.Tensor  # (N, 1), φ, radians
-    usual: torch.Tensor  # (N, 1), of the group
+    group_radius: torch.Tensor  # (N, 1), of the group
 
     def targets(self, strength: float = 1.0, beyond: float = 0.0) -> torch.Tensor:
         """Compute the embeddings `(N, dim)` at `strength`, 0 for the person to 1, on an arc that is
@@ -72,7 +72,7 @@ class IdentityPath:
         # People near the group's mean have no direction of their own to speak of: the new identity
         # is at least as far from the mean as the group's members usually are.
         near = (self.source - self.origin).norm(dim=1, keepdim=True)
-        return self.origin + torch.lerp(near, near.maximum(self.usual), strength) * direction
+        return self.origin + torch.lerp(near, near.maximum(self.group_radius), strength) * direction
 
     def aim(self, strength: float = 1.0) -> torch.Tensor:
         """Compute what a start is asked for, so that what it draws has the identity at `strength`: `(N,
@@ -120,7 +120,7 @@ def identity_paths(
         o = m E + what the kept attributes' readout lacks of the person's own
         a = (e - o) / |e - o|
         d ∝ ((Q (V a / σ)) · σ) V, less its parts along a and along the kept attributes
-        φ = π - turn,    usual² = Σ m |E - o|²
+        φ = π - turn,    group_radius² = Σ m |E - o|²
     """
     members = population.membership(labels, keep)  # (N, M)
     origin = members @ population.embeddings  # (N, dim)
@@ -139,9 +139,10 @@ def identity_paths(
         drawn = F.normalize(drawn - population.natural_change(drawn @ population.readout, keep), dim=1)
     # |E - o|² summed over the members, without the (N, M, dim) of all differences
     squares = population.embeddings.square().sum(1) - 2 * origin @ population.embeddings.T
-    usual = (members * (squares + origin.square().sum(1, keepdim=True))).sum(1, keepdim=True).sqrt()
-    angle = math.pi - turn + torch.zeros_like(usual)
-    return IdentityPath(embeddings, origin, axis, drawn, angle, usual)
+    squares = squares + origin.square().sum(1, keepdim=True)
+    group_radius = (members * squares).sum(1, keepdim=True).sqrt()
+    angle = math.pi - turn + torch.zeros_like(group_radius)
+    return IdentityPath(embeddings, origin, axis, drawn, angle, group_radius)
 
 
 def identity_path(

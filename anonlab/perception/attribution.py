@@ -1,8 +1,8 @@
 """Attribution methods, all by Captum: which pixels does a recogniser need to know this person?
 
-Every method takes an `Inquiry` and returns a signed map `(1, C, 256, 256)`. Of two questions one is put
-against a *baseline image*: what makes the person appear, on the way from a face without identity? The
-other against *impostors*: what tells the person from the most similar other people? The gradient of a
+Every method takes `AttributionInputs` and returns a signed map `(1, C, 256, 256)`. Of two questions one
+is put against a *baseline image*: what makes the person appear, on the way from a face without identity?
+The other against *impostors*: what tells the person from the most similar other people? The gradient of a
 face's similarity to itself answers neither: at the maximum of similarity every slope is zero.
 """
 
@@ -43,7 +43,7 @@ Score = Callable[[torch.Tensor], torch.Tensor]  # images (N, 3, S, S) to (N,)
 
 
 @dataclass(frozen=True)
-class Inquiry:
+class AttributionInputs:
     """One question to one recogniser about one face."""
 
     recognizer: Recognizer
@@ -109,11 +109,11 @@ def impostor_score(recognizer: Recognizer, reference: torch.Tensor, impostors: t
     return lambda images: 1 - (centred(recognizer, recognizer.embed(images)) @ nearest.T).mean(1)
 
 
-def _blurred_face(inquiry: Inquiry) -> torch.Tensor:
+def _blurred_face(inquiry: AttributionInputs) -> torch.Tensor:
     return blurred(inquiry.image, BLUR_SIGMA)
 
 
-def _mean_face(inquiry: Inquiry) -> torch.Tensor:
+def _mean_face(inquiry: AttributionInputs) -> torch.Tensor:
     if inquiry.mean_face is None:
         raise UnknownOption(
             "the baseline mean needs a mean face; pass mean_face=population.thumbnails.mean(0)[None]"
@@ -121,7 +121,7 @@ def _mean_face(inquiry: Inquiry) -> torch.Tensor:
     return resize(inquiry.mean_face.to(inquiry.image), inquiry.image.shape[-1])
 
 
-def _masked_noise(inquiry: Inquiry) -> torch.Tensor:
+def _masked_noise(inquiry: AttributionInputs) -> torch.Tensor:
     """Put noise of the face's own colours where the recogniser looks; the picture elsewhere."""
     image, size = inquiry.image, inquiry.image.shape[-1]
     left, top, right, bottom = (round(side * size / 512) for side in inquiry.recognizer.box)
@@ -133,14 +133,14 @@ def _masked_noise(inquiry: Inquiry) -> torch.Tensor:
     return blurred(result, 2.0)
 
 
-BASELINES: dict[str, Callable[[Inquiry], torch.Tensor]] = {
+BASELINES: dict[str, Callable[[AttributionInputs], torch.Tensor]] = {
     "blurred": _blurred_face,
     "mean": _mean_face,
     "noise": _masked_noise,
 }
 
 
-def integrated_gradients(inquiry: Inquiry) -> torch.Tensor:
+def integrated_gradients(inquiry: AttributionInputs) -> torch.Tensor:
     """Integrate the gradient along the straight line from the baseline (Sundararajan et al. 2017).
 
     Complete: the sum is the score of the face minus that of the baseline, up to the quadrature.
@@ -173,7 +173,7 @@ def _leaf(image: torch.Tensor) -> torch.Tensor:
     return image.detach().clone().requires_grad_(True)
 
 
-def gradient_shap(inquiry: Inquiry) -> torch.Tensor:
+def gradient_shap(inquiry: AttributionInputs) -> torch.Tensor:
     """Average gradients between noisy faces and noisy baselines (Lundberg and Lee 2017)."""
     baseline = inquiry.baseline_image()
     draws = torch.randn((4, *baseline.shape[1:]), generator=inquiry.rng).to(baseline)
@@ -186,17 +186,17 @@ def gradient_shap(inquiry: Inquiry) -> torch.Tensor:
     return total / max(1, rounds)
 
 
-def saliency(inquiry: Inquiry) -> torch.Tensor:
+def saliency(inquiry: AttributionInputs) -> torch.Tensor:
     """Return the slope of the distance to the look-alikes (Simonyan et al. 2014)."""
     return Saliency(inquiry.margin()).attribute(_leaf(inquiry.image), abs=False)
 
 
-def input_x_gradient(inquiry: Inquiry) -> torch.Tensor:
+def input_x_gradient(inquiry: AttributionInputs) -> torch.Tensor:
     """Multiply that slope by the picture (Shrikumar et al. 2016)."""
     return InputXGradient(inquiry.margin()).attribute(_leaf(inquiry.image)).detach()
 
 
-def smooth_grad(inquiry: Inquiry) -> torch.Tensor:
+def smooth_grad(inquiry: AttributionInputs) -> torch.Tensor:
     """Average the slope around the picture, by Captum's NoiseTunnel (Smilkov et al. 2017)."""
     tunnel = NoiseTunnel(Saliency(inquiry.margin()))
     with seeded(inquiry.rng):
@@ -206,7 +206,7 @@ def smooth_grad(inquiry: Inquiry) -> torch.Tensor:
         )  # fmt: skip
 
 
-def layer_grad_cam(inquiry: Inquiry) -> torch.Tensor:
+def layer_grad_cam(inquiry: AttributionInputs) -> torch.Tensor:
     """Run Grad-CAM on a named layer (Selvaraju et al. 2017), put back where the crop was."""
     recognizer, image = inquiry.recognizer, inquiry.image
     layers = dict(recognizer.named_modules()) if isinstance(recognizer, nn.Module) else {}
@@ -225,7 +225,7 @@ def layer_grad_cam(inquiry: Inquiry) -> torch.Tensor:
     return blurred(spread, 4.0) / (smooth + 0.1 * smooth.amax())  # little where hardly anything was cut
 
 
-def occlusion(inquiry: Inquiry) -> torch.Tensor:
+def occlusion(inquiry: AttributionInputs) -> torch.Tensor:
     """Measure what the score loses under a window of blur (Zeiler and Fergus 2014)."""
     with torch.no_grad():
         return Occlusion(inquiry.score()).attribute(
@@ -234,7 +234,7 @@ def occlusion(inquiry: Inquiry) -> torch.Tensor:
         )  # fmt: skip
 
 
-def feature_ablation(inquiry: Inquiry) -> torch.Tensor:
+def feature_ablation(inquiry: AttributionInputs) -> torch.Tensor:
     """Measure what the score loses when a facial region is blurred: one number a region."""
     if inquiry.points is None:
         raise UnknownOption("this method asks region by region; pass points=landmarks(image)")
@@ -253,7 +253,7 @@ def feature_ablation(inquiry: Inquiry) -> torch.Tensor:
     return lost[:, :1] / share[features].to(lost)
 
 
-REGISTRY: dict[str, Callable[[Inquiry], torch.Tensor]] = {
+REGISTRY: dict[str, Callable[[AttributionInputs], torch.Tensor]] = {
     "integrated_gradients": integrated_gradients,
     "gradient_shap": gradient_shap,
     "saliency": saliency,

@@ -14,7 +14,7 @@ from ..identity.population import Population
 from ..images import FACE_SIZE, blurred, resize
 from ..recognizers import Recognizer
 from . import attribution
-from .attribution import Inquiry
+from .attribution import AttributionInputs
 from .networks import LandmarkNetwork, PerceptionNetwork, load_landmarks, load_perception_network
 
 MAP_STEPS = 16  # of the path: the map ranks as with 80 to 0.9999, though its sum is less exact
@@ -95,7 +95,7 @@ class Perception:
                 heat = resize(self.network(image).square(), FACE_SIZE)
             return heat / heat.amax().clamp_min(1e-12)
         population = self.population
-        inquiry = Inquiry(
+        inquiry = AttributionInputs(
             self.recognizer,
             image,
             impostors=population.embeddings if population else None,
