@@ -2,8 +2,8 @@
 
 Every method takes `AttributionInputs` and returns a signed map `(1, C, 256, 256)`. Of two questions one
 is put against a *baseline image*: what makes the person appear, on the way from a face without identity?
-The other against *impostors*: what tells the person from the most similar other people? The gradient of a
-face's similarity to itself answers neither: at the maximum of similarity every slope is zero.
+The other against *impostors*: what tells the person from the most similar other people? The gradient of
+a face's similarity to itself answers neither: at the maximum of similarity every slope is zero.
 """
 
 from __future__ import annotations
