@@ -1,8 +1,9 @@
-"""Measure a finished photo again, and cover a face until the recogniser no longer matches it."""
+"""What may be written: the attempts at a face, the finished photo measured again, and the cover."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from .photo.faces import Face, align
 from .photo.photos import Photo
 from .recognizers import Recognizer, distance
 from .results import CoveredFace, FaceResult
+from .watch import Watch
 
 # Of 298 photos of Labeled Faces in the Wild the head turned most has .51, and the new face's eyes, nose
 # and mouth stand at most .034 sides of the aligned square from where they were: 99 % below .03.
@@ -23,6 +25,8 @@ MAX_TURN = 0.6  # `Face.turn` beyond which nothing is known of what the generato
 MAX_DRIFT = 0.06  # mean distance of the five points before and after, in sides of the square
 # One look is not certain: of 283 faces in difficult group photos a tenth is nearer than this after one
 # pass, and the distance of a finished face differs by .03 between crops of it.
+ATTEMPTS = 3  # the first, and two with more area, of which the last is refined
+OVERSHOOT = 1.5  # times as far as usual from the person do the later ones aim
 RETRY_MARGIN = 1.17  # thresholds from the person, up to which a face is tried once more
 AREA_STEP, AREA_LIMIT = 1.4, 0.6  # of the mask, from one attempt to the next
 RETRY_STEPS = 20  # of refinement, in the last one
@@ -58,6 +62,12 @@ class Attempt:
         """Whether it may be written: a face, in its place, of another person."""
         return self.found and not self.matched and self.drift <= MAX_DRIFT
 
+    def nearly_matched(self, refine_steps: int) -> bool:
+        """Whether one pass all the way ended so near that other recognisers may match the person."""
+        whole = self.controls.strength == 1 and self.controls.target_distance is None
+        one_pass = not (refine_steps or self.controls.refine_steps)
+        return whole and one_pass and self.distance < RETRY_MARGIN * self.threshold
+
     def next_controls(self, optimize: bool) -> Controls:
         """Return the controls of the next attempt: more area, full strength, and steps if `optimize`."""
         area = min(AREA_LIMIT, max(round(self.mask.mean().item() * AREA_STEP, 3), 0.1))
@@ -92,6 +102,53 @@ class Attempt:
             attempts=self.number,
             seconds=seconds,
         )
+
+
+class Attempts:
+    """The attempts at one face, and the best of them.
+
+    Iterate over the controls of each and how many times as far as usual it aims, and `add` what was made
+    of them. With `verify` more follow while no attempt may be written, and one more when the first is
+    `nearly_matched`.
+    """
+
+    last: Attempt
+
+    def __init__(self, controls: Controls, verify: bool, refine_steps: int, watch: Watch):
+        self.controls, self.verify, self.refine_steps, self._watch = (
+            controls,
+            verify,
+            refine_steps,
+            watch,
+        )
+        self.number, self.last, self.best = 1, None, None
+
+    def __iter__(self) -> Iterator[tuple[Controls, float]]:
+        yield self.controls, 1.0
+        while self.number < ATTEMPTS and not self._enough():
+            optimize = self.number > 1 and not self.refine_steps
+            self.controls, self.number = self.last.next_controls(optimize), self.number + 1
+            yield self.controls, OVERSHOOT
+
+    def _enough(self) -> bool:
+        near = self.verify and self.number == 1 and self.last.nearly_matched(self.refine_steps)
+        return self.best is not None and not near
+
+    def add(self, tried: Attempt) -> None:
+        """Take the attempt whose turn it was, checked."""
+        self.last = tried
+        may = tried.acceptable or not self.verify
+        if may and (self.best is None or tried.distance > self.best.distance):
+            self.best = tried
+
+    def watch(self, doing: str, share: float) -> None:
+        """Report progress, with the number of the attempt."""
+        again = f"attempt {self.number} of {ATTEMPTS}: " if self.number > 1 else ""
+        self._watch(again + doing, share)
+
+    def refining(self, share: float) -> None:
+        """Report which share of an optimisation is done."""
+        self.watch("refining the new face", 0.3 + 0.5 * share)
 
 
 def _where(photo: Photo, face: Face) -> str:
@@ -136,11 +193,8 @@ def cover_face(
     recognizer: Recognizer, photo: Photo, face: Face, how: str, pixels: np.ndarray | None = None
 ) -> tuple[CoveredFace, np.ndarray]:
     """Cover a face of the untouched `photo`, in as few colours as it takes, in `pixels (H, W, 3)`, by
-    default the photo's.
-
-    `how` is one of `anonlab.controls.COVERS`. Returns what was done, without number and reason, and the
-    new pixels.
-    """
+    default the photo's; `how` is one of `COVERS`. Returns what was done, without number and reason, and
+    the new pixels."""
     device = recognizer.mean.device
     canvas = photo if pixels is None else replace(photo, pixels=pixels)
 
@@ -150,11 +204,11 @@ def cover_face(
     try:
         before = embed(photo)
     except NoFaceFound:  # too little of it for a recogniser
-        unknown = CoveredFace(0, face.box, how, "", math.nan, recognizer.threshold, face.confidence)
-        return unknown, cover(canvas, face, how)
-    for cells in range(CELLS, 0, -1):
-        covered = cover(canvas, face, how, cells)
-        away = distance(recognizer, before, embed(replace(photo, pixels=covered))).item()
-        if away >= recognizer.threshold:
-            break
+        away, covered = math.nan, cover(canvas, face, how)
+    else:
+        for cells in range(CELLS, 0, -1):
+            covered = cover(canvas, face, how, cells)
+            away = distance(recognizer, before, embed(replace(photo, pixels=covered))).item()
+            if away >= recognizer.threshold:
+                break
     return CoveredFace(0, face.box, how, "", away, recognizer.threshold, face.confidence), covered

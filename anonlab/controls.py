@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any
 
-from .errors import InputDamaged, InputMissing, UnknownOption
+from .errors import UnknownOption, check_choice
 
 KEEP = ("gender", "age", "tone", "look")  # of a person, in a virtual identity
 METHODS = ("auto", "encode", "one-pass", "optimize")  # of stages 2 and 3: how codes are found
@@ -31,25 +29,6 @@ REGIONS = ("brows", "eyes", "nose", "mouth", "cheeks", "jaw", "forehead")
 MAX_REFINE_STEPS = 100  # steps; more change nothing that can be seen
 MAX_SOFTNESS = 20.0
 MAX_SEED = 2**63 - 1
-KEY_BYTES = 16  # of a secret, at least
-
-
-def _known(what: str, names: Sequence[str], choices: Sequence[str]) -> None:
-    unknown = sorted({str(name) for name in names} - set(choices))
-    if unknown:
-        raise UnknownOption(
-            f"{what} {', '.join(unknown)} does not exist; choose from: {', '.join(choices)}"
-        )
-
-
-def check_keep(keep: Sequence[str]) -> None:
-    """Raise `UnknownOption` for a name that is not in `KEEP`."""
-    _known("keep", keep, KEEP)
-
-
-def check_regions(names: Sequence[str]) -> None:
-    """Raise `UnknownOption` for a name that is not in `REGIONS`."""
-    _known("region", names, REGIONS)
 
 
 def _control(default: object, help: str, *ends: float, metavar: str | None = None) -> Any:
@@ -127,54 +106,14 @@ class Controls:
             raise UnknownOption(
                 f"target_distance {self.target_distance} is not between 0 and 2; strength 0 does nothing"
             )
-        _known("perception", (self.perception,), PERCEPTIONS)
-        check_keep(self.keep)
-        check_regions((*self.include, *self.exclude))
+        check_choice("perception", (self.perception,), PERCEPTIONS)
+        check_choice("keep", self.keep, KEEP)
+        check_choice("region", (*self.include, *self.exclude), REGIONS)
 
     @property
     def own_eyes(self) -> bool:
         """Whether what lies between the lids stays the photo's: unless new eyes are asked for."""
         return "eyes" not in self.include
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `anonlab anonymize --settings FILE` reads: some controls by name, and perhaps a secret."""
-
-    controls: dict[str, object]
-    key: str | None = None  # of which the virtual identities are made; None: not in the file
-
-    def to_json(self) -> str:
-        """Write as the file has it; the key only where there is one."""
-        return json.dumps(self.controls | ({"key": self.key} if self.key else {}), indent=2) + "\n"
-
-
-def check_key(key: object, where: str) -> None:
-    """Raise `InputDamaged` for a key that is no text or shorter than `KEY_BYTES`."""
-    if not isinstance(key, str) or len(key.encode()) < KEY_BYTES:
-        size = len(key.encode()) if isinstance(key, str) else 0
-        raise InputDamaged(f"{where} holds {size} bytes; a secret needs at least {KEY_BYTES}")
-
-
-def read_settings(path: Path) -> Settings:
-    """Read the controls that a JSON file sets, and its key, checked. Raises `InputMissing`,
-    `InputDamaged` or `UnknownOption` with the file's name."""
-    try:
-        given = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputMissing(f"{path} cannot be read ({error.strerror}); choose another file") from None
-    except ValueError as error:
-        raise InputDamaged(f"{path} is not JSON ({error}); save it again from the explorer") from None
-    if not isinstance(given, dict):
-        raise InputDamaged(f"{path} holds no object of controls; save it again from the explorer")
-    key = given.pop("key", None)
-    if key is not None:
-        check_key(key, f"the key in {path}")
-    try:
-        make_controls(given)
-    except UnknownOption as error:
-        raise UnknownOption(f"{path}: {error}") from None
-    return Settings(given, key)
 
 
 def make_controls(given: Mapping[str, Any]) -> Controls:

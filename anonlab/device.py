@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from .errors import DeviceUnavailable, UnknownOption
+from .errors import DeviceUnavailable, check_choice
 
 
 def pick_device(name: str) -> torch.device:
@@ -14,8 +14,7 @@ def pick_device(name: str) -> torch.device:
     `UnknownOption`."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda"):
-        raise UnknownOption(f"device {name!r} does not exist; choose auto, cpu or cuda")
+    check_choice("device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceUnavailable("this machine has no CUDA device that torch can use; choose cpu")
     return torch.device(name)

@@ -1,5 +1,7 @@
 """Named errors. Each message is one sentence that says which file, what is wrong and what to do."""
 
+from collections.abc import Iterable
+
 
 class AnonlabError(Exception):
     """Root of everything this package raises on purpose."""
@@ -35,6 +37,16 @@ class SeveralPictures(UnreadableImage):
 
 class UnknownOption(AnonlabError, ValueError):
     """A control has a name or a value that does not exist."""
+
+
+def check_choice(what: str, names: str | Iterable[str], choices: Iterable[str]) -> None:
+    """Raise `UnknownOption` for a name, or for those of several, that is not among `choices`."""
+    given = [names] if isinstance(names, str) else sorted({str(name) for name in names})
+    choices = list(choices)
+    unknown = [name for name in given if name not in choices]
+    if unknown:
+        said = repr(names) if isinstance(names, str) else ", ".join(unknown)
+        raise UnknownOption(f"{what} {said} does not exist; choose from: {', '.join(choices)}")
 
 
 class InputMissing(AnonlabError):

@@ -180,10 +180,8 @@ def _check_kind(path: Path, mode: int) -> None:
 
 
 def printable(text: str) -> str:
-    """Make text with a file's name in it safe for a terminal: a name may hold anything but a zero
-    byte."""
-    escaped = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return "".join(escaped)
+    """Escape what a terminal would obey in text with a file's name in it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def output_folder(path: Path) -> Path:

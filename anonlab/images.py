@@ -51,15 +51,14 @@ def blur_matrix(kernel: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def warp(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """Move `images (N, C, S, S)` by `matrices (N, 2, 3)`, from where a pixel goes to where it comes
-    from, both in [-1, 1]; edges are continued."""
+    """Sample `images (N, C, S, S)` at `matrices (N, 2, 3)` times each place in [-1, 1]; continue
+    edges."""
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, align_corners=False, padding_mode="border")
 
 
 def pasted(image: torch.Tensor, over: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Show `image (N, 3, S, S)` where `mask (N, 1, S, S)` is 0, `over` where it is 1, both in
-    between."""
+    """Mix `image (N, 3, S, S)` and `over`, by a `mask (N, 1, S, S)` that is 1 where `over` shows."""
     return image + mask * (over - image)
 
 

@@ -10,10 +10,10 @@ from .encoding.correction import Correction
 from .encoding.encoder import load_encoder
 from .encoding.linear import LinearInitialization
 from .encoding.start import AIM, OVERSHOOT, EncoderStart, LinearStart, Start
-from .errors import UnknownOption
+from .errors import UnknownOption, check_choice
 from .generators import load_generator
 from .identity.population import Population
-from .perception.glasses import load_glasses
+from .perception.networks import load_glasses
 from .perception.perception import Perception
 from .photo.detection import Detector
 from .recognizers import load_recognizer
@@ -23,14 +23,10 @@ from .weights import store
 
 
 def load_parts(
-    generator: str,
-    method: str,
-    device: str,
-    generator_path: str | os.PathLike | None,
+    generator: str, method: str, device: str, generator_path: str | os.PathLike | None
 ) -> tuple[Detector, Regenerator, Population, Perception]:
     """Load the parts of an `anonlab.Anonymizer`; its `load` says what is what and what is raised."""
-    if method not in METHODS:
-        raise UnknownOption(f"method {method!r} does not exist; choose from: {', '.join(METHODS)}")
+    check_choice("method", method, METHODS)
     chosen = pick_device(device)
     recognizer = load_recognizer("dlib", device=chosen)
     loaded = load_generator(generator, generator_path, chosen)

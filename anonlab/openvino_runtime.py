@@ -1,8 +1,7 @@
 """OpenVINO, imported without its telemetry, and its networks for callers in several threads.
 
-`import openvino` reports itself to Google Analytics and leaves an identifier in the home folder,
-unless its helper package is absent. A tool for privacy reports nothing, so that package is hidden
-while OpenVINO is imported; OpenVINO then uses its own stub.
+`import openvino` reports itself to Google Analytics and leaves an identifier in the home folder, unless
+its helper package is absent. So that package is hidden while OpenVINO is imported.
 """
 
 from __future__ import annotations
@@ -59,9 +58,8 @@ CORES = 2  # of the machine's, for each network of a kind that answers at a time
 class Networks:
     """Compiled networks of the kinds that `model(kind)` describes, as `openvino.Model`s.
 
-    A compiled network answers one question at a time, takes as many threads as torch has where it is
-    asked for, and keeps its memory. So idle ones are used again, and of a kind there are no more than
-    one for every `CORES` cores, however many threads ask. Compiling takes up to a second.
+    A compiled network answers one question at a time, with as many threads as torch has, and keeps its
+    memory. So idle ones are used again, and of a kind there is at most one for every `CORES` cores.
     """
 
     def __init__(self, model: Callable[[int], Any]):

@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .checking import MAX_TURN, RETRY_MARGIN, Attempt, check_turn, cover_face, measure_again, refused
+from .checking import MAX_TURN, Attempt, Attempts, check_turn, cover_face, measure_again, refused
 from .controls import FALLBACKS, Controls, make_controls
 from .encoding.linear import LinearInitialization
 from .encoding.start import LinearStart
-from .errors import FaceTurnedAway, NoFaceFound, StillRecognised, UnknownOption
+from .errors import FaceTurnedAway, NoFaceFound, StillRecognised, check_choice
 from .generators import Generator
 from .identity.population import Attributes, Population
 from .identity.virtual import IdentityPath, identity_path
@@ -37,9 +37,6 @@ from .regeneration.regenerate import Regenerator
 from .results import FaceResult, LeftFace, Result
 from .selection import Selection
 from .watch import Watch, quiet
-
-ATTEMPTS = 3  # the first, and two with more area, of which the last is refined
-OVERSHOOT = 1.5  # times as far as usual from the person do the later ones aim
 
 
 @dataclass(frozen=True)
@@ -116,19 +113,11 @@ class Anonymizer:
 
     def replace(self, **parts: Any) -> Anonymizer:
         """Return the same anonymizer with other parts: `detector`, `perception`, `population`, `key`, a
-        whole `regenerator`, or one of its parts (`generator`, `recognizer`, `perceptual`, `start`,
-        `refine_steps`, `config`, `landmarks`).
-
-        A new generator brings the linear start unless one is given. Raises `UnknownOption` for a part
-        that does not exist.
-        """
+        `regenerator` or one of its fields. A new generator brings the linear start unless one is given.
+        Raises `UnknownOption` for a part that does not exist."""
         own = ("detector", "regenerator", "perception", "population", "key")
         inner = [part.name for part in fields(Regenerator)]
-        unknown = sorted(set(parts) - {*own, *inner})
-        if unknown:
-            raise UnknownOption(
-                f"part {', '.join(unknown)} does not exist; choose from: {', '.join((*own, *inner))}"
-            )
+        check_choice("part", [*parts], (*own, *inner))
         changes = {name: value for name, value in parts.items() if name in inner}
         generator = changes.get("generator", self.generator)
         if "start" not in changes and generator is not self.generator:
@@ -167,21 +156,16 @@ class Anonymizer:
         Raises `UnreadableImage`, `NoFaceFound`, `FaceTurnedAway`, `StillRecognised`, `UnknownOption`.
         """
         selection = faces if isinstance(faces, Selection) else Selection(faces)
-        if fallback not in FALLBACKS:
-            raise UnknownOption(
-                f"fallback {fallback!r} does not exist; choose from: {', '.join(FALLBACKS)}"
-            )
+        check_choice("fallback", fallback, FALLBACKS)
         controls = make_controls((vars(controls) if controls else {}) | changes)
         photo = read_photo(image)
         watch("finding faces", 0.0)
         detected = dict(enumerate(self.detector(photo), 1))
         chosen = selection.numbers(list(detected.values()), photo.name)
-        result = Result(photo.image(photo.pixels), icc_profile=photo.icc_profile)
-        result.left.extend(
-            LeftFace(number, face.box) for number, face in detected.items() if number not in chosen
-        )
-        result.left.extend(self.left(photo, {number: detected[number] for number in chosen}, selection))
-        chosen = [number for number in chosen if number not in {face.number for face in result.left}]
+        left = [LeftFace(number, face.box) for number, face in detected.items() if number not in chosen]
+        left += self.left(photo, {number: detected[number] for number in chosen}, selection)
+        chosen = [number for number in chosen if number not in {face.number for face in left}]
+        result = Result(photo.image(photo.pixels), icc_profile=photo.icc_profile, left=left)
         pixels = photo.pixels
         for done, number in enumerate(tqdm(chosen, photo.name, unit="face", disable=not progress)):
 
@@ -215,7 +199,7 @@ class Anonymizer:
         verify: bool = True,
         watch: Watch = quiet,
     ) -> tuple[FaceResult, np.ndarray]:
-        """Run the three stages and the check on one face of a photo, at most `ATTEMPTS` times.
+        """Run the three stages and the check on one face of a photo, a few times if it must be.
 
         Returns the result and the pixels `(H, W, 3)` uint8 with the new face in them: those of the
         photo, or `pixels`, in which its other faces are new already. The options are those of a call.
@@ -228,31 +212,21 @@ class Anonymizer:
         aligned = self.analyze(align(photo, face, face.own_size).to(self.device))
         person = replace(known(aligned), image=aligned.image) if known else aligned
         canvas = photo if pixels is None else replace(photo, pixels=pixels)
-        heat = self.perception(aligned.image, controls.perception)  # stage 1: where identity shows
         with torch.no_grad():
             points = self.perception.landmarks(aligned.image)
-        best = None
-        for number in range(1, ATTEMPTS + 1):
-            again = f"attempt {number} of {ATTEMPTS}: " if number > 1 else ""
-
-            def refining(share: float, again: str = again) -> None:
-                watch(f"{again}refining the new face", 0.3 + 0.5 * share)
-
-            watch(f"{again}making the new face", 0.3)
-            mask = build_mask(heat, controls, points, aligned.image.shape[-1])
-            far = OVERSHOOT if number > 1 else 1.0
-            ws = self.encode(person, mask, controls, far, refining)  # stage 2: the identity's codes
-            generated, composite = self.draw(ws, aligned.image, mask, controls)  # stage 3: its picture
-            watch(f"{again}measuring the finished photo", 0.85)
-            tried = Attempt(number, controls, mask, ws, generated, composite)
-            tried = self.check(tried, canvas, face, aligned)
-            if (tried.acceptable or not verify) and (best is None or tried.distance > best.distance):
-                best = tried
-            if best is not None and (number > 1 or not verify or not self.nearly_matched(tried)):
-                break
-            controls = tried.next_controls(optimize=number > 1 and not self.regenerator.refine_steps)
+        attempts = Attempts(controls, verify, self.regenerator.refine_steps, watch)
+        heat = self.perception(aligned.image, controls.perception)  # stage 1: where identity shows, …
+        for controls, overshoot in attempts:
+            attempts.watch("making the new face", 0.3)
+            mask = build_mask(heat, controls, points, aligned.image.shape[-1])  # … and the mask of it
+            ws = self.encode(person, mask, controls, overshoot, attempts.refining)  # stage 2: codes
+            generated, composite = self.draw(ws, aligned.image, mask, controls)  # stage 3: the new face
+            attempts.watch("measuring the finished photo", 0.85)
+            tried = Attempt(attempts.number, controls, mask, ws, generated, composite)
+            attempts.add(self.check(tried, canvas, face, aligned))  # the check
+        best = attempts.best
         if best is None:
-            raise refused(tried, photo, face)
+            raise refused(attempts.last, photo, face)
         share = share_of_face(best.mask, whole_face(points).to(best.mask))
         return best.result(face, heat, aligned.image, share, time.monotonic() - began), best.pixels
 
@@ -276,11 +250,8 @@ class Anonymizer:
         overshoot: float = 1.0,
         watch: Callable[[float], None] = lambda _: None,
     ) -> torch.Tensor:
-        """Run stage 2 on an aligned face and its `mask (1, 1, S, S)`: `ws (1, num_ws, w_dim)`.
-
-        The start aims `overshoot` times as far as usual; `watch` is told which share of an optimisation
-        is done.
-        """
+        """Run stage 2 on an aligned face and its `mask (1, 1, S, S)`: `ws (1, num_ws, w_dim)`. The start
+        aims `overshoot` times as far as usual; `watch` is told the share of an optimisation."""
         return self.regenerator.codes(
             face.image, mask, self.path(face, controls), controls, watch, overshoot
         )
@@ -288,8 +259,8 @@ class Anonymizer:
     def draw(
         self, ws: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, controls: Controls = Controls()
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run stage 3: the generated picture of `ws`, and the composite with `image (1, 3, S, S)`
-        through the `mask (1, 1, S, S)`, both of the image's size."""
+        """Run stage 3: the picture of `ws`, and its composite with `image (1, 3, S, S)` through
+        `mask`."""
         return self.regenerator.pictures(ws, image, mask, own_eyes=controls.own_eyes)
 
     def regenerate(
@@ -307,14 +278,6 @@ class Anonymizer:
         away, drift = measure_again(self.detector, self.recognizer, finished, face, aligned.embedding)
         threshold = self.recognizer.threshold
         return replace(tried, pixels=pixels, distance=away, drift=drift, threshold=threshold)
-
-    def nearly_matched(self, tried: Attempt) -> bool:
-        """Tell whether one pass all the way to the virtual identity ended so near to the person that
-        other recognisers may match them."""
-        controls = tried.controls
-        whole = controls.strength == 1 and controls.target_distance is None
-        one_pass = not (self.regenerator.refine_steps or controls.refine_steps)
-        return whole and one_pass and tried.distance < RETRY_MARGIN * tried.threshold
 
     def left(self, photo: Photo, faces: Mapping[int, Face], selection: Selection) -> list[LeftFace]:
         """Find the `faces`, by number, that a `selection` leaves alone for the person they show.

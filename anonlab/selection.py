@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from .controls import FACES
-from .errors import UnknownOption
+from .errors import UnknownOption, check_choice
 from .identity.population import Population
 from .photo.faces import Face
 from .recognizers import Recognizer, distance
@@ -18,10 +18,9 @@ from .recognizers import Recognizer, distance
 PERHAPS = 1.1
 # A recogniser's distances are smaller within some groups of people than within others. So the distance
 # to a reference is divided by the distances of both faces to their nearest COHORT population members.
-# Of different people below STAYS: none of 312 pairs of photos of Black, 144 of East Asian, 180 of West
-# Asian and 3,120 of white people (London Set), none of 176,125 (LFW); of one person 71 of 72 (London,
-# one session) and .52 of 590 (LFW, different days). At the largest distance that leaves no other person
-# in either set, the recogniser alone leaves .24 of the 590.
+# Below STAYS are none of 312, 144, 180 and 3,120 pairs of different Black, East Asian, West Asian and
+# white people (London) nor of 176,125 (LFW), 71 of 72 (London) and .52 of 590 (LFW) of one person; the
+# recogniser alone, at the largest distance that leaves no other person, leaves .24 of the 590.
 COHORT = 5
 STAYS = 0.75
 
@@ -41,12 +40,11 @@ class Selection:
         return self.names[reference] if self.names else f"person {reference + 1}"
 
     def __post_init__(self) -> None:
-        if isinstance(self.faces, str) and self.faces not in FACES:
-            raise UnknownOption(f"faces {self.faces!r} does not exist; choose from: {', '.join(FACES)}")
+        if isinstance(self.faces, str):
+            check_choice("faces", self.faces, FACES)
 
     def numbers(self, detected: Sequence[Face], name: str) -> list[int]:
-        """List the faces that are chosen by number. Raises `UnknownOption` for one that no face
-        has."""
+        """List the faces that are chosen by number. Raises `UnknownOption` for one that no face has."""
         every = list(range(1, len(detected) + 1))
         if self.faces == "all":
             return every

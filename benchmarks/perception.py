@@ -22,7 +22,7 @@ from anonlab.evaluation.people import load_people
 from anonlab.files import write_json
 from anonlab.identity.population import Population
 from anonlab.images import resize
-from anonlab.perception.faithfulness import (
+from anonlab.metrics.faithfulness import (
     AREAS,
     area_under,
     deletion_curve,

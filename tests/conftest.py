@@ -13,8 +13,8 @@ import torch
 
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import LinearStart
+from anonlab.figures.samples import sample_photo
 from anonlab.generators import load_generator
-from anonlab.generators.samples import sample_photo
 from anonlab.identity.population import Population
 from anonlab.photo.detection import Detector
 from anonlab.photo.faces import ALIGNED_SIZE, Face, align

@@ -6,13 +6,12 @@ from dataclasses import asdict
 
 import pytest
 
+from anonlab.apps.folders.settings import Settings, read_settings
 from anonlab.controls import (
     MAX_REFINE_STEPS,
     MAX_SOFTNESS,
     Controls,
-    Settings,
     make_controls,
-    read_settings,
 )
 from anonlab.errors import UnknownOption
 

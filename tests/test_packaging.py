@@ -14,8 +14,8 @@ import yaml
 from anonlab.apps.cli.options import COVERED, FAILED
 from anonlab.apps.cli.parser import parser
 from anonlab.apps.verify.checks import JUDGED
+from anonlab.checking import ATTEMPTS
 from anonlab.controls import Controls
-from anonlab.pipeline import ATTEMPTS
 from anonlab.weights import store
 
 ROOT = Path(__file__).parents[1]

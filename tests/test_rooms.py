@@ -21,7 +21,7 @@ ORDER = (  # each may use what stands before it
     "identity",  # before stage 1, which compares with its reference population
     *("generators", "perception", "encoding", "regeneration"),
     *("results", "checking", "selection", "loading", "pipeline"),
-    *("figures", "training", "metrics", "evaluation", "runner", "apps"),
+    *("metrics", "figures", "training", "evaluation", "runner", "apps"),
 )
 # the same, inside apps
 APPS = ("resume", "folders", "album", "video", "explorer", "verify", "scale", "cli")

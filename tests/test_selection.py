@@ -12,10 +12,10 @@ from painting import painting
 from PIL import Image
 
 from anonlab import Anonymizer
+from anonlab.apps.folders.numbered import left_page
 from anonlab.errors import FaceTurnedAway, StillRecognised, UnknownOption
-from anonlab.generators.samples import sample_photo
+from anonlab.figures.samples import sample_photo
 from anonlab.photo.faces import JUDGED, Face
-from anonlab.photo.numbered import left_page
 from anonlab.photo.photos import read_photo
 from anonlab.selection import COHORT, PERHAPS, STAYS, Selection
 

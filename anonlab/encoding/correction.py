@@ -1,16 +1,14 @@
 """After the encoder: look at what it made, and correct the codes by what is still wrong.
 
-An encoder answers in one pass and never sees its picture. Here the picture is drawn at 256 px and
-read: the identity (embedding, and the gender and age read from it), 68 points, 16×16 colours, colours
-of the irises, glasses, facial hair. What these readings lack of the wanted ones is carried back to the
-codes by linear regression on generated faces, an ensemble Kalman update (Evensen 1994; Iglesias et
-al. 2013):
+An encoder answers in one pass and never sees its picture. Here the picture is drawn at 256 px and read:
+the identity (embedding, and the gender and age read from it), 68 points, 16×16 colours, colours of the
+irises, glasses, facial hair. What these readings lack of the wanted ones is carried back to the codes by
+linear regression on generated faces, an ensemble Kalman update (Evensen 1994; Iglesias et al. 2013):
 
     ws ← ws + γ · C_wy (C_yy + R)⁻¹ (y_wanted - y(ws))
 
-`C_wy (num_ws·w_dim, Y)` and `C_yy (Y, Y)` are covariances over the samples of what `train correction`
-was given, and the diagonal `R` says how little each reading counts; colours that the mask hides count
-least.
+`C_wy (num_ws·w_dim, Y)` and `C_yy (Y, Y)` are covariances over the samples of `train correction`, and
+the diagonal `R` says how little each reading counts; colours that the mask hides count least.
 """
 
 from __future__ import annotations
@@ -20,34 +18,25 @@ import math
 import torch
 
 from ..generators import Generator
-from ..generators.base import within
+from ..generators.base import truncate_to_rms
 from ..identity.population import Population
 from ..images import COLOR_GRID, FACE_SIZE, resize
 from ..perception.eyes import iris_patches
 from ..perception.facial_hair import facial_hair
-from ..perception.glasses import GlassesNetwork
-from ..perception.landmarks import COUNT, LandmarkNetwork
+from ..perception.networks import COUNT, GlassesNetwork, LandmarkNetwork
 from ..recognizers import Recognizer
 
 IRIS = 0.4  # width of what is taken for an iris, over the width of the eye
 CERTAIN = 4.0  # logits of what is worn are cut here: beyond, there is no doubt to correct
-# γ: a step is half as long as linear regression says, because faces are not linear. With 0.7, and points
-# that count four times as much, 24 generated faces keep their expression better (68 points .021 instead
-# of .022, mouth .012 instead of .014, at a little farther an aim), but 173 real people do not (.044
-# instead of .043, mouth .033 instead of .031; age and tone err more as well).
+# γ: half of what linear regression says, because faces are not linear. With 0.7 generated faces keep
+# their expression better, but 173 real people do not (68 points .044 instead of .043).
 GAIN = 0.5
 ROUNDS = 2
 # R: standard deviations of the noise, in those of the readings over all people
 NOISE = {
-    "embedding": 0.5,
-    "gender": 0.3,
-    "age": 0.3,
-    "points": 0.3,
-    "colours": 0.5,
-    "irises": 0.3,
-    "glasses": 0.3,
-    "facial_hair": 0.05,
-}
+    "embedding": 0.5, "gender": 0.3, "age": 0.3, "points": 0.3, "colours": 0.5, "irises": 0.3,
+    "glasses": 0.3, "facial_hair": 0.05,
+}  # fmt: skip
 # How many times its lack is asked for: a moustache is hardly linear in the codes. The judge's logit of
 # 54 people of LFW / 30 of London is off by 1.06 / .91 without this reading, by .94 / .84 with it, by
 # .85 / .76 when it is asked for 2.5 times and by .84 / .71 when 5 times, at no other cost.
@@ -87,11 +76,11 @@ class Correction:
         mask: torch.Tensor,
         target: torch.Tensor,
         rounds: int | None = None,
-        most: float = math.inf,
+        max_rms: float = math.inf,
     ) -> torch.Tensor:
         """Correct codes `ws (N, num_ws, w_dim)`, so that their pictures are nearer to `image (N, 3, S,
         S)` outside `mask (N, 1, S, S)` in colour, everywhere in expression, and to the embeddings
-        `target (N, dim)`. After each round they are kept `within` the size `most`."""
+        `target (N, dim)`. After each round they are truncated to the size `max_rms`."""
         image = resize(image, FACE_SIZE)
         wanted = self.read(image, target)  # (N, Y)
         noise = self.noise(resize(mask, COLOR_GRID))
@@ -101,7 +90,7 @@ class Correction:
             solved = torch.cholesky_solve(self.lack(wanted, drawn)[..., None], factor)[..., 0]
             weights = solved @ self.readings  # (N, K)
             ws = ws + GAIN * self.generator.w_std * (weights @ self.codes.T).view(ws.shape)
-            ws = within(ws, self.generator.w_avg, self.generator.w_std, most)
+            ws = truncate_to_rms(ws, self.generator.w_avg, self.generator.w_std, max_rms)
         return ws
 
     def lack(self, wanted: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
@@ -120,15 +109,12 @@ class Correction:
     def noise(self, mask: torch.Tensor) -> torch.Tensor:
         """Compute the square root of the diagonal of R, `(N, Y)`, for masks `(N, 1, 16, 16)`."""
         hidden = mask.expand(-1, 3, COLOR_GRID, COLOR_GRID).flatten(1)
-        colours = torch.lerp(
-            torch.full_like(hidden, NOISE["colours"]), torch.full_like(hidden, HIDDEN_NOISE), hidden
-        )
+        colours = torch.full_like(hidden, NOISE["colours"])
+        colours = torch.lerp(colours, torch.full_like(hidden, HIDDEN_NOISE), hidden)
         sizes = (self.recognizer.dim, 1, 1, 2 * COUNT, colours.shape[1], 6, 1, 1)
-        flat = {
-            name: hidden.new_full((len(mask), size), NOISE[name])
-            for name, size in zip(NOISE, sizes, strict=True)
-        }
-        return torch.cat([*(flat | {"colours": colours}).values()], 1)
+        parts = {name: hidden.new_full((len(mask), size), NOISE[name])
+                 for name, size in zip(NOISE, sizes, strict=True)}  # fmt: skip
+        return torch.cat([*(parts | {"colours": colours}).values()], 1)
 
 
 def readings(

@@ -1,9 +1,7 @@
 """Stage 2's linear initialisation: which `w` looks about like this photo and like that identity?
 
-Ridge regression on the reference population, from a picture of 16×16 pixels (pose, light, colours,
-hair) and an embedding (identity) to `w`. One product of matrices places the codes at a clean face of the
-virtual identity in the photo's pose, instead of at `w_avg`. For a generator that did not make the
-population there is nothing to fit, and the answer is `w_avg`.
+Ridge regression on the reference population, from a picture of 16×16 pixels (pose, light, colours, hair)
+and an embedding (identity) to `w`. For a generator that did not make the population it is `w_avg`.
 """
 
 from __future__ import annotations

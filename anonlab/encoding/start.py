@@ -1,7 +1,4 @@
-"""Where the codes of a face start: at those of the trained encoder, or at the linear ones.
-
-Both answer the same question, and stage 3 may refine either.
-"""
+"""Where the codes of a face start: at those of the trained encoder, or at the linear ones."""
 
 from __future__ import annotations
 
@@ -10,33 +7,23 @@ from typing import Protocol
 
 import torch
 
-from ..generators.base import within
+from ..generators.base import truncate_to_rms
 from ..images import resize
 from .correction import Correction
 from .encoder import Encoder
 from .linear import LinearInitialization
 
-# How far beyond the identity the linear start aims when no refinement follows: ridge regression
-# shrinks what it is asked for. On 14 generated faces 1.5 brings dlib's matches from 5 to 1 at
-# ST-LPIPS 0.075 instead of 0.061; from 2 on faces break.
+# How far beyond the identity the linear start aims without refinement, because ridge regression shrinks:
+# 14 generated faces, dlib's matches from 5 to 1 at ST-LPIPS 0.075 instead of 0.061; from 2 faces break.
 OVERSHOOT = 1.5
-# The same of the encoder and its correction, which stop too near to the person as well. On 24 held-out
-# generated faces at area 0.25 dlib's distance is 0.71 at 1, 0.77 at 1.2, 0.81 at 1.4 and 0.84 at 1.6;
-# below 0.7 are 50, 12, 0 and 0 %; ST-LPIPS is 0.046, 0.051, 0.055 and 0.059, the error of the 68 points
-# 0.019, 0.020, 0.022 and 0.024. From 1.4 on no result is near, and farther costs expression.
+# The same of the encoder and its correction. At 1, 1.2, 1.4, 1.6 (24 held-out generated faces, area .25)
+# dlib's distance is below 0.7 for 50, 12, 0, 0 %; ST-LPIPS is 0.046, 0.051, 0.055, 0.059.
 AIM = 1.5
-# How large codes may be, in standard deviations of w (people at truncation_psi 0.75 are of this size).
-# An aim beyond faces leads to codes beyond faces: blotches, and with the later attempts' still farther
-# aim no face at all. On 18 real photos at the aim 1.4, with no limit, 1, 0.9, 0.8, 0.7 and 0.6: dlib's
-# distance .80, .80, .80, .80, .80 and .79, ST-LPIPS .064, .064, .062, .060, .059 and .058, the error of
-# the 68 points .035, .035, .034, .033, .032 and .033; at 0.7 and the aim 1.6 they are .82, .061 and
-# .034, so what is gained pays for a farther aim. The own identity loses a little from 0.7 on.
-MOST = 0.75
-
-
-# A face whose brightest tenth is darker than DIM of white is shown to the networks so much brighter that
-# it is as bright as LIT: they know hardly any dark pictures, and draw what they read in them too bright
-# and too rich in contrast.
+# How large codes may be, in standard deviations of w (as people at truncation_psi 0.75): an aim beyond
+# faces leads to blotches. 18 photos, no limit and 0.7: ST-LPIPS .064 and .059 at the same distance.
+MAX_RMS = 0.75
+# A face whose brightest tenth is darker than DIM of white is shown to the networks as bright as LIT,
+# because they know hardly any dark pictures, and draw what they read in them too bright.
 DIM, LIT, BRIGHTEST = 0.3, 0.6, 0.9
 
 
@@ -55,8 +42,8 @@ class Start(Protocol):
     def __call__(
         self, image: torch.Tensor, mask: torch.Tensor, source: torch.Tensor, target: torch.Tensor
     ) -> torch.Tensor:
-        """Map an aligned `image (1, 3, S, S)`, `mask (1, 1, S, S)`, the person's embedding and the one
-        to reach `(1, dim)`, to `ws (1, num_ws, w_dim)`."""
+        """Map `image (1, 3, S, S)`, `mask (1, 1, S, S)`, the person's embedding and the one to reach
+        `(1, dim)`, to `ws (1, num_ws, w_dim)`."""
         ...
 
 
@@ -77,9 +64,8 @@ class LinearStart:
 
 @dataclass(frozen=True)
 class EncoderStart:
-    """One pass of the feature selection and preservation network, and its correction, if the generator
-    has one. Both aim `overshoot` times as far from the person as the identity is; their codes stay as
-    small as people's."""
+    """One pass of the encoder, and its correction, if the generator has one. Both aim `overshoot` times
+    as far from the person as the identity is; their codes stay as small as people's."""
 
     encoder: Encoder
     correction: Correction | None = None
@@ -90,5 +76,5 @@ class EncoderStart:
     def __call__(self, image, mask, source, target) -> torch.Tensor:
         image, aim = brightened(image), source + self.overshoot * (target - source)
         ws = self.encoder(image, mask, aim)
-        ws = within(ws, self.encoder.w_avg, self.encoder.w_std, MOST)
-        return ws if self.correction is None else self.correction(ws, image, mask, aim, most=MOST)
+        ws = truncate_to_rms(ws, self.encoder.w_avg, self.encoder.w_std, MAX_RMS)
+        return ws if self.correction is None else self.correction(ws, image, mask, aim, max_rms=MAX_RMS)

@@ -13,11 +13,11 @@ from .. import metrics
 from ..errors import NoFaceFound, UnknownOption, WeightsMissing
 from ..images import resize, to_uint8
 from ..measured import Declaration, higher, lower, reference
-from ..perception.landmarks import landmark_error, load_landmarks
+from ..metrics.estimators import AttributeEstimator, DlibLandmarks
+from ..perception.networks import landmark_error, load_landmarks
 from ..photo.detection import Detector
 from ..photo.photos import Photo
 from ..recognizers import OnnxRecognizer, Recognizer, check_options, load_recognizer
-from ..recognizers.estimators import AttributeEstimator, DlibLandmarks
 from ..recognizers.perceptual import PerceptualDistance, load_lpips, load_stlpips
 
 SEEN_SIZE = 256  # pixels at which perceptual distances, SSIM and the detector look

@@ -26,8 +26,8 @@ from tqdm.auto import tqdm
 from ..controls import Controls
 from ..device import cores
 from ..errors import AnonlabError
+from ..figures.samples import open_photo
 from ..files import atomic_path, folder_lock, output_folder
-from ..generators.samples import open_photo
 from ..identity.virtual import keyed
 from ..images import resize, to_tensor, to_uint8
 from ..perception.masks import build_mask

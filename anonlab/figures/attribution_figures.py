@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from ..images import resize
-from ..perception.attribution import Inquiry, integrated_gradients
+from ..perception.attribution import AttributionInputs, integrated_gradients
 from ..perception.perception import as_map
 from .plots import HEAT, overlay, picture
 
@@ -19,7 +19,7 @@ SHOWN = 256  # pixels of a map
 POINTS = 21  # of the drawn path
 
 
-def integration_figure(inquiry: Inquiry, steps: int, baseline: str) -> Figure:
+def integration_figure(inquiry: AttributionInputs, steps: int, baseline: str) -> Figure:
     """Integrated gradients from one baseline in that many steps: where the path starts, how the score
     rises along it, the map, and how much of the rise the attributions add up to.
 

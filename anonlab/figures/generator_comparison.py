@@ -17,9 +17,9 @@ from PIL import Image
 from ..generators import Generator
 from ..images import FACE_SIZE
 from ..pipeline import Anonymizer
-from ..regeneration.mixing import codes
 from ..regeneration.regenerate import REFINE_STEPS
 from ..results import FaceResult
+from .mixing import codes
 
 
 def regenerated_by(

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ..regeneration.mixing import row_groups, size_of_row
+from .mixing import row_groups, size_of_row
 from .plots import PAGE_INCHES, picture
 
 COLOURS = {"coarse": "#2e86ab", "middle": "#e28413", "fine": "#7d5ba6"}

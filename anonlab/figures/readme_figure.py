@@ -7,10 +7,10 @@ Only the astronaut (public domain) is shown; about a minute on 2 CPU cores.
 from __future__ import annotations
 
 from ..files import atomic_path
-from ..generators.samples import ASTRONAUT, sample_photo
 from ..pipeline import Anonymizer
 from ..weights import store
 from .plots import stages_figure
+from .samples import ASTRONAUT, sample_photo
 
 PATH = "pictures/stages.jpg"
 KEY = b"the key of the README's picture"

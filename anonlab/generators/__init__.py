@@ -8,26 +8,16 @@ from typing import Any
 
 import torch
 
-from ..errors import DeviceUnavailable, UnknownOption, WeightsMissing
+from ..errors import DeviceUnavailable, UnknownOption, WeightsMissing, check_choice
 from ..images import FACE_SIZE
 from ..openvino_runtime import openvino_problem
 from ..weights import store
-from .base import Generator
-from .mobile_stylegan import MobileStyleGAN, read_openvino
+from .base import Generator as Generator
+from .mobile_stylegan import MobileStyleGAN as MobileStyleGAN
+from .mobile_stylegan import read_openvino
 from .openvino_mobile import OpenVINOMobileStyleGAN
-from .stylegan2 import StyleGAN2
+from .stylegan2 import StyleGAN2 as StyleGAN2
 from .stylegan2_files import load_stylegan2
-
-__all__ = [
-    "BACKENDS",
-    "GENERATORS",
-    "Generator",
-    "MobileStyleGAN",
-    "StyleGAN2",
-    "find_stylegan2",
-    "load_generator",
-    "require_preview",
-]
 
 GENERATORS = ("mobile", "stylegan2")
 BACKENDS = ("auto", "torch", "openvino")
@@ -42,14 +32,12 @@ def load_generator(
 ) -> Generator:
     """Load a pretrained generator by name, frozen, ready for `mapping` and `synthesis`.
 
-    `path` is the weights file of a `stylegan2`; without one it is an official file that
-    `doctor --download` has fetched. `backend` is what makes pictures of `mobile` that need no gradient:
-    `torch`, `openvino` (CPU only), or `auto`, OpenVINO on a CPU where it works; gradients are always
-    torch's. Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or
-    `WeightsMismatch`.
+    `path` is the weights file of a `stylegan2`; without one it is an official file that `doctor
+    --download` has fetched. `backend` is what makes pictures of `mobile` that need no gradient: `torch`,
+    `openvino` (CPU only), or `auto`, OpenVINO on a CPU where it works; gradients are always torch's.
+    Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
     """
-    if name not in GENERATORS:
-        raise UnknownOption(f"generator {name!r} does not exist; choose from: {', '.join(GENERATORS)}")
+    check_choice("generator", name, GENERATORS)
     if name != "mobile" and backend == "openvino":
         raise UnknownOption(f"generator {name} has no OpenVINO backend; choose auto or torch")
     if name == "mobile" and path is not None:
@@ -66,20 +54,15 @@ def find_stylegan2(
     path: str | os.PathLike | None = None, device: torch.device | str = "cpu"
 ) -> Generator | None:
     """Load the StyleGAN2 of a file, or without one (None or "") the official one that `doctor
-    --download` has fetched; None if there is none of these. Raises as `load_generator` for a file that
-    is given.
-    """
+    --download` has fetched, if there is one. Raises as `load_generator`."""
     if not path and not any(store.path_of(key).is_file() for key in OFFICIAL):
         return None
     return load_generator("stylegan2", path or None, device)
 
 
 def require_preview(generator: Generator) -> Generator:
-    """Return the same generator, if its pictures are large enough for stages 2 and 3, which work at 256
-    px.
-
-    Raises `UnknownOption`.
-    """
+    """Return the same generator. Raises `UnknownOption` if its pictures are smaller than 256 px, at
+    which stages 2 and 3 work."""
     if FACE_SIZE not in generator.resolutions:
         raise UnknownOption(
             f"generator {generator.name} makes pictures of {generator.img_resolution} px, but it takes "
@@ -90,19 +73,15 @@ def require_preview(generator: Generator) -> Generator:
 
 def _mobile(by_openvino: bool) -> MobileStyleGAN:
     keys = [key for key in store.WEIGHTS if key.startswith("mobile-")]
-
-    def read() -> dict[str, torch.Tensor]:
-        return read_openvino(store.path_of("mobile-mapping").parent)
-
     model = OpenVINOMobileStyleGAN() if by_openvino else MobileStyleGAN()
+    read = lambda: read_openvino(store.path_of("mobile-mapping").parent)  # noqa: E731
     model.load_state_dict(store.converted("mobile-stylegan", keys, read))
     return model
 
 
 def _by_openvino(backend: str, on_cpu: bool) -> bool:
     """Tell whether pictures are made by OpenVINO."""
-    if backend not in BACKENDS:
-        raise UnknownOption(f"backend {backend!r} does not exist; choose from: {', '.join(BACKENDS)}")
+    check_choice("backend", backend, BACKENDS)
     if backend == "torch" or (backend == "auto" and not on_cpu):
         return False
     problem = openvino_problem() if on_cpu else "it runs on CPUs only"

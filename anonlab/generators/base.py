@@ -71,13 +71,19 @@ class StyleGenerator(nn.Module):
             x = F.leaky_relu(layer(x), 0.2) * LRELU_GAIN
         return truncated(x, self.w_avg, truncation_psi) if truncation_psi != 1 else x
 
+    @torch.no_grad()
+    def statistics(self, draws: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Measure mean and standard deviation of w, `(w_dim,)` each, on seeded draws."""
+        w = torch.cat([self.mapping(part) for part in draw_z(self, 0, draws).split(4096)])
+        return w.mean(0), w.std(0)
+
     def broadcast(self, w: torch.Tensor) -> torch.Tensor:
         """Repeat `w (N, w_dim)` as `ws (N, num_ws, w_dim)`, without a copy."""
         return w[:, None].expand(-1, self.num_ws, -1)
 
     def _checked(self, ws: torch.Tensor, resolution: int | None) -> int:
-        """Return the resolution that `synthesis` is asked for (None is the native one); shapes
-        asserted."""
+        """Return the resolution that `synthesis` is asked for, by default the native one; assert
+        shapes."""
         resolution = resolution or self.img_resolution
         expected = f"(N, {self.num_ws}, {self.w_dim})"
         assert tuple(ws.shape[1:]) == (self.num_ws, self.w_dim), (
@@ -88,24 +94,21 @@ class StyleGenerator(nn.Module):
 
 
 def truncated(w: torch.Tensor, w_avg: torch.Tensor, psi: float | torch.Tensor) -> torch.Tensor:
-    """Pull `w (N, w_dim)` towards `w_avg`: the truncation trick of StyleGAN, appendix B.
-
-    `psi` 1 keeps `w` (but for rounding), 0 is the average; a number, or one for each row `(N, 1)`.
-    """
+    """Pull `w (N, w_dim)` towards `w_avg`: the truncation trick of StyleGAN, appendix B. `psi`, a number
+    or one for each row `(N, 1)`, is 1 for `w` itself and 0 for the average."""
     return w_avg + psi * (w - w_avg)
 
 
-def within(ws: torch.Tensor, w_avg: torch.Tensor, w_std: torch.Tensor, most: float) -> torch.Tensor:
+def truncate_to_rms(
+    ws: torch.Tensor, w_avg: torch.Tensor, w_std: torch.Tensor, max_rms: float
+) -> torch.Tensor:
     """Pull codes `ws (N, num_ws, w_dim)` towards `w_avg` until their root mean square, in standard
-    deviations `w_std (w_dim,)`, is at most `most`: truncation by as much as it takes."""
+    deviations `w_std (w_dim,)`, is at most `max_rms`: truncation by as much as it takes."""
     size = ((ws - w_avg) / w_std).square().mean((1, 2), keepdim=True).sqrt()  # (N, 1, 1)
-    return truncated(ws, w_avg, (most / size.clamp_min(1e-6)).clamp_max(1))
+    return truncated(ws, w_avg, (max_rms / size.clamp_min(1e-6)).clamp_max(1))
 
 
 def draw_z(generator: Generator | StyleGenerator, seed: int, count: int = 1) -> torch.Tensor:
-    """Draw `z (count, z_dim)` of a seed, on the generator's device.
-
-    Drawn on the CPU: a seed means the same people on every machine.
-    """
+    """Draw `z (count, z_dim)` of a seed, the same on every machine, on the generator's device."""
     rng = torch.Generator().manual_seed(seed)
     return torch.randn(count, generator.z_dim, generator=rng).to(generator.w_avg)

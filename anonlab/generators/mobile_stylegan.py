@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..openvino_runtime import import_openvino
-from .base import StyleGenerator, draw_z
+from .base import StyleGenerator
 
 CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # of the features at 4, 8, 16 … 512 px
 
@@ -38,8 +38,8 @@ def inverse_haar(x: torch.Tensor) -> torch.Tensor:
 
 
 def haar_matrix(channels: int) -> torch.Tensor:
-    """Express `inverse_haar` as the weight `(4C, 4C, 1, 1)` of a convolution, from the bands of a pixel
-    to its four, as `pixel_shuffle` takes them; 4C is `channels`."""
+    """Express `inverse_haar` of 4C `channels` as a convolution `(4C, 4C, 1, 1)` before
+    `pixel_shuffle`."""
     bands = torch.eye(channels)[:, :, None, None]
     return F.pixel_unshuffle(inverse_haar(bands), 2).transpose(0, 1).contiguous()
 
@@ -208,6 +208,4 @@ def read_openvino(folder: Path) -> dict[str, torch.Tensor]:
 
     model = MobileStyleGAN()
     model.load_state_dict(state, strict=False)
-    with torch.no_grad():
-        w = torch.cat([model.mapping(part) for part in draw_z(model, 0, 65536).split(4096)])
-    return state | {"w_avg": w.mean(0), "w_std": w.std(0)}
+    return state | dict(zip(("w_avg", "w_std"), model.statistics(65536), strict=True))

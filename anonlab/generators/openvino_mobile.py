@@ -1,14 +1,9 @@
 """MobileStyleGAN by OpenVINO: the same pictures on a CPU in less than half the time.
 
-The file that `random-face` ships takes one `w` for all layers and answers at 1024 only. Here the
-torch module's own weights are written down as an OpenVINO graph instead: one row of W+ for each
-layer, and the preview as well. Nothing is traced, so building a graph is a matter of milliseconds;
-compiling it takes a second, when a resolution is first asked for. Pictures of 512 px are the averages of
-those of 1024, which is what they are by definition and takes as long.
-
-At f32, the default, pictures differ from torch's by at most 0.02/255. OpenVINO's own default
-on CPUs that have it is bf16: a third faster again, 0.6/255 off on average, but up to 67/255 in
-single pixels. `make bench` times both. It is not used unless asked for.
+The file that `random-face` ships takes one `w` for all layers and answers at 1024 only. Here the torch
+module's weights are written down as an OpenVINO graph instead: one row of W+ for each layer, and the
+preview as well. At f32, the default, pictures differ from torch's by at most 0.02/255; bf16, where the
+CPU has it, is a third faster, 0.6/255 off on average and up to 67/255 in single pixels.
 """
 
 from __future__ import annotations
@@ -28,9 +23,8 @@ from .mobile_stylegan import Block, MobileStyleGAN, StyledConv, haar_matrix
 class OpenVINOMobileStyleGAN(MobileStyleGAN):
     """`MobileStyleGAN` whose `synthesis` runs in OpenVINO when no gradient is asked for.
 
-    With a gradient wanted, or with `ws` elsewhere than on the CPU, the inherited torch code
-    answers. `precision` is `f32` or `bf16`. The weights are those at the first picture of a
-    resolution; to change them, load the generator with `backend="torch"`. Not for
+    With a gradient wanted, or with `ws` elsewhere than on the CPU, the inherited torch code answers.
+    `precision` is `f32` or `bf16`. The weights are those at the first picture of a resolution. Not for
     `torch.func`. May be called from several threads.
     """
 

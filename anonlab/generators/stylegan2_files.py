@@ -9,14 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from ..errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
-from .base import draw_z
 from .safe_pickle import SavedModule, read_safely
 from .stylegan2 import StyleGAN2, StyleGAN2Config
 from .stylegan2_names import NAMINGS, is_filter
@@ -36,12 +34,7 @@ OTHERS = {
 }
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a file holds, with its publisher's names."""
-
-    tensors: dict[str, torch.Tensor]
-    clamp: float | None = None
+Found = tuple[dict[str, torch.Tensor], float | None]  # by the publisher's names, and what clamps them
 
 
 def load_stylegan2(path: Path) -> StyleGAN2:
@@ -51,7 +44,7 @@ def load_stylegan2(path: Path) -> StyleGAN2:
     `w_avg` where a file has none, are measured on seeded draws. Raises `WeightsMissing`,
     `WeightsCorrupt` or `WeightsMismatch`.
     """
-    model = _translated(path, read_file(path))
+    model = _translated(path, *read_file(path))
     model.name = f"stylegan2-{fingerprint(model)}"
     if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
         raise WeightsCorrupt(f"{path} holds numbers that are not finite; copy it again")
@@ -80,14 +73,11 @@ def read_file(path: Path) -> Found:
     if not is_torch and not head.startswith(b"\x80"):
         kind = "a text file" if head.isascii() and head else "no file of weights that anonlab knows"
         raise WeightsMismatch(f"{path} is {kind}; choose {FORMATS}")
-    average = None
-    content = read_safely(path, is_torch)
+    average, content = None, read_safely(path, is_torch)
     if isinstance(content, dict):
         average = content.get("latent_avg")
-        for key in ("G_ema", "g_ema", "g_running"):
-            if key in content:
-                content = content[key]
-                break
+        held = [content[key] for key in ("G_ema", "g_ema", "g_running") if key in content]
+        content = held[0] if held else content
     clamp = None
     if isinstance(content, SavedModule):
         clamps = [value for name, value in content.settings.items() if name.endswith("conv_clamp")]
@@ -102,20 +92,19 @@ def read_file(path: Path) -> Found:
         raise WeightsMismatch(
             f"{path} holds no generator under G_ema or g_ema{keys}; choose a checkpoint that has one"
         )
-    return Found(content, clamp)
+    return content, clamp
 
 
 def _read_safetensors(path: Path) -> Found:
     try:
         with safe_open(path, "pt") as file:
-            return Found({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}, None  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsCorrupt(f"{path} is truncated or damaged ({error}); copy it again") from None
 
 
-def _translated(path: Path, content: Found) -> StyleGAN2:
-    tensors = content.tensors
-    naming = next((candidate for candidate in NAMINGS if candidate.mark in tensors), None)
+def _translated(path: Path, tensors: dict[str, torch.Tensor], clamp: float | None) -> StyleGAN2:
+    naming = next((candidate for candidate in NAMINGS if candidate.const in tensors), None)
     for part, what in OTHERS.items():
         if any(part in name for name in tensors):
             raise WeightsMismatch(f"{path} is {what}; choose an unconditional StyleGAN2 of faces")
@@ -124,7 +113,7 @@ def _translated(path: Path, content: Found) -> StyleGAN2:
             f"{path} holds no StyleGAN2 that anonlab knows but {_listed(tensors)}; choose {FORMATS}"
         )
     try:
-        config = naming.config(tensors, content.clamp)
+        config = naming.config(tensors, clamp)
     except (KeyError, IndexError, AssertionError) as error:
         raise WeightsMismatch(
             f"{path} is not a whole StyleGAN2 with the names of {naming.publisher}: {error} is missing; "
@@ -146,7 +135,10 @@ def _translated(path: Path, content: Found) -> StyleGAN2:
     for row in rows:
         state[row.ours] = (tensors[row.theirs].float() * row.factor).reshape(shapes[row.ours])
     model.load_state_dict(state)
-    _measure(model, has_average="w_avg" in {row.ours for row in rows})
+    average, spread = model.statistics(DRAWS)
+    model.w_std.copy_(spread)
+    if "w_avg" not in {row.ours for row in rows}:
+        model.w_avg.copy_(average)
     return model
 
 
@@ -179,12 +171,3 @@ def _listed(names: Iterable) -> str:
     names = [str(name) for name in names]
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more
-
-
-@torch.no_grad()
-def _measure(model: StyleGAN2, has_average: bool) -> None:
-    """Fill `w_std`, and `w_avg` if the file had none, from seeded draws."""
-    w = torch.cat([model.mapping(part) for part in draw_z(model, 0, DRAWS).split(2048)])
-    model.w_std.copy_(w.std(0))
-    if not has_average:
-        model.w_avg.copy_(w.mean(0))

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from skimage.color import rgb2lab
 
-from ..controls import KEEP, check_keep
+from ..controls import KEEP
+from ..errors import check_choice
 from ..images import from_bytes, resize
 from ..weights import store
 
@@ -26,16 +27,13 @@ SKIN = ((145, 165, 75, 100), (145, 165, 156, 181), (78, 92, 105, 151))
 
 
 def skin_tone(image: torch.Tensor) -> float:
-    """Measure the individual typology angle of an aligned face `(1, 3, S, S)`, in degrees, light is
-    high.
-
-    arctan((L* - 50) / b*) of the median colour of cheeks and forehead (Chardon et al. 1991).
-    """
+    """Measure `skin_tones` of one aligned face `(1, 3, S, S)`."""
     return float(skin_tones(image)[0])
 
 
 def skin_tones(images: torch.Tensor) -> np.ndarray:
-    """Measure it for several faces `(N, 3, S, S)`, `(N,)`."""
+    """Measure the individual typology angle of aligned faces `(N, 3, S, S)`, `(N,)` in degrees, light is
+    high: arctan((L* - 50) / b*) of the median of cheeks and forehead (Chardon et al. 1991)."""
     small = resize(images, 256)
     skin = torch.cat([small[:, :, a:b, c:d].flatten(2) for a, b, c, d in SKIN], 2)
     pixels = skin.clamp(-1, 1).mT.cpu().numpy() / 2 + 0.5  # (N, P, 3)
@@ -115,7 +113,7 @@ class Population:
         """Weigh the generated people of each face's group: `(N, M)` for `labels (N, 3 + LOOKS)` in the
         columns of `read`; each row sums to 1. Raises `UnknownOption` for a name that is not in `KEEP`.
         """
-        check_keep(keep)
+        check_choice("keep", keep, KEEP)
         gender, age, tone, look = labels.split([1, 1, 1, LOOKS], 1)
         away = {
             "gender": 4.0 * (self.gender != torch.where(gender < 0, -1.0, 1.0)),
@@ -134,12 +132,9 @@ class Population:
             width = torch.where(few, 1.2 * width, width)  # a mean of three people would be one of them
 
     def natural_change(self, change: torch.Tensor, keep: Sequence[str]) -> torch.Tensor:
-        """Find the smallest steps `(N, dim)` that change the kept columns of `read` by those of
-        `change (N, 3 + LOOKS)`.
-
-        Smallest in the Mahalanobis metric of the population: an age is changed by what changes with
-        age, and not by what the linear readout happens to weigh.
-        """
+        """Find the steps `(N, dim)`, smallest in the Mahalanobis metric of the population, that change
+        the kept columns of `read` by those of `change (N, 3 + LOOKS)`: by what changes with age, not by
+        what the linear readout happens to weigh."""
         kept = [column for name in keep for column in COLUMNS[name]]
         readout = self.readout[:, kept]
         natural = self.covariance @ readout

@@ -26,11 +26,9 @@ from .population import Attributes, Population
 # target back (150 identities of 50 people: rank 1 96 % at 70°, 15 % at 80°, none from 85° on), more
 # leaves the person in it.
 TURN = math.radians(85)
-# How much farther along the arc a start aims than the identity is. What it draws stops short, and the
-# surroundings, the shape and the eyes are the person's. Of 84 people, aimed at 100, 115, 130 and 145°,
-# an unseen recogniser matches 11, 9, 4 and 2 % (rank 1 of 54: 17, 19, 13 and 6 %), and the drawn face
-# has a centred cosine to the person of .09, .08, .03 and -.01 on Labeled Faces in the Wild, of .08,
-# .04, -.04 and -.09 on the London Set. At 0 neither the face nor its reflection tells the person.
+# How much farther along the arc a start aims than the identity is: what it draws stops short. Of 84
+# people, aimed at 100, 115, 130 and 145°, an unseen recogniser matches 11, 9, 4 and 2 % (rank 1: 17, 19,
+# 13 and 6 %); the drawn face's centred cosine to the person is .09, .08, .03 and -.01 (LFW).
 BEYOND = math.radians(50)
 TILTS = 8  # rounds in which the keyed direction gets both of its properties
 
@@ -51,10 +49,10 @@ class IdentityPath:
     With `e` the person's embedding, `o` the origin, `a = (e - o) / |e - o|` and `d` the keyed
     direction at a right angle to it, strength `s` is at
 
-        o + r(s) · (cos(s·φ) · a + sin(s·φ) · d),    r(s) = lerp(|e - o|, max(|e - o|, usual), s)
+        o + r(s) · (cos(s·φ) · a + sin(s·φ) · d),    r(s) = lerp(|e - o|, max(|e - o|, group_radius), s)
 
-    where `φ` is the whole angle and `usual` how far members of the group are from their mean. N people
-    have N rows.
+    where `φ` is the whole angle and `group_radius` how far members of the group are from their mean. N
+    people have N rows.
     """
 
     source: torch.Tensor  # (N, dim), the persons' embeddings e
@@ -62,7 +60,7 @@ class IdentityPath:
     axis: torch.Tensor  # (N, dim), a
     direction: torch.Tensor  # (N, dim), d
     angle: torch.Tensor  # (N, 1), φ, radians
-    usual: torch.Tensor  # (N, 1), of the group
+    group_radius: torch.Tensor  # (N, 1), of the group
 
     def targets(self, strength: float = 1.0, beyond: float = 0.0) -> torch.Tensor:
         """Compute the embeddings `(N, dim)` at `strength`, 0 for the person to 1, on an arc that is
@@ -74,7 +72,7 @@ class IdentityPath:
         # People near the group's mean have no direction of their own to speak of: the new identity
         # is at least as far from the mean as the group's members usually are.
         near = (self.source - self.origin).norm(dim=1, keepdim=True)
-        return self.origin + torch.lerp(near, near.maximum(self.usual), strength) * direction
+        return self.origin + torch.lerp(near, near.maximum(self.group_radius), strength) * direction
 
     def aim(self, strength: float = 1.0) -> torch.Tensor:
         """Compute what a start is asked for, so that what it draws has the identity at `strength`: `(N,
@@ -94,12 +92,8 @@ def whitened_rotation(
     """Rotate the persons' directions `axis (N, dim)` in the population's principal components, whitened,
     by `rotation (N or 1, 64, 64)`, and colour them again, so that what is drawn is as face-like.
 
-    Whitening blows the noise of a photo up: of two views of a generated person, which dlib matches in
-    80 %, the targets match in 42 %, and in 50 % where blocks of 4 or 16 components are rotated without
-    whitening. It stays nevertheless, because two keys' directions are then less alike by chance (their
-    cosine spreads by 0.02, in blocks of 16 by 0.05), and drawn faces were linked a little more often in
-    blocks. A share of the key alone, or components weighted by how well they agree between views,
-    make a person's faces agree by making all people's alike. `data/identity.json` has the numbers.
+    Whitening blows the noise of a photo up, but two keys' directions are less alike by chance: their
+    cosine spreads by 0.02, in blocks of 16 components without it by 0.05 (`data/identity.json`).
     """
     whitened = axis @ population.directions.T / population.spread  # (N, dim) to (N, 64)
     rotated = (rotation @ whitened[:, :, None])[:, :, 0]
@@ -126,7 +120,7 @@ def identity_paths(
         o = m E + what the kept attributes' readout lacks of the person's own
         a = (e - o) / |e - o|
         d ∝ ((Q (V a / σ)) · σ) V, less its parts along a and along the kept attributes
-        φ = π - turn,    usual² = Σ m |E - o|²
+        φ = π - turn,    group_radius² = Σ m |E - o|²
     """
     members = population.membership(labels, keep)  # (N, M)
     origin = members @ population.embeddings  # (N, dim)
@@ -145,9 +139,10 @@ def identity_paths(
         drawn = F.normalize(drawn - population.natural_change(drawn @ population.readout, keep), dim=1)
     # |E - o|² summed over the members, without the (N, M, dim) of all differences
     squares = population.embeddings.square().sum(1) - 2 * origin @ population.embeddings.T
-    usual = (members * (squares + origin.square().sum(1, keepdim=True))).sum(1, keepdim=True).sqrt()
-    angle = math.pi - turn + torch.zeros_like(usual)
-    return IdentityPath(embeddings, origin, axis, drawn, angle, usual)
+    squares = squares + origin.square().sum(1, keepdim=True)
+    group_radius = (members * squares).sum(1, keepdim=True).sqrt()
+    angle = math.pi - turn + torch.zeros_like(group_radius)
+    return IdentityPath(embeddings, origin, axis, drawn, angle, group_radius)
 
 
 def identity_path(
@@ -159,19 +154,15 @@ def identity_path(
     keep: Sequence[str] = KEEP,
     turn: float = TURN,
 ) -> IdentityPath:
-    """Give the way from the person with `embedding (1, dim)` to the identity of key and seed.
-
-    The same key and seed give the same person the same identity in every photo, and different
-    people different ones: the keyed direction is a rotation of the person's own. Raises `UnknownOption`.
-    """
+    """Give the way from the person with `embedding (1, dim)` to the identity of key and seed: the same
+    in every photo, and another for another person. Raises `UnknownOption`."""
     labels = population.labels(embedding, [attributes])
     rotation = random_orthogonal(len(population.spread), key, seed).to(embedding)
     return identity_paths(population, embedding, labels, rotation[None], keep, turn)
 
 
 def random_orthogonal(size: int, key: bytes, seed: int) -> torch.Tensor:
-    """Draw a uniformly random orthogonal matrix (a rotation or a reflection: the determinant may be -1)
-    that only the key and the seed determine."""
+    """Draw a uniformly random orthogonal matrix that only the key and the seed determine."""
     q, r = torch.linalg.qr(torch.randn(size, size, generator=keyed(key, seed), dtype=torch.float64))
     return (q * r.diagonal().sign()).float()
 

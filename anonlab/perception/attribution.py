@@ -1,10 +1,9 @@
 """Attribution methods, all by Captum: which pixels does a recogniser need to know this person?
 
-Every method takes an `Inquiry` and returns a signed map `(1, C, 256, 256)`. There are two
-questions. Against a *baseline image*: what makes the person appear, on the way from a face without
-identity?
-Against *impostors*: what tells the person from the most similar other people? The gradient of a
-face's similarity to itself answers neither: at the maximum of similarity every slope is zero.
+Every method takes `AttributionInputs` and returns a signed map `(1, C, 256, 256)`. Of two questions one
+is put against a *baseline image*: what makes the person appear, on the way from a face without identity?
+The other against *impostors*: what tells the person from the most similar other people? The gradient of
+a face's similarity to itself answers neither: at the maximum of similarity every slope is zero.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from captum.attr import (
 from torch import nn
 
 from ..controls import REGIONS
-from ..errors import UnknownOption
+from ..errors import UnknownOption, check_choice
 from ..images import blurred, resize
 from ..recognizers import Recognizer, centred, crop
 from .regions import region_masks
@@ -40,8 +39,11 @@ IMPOSTORS = 8  # nearest people that the person is told from
 WINDOW, STRIDE = 32, 16  # of occlusion, in pixels of 256
 
 
+Score = Callable[[torch.Tensor], torch.Tensor]  # images (N, 3, S, S) to (N,)
+
+
 @dataclass(frozen=True)
-class Inquiry:
+class AttributionInputs:
     """One question to one recogniser about one face."""
 
     recognizer: Recognizer
@@ -54,11 +56,11 @@ class Inquiry:
     baseline: str = "blurred"
     layer: str = ""  # for Grad-CAM; "" for the recogniser's own choice
 
-    def score(self) -> Callable[[torch.Tensor], torch.Tensor]:
+    def score(self) -> Score:
         """Make the person's `identity_score`."""
         return identity_score(self.recognizer, self.recognizer.embed(self.image).detach())
 
-    def margin(self) -> Callable[[torch.Tensor], torch.Tensor]:
+    def margin(self) -> Score:
         """Make the `impostor_score` of the look-alikes."""
         if self.impostors is None:
             raise UnknownOption(
@@ -71,16 +73,11 @@ class Inquiry:
     def baseline_image(self) -> torch.Tensor:
         """Make Captum's baseline, from which a path starts: `(1, 3, 256, 256)`. Raises
         `UnknownOption`."""
-        if self.baseline not in BASELINES:
-            raise UnknownOption(
-                f"baseline {self.baseline!r} does not exist; choose from: {', '.join(BASELINES)}"
-            )
+        check_choice("baseline", self.baseline, BASELINES)
         return BASELINES[self.baseline](self)
 
 
-def identity_score(
-    recognizer: Recognizer, reference: torch.Tensor
-) -> Callable[[torch.Tensor], torch.Tensor]:
+def identity_score(recognizer: Recognizer, reference: torch.Tensor) -> Score:
     """Make the function `images (N, 3, S, S) -> (N,)`: how much of the person in `reference (1, dim)`.
 
     The part of the embedding, without the mean of all people, that points towards the person, as
@@ -96,36 +93,27 @@ def identity_score(
     return score
 
 
-def cosine_score(
-    recognizer: Recognizer, reference: torch.Tensor
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make the cosine between centred embeddings, `(N, 3, S, S) -> (N,)`: similarity as it is reported.
-
-    Its gradient at the person's own face is zero: never attribute with it there.
-    """
+def cosine_score(recognizer: Recognizer, reference: torch.Tensor) -> Score:
+    """Make the cosine between centred embeddings, `(N, 3, S, S) -> (N,)`: similarity as it is reported,
+    without a gradient at the person's own face."""
     target = centred(recognizer, reference.detach())
     return lambda images: (centred(recognizer, recognizer.embed(images)) * target).sum(1)
 
 
-def impostor_score(
-    recognizer: Recognizer, reference: torch.Tensor, impostors: torch.Tensor
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make the distance of a picture to those of `impostors (M, dim)` that are most like the person.
-
-    One minus the mean cosine to the nearest eight. Unlike the similarity to oneself, it has a slope
-    at the person's own face: what to change to become one of them.
-    """
+def impostor_score(recognizer: Recognizer, reference: torch.Tensor, impostors: torch.Tensor) -> Score:
+    """Make the distance of a picture to the eight of `impostors (M, dim)` that are most like the person:
+    one minus the mean cosine. It has a slope at the person's own face, unlike the similarity to it."""
     own = centred(recognizer, reference.detach())
     others = centred(recognizer, impostors.to(reference))
     nearest = others[(others @ own[0]).topk(min(IMPOSTORS, len(others))).indices]
     return lambda images: 1 - (centred(recognizer, recognizer.embed(images)) @ nearest.T).mean(1)
 
 
-def _blurred_face(inquiry: Inquiry) -> torch.Tensor:
+def _blurred_face(inquiry: AttributionInputs) -> torch.Tensor:
     return blurred(inquiry.image, BLUR_SIGMA)
 
 
-def _mean_face(inquiry: Inquiry) -> torch.Tensor:
+def _mean_face(inquiry: AttributionInputs) -> torch.Tensor:
     if inquiry.mean_face is None:
         raise UnknownOption(
             "the baseline mean needs a mean face; pass mean_face=population.thumbnails.mean(0)[None]"
@@ -133,7 +121,7 @@ def _mean_face(inquiry: Inquiry) -> torch.Tensor:
     return resize(inquiry.mean_face.to(inquiry.image), inquiry.image.shape[-1])
 
 
-def _masked_noise(inquiry: Inquiry) -> torch.Tensor:
+def _masked_noise(inquiry: AttributionInputs) -> torch.Tensor:
     """Put noise of the face's own colours where the recogniser looks; the picture elsewhere."""
     image, size = inquiry.image, inquiry.image.shape[-1]
     left, top, right, bottom = (round(side * size / 512) for side in inquiry.recognizer.box)
@@ -145,14 +133,14 @@ def _masked_noise(inquiry: Inquiry) -> torch.Tensor:
     return blurred(result, 2.0)
 
 
-BASELINES: dict[str, Callable[[Inquiry], torch.Tensor]] = {
+BASELINES: dict[str, Callable[[AttributionInputs], torch.Tensor]] = {
     "blurred": _blurred_face,
     "mean": _mean_face,
     "noise": _masked_noise,
 }
 
 
-def integrated_gradients(inquiry: Inquiry) -> torch.Tensor:
+def integrated_gradients(inquiry: AttributionInputs) -> torch.Tensor:
     """Integrate the gradient along the straight line from the baseline (Sundararajan et al. 2017).
 
     Complete: the sum is the score of the face minus that of the baseline, up to the quadrature.
@@ -185,30 +173,30 @@ def _leaf(image: torch.Tensor) -> torch.Tensor:
     return image.detach().clone().requires_grad_(True)
 
 
-def gradient_shap(inquiry: Inquiry) -> torch.Tensor:
+def gradient_shap(inquiry: AttributionInputs) -> torch.Tensor:
     """Average gradients between noisy faces and noisy baselines (Lundberg and Lee 2017)."""
     baseline = inquiry.baseline_image()
     draws = torch.randn((4, *baseline.shape[1:]), generator=inquiry.rng).to(baseline)
-    score, total = inquiry.score(), torch.zeros_like(inquiry.image)
+    score, total, rounds = inquiry.score(), torch.zeros_like(inquiry.image), inquiry.steps // AT_ONCE
     with seeded(inquiry.rng):
-        for _ in range(max(1, inquiry.steps // AT_ONCE)):
+        for _ in range(max(1, rounds)):
             total += GradientShap(score).attribute(
                 inquiry.image, baseline + 0.05 * draws, n_samples=AT_ONCE, stdevs=0.02
             )
-    return total / max(1, inquiry.steps // AT_ONCE)
+    return total / max(1, rounds)
 
 
-def saliency(inquiry: Inquiry) -> torch.Tensor:
+def saliency(inquiry: AttributionInputs) -> torch.Tensor:
     """Return the slope of the distance to the look-alikes (Simonyan et al. 2014)."""
     return Saliency(inquiry.margin()).attribute(_leaf(inquiry.image), abs=False)
 
 
-def input_x_gradient(inquiry: Inquiry) -> torch.Tensor:
+def input_x_gradient(inquiry: AttributionInputs) -> torch.Tensor:
     """Multiply that slope by the picture (Shrikumar et al. 2016)."""
     return InputXGradient(inquiry.margin()).attribute(_leaf(inquiry.image)).detach()
 
 
-def smooth_grad(inquiry: Inquiry) -> torch.Tensor:
+def smooth_grad(inquiry: AttributionInputs) -> torch.Tensor:
     """Average the slope around the picture, by Captum's NoiseTunnel (Smilkov et al. 2017)."""
     tunnel = NoiseTunnel(Saliency(inquiry.margin()))
     with seeded(inquiry.rng):
@@ -218,9 +206,8 @@ def smooth_grad(inquiry: Inquiry) -> torch.Tensor:
         )  # fmt: skip
 
 
-def layer_grad_cam(inquiry: Inquiry) -> torch.Tensor:
-    """Run Grad-CAM on a named layer (Selvaraju et al. 2017) and put it back where the recogniser's crop
-    was."""
+def layer_grad_cam(inquiry: AttributionInputs) -> torch.Tensor:
+    """Run Grad-CAM on a named layer (Selvaraju et al. 2017), put back where the crop was."""
     recognizer, image = inquiry.recognizer, inquiry.image
     layers = dict(recognizer.named_modules()) if isinstance(recognizer, nn.Module) else {}
     name = inquiry.layer or getattr(recognizer, "cam_layer", "")
@@ -238,7 +225,7 @@ def layer_grad_cam(inquiry: Inquiry) -> torch.Tensor:
     return blurred(spread, 4.0) / (smooth + 0.1 * smooth.amax())  # little where hardly anything was cut
 
 
-def occlusion(inquiry: Inquiry) -> torch.Tensor:
+def occlusion(inquiry: AttributionInputs) -> torch.Tensor:
     """Measure what the score loses under a window of blur (Zeiler and Fergus 2014)."""
     with torch.no_grad():
         return Occlusion(inquiry.score()).attribute(
@@ -247,7 +234,7 @@ def occlusion(inquiry: Inquiry) -> torch.Tensor:
         )  # fmt: skip
 
 
-def feature_ablation(inquiry: Inquiry) -> torch.Tensor:
+def feature_ablation(inquiry: AttributionInputs) -> torch.Tensor:
     """Measure what the score loses when a facial region is blurred: one number a region."""
     if inquiry.points is None:
         raise UnknownOption("this method asks region by region; pass points=landmarks(image)")
@@ -266,7 +253,7 @@ def feature_ablation(inquiry: Inquiry) -> torch.Tensor:
     return lost[:, :1] / share[features].to(lost)
 
 
-REGISTRY: dict[str, Callable[[Inquiry], torch.Tensor]] = {
+REGISTRY: dict[str, Callable[[AttributionInputs], torch.Tensor]] = {
     "integrated_gradients": integrated_gradients,
     "gradient_shap": gradient_shap,
     "saliency": saliency,

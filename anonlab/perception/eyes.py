@@ -10,11 +10,8 @@ WIDTH = 0.9  # of a patch, over the distance between the corners of the eye
 
 
 def eye_windows(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Locate the eyes of 68 `points (N, 68, 2)`: centres `(N, 2, 2)` (eye, x and y), and directions
-    from the left to the right corner `(N, 2, 2)`, as long as the eye is wide.
-
-    The centre is that of the four points on the lids, between which the iris lies.
-    """
+    """Locate the eyes of 68 `points (N, 68, 2)`: centres `(N, 2, 2)` (eye, x and y) of the four points
+    on the lids, and the ways `(N, 2, 2)` from the left to the right corner."""
     eyes = torch.stack([points[:, list(eye)] for eye in EYES], 1)  # (N, 2, 6, 2)
     return eyes[:, :, [1, 2, 4, 5]].mean(2), eyes[:, :, 3] - eyes[:, :, 0]
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import torch
 
-from ..controls import Controls, check_regions
-from ..errors import UnknownOption
+from ..controls import REGIONS, Controls
+from ..errors import UnknownOption, check_choice
 from ..images import blurred, resize
 from .regions import region_masks
 
@@ -82,21 +82,17 @@ def build_mask(
 
 
 def mask_by_threshold(attribution: torch.Tensor, threshold: float) -> torch.Tensor:
-    """Select the pixels whose attribution (maximum 1) is above `threshold`: `(N, 1, H, W)` of 0 and 1.
-
-    Raises `UnknownOption` for a threshold outside [0, 1].
-    """
+    """Select the pixels whose attribution (maximum 1) is above `threshold`, 0–1: `(N, 1, H, W)` of 0 and
+    1. Raises `UnknownOption`."""
     if not 0 <= threshold <= 1:
         raise UnknownOption(f"threshold {threshold} is not between 0 and 1")
     return (attribution > threshold).to(attribution)
 
 
 def mask_of_regions(points: torch.Tensor, names: Sequence[str], size: int = 256) -> torch.Tensor:
-    """Draw facial regions by name from 68 points `(1, 68, 2)`: `(1, 1, size, size)` of 0 and 1.
-
-    Raises `UnknownOption` for a region that does not exist.
-    """
-    check_regions(names)
+    """Draw facial regions by name from 68 points `(1, 68, 2)`: `(1, 1, size, size)` of 0 and 1. Raises
+    `UnknownOption`."""
+    check_choice("region", names, REGIONS)
     regions = region_masks(points, size)
     return union(torch.zeros(1, 1, size, size), *(regions[name] for name in names))
 
@@ -112,8 +108,7 @@ def subtract(mask: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
 
 def symmetric(mask: torch.Tensor) -> torch.Tensor:
-    """Join a mask with its mirror image: aligned faces that look ahead are symmetric about the
-    middle."""
+    """Join a mask with its mirror image, about the middle of the aligned face."""
     return union(mask, mask.flip(-1))
 
 

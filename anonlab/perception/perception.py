@@ -1,38 +1,25 @@
 """Stage 1, perception: where in the picture does a recogniser see the identity?
 
-Every method gives the same kind of answer, a map between 0 and 1. `attribute` is the one the
-pipeline uses; `Perception` asks any of `PERCEPTIONS` and has at hand what they need.
+Every method gives the same kind of answer, a map between 0 and 1; `Perception` asks any of `PERCEPTIONS`
+and has at hand what they need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
 from ..controls import PERCEPTIONS
-from ..errors import UnknownOption
+from ..errors import UnknownOption, check_choice
 from ..identity.population import Population
 from ..images import FACE_SIZE, blurred, resize
 from ..recognizers import Recognizer
 from . import attribution
-from .attribution import Inquiry
-from .landmarks import LandmarkNetwork, load_landmarks
-from .perception_network import PerceptionNetwork, load_perception_network
+from .attribution import AttributionInputs
+from .networks import LandmarkNetwork, PerceptionNetwork, load_landmarks, load_perception_network
 
 MAP_STEPS = 16  # of the path: the map ranks as with 80 to 0.9999, though its sum is less exact
 SMOOTHING_SIGMA = 5.0  # of the attribution, in those pixels
 NEED_GRADIENTS = {*PERCEPTIONS} - {"occlusion", "feature_ablation", "network"}
-
-
-def attribute(
-    recognizer: Recognizer,
-    image: torch.Tensor,
-    steps: int = MAP_STEPS,
-    smoothing: float = SMOOTHING_SIGMA,
-) -> torch.Tensor:
-    """Find where the identity is, by integrated gradients: `(1, 1, 256, 256)` for `(1, 3, S, S)`."""
-    return Perception(recognizer)(image, steps=steps, smoothing=smoothing)
 
 
 def as_map(signed: torch.Tensor, smoothing: float = SMOOTHING_SIGMA) -> torch.Tensor:
@@ -91,15 +78,11 @@ class Perception:
     ) -> torch.Tensor:
         """Find where the identity is: `(1, 1, 256, 256)` between 0 and 1, for one aligned face.
 
-        Raises `UnknownOption` for a method, baseline or layer that does not exist, for one that
-        needs gradients which the recogniser has not, and, with the reason, for a question that has
-        no answer.
+        Raises `UnknownOption`, with the reason, for a method, baseline or layer that does not exist or
+        that the recogniser cannot answer.
         """
         image = resize(image, FACE_SIZE)
-        if method not in PERCEPTIONS:
-            raise UnknownOption(
-                f"method {method!r} does not exist; choose from: {', '.join(PERCEPTIONS)}"
-            )
+        check_choice("method", method, PERCEPTIONS)
         if method in NEED_GRADIENTS and not self.recognizer.differentiable:
             raise UnknownOption(
                 f"recogniser {self.recognizer.name} has no gradients, which {method} needs; use dlib "
@@ -112,7 +95,7 @@ class Perception:
                 heat = resize(self.network(image).square(), FACE_SIZE)
             return heat / heat.amax().clamp_min(1e-12)
         population = self.population
-        inquiry = Inquiry(
+        inquiry = AttributionInputs(
             self.recognizer,
             image,
             impostors=population.embeddings if population else None,
@@ -123,7 +106,6 @@ class Perception:
             baseline=baseline,
             layer=layer,
         )
-        ask: Callable[[Inquiry], torch.Tensor] = attribution.REGISTRY[method]
-        signed = ask(inquiry)
+        signed = attribution.REGISTRY[method](inquiry)
         # a region's or a window's number is already smooth
         return as_map(signed, 0 if method == "feature_ablation" else smoothing)

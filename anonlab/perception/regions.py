@@ -56,11 +56,8 @@ def whole_face(points: torch.Tensor, size: int = 256) -> torch.Tensor:
 
 
 def share_of_face(mask: torch.Tensor, face: torch.Tensor) -> float:
-    """Measure how much of a face a mask covers, 0–1: `mask (1, 1, S, S)`, and `face` as `whole_face`
-    draws it.
-
-    A mask's own mean is its share of the aligned picture, of which the face fills about a third.
-    """
+    """Measure how much of a `face`, as `whole_face` draws it, a `mask (1, 1, S, S)` covers, 0–1. (Its
+    mean is its share of the aligned picture, of which the face fills about a third.)"""
     mask = resize(mask, face.shape[-1]).to(face)
     return ((mask * face).sum() / face.sum().clamp_min(1)).item()
 
@@ -101,13 +98,9 @@ def between_lids(points: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def heat_of_regions(heat: torch.Tensor, points: torch.Tensor) -> dict[str, float]:
-    """Compute the mean heat of each of `REGIONS` over that of the whole face: above 1 is warm, below is
-    cold.
-
-    `heat (1, 1, S, S)`; a region without pixels has none.
-    """
-    masks = region_masks(points, heat.shape[-1])
-    face = torch.stack([*masks.values()]).sum(0)
+    """Compute the mean of `heat (1, 1, S, S)` in each of `REGIONS` over that in the whole face; a region
+    without pixels has none."""
+    masks, face = region_masks(points, heat.shape[-1]), whole_face(points, heat.shape[-1])
     average = (heat * face).sum() / face.sum()
     return {
         name: ((heat * mask).sum() / mask.sum() / average).item()

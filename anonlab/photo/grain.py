@@ -16,8 +16,7 @@ LOCAL = 7  # side of the square in which the painted pixels' own grain is measur
 
 
 def grain(channel: np.ndarray, where: np.ndarray) -> float:
-    """Measure the standard deviation of the noise of `channel (H, W)` at the pixels `where (H, W)`, in
-    its units."""
+    """Measure the standard deviation of the noise of `channel (H, W)` at `where (H, W)`."""
     return _deviation(_residue(channel), where)
 
 
@@ -32,11 +31,9 @@ def _deviation(residue: np.ndarray, where: np.ndarray) -> float:
 def match_grain(before: np.ndarray, after: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Add noise to `after (H, W, 3)` uint8 where it differs from `before`, as strong as `before` has it.
 
-    The noise is what both the pixels that changed and those around them had, whichever is less, so that
-    pores and stubble do not count as noise; and only as much as is missing. Photos with less than 1.5
-    grey levels of noise (in the dark: of less) stay as they are. The channels' noise goes together as
-    it does in `before`: a grey photo gets grey noise, and a JPEG with coarse colours noise that its
-    colours let through. Pixels that did not change stay.
+    That is what the pixels that changed or those around them had, whichever is less (pores and stubble
+    are no noise), and only as much as is missing. Photos with less than 1.5 grey levels of noise (in the
+    dark: of less) stay as they are. The channels' noise is correlated as it is in `before`.
     """
     changed = (before != after).any(2)
     rows, columns = (np.flatnonzero(changed.any(axis)) for axis in (1, 0))

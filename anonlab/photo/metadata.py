@@ -1,11 +1,12 @@
 """Which EXIF fields may stay on request, by groups; everything else never does.
 
-A field is copied by its number and only if its value is short text or a few numbers, so that nothing
-hides in it: never a thumbnail, a MakerNote, a serial number or an owner's name.
+A field is copied by its number, and only short text or a few numbers: never a thumbnail, a MakerNote, a
+serial number or an owner's name.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 from PIL import Image
 from PIL.ExifTags import GPSTAGS, IFD, TAGS
 
-from ..errors import UnknownOption
+from ..errors import check_choice
 
 MAX_TEXT = 200  # characters
 MAX_NUMBERS = 8
@@ -50,31 +51,21 @@ class Text(str):
 
 def check_groups(names: Sequence[str]) -> None:
     """Raise `UnknownOption` for a name that is not in `GROUPS`."""
-    unknown = sorted(set(names) - set(GROUPS))
-    if unknown:
-        raise UnknownOption(
-            f"metadata {', '.join(unknown)} does not exist; choose from: {', '.join(GROUPS)}"
-        )
+    check_choice("metadata", names, GROUPS)
 
 
 def read_fields(image: Image.Image) -> Fields:
     """Read the fields of every group that an opened image has, fit to be kept or not. Damaged EXIF has
     none."""
-    directories: dict[int, dict] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow tells of each damaged field
-        for directory in (FIRST, IFD.Exif, IFD.GPSInfo):
-            try:
-                exif = image.getexif()
-                directories[directory] = dict(exif.get_ifd(directory) if directory else exif)
-            except Exception:  # whatever is in there is not kept
-                directories[directory] = {}
     fields: Fields = {}
     for group, numbers in GROUPS.items():
         for directory, tags in numbers.items():
-            values = {tag: directories[directory][tag] for tag in tags if tag in directories[directory]}
-            if values:
-                fields.setdefault(group, {})[directory] = values
+            # Pillow tells of each damaged field, and whatever is in there is not kept
+            with warnings.catch_warnings(action="ignore"), contextlib.suppress(Exception):
+                exif = image.getexif()
+                there = dict(exif.get_ifd(directory) if directory else exif)
+                if values := {tag: there[tag] for tag in tags if tag in there}:
+                    fields.setdefault(group, {})[directory] = values
     return fields
 
 

@@ -1,10 +1,8 @@
 """How a photo's file was written, so that the result is written alike: tables of a JPEG, bit depth,
-palette, compression, resolution. What cannot stay is named in `notes`, which go into the record.
-"""
+palette, compression, resolution. What cannot stay is named in `notes`, which go into the record."""
 
 from __future__ import annotations
 
-import math
 import shlex
 import struct
 from collections.abc import Sequence
@@ -31,6 +29,8 @@ SRGB = ((1, 2), (1, 2, 6, 13))  # primaries and transfers that are shown as sRGB
 DNG_VERSION, RAW_COLOURS = 0xC612, (32803, 34892)  # a mosaic of colours, linear raw
 FORMAT_NAMES = {1: "whole", 2: "signed", 3: "floating-point"}
 Opened = Any  # a `PIL.Image.Image`, which has other attributes by every format
+ALIASES = {"MPO": "JPEG", "DIB": "BMP"}
+ALSO_DEFLATE = ("group3", "group4", "tiff_ccitt", "tiff_raw_16", "tiff_deflate")  # the same pixels
 TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd", "lzma", "jpeg")
 
 
@@ -131,17 +131,8 @@ def _check_pages(image: Opened, name: str) -> tuple[str, ...]:
 
 def check_scans(image: Opened, name: str) -> None:
     """Raise `UnreadableImage` for a progressive JPEG of so many scans that decoding takes minutes."""
-    if image.format not in ("JPEG", "MPO") or not image.info.get("progressive"):
-        return
-    if not getattr(image, "fp", None):
-        return
-    here = image.fp.tell()
-    image.fp.seek(0)
-    scans, tail = 0, b""
-    while block := image.fp.read(1 << 20):
-        scans += (tail + block).count(b"\xff\xda")
-        tail = block[-1:]
-    image.fp.seek(here)
+    progressive = image.format in ("JPEG", "MPO") and image.info.get("progressive")
+    scans = _start(image, -1).count(b"\xff\xda") if progressive else 0
     if scans > MAX_SCANS:
         raise UnreadableImage(f"{name} is stored in {scans} passes; re-save it in a photo editor")
 
@@ -186,11 +177,11 @@ def _parts_needed(image: Opened) -> int:
 def describe(image: Opened, name: str, dropped: Sequence[str] = ()) -> Original:
     """Describe how an opened image, not loaded yet, was written. `dropped` are notes that are known
     already."""
-    kind = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format, image.format or "")
+    kind = ALIASES.get(image.format, image.format or "")
     notes, options = list(dropped), dict[str, Any]()
     suffix = Path(name).suffix.lower()
     meant = Image.registered_extensions().get(suffix, kind)
-    if kind and {"MPO": "JPEG", "DIB": "BMP"}.get(meant, meant) != kind:
+    if kind and ALIASES.get(meant, meant) != kind:
         notes.append(f"the name ends in {suffix} and the content is {kind}, which it stays")
     resolution = _resolution(image)
     if resolution and kind in ("JPEG", "PNG", "TIFF", "BMP"):
@@ -225,7 +216,7 @@ def _resolution(image: Image.Image) -> tuple[float, float] | None:
         x, y = (float(number) for number in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (x, y) if all(math.isfinite(number) and 1 <= number <= 65535 for number in (x, y)) else None
+    return (x, y) if all(1 <= number <= 65535 for number in (x, y)) else None
 
 
 def _jpeg_options(image: Image.Image, notes: list[str]) -> dict:
@@ -281,13 +272,10 @@ def _say_colours(image: Image.Image, options: dict, notes: list[str]) -> None:
 def _tiff_options(image: Image.Image, notes: list[str]) -> dict:
     compression = image.info.get("compression", "raw")
     if compression not in TIFF_COMPRESSIONS:
-        if compression in ("group3", "group4", "tiff_ccitt", "tiff_raw_16", "tiff_deflate"):
-            compression = "tiff_adobe_deflate"  # the same pixels
-        else:
+        if compression not in ALSO_DEFLATE:
             notes.append(f"its compression, {compression}, became deflate")
-            compression = "tiff_adobe_deflate"
-    options = {"compression": compression}
-    return options | ({"quality": 95} if compression == "jpeg" else {})
+        compression = "tiff_adobe_deflate"
+    return {"compression": compression} | ({"quality": 95} if compression == "jpeg" else {})
 
 
 def _is_lossless_webp(image: Image.Image) -> bool:
@@ -318,10 +306,8 @@ def _bits(image: Opened) -> int:
         return 10 if len(configuration) > 2 and configuration[2] & 0x40 else 8
     for tile in () if image.format == "BMP" else getattr(image, "tile", ()):  # its 16 are of a pixel
         arguments = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
-        if any(isinstance(argument, str) and ";16" in argument for argument in arguments):
-            return 16
-        if image.format == "PPM" and any(
-            isinstance(argument, int) and argument > 255 for argument in arguments
-        ):
+        deep = [isinstance(one, str) and ";16" in one for one in arguments]
+        deep += [image.format == "PPM" and isinstance(one, int) and one > 255 for one in arguments]
+        if any(deep):
             return 16
     return 8

@@ -23,9 +23,10 @@ from PIL.ExifTags import Base
 
 from ..errors import InputMissing, OutputNotWritable, SeveralPictures, UnreadableImage
 from ..files import atomic_path, open_file
+from . import originals
 from .containers import orientation, what_else, without_extras
 from .metadata import kept_exif
-from .originals import FORMATS, QUALITY, Original, check_frames, check_layout, check_scans, describe
+from .originals import Original
 
 with contextlib.suppress(ImportError):  # `pip install anonlab[heic]`
     from pillow_heif import register_heif_opener
@@ -150,7 +151,7 @@ def _too_large(name: str) -> UnreadableImage:
 def _opened(file: BinaryIO, name: str) -> Image.Image:
     """Open a file by the decoders that are meant for photos: Pillow has others that start programs."""
     Image.init()
-    known = [one for one in FORMATS if one in Image.OPEN]
+    known = [one for one in originals.FORMATS if one in Image.OPEN]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # bombs are measured, damaged EXIF is dropped
@@ -165,13 +166,14 @@ def _opened(file: BinaryIO, name: str) -> Image.Image:
 def _decode(image: Image.Image, name: str) -> Photo:
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(name)
-    check_layout(image, name)
-    dropped = check_frames(image, name)
-    check_scans(image, name)
-    original = describe(image, name, dropped)
+    originals.check_layout(image, name)
+    dropped = originals.check_frames(image, name)
+    originals.check_scans(image, name)
+    original = originals.describe(image, name, dropped)
     image.load()
     notes: list[str] = []
-    inverted = image.mode.startswith("I;16") and _white_is_zero(image)
+    tags = getattr(image, "tag_v2", None) or {}
+    inverted = image.mode.startswith("I;16") and tags.get(originals.PHOTOMETRIC) == 0  # white is zero
     indices = np.array(image) if original.format == "GIF" and image.mode == "P" else None
     palette = tuple(image.getpalette("RGB") or ()) if indices is not None else ()
     turn = _turn(image)
@@ -274,11 +276,6 @@ def _scaled(values: np.ndarray, name: str) -> tuple[np.ndarray, float]:
     )
 
 
-def _white_is_zero(image: Image.Image) -> bool:
-    tags = getattr(image, "tag_v2", None)
-    return tags is not None and tags.get(262) == 0
-
-
 def _is_grey(pixels: np.ndarray) -> bool:
     """Tell whether all three channels are equal, in pieces."""
     strips = (pixels[top : top + STRIP] for top in range(0, len(pixels), STRIP))
@@ -312,7 +309,7 @@ def write_photo(
     original = like.original if like else None
     suffix = path.suffix.lower()
     kind = Image.registered_extensions().get(suffix, "") if suffix in READABLE else ""
-    kind = {"MPO": "JPEG", "DIB": "BMP"}.get(kind, kind)
+    kind = originals.ALIASES.get(kind, kind)
     if original and original.format in Image.SAVE:  # whatever the name says
         kind = original.format
     if kind not in Image.SAVE:
@@ -325,7 +322,7 @@ def write_photo(
         image = original.restored(image, like.pixels)
     else:
         options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
-        options |= {"quality": QUALITY[kind]} if kind in QUALITY else {}
+        options |= {"quality": originals.QUALITY[kind]} if kind in originals.QUALITY else {}
     if kind == "JPEG":
         image = image.convert("L" if image.mode in ("L", "LA") else "RGB")
     if icc_profile:

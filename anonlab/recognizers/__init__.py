@@ -6,27 +6,17 @@ import os
 
 import torch
 
-from ..errors import UnknownOption
+from ..errors import UnknownOption, check_choice
 from ..weights import store
-from .base import Recognizer, centred, crop, distance, jittered, matches
-from .dlib_resnet import DlibResNet, load_dlib
+from .base import Recognizer as Recognizer
+from .base import centred as centred
+from .base import crop as crop
+from .base import distance as distance
+from .base import jittered as jittered
+from .base import matches as matches
+from .dlib_resnet import load_dlib
 from .facenet import load_facenet
 from .onnx import OnnxRecognizer, check_options
-
-__all__ = [
-    "RECOGNIZERS",
-    "DlibResNet",
-    "OnnxRecognizer",
-    "Recognizer",
-    "centred",
-    "check_options",
-    "crop",
-    "distance",
-    "jittered",
-    "load_recognizer",
-    "matches",
-]
-
 
 RECOGNIZERS = ("dlib", "facenet", "onnx")
 
@@ -43,15 +33,14 @@ def load_recognizer(
     (`vggface2` or `casia-webface`). `onnx` takes the `path` of any embedding model and the options
     of `OnnxRecognizer`. Raises `UnknownOption`, `WeightsMissing` or `WeightsCorrupt`.
     """
+    check_choice("recogniser", name, RECOGNIZERS)
     if name == "dlib":
         model = load_dlib()
         model.mean.copy_(store.load_shipped("population")["mean"])
         return model.to(device)
     if name == "facenet":
         return load_facenet(path, device=device, **options)
-    if name == "onnx":
-        if path is None:
-            raise UnknownOption("recogniser 'onnx' needs the path of an .onnx file")
-        check_options(options)
-        return OnnxRecognizer(path, **options)
-    raise UnknownOption(f"recogniser {name!r} does not exist; choose from: {', '.join(RECOGNIZERS)}")
+    if path is None:
+        raise UnknownOption("recogniser 'onnx' needs the path of an .onnx file")
+    check_options(options)
+    return OnnxRecognizer(path, **options)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..errors import UnknownOption, WeightsCorrupt, WeightsMissing
+from ..errors import WeightsCorrupt, WeightsMissing, check_choice
 from ..weights import store
 from .base import Metric, crop
 
@@ -55,8 +55,7 @@ def load_facenet(
     """
     from facenet_pytorch import InceptionResnetV1
 
-    if pretrained not in PRETRAINED:
-        raise UnknownOption(f"pretrained {pretrained!r} does not exist; choose from: {PRETRAINED}")
+    check_choice("pretrained", pretrained, PRETRAINED)
     file = Path(path) if path else store.locate(f"facenet-{pretrained}")
     if not file.is_file():
         raise WeightsMissing(f"{file} (FaceNet weights) does not exist; check the path")

@@ -6,11 +6,11 @@ import inspect
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from ..errors import UnknownOption, WeightsCorrupt, WeightsMissing
+from ..errors import UnknownOption, WeightsCorrupt, WeightsMissing, check_choice
 from .base import Metric, crop
-from .tflite import Tflite
 
 
 class OnnxRecognizer:
@@ -47,8 +47,7 @@ class OnnxRecognizer:
         path = Path(path)
         if not path.is_file():
             raise WeightsMissing(f"{path} (recogniser) does not exist; check the path")
-        if metric not in ("euclidean", "cosine"):
-            raise UnknownOption(f"metric {metric!r} does not exist; choose euclidean or cosine")
+        check_choice("metric", metric, ("euclidean", "cosine"))
         try:
             self.network = (Tflite if path.suffix == ".tflite" else _Onnx)(path)
         except Exception as error:
@@ -74,6 +73,33 @@ class OnnxRecognizer:
         chips = (crop(images, self.box, self.size) + 1) * 127.5
         chips = chips.clamp(0, 255) * self.scale + self.offset
         return chips.flip(1) if self.bgr else chips
+
+
+class Tflite:
+    """A TensorFlow Lite file by OpenVINO, for pictures `(N, 3, S, S)`: `side` is its S, `names` are
+    those of its outputs.
+
+    Pictures are given one at a time, in float32; a file of a larger fixed batch gets each repeatedly.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(path)
+        self.batch, self.side = model.inputs[0].shape[:2]
+        self.names = [output.get_any_name() for output in model.outputs]
+        hint = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        self.model = core.compile_model(model, "CPU", hint)
+
+    def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the outputs by name, each `(N, values)`."""
+        outputs: dict[str, list[torch.Tensor]] = {name: [] for name in self.names}
+        for image in images.permute(0, 2, 3, 1):
+            out = self.model(np.repeat(image[None].numpy(), self.batch, 0))
+            for number, name in enumerate(self.names):
+                outputs[name].append(torch.from_numpy(out[number][0].reshape(-1).copy()))
+        return {name: torch.stack(values) for name, values in outputs.items()}
 
 
 class _Onnx:
@@ -107,8 +133,4 @@ def check_options(options: object) -> None:
     known = [*inspect.signature(OnnxRecognizer).parameters][1:]
     if not isinstance(options, dict):
         raise UnknownOption(f"{options!r} is no JSON object of options: {', '.join(known)}")
-    unknown = sorted(set(options) - {*known})
-    if unknown:
-        raise UnknownOption(
-            f"option {', '.join(unknown)} does not exist; choose from: {', '.join(known)}"
-        )
+    check_choice("option", [*options], known)

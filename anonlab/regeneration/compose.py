@@ -1,7 +1,7 @@
 """Stage 3's last step: put the regenerated part into the face so that no seam shows.
 
-A photo and each frame of a clip go the same way: `measure_blend`, then `apply_blend`. For a photo
-`blend_once` does both with one pass over the picture.
+`measure_blend` measures a blend and prepares the picture, `join` pastes it; a frame of a clip gets the
+`mean_blend` of its neighbours by `apply_blend`.
 """
 
 from __future__ import annotations
@@ -59,38 +59,14 @@ def measure_blend(
     new_points: torch.Tensor,
     points: torch.Tensor,
     own_eyes: bool = True,
-) -> Blend:
+) -> tuple[Blend, torch.Tensor]:
     """Measure how `generated (1, 3, S, S)` comes into `image (1, 3, S, S)` where the `mask (1, 1, S, S)`
     is 1, in this order: shape, exposure, sharpness and colours are made the photo's.
 
     `new_points, points (1, 68, 2)` are those of the two. What stands before the face, what lies beside
-    it and, with `own_eyes`, what lies between the lids stays the photo's.
+    it and, with `own_eyes`, what lies between the lids stays the photo's. Returns the blend, and the
+    picture under all of it but `shift` and `stays`, ready to `join`.
     """
-    return _prepared(generated, image, mask, new_points, points, own_eyes)[0]
-
-
-def blend_once(
-    generated: torch.Tensor,
-    image: torch.Tensor,
-    mask: torch.Tensor,
-    new_points: torch.Tensor,
-    points: torch.Tensor,
-    own_eyes: bool = True,
-) -> torch.Tensor:
-    """Put `generated` into `image` by its own `measure_blend`, whose arguments these are."""
-    blend, ready = _prepared(generated, image, mask, new_points, points, own_eyes)
-    return _joined(blend, ready, image, mask)
-
-
-def _prepared(
-    generated: torch.Tensor,
-    image: torch.Tensor,
-    mask: torch.Tensor,
-    new_points: torch.Tensor,
-    points: torch.Tensor,
-    own_eyes: bool,
-) -> tuple[Blend, torch.Tensor]:
-    """Measure a blend; return it with the picture under all of it but `shift` and `stays`."""
     size = image.shape[-1]
     moved = displacement(new_points, points).to(image)
     generated = displaced(generated, moved)
@@ -106,8 +82,7 @@ def _prepared(
     generated = with_motion(generated, smear)
     blur = detail_blur(generated, image, mask)
     generated = with_blur(generated, blur)
-    shift = colour_shift(generated, image, mask, 1 - front)
-    shift = shift + tint_of_lips(generated, image, shift, points, 1 - front)
+    shift = colour_shift(generated, image, mask, 1 - front, points)
     return Blend(moved, gain, smear, blur, shift, stays), generated
 
 
@@ -128,10 +103,11 @@ def apply_blend(
     """Put `generated (1, 3, S, S)` into `image (1, 3, S, S)` as `blend` says; in [-1, 1]."""
     generated = with_exposure(displaced(generated, blend.moved), blend.gain)
     ready = with_blur(with_motion(generated, blend.smear), blend.blur)
-    return _joined(blend, ready, image, mask)
+    return join(blend, ready, image, mask)
 
 
-def _joined(blend: Blend, ready: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def join(blend: Blend, ready: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Put the picture that `measure_blend` has made ready into `image (1, 3, S, S)`; in [-1, 1]."""
     ready = ready + resize(blend.shift, ready.shape[-1])
     return pasted(image, ready, mask * (1 - blend.stays)).clamp(-1, 1)
 
@@ -185,14 +161,14 @@ def motion_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
         return mask.new_zeros(2, 2)
     along = vectors[:, least] / vectors[:, least].norm()
     across, line = along.flip(0) * along.new_tensor([-1, 1]), torch.outer(along, along).to(mask)
+    axes = (along, across), (across, along)
     low, high = SHARPEST, SMEARED
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
         now = tensor(with_motion(sharp, (middle * DETAIL_SIZE / size) ** 2 * line))
         # what of the difference is the same in all directions is left to `detail_blur`
-        sharper = (along @ now @ along) * (across @ wanted @ across) > (along @ wanted @ along) * (
-            across @ now @ across
-        )
+        own, theirs = (one @ now @ one * (other @ wanted @ other) for one, other in axes)
+        sharper = own > theirs
         low, high = (middle, high) if sharper else (low, middle)
     return (low * DETAIL_SIZE / size) ** 2 * line
 
@@ -267,13 +243,9 @@ def _span(touched: torch.Tensor, size: int) -> slice:
 
 
 def harmonise(
-    generated: torch.Tensor,
-    image: torch.Tensor,
-    mask: torch.Tensor,
-    seen: torch.Tensor | None = None,
+    generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, seen: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Shift the colours of `generated (N, 3, S, S)` so that they meet those of `image` around and
-    across the mask; by `colour_shift`."""
+    """Add its `colour_shift` to `generated (N, 3, S, S)`."""
     return generated + resize(colour_shift(generated, image, mask, seen), generated.shape[-1])
 
 
@@ -282,6 +254,7 @@ def colour_shift(
     image: torch.Tensor,
     mask: torch.Tensor,
     seen: torch.Tensor | None = None,
+    points: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Compute what to add to the colours of `generated` so that they meet those of `image`: `(N, 3, 256,
     256)`.
@@ -289,51 +262,36 @@ def colour_shift(
     `generated, image (N, 3, S, S)`, `mask (N, 1, S, S)`. The difference between the two is spread by
     normalised convolution (Knutsson and Westin 1993). Near the mask's edge that outside the mask
     decides, within it the difference under a Gaussian of a sixteenth of the side: light and tone of
-    the skin, and nothing that a recogniser could use (a face under as wide a Gaussian is the row "blur
-    strong" of the evaluation). Where the two show different things (hair against a wall) the
-    difference counts for little, and where `seen (N, 1, S, S)` is 0, because something stands in
-    front, it does not count.
+    the skin, and nothing that a recogniser could use. Where the two show different things (hair against
+    a wall) the difference counts for little, where `seen (N, 1, S, S)` is 0 it does not count. With
+    `points (1, 68, 2)` the mouth, smaller than what is followed else, gets what it still lacks without
+    its brightness; the rest of the face gets no such tint, because recognisers know people by it.
     """
     size = min(FACE_SIZE, image.shape[-1])
+    seen = torch.ones(1, device=image.device) if seen is None else resize(seen, size)
     difference = resize(image, size) - resize(generated, size)
-    mismatch = difference.square().mean(1, keepdim=True) / TOLERANCE**2
-    agree = (-mismatch).exp() * (1 if seen is None else resize(seen, size))
+    mismatch = difference.square().mean(1, keepdim=True)
+    agree = (-(mismatch / TOLERANCE**2)).exp() * seen
     outside = (1 - resize(mask, size)) * agree
     near, far = (torch.cat([difference * weight, weight], 1) for weight in (outside, agree))
     scale = size / FACE_SIZE
     spread = blurred(near, scale * NEAR) + FAR_SHARE * blurred(far, scale * FAR)
-    return spread[:, :3] / spread[:, 3:].clamp_min(1e-6)
-
-
-def tint_of_lips(
-    generated: torch.Tensor,
-    image: torch.Tensor,
-    shift: torch.Tensor,
-    points: torch.Tensor,
-    seen: torch.Tensor,
-) -> torch.Tensor:
-    """Measure what the colours of the mouth of `generated` still lack after `shift`, without their
-    brightness: `(1, 3, 256, 256)`, 0 outside the mouth of `points (1, 68, 2)`.
-
-    Lips are smaller than what `colour_shift` follows, and a generator paints them. The rest of the face
-    gets no such tint: recognisers know people by it.
-    """
-    size = shift.shape[-1]
-    lacking = resize(image, size) - resize(generated, size) - shift
-    weight = (-lacking.square().mean(1, keepdim=True) / (2 * TOLERANCE) ** 2).exp() * resize(seen, size)
+    shift = spread[:, :3] / spread[:, 3:].clamp_min(1e-6)
+    if points is None:
+        return shift
+    lacking = difference - shift
+    weight = (-lacking.square().mean(1, keepdim=True) / (2 * TOLERANCE) ** 2).exp() * seen
     mouth = region_masks(points, size)["mouth"].to(image)
     tint, total, near = (
-        blurred(one, LIPS * size / FACE_SIZE)
+        blurred(one, LIPS * scale)
         for one in ((lacking - lacking.mean(1, keepdim=True)) * weight, weight, mouth)
     )
-    return near * tint / total.clamp_min(1e-3)
+    return shift + near * tint / total.clamp_min(1e-3)
 
 
 def beside_the_face(points: torch.Tensor, size: int) -> torch.Tensor:
-    """Find the rim beside cheeks and jaw of `points (1, 68, 2)`, `(1, 1, size, size)` in [0, 1].
-
-    There the roots of the ears are, hair and the wall behind, of which the photo knows more.
-    """
+    """Find the rim beside cheeks and jaw (ears, hair, the wall behind) of `points (1, 68, 2)`:
+    `(1, 1, size, size)` in [0, 1]."""
     rim = face_band(points, FACE_SIZE, WIDER) * (1 - face_band(points, FACE_SIZE))
     return resize(blurred(rim, EDGE), size).clamp(0, 1)
 

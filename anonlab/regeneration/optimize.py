@@ -1,8 +1,7 @@
 """Stage 3 by latent optimisation: the slow reference for the trained encoder.
 
-Find W+ codes whose picture continues the unmasked part of the photo and, seen together with it,
-is the virtual identity and not the person (after Abdal et al. 2019, "Image2StyleGAN", with an
-identity term).
+Find W+ codes whose picture continues the unmasked part of the photo and, seen together with it, is the
+virtual identity and not the person (after Abdal et al. 2019, "Image2StyleGAN", with an identity term).
 """
 
 from __future__ import annotations
@@ -42,9 +41,7 @@ class LatentOptimConfig:
 
     @classmethod
     def for_steps(cls, steps: int) -> LatentOptimConfig:
-        """Choose what suits so many steps. Up to 20 are a finish for codes that are good already: there
-        is no time to leave a direction that is remembered, and what is wanted of them is a nearer
-        picture."""
+        """Choose what suits so many steps; up to 20 are a finish for codes that are good already."""
         return cls(momentum=0.6, perceptual=5.0) if steps <= FEW_STEPS else cls()
 
 

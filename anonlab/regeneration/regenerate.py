@@ -1,7 +1,6 @@
 """Stages 2 and 3 on one aligned face: from photo, mask and identity to codes and pictures.
 
-Two things decide how codes are found: where they start (`anonlab.encoding.start`) and how many
-steps of latent optimisation refine them.
+Codes come from a start (`anonlab.encoding.start`) and some steps of latent optimisation.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from ..encoding.start import Start
 from ..generators import Generator, require_preview
 from ..identity.virtual import IdentityPath
 from ..images import FACE_SIZE, resize
-from ..perception.landmarks import LandmarkNetwork
+from ..perception.networks import LandmarkNetwork
 from ..recognizers import Recognizer, distance
 from ..recognizers.perceptual import PerceptualDistance
-from .compose import blend_once
+from .compose import join, measure_blend
 from .optimize import LatentOptimConfig, optimize_latents
 
 REFINE_STEPS = 60  # of the method optimize
@@ -117,7 +116,8 @@ class Regenerator:
         generated = self.generator.synthesis(ws, resolution).clamp(-1, 1)
         generated = resize(generated, image.shape[-1])
         points, new_points = self.landmarks(image), self.landmarks(generated)
-        return generated, blend_once(generated, image, mask, new_points, points, own_eyes)
+        blend, ready = measure_blend(generated, image, mask, new_points, points, own_eyes)
+        return generated, join(blend, ready, image, mask)
 
     @torch.no_grad()
     def reached(

@@ -19,9 +19,7 @@ from ..files import atomic_path, output_folder
 from ..generators import Generator, MobileStyleGAN, load_generator, require_preview
 from ..identity.population import Population
 from ..openvino_runtime import cpu_precisions
-from ..perception.glasses import load_glasses
-from ..perception.landmarks import load_landmarks
-from ..perception.perception_network import load_perception_network
+from ..perception.networks import load_glasses, load_landmarks, load_perception_network
 from ..provenance import commit
 from ..recognizers import Recognizer, load_recognizer
 from ..recognizers.perceptual import load_stlpips

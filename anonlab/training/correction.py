@@ -9,9 +9,8 @@ from ..encoding.correction import Correction, readings
 from ..generators import Generator
 from ..identity.population import Population
 from ..perception.facial_hair import features
-from ..perception.glasses import GlassesNetwork
-from ..perception.landmarks import LandmarkNetwork, landmark_error
 from ..perception.masks import mask_from_attribution
+from ..perception.networks import GlassesNetwork, LandmarkNetwork, landmark_error
 from ..recognizers import Recognizer, centred
 from .glasses import Labels
 from .synthetic import BATCH, SIZE, Samples

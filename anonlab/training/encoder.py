@@ -16,9 +16,8 @@ from ..identity.population import Population, skin_colours
 from ..images import blurred, pasted, resize
 from ..measured import Declaration, higher, lower
 from ..perception.eyes import iris_patches
-from ..perception.glasses import GlassesNetwork
-from ..perception.landmarks import LandmarkNetwork, landmark_error, openings
 from ..perception.masks import mask_from_attribution
+from ..perception.networks import GlassesNetwork, LandmarkNetwork, landmark_error, openings
 from ..recognizers import Recognizer, centred, jittered, matches
 from ..recognizers.perceptual import PerceptualDistance
 from ..regeneration.compose import compose, harmonise

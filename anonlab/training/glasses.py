@@ -13,7 +13,7 @@ from torch import nn
 
 from ..errors import InputDamaged
 from ..images import from_bytes, to_bytes
-from ..perception.glasses import GlassesNetwork, window
+from ..perception.networks import GlassesNetwork, window
 from ..watch import Watch, quiet
 from ..weights import store
 from .augment import augment

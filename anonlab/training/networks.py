@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..images import from_bytes, to_bytes
-from ..perception.faithfulness import rank_correlation
-from ..perception.landmarks import MIRROR, LandmarkNetwork, landmark_error, openings
-from ..perception.perception_network import PerceptionNetwork
+from ..metrics.estimators import DlibLandmarks
+from ..metrics.faithfulness import rank_correlation
+from ..perception.networks import MIRROR, LandmarkNetwork, PerceptionNetwork, landmark_error, openings
 from ..recognizers import Recognizer
-from ..recognizers.estimators import DlibLandmarks
 from ..watch import Watch, quiet
 from .augment import augment, warp_points
 from .loop import seeded_model

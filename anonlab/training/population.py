@@ -21,8 +21,8 @@ from ..generators import Generator, load_generator
 from ..generators.base import draw_z
 from ..identity.population import POPULATION_SEED, skin_tone
 from ..images import COLOR_GRID, from_bytes, resize, to_bytes, truncated_bytes
+from ..metrics.estimators import AttributeEstimator
 from ..recognizers.dlib_resnet import load_dlib
-from ..recognizers.estimators import AttributeEstimator
 from ..weights import store
 
 COUNT = 2000

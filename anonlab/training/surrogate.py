@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from ..files import output_folder
 from ..generators import Generator
 from ..images import resize
-from ..perception.landmarks import COUNT, LandmarkNetwork, landmark_error, openings
+from ..perception.networks import COUNT, LandmarkNetwork, landmark_error, openings
 from ..recognizers import Recognizer, centred
 from ..watch import Watch, quiet
 from .encoder import Batch, EncoderTask

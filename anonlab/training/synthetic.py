@@ -19,9 +19,8 @@ from ..generators.base import truncated
 from ..identity.population import Population
 from ..images import blurred, from_bytes, resize, to_bytes
 from ..perception.attribution import BLUR_SIGMA, identity_score
-from ..perception.landmarks import load_landmarks
+from ..perception.networks import PerceptionNetwork, load_landmarks
 from ..perception.perception import SMOOTHING_SIGMA
-from ..perception.perception_network import PerceptionNetwork
 from ..recognizers import Recognizer
 from ..watch import Watch, quiet
 from ..weights import store

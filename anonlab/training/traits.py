@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 
 from ..identity.population import ridge, skin_colours
-from ..perception.landmarks import interocular, openings
+from ..perception.networks import interocular, openings
 
 TRAITS = ("yaw", "pitch", "mouth", "eyes", "smile", "skin", "warmth", "light")
 RARE = {"mouth": 1, "eyes": -1, "skin": -1}  # the end that is: open, shut, dark

@@ -16,7 +16,7 @@ from anonlab.apps import cli
 from anonlab.apps.album import NEAR, Album, Person, RememberingDetector, group
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged
-from anonlab.generators.samples import sample_photo
+from anonlab.figures.samples import sample_photo
 from anonlab.identity.population import Attributes
 from anonlab.photo.faces import Face, align
 from anonlab.photo.photos import read_photo

@@ -8,12 +8,15 @@ import torch
 from anonlab.encoding.correction import Correction, readings
 from anonlab.encoding.encoder import Encoder, EncoderConfig
 from anonlab.encoding.linear import LinearInitialization
-from anonlab.encoding.start import MOST, EncoderStart
-from anonlab.generators.base import within
+from anonlab.encoding.start import MAX_RMS, EncoderStart
+from anonlab.generators.base import truncate_to_rms
 from anonlab.images import COLOR_GRID, resize
-from anonlab.perception.glasses import load_glasses
-from anonlab.perception.landmarks import landmark_error, load_landmarks
-from anonlab.perception.perception_network import load_perception_network
+from anonlab.perception.networks import (
+    landmark_error,
+    load_glasses,
+    load_landmarks,
+    load_perception_network,
+)
 from anonlab.recognizers import centred
 from anonlab.training.correction import check_correction, fit_correction
 from anonlab.training.synthetic import Samples, generate
@@ -86,7 +89,7 @@ def test_codes_stay_as_small_as_asked(correction, samples, generator):
     image, aim = samples.pictures(slice(0, 1)), samples.embeddings[:1]
     far = samples.embeddings[:1] + 5 * (samples.embeddings[1:2] - samples.embeddings[:1])
     for target, most in ((aim, 0.3), (far, 0.75), (far, 5.0)):
-        ws = correction(samples.ws[1:2].float(), image, torch.ones(1, 1, 256, 256), target, most=most)
+        ws = correction(samples.ws[1:2].float(), image, torch.ones(1, 1, 256, 256), target, max_rms=most)
         size = ((ws - generator.w_avg) / generator.w_std).square().mean().sqrt().item()
         assert size == pytest.approx(most, abs=1e-4) if most < 1 else 1 < size < most
 
@@ -146,7 +149,7 @@ def test_encoder_and_correction_aim_beyond_the_identity(
     encoder = Encoder(TINY).start_at(LinearInitialization(generator, population)).eval()
     asked = []
 
-    def noted(ws, image, mask, target, most):
+    def noted(ws, image, mask, target, max_rms):
         asked.append(target)
         return ws
 
@@ -156,6 +159,6 @@ def test_encoder_and_correction_aim_beyond_the_identity(
     beyond = 6 * target - 5 * source
     torch.testing.assert_close(asked[0], beyond)
     codes = encoder(face, mask, beyond)
-    torch.testing.assert_close(ws, within(codes, encoder.w_avg, encoder.w_std, MOST))
+    torch.testing.assert_close(ws, truncate_to_rms(codes, encoder.w_avg, encoder.w_std, MAX_RMS))
     size = ((ws - encoder.w_avg) / encoder.w_std).square().mean().sqrt().item()
-    assert not torch.equal(ws, codes) and size == pytest.approx(MOST, abs=1e-4)
+    assert not torch.equal(ws, codes) and size == pytest.approx(MAX_RMS, abs=1e-4)

@@ -11,7 +11,7 @@ from anonlab.figures.attribution_figures import (
     integration_figure,
 )
 from anonlab.figures.plots import histogram_figure
-from anonlab.perception.attribution import Inquiry
+from anonlab.perception.attribution import AttributionInputs
 
 
 class Linear:
@@ -30,7 +30,7 @@ def face() -> torch.Tensor:
 
 @pytest.mark.parametrize(("baseline", "steps"), [("blurred", 2), ("noise", 5)])
 def test_on_a_linear_recogniser_any_number_of_slopes_is_complete(face, baseline, steps):
-    figure = integration_figure(Inquiry(Linear(), face), steps, baseline)
+    figure = integration_figure(AttributionInputs(Linear(), face), steps, baseline)
     first, curve, _ = figure.axes
     assert first.get_title().startswith(f"start: {baseline}")
     assert curve.get_title() == f"{steps} slopes add up to 100.0% of the rise"

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from anonlab.errors import UnknownOption
-from anonlab.generators.samples import sample_photo
+from anonlab.figures.samples import sample_photo
 from anonlab.metrics import linkage, pairwise
 from anonlab.photo.faces import align
 from anonlab.photo.photos import read_photo

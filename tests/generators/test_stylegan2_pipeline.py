@@ -136,7 +136,7 @@ def test_an_encoder_belongs_to_one_checkpoint(random_generator, tmp_path):
 
 
 def test_training_takes_any_generator(random_generator, recognizer, perceptual, population, tmp_path):
-    from anonlab.perception.landmarks import load_landmarks
+    from anonlab.perception.networks import load_landmarks
 
     samples = load_samples(random_generator, recognizer, population, 4, folder=tmp_path)
     config = EncoderConfig(**TINY.__dict__ | {"generator": random_generator.name})

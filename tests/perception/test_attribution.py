@@ -12,18 +12,18 @@ import torch.nn.functional as F
 from anonlab.controls import PERCEPTIONS, REGIONS
 from anonlab.errors import UnknownOption
 from anonlab.images import blurred, resize
+from anonlab.metrics.estimators import DlibLandmarks
+from anonlab.metrics.faithfulness import deletion_curve, random_ranking
 from anonlab.perception import attribution
 from anonlab.perception.attribution import (
     BASELINES,
-    Inquiry,
+    AttributionInputs,
     cosine_score,
     identity_score,
     impostor_score,
 )
-from anonlab.perception.faithfulness import deletion_curve, random_ranking
 from anonlab.perception.perception import NEED_GRADIENTS, Perception, as_map
 from anonlab.perception.regions import region_masks
-from anonlab.recognizers.estimators import DlibLandmarks
 from anonlab.weights import store
 
 ASKED = [method for method in PERCEPTIONS if method != "network"]
@@ -72,7 +72,7 @@ def ask(recognizer, population, face, points):
         "points": points,
         "mean_face": population.thumbnails.mean(0)[None],
     }
-    return lambda **options: Inquiry(recognizer, face, **(known | options))
+    return lambda **options: AttributionInputs(recognizer, face, **(known | options))
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -158,13 +158,13 @@ def test_feature_ablation_is_what_blurring_the_region_costs_over_its_pixels(face
 
 
 def test_occlusion_finds_nothing_in_a_picture_that_is_its_own_baseline(face):
-    inquiry = Inquiry(Corner(), face, baseline="mean", mean_face=face)
+    inquiry = AttributionInputs(Corner(), face, baseline="mean", mean_face=face)
     assert attribution.occlusion(inquiry).abs().max() < 1e-5
 
 
 def test_occlusion_is_what_its_window_costs_and_zero_where_nobody_looks(face):
     recognizer = Corner()
-    signed = attribution.occlusion(Inquiry(recognizer, face))
+    signed = attribution.occlusion(AttributionInputs(recognizer, face))
     hidden = face.clone()
     hidden[..., :32, :32] = blurred(face, 16)[..., :32, :32]
     score = identity_score(recognizer, recognizer.embed(face))

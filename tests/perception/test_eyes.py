@@ -10,9 +10,14 @@ from anonlab.errors import InputDamaged
 from anonlab.images import resize
 from anonlab.metrics import area_under_roc
 from anonlab.perception.eyes import eye_windows, iris_patches
-from anonlab.perception.glasses import GlassesNetwork, load_glasses, window
-from anonlab.perception.landmarks import MIRROR, load_landmarks
-from anonlab.perception.perception_network import load_perception_network
+from anonlab.perception.networks import (
+    MIRROR,
+    GlassesNetwork,
+    load_glasses,
+    load_landmarks,
+    load_perception_network,
+    window,
+)
 from anonlab.training.glasses import FOLD, GlassesTask, Labels
 from anonlab.training.loop import TrainConfig, train
 from anonlab.training.synthetic import CHUNK, SEED, draw_codes, generate

@@ -9,7 +9,7 @@ import torch
 from scipy.stats import spearmanr
 
 from anonlab.images import blurred, resize
-from anonlab.perception.faithfulness import (
+from anonlab.metrics.faithfulness import (
     agreement,
     area_under,
     compare_methods,

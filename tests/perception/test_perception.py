@@ -8,7 +8,7 @@ import torch
 from anonlab.errors import UnknownOption
 from anonlab.images import blurred, resize
 from anonlab.perception.masks import mask_from_attribution, masked_face
-from anonlab.perception.perception import attribute
+from anonlab.perception.perception import Perception
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_mask_has_the_area_that_was_asked_for(area):
 
 
 def test_larger_areas_contain_smaller_ones_and_the_most_important_pixels(recognizer, faces):
-    heat = attribute(recognizer, faces[0])
+    heat = Perception(recognizer)(faces[0])
     small, large = (mask_from_attribution(heat, area, softness=0) for area in (0.1, 0.3))
     assert (large >= small).all()
     assert heat[small == 1].min() >= heat[small == 0].max()

@@ -7,7 +7,7 @@ import torch
 
 from anonlab.controls import REGIONS
 from anonlab.images import resize
-from anonlab.perception.landmarks import load_landmarks
+from anonlab.perception.networks import load_landmarks
 from anonlab.perception.regions import heat_of_regions, region_masks, share_of_face, whole_face
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from anonlab.apps.folders.numbered import numbered
 from anonlab.controls import COVERS
 from anonlab.photo.cover import cover
 from anonlab.photo.faces import Face, align
-from anonlab.photo.numbered import numbered
 from anonlab.photo.photos import Photo
 from anonlab.recognizers import distance
 

@@ -10,8 +10,8 @@ import torch
 
 from anonlab.errors import WeightsMissing
 from anonlab.images import resize
-from anonlab.perception.landmarks import MIRROR, interocular, landmark_error, openings
-from anonlab.recognizers.estimators import AttributeEstimator, DlibLandmarks
+from anonlab.metrics.estimators import AttributeEstimator, DlibLandmarks
+from anonlab.perception.networks import MIRROR, interocular, landmark_error, openings
 from anonlab.training.population import people
 
 

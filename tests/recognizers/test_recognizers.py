@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMissing
-from anonlab.perception.perception import attribute
+from anonlab.perception.perception import Perception
 from anonlab.recognizers import load_recognizer, matches
 
 
@@ -70,7 +70,7 @@ def test_onnx_errors(tmp_path, exported):
 
 def test_a_recogniser_without_gradients_cannot_attribute(exported, astronaut_face):
     with pytest.raises(UnknownOption, match="no gradients"):
-        attribute(load_recognizer("onnx", exported[1]), astronaut_face)
+        Perception(load_recognizer("onnx", exported[1]))(astronaut_face)
 
 
 def test_facenet_says_how_to_get_it(monkeypatch, tmp_path):

@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from anonlab.images import blurred, pasted, resize
-from anonlab.perception.landmarks import landmark_error, load_landmarks
+from anonlab.perception.networks import landmark_error, load_landmarks
 from anonlab.perception.regions import between_lids, face_band
 from anonlab.recognizers import distance
 from anonlab.regeneration.compose import (
     apply_blend,
     beside_the_face,
-    blend_once,
     compose,
     detail_blur,
     exposure,
     harmonise,
+    join,
     mean_blend,
     measure_blend,
     motion_blur,
@@ -58,12 +58,11 @@ def test_the_rim_beside_the_face_stays(synthetic_faces):
 def test_the_blend_of_a_face_with_itself_changes_nothing(synthetic_faces):
     face, mask = synthetic_faces[:1], torch.ones(1, 1, 512, 512)
     points = load_landmarks()(face)
-    blend = measure_blend(face, face, mask, points, points)
+    blend, ready = measure_blend(face, face, mask, points, points)
     assert blend.gain.eq(1).all() and blend.smear.eq(0).all()
     assert blend.blur < 0.4  # pixels of 512: what the warp's sampling costs
     assert (apply_blend(blend, face, face, mask) - face).abs().mean() < 1e-3
-    once = blend_once(face, face, mask, points, points)
-    assert torch.equal(once, apply_blend(blend, face, face, mask))
+    assert torch.equal(join(blend, ready, face, mask), apply_blend(blend, face, face, mask))
     again = mean_blend([blend, blend], [1.0, 3.0])
     torch.testing.assert_close(vars(again), vars(blend))
 
@@ -74,9 +73,9 @@ def test_shape_and_eyes_become_those_of_the_photo(synthetic_faces):
     photo, made = synthetic_faces[:1], synthetic_faces[1:2]
     points, own = landmarks(photo), landmarks(made)
     for own_eyes in (True, False):
-        blend = measure_blend(made, photo, mask, own, points, own_eyes)
+        blend, ready = measure_blend(made, photo, mask, own, points, own_eyes)
         result = apply_blend(blend, made, photo, mask)
-        assert torch.equal(result, blend_once(made, photo, mask, own, points, own_eyes))
+        assert torch.equal(result, join(blend, ready, photo, mask))
         eyes = between_lids(points, 512) == 1
         same = (result - photo).abs().amax(1, keepdim=True)[eyes].max()
         assert (same < 1e-6) == own_eyes

@@ -13,10 +13,7 @@ from anonlab import Anonymizer
 from anonlab.errors import UnknownOption, WeightsMissing
 from anonlab.figures.generator_comparison import pictures_of, regenerated_by, summary
 from anonlab.figures.generator_figures import noise_figure, row_changes_figure
-from anonlab.generators import find_stylegan2
-from anonlab.generators.samples import sample_photo
-from anonlab.images import to_tensor
-from anonlab.regeneration.mixing import (
+from anonlab.figures.mixing import (
     changes,
     codes,
     ladder,
@@ -28,6 +25,9 @@ from anonlab.regeneration.mixing import (
     swapped,
     without_noise,
 )
+from anonlab.figures.samples import sample_photo
+from anonlab.generators import find_stylegan2
+from anonlab.images import to_tensor
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from anonlab.images import blurred, resize
-from anonlab.perception.landmarks import load_landmarks
+from anonlab.perception.networks import load_landmarks
 from anonlab.regeneration.compose import harmonise
 from anonlab.regeneration.occlusion import SIZE, in_front
 

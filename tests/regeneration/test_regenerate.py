@@ -16,9 +16,9 @@ from anonlab.errors import StillRecognised, UnknownOption
 from anonlab.identity.virtual import identity_path
 from anonlab.images import blurred, resize
 from anonlab.perception.eyes import iris_patches
-from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.masks import mask_from_attribution
-from anonlab.perception.perception import attribute
+from anonlab.perception.networks import load_landmarks
+from anonlab.perception.perception import Perception
 from anonlab.photo.detection import Detector
 from anonlab.regeneration.optimize import LatentOptimConfig
 from anonlab.regeneration.regenerate import REFINE_STEPS, TOLERANCE, Regenerator
@@ -46,7 +46,7 @@ def asked(recognizer, population, synthetic_faces):
     with torch.no_grad():
         source = recognizer.embed(face)
     attributes = population.attributes(source, face)
-    mask = mask_from_attribution(attribute(recognizer, face), 0.4, size=512)
+    mask = mask_from_attribution(Perception(recognizer)(face), 0.4, size=512)
     return face, mask, identity_path(population, source, attributes, b"key")
 
 

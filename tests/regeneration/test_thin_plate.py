@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from anonlab.images import resize
-from anonlab.perception.landmarks import load_landmarks
+from anonlab.perception.networks import load_landmarks
 from anonlab.regeneration.thin_plate import displaced, displacement
 
 

@@ -8,9 +8,7 @@ import pytest
 import torch
 
 from anonlab.encoding.encoder import EncoderConfig
-from anonlab.perception.glasses import load_glasses
-from anonlab.perception.landmarks import load_landmarks
-from anonlab.perception.perception_network import load_perception_network
+from anonlab.perception.networks import load_glasses, load_landmarks, load_perception_network
 from anonlab.training.encoder import EncoderTask, FrozenNetworks
 from anonlab.training.synthetic import Samples, generate
 

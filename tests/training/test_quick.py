@@ -7,8 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from anonlab.images import resize
-from anonlab.perception.landmarks import landmark_error, load_landmarks
-from anonlab.perception.perception_network import load_perception_network
+from anonlab.perception.networks import landmark_error, load_landmarks, load_perception_network
 from anonlab.recognizers import centred
 from anonlab.training.loop import TrainConfig
 from anonlab.training.preview import Preview, fit_preview, preview_error, quick

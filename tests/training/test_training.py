@@ -13,11 +13,15 @@ from PIL import Image
 
 from anonlab.errors import InputMissing
 from anonlab.images import blurred, resize, to_tensor, to_uint8, warp
-from anonlab.perception.faithfulness import rank_correlation
-from anonlab.perception.landmarks import LandmarkNetwork, load_landmarks
-from anonlab.perception.perception import attribute
-from anonlab.perception.perception_network import PerceptionNetwork, load_perception_network
-from anonlab.recognizers.estimators import DlibLandmarks
+from anonlab.metrics.estimators import DlibLandmarks
+from anonlab.metrics.faithfulness import rank_correlation
+from anonlab.perception.networks import (
+    LandmarkNetwork,
+    PerceptionNetwork,
+    load_landmarks,
+    load_perception_network,
+)
+from anonlab.perception.perception import Perception
 from anonlab.training import networks, synthetic, traits
 from anonlab.training.augment import augment, jpeg, motion, warp_points
 from anonlab.training.loop import TrainConfig, train
@@ -89,7 +93,7 @@ def test_samples_are_what_their_codes_make_and_the_recogniser_says(samples, gene
 
 def test_the_quick_map_ranks_as_the_slow_one(samples, recognizer):
     pictures = samples.pictures(slice(0, 2))
-    slow = torch.cat([attribute(recognizer, one) for one in pictures.split(1)])
+    slow = torch.cat([Perception(recognizer)(one) for one in pictures.split(1)])
     assert (
         rank_correlation(quick_attribution(recognizer, pictures).float(), resize(slow, 64)).min() > 0.995
     )

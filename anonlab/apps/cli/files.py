@@ -258,10 +258,10 @@ def preview(options: argparse.Namespace) -> int:
     """`anonymize --preview`: which number each face has and which stay, and nothing else is done."""
     from ...files import atomic_path
     from ...photo.detection import Detector
-    from ...photo.numbered import numbered
     from ...photo.photos import read_photo
     from ...pipeline import Anonymizer
     from ...selection import Selection
+    from ..folders.numbered import numbered
     from ..folders.sources import Targets, plan
 
     anonymizer = selection = None
@@ -337,7 +337,7 @@ def tell_left_out(left_out: Iterable[Mapping]) -> None:
 def show_left(record: dict, anonymizer: Anonymizer, page: Path) -> None:
     """Write a page of the faces that were left for `--leave`, beside the people they were taken for."""
     from ...files import atomic_path
-    from ...photo.numbered import left_page
+    from ..folders.numbered import left_page
 
     if any(face.get("taken_for") for photo in record["photos"] for face in photo["faces"]):
         with atomic_path(page) as partial:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from ...controls import FACES, FALLBACKS, KEY_BYTES, METHODS, Controls, make_controls, read_settings
+from ...controls import FACES, FALLBACKS, METHODS, Controls, make_controls
 from ...errors import InputDamaged, InputMissing
 from ...files import atomic_path, printable
+from ..folders.settings import KEY_BYTES, read_settings
 
 FAILED = 1  # something failed; the rest is still done
 BAD_USAGE = 2

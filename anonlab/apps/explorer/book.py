@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from ...controls import Controls
 from ...figures.plots import picture
-from ...generators.samples import sample_photo
+from ...figures.samples import sample_photo
 from ...pipeline import Anonymizer
 from .figures import SHARP, mask_overlay_with_heat
 from .panel import page_file

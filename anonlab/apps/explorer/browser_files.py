@@ -7,7 +7,7 @@ import secrets
 import tempfile
 from pathlib import Path
 
-from ...generators.samples import SAMPLES
+from ...figures.samples import SAMPLES
 from ...photo.photos import READABLE, Photo, write_photo
 from ...results import Result
 from ...weights.store import notebooks_folder

@@ -16,13 +16,14 @@ from typing import Any
 
 from PIL import Image
 
-from ...controls import KEEP, PERCEPTIONS, REGIONS, Controls, Settings, check_key, make_controls
+from ...controls import KEEP, PERCEPTIONS, REGIONS, Controls, make_controls
 from ...errors import AnonlabError, InputMissing, StaleRequest, UnreadableImage
 from ...figures.plots import overlay, picture
-from ...generators.samples import SAMPLES, open_photo
+from ...figures.samples import SAMPLES, open_photo
 from ...pipeline import Anonymizer
 from ...results import Result
 from ...watch import Watch
+from ..folders.settings import Settings, check_key
 from .browser_files import as_file, as_text, finished_name, is_sample, opened
 from .browser_files import photo_choices as photo_choices
 from .figures import SHARP, View, data_uri, layers

@@ -17,10 +17,10 @@ from ...evaluation.judging import Judge, load_judges
 from ...photo.boxes import overlap
 from ...photo.detection import Detector
 from ...photo.faces import JUDGED, Face, align
-from ...photo.numbered import face_picture
 from ...photo.photos import Photo, read_photo
 from ...recognizers import Recognizer, distance
 from ...results import rounded
+from ..folders.numbered import face_picture
 from .containers import hidden_parts
 from .pairs import Pair
 

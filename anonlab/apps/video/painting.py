@@ -207,7 +207,7 @@ class Painter:
 
     def _blend(self, seen: Seen, mask: torch.Tensor) -> Blend:
         own_eyes, points = self.controls.own_eyes, (seen.generated_points, seen.points)
-        return measure_blend(seen.generated, seen.image, mask, *points, own_eyes)
+        return measure_blend(seen.generated, seen.image, mask, *points, own_eyes)[0]
 
     @torch.no_grad()
     def _composite(

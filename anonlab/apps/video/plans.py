@@ -15,14 +15,14 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from ...checking import AREA_LIMIT, AREA_STEP
+from ...checking import AREA_LIMIT, AREA_STEP, ATTEMPTS
 from ...controls import Controls
 from ...errors import AnonlabError, NoFaceFound
 from ...identity.population import Attributes
 from ...perception.masks import build_mask
 from ...photo.faces import Face, align
 from ...photo.photos import Photo
-from ...pipeline import ATTEMPTS, AlignedFace, Anonymizer
+from ...pipeline import AlignedFace, Anonymizer
 from ...recognizers import distance
 from .clips import Clip
 from .detections import Detections

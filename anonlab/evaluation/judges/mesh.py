@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from ...images import resize
-from ...recognizers.tflite import Tflite
+from ...recognizers.onnx import Tflite
 from .packages import find
 
 SIDE = 256  # pixels of the aligned picture at which everything here looks

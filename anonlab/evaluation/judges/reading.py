@@ -9,7 +9,7 @@ import torch
 
 from ...identity.population import skin_tones
 from ...recognizers import OnnxRecognizer, crop
-from ...recognizers.tflite import Tflite
+from ...recognizers.onnx import Tflite
 from .mesh import MeshReader, geometry, light
 from .networks import FaceApiExpression, Tfjs, blazeface_anchors
 from .packages import find

@@ -24,8 +24,9 @@ from anonlab.apps.explorer.book import write_turning
 from anonlab.apps.explorer.figures import SHARP
 from anonlab.apps.explorer.latest_only import LatestOnlyQueue
 from anonlab.apps.explorer.panel import Explorer
-from anonlab.controls import REGIONS, read_settings
-from anonlab.generators.samples import sample_photo
+from anonlab.apps.folders.settings import read_settings
+from anonlab.controls import REGIONS
+from anonlab.figures.samples import sample_photo
 from anonlab.images import to_uint8
 from anonlab.photo.photos import write_photo
 

@@ -8,7 +8,7 @@ from making import OneFace
 
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import LinearStart
-from anonlab.generators.samples import sample_photo
+from anonlab.figures.samples import sample_photo
 from anonlab.images import to_tensor
 
 KEY = b"a key for the tests of clips"

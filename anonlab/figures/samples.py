@@ -1,7 +1,6 @@
 """The photos that come with anonlab: one real face in the public domain, and generated ones.
 
-A generated person can have several photos, which differ in what the recogniser does not look at
- (light, pose, expression, clothes), as photos of one person do.
+Photos of one generated person differ in what the recogniser does not look at (light, pose, clothes).
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ import torch
 from PIL import Image
 
 from ..errors import UnknownOption
+from ..generators import Generator
+from ..generators.base import draw_z
 from ..identity.population import POPULATION_SEED, Population, ridge
 from ..images import to_uint8
-from .base import Generator, draw_z
 
 ASTRONAUT = "astronaut"  # Eileen Collins, NASA, public domain; ships with scikit-image
 SAMPLES = (ASTRONAUT, *(f"synthetic-{seed}" for seed in (3, 8, 15, 21, 42)))  # to choose from

