@@ -64,7 +64,7 @@ slides: $(VENV)/.installed  ## slides of the newest executed notebooks; REVEAL=f
 	$(BIN)/python -m anonlab.runner.teaching slides $(if $(REVEAL),--reveal $(REVEAL))
 
 figure: $(VENV)/.installed  ## draw the README's picture again
-	$(BIN)/python -m anonlab.figures.readme_figure
+	$(BIN)/python -m anonlab.notebook.readme_figure
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -12,7 +12,7 @@ import torch
 from .. import metrics
 from ..errors import NoFaceFound, UnknownOption, WeightsMissing
 from ..images import resize, to_uint8
-from ..measured import Declaration, higher, lower, reference
+from ..notebook.measured import Declaration, higher, lower, reference
 from ..perception.landmarks import landmark_error, load_landmarks
 from ..photo.detection import Detector
 from ..photo.photos import Photo

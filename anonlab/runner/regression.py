@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..errors import DamagedAccepted
 from ..files import write_json
-from ..measured import HIGHER, LOWER, REFERENCE, SHOWN, WORDS, Guard, Measured
+from ..notebook.measured import HIGHER, LOWER, REFERENCE, SHOWN, WORDS, Guard, Measured
 
 NATIVE = "native"
 ENVIRONMENTS: dict[str, dict[str, str]] = tomllib.loads(

@@ -14,10 +14,10 @@ from ..device import pick_device
 from ..encoding import encoder
 from ..encoding.correction import Correction
 from ..errors import UnknownOption
-from ..figures.plots import training_figure
 from ..files import atomic_path, output_folder
 from ..generators import Generator, MobileStyleGAN, load_generator, require_preview
 from ..identity.population import Population
+from ..notebook.plots import training_figure
 from ..openvino_runtime import cpu_precisions
 from ..perception.glasses import load_glasses
 from ..perception.landmarks import load_landmarks

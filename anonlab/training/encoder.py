@@ -14,7 +14,7 @@ from ..encoding.linear import LinearInitialization
 from ..generators import Generator
 from ..identity.population import Population, skin_colours
 from ..images import blurred, pasted, resize
-from ..measured import Declaration, higher, lower
+from ..notebook.measured import Declaration, higher, lower
 from ..perception.eyes import iris_patches
 from ..perception.glasses import GlassesNetwork
 from ..perception.landmarks import LandmarkNetwork, landmark_error, openings

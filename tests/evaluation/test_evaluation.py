@@ -25,8 +25,8 @@ from anonlab.evaluation.recorded import numbers
 from anonlab.files import folder_lock
 from anonlab.generators.samples import sample_photo
 from anonlab.images import blurred
-from anonlab.measured import to_json
 from anonlab.metrics import calibrated_threshold
+from anonlab.notebook.measured import to_json
 
 KEY = b"a secret of at least 16 bytes"
 PEERS = {name: one for name, one in peer_recipes().items() if "blur weak" in name}

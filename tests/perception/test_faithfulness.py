@@ -9,11 +9,11 @@ import torch
 from scipy.stats import spearmanr
 
 from anonlab.images import blurred, resize
+from anonlab.notebook.attribution_figures import declared
 from anonlab.perception.faithfulness import (
     agreement,
     area_under,
     compare_methods,
-    declared,
     deletion_curve,
     disc_ranking,
     insertion_curve,

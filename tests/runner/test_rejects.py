@@ -25,8 +25,8 @@ from anonlab.evaluation.privacy import FAR, away, method, strangers
 from anonlab.evaluation.recorded import numbers
 from anonlab.generators.samples import sample_photo
 from anonlab.images import blurred
-from anonlab.measured import Guard, guarded
 from anonlab.metrics import calibrated_threshold
+from anonlab.notebook.measured import Guard, guarded
 from anonlab.regeneration.regenerate import Regenerator
 from anonlab.runner import regression
 

@@ -18,8 +18,8 @@ from PIL import Image
 
 from ...controls import KEEP, PERCEPTIONS, REGIONS, Controls, Settings, check_key, make_controls
 from ...errors import AnonlabError, InputMissing, StaleRequest, UnreadableImage
-from ...figures.plots import overlay, picture
 from ...generators.samples import SAMPLES, open_photo
+from ...notebook.plots import overlay, picture
 from ...pipeline import Anonymizer
 from ...results import Result
 from ...watch import Watch

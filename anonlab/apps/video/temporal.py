@@ -19,7 +19,7 @@ from .detections import FINE_SIDE, LOOK_SIZE, look
 
 @dataclass(frozen=True)
 class Strip:
-    """A clip and its result, for `anonlab.figures.video_figures.clip_figure(**vars(strip))`."""
+    """A clip and its result, for `anonlab.notebook.video_figures.clip_figure(**vars(strip))`."""
 
     before: list[np.ndarray]  # some frames, (H, W, 3) uint8
     after: list[np.ndarray]

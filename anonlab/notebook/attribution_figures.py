@@ -12,11 +12,21 @@ from matplotlib.figure import Figure
 
 from ..images import resize
 from ..perception.attribution import Inquiry, integrated_gradients
+from ..perception.faithfulness import DISC, RANDOM
 from ..perception.perception import as_map
+from .measured import Declaration, Measured, declare, higher, lower, reference, shown
 from .plots import HEAT, overlay, picture
 
 SHOWN = 256  # pixels of a map
 POINTS = 21  # of the drawn path
+BETTER: dict[str, Declaration] = {  # of the columns of `compare_methods`
+    "deletion": higher,  # distance when what a map found is hidden, ...
+    "insertion": lower,  # ... and when only that is shown
+    "deletion_at_10": higher,
+    "stability": higher,
+    "beats_disc": higher,  # share of the faces on which its deletion curve is above the disc's
+    "seconds": shown,  # a map
+}
 
 
 def integration_figure(inquiry: Inquiry, steps: int, baseline: str) -> Figure:
@@ -112,3 +122,12 @@ def differences_figure(
     axis.legend(frameon=False, fontsize=9)
     axis.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def declared(table: dict[str, dict[str, float]]) -> dict[str, dict[str, Measured]]:
+    """Declare which way is better in a table of `compare_methods`; disc and chance are references."""
+    fixed = dict.fromkeys(BETTER, reference) | {"seconds": shown}
+    return {
+        method: declare(row, fixed if method in (DISC, RANDOM) else BETTER)
+        for method, row in table.items()
+    }

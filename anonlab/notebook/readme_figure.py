@@ -1,4 +1,4 @@
-"""Draw the README's picture: `python -m anonlab.figures.readme_figure`.
+"""Draw the README's picture: `python -m anonlab.notebook.readme_figure`.
 
 It writes `data/pictures/stages.jpg`.
 Only the astronaut (public domain) is shown; about a minute on 2 CPU cores.
