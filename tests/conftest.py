@@ -26,7 +26,7 @@ from anonlab.recognizers.perceptual import load_stlpips
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread each, kernels too
     os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
-sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+sys.path += [str(Path(__file__).resolve().parents[1] / name) for name in ("benchmarks", "tools")]
 KEY = b"a secret of at least 16 bytes"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

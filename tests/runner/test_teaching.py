@@ -13,10 +13,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from teaching import answered, assignment, write_assignments, write_slides
 
 from anonlab.notebook.plots import curves_figure
 from anonlab.notebook.record import alternative
-from anonlab.runner.teaching import answered, assignment, write_assignments, write_slides
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))

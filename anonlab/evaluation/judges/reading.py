@@ -17,7 +17,6 @@ from .worn import Worn
 
 # crops in an aligned picture of side 512: what each network was trained to see of a face
 EXPRESSION_BOX, GEAR_BOX = (96.0, 120.0, 416.0, 440.0), (76.0, 60.0, 436.0, 440.0)
-EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 ETHNICITIES = ("white", "black", "asian", "indian", "other")
 AGES = (15.0, 23.0, 28.0, 35.5, 45.5, 55.5, 65.0)  # GEAR's seven classes, years
 FEATURES = "global_pooling/Mean"  # FaceRes's node of the identity
