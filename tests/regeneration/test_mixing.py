@@ -14,8 +14,13 @@ from anonlab.errors import UnknownOption, WeightsMissing
 from anonlab.generators import find_stylegan2
 from anonlab.generators.samples import sample_photo
 from anonlab.images import to_tensor
-from anonlab.notebook.generator_comparison import pictures_of, regenerated_by, summary
-from anonlab.notebook.generator_figures import noise_figure, row_changes_figure
+from anonlab.notebook.generator_figures import (
+    noise_figure,
+    pictures_of,
+    regenerated_by,
+    row_changes_figure,
+    summary,
+)
 from anonlab.regeneration.mixing import (
     changes,
     codes,
