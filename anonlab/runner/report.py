@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from ..errors import InputMissing, OutputNotWritable, UnknownOption
@@ -142,7 +143,7 @@ def _accept(
     new = regression.accept(done, kinds, one.parameters, origin, target.name)
     for line in (*regression.difference(regression.read_accepted(path), new), *regression.weak(new)):
         print(f"  {line}")
-    regression.write_accepted(path, new)
+    write_json(path, asdict(new))
 
 
 def _parse(parameters: Sequence[str], notebooks: Sequence[Notebook]) -> dict:

@@ -29,7 +29,7 @@ from ..watch import Watch, quiet
 from ..weights import store
 from .correction import check_correction, fit_correction
 from .encoder import EncoderTask, FrozenNetworks
-from .export import export, facts_of, write_weights
+from .export import export, facts_of, write_tensors
 from .glasses import GlassesTask, Labels
 from .loop import Task, train
 from .networks import LandmarkTask, PerceptionTask
@@ -128,7 +128,7 @@ def train_part(
         training_figure(trained.log, trained.validation).savefig(partial, format="png", dpi=110)
     if not trained.finished:
         print(f"the time is up at step {trained.step} of {plan.steps}; go on with --resume")
-        write_weights(trained.model, out / "so-far.safetensors", metadata)
+        write_tensors(trained.model.state_dict(), out / "so-far.safetensors", metadata)
         return None
     name = f"encoder-{made.name}" if what == "encoder" else what
     tensors, facts = trained.model.state_dict(), facts | facts_of(trained, plan)
