@@ -291,11 +291,11 @@ def small(image: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(to_uint8(resize(image.detach().cpu(), SIDE)))
 
 
-def aligned_faces(anonymizer: Anonymizer, person: Person, most: int = 3) -> tuple[Faces, list[dict]]:
-    """Align the first usable photos of a person, at most `most`; also say what is wrong with others."""
+def aligned_faces(anonymizer: Anonymizer, person: Person) -> tuple[Faces, list[dict]]:
+    """Align the first three usable photos of a person; also say what is wrong with others."""
     faces, problems = Faces(person), []
     for source in person.photos:
-        if len(faces.pixels) == most:
+        if len(faces.pixels) == 3:
             break
         try:
             opened = open_photo(source, anonymizer.generator) if isinstance(source, str) else source

@@ -298,9 +298,9 @@ def page_file(name: str) -> str:
     return (Path(__file__).parent / "page" / name).read_text(encoding="utf-8")
 
 
-def photo_choices(folder: Path | None = None) -> list[str]:
-    """List the sample faces, and the photos in `folder` (by default `data/photos`)."""
-    folder = folder or notebooks_folder().parent / "data" / "photos"
+def photo_choices() -> list[str]:
+    """List the sample faces, and the photos in `data/photos`."""
+    folder = notebooks_folder().parent / "data" / "photos"
     own = sorted(str(path) for path in folder.glob("*") if path.suffix.lower() in READABLE)
     return [*SAMPLES, *own]
 
