@@ -58,13 +58,13 @@ course: $(VENV)/.installed  ## the newest executed notebooks as a book to browse
 	$(BIN)/python -m anonlab course
 
 assignments: $(VENV)/.installed  ## the exercises for nbgrader and otter-grader, open and solved
-	$(BIN)/python -m anonlab.runner.teaching assignments
+	$(BIN)/python tools/teaching.py assignments
 
 slides: $(VENV)/.installed  ## slides of the newest executed notebooks; REVEAL=folder for a reveal.js of your own
-	$(BIN)/python -m anonlab.runner.teaching slides $(if $(REVEAL),--reveal $(REVEAL))
+	$(BIN)/python tools/teaching.py slides $(if $(REVEAL),--reveal $(REVEAL))
 
 figure: $(VENV)/.installed  ## draw the README's picture again
-	$(BIN)/python -m anonlab.figures.readme_figure
+	$(BIN)/python tools/readme_figure.py
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

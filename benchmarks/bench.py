@@ -25,10 +25,10 @@ from anonlab.controls import PERCEPTIONS
 from anonlab.device import pick_device
 from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder
 from anonlab.errors import NoFaceFound
-from anonlab.figures.samples import sample_photo
 from anonlab.generators import Generator, find_stylegan2, load_generator
 from anonlab.generators.base import draw_z
 from anonlab.images import resize
+from anonlab.notebook.samples import sample_photo
 from anonlab.openvino_runtime import cpu_precisions
 from anonlab.perception.masks import mask_from_attribution
 from anonlab.photo.faces import align

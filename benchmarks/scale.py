@@ -22,8 +22,8 @@ from pathlib import Path
 import torch
 
 from anonlab.apps.scale import LOADING, anonymize_set
-from anonlab.figures.samples import sample_photo
 from anonlab.generators import load_generator
+from anonlab.notebook.samples import sample_photo
 from anonlab.photo.photos import read_photo, write_photo
 from anonlab.pipeline import Anonymizer
 from anonlab.provenance import provenance

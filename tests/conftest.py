@@ -13,9 +13,9 @@ import torch
 
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import LinearStart
-from anonlab.figures.samples import sample_photo
 from anonlab.generators import load_generator
 from anonlab.identity.population import Population
+from anonlab.notebook.samples import sample_photo
 from anonlab.photo.detection import Detector
 from anonlab.photo.faces import ALIGNED_SIZE, Face, align
 from anonlab.photo.photos import Photo, read_photo
@@ -26,7 +26,7 @@ from anonlab.recognizers.perceptual import load_stlpips
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread each, kernels too
     os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
-sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+sys.path += [str(Path(__file__).resolve().parents[1] / name) for name in ("benchmarks", "tools")]
 KEY = b"a secret of at least 16 bytes"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anonlab.errors import UndeclaredMetric
-from anonlab.measured import (
+from anonlab.notebook.measured import (
     Measured,
     as_accepted,
     at_least,

@@ -12,7 +12,7 @@ from PIL import Image
 from anonlab import Anonymizer, loading
 from anonlab.apps.video.anonymize_clip import anonymize_clip
 from anonlab.evaluation.judging import Similarity
-from anonlab.figures.samples import sample_photo
+from anonlab.notebook.samples import sample_photo
 from anonlab.photo.faces import align
 from anonlab.photo.photos import read_photo
 

@@ -109,10 +109,10 @@ def test_numbers_of_stage_1_in_the_tables_are_the_measured_ones():
 
 
 def test_making_the_tables_again_changes_nothing():
-    from anonlab.evaluation.tables import pages
+    from readme_tables import pages
 
     for path, text in pages().items():
-        assert path.read_text() == text, f"run: python -m anonlab.evaluation.tables ({path})"
+        assert path.read_text() == text, f"run: python tools/readme_tables.py ({path})"
 
 
 def test_the_readme_is_short():

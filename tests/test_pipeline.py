@@ -13,7 +13,7 @@ from PIL import Image
 from anonlab import Anonymizer, pipeline
 from anonlab.apps import cli
 from anonlab.errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
-from anonlab.figures.samples import sample_photo
+from anonlab.notebook.samples import sample_photo
 from anonlab.photo.photos import read_photo
 from anonlab.recognizers import distance
 

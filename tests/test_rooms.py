@@ -15,13 +15,13 @@ import anonlab
 
 PACKAGE = Path(__file__).parents[1] / "anonlab"
 ORDER = (  # each may use what stands before it
-    *("errors", "images", "device", "files", "controls", "measured", "watch"),
+    *("errors", "images", "device", "files", "controls", "watch"),
     "openvino_runtime",  # the ground floor
     *("weights", "provenance", "photo", "recognizers"),
     "identity",  # before stage 1, which compares with its reference population
     *("generators", "perception", "encoding", "regeneration"),
     *("results", "checking", "selection", "loading", "pipeline"),
-    *("metrics", "figures", "training", "evaluation", "runner", "apps"),
+    *("metrics", "notebook", "training", "evaluation", "runner", "apps"),
 )
 # the same, inside apps
 APPS = ("resume", "folders", "album", "video", "explorer", "verify", "scale", "cli")

@@ -14,7 +14,7 @@ from PIL import Image
 from anonlab import Anonymizer
 from anonlab.apps.folders.numbered import left_page
 from anonlab.errors import FaceTurnedAway, StillRecognised, UnknownOption
-from anonlab.figures.samples import sample_photo
+from anonlab.notebook.samples import sample_photo
 from anonlab.photo.faces import JUDGED, Face
 from anonlab.photo.photos import read_photo
 from anonlab.selection import COHORT, PERHAPS, STAYS, Selection

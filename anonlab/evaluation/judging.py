@@ -12,8 +12,8 @@ import torch
 from .. import metrics
 from ..errors import NoFaceFound, UnknownOption, WeightsMissing
 from ..images import resize, to_uint8
-from ..measured import Declaration, higher, lower, reference
 from ..metrics.estimators import AttributeEstimator, DlibLandmarks
+from ..notebook.measured import Declaration, higher, lower, reference
 from ..perception.networks import landmark_error, load_landmarks
 from ..photo.detection import Detector
 from ..photo.photos import Photo

@@ -26,10 +26,10 @@ from tqdm.auto import tqdm
 from ..controls import Controls
 from ..device import cores
 from ..errors import AnonlabError
-from ..figures.samples import open_photo
 from ..files import atomic_path, folder_lock, output_folder
 from ..identity.virtual import keyed
 from ..images import resize, to_tensor, to_uint8
+from ..notebook.samples import open_photo
 from ..perception.masks import build_mask
 from ..photo.faces import align
 from ..photo.photos import read_photo
@@ -291,11 +291,11 @@ def small(image: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(to_uint8(resize(image.detach().cpu(), SIDE)))
 
 
-def aligned_faces(anonymizer: Anonymizer, person: Person, most: int = 3) -> tuple[Faces, list[dict]]:
-    """Align the first usable photos of a person, at most `most`; also say what is wrong with others."""
+def aligned_faces(anonymizer: Anonymizer, person: Person) -> tuple[Faces, list[dict]]:
+    """Align the first three usable photos of a person; also say what is wrong with others."""
     faces, problems = Faces(person), []
     for source in person.photos:
-        if len(faces.pixels) == most:
+        if len(faces.pixels) == 3:
             break
         try:
             opened = open_photo(source, anonymizer.generator) if isinstance(source, str) else source

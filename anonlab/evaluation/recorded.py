@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..measured import Declaration, declare, higher, lower, reference, shown
+from ..notebook.measured import Declaration, declare, higher, lower, reference, shown
 from .judging import BETTER, SHARES
 from .privacy import OTHER_PHOTO
 

@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from tqdm.auto import tqdm
 
 from ..images import blurred, pasted, resize
-from ..measured import Declaration, Measured, declare, higher, lower, reference, shown
 from ..perception.attribution import BLUR_SIGMA
 from ..perception.masks import mask_from_attribution
 from ..perception.perception import Perception
@@ -25,14 +24,6 @@ from ..recognizers import Recognizer, distance
 
 AREAS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.35, 0.5)  # shares of the aligned picture
 DISC, RANDOM = "disc in the centre", "random"  # what any method has to beat
-BETTER: dict[str, Declaration] = {  # of the columns of `compare_methods`
-    "deletion": higher,  # distance when what a map found is hidden, ...
-    "insertion": lower,  # ... and when only that is shown
-    "deletion_at_10": higher,
-    "stability": higher,
-    "beats_disc": higher,  # share of the faces on which its deletion curve is above the disc's
-    "seconds": shown,  # a map
-}
 
 
 def deletion_curve(
@@ -133,15 +124,6 @@ def stability(
         pair = [x[..., inner, inner] for x in (reference, back)]
         correlations.append(rank_correlation(*pair).item())
     return sum(correlations) / len(correlations)
-
-
-def declared(table: dict[str, dict[str, float]]) -> dict[str, dict[str, Measured]]:
-    """Declare which way is better in a table of `compare_methods`; disc and chance are references."""
-    fixed = dict.fromkeys(BETTER, reference) | {"seconds": shown}
-    return {
-        method: declare(row, fixed if method in (DISC, RANDOM) else BETTER)
-        for method, row in table.items()
-    }
 
 
 def compare_methods(

@@ -93,7 +93,7 @@ def true_accept_rate(genuine: torch.Tensor, impostors: torch.Tensor, far: float)
     return (genuine < calibrated_threshold(impostors, far)).float().mean().item()
 
 
-def unlinkability(genuine: torch.Tensor, impostors: torch.Tensor, points: int = 512) -> float:
+def unlinkability(genuine: torch.Tensor, impostors: torch.Tensor) -> float:
     """Return D_sys of Gomez-Barrero et al. (IEEE TIFS 13(6), 2018): 0 unlinkable, 1 fully linkable.
 
     `genuine (N,)` are distances between results of one person by two keys, `impostors (M,)` between
@@ -103,15 +103,13 @@ def unlinkability(genuine: torch.Tensor, impostors: torch.Tensor, points: int = 
     mated, other = (gaussian_kde(one.double().numpy()) for one in (genuine, impostors))
     both = torch.cat([genuine, impostors])
     margin = 0.2 * (both.max() - both.min()).item()
-    s = np.linspace(both.min().item() - margin, both.max().item() + margin, points)
+    s = np.linspace(both.min().item() - margin, both.max().item() + margin, 512)
     p, q = mated(s), other(s)
     local = np.maximum(0.0, 2 * p / np.maximum(p + q, 1e-300) - 1)
     return float(np.trapezoid(p * local, s))
 
 
-def conditional_leakage(
-    result: torch.Tensor, surroundings: torch.Tensor, seed: int = 0
-) -> dict[str, object]:
+def conditional_leakage(result: torch.Tensor, surroundings: torch.Tensor) -> dict[str, object]:
     """Measure what a new face adds to hair, clothes and place: L, and its 95 % interval by person.
 
     L = rank 1 of (result ⊕ surroundings) - rank 1 of the surroundings alone, both from distances
@@ -120,7 +118,7 @@ def conditional_leakage(
     """
     both = linked(fused([result, surroundings])).double().numpy()
     gain = both - linked(surroundings).double().numpy()
-    return {"value": float(gain.mean()), "interval": bootstrap(gain, seed=seed)}
+    return {"value": float(gain.mean()), "interval": bootstrap(gain)}
 
 
 def undone_distances(population: Population, after: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:

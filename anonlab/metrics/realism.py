@@ -23,7 +23,7 @@ FEATURES = f"ST-LPIPS VGG, last layer, means over {VGG_SIDE} px pictures"
 NEIGHBOURS = 3  # of precision and recall, as in the paper
 
 
-def load_features(device: torch.device | str = "cpu") -> Callable[[torch.Tensor], torch.Tensor]:
+def load_features() -> Callable[[torch.Tensor], torch.Tensor]:
     """Load the feature space `FEATURES`: images `(N, 3, S, S)` to `(N, 512)`.
 
     Raises `WeightsMissing` or `WeightsCorrupt`.
@@ -33,12 +33,12 @@ def load_features(device: torch.device | str = "cpu") -> Callable[[torch.Tensor]
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints what it loads
         network = stlpips.LPIPS(net="vgg", variant="shift_tolerant", verbose=False)
-    network = network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+    network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def embed(images: torch.Tensor) -> torch.Tensor:
-        layers = network.net(network.scaling_layer(resize(images.to(device), VGG_SIDE)))
-        return F.normalize(layers[-1].mean((2, 3)), dim=1).cpu()
+        layers = network.net(network.scaling_layer(resize(images.cpu(), VGG_SIDE)))
+        return F.normalize(layers[-1].mean((2, 3)), dim=1)
 
     return embed
 

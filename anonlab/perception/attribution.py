@@ -81,8 +81,9 @@ def identity_score(recognizer: Recognizer, reference: torch.Tensor) -> Score:
     """Make the function `images (N, 3, S, S) -> (N,)`: how much of the person in `reference (1, dim)`.
 
     The part of the embedding, without the mean of all people, that points towards the person, as
-    a share of the person's own: 1 for the same photo, about 0 for strangers. (Not the cosine: a
-    blurred face has nearly no embedding left, and dividing by its length bends the path.)
+    a share of the person's own: 1 for the same photo, about 0 for strangers. (The cosine
+    runs alike from the blurred face to the sharp one. This score is linear in the embedding and has no
+    maximum at the face, where the gradient of the cosine is zero.)
     """
     mean = recognizer.mean.to(reference)
     own = reference.detach() - mean

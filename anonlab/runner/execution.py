@@ -18,10 +18,10 @@ from pathlib import Path
 from unittest.mock import patch
 
 from ..errors import AnonlabError
-from ..measured import Measured, from_json
+from ..notebook.measured import Measured, from_json
+from ..notebook.record import HEADLESS
 from .regression import Comparison, Row
 
-HEADLESS = "ANONLAB_HEADLESS"  # set while papermill runs: no widgets, no progress bars
 PLACES = ("OUTPUT", "STATE")  # parameters that say where files go; no number depends on them
 
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 import math
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DamagedAccepted
-from ..files import write_json
-from ..measured import HIGHER, LOWER, REFERENCE, SHOWN, WORDS, Guard, Measured
+from ..notebook.measured import HIGHER, LOWER, REFERENCE, SHOWN, WORDS, Guard, Measured
 
 NATIVE = "native"
 ENVIRONMENTS: dict[str, dict[str, str]] = tomllib.loads(
@@ -222,11 +221,6 @@ def read_accepted(path: Path) -> Accepted | None:
         raise DamagedAccepted(
             f"{path} holds no accepted numbers ({error}); restore it, or delete it and run with --accept"
         ) from None
-
-
-def write_accepted(path: Path, accepted: Accepted) -> None:
-    """Write `accepted` as JSON, at once or not at all. Raises `OutputNotWritable`."""
-    write_json(path, asdict(accepted))
 
 
 def brief(value: object) -> str:

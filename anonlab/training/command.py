@@ -14,10 +14,10 @@ from ..device import pick_device
 from ..encoding import encoder
 from ..encoding.correction import Correction
 from ..errors import UnknownOption
-from ..figures.plots import training_figure
 from ..files import atomic_path, output_folder
 from ..generators import Generator, MobileStyleGAN, load_generator, require_preview
 from ..identity.population import Population
+from ..notebook.plots import training_figure
 from ..openvino_runtime import cpu_precisions
 from ..perception.networks import load_glasses, load_landmarks, load_perception_network
 from ..provenance import commit
@@ -27,7 +27,7 @@ from ..watch import Watch, quiet
 from ..weights import store
 from .correction import check_correction, fit_correction, learn_facial_hair
 from .encoder import EncoderTask, FrozenNetworks
-from .export import export, facts_of, write_weights
+from .export import export, facts_of, write_tensors
 from .glasses import GlassesTask, Labels
 from .loop import Task, train
 from .networks import LandmarkTask, PerceptionTask
@@ -126,7 +126,7 @@ def train_part(
         training_figure(trained.log, trained.validation).savefig(partial, format="png", dpi=110)
     if not trained.finished:
         print(f"the time is up at step {trained.step} of {plan.steps}; go on with --resume")
-        write_weights(trained.model, out / "so-far.safetensors", metadata)
+        write_tensors(trained.model.state_dict(), out / "so-far.safetensors", metadata)
         return None
     name = f"encoder-{made.name}" if what == "encoder" else what
     tensors, facts = trained.model.state_dict(), facts | facts_of(trained, plan)

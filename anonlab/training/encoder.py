@@ -14,7 +14,7 @@ from ..encoding.linear import LinearInitialization
 from ..generators import Generator
 from ..identity.population import Population, skin_colours
 from ..images import blurred, pasted, resize
-from ..measured import Declaration, higher, lower
+from ..notebook.measured import Declaration, higher, lower
 from ..perception.eyes import iris_patches
 from ..perception.masks import mask_from_attribution
 from ..perception.networks import GlassesNetwork, LandmarkNetwork, landmark_error, openings
@@ -81,15 +81,13 @@ class EncoderTask:
         networks: FrozenNetworks,
         population: Population,
         config: EncoderConfig = EncoderConfig(),
-        weight: LossWeights = LossWeights(),
-        mix: Mix = Mix(),
         curriculum: Curriculum = Curriculum(),
         seed: int = 0,
     ):
         self.samples, self.held_out, self.networks = samples, samples.held_out, networks
         self.generator, self.recognizer = networks.generator, networks.recognizer
         self.perceptual, self.landmarks = networks.perceptual, networks.landmarks
-        self.weight, self.mix, self.curriculum = weight, mix, curriculum
+        self.weight, self.mix, self.curriculum = LossWeights(), Mix(), curriculum
         self.preview: Callable[[torch.Tensor], torch.Tensor] | None = None
         self.resolution = config.resolution
         linear = LinearInitialization(self.generator, population)
@@ -232,9 +230,9 @@ class EncoderTask:
         batch = self.draw(index, rng, self.mix)
         return [*batch.images.split(1), *(batch.images * (1 - batch.mask)).split(1)]
 
-    def validate(self, model: torch.nn.Module, batch: int = 16) -> dict[str, float]:
+    def validate(self, model: torch.nn.Module) -> dict[str, float]:
         """Measure on samples never trained on, mask area 0.25: the own identity, and a virtual one."""
-        ends = [*range(0, self.held_out, batch), self.held_out]
+        ends = [*range(0, self.held_out, 16), self.held_out]
         rows = [self._validate(model, slice(*both)) for both in itertools.pairwise(ends)]
         return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from ..files import atomic_path, write_json
 from ..provenance import provenance
@@ -40,11 +39,6 @@ def facts_of(trained: Trained, plan: TrainConfig) -> dict[str, object]:
         "metrics": {k: v for k, v in (trained.validation or [{}])[-1].items() if k != "step"},
         "curve": {"log": trained.log, "validation": trained.validation},
     }
-
-
-def write_weights(model: nn.Module, path: Path, metadata: dict[str, str]) -> None:
-    """Write the state of `model` as fp16 safetensors."""
-    write_tensors(model.state_dict(), path, metadata)
 
 
 def write_tensors(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:

@@ -27,6 +27,7 @@ from .synthetic import BATCH, Samples
 SIDE = 16  # of the picture it answers
 WIDTH = 1.2  # squared width of the kernel over the mean squared distance of two samples
 DAMPING = 0.02
+CLEAN = 0.5  # share of pictures that are not augmented in pose, light and colours
 LIMIT = 16000  # samples that it is fitted on; memory and time grow with the square
 
 
@@ -89,8 +90,8 @@ class SurrogateTask:
 
     name = "encoder warm-up"
 
-    def __init__(self, task: EncoderTask, surrogate: Surrogate, clean: float = 0.5):
-        self.task, self.surrogate, self.clean = task, surrogate, clean
+    def __init__(self, task: EncoderTask, surrogate: Surrogate):
+        self.task, self.surrogate = task, surrogate
         self.model: torch.nn.Module = task.model
         self.validate = task.validate
 
@@ -98,7 +99,7 @@ class SurrogateTask:
         self, model: torch.nn.Module, batch: int, progress: float, rng: torch.Generator
     ) -> dict[str, torch.Tensor]:
         """Return the weighted terms for a random batch; see `anonlab.training.encoder.EncoderTask`."""
-        drawn = self.task.random_batch(batch, rng, self.clean, model.config.resolution)
+        drawn = self.task.random_batch(batch, rng, CLEAN, model.config.resolution)
         return self.terms(model(drawn.images, drawn.mask, drawn.wanted), drawn)
 
     def terms(self, ws: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:

@@ -16,8 +16,8 @@ from anonlab.apps import cli
 from anonlab.apps.album import NEAR, Album, Person, RememberingDetector, group
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged
-from anonlab.figures.samples import sample_photo
 from anonlab.identity.population import Attributes
+from anonlab.notebook.samples import sample_photo
 from anonlab.photo.faces import Face, align
 from anonlab.photo.photos import read_photo
 from anonlab.pipeline import AlignedFace

@@ -13,7 +13,7 @@ from anonlab import Anonymizer
 from anonlab.encoding.encoder import MAX_PARAMETERS, Encoder, EncoderConfig, load_encoder, metadata
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
-from anonlab.training.export import write_weights
+from anonlab.training.export import write_tensors
 from anonlab.weights import store
 
 TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
@@ -31,7 +31,7 @@ def tiny(generator, population) -> Encoder:
 def stored(tiny, tmp_path):
     """The tiny encoder as a file with its card, as training leaves them."""
     path = tmp_path / "encoder-mobile.safetensors"
-    write_weights(tiny, path, metadata(TINY))
+    write_tensors(tiny.state_dict(), path, metadata(TINY))
     path.with_suffix(".json").write_text(json.dumps({"sha256": store.sha256(path)}))
     return path
 
@@ -98,7 +98,7 @@ def test_a_stored_encoder_is_the_same_up_to_half_precision(tiny, stored, generat
 def test_one_of_another_num_ws_is_refused(stored, generator, tmp_path):
     path = tmp_path / "other.safetensors"
     config = replace(TINY, num_ws=18)
-    write_weights(Encoder(config), path, metadata(config))
+    write_tensors(Encoder(config).state_dict(), path, metadata(config))
     with pytest.raises(WeightsMismatch, match=r"num_ws 18 .* with 16 .*train encoder"):
         load_encoder(generator, path)
 
@@ -117,7 +117,7 @@ def test_a_file_of_something_else_is_refused(generator):
 
 def test_tensors_that_do_not_fit_their_config_are_refused(tiny, generator, tmp_path):
     path = tmp_path / "wrong.safetensors"
-    write_weights(tiny, path, metadata(replace(TINY, layers=2)))
+    write_tensors(tiny.state_dict(), path, metadata(replace(TINY, layers=2)))
     with pytest.raises(WeightsCorrupt, match="does not hold"):
         load_encoder(generator, path)
 
@@ -127,7 +127,7 @@ def test_weights_that_are_no_numbers_are_refused(tiny, generator, tmp_path):
     broken = Encoder(TINY)
     broken.load_state_dict(tiny.state_dict())
     torch.nn.init.constant_(broken.to_ws, float("nan"))
-    write_weights(broken, path, metadata(TINY))
+    write_tensors(broken.state_dict(), path, metadata(TINY))
     with pytest.raises(WeightsCorrupt, match="not finite"):
         load_encoder(generator, path)
 

@@ -22,11 +22,11 @@ from anonlab.evaluation.people import load_people
 from anonlab.evaluation.pictures import BASE, LEARNED, NAMES, Gallery, Sitting, peer_recipes, small
 from anonlab.evaluation.privacy import away, method, strangers
 from anonlab.evaluation.recorded import numbers
-from anonlab.figures.samples import sample_photo
 from anonlab.files import folder_lock
 from anonlab.images import blurred
-from anonlab.measured import to_json
 from anonlab.metrics import calibrated_threshold
+from anonlab.notebook.measured import to_json
+from anonlab.notebook.samples import sample_photo
 
 KEY = b"a secret of at least 16 bytes"
 PEERS = {name: one for name, one in peer_recipes().items() if "blur weak" in name}

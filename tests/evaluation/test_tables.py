@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from readme_tables import BEGIN, END, marked
 
 from anonlab.errors import InputDamaged
-from anonlab.evaluation.tables import BEGIN, END, kept_table, marked, number
+from anonlab.evaluation.tables import kept_table, number
 
 
 def test_a_page_keeps_its_text_and_takes_the_table_once():

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from anonlab.figures.attribution_figures import (
+from anonlab.notebook.attribution_figures import (
     attribution_figure,
     differences_figure,
     integration_figure,
 )
-from anonlab.figures.plots import histogram_figure
+from anonlab.notebook.plots import histogram_figure
 from anonlab.perception.attribution import AttributionInputs
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from anonlab.encoding.encoder import Encoder, EncoderConfig
-from anonlab.figures.encoder_figures import (
+from anonlab.notebook.encoder_figures import (
     attention_figure,
     attention_maps,
     encoder_diagram,

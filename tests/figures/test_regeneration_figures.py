@@ -7,13 +7,13 @@ import math
 import torch
 import torch.nn.functional as F
 
-from anonlab.figures.regeneration_figures import (
+from anonlab.identity.virtual import IdentityPath
+from anonlab.notebook.regeneration_figures import (
     seam_ring,
     turn_figure,
     turn_plane,
     worst_places,
 )
-from anonlab.identity.virtual import IdentityPath
 
 
 def path(angle: float, tilt: float = 0.0) -> IdentityPath:

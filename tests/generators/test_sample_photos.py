@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from anonlab.errors import UnknownOption
-from anonlab.figures.samples import sample_photo
 from anonlab.metrics import linkage, pairwise
+from anonlab.notebook.samples import sample_photo
 from anonlab.photo.faces import align
 from anonlab.photo.photos import read_photo
 from anonlab.recognizers import distance

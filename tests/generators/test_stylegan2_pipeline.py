@@ -14,7 +14,7 @@ from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMismatch, WeightsMissing
 from anonlab.generators import load_generator
 from anonlab.training.encoder import EncoderTask, FrozenNetworks
-from anonlab.training.export import write_weights
+from anonlab.training.export import write_tensors
 from anonlab.training.synthetic import load_samples
 from anonlab.weights import store
 
@@ -125,7 +125,7 @@ def test_the_command_line_takes_the_file(path, tmp_path, capsys):
 
 def test_an_encoder_belongs_to_one_checkpoint(random_generator, tmp_path):
     config = EncoderConfig(**TINY.__dict__ | {"generator": random_generator.name})
-    write_weights(Encoder(config), tmp_path / "one.safetensors", metadata(config))
+    write_tensors(Encoder(config).state_dict(), tmp_path / "one.safetensors", metadata(config))
     assert load_encoder(random_generator, tmp_path / "one.safetensors").config == config
     other = tmp_path / "other.pkl"
     other.write_bytes(slow.nvidia_pickle(slow.raw_tensors(256, CHANNELS, seed=4)))

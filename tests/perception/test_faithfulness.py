@@ -13,7 +13,6 @@ from anonlab.metrics.faithfulness import (
     agreement,
     area_under,
     compare_methods,
-    declared,
     deletion_curve,
     disc_ranking,
     insertion_curve,
@@ -21,6 +20,7 @@ from anonlab.metrics.faithfulness import (
     rank_correlation,
     stability,
 )
+from anonlab.notebook.attribution_figures import declared
 from anonlab.perception.masks import mask_from_attribution
 from anonlab.recognizers import distance
 

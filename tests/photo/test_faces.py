@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from anonlab.errors import NoFaceFound
-from anonlab.figures.samples import sample_photo
+from anonlab.notebook.samples import sample_photo
 from anonlab.photo.faces import Face, align, face_oval, paste, visible_share
 from anonlab.photo.photos import Photo
 

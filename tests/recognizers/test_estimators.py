@@ -7,12 +7,12 @@ import sys
 
 import pytest
 import torch
+from population import people
 
 from anonlab.errors import WeightsMissing
 from anonlab.images import resize
 from anonlab.metrics.estimators import AttributeEstimator, DlibLandmarks
 from anonlab.perception.networks import MIRROR, interocular, landmark_error, openings
-from anonlab.training.population import people
 
 
 @pytest.fixture

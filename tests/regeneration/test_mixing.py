@@ -11,9 +11,16 @@ import torch
 
 from anonlab import Anonymizer
 from anonlab.errors import UnknownOption, WeightsMissing
-from anonlab.figures.generator_comparison import pictures_of, regenerated_by, summary
-from anonlab.figures.generator_figures import noise_figure, row_changes_figure
-from anonlab.figures.mixing import (
+from anonlab.generators import find_stylegan2
+from anonlab.images import to_tensor
+from anonlab.notebook.generator_figures import (
+    noise_figure,
+    pictures_of,
+    regenerated_by,
+    row_changes_figure,
+    summary,
+)
+from anonlab.notebook.mixing import (
     changes,
     codes,
     ladder,
@@ -25,9 +32,7 @@ from anonlab.figures.mixing import (
     swapped,
     without_noise,
 )
-from anonlab.figures.samples import sample_photo
-from anonlab.generators import find_stylegan2
-from anonlab.images import to_tensor
+from anonlab.notebook.samples import sample_photo
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from anonlab.errors import CheckTooStrict, CheckTooWeak
-from anonlab.runner.exercises import Check, nearly, same
+from anonlab.notebook.exercises import Check, nearly, same
 
 TAGS = ("exercise", "check", "solution")
 PATHS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))

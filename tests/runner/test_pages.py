@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from offline import loads_of
 
-from anonlab.measured import as_accepted, at_most, guarded, higher, lower, reference
+from anonlab.notebook.measured import as_accepted, at_most, guarded, higher, lower, reference
 from anonlab.provenance import changes
 from anonlab.runner.execution import Run
 from anonlab.runner.pages import answers, headline, write_index, write_page

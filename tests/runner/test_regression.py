@@ -11,7 +11,7 @@ import pytest
 
 from anonlab.apps.cli import main
 from anonlab.errors import DamagedAccepted, OutputNotWritable
-from anonlab.measured import (
+from anonlab.notebook.measured import (
     Guard,
     as_accepted,
     at_least,
@@ -30,8 +30,8 @@ ACCEPTED = sorted((Path(__file__).parents[1] / "accepted").glob("*.json"))
 NAN = float("nan")
 S = "a sentence"
 RECORD = """
-from anonlab.measured import as_accepted, at_most, lower, shown
-from anonlab.runner.report import record, save_figure
+from anonlab.notebook.measured import as_accepted, at_most, lower, shown
+from anonlab.notebook.record import record, save_figure
 from matplotlib.figure import Figure
 import os
 save_figure(Figure(figsize=(1, 1)), OUTPUT, "face")

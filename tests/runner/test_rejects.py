@@ -23,10 +23,10 @@ from anonlab.evaluation.people import Person, load_people
 from anonlab.evaluation.pictures import BASE, Gallery, fingerprints_of
 from anonlab.evaluation.privacy import FAR, away, method, strangers
 from anonlab.evaluation.recorded import numbers
-from anonlab.figures.samples import sample_photo
 from anonlab.images import blurred
-from anonlab.measured import Guard, guarded
 from anonlab.metrics import calibrated_threshold
+from anonlab.notebook.measured import Guard, guarded
+from anonlab.notebook.samples import sample_photo
 from anonlab.regeneration.regenerate import Regenerator
 from anonlab.runner import regression
 

@@ -17,7 +17,7 @@ from anonlab.weights import store
 
 RECORD = """
 import json, pathlib
-from anonlab.measured import shown, to_json
+from anonlab.notebook.measured import shown, to_json
 pathlib.Path(OUTPUT, "metrics.json").write_text(json.dumps(to_json({"x": shown(X)})))
 """
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from teaching import answered, assignment, write_assignments, write_slides
 
-from anonlab.figures.plots import curves_figure
-from anonlab.runner.report import alternative
-from anonlab.runner.teaching import answered, assignment, write_assignments, write_slides
+from anonlab.notebook.plots import curves_figure
+from anonlab.notebook.record import alternative
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
@@ -71,7 +71,7 @@ def lesson(tmp_path) -> Path:
 
     node = nbformat.v4.new_notebook()
     node.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    first = "from anonlab.runner.exercises import Check, nearly, same"
+    first = "from anonlab.notebook.exercises import Check, nearly, same"
     node.cells = [
         nbformat.v4.new_markdown_cell("# Two exercises"),
         cell(first),

@@ -11,7 +11,7 @@ from torch import nn
 
 from anonlab.apps import cli
 from anonlab.errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
-from anonlab.figures.plots import training_figure
+from anonlab.notebook.plots import training_figure
 from anonlab.training.loop import TrainConfig, learning_rate, train
 
 PLAN = TrainConfig(

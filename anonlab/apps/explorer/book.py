@@ -11,8 +11,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from ...controls import Controls
-from ...figures.plots import picture
-from ...figures.samples import sample_photo
+from ...notebook.plots import picture
+from ...notebook.samples import sample_photo
 from ...pipeline import Anonymizer
 from .figures import SHARP, mask_overlay_with_heat
 from .panel import page_file

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from ...figures.plots import overlay
 from ...images import resize
+from ...notebook.plots import overlay
 
 SIZE = 256  # pixels of everything that must answer at once
 SHARP = 512  # pixels of a face on the page: twice as many as a screen's own where it is shown

@@ -7,7 +7,9 @@ JupyterLab carries as a widget's message and `server` by a websocket. `Workbench
 from __future__ import annotations
 
 import base64
+import io
 import secrets
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -18,14 +20,14 @@ from PIL import Image
 
 from ...controls import KEEP, PERCEPTIONS, REGIONS, Controls, make_controls
 from ...errors import AnonlabError, InputMissing, StaleRequest, UnreadableImage
-from ...figures.plots import overlay, picture
-from ...figures.samples import SAMPLES, open_photo
+from ...notebook.plots import overlay, picture
+from ...notebook.samples import SAMPLES, open_photo
+from ...photo.photos import READABLE, Photo, write_photo
 from ...pipeline import Anonymizer
 from ...results import Result
 from ...watch import Watch
+from ...weights.store import notebooks_folder
 from ..folders.settings import Settings, check_key
-from .browser_files import as_file, as_text, finished_name, is_sample, opened
-from .browser_files import photo_choices as photo_choices
 from .figures import SHARP, View, data_uri, layers
 from .latest_only import LatestOnlyQueue
 from .workbench import Workbench
@@ -295,3 +297,46 @@ def small(image: Image.Image) -> str:
 def page_file(name: str) -> str:
     """The text of one of the files that make the page."""
     return (Path(__file__).parent / "page" / name).read_text(encoding="utf-8")
+
+
+def photo_choices() -> list[str]:
+    """List the sample faces, and the photos in `data/photos`."""
+    folder = notebooks_folder().parent / "data" / "photos"
+    own = sorted(str(path) for path in folder.glob("*") if path.suffix.lower() in READABLE)
+    return [*SAMPLES, *own]
+
+
+def is_sample(photo: str) -> bool:
+    """Say whether a choice is a photo that comes with anonlab, which is no secret."""
+    return photo.startswith(("astronaut", "synthetic-")) and not Path(photo).suffix
+
+
+def as_text(key: bytes) -> str:
+    """Return a key that was typed, or a new one in place of random bytes, which cannot be typed."""
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        return secrets.token_hex(32)
+    return text if text.isprintable() else secrets.token_hex(32)
+
+
+def opened(name: str, content: bytes) -> io.BytesIO:
+    """An upload as an open file with a name, as `read_photo` takes it."""
+    file = io.BytesIO(content)
+    file.name = name
+    return file
+
+
+def finished_name(photo: str) -> str:
+    """Name a finished photo: `me-anonymized.jpg` of `/somewhere/me.jpg`."""
+    path = Path(photo)
+    suffix = path.suffix if path.suffix.lower() in READABLE else ".png"
+    return f"{path.stem}-anonymized{suffix}"
+
+
+def as_file(result: Result, name: str, photo: Photo) -> bytes:
+    """The bytes that the command line would write for this result of `photo` under this name."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"picture{Path(name).suffix}"
+        write_photo(result.image, path, result.icc_profile, photo)
+        return path.read_bytes()

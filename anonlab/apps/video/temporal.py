@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 
 from ...errors import InputDamaged, NoFaceFound
+from ...notebook.plots import PICTURE_INCHES
 from ...photo.faces import Face, align
 from ...photo.photos import Photo
 from ...pipeline import Anonymizer
@@ -16,10 +18,12 @@ from ...recognizers import Recognizer, centred, distance
 from .clips import open_clip
 from .detections import FINE_SIDE, LOOK_SIZE, look
 
+BEFORE, AFTER, LIMIT = "#2e86ab", "#c44e52", "#666666"  # colours of the curves
+
 
 @dataclass(frozen=True)
 class Strip:
-    """A clip and its result, for `anonlab.figures.video_figures.clip_figure(**vars(strip))`."""
+    """A clip and its result, for `clip_figure`."""
 
     before: list[np.ndarray]  # some frames, (H, W, 3) uint8
     after: list[np.ndarray]
@@ -72,3 +76,37 @@ def neighbours(recognizer: Recognizer, embeddings: torch.Tensor) -> torch.Tensor
     same."""
     units = centred(recognizer, embeddings)
     return (units[1:] * units[:-1]).sum(1)
+
+
+def clip_figure(strip: Strip) -> Figure:
+    """Draw the frames of both clips, and two curves over all frames: the distance of each new face to
+    the person, and the cosines of neighbouring frames."""
+    height, width = strip.before[0].shape[:2]
+    wide = PICTURE_INCHES * 1.1
+    tall = wide * height / width
+    figure = Figure(figsize=(wide * len(strip.numbers), 2 * tall + 3.0), layout="constrained")
+    grid = figure.add_gridspec(3, len(strip.numbers), height_ratios=(tall, tall, 2.7))
+    for row, (name, pictures) in enumerate((("clip", strip.before), ("anonymized", strip.after))):
+        for column, (number, pixels) in enumerate(zip(strip.numbers, pictures, strict=True)):
+            axis = figure.add_subplot(grid[row, column])
+            axis.imshow(pixels)
+            axis.set(xticks=[], yticks=[])
+            if row == 0:
+                axis.set_title(f"frame {number}", fontsize=10)
+            if column == 0:
+                axis.set_ylabel(name, fontsize=11)
+    half = max(1, len(strip.numbers) // 2)
+    left = figure.add_subplot(grid[2, :half])
+    left.plot(strip.to_person, "o-", ms=3, color=AFTER, label="new face to the person")
+    left.axhline(strip.threshold, color=LIMIT, lw=1, ls="--", label="below: recognised")
+    left.set(xlabel="frame", ylabel="distance", ylim=(0, None))
+    right = figure.add_subplot(grid[2, half:])
+    right.plot(np.arange(len(strip.own)) + 0.5, strip.own, "o-", ms=3, color=BEFORE, label="clip")
+    right.plot(np.arange(len(strip.new)) + 0.5, strip.new, "o-", ms=3, color=AFTER, label="anonymized")
+    right.set(xlabel="frame", ylabel="cosine of neighbouring frames")
+    for axis, number in ((axis, number) for axis in (left, right) for number in strip.numbers):
+        axis.axvline(number, color="#e3e6e9", lw=0.8, zorder=0)
+    for axis in (left, right):
+        axis.legend(frameon=False, fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -112,7 +112,7 @@ def photos(tmp_path_factory) -> Path:
     import numpy as np
     from PIL import Image
 
-    from anonlab.figures.samples import sample_photo
+    from anonlab.notebook.samples import sample_photo
 
     folder = tmp_path_factory.mktemp("photos")
     astronaut = sample_photo("astronaut")

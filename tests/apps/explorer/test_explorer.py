@@ -26,8 +26,8 @@ from anonlab.apps.explorer.latest_only import LatestOnlyQueue
 from anonlab.apps.explorer.panel import Explorer
 from anonlab.apps.folders.settings import read_settings
 from anonlab.controls import REGIONS
-from anonlab.figures.samples import sample_photo
 from anonlab.images import to_uint8
+from anonlab.notebook.samples import sample_photo
 from anonlab.photo.photos import write_photo
 
 DEFAULT = Controls(perception="network")

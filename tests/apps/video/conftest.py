@@ -8,8 +8,8 @@ from making import OneFace
 
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import LinearStart
-from anonlab.figures.samples import sample_photo
 from anonlab.images import to_tensor
+from anonlab.notebook.samples import sample_photo
 
 KEY = b"a key for the tests of clips"
 

@@ -1,6 +1,6 @@
 """What a class needs of the notebooks: assignments for nbgrader and otter-grader, and slides.
 
-`python -m anonlab.runner.teaching assignments` and `… slides`; the Makefile has both. An exercise is one
+`python tools/teaching.py assignments` and `… slides`; the Makefile has both. An exercise is one
 point: its check cell becomes the test, its solution cell the teacher's answer.
 """
 
@@ -15,9 +15,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from ..files import atomic_path, output_folder
-from ..weights.store import notebooks_folder
-from .course import executed_notebooks
+from anonlab.files import atomic_path, output_folder
+from anonlab.runner.course import executed_notebooks
+from anonlab.weights.store import notebooks_folder
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # as nbgrader knows them
 NBGRADER = """c = get_config()

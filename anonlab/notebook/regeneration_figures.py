@@ -13,7 +13,7 @@ from matplotlib.patches import Arc
 
 from ..identity.virtual import IdentityPath
 from ..images import to_uint8
-from .plots import PICTURE_INCHES, picture
+from .plots import PICTURE_INCHES, one_axis, picture
 
 PERSON, NEW, REST = "#2e86ab", "#c44e52", "#b8c0c8"
 
@@ -29,8 +29,7 @@ def turn_plane(path: IdentityPath, embeddings: torch.Tensor) -> torch.Tensor:
 def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
     """The plane in which an identity is turned: the person, the reflected axis, the keyed direction, and
     the way to the target; `others (N, dim)` are people, as they lie in that plane."""
-    figure = Figure(figsize=(6.4, 4.6), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = one_axis(6.4, 4.6, "top", "right")
     axis.plot(
         *turn_plane(path, others).T.cpu(), ".", color=REST, ms=4, zorder=0, label="generated people"
     )
@@ -64,7 +63,6 @@ def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
     low = turn_plane(path, others)[:, 1].min().item()
     axis.set(xlim=(-1.3 * near, 1.45 * near), ylim=(min(1.1 * low, -0.3 * near), 1.2 * radius))
     axis.legend(frameon=False, fontsize=8, loc="lower left")
-    axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 

@@ -11,12 +11,22 @@ import torch
 from matplotlib.figure import Figure
 
 from ..images import resize
+from ..metrics.faithfulness import DISC, RANDOM
 from ..perception.attribution import AttributionInputs, integrated_gradients
 from ..perception.perception import as_map
-from .plots import HEAT, overlay, picture
+from .measured import Declaration, Measured, declare, higher, lower, reference, shown
+from .plots import HEAT, one_axis, overlay, picture
 
 SHOWN = 256  # pixels of a map
 POINTS = 21  # of the drawn path
+BETTER: dict[str, Declaration] = {  # of the columns of `compare_methods`
+    "deletion": higher,  # distance when what a map found is hidden, ...
+    "insertion": lower,  # ... and when only that is shown
+    "deletion_at_10": higher,
+    "stability": higher,
+    "beats_disc": higher,  # share of the faces on which its deletion curve is above the disc's
+    "seconds": shown,  # a map
+}
 
 
 def integration_figure(inquiry: AttributionInputs, steps: int, baseline: str) -> Figure:
@@ -83,15 +93,13 @@ def attribution_figure(image: torch.Tensor, signed: torch.Tensor, heat: torch.Te
 
 def ratios_figure(ratios: Mapping[str, float], label: str) -> Figure:
     """Bars of ratios about 1, warm above it and cold below."""
-    figure = Figure(figsize=(6, 0.7 + 0.34 * len(ratios)), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = one_axis(6, 0.7 + 0.34 * len(ratios), "top", "right")
     colours = ["#c0562b" if value > 1 else "#2e86ab" for value in ratios.values()]
     bars = axis.barh(list(ratios), list(ratios.values()), color=colours)
     axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
     axis.axvline(1, color="black", ls="--", lw=1)
     axis.set_xlabel(label)
     axis.invert_yaxis()
-    axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -99,8 +107,7 @@ def differences_figure(
     x: Sequence[float], differences: Mapping[str, Sequence[tuple[float, float, float]]], label: str
 ) -> Figure:
     """Means with their intervals, `{name: [(mean, low, high), …]}` over `x`: zero is no difference."""
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = one_axis(7, 3.6, "top", "right")
     for number, (name, rows) in enumerate(differences.items()):
         mean, low, high = np.array(rows).T
         at = np.arange(len(x)) + 0.14 * (number - (len(differences) - 1) / 2)
@@ -110,5 +117,13 @@ def differences_figure(
     axis.set_xlabel("share of the aligned picture that is blurred")
     axis.set_ylabel(label)
     axis.legend(frameon=False, fontsize=9)
-    axis.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def declared(table: dict[str, dict[str, float]]) -> dict[str, dict[str, Measured]]:
+    """Declare which way is better in a table of `compare_methods`; disc and chance are references."""
+    fixed = dict.fromkeys(BETTER, reference) | {"seconds": shown}
+    return {
+        method: declare(row, fixed if method in (DISC, RANDOM) else BETTER)
+        for method, row in table.items()
+    }

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from .errors import UndeclaredMetric
+from ..errors import UndeclaredMetric
 
 HIGHER, LOWER, REFERENCE, SHOWN = "higher", "lower", "reference", "shown"
 WORDS = {
@@ -180,5 +180,5 @@ def undeclared(name: str) -> UndeclaredMetric:
     """Return the error to raise for a metric of that name."""
     return UndeclaredMetric(
         f"the metric {name} does not say which way is better; "
-        "declare it as higher, lower, reference or shown (anonlab.measured)"
+        "declare it as higher, lower, reference or shown (anonlab.notebook.measured)"
     )

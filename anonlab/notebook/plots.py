@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
 PICTURE_INCHES = 2.6  # side of a picture in a figure
 PAGE_INCHES = 14.6  # width of a gallery: in three columns a picture has 350 pixels of a page
 HEAT = "inferno"
+
+
+def one_axis(width: float, height: float, *hidden: str) -> tuple[Figure, Axes]:
+    """Return a figure of these inches with one axis, without its spines on the `hidden` sides."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axis = figure.subplots()
+    if hidden:
+        axis.spines[[*hidden]].set_visible(False)
+    return figure, axis
 
 
 def _panels(rows: int, columns: int, side: float = PICTURE_INCHES) -> tuple[Figure, np.ndarray]:
@@ -55,8 +65,7 @@ def mask_overlay(image: torch.Tensor, mask: torch.Tensor, side: int = 512) -> np
 def faces_figure(photo: Photo, faces: Sequence[Face]) -> Figure:
     """The photo with a box and five points for each face that was found."""
     width, height = photo.size
-    figure = Figure(figsize=(7, 7 * height / width), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = one_axis(7, 7 * height / width)
     axis.imshow(photo.pixels)
     for number, face in enumerate(faces, 1):
         left, top, right, bottom = face.box
@@ -112,8 +121,7 @@ def stages_figure(results: Sequence[FaceResult]) -> Figure:
 
 def distance_figure(names: Sequence[str], distances: Sequence[float], threshold: float) -> Figure:
     """Bars of recogniser distances with the threshold drawn: left of it is the same person."""
-    figure = Figure(figsize=(7, 0.5 + 0.35 * len(names)), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = one_axis(7, 0.5 + 0.35 * len(names))
     colours = ["#c0392b" if value < threshold else "#2e86ab" for value in distances]
     axis.barh(list(names), list(distances), color=colours)
     axis.axvline(threshold, color="black", ls="--", lw=1)
@@ -130,8 +138,7 @@ def curves_figure(
     threshold: float | None = None,
 ) -> Figure:
     """Lines over a common x, each with a name; optionally a horizontal threshold."""
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = one_axis(6, 3.6, "top", "right")
     for name, values in curves.items():
         axis.plot(x, values, marker="o", ms=3, label=name)
     if threshold is not None:
@@ -141,7 +148,6 @@ def curves_figure(
     axis.set_xlabel(labels[0])
     axis.set_ylabel(labels[1])
     axis.legend(frameon=False)
-    axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -149,8 +155,7 @@ def histogram_figure(
     values: Sequence[float], threshold: float, marks: dict[str, float], label: str
 ) -> Figure:
     """How often each value occurs, with a threshold, and single values marked by name."""
-    figure = Figure(figsize=(9, 2.8), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = one_axis(9, 2.8, "top", "right", "left")
     axis.hist(values, bins=80, color="#9db4c0")
     axis.axvline(threshold, color="black", ls="--", lw=1, label=f"threshold {threshold:g}")
     for number, (name, value) in enumerate(marks.items()):
@@ -158,7 +163,6 @@ def histogram_figure(
     axis.set_xlabel(label)
     axis.set_yticks([])
     figure.legend(frameon=False, fontsize=9, loc="outside right upper")
-    axis.spines[["top", "right", "left"]].set_visible(False)
     return figure
 
 
@@ -194,8 +198,7 @@ def matrix_figure(matrix: dict[str, dict[str, float]], title: str) -> Figure:
     """A square table `{row: {column: number}}` as colours with its numbers."""
     names = list(matrix)
     values = np.array([[matrix[a][b] for b in names] for a in names])
-    figure = Figure(figsize=(1.6 + 0.62 * len(names), 1.2 + 0.5 * len(names)), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = one_axis(1.6 + 0.62 * len(names), 1.2 + 0.5 * len(names))
     axis.imshow(values, vmin=0, vmax=1, cmap="viridis")
     labels = [name.replace("_", " ") for name in names]
     axis.set_xticks(range(len(names)), labels, rotation=40, ha="right", fontsize=8)
@@ -209,8 +212,7 @@ def matrix_figure(matrix: dict[str, dict[str, float]], title: str) -> Figure:
 
 def table_figure(table: dict[str, dict[str, float]], columns: Sequence[str]) -> Figure:
     """Rows of numbers, `{title: {name: number}}`, of which `columns` are shown."""
-    figure = Figure(figsize=(2.6 + 1.6 * len(columns), 0.9 + 0.32 * len(table)), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = one_axis(2.6 + 1.6 * len(columns), 0.9 + 0.32 * len(table))
     axis.set_axis_off()
     cells = [[f"{numbers[name]:.3f}" for name in columns] for numbers in table.values()]
     drawn = axis.table(

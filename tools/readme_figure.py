@@ -1,4 +1,4 @@
-"""Draw the README's picture: `python -m anonlab.figures.readme_figure`.
+"""Draw the README's picture: `python tools/readme_figure.py`.
 
 It writes `data/pictures/stages.jpg`.
 Only the astronaut (public domain) is shown; about a minute on 2 CPU cores.
@@ -6,11 +6,11 @@ Only the astronaut (public domain) is shown; about a minute on 2 CPU cores.
 
 from __future__ import annotations
 
-from ..files import atomic_path
-from ..pipeline import Anonymizer
-from ..weights import store
-from .plots import stages_figure
-from .samples import ASTRONAUT, sample_photo
+from anonlab.files import atomic_path
+from anonlab.notebook.plots import stages_figure
+from anonlab.notebook.samples import ASTRONAUT, sample_photo
+from anonlab.pipeline import Anonymizer
+from anonlab.weights import store
 
 PATH = "pictures/stages.jpg"
 KEY = b"the key of the README's picture"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from ..encoding.encoder import EncoderConfig
-from .plots import gallery, overlay, picture
+from .plots import gallery, one_axis, overlay, picture
 
 COLOURS = {"whole": "#dcebf7", "stays": "#e3f1dc", "person": "#fbe9d0", "fusion": "#eee4f3"}
 BARS = ("#9aa5b1", "#2e86ab", "#e28413")
@@ -29,8 +29,7 @@ def encoder_diagram(config: EncoderConfig) -> Figure:
     size, c = config.resolution, config.channels
     counts = token_counts(config)
     levels = [f"({c[i]}, {size // 4 // 2**i}²)" for i in range(4)]
-    figure = Figure(figsize=(12.8, 5.2), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = one_axis(12.8, 5.2)
     axis.set(xlim=(-1, 126), ylim=(0, 52))
     axis.set_axis_off()
     semantic = "semantic pyramid\n" + " → ".join(levels[2:]) + "\nlast level is used"
@@ -112,8 +111,7 @@ def grouped_bars_figure(groups: Mapping[str, Mapping[str, float]], label: str) -
     """Bars `{group: {name: number}}`: a line for each name, in it a bar for each group."""
     names = list(next(iter(groups.values())))
     height = 0.8 / len(groups)
-    figure = Figure(figsize=(8, 1.1 + 0.32 * len(names)), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = one_axis(8, 1.1 + 0.32 * len(names), "top", "right")
     for number, (group, values) in enumerate(groups.items()):
         at = np.arange(len(names)) + (number - (len(groups) - 1) / 2) * height
         axis.barh(at, [values[name] for name in names], height, label=group, color=BARS[number])
@@ -121,5 +119,4 @@ def grouped_bars_figure(groups: Mapping[str, Mapping[str, float]], label: str) -
     axis.set_xlabel(label)
     axis.invert_yaxis()
     axis.legend(frameon=False, loc="lower right")
-    axis.spines[["top", "right"]].set_visible(False)
     return figure

@@ -1,1 +1,0 @@
-"""Plots used by notebooks and README."""

@@ -1,0 +1,1 @@
+"""What notebooks use: figures, exercises, and the record of their numbers."""
