@@ -1,7 +1,5 @@
 """Real parts, loaded once a session, and the folder of photos that is only for measuring."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator

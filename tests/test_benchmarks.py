@@ -1,15 +1,10 @@
 """The benchmarks' arithmetic, their file and their table of cases, on workloads that do nothing."""
 
-from __future__ import annotations
-
 import json
 
-import bench
 import pytest
 import torch
 from timing import Case, run, timed
-
-from anonlab.controls import PERCEPTIONS
 
 CPU = torch.device("cpu")
 
@@ -45,35 +40,3 @@ def test_a_failure_is_written_and_stops_only_itself(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "broken" in shown and "out of memory" in shown and "four × 4" in shown
     assert run(cases[:1], None, 1e-4, tmp_path / "bench.json", CPU) == 0
-
-
-@pytest.fixture
-def compiler(monkeypatch):
-    """Whether this machine has one must not decide."""
-    monkeypatch.setattr(bench, "has_compiler", lambda: True)
-
-
-def names(cases: list[Case], group: str) -> set[str]:
-    return {one.name for one in cases if one.group == group}
-
-
-@pytest.mark.usefixtures("compiler")
-def test_every_stage_method_map_and_backend_is_covered(monkeypatch):
-    monkeypatch.setattr(bench, "cpu_precisions", lambda: ("f32", "bf16"))
-    monkeypatch.setattr(bench, "find_stylegan2", lambda _: None)
-    found = bench.variants(CPU)
-    cases, quick = bench.all_cases(CPU, found), bench.all_cases(CPU, found, quick=True)
-    assert len({one.title for one in cases}) == len(cases)
-    assert {one.title for one in quick} < {one.title for one in cases}
-    groups = {"attribution", "encoding", "generators", "explorer", "photos", "methods"}
-    assert {one.group for one in cases} == {one.group for one in quick} == groups
-    assert names(cases, "attribution") == {*PERCEPTIONS}
-    assert names(cases, "explorer") == {"overlay", "preview"}
-    assert {"one-pass", "optimize"} <= names(cases, "methods")
-    assert "optimize" not in names(quick, "methods")  # a minute a face
-    backends = ("contiguous", "channels_last", "torch.compile", "OpenVINO f32", "OpenVINO bf16")
-    assert names(cases, "generators") == {
-        f"mobile, {backend}, {size} px" for backend in backends for size in (256, 512, 1024)
-    }
-    assert not any("compile" in name for name in names(quick, "generators"))  # it starts slowly
-    assert not any("OpenVINO" in name for name in bench.variants(torch.device("cuda")))

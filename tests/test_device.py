@@ -1,7 +1,5 @@
 """Devices, and the cores that a process may use."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -28,13 +26,3 @@ def test_a_device_that_nobody_knows_is_refused():
     assert pick_device("cpu").type == "cpu"
     with pytest.raises(UnknownOption, match="auto, cpu or cuda"):
         pick_device("abacus")
-
-
-def test_waiting_threads_sleep_unless_told_otherwise():
-    code = "import anonlab, os; print(os.environ['OMP_WAIT_POLICY'], os.environ['KMP_BLOCKTIME'])"
-    for own, said in (({}, "passive 0"), ({"OMP_WAIT_POLICY": "active"}, "active 0")):
-        clean = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "KMP_BLOCKTIME")}
-        done = subprocess.run(
-            [sys.executable, "-c", code], env=clean | own, capture_output=True, text=True
-        )
-        assert done.stdout.strip() == said

@@ -1,7 +1,5 @@
 """Results on file systems that lack permissions, syncing or locks: USB sticks and network shares."""
 
-from __future__ import annotations
-
 import errno
 import os
 import re

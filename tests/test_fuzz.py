@@ -1,7 +1,5 @@
 """Two hundred mutated files, and a benchmark of them that notices what it looks for."""
 
-from __future__ import annotations
-
 import fuzz
 import pytest
 

@@ -1,7 +1,5 @@
 """Which way is better travels with a number, from where it is defined to the gate."""
 
-from __future__ import annotations
-
 import pytest
 
 from anonlab.errors import UndeclaredMetric

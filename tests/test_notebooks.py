@@ -1,7 +1,5 @@
 """The notebooks: their anatomy, and that every one of them runs."""
 
-from __future__ import annotations
-
 import ast
 import json
 import os

@@ -1,7 +1,5 @@
 """Everything that a user may ask for also runs where tensors do not live on the CPU."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

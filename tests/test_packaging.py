@@ -1,8 +1,5 @@
 """Versions live in one place, and the commands of the README exist."""
 
-from __future__ import annotations
-
-import json
 import re
 import shlex
 import tomllib
@@ -89,23 +86,6 @@ def test_what_the_readme_promises_in_numbers_is_what_the_code_does():
         f"{FAILED} something failed, 2 bad usage, {COVERED} a face is only covered",
     ):
         assert said in text, said
-
-
-def test_numbers_of_stage_1_in_the_tables_are_the_measured_ones():
-    tables = (ROOT / "data" / "tried.md").read_text()
-    measured = json.loads((ROOT / "data" / "attribution.json").read_text())
-    distance, seconds = measured["deletion_at_10"], measured["seconds"]
-    for name, title in (
-        ("integrated_gradients", "integrated gradients"),
-        ("network", "network, its fast copy"),
-    ):
-        assert f"| {title} | {distance[name]} | {seconds[name]} |" in tables
-    assert f"| a disc in the centre | {distance['disc']} |" in tables
-    whole, inside = (
-        measured[name]["network"]
-        for name in ("rank_correlation_with_40_steps", "the_same_inside_the_face")
-    )
-    assert f"correlation of {whole} ({inside} inside the face)" in tables
 
 
 def test_making_the_tables_again_changes_nothing():

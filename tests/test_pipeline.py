@@ -1,7 +1,5 @@
 """The whole way on real weights; few steps, because what is tested is the way and not the picture."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

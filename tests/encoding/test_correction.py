@@ -1,11 +1,9 @@
 """What the encoder's picture lacks is carried back to its codes."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 
-from anonlab.encoding.correction import Correction, readings
+from anonlab.encoding.correction import Correction
 from anonlab.encoding.encoder import Encoder, EncoderConfig
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import MOST, EncoderStart
@@ -15,7 +13,6 @@ from anonlab.perception.glasses import load_glasses
 from anonlab.perception.landmarks import landmark_error, load_landmarks
 from anonlab.perception.perception_network import load_perception_network
 from anonlab.recognizers import centred
-from anonlab.training.correction import check_correction, fit_correction
 from anonlab.training.synthetic import Samples, generate
 from anonlab.weights import store
 
@@ -92,16 +89,6 @@ def test_codes_stay_as_small_as_asked(correction, samples, generator):
 
 
 @torch.no_grad()
-def test_colours_under_the_mask_count_less(correction):
-    open_, closed = (
-        correction.noise(torch.full((1, 1, COLOR_GRID, COLOR_GRID), value)) for value in (0.0, 1.0)
-    )
-    [differs] = open_ != closed
-    assert differs.sum() == 3 * COLOR_GRID * COLOR_GRID
-    assert (closed[0, differs] > open_[0, differs]).all()
-
-
-@torch.no_grad()
 def test_one_round_is_the_formula(correction, case, samples, generator, recognizer):
     """ws + γ C_wy (C_yy + R)⁻¹ (y - y(ws)), with the inverse written out in double precision."""
     from anonlab.encoding.correction import GAIN
@@ -116,25 +103,6 @@ def test_one_round_is_the_formula(correction, case, samples, generator, recogniz
     step = correction.codes.double() @ (correction.readings.double().T @ (inverse @ lack.double().T))
     expected = astray + GAIN * generator.w_std * step.float().view(astray.shape)
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
-
-
-def test_covariances_are_those_of_the_samples(samples, generator, population):
-    networks = population, load_landmarks(), load_glasses()
-    tensors = fit_correction(samples, generator, *networks, rank=9)
-    index = torch.arange(samples.held_out, len(samples))
-    with torch.no_grad():
-        parts = readings(samples.pictures(index), samples.embeddings[index], *networks)
-    y = torch.cat([part / scale for part, scale in zip(parts, tensors["scales"], strict=True)], 1)
-    torch.testing.assert_close(tensors["covariance"], torch.cov(y.T, correction=0), atol=1e-3, rtol=1e-3)
-    x = ((samples.ws[index].float() - generator.w_avg) / generator.w_std).flatten(1)
-    both = (x - x.mean(0)).T @ (y - y.mean(0)) / len(y)  # of 9 samples: rank 8
-    torch.testing.assert_close(tensors["codes"] @ tensors["readings"].T, both, atol=1e-3, rtol=0)
-
-
-def test_the_check_tells_before_and_after(correction, samples, generator, recognizer):
-    numbers = check_correction(correction, samples, generator, recognizer)
-    assert numbers["cosine_after"] > numbers["cosine_before"]
-    assert numbers["landmark_error_after"] < numbers["landmark_error_before"]
 
 
 @torch.no_grad()

@@ -1,7 +1,5 @@
 """What attackers find, on made-up people of whom it is known what can be found."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np

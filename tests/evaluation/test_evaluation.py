@@ -1,7 +1,5 @@
 """A small evaluation from photos to numbers: it can be interrupted, repeated and drawn, and says no."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

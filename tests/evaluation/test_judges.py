@@ -1,7 +1,5 @@
 """Judges that guide nothing: their arithmetic by known values, and runs that each must call worse."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json
@@ -24,8 +22,8 @@ from anonlab.evaluation.judges.kept import (
     kept,
     truth,
 )
-from anonlab.evaluation.judges.mesh import Mesh, cut, geometry, light, placed
-from anonlab.evaluation.judges.networks import Tfjs, blazeface_anchors, read_weights
+from anonlab.evaluation.judges.mesh import Mesh, geometry
+from anonlab.evaluation.judges.networks import Tfjs
 from anonlab.evaluation.people import Person
 from anonlab.evaluation.pictures import Pictures
 
@@ -176,21 +174,6 @@ def test_archives_are_known_by_their_sha256(tmp_path, monkeypatch):
         packages.find("weights.bin")
 
 
-def test_quantized_weights_come_back():
-    manifest = [
-        {"name": "a", "shape": [3], "dtype": "float32",
-         "quantization": {"dtype": "uint8", "scale": 0.5, "min": -1.0}},
-        {"name": "b", "shape": [2], "dtype": "float32", "quantization": {"dtype": "float16"}},
-        {"name": "c", "shape": [1], "dtype": "int32"},
-    ]  # fmt: skip
-    content = (
-        bytes([0, 2, 4]) + np.array([1.5, -2], np.float16).tobytes() + np.array([7], np.int32).tobytes()
-    )
-    found = read_weights([{"weights": manifest}], content)
-    assert found["a"].tolist() == [-1, 0, 1] and found["b"].tolist() == [1.5, -2]
-    assert found["c"].tolist() == [7]
-
-
 def test_a_tensorflow_graph_pads_and_strides_as_tensorflow_does(tmp_path):
     """3 × 3 ones over 1…16 with stride 2 and SAME: zeros below and on the right only."""
 
@@ -215,20 +198,6 @@ def test_a_tensorflow_graph_pads_and_strides_as_tensorflow_does(tmp_path):
     (tmp_path / "net.bin").write_bytes(np.r_[np.ones(9), -44.0].astype(np.float32).tobytes())
     image = torch.arange(1.0, 17).view(1, 1, 4, 4)
     assert Tfjs(tmp_path / "net.json")(image)["y"].flatten().tolist() == [10, 1, 28, 10]
-
-
-def test_a_turned_crop_and_its_points_agree_and_anchors_are_those_of_blazeface():
-    anchors = blazeface_anchors()
-    assert anchors.shape == (896, 2)
-    assert anchors[0].tolist() == anchors[1].tolist() == [1 / 32, 1 / 32]
-    assert anchors[-1].tolist() == [1 - 1 / 16, 1 - 1 / 16]
-    x = torch.linspace(0, 1, 64)
-    ramp = torch.stack(torch.meshgrid(x, x, indexing="xy"))[None]  # pixel values are its place
-    centre, side, angle = torch.tensor([[0.4, 0.55]]), torch.tensor([0.3]), torch.tensor([0.3])
-    chip = cut(ramp, centre, side, angle, 31)
-    middle = placed(torch.tensor([[[0.5, 0.5], [0.9, 0.2]]]), centre, side, angle)[0]
-    assert chip[0, :, 15, 15].tolist() == pytest.approx(middle[0].tolist(), abs=0.02)
-    assert chip[0, :, 6, 27].tolist() == pytest.approx(middle[1].tolist(), abs=0.02)
 
 
 def drawn_mesh(gaze: tuple[float, float] = (0, 0)) -> Mesh:
@@ -256,18 +225,6 @@ def test_gaze_lids_and_pose_are_read_in_their_units():
     assert found["eye_opening"] == pytest.approx(0.04 / 0.125, abs=1e-5)
     assert found["yaw"] == found["roll"] == found["pitch"] == 0
     assert found["jaw"] == pytest.approx(0.5 / 0.4, abs=1e-5)
-
-
-def test_light_from_one_side_is_read_as_such():
-    y, x = torch.meshgrid(torch.linspace(-1, 1, 22), torch.linspace(-1, 1, 22), indexing="ij")
-    inside = (x**2 + y**2) < 0.95
-    x, y = x[inside][:468], y[inside][:468]
-    points = torch.full((1, 468, 3), 0.5)
-    points[0, : len(x)] = torch.stack([0.5 + 0.3 * x, 0.5 + 0.3 * y, -0.3 * (1 - x**2 - y**2).sqrt()], 1)
-    mesh = Mesh(points[:, : len(x)], torch.ones(1), torch.zeros(1, 2, 71, 2), torch.zeros(1, 2, 5, 2))
-    ramp = torch.linspace(-1, 1, 256).expand(1, 3, 256, 256)
-    right, left = light(ramp, mesh)[0], light(ramp.flip(3), mesh)[0]
-    assert right[1] > 0.3 and left[1] < -0.3 and abs(right[2]) < 0.1
 
 
 @needs_files

@@ -1,10 +1,8 @@
 """The people of an evaluation: folders, an index, scikit-learn's cache, and generated ones."""
 
-from __future__ import annotations
-
 import pytest
 
-from anonlab.errors import InputDamaged, InputMissing, UnknownOption
+from anonlab.errors import InputDamaged, InputMissing
 from anonlab.evaluation.people import LFW_COMMAND, Person, load_people
 
 TWO, ONE = ("p1", "p2", "p4", "p5", "p7", "p8"), ("p0", "p3", "p6", "p9")
@@ -51,13 +49,6 @@ def test_a_count_is_spread_over_the_set(tmp_path, count, expected):
         if number % 3:
             photo(tmp_path / f"p{number}" / "2.png")
     assert names(load_people(tmp_path, count)) == expected
-
-
-@pytest.mark.parametrize("source", ["embedded", "lfw", "anywhere"])
-@pytest.mark.parametrize("count", [0, -3])
-def test_no_people_cannot_be_asked_for(source, count):
-    with pytest.raises(UnknownOption, match="ask for at least 1"):
-        load_people(source, count)
 
 
 def test_an_index_says_which_person_is_on_which_file(tmp_path):

@@ -1,14 +1,11 @@
 """The torch port against OpenVINO, which runs the file as it was published."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from anonlab.generators import load_generator
-from anonlab.generators.mobile_stylegan import inverse_haar
 from anonlab.openvino_runtime import import_openvino
 from anonlab.weights import store
 
@@ -50,15 +47,6 @@ def test_smaller_pictures_are_means_of_the_large_one(generator):
     torch.testing.assert_close(half, F.avg_pool2d(full, 2), atol=1e-5, rtol=0)
     # the preview is an approximation, and closer than the difference between two faces by far
     assert (preview - F.avg_pool2d(full, 4)).abs().mean() < 0.06
-
-
-def test_inverse_haar_inverts_the_haar_transform():
-    image = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    a, b, c, d = (image[..., i::2, j::2] for i in (0, 1) for j in (0, 1))
-    low, vertical = (a + b + c + d) / 2, (a + b - c - d) / 2
-    horizontal, diagonal = (a - b + c - d) / 2, (a - b - c + d) / 2
-    details = torch.stack([vertical, horizontal, diagonal], 2).flatten(1, 2)
-    torch.testing.assert_close(inverse_haar(torch.cat([low, details], 1)), image)
 
 
 def test_every_row_of_ws_reaches_the_picture_at_every_size(generator):

@@ -1,7 +1,5 @@
 """Every format gives the same network; whatever else is in a file is refused, and nothing runs."""
 
-from __future__ import annotations
-
 import io
 import os
 import pickle

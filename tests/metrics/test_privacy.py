@@ -1,7 +1,5 @@
 """Thresholds, identification, ROC and undoing the turn: by hand, by properties, by other libraries."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from types import SimpleNamespace
@@ -54,11 +52,6 @@ def test_no_larger_threshold_keeps_the_false_accept_rate(seed, count, far, ties)
     assert below(impostors, threshold) <= far + 1e-12
     above = math.nextafter(threshold, 99)
     assert below(impostors, above) > far or above > impostors.max()
-
-
-def test_shares_that_floating_point_cannot_hold_are_still_reached():
-    assert 0.29 * 100 < 29  # the trap
-    assert below(torch.arange(100), calibrated_threshold(torch.arange(100), 0.29)) == 0.29
 
 
 def test_with_too_few_pairs_no_impostor_passes_but_a_nearer_pair_does():
@@ -135,22 +128,6 @@ def test_the_roc_climbs_from_none_to_all_and_every_point_is_a_threshold(pairs):
     assert all(
         min(math.dist(at, one) for one in reachable) < 1e-9 for at in zip(false, true, strict=True)
     )
-
-
-@pytest.mark.parametrize(
-    ("genuine", "impostors", "expected"),
-    [
-        ([1, 2, 3, 6], [4, 5, 7, 8], 0.25),  # one of four on each side, from 4 to 5
-        ([1, 3], [2, 4, 5], 1 / 3),  # on the vertical step at one of three
-        ([1, 2], [2, 3], 0.25),  # half-way along the slope of a tie
-        ([1, 2], [3, 4], 0),
-        ([3, 4], [1, 2], 1),
-        ([5, 5], [5, 5], 0.5),
-    ],
-)
-def test_equal_error_rate_by_hand(genuine, impostors, expected):
-    found = equal_error_rate(torch.tensor(genuine).float(), torch.tensor(impostors).float())
-    assert found == pytest.approx(expected)
 
 
 @given(st.integers(0, 10**6))

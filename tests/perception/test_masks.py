@@ -1,7 +1,5 @@
 """Masks: by threshold and region, joined, softened; and the regions of a face."""
 
-from __future__ import annotations
-
 import warnings
 
 import pytest
@@ -181,18 +179,6 @@ def test_jaw_and_forehead_end_where_mouth_and_brows_do(regions, points):
     at = points[0] * 256
     assert regions["jaw"][0, 0].nonzero()[:, 0].min() > at[48:60, 1].max() - 1
     assert regions["forehead"][0, 0].nonzero()[:, 0].max() < at[17:27, 1].max() + 1
-
-
-def test_regions_are_the_same_at_any_size(points, regions):
-    for name, large in region_masks(points, 512).items():
-        assert large.shape == (1, 1, 512, 512)
-        # they differ by the pixels of the edge
-        assert (resize(large, 256) - regions[name]).abs().sum() < 0.1 * regions[name].sum()
-
-
-def test_several_regions_are_their_union(points, regions):
-    assert torch.equal(mask_of_regions(points, ("eyes", "jaw")), regions["eyes"] + regions["jaw"])
-    assert mask_of_regions(points, ()).sum() == 0
 
 
 def test_an_unknown_region_is_refused_with_those_that_exist(points):

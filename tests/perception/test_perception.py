@@ -1,7 +1,5 @@
 """Stage 1: the mathematics of attribution, and the masks made of it."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,9 +1,6 @@
 """CenterFace: the faces of its own package, in pictures of any size, turned and in parts."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +8,7 @@ from PIL import Image
 
 from anonlab.errors import NoFaceFound
 from anonlab.photo.boxes import overlap
-from anonlab.photo.centerface import COARSER, SHARED, TILE, WHOLE_SIDE, CenterFace, _sides, scaled
+from anonlab.photo.centerface import SHARED, TILE, CenterFace
 from anonlab.photo.detection import CONFIRMED, LIKELY, SURE
 from anonlab.photo.faces import Face
 from anonlab.photo.photos import Photo
@@ -36,12 +33,6 @@ def test_it_answers_as_its_own_package(centerface, portrait):
     np.testing.assert_allclose(face.box, boxes[0, :4], atol=0.1)
     np.testing.assert_allclose(face.points.flatten(), points[0], atol=0.1)
     assert face.confidence == pytest.approx(float(boxes[0, 4]), abs=1e-3)
-
-
-def test_points_have_the_order_of_the_other_detector(centerface, portrait, astronaut, detector):
-    [face], [known] = centerface(portrait, LIKELY), detector.once(astronaut)
-    between_eyes = np.hypot(*(known.points[1] - known.points[0]))
-    assert np.hypot(*(face.points - known.points).T).max() < 0.25 * between_eyes
 
 
 def test_large_pictures_are_looked_at_in_parts_and_each_face_is_there_once(centerface, portrait):
@@ -77,30 +68,6 @@ def test_a_small_face_of_a_large_photo_needs_the_fine_look(centerface, portrait)
     scene.paste(portrait.resize((100, 100), Image.Resampling.LANCZOS), (1500, 1100))
     assert len(centerface(scene, LIKELY)) == 1
     assert not centerface(scene, LIKELY, fine=False)
-
-
-def test_large_pictures_are_looked_at_from_32_pixels_on_whatever_their_size():
-    for longest in (4000, 16_000, 60_000):
-        sides = _sides(longest)
-        assert sides[0] == WHOLE_SIDE and 32 * sides[-1] / longest >= 18
-        assert max(b / a for a, b in pairwise(sides)) <= COARSER + 1e-9
-
-
-def test_a_picture_is_scaled_in_strips_as_in_one_piece():
-    pixels = np.random.default_rng(0).integers(0, 256, (3001, 700, 3), np.uint8)
-    made = scaled(pixels, 0.31)
-    whole = Image.fromarray(pixels).resize(made.size, Image.Resampling.BOX)
-    assert np.abs(np.asarray(made, int) - np.asarray(whole, int)).max() <= 1
-
-
-def test_a_detector_that_rests_keeps_no_network_and_sees_the_same_again(
-    astronaut, astronaut_found, detector
-):
-    detector.rest()
-    assert not detector.centerface.networks.idle
-    [after] = detector(astronaut)
-    assert astronaut_found.box == after.box
-    assert sum(map(len, detector.centerface.networks.idle.values())) == 1
 
 
 def test_what_hides_nose_and_mouth_hides_no_face(astronaut, detector):

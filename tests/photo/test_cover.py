@@ -1,7 +1,5 @@
 """The fall-back hides who it is, in an ellipse around the face and nowhere else."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

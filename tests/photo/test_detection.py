@@ -1,14 +1,12 @@
 """Every face of a photo is found: turned, small, cut off; each once."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from anonlab.photo.boxes import merged, overlap
+from anonlab.photo.boxes import overlap
 from anonlab.photo.faces import Face, align
 from anonlab.photo.photos import Photo
 
@@ -43,20 +41,6 @@ def test_the_points_of_a_face_on_the_slant_are_where_they_are(astronaut, detecto
     between_eyes = np.hypot(*(upright.points[1] - upright.points[0]))
     assert np.hypot(*(face.points - points).T).mean() < 0.06 * between_eyes
     assert face.roll == pytest.approx(abs(angle), abs=6)
-
-
-def test_a_face_that_is_surely_known_is_not_looked_at_from_near(astronaut, detector, monkeypatch):
-    """Slanted looks see an upright face too; a close look at each of them would change nothing."""
-    looked, nearer = [], detector.nearer
-    monkeypatch.setattr(detector, "nearer", lambda *face: looked.append(face) or nearer(*face))
-    [again, *_] = detector(astronaut)
-    assert not looked
-    [winner, *_] = merged([[again], detector.turned(astronaut)])
-    assert looked  # where nothing is known
-    assert np.array_equal(winner.points, again.points)
-    looked.clear()
-    detector(Photo(np.rot90(astronaut.pixels, 2).copy(), "lying"))
-    assert looked
 
 
 @pytest.mark.parametrize("pixels", [26])

@@ -1,7 +1,5 @@
 """Geometry: alignment, and putting a face back where it was."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Reading everything people have, and writing pixels and the colour profile only."""
 
-from __future__ import annotations
-
 import errno
 import io
 import struct
@@ -13,7 +11,6 @@ from faked import noise
 from PIL import ExifTags, Image, ImageCms
 
 from anonlab.errors import OutputNotWritable, UnreadableImage
-from anonlab.files import atomic_path
 from anonlab.photo import photos
 from anonlab.photo.photos import read_photo, write_photo
 
@@ -64,14 +61,6 @@ def test_an_opened_image_is_upright_with_its_alpha_and_has_its_name(tmp_path: Pa
         photo = read_photo(image)
     np.testing.assert_array_equal(np.dstack([photo.pixels, photo.alpha]), upright)
     assert photo.name.endswith("a.png")
-
-
-def test_an_array_is_copied() -> None:
-    pixels = noise()
-    photo = read_photo(pixels)
-    np.testing.assert_array_equal(photo.pixels, pixels)
-    pixels[:] = 0
-    assert photo.pixels.any()
 
 
 @pytest.mark.parametrize(
@@ -129,43 +118,6 @@ def test_the_colour_profile_travels_and_nothing_else(tmp_path: Path, suffix: str
     assert not any(one in data for one in (ARTIST.strip(b"\0"), COMMENT, thumbnail))
 
 
-FORMATS = {
-    ".jpg": "JPEG",
-    ".JPEG": "JPEG",
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-}
-
-
-@pytest.mark.parametrize("suffix", FORMATS)
-def test_the_format_follows_the_name(tmp_path: Path, suffix: str) -> None:
-    """And the picture is the same as far as the format can."""
-    path = tmp_path / f"a{suffix}"
-    write_photo(Image.fromarray(PICTURE), path)
-    with Image.open(path) as image:
-        assert image.format == FORMATS[suffix]
-        difference = np.array(image.convert("RGB")).astype(int) - PICTURE
-    inside = difference[[8, 24, 40, 56]][:, [8, 40, 56, 88]]  # away from the edges between the colours
-    assert np.abs(inside).max() <= {"JPEG": 12, "WEBP": 30}.get(FORMATS[suffix], 0)
-    assert [child.name for child in tmp_path.iterdir()] == [path.name]
-
-
-@pytest.mark.parametrize("suffix", [".bmp", ".gif", ".png", ".tif", ".webp"])
-def test_grey_with_alpha_goes_back_to_its_format(tmp_path: Path, suffix: str) -> None:
-    grey, alpha = np.full((64, 96), 40, np.uint8), np.full((64, 96), 255, np.uint8)
-    grey[:, 48:], alpha[32:] = 200, 0
-    picture = Image.fromarray(np.dstack([grey, grey, grey, alpha]))
-    picture.save(tmp_path / f"a{suffix}", **({"lossless": True} if suffix == ".webp" else {}))
-    photo = read_photo(tmp_path / f"a{suffix}")
-    assert photo.monochrome
-    write_photo(photo.image(photo.pixels), tmp_path / f"b{suffix}")
-    with Image.open(tmp_path / f"b{suffix}") as image:
-        pixels = np.array(image.convert("RGB")).astype(int)
-    assert np.abs(pixels[:32] - grey[:32, :, None]).max() <= 3
-
-
 @pytest.mark.parametrize("name", ["a.xyz", "a.heics", "a", "folder.png"])
 def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, name: str) -> None:
     """A format that is not known, and a folder of that name."""
@@ -201,14 +153,3 @@ def test_failing_save_keeps_what_was_there(tmp_path, monkeypatch, error, raised)
         write_photo(Image.fromarray(noise(2)), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == before
     assert [child.name for child in tmp_path.iterdir()] == ["a.png"]
-
-
-def test_atomic_path_shows_nothing_before_the_end(tmp_path: Path) -> None:
-    """Inside the block the name is not there yet; after it, it is, readable like other files."""
-    with atomic_path(tmp_path / "a.txt") as partial:
-        partial.write_text("all of it")
-        assert not (tmp_path / "a.txt").exists()
-    assert (tmp_path / "a.txt").read_text() == "all of it"
-    (tmp_path / "plain").touch()
-    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "plain").stat().st_mode
-    assert not partial.exists()

@@ -1,8 +1,6 @@
 """Photos as cameras, phones, scanners and editors write them: each shows what it must, or is refused by
 what it is."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zlib
@@ -17,7 +15,6 @@ from PIL import Image, ImageCms
 from anonlab.apps.verify.containers import hidden_parts
 from anonlab.apps.video.animations import Animation
 from anonlab.errors import UnreadableImage
-from anonlab.photo.containers import what_else
 from anonlab.photo.metadata import GROUPS
 from anonlab.photo.photos import Photo, read_photo, write_photo
 
@@ -323,12 +320,6 @@ def test_a_place_that_is_no_number_is_named(tmp_path: Path) -> None:
     photo = read_photo(tmp_path / "a.jpg")
     notes = write_photo(photo.image(photo.pixels), tmp_path / "b.jpg", None, photo, ("gps",))
     assert notes == ["its EXIF field GPSAltitudeRef could not be kept as it is"]
-
-
-def test_a_name_is_enough_where_the_content_says_nothing() -> None:
-    assert (
-        what_else(b"", "a.MOV")[0] == "a clip" and what_else(b"", "a.nef")[0] == "a raw file of a camera"
-    )
 
 
 @pytest.mark.parametrize("hidden", [False, True])

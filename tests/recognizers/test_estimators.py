@@ -1,7 +1,5 @@
 """Independent estimators, and what is read of 68 points."""
 
-from __future__ import annotations
-
 import itertools
 import sys
 
@@ -9,8 +7,7 @@ import pytest
 import torch
 
 from anonlab.errors import WeightsMissing
-from anonlab.images import resize
-from anonlab.perception.landmarks import MIRROR, interocular, landmark_error, openings
+from anonlab.perception.landmarks import interocular, landmark_error, openings
 from anonlab.recognizers.estimators import AttributeEstimator, DlibLandmarks
 from anonlab.training.population import people
 
@@ -33,16 +30,6 @@ def test_interocular_and_landmark_error_of_known_points(closed):
     )
 
 
-def test_openings_do_not_depend_on_size_place_or_mirror(astronaut_face):
-    pytest.importorskip("dlib")
-    points = DlibLandmarks()(astronaut_face)
-    found = openings(points)
-    assert (found > 0.02).all() and (found < 0.5).all()  # she smiles with open eyes
-    torch.testing.assert_close(openings(points * 3 - 1), found)
-    mirrored = points[:, list(MIRROR)] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
-    torch.testing.assert_close(openings(mirrored), found[:, [0, 2, 1]])
-
-
 def test_openings_of_a_lowered_lip_and_of_one_opened_eye(closed):
     assert openings(closed).tolist() == [[0, 0, 0]]
     lip, eye = closed.clone(), closed.clone()
@@ -51,21 +38,6 @@ def test_openings_of_a_lowered_lip_and_of_one_opened_eye(closed):
     torch.testing.assert_close(openings(lip), torch.tensor([[0.08 / 0.4, 0, 0]]), rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(openings(eye), torch.tensor([[0, 0.04 / 0.4, 0]]), rtol=1e-4, atol=1e-6)
     assert landmark_error(lip, closed).item() == pytest.approx(3 / 68 * 0.08 / 0.4, rel=1e-4)
-
-
-def test_dlib_finds_both_eyes_where_alignment_put_them(astronaut_face, synthetic_faces):
-    pytest.importorskip("dlib")
-    points = DlibLandmarks()(torch.cat([resize(astronaut_face, 512), synthetic_faces]))
-    assert points.shape == (7, 68, 2)
-    for which, x in ((range(36, 42), 0.37), (range(42, 48), 0.63)):
-        eyes = points[:, list(which)].mean(1)
-        assert (eyes - torch.tensor([x, 0.475])).abs().max() < 0.025
-
-
-def test_dlibs_points_do_not_depend_on_the_size(astronaut_face):
-    pytest.importorskip("dlib")
-    find = DlibLandmarks()
-    assert landmark_error(find(resize(astronaut_face, 512)), find(astronaut_face)).item() < 0.02
 
 
 def test_the_attribute_estimator_reads_the_population_as_it_was_labelled(generator, population):

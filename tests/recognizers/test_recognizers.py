@@ -1,15 +1,12 @@
 """Recognisers by name and by path."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMissing
-from anonlab.perception.perception import attribute
-from anonlab.recognizers import load_recognizer, matches
+from anonlab.recognizers import load_recognizer
 
 
 class Tiny(nn.Module):
@@ -68,11 +65,6 @@ def test_onnx_errors(tmp_path, exported):
         load_recognizer("onnx", exported[1], sise=112)
 
 
-def test_a_recogniser_without_gradients_cannot_attribute(exported, astronaut_face):
-    with pytest.raises(UnknownOption, match="no gradients"):
-        attribute(load_recognizer("onnx", exported[1]), astronaut_face)
-
-
 def test_facenet_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(WeightsMissing, match="doctor --download facenet-vggface2"):
@@ -96,21 +88,3 @@ def test_facenet_from_a_path(tmp_path, synthetic_faces):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(WeightsCorrupt, match=r"weights\.pt"):
         load_recognizer("facenet", path)
-
-
-def test_faceres_tells_people_apart(shared, synthetic_faces):
-    """The recogniser that no loss has seen, as DESIGN describes it."""
-    faceres = load_recognizer(
-        "onnx",
-        shared / "recognisers" / "faceres.onnx",
-        box=(36, 50, 476, 490),
-        scale=1.0,
-        offset=0.0,
-        size=224,
-        threshold=1 - 0.645,
-        far=1e-3,
-    )
-    embeddings = faceres.embed(synthetic_faces)
-    assert faceres.dim == 1024
-    assert matches(faceres, embeddings, faceres.embed(synthetic_faces.flip(3))).all()
-    assert not matches(faceres, embeddings, embeddings.roll(1, 0)).any()

@@ -1,7 +1,5 @@
 """How photo and new face are joined: lost parts, sharpness, light and tone."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

@@ -4,8 +4,6 @@ Its generator paints the four quarters of a picture, its recogniser reads their 
 mask is the lower half.
 """
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

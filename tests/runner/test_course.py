@@ -1,7 +1,5 @@
 """The course: what gets into it, what is folded, and that no page needs the network."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
@@ -13,7 +11,7 @@ from offline import loads_from_network, loads_of
 
 from anonlab.errors import CourseFailed
 from anonlab.runner import course
-from anonlab.runner.course import build_course, executed_notebooks, in_the_book, page_of
+from anonlab.runner.course import build_course, executed_notebooks, page_of
 
 PICTURE = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -110,15 +108,6 @@ def test_where_the_panel_needs_a_kernel_the_book_has_its_own(book):
     assert (book / "turning" / "face.jpg").read_bytes() == b"a JPEG"
 
 
-def test_formulas_are_typeset_by_a_mathjax_that_comes_along(book):
-    page = (book / "00_one.html").read_text()
-    assert r"\(s(x) = \cos(x)\)" in page
-    [script] = set(re.findall(r'<script[^>]* src="([^"?]*tex-chtml\.js)', page))
-    assert (book / script).stat().st_size > 1e6
-    fonts = {path.name for path in (book / script).parent.rglob("*.woff")}
-    assert {"MathJax_Main-Regular.woff", "MathJax_Math-Italic.woff"} <= fonts
-
-
 def test_solutions_and_set_up_are_folded(book):
     page = (book / "00_one.html").read_text()
     folded = re.findall(r"<details.*?</details>", page, re.DOTALL)
@@ -127,11 +116,6 @@ def test_solutions_and_set_up_are_folded(book):
     assert any("zipapp" in one for one in folded)
     assert page.count("forty-two") == 1
     assert "forty-three" in page and "spoiler" not in page  # prose without the code that made it
-
-
-def test_pictures_have_their_alternative_text_and_links_their_anchors(book):
-    assert 'alt="a single dot"' in (book / "00_one.html").read_text()
-    assert 'href="index.html#some-words"' in (book / "TEACHING.html").read_text()
 
 
 def test_nothing_in_the_book_is_loaded_from_the_network(book):
@@ -161,20 +145,6 @@ def test_paths_of_this_machine_stay_out_of_the_book(book):
 )
 def test_what_a_page_would_fetch_is_found(page):
     assert len(loads_from_network(page)) == 1
-
-
-def test_what_a_reader_has_to_click_is_not_fetched():
-    page = (
-        '<a href="https://doi.org/10.1007/x">paper</a> <img src="_images/x.png">'
-        '<img src="data:image/png;base64,AAAA"> <link rel="canonical" href="https://example/">'
-        "<script>var address = 'https://example/not-loaded';</script>"
-    )
-    assert loads_from_network(page) == []
-
-
-def test_a_style_that_fetches_a_font_is_found(tmp_path):
-    (tmp_path / "x.css").write_text("@font-face { src: url(https://example/x.woff) }")
-    assert loads_of(tmp_path) == ["https://example/x.woff"]
 
 
 def test_a_build_that_fails_leaves_the_old_book(lessons, monkeypatch):
@@ -227,14 +197,3 @@ def test_parameters_of_a_run_are_shown_without_places():
     cells[1].source += "OUTPUT = '/home/me'"
     shown = page_of(lesson("00 · One", *cells))
     assert [cell.source for cell in shown.cells[2:]] == ["STEPS = 2"]
-
-
-def test_links_of_the_front_page_stay_in_the_book():
-    text = (
-        "# Course\n[first](00_one.ipynb), [numbers](../data/README.md), [top](README.md#a), "
-        "[paper](https://doi.org/10.1007/x), ![stages](../data/pictures/stages.jpg)"
-    )
-    assert in_the_book(text, ["00_one.ipynb"]) == (
-        "# Course\n[first](00_one.ipynb), numbers (`data/README.md`), [top](index.md#a), "
-        "[paper](https://doi.org/10.1007/x), ![stages](pictures/stages.jpg)"
-    )

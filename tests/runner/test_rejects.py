@@ -5,8 +5,6 @@ shuffled masks, a blurred output and weights with one altered tensor each fail, 
 expects and by a multiple of its tolerance.
 """
 
-from __future__ import annotations
-
 import copy
 import hashlib
 import math

@@ -1,9 +1,6 @@
 """Assignments that grade themselves, and slides of what is tagged."""
 
-from __future__ import annotations
-
 import ast
-import json
 import os
 import shutil
 import sqlite3
@@ -14,9 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from anonlab.figures.plots import curves_figure
-from anonlab.runner.report import alternative
-from anonlab.runner.teaching import answered, assignment, write_assignments, write_slides
+from anonlab.runner.teaching import answered, assignment, write_assignments
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
@@ -116,38 +111,3 @@ def test_nbgrader_gives_the_solved_copy_all_points_and_the_open_one_none(lesson)
         on g.notebook_id = n.id join submitted_assignment s on n.assignment_id = s.id group by 1"""
     with sqlite3.connect(course / "gradebook.db") as book:
         assert dict(book.execute(asked)) == {"open": 0, "solved": 2}
-
-
-@pytest.mark.parametrize(("copy", "points"), [("student", 0), ("solved", 2)])
-def test_otter_gives_the_solved_copy_all_points_and_the_open_one_none(lesson, copy, points):
-    otter = pytest.importorskip("otter")
-    assert otter
-    write_assignments(lesson, lesson / "notebooks")
-    place = lesson / "otter" / copy / "00_two"
-    said = run(place, "otter", "check", "00_two.ipynb", "-t", "tests")
-    assert ("All tests passed" in said) is (points == 2)
-    assert sum(f"q{number} results: All" in said for number in (1, 2)) in (0, points)
-
-
-def test_slides_show_what_is_tagged_without_its_code(lesson):
-    node = nbformat.read(lesson / "notebooks" / "00_two.ipynb", as_version=4)
-    node.cells[0].metadata["tags"] = ["slide"]
-    shown = nbformat.v4.new_code_cell("print(6 * 7)", execution_count=1)
-    shown.metadata["tags"] = ["slide"]
-    shown.outputs = [nbformat.v4.new_output("stream", name="stdout", text="forty-two")]
-    node.cells += [shown]
-    done = lesson / "runs" / "one"
-    done.mkdir(parents=True)
-    nbformat.write(node, done / "00_two.ipynb")
-    said = {"00_two": {"status": "ok", "parameters": {}}}
-    (done / "metrics.json").write_text(json.dumps({"notebooks": said}))
-    [page] = write_slides(lesson / "runs", lesson / "slides", lesson / "notebooks", reveal="reveal")
-    text = page.read_text()
-    assert "Two exercises" in text and "forty-two" in text and "reveal/dist/reveal" in text
-    assert "6 * 7" not in text and "nearly" not in text
-
-
-def test_a_figure_is_said_in_words():
-    figure = curves_figure((0, 1), {"face": (0.1, 0.2)}, ("share that is blurred", "distance"), 0.6)
-    said = alternative(figure, "4-deletion")
-    assert said == "deletion; share that is blurred; distance; face, threshold"

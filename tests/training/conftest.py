@@ -1,7 +1,5 @@
 """Generated faces that all tests of training share, and the task of a tiny encoder."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 
 import pytest

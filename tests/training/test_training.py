@@ -1,7 +1,5 @@
 """What training learns from: samples, what happens to them, and the losses of each network."""
 
-from __future__ import annotations
-
 import copy
 import io
 from dataclasses import fields, replace
@@ -11,24 +9,20 @@ import pytest
 import torch
 from PIL import Image
 
-from anonlab.errors import InputMissing
 from anonlab.images import blurred, resize, to_tensor, to_uint8, warp
 from anonlab.perception.faithfulness import rank_correlation
 from anonlab.perception.landmarks import LandmarkNetwork, load_landmarks
 from anonlab.perception.perception import attribute
-from anonlab.perception.perception_network import PerceptionNetwork, load_perception_network
+from anonlab.perception.perception_network import PerceptionNetwork
 from anonlab.recognizers.estimators import DlibLandmarks
-from anonlab.training import networks, synthetic, traits
-from anonlab.training.augment import augment, jpeg, motion, warp_points
+from anonlab.training import networks, synthetic
+from anonlab.training.augment import jpeg, motion, warp_points
 from anonlab.training.loop import TrainConfig, train
 from anonlab.training.networks import LandmarkTask, PerceptionTask, move_points
-from anonlab.training.photos import load_photos
 from anonlab.training.recipes import Curriculum, LossWeights, Mix
 from anonlab.training.synthetic import (
     HELD_OUT,
     Samples,
-    draw_codes,
-    join,
     load_samples,
     quick_attribution,
 )
@@ -60,22 +54,6 @@ def test_a_part_is_held_out_and_never_drawn_and_all_else_is(rng):
     assert torch.equal(drawn, some.random_index(400, rng()))
 
 
-def test_codes_are_the_same_for_a_seed_and_some_are_mixed(generator, rng):
-    ws = draw_codes(generator, 200, rng(1))
-    assert torch.equal(ws, draw_codes(generator, 200, rng(1)))
-    # where rows change: nowhere for one person, once for two, everywhere on the way to a third
-    changes = (ws[:, 1:] != ws[:, :-1]).any(2).sum(1)
-    walked = changes > 1
-    assert (changes[walked] == generator.num_ws - 1).all()
-    assert 0.25 < walked.float().mean() < 0.45
-    assert 0.3 < (changes[~walked] == 1).float().mean() < 0.5
-    # psi between 0.5 and 1 keeps them nearer to the average than untruncated ones
-    w = generator.mapping(torch.randn(200, 512, generator=rng(2)))
-    assert (ws[:, 0] - generator.w_avg).norm(dim=1).mean() < 0.85 * (w - generator.w_avg).norm(
-        dim=1
-    ).mean()
-
-
 def test_samples_are_what_their_codes_make_and_the_recogniser_says(samples, generator, recognizer):
     with torch.no_grad():
         made = generator.synthesis(samples.ws[:2].float(), 256).clamp(-1, 1)
@@ -104,45 +82,6 @@ def test_chunks_are_kept_and_used_again(tmp_path, generator, recognizer, populat
     assert all(torch.equal(getattr(first, f.name), getattr(second, f.name)) for f in fields(Samples))
 
 
-def test_later_chunks_have_stronger_traits(tmp_path, generator, recognizer, population, monkeypatch):
-    monkeypatch.setattr(synthetic, "CHUNK", 24)
-    monkeypatch.setattr(synthetic, "TYPICAL", 1)
-    found = load_samples(
-        generator, recognizer, population, 48, 5, tmp_path, network=load_perception_network()
-    )
-    changes = (found.ws.float().mean(1) - generator.w_avg) / generator.w_std
-    sizes = changes.norm(dim=1)
-    assert sizes[24:].mean() > 1.2 * sizes[:24].mean()
-
-
-def test_a_trait_moves_by_a_standard_deviation_and_nothing_else_much(generator, rng):
-    x = torch.randn(500, 16, generator=rng())
-    points = torch.rand(500, 68, 2, generator=rng(1))
-    points[:, 36], points[:, 45] = torch.tensor([0.3, 0.4]), torch.tensor([0.7, 0.4])
-    points[:, (0, 16), 0] = torch.tensor([0.2, 0.8])
-    points[:, 30, 0] = 0.5 + 0.02 * x[:, 3]
-    pictures = torch.zeros(500, 3, 64, 64)
-    pictures[:] = 0.1 * x[:, 5, None, None, None]
-    steps = traits.directions(x, points, pictures + 1e-3 * torch.randn(500, 3, 64, 64, generator=rng(2)))
-    yaw, skin = (steps[traits.TRAITS.index(name)] for name in ("yaw", "skin"))
-    assert abs(yaw[3] - 1) < 0.1 and yaw[5].abs() < 0.1
-    assert abs(skin[5] - 1) < 0.1 and skin[3].abs() < 0.1
-
-
-def test_photos_join_in_without_codes(
-    tmp_path, astronaut, generator, recognizer, population, capsys, few
-):
-    Image.fromarray(astronaut.pixels).save(tmp_path / "face.png")
-    Image.new("RGB", (300, 300), "green").save(tmp_path / "meadow.png")
-    found = load_photos(tmp_path, generator, recognizer, population)
-    assert len(found) == 1 and not found.known.any()
-    assert "meadow.png shows no face" in capsys.readouterr().out
-    assert len(join([few, found])) == 9
-    (tmp_path / "face.png").unlink()
-    with pytest.raises(InputMissing, match="no photo with a face"):
-        load_photos(tmp_path, generator, recognizer, population)
-
-
 # augmentation
 
 
@@ -165,17 +104,6 @@ def test_a_mirrored_face_has_its_left_eye_where_the_right_one_was(samples):
     picture = samples.pictures(slice(0, 1))
     expected = teacher(warp(picture, mirror))
     assert (move_points(teacher(picture), mirror) - expected).norm(dim=2).mean() < 0.015
-
-
-def test_clean_pictures_are_untouched_and_say_so(few, rng):
-    seen = augment(few.pictures(slice(0, 8)), few.attribution.float(), rng(4))
-    assert 0 < seen.exact.sum() < 8
-    still = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
-    assert torch.allclose(
-        seen.matrices[seen.exact], still.expand(int(seen.exact.sum()), 2, 3), atol=1e-6
-    )
-    again = augment(few.pictures(slice(0, 8)), few.attribution.float(), rng(4))
-    assert torch.equal(seen.images, again.images)
 
 
 @pytest.mark.parametrize("quality", [20, 50, 90])

@@ -1,7 +1,5 @@
 """The loop: it resumes exactly, survives what goes wrong, and says what it did."""
 
-from __future__ import annotations
-
 import csv
 import math
 
@@ -12,7 +10,7 @@ from torch import nn
 from anonlab.apps import cli
 from anonlab.errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
 from anonlab.figures.plots import training_figure
-from anonlab.training.loop import TrainConfig, learning_rate, train
+from anonlab.training.loop import TrainConfig, train
 
 PLAN = TrainConfig(
     steps=12, batch=8, learning_rate=0.05, warm_up=3, log_every=5, validate_every=4, save_every=6
@@ -108,13 +106,6 @@ def test_nothing_to_resume_another_plan_and_a_broken_checkpoint_are_told(tmp_pat
         train(Line(), PLAN, tmp_path, resume=True)
 
 
-def test_the_rate_rises_then_falls_a_half_cosine():
-    plan = TrainConfig(steps=1000, learning_rate=1.0, warm_up=10)
-    assert learning_rate(plan, 0) == pytest.approx(0.1)
-    assert learning_rate(plan, 500) == pytest.approx(0.505)
-    assert learning_rate(plan, 1000) == pytest.approx(0.01)
-
-
 def test_the_log_has_every_loss_and_its_curves(tmp_path):
     out = train(Line(), PLAN, tmp_path)
     rows = list(csv.DictReader((tmp_path / "log.csv").open()))
@@ -143,9 +134,3 @@ def test_what_cannot_be_is_a_sentence(what, options, status, said, capsys, monke
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert cli.main(["train", what, *options]) == status
     assert said in capsys.readouterr().err
-
-
-def test_a_watch_is_told_what_is_done_and_how_much_of_it(tmp_path):
-    told = []
-    train(Line(), PLAN, tmp_path, watch=lambda *one: told.append(one))
-    assert told == [("line", step / 12) for step in range(13)]

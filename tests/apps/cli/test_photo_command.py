@@ -1,7 +1,5 @@
 """The commands for photos with bad photos, bad folders and bad options."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -15,7 +13,6 @@ import torch
 from faked import Inverter, files, noise, photo_file, pixels_of, written
 
 from anonlab.apps.album import Album
-from anonlab.apps.cli.research import from_here
 from anonlab.controls import Controls
 from anonlab.photo.detection import Detector
 from anonlab.photo.faces import Face
@@ -267,15 +264,6 @@ def test_every_command_refuses_an_unusable_folder_before_its_work(tmp_path, comm
     assert (tmp_path / "out").read_text() == "here first"
 
 
-@pytest.mark.parametrize("name", ["a", "a.tga", "a.pfm"])
-def test_a_name_that_says_another_format_costs_nothing(tmp_path: Path, command, name: str) -> None:
-    """The content decides what is written, as it decides what is read."""
-    photo_file(tmp_path / "a.png")
-    (tmp_path / "a.png").rename(tmp_path / name)
-    assert command("anonymize", tmp_path / name, "--out", tmp_path / "out").status == 0
-    assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
-
-
 def test_record_has_these_keys(tmp_path: Path, command) -> None:
     """Exactly these, for photos that were done and photos that were not."""
     photo_file(tmp_path / "a.png")
@@ -381,13 +369,3 @@ def test_only_a_whole_key_is_used(tmp_path: Path, command, loads, key: bytes | N
         assert f"key file {path} cannot be read" in outcome.err and "secrets.token_hex" in outcome.err
     else:
         assert_one_error(outcome.err, f"holds {len(key.strip())} bytes", "at least 16")
-
-
-def test_a_notebooks_photo_is_named_from_where_the_user_stands(tmp_path: Path, monkeypatch) -> None:
-    """What is no file stays as it is."""
-    photo_file(tmp_path / "below" / "me.png")
-    monkeypatch.chdir(tmp_path / "below")
-    for name in ("me.png", "./me.png", "../below/me.png"):
-        assert from_here(f"PHOTO={name}") == f"PHOTO={tmp_path / 'below' / 'me.png'}"
-    for other in ("PHOTO=gone.png", "SEED=3", "AREA=0.25", "PHOTO=", "PHOTO=" + "x/" * 3000):
-        assert from_here(other) == other

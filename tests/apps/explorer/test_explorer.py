@@ -1,26 +1,20 @@
 """The explorer as a program: every message of its page, every error, without a browser."""
 
-from __future__ import annotations
-
 import base64
-import gc
 import io
 import json
 import re
 import threading
-import tracemalloc
 from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from anonlab import Anonymizer, Controls
 from anonlab.apps import cli
 from anonlab.apps.cli import options as cli_chosen
 from anonlab.apps.explorer import panel
-from anonlab.apps.explorer.book import write_turning
 from anonlab.apps.explorer.figures import SHARP
 from anonlab.apps.explorer.latest_only import LatestOnlyQueue
 from anonlab.apps.explorer.panel import Explorer
@@ -170,15 +164,6 @@ def test_verdicts_are_words_and_an_empty_mask_is_warned_of(page):
         assert told["distance"] < 1e-3
 
 
-def test_a_distance_is_reached_by_the_least_strength(page):
-    shown = page.set(target_distance=0.5)["preview"]
-    assert 0.5 <= shown["distance"] < 0.6
-    nearer = page.bench.preview(
-        page.bench.view(DEFAULT), replace(DEFAULT, strength=shown["strength"] - 1 / 16), side=SHARP
-    )
-    assert nearer.preview_distance < 0.5
-
-
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -296,15 +281,6 @@ def test_full_quality_says_how_far_it_is_and_can_be_cancelled(page):
     assert "result" in page.ask("make")
 
 
-def test_seeds_are_shown_one_by_one_and_each_is_its_setting(page):
-    before = len(page.told)
-    page.ask("seeds")
-    found = [said for said in page.told[before:] if said["show"] == "seed"]
-    assert [one["seed"] for one in found] == [*range(6)]
-    chosen = page.set(seed=4)["preview"]
-    assert chosen["distance"] == pytest.approx(found[4]["distance"], abs=0.05)  # it is drawn at 512
-
-
 def test_saved_settings_and_key_are_what_the_command_line_takes(page, tmp_path):
     path = tmp_path / "settings.json"
 
@@ -348,49 +324,7 @@ def test_a_wrong_settings_file_is_a_sentence_and_a_status(tmp_path, text, status
     assert "settings.json" in said and reason in said
 
 
-def test_moves_keep_nothing_and_a_closed_page_keeps_neither_photo_nor_key(page, anonymizer):
-    def moves() -> tuple[int, int]:
-        for area in (0.1, 0.2, 0.3):
-            page.set(mask_area=area)
-        page.told.clear()
-        gc.collect()
-        tensors = sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects())
-        return tensors, tracemalloc.get_traced_memory()[0]
-
-    tracemalloc.start()
-    try:
-        first, again = moves(), moves()
-    finally:
-        tracemalloc.stop()
-    assert again[0] == first[0]
-    assert again[1] - first[1] < 500_000  # bytes; the pictures of one move are larger
-    other = Page(anonymizer)
-    other.upload("me.png", encoded(sample_photo("astronaut")))
-    thread = other.explorer.queue.pool
-    other.explorer.close()
-    assert (other.bench.photo, other.explorer.uploads, other.explorer.keys) == (None, {}, {})
-    with pytest.raises(RuntimeError):
-        thread.submit(int)
-
-
 # the book's explorer and the queue
-
-
-def test_the_book_shows_the_pictures_that_its_words_measure(shipped, tmp_path):
-    html = write_turning(tmp_path / "turning", shipped, (0.1, 0.4), (0.0, 1.0))
-    told = json.loads(re.search(r'<script type="application/json">(.*)</script>', html)[1])
-    names = {path.name for path in (tmp_path / "turning").iterdir()}
-    faces = {f"face-{row}-{column}.jpg" for row in range(2) for column in range(2)}
-    assert names == {"person.jpg", "mask-0.jpg", "mask-1.jpg", *faces}
-    assert [[cell["matched"] for cell in row["faces"]] for row in told["rows"]][1] == [True, False]
-    assert told["rows"][0]["mask"].startswith("mask: 10% of the aligned picture, ")
-    assert "http" not in html
-    person, itself = (
-        np.asarray(Image.open(tmp_path / "turning" / name)).astype(int)
-        for name in ("person.jpg", "face-0-0.jpg")
-    )
-    assert person.shape == (SHARP, SHARP, 3)
-    assert np.median(np.abs(person - itself)) <= 2  # nine tenths of it are the photo
 
 
 def test_a_failure_is_reported_and_the_next_request_still_runs():

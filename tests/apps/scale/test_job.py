@@ -1,7 +1,5 @@
 """A job of many photos: killed in the middle and resumed, with photos that fail and photos that kill."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

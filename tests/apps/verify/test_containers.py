@@ -1,7 +1,5 @@
 """What a file holds beside its pixels is found, in every format, wherever it is put."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

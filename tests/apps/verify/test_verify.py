@@ -1,7 +1,5 @@
 """Leaks of every kind are named and change the exit status; a clean album has none."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -15,7 +13,7 @@ import torch
 from PIL import Image
 
 from anonlab.apps import cli
-from anonlab.apps.verify import not_compared, page, pair_photos, pairs_of_record, verify_pairs
+from anonlab.apps.verify import not_compared, page, pair_photos, verify_pairs
 from anonlab.apps.verify.checks import COVERED, LEFT, NEW, SAME, SMALL, check_pair
 from anonlab.apps.verify.pairs import Pair
 from anonlab.errors import InputMissing, NoFaceFound
@@ -203,16 +201,6 @@ def test_the_record_counts_for_these_bytes_only(tmp_path: Path) -> None:
         other.write_text(damaged)
         (made,) = pair_photos(one.original, one.anonymized)
         assert (made.left, made.kept) == ((), ())
-
-
-def test_pairs_of_a_run(tmp_path: Path) -> None:
-    entries = [
-        {"source": "in/a.png", "output": "out/a.png", "error": None, "faces": []},
-        {"source": "in/b.png", "output": None, "error": "no face", "faces": []},
-    ]
-    first, second = pairs_of_record({"photos": entries})
-    assert (first.original, first.anonymized) == (Path("in/a.png"), Path("out/a.png"))
-    assert (second.name, second.anonymized) == ("in/b.png", None)
 
 
 # Table and page

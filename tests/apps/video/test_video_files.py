@@ -1,7 +1,5 @@
 """Video files in and out without any change of a face: what a player sees and hears stays."""
 
-from __future__ import annotations
-
 import sys
 from fractions import Fraction
 
@@ -205,26 +203,6 @@ def test_a_sound_that_is_switched_off_stays_behind_unless_it_is_another_language
     assert sounds == [("fra", None), ("spa", "default")]
 
 
-def box(name, *parts):
-    """A box of an MP4 file."""
-    content = b"".join(parts)
-    return (8 + len(content)).to_bytes(4, "big") + name + content
-
-
-def spherical(data):
-    """An MP4 whose picture is marked as equirectangular."""
-    mark = box(b"sv3d", box(b"svhd", bytes(4), b"\0"),
-               box(b"proj", box(b"prhd", bytes(16)), box(b"equi", bytes(20))))  # fmt: skip
-    data, at, end = bytearray(data), 0, 0
-    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
-        at = data.index(name, at) - 4
-        size = int.from_bytes(data[at : at + 4], "big")
-        end = at + size
-        data[at : at + 4] = (size + len(mark)).to_bytes(4, "big")
-        at += 8
-    return bytes(data[:end] + mark + data[end:])
-
-
 TAGS = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}
 WIDE = {"colorspace": 9, "color_primaries": 9, "color_trc": 18, "color_range": 1}
 FIELDS = {"field_order": 2, "flags": 0x20040000}
@@ -261,12 +239,6 @@ def test_what_a_player_needs_is_as_it_was(frames, tmp_path, ending, codec, optio
     assert sum(bool(value) for value in read[0].values()) >= 5
     if sphere:
         assert read[0]["the mark of a 360° video"]
-
-
-def test_transparency_that_is_lost_is_named(frames, tmp_path):
-    path = write_clip(tmp_path / "in.mov", frames[:2], codec="prores_ks", pixel_format="yuva444p10le")
-    said = open_clip(path, tmp_path / "out.mp4").left_out
-    assert "transparency" in said and any(one.startswith("bits a colour (12 became 8") for one in said)
 
 
 def test_nothing_that_says_where_when_or_who_travels(frames, tmp_path):
