@@ -52,41 +52,6 @@ def test_only_exercises_define_functions(path):
                 assert {"exercise", "solution"} & set(cell["metadata"]["tags"])
 
 
-def prose_lines(source: str) -> set[int]:
-    """Lines of code that are sentences: text of at least six words in quotation marks, but for those
-    that say what a function does."""
-    lines: set[int] = set()
-    tree = ast.parse(source)
-    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
-    for node in ast.walk(tree):
-        if id(node) in said:
-            continue
-        parts = node.values if isinstance(node, ast.JoinedStr) else [node]
-        text = [one.value for one in parts if isinstance(one, ast.Constant)]
-        if len(" ".join(one for one in text if isinstance(one, str)).split()) >= 6:
-            lines |= set(range(node.lineno, node.end_lineno + 1))
-    return lines
-
-
-def test_visible_code_is_code():
-    """Sentences made from numbers come from folded cells, so that they give no answer away."""
-    visible = prose = 0
-    for path in PATHS:
-        for cell in json.loads(path.read_text())["cells"]:
-            about, source = cell["metadata"], "".join(cell["source"])
-            hidden = about.get("jupyter", {}).get("source_hidden")
-            if hidden:  # in JupyterLab, and so in report and book
-                assert {"hide-input", "remove-input"} & set(about["tags"]), cell["id"]
-            if cell["cell_type"] == "code" and not hidden:
-                visible += sum(bool(line.strip()) for line in source.splitlines())
-                prose += len(prose_lines(source))
-    assert prose <= 0.02 * visible, (prose, visible)
-
-
-def test_the_share_of_prose_can_be_too_high():
-    assert prose_lines('a = 1\nMarkdown(\n    f"{a} of all pixels of this picture differ"\n)') == {3}
-
-
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_students_write_a_function_where_its_idea_is_taught(path):
     found = json.loads(path.read_text())["cells"]

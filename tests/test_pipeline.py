@@ -10,7 +10,7 @@ from PIL import Image
 
 from anonlab import Anonymizer, pipeline
 from anonlab.apps import cli
-from anonlab.errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
+from anonlab.errors import NoFaceFound, StillRecognised, UnknownOption
 from anonlab.generators.samples import sample_photo
 from anonlab.photo.photos import read_photo
 from anonlab.recognizers import distance
@@ -164,23 +164,6 @@ def test_grey_stays_grey_and_alpha_stays(anonymizer, photo, monkeypatch):
 def test_unknown_options_are_refused_before_any_work(anonymizer, options):
     with pytest.raises(UnknownOption):
         anonymizer("does-not-exist.jpg", **options)
-
-
-def test_unknown_parts_are_refused():
-    with pytest.raises(UnknownOption, match="method"):
-        Anonymizer.load(method="magic")
-    with pytest.raises(UnknownOption, match="generator"):
-        Anonymizer.load(generator="stylegan9", device="cpu")
-    with pytest.raises(UnknownOption, match="part colour"):
-        Anonymizer.load(method="one-pass", device="cpu").replace(colour="red")
-    with pytest.raises(UnknownOption, match="device"):
-        Anonymizer.load(device="tpu")
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_cuda_without_cuda_is_a_clear_error():
-    with pytest.raises(DeviceUnavailable, match="choose cpu"):
-        Anonymizer.load(device="cuda")
 
 
 def test_a_photo_without_a_face(anonymizer):

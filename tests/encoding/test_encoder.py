@@ -82,41 +82,43 @@ def test_a_stored_encoder_is_the_same_up_to_half_precision(tiny, stored, generat
     assert torch.equal(loaded(*ask(tiny)), again(*ask(tiny)))
 
 
-def test_one_of_another_num_ws_is_refused(stored, generator, tmp_path):
-    path = tmp_path / "other.safetensors"
+def as_num_ws_18(tiny, path):
     config = replace(TINY, num_ws=18)
     write_weights(Encoder(config), path, metadata(config))
-    with pytest.raises(WeightsMismatch, match=r"num_ws 18 .* with 16 .*train encoder"):
-        load_encoder(generator, path)
 
 
-@pytest.mark.parametrize("keep", [0, 7, 500, -100])
-def test_a_truncated_file_is_refused(stored, generator, keep):
-    stored.write_bytes(stored.read_bytes()[:keep])
-    with pytest.raises(WeightsCorrupt, match=r"encoder-mobile\.safetensors"):
-        load_encoder(generator, stored)
-
-
-def test_a_file_of_something_else_is_refused(generator):
-    with pytest.raises(WeightsMismatch, match="not an encoder"):
-        load_encoder(generator, store.locate("population"))
-
-
-def test_tensors_that_do_not_fit_their_config_are_refused(tiny, generator, tmp_path):
-    path = tmp_path / "wrong.safetensors"
+def of_two_layers(tiny, path):
     write_weights(tiny, path, metadata(replace(TINY, layers=2)))
-    with pytest.raises(WeightsCorrupt, match="does not hold"):
-        load_encoder(generator, path)
 
 
-def test_weights_that_are_no_numbers_are_refused(tiny, generator, tmp_path):
-    path = tmp_path / "nan.safetensors"
+def no_numbers(tiny, path):
     broken = Encoder(TINY)
     broken.load_state_dict(tiny.state_dict())
     torch.nn.init.constant_(broken.to_ws, float("nan"))
     write_weights(broken, path, metadata(TINY))
-    with pytest.raises(WeightsCorrupt, match="not finite"):
-        load_encoder(generator, path)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "said"),
+    [
+        (as_num_ws_18, WeightsMismatch, r"num_ws 18 .* with 16 .*train encoder"),
+        (of_two_layers, WeightsCorrupt, "does not hold"),
+        (no_numbers, WeightsCorrupt, "not finite"),
+        (lambda _, path: path.write_bytes(b""), WeightsCorrupt, r"other\.safetensors"),
+        (lambda _, path: shutil.copy(store.locate("population"), path), WeightsMismatch, "not an encod"),
+    ],
+)
+def test_other_files_are_refused(tiny, generator, tmp_path, make, error, said):
+    make(tiny, tmp_path / "other.safetensors")
+    with pytest.raises(error, match=said):
+        load_encoder(generator, tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize("keep", [7, 500, -100])
+def test_a_truncated_file_is_refused(stored, generator, keep):
+    stored.write_bytes(stored.read_bytes()[:keep])
+    with pytest.raises(WeightsCorrupt, match=r"encoder-mobile\.safetensors"):
+        load_encoder(generator, stored)
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from anonlab.evaluation.privacy import (
     recognition,
     strangers,
     told,
-    united,
 )
 from anonlab.evaluation.tables import headline
 from anonlab.metrics import linkage
@@ -142,18 +141,6 @@ def test_the_album_stands_among_everybody(asked, scene):
     mean = (scene["result"][10] + scene[OPTIONAL][10]) / 2
     away = 1 - F.cosine_similarity(mean, scene["other photo"][10], dim=0)
     assert album[0, 0].item() == pytest.approx(away.item(), abs=1e-5)
-
-
-def test_two_recognisers_together_find_more_than_each():
-    own = noise(200, DIM, seed=1)
-    two = [
-        {ANOTHER: scale * torch.cdist(own + 2 * noise(200, DIM, seed=seed), own)}
-        for seed, scale in ((2, 1.0), (3, 100.0))  # one has other units
-    ]
-    two[0]["turn undone"] = two[0][ANOTHER]  # one alone is no union
-    both = united(two)["attacks"]
-    assert [*both] == [ANOTHER]
-    assert both[ANOTHER]["rank_1"] > 1.2 * max(linkage(one[ANOTHER]) for one in two)
 
 
 def test_a_match_is_at_the_photos_threshold_or_at_the_attacks_own_false_accepts():

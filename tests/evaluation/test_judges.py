@@ -1,8 +1,6 @@
 """Judges that guide nothing: their arithmetic by known values, and runs that each must call worse."""
 
-import base64
 import hashlib
-import json
 import tarfile
 from dataclasses import replace
 
@@ -22,8 +20,6 @@ from anonlab.evaluation.judges.kept import (
     kept,
     truth,
 )
-from anonlab.evaluation.judges.mesh import Mesh, geometry
-from anonlab.evaluation.judges.networks import Tfjs
 from anonlab.evaluation.people import Person
 from anonlab.evaluation.pictures import Pictures
 
@@ -172,59 +168,6 @@ def test_archives_are_known_by_their_sha256(tmp_path, monkeypatch):
     packages.find("weights.bin").write_bytes(b"other")
     with pytest.raises(WeightsCorrupt):
         packages.find("weights.bin")
-
-
-def test_a_tensorflow_graph_pads_and_strides_as_tensorflow_does(tmp_path):
-    """3 × 3 ones over 1…16 with stride 2 and SAME: zeros below and on the right only."""
-
-    def attributes(**more):
-        text = {"s": base64.b64encode(b"SAME").decode()}
-        return {"padding": text, "strides": {"list": {"i": ["1", "2", "2", "1"]}}} | more
-
-    fused = {"list": {"s": [base64.b64encode(one).decode() for one in (b"BiasAdd", b"Relu")]}}
-    graph = {
-        "modelTopology": {"node": [
-            {"op": "Placeholder", "name": "x"},
-            {"op": "Const", "name": "w"}, {"op": "Const", "name": "b"},
-            {"op": "_FusedConv2D", "name": "y", "input": ["x", "w", "b"],
-             "attr": attributes(fused_ops=fused)},
-        ]},
-        "weightsManifest": [{"weights": [
-            {"name": "w", "shape": [3, 3, 1, 1], "dtype": "float32"},
-            {"name": "b", "shape": [1], "dtype": "float32"},
-        ]}],
-    }  # fmt: skip
-    (tmp_path / "net.json").write_text(json.dumps(graph))
-    (tmp_path / "net.bin").write_bytes(np.r_[np.ones(9), -44.0].astype(np.float32).tobytes())
-    image = torch.arange(1.0, 17).view(1, 1, 4, 4)
-    assert Tfjs(tmp_path / "net.json")(image)["y"].flatten().tolist() == [10, 1, 28, 10]
-
-
-def drawn_mesh(gaze: tuple[float, float] = (0, 0)) -> Mesh:
-    """Two eyes 1/8 wide, with irises moved by degrees of a 12 mm eyeball in an eye of 30 mm."""
-    points = torch.rand(1, 468, 3, generator=torch.Generator().manual_seed(0))
-    places = {33: (0.30, 0.4), 133: (0.425, 0.4), 362: (0.575, 0.4), 263: (0.70, 0.4), 10: (0.5, 0.1),
-              152: (0.5, 0.9)}  # fmt: skip
-    for number, place in places.items():
-        points[0, number] = torch.tensor([*place, 0.0])
-    contours = torch.zeros(1, 2, 71, 2)
-    irises = torch.zeros(1, 2, 5, 2)
-    shift = torch.sin(torch.deg2rad(torch.tensor(gaze, dtype=torch.float32))) * 12 / 30 * 0.125
-    for eye, (outer, inner) in enumerate(((0.30, 0.425), (0.70, 0.575))):
-        contours[0, eye, 0], contours[0, eye, 8] = torch.tensor([[outer, 0.4], [inner, 0.4]])
-        contours[0, eye, 11:14] = torch.tensor([(outer + inner) / 2, 0.38])
-        contours[0, eye, 3:6] = torch.tensor([(outer + inner) / 2, 0.42])
-        irises[0, eye, 0] = torch.tensor([(outer + inner) / 2, 0.4]) + shift
-    return Mesh(points, torch.ones(1), contours, irises)
-
-
-def test_gaze_lids_and_pose_are_read_in_their_units():
-    found = {name: value.item() for name, value in geometry(drawn_mesh((15.0, -10.0))).items()}
-    assert found["gaze_x"] == pytest.approx(15, abs=1e-3)
-    assert found["gaze_y"] == pytest.approx(-10, abs=1e-3)
-    assert found["eye_opening"] == pytest.approx(0.04 / 0.125, abs=1e-5)
-    assert found["yaw"] == found["roll"] == found["pitch"] == 0
-    assert found["jaw"] == pytest.approx(0.5 / 0.4, abs=1e-5)
 
 
 @needs_files

@@ -51,18 +51,6 @@ def test_a_count_is_spread_over_the_set(tmp_path, count, expected):
     assert names(load_people(tmp_path, count)) == expected
 
 
-def test_an_index_says_which_person_is_on_which_file(tmp_path):
-    photo(tmp_path / "01.jpg")
-    photo(tmp_path / "someone else" / "03.jpg")  # no folder counts when there is an index
-    (tmp_path / "index.csv").write_text(  # with the mark and the line ends of a spreadsheet
-        "licence,identity,file,dataset,tags\r\nCC0,Zoë,01.jpg,set,age=30;x\r\nCC0,bob,02.jpg,,\r\n"
-        "CC0,Zoë,gone/03.jpg,set,\r\n", encoding="utf-8-sig", newline="",
-    )  # fmt: skip
-    both = (tmp_path / "01.jpg", tmp_path / "gone" / "03.jpg")  # the second is missing, so reported
-    zoe, bob = Person("Zoë", both, "set", {"age": "30"}), Person("bob", (tmp_path / "02.jpg",))
-    assert load_people(tmp_path) == [zoe, bob]
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from PIL import Image
 
 from anonlab.errors import UnknownOption
 from anonlab.generators.samples import sample_photo
@@ -31,14 +30,6 @@ def test_a_view_is_the_same_person(recognizer, embedded):
     first, second = embedded
     assert (distance(recognizer, first, second) < 0.6).all()
     assert linkage(pairwise(recognizer, second, first)) == 1
-
-
-def test_a_name_is_always_the_same_picture(generator):
-    name = "synthetic-100-1"
-    first, second = (sample_photo(name, generator).tobytes() for _ in range(2))
-    assert first == second
-    assert sample_photo("astronaut") == sample_photo("astronaut")
-    assert isinstance(sample_photo("astronaut"), Image.Image)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,6 @@ from anonlab.generators.stylegan2 import (
 )
 from anonlab.generators.stylegan2_names import NAMINGS
 
-TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-
 
 def build(raw: dict[str, torch.Tensor], clamp: float | None = None) -> StyleGAN2:
     """The network with NVIDIA's raw tensors, by the translation table alone."""

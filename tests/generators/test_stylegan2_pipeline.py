@@ -8,10 +8,9 @@ import torch
 from anonlab import Anonymizer
 from anonlab.apps import cli
 from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder, metadata
-from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMismatch, WeightsMissing
+from anonlab.errors import UnknownOption, WeightsMismatch, WeightsMissing
 from anonlab.generators import load_generator
 from anonlab.training.export import write_weights
-from anonlab.weights import store
 
 CHANNELS = [8, 8, 8, 8, 4, 4, 4]  # 256 px
 TINY = EncoderConfig(
@@ -40,29 +39,6 @@ def test_a_file_is_loaded_by_name_and_path(random_generator, path):
     assert random_generator.name.startswith("stylegan2-")
     with pytest.raises(UnknownOption, match="choose stylegan2"):
         load_generator("mobile", path)
-
-
-def test_what_was_downloaded_is_remembered(monkeypatch, tmp_path, path, random_generator):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-
-    def fetch(url, target, digest):
-        assert url.endswith("/stylegan2-ffhq-256x256.pkl")
-        with open(target, "wb") as file:
-            file.write(path.read_bytes())
-        if digest and not store.sha256(path).startswith(digest):
-            raise RuntimeError("invalid hash value")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
-    with pytest.raises(WeightsMissing, match="invalid hash"):
-        store.download("stylegan2-ffhq-256", "0" * 64)
-    assert not any(found.is_file() for found in tmp_path.rglob("*"))
-    assert cli.main(["doctor", "--download", "stylegan2-ffhq-256", "--sha256", store.sha256(path)]) == 0
-    assert store.status("stylegan2-ffhq-256")[0] == "ok"
-    assert load_generator("stylegan2").name == random_generator.name
-    here = store.path_of("stylegan2-ffhq-256")
-    here.write_bytes(here.read_bytes()[:-1] + b"!")
-    with pytest.raises(WeightsCorrupt, match="stylegan2-ffhq-256x256"):
-        load_generator("stylegan2")
 
 
 def test_optimizing_takes_any_generator(path, astronaut):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from anonlab.metrics import FEATURES, frechet_distance, load_features, precision_recall
+from anonlab.metrics import frechet_distance, precision_recall
 
 
 def drawn(seed: int, count: int = 60, size: int = 6) -> torch.Tensor:
@@ -68,14 +68,3 @@ def test_precision_and_recall_by_brute_force(neighbours):
     assert found == pytest.approx(brute_force(real, made, neighbours))
     assert 0 < found[0] < 1 and 0 < found[1] < 1
     assert precision_recall(made, real, neighbours) == pytest.approx(found[::-1])
-
-
-def test_features_have_their_own_name_and_see_that_a_face_was_spoilt(synthetic_faces):
-    assert "ST-LPIPS VGG" in FEATURES
-    assert "FID" not in FEATURES.upper() and "inception" not in FEATURES.lower()
-    embed, faces = load_features(), synthetic_faces[:2]
-    noise = torch.randn(faces.shape, generator=torch.Generator().manual_seed(0))
-    found, nearer, farther = (embed(one) for one in (faces, faces + 0.02, faces + 0.5 * noise))
-    assert found.shape == (2, 512) and not found.requires_grad
-    torch.testing.assert_close(found.norm(dim=1), torch.ones(2))
-    assert (2 * (nearer - found).norm(dim=1) < (farther - found).norm(dim=1)).all()

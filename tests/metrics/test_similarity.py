@@ -10,7 +10,6 @@ from anonlab.images import blurred, resize, to_tensor, to_uint8
 from anonlab.metrics import changed_share, psnr, ssim_map
 
 LEVEL = 2 / 255  # one step of 8-bit pixels
-BORDER = 5  # half a window, which scikit-image leaves out of its mean and torchmetrics does not
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +24,6 @@ def soft(face) -> torch.Tensor:
 
 def black(size: int = 100) -> torch.Tensor:
     return torch.full((1, 3, size, size), -1.0)
-
-
-def inner(similarity: np.ndarray) -> float:
-    return similarity[BORDER:-BORDER, BORDER:-BORDER].mean()
 
 
 def test_ssim_is_torchmetrics_too(face, soft):

@@ -6,9 +6,7 @@ from scipy.stats import spearmanr
 
 from anonlab.images import blurred, resize
 from anonlab.perception.faithfulness import (
-    area_under,
     compare_methods,
-    declared,
     deletion_curve,
     disc_ranking,
     insertion_curve,
@@ -44,19 +42,6 @@ def test_deletion_goes_from_the_face_to_its_blur_and_insertion_back(recognizer, 
     assert inserted == pytest.approx([whole, inserted[1], 0], abs=1e-5)
     assert 0.1 < deleted[1] < whole
     assert 0.1 < inserted[1] < whole
-
-
-@pytest.mark.parametrize(
-    ("areas", "values", "mean"),
-    [
-        ((0.1, 0.2, 0.5), (3.0, 3.0, 3.0), 3.0),
-        ((0.0, 0.5, 1.0), (0.0, 1.0, 0.0), 0.5),
-        ((0.0, 0.1, 1.0), (0.0, 1.0, 1.0), 0.95),
-        ((0.2, 0.4), (1.0, 2.0), 1.5),
-    ],
-)
-def test_the_area_under_a_curve_is_its_mean_height(areas, values, mean):
-    assert area_under(areas, values) == pytest.approx(mean)
 
 
 def test_rank_correlation_is_spearmans():
@@ -122,10 +107,3 @@ def test_beating_the_disc_is_counted_by_face():
 
     table = compare_methods(Look(), [flat, striped], ["rim"], (0.05, 0.1))
     assert table["rim"]["beats_disc"] == 0.5
-
-
-def test_a_table_says_which_way_is_better_and_judges_no_time(face):
-    rows = declared(compare_methods(Stand(), [face], ["grey"], (0.05, 0.2), shifts=1))
-    assert rows["grey"]["deletion"].better == "higher" and rows["grey"]["insertion"].better == "lower"
-    assert rows["random"]["deletion"].better == "reference"
-    assert {row["seconds"].better for row in rows.values()} == {"shown"}

@@ -14,7 +14,6 @@ from PIL import Image
 from anonlab.errors import UnreadableImage
 from anonlab.photo.photos import MAX_PROFILE, read_photo, write_photo
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
 

@@ -63,13 +63,6 @@ def test_a_face_that_the_border_of_a_part_cuts_is_left_to_a_look_at_the_whole(ce
     assert overlap(there, face) > 0.7
 
 
-def test_a_small_face_of_a_large_photo_needs_the_fine_look(centerface, portrait):
-    scene = Image.new("RGB", (3200, 2400), (110, 120, 110))
-    scene.paste(portrait.resize((100, 100), Image.Resampling.LANCZOS), (1500, 1100))
-    assert len(centerface(scene, LIKELY)) == 1
-    assert not centerface(scene, LIKELY, fine=False)
-
-
 def test_what_hides_nose_and_mouth_hides_no_face(astronaut, detector):
     [known] = detector.once(astronaut)
     left, _, right, bottom = (round(side) for side in known.box)
@@ -78,15 +71,6 @@ def test_what_hides_nose_and_mouth_hides_no_face(astronaut, detector):
     assert not [face for face in _once(detector, pixels) if overlap(face, known) > 0.3]
     [face] = detector(Photo(pixels, "behind a board"))
     assert overlap(face, known) > 0.3
-
-
-def test_a_face_that_only_the_other_detector_sees_is_none(astronaut, detector, monkeypatch):
-    look = detector.by_mtcnn
-    [known] = detector.once(astronaut)
-    imagined = Face((10.0, 300.0, 90.0, 400.0), known.points - 150, 0.999)
-    monkeypatch.setattr(detector, "by_mtcnn", lambda image, scale: [*look(image, scale), imagined])
-    assert not [face for face in detector(astronaut) if overlap(face, imagined) > 0.1]
-    assert len(detector.once(astronaut)) == 2  # the one look of portraits asks nobody else
 
 
 def test_what_a_second_look_does_not_confirm_is_none(astronaut, detector, monkeypatch):

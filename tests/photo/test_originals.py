@@ -1,7 +1,6 @@
 """A result is written as its photo was: tables, depth, palette, compression; and one picture only."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -197,14 +196,6 @@ def test_only_named_groups_stay(tmp_path: Path, suffix: str, names: tuple[str, .
         assert never not in data
 
 
-def test_a_format_without_metadata_says_so(tmp_path: Path) -> None:
-    photo_with_everything(tmp_path / "a.jpg")
-    fields, bmp = read_photo(tmp_path / "a.jpg").original.fields, read_photo(Image.fromarray(smooth()))
-    bmp = replace(bmp, original=replace(bmp.original, fields=fields))
-    notes = write_photo(bmp.image(bmp.pixels), tmp_path / "a.bmp", None, bmp, ("date",))
-    assert notes == ["BMP holds no metadata, also not what was to be kept"]
-
-
 # Several pictures in a file
 
 
@@ -218,13 +209,6 @@ def test_animations_are_refused_with_the_command_that_does_them(tmp_path: Path, 
         read_photo(path)
     with pytest.raises(SeveralPictures, match="animated"), Image.open(path) as image:
         read_photo(image)
-
-
-def test_pages_are_refused(tmp_path: Path) -> None:
-    first, second = (Image.fromarray(smooth(seed=seed)) for seed in (1, 2))
-    first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
-    with pytest.raises(SeveralPictures, match="several pages"):
-        read_photo(tmp_path / "a.tif")
 
 
 def test_smaller_copies_in_a_tiff_are_dropped(tmp_path: Path) -> None:

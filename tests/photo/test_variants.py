@@ -260,25 +260,6 @@ def test_a_profile_stays_only_where_it_is_for_these_colours(
     assert (read_photo(tmp_path / "a.png").icc_profile == bytes(profile)) is stays
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.heic", "a.avif"])
-def test_what_colours_are_stays_or_is_named(tmp_path: Path, name: str) -> None:
-    """Display P3 that is called sRGB is pale."""
-    path, said = tmp_path / name, {"color_primaries": 12, "transfer_characteristics": 13}
-    if name == "a.png":
-        path.write_bytes(png((b"cICP", bytes([12, 13, 0, 1]), 0)))
-    else:
-        if name == "a.heic":
-            pytest.importorskip("pillow_heif")
-        Image.fromarray(RGB).save(path, **(said if name == "a.heic" else {}))
-        path.write_bytes(path.read_bytes().replace(b"nclx\0\1", b"nclx\0\x0c", 1))
-    photo = read_photo(path)
-    notes = write_photo(photo.image(photo.pixels), tmp_path / f"b{path.suffix}", None, photo)
-    kept = {"a.png": b"cICP\x0c\x0d\0\1", "a.heic": b"nclx\0\x0c\0\x0d"}.get(name, b"nclx\0\1\0\x0d")
-    assert kept in (tmp_path / f"b{path.suffix}").read_bytes()
-    named = ["its colours (H.273: primaries 12, transfer 13) are called sRGB"]
-    assert notes == (named if name == "a.avif" else [])
-
-
 TEXTS = {  # what a field holds → whether it stays
     "Jürgen Müller".encode(): True,
     "Ünal Öz".encode(): True,  # in UTF-8 with bytes that Latin-1 cannot print

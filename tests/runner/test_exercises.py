@@ -131,11 +131,3 @@ def test_every_notebook_has_three_exercises_of_three_cells(path):
         assert "..." not in solution[1]
         for _, _, folded in (checked, solution):
             assert folded["metadata"]["jupyter"]["source_hidden"]
-
-
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_set_up_record_and_solutions_are_folded(path):
-    code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
-    for cell in (code[1], code[-1]):
-        assert cell["metadata"]["jupyter"]["source_hidden"]
-        assert "hide-input" in cell["metadata"]["tags"]

@@ -52,20 +52,6 @@ def test_a_number_that_does_not_hold_is_told_in_words():
     assert not re.search("σ|`|a reference that must", "\n".join(lines))
 
 
-def test_a_run_that_was_not_held_to_anything_has_not_passed_and_a_better_number_does_not_fail():
-    assert said(made("00_a", GOOD | {"ssim": higher(0.99)}))[1:] == [
-        "Yes: all 3 judged numbers hold.",
-        "Some numbers are better than accepted. If that was meant, accept them: "
-        "python -m anonlab run --accept",
-    ]
-    question, well, answer = answers([made("00_a", GOOD, held=False)])[1]
-    assert well is None and answer.startswith("Not compared.") and "accepted" in question
-    mixed = said(made("00_a", GOOD), made("01_b", GOOD, held=False))
-    assert mixed[1].endswith("these parameters: 1 notebook.")
-    broken = Run("00_a", status="failed", error="ZeroDivisionError: x\nlines of it")
-    assert said(broken)[0] == "No: 00 failed (ZeroDivisionError: x)."
-
-
 def test_a_page_typesets_and_leads_without_a_network(tmp_path):
     node = nbformat.v4.new_notebook()
     node.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import torch
 
 from anonlab.errors import UnknownOption
 from anonlab.runner import report
-from anonlab.weights import store
 
 RECORD = """
 import json, pathlib
@@ -92,28 +90,3 @@ def test_a_notebook_without_numbers_or_with_an_unknown_parameter_has_failed(
     notebook(tmp_path, "00_one", code, quick=quick)
     status, metrics, _ = run()
     assert status == 1 and said in metrics["notebooks"]["00_one"]["error"]
-
-
-def test_a_cell_that_is_not_executed_is_not_counted_as_run(tmp_path, run, without_kernel, monkeypatch):
-    notebook(tmp_path, "00_one")
-    import papermill
-
-    real = papermill.execute_notebook
-
-    def forgetful(*arguments, **options):
-        node = real(*arguments, **options)
-        node.cells[-1].execution_count = None
-        return node
-
-    monkeypatch.setattr(papermill, "execute_notebook", forgetful)
-    status, metrics, _ = run()
-    assert status == 1
-    assert "not executed" in metrics["notebooks"]["00_one"]["error"]
-
-
-def test_provenance_names_what_a_number_depends_on():
-    provenance = report.provenance(torch.device("cpu"), seeds=(3, 4))
-    assert provenance["packages"]["torch"] == torch.__version__.split("+")[0]
-    assert provenance["weights"]["dlib-resnet"] == store.WEIGHTS["dlib-resnet"].sha256
-    assert (provenance["seeds"], provenance["device"]) == ([3, 4], "cpu")
-    assert provenance["tf32"]["matmul"] is (torch.get_float32_matmul_precision() != "highest")

@@ -32,12 +32,6 @@ def task(few, generator, recognizer, perceptual, population) -> EncoderTask:
 
 
 @pytest.fixture
-def uncompiled(monkeypatch) -> None:
-    """Compiling the whole preview takes longer than to run it a few times."""
-    monkeypatch.setattr("anonlab.training.preview.shutil.which", lambda _: None)
-
-
-@pytest.fixture
 def minutes(monkeypatch) -> None:
     """A minute passes with every look at the clock, which is one a step."""
     clock = iter(range(1000))

@@ -10,8 +10,6 @@ from anonlab.training.loop import TrainConfig
 from anonlab.training.preview import Preview
 from anonlab.training.surrogate import Surrogate, SurrogateTask, warm_up
 
-CPU = torch.device("cpu")
-
 
 def test_the_previews_features_are_the_generators_own(generator, samples):
     preview, ws = Preview(generator), samples.ws[:1].float()

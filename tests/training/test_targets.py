@@ -1,14 +1,11 @@
 """Virtual identities of many faces at once are those of one after the other."""
 
-import math
-
 import pytest
 import torch
 
 from anonlab.controls import KEEP
 from anonlab.identity.population import Attributes, Population
-from anonlab.identity.virtual import TURN, identity_path, identity_paths, random_orthogonal
-from anonlab.training.targets import wanted_identities
+from anonlab.identity.virtual import identity_path, identity_paths, random_orthogonal
 
 COUNT = 12
 
@@ -42,20 +39,3 @@ def test_each_row_is_the_identity_of_that_person(people) -> None:
             torch.testing.assert_close(together.origin[i : i + 1], path.origin, atol=1e-5, rtol=1e-4)
             target = together.targets()[i : i + 1]
             torch.testing.assert_close(target, path.at(1.0).target, atol=1e-4, rtol=1e-4)
-
-
-def test_the_first_is_a_users_and_the_others_are_of_a_wider_family(people) -> None:
-    population, embeddings, pictures = people
-    found = wanted_identities(population, embeddings, pictures, seed=0)
-    assert found.shape == (COUNT, 4, embeddings.shape[1])
-    assert torch.equal(found, wanted_identities(population, embeddings, pictures, seed=0))
-    assert not torch.equal(found, wanted_identities(population, embeddings, pictures, seed=1))
-    alone = attributes(population, embeddings, pictures)
-    labels = population.labels(embeddings, alone)
-    origins = identity_paths(population, embeddings, labels, torch.eye(64)[None]).origin
-    away = torch.nn.functional.normalize(embeddings - origins, dim=1)[:, None]
-    new = torch.nn.functional.normalize(found - origins[:, None], dim=2)
-    cosines = (away * new).sum(2)
-    usual = math.cos(math.pi - TURN)  # but for what is kept
-    torch.testing.assert_close(cosines[:, 0].mean(), torch.tensor(usual), atol=0.05, rtol=0)
-    assert cosines[:, 0].std() < 0.1 < 0.3 < cosines[:, 1:].std()

@@ -1,6 +1,5 @@
 """The loop: it resumes exactly, survives what goes wrong, and says what it did."""
 
-import csv
 import math
 
 import pytest
@@ -9,7 +8,6 @@ from torch import nn
 
 from anonlab.apps import cli
 from anonlab.errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
-from anonlab.figures.plots import training_figure
 from anonlab.training.loop import TrainConfig, train
 
 PLAN = TrainConfig(
@@ -104,16 +102,6 @@ def test_nothing_to_resume_another_plan_and_a_broken_checkpoint_are_told(tmp_pat
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputDamaged, match="not a checkpoint that can be read"):
         train(Line(), PLAN, tmp_path, resume=True)
-
-
-def test_the_log_has_every_loss_and_its_curves(tmp_path):
-    out = train(Line(), PLAN, tmp_path)
-    rows = list(csv.DictReader((tmp_path / "log.csv").open()))
-    assert [int(row["step"]) for row in rows] == [5, 10, 12]
-    assert all(float(row["miss"]) == float(row["total"]) for row in rows)
-    figure = training_figure(out.log, out.validation)
-    titles = [axis.get_title() for axis in figure.axes if axis.axison]
-    assert titles == ["loss: miss", "loss: total", "loss: norm", "validation: slope"]
 
 
 LABELS = "labels of glasses are of faces of the generator mobile, by 250"

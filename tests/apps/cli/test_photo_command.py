@@ -35,34 +35,34 @@ def empty(path: Path) -> None:
         (path / name).write_text("no photo")
 
 
-def content(data: bytes) -> Callable[[Path], None]:
-    """Write these bytes."""
+def holds(data: bytes) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(data) and None
 
 
-MAKE: dict[str, Callable[[Path], object]] = {  # inputs that cannot be done
-    "wall.png": lambda path: written(path, noise(9) // 29),  # dark: no face
-    "large.png": lambda path: written(path, 250 + noise(8) // 43),  # white: too large
-    "letter.jpg": content(b"Dear all,\nno photo here.\n"),
-    "half.png": half,
-    "half.jpg": half,
-    "dot.png": lambda path: written(path, np.full((1, 1, 3), 100, np.uint8)),
-    "my clip.mp4": content(b"\0\0\0\x18ftypmp42" + bytes(99)),
-    "gone.jpg": lambda _: None,
-    "holiday": empty,
-    "x" * 300 + ".jpg": lambda _: None,
-}
-SAID = {
-    "wall.png": "shows no face that can be found; use a photo with a face",
-    "large.png": "could not be processed (out of memory); try a smaller copy",
-    "letter.jpg": "open and re-save it in a photo editor",
-    "half.png": "open and re-save it in a photo editor",
-    "half.jpg": "open and re-save it in a photo editor",
-    "dot.png": "is only 1×1 pixels; a photo of a face needs at least",
-    "my clip.mp4": "is a clip; anonymize it with: python -m anonlab video '",
-    "gone.jpg": "does not exist; check the spelling",
-    "holiday": "is a folder without photos; name one that has some",
-    "x" * 300 + ".jpg": "cannot be opened (File name too long); rename or copy it",
+RESAVE = "open and re-save it in a photo editor"
+MAKE: dict[str, tuple[Callable[[Path], object], str]] = {  # inputs that cannot be done: what is said
+    "wall.png": (
+        lambda path: written(path, noise(9) // 29),  # dark: no face
+        "shows no face that can be found; use a photo with a face",
+    ),
+    "large.png": (
+        lambda path: written(path, 250 + noise(8) // 43),  # white: too large
+        "could not be processed (out of memory); try a smaller copy",
+    ),
+    "letter.jpg": (holds(b"Dear all,\nno photo here.\n"), RESAVE),
+    "half.png": (half, RESAVE),
+    "half.jpg": (half, RESAVE),
+    "dot.png": (
+        lambda path: written(path, np.full((1, 1, 3), 100, np.uint8)),
+        "is only 1×1 pixels; a photo of a face needs at least",
+    ),
+    "my clip.mp4": (
+        holds(b"\0\0\0\x18ftypmp42" + bytes(99)),
+        "is a clip; anonymize it with: python -m anonlab video '",
+    ),
+    "gone.jpg": (lambda _: None, "does not exist; check the spelling"),
+    "holiday": (empty, "is a folder without photos; name one that has some"),
+    "x" * 300 + ".jpg": (lambda _: None, "cannot be opened (File name too long); rename or copy it"),
 }
 IN_FOLDERS = [*MAKE][:7]
 
@@ -82,10 +82,11 @@ def assert_one_error(err: str, *parts: str) -> None:
 @pytest.mark.parametrize("name", MAKE, ids=lambda name: name[:20])
 def test_a_photo_that_cannot_be_done(tmp_path: Path, command, name: str) -> None:
     """One sentence, the same in the record, and nothing of it in the output."""
-    MAKE[name](tmp_path / name)
+    make, said = MAKE[name]
+    make(tmp_path / name)
     outcome = command("anonymize", tmp_path / name, "--out", tmp_path / "out")
     assert (outcome.status, outcome.out) == (1, "")
-    assert_one_error(outcome.err, name, SAID[name])
+    assert_one_error(outcome.err, name, said)
     assert files(tmp_path / "out") == ["record.json"]
     (photo,) = record_of(tmp_path / "out")["photos"]
     assert (photo["output"], photo["faces"]) == (None, [])
@@ -99,7 +100,7 @@ def test_one_photo_never_costs_the_others(
     """In any mode, whatever is raised: a named error, a decoder's, one that is not expected."""
     photo_file(tmp_path / "in" / "z.png")
     for name in IN_FOLDERS:
-        MAKE[name](tmp_path / "in" / name)
+        MAKE[name][0](tmp_path / "in" / name)
     face = Face((1.0, 2.0, 30.0, 40.0), np.array([[9, 12], [21, 12], [15, 20], [10, 28], [20, 28]]), 1.0)
 
     def detect(_: object, photo: Photo) -> list[Face]:
@@ -128,7 +129,7 @@ def test_everything_in_a_folder_is_done_or_named(tmp_path: Path, command) -> Non
     photo_file(folder / ".hidden.png")
     (folder / "below").mkdir()
     for name in ("IMG.MOV", "b.mp4", "below/c.webm"):
-        MAKE["my clip.mp4"](folder / name)
+        MAKE["my clip.mp4"][0](folder / name)
     for name in ("IMG.DNG", "notes.txt"):
         (folder / name).write_text("what is in it does not matter")
     (folder / "shared.jpg_large").write_bytes(b"\xff\xd8\xff\xe0" + bytes(99))
@@ -164,7 +165,7 @@ def test_nothing_unanonymized_is_in_the_output(tmp_path: Path, command) -> None:
     folder, done = tmp_path / "in", ["a.png", "below/b.png", "g.bmp"]
     inputs = {name: photo_file(folder / name, seed) for seed, name in enumerate(done, 1)}
     for name in IN_FOLDERS[:6]:
-        inputs[name] = MAKE[name](folder / name)
+        inputs[name] = MAKE[name][0](folder / name)
     outcome = command("anonymize", folder, "--out", tmp_path / "out")
     assert outcome.status == 1
     assert files(tmp_path / "out") == [*done, "record.json"]
@@ -253,21 +254,10 @@ def test_an_output_that_cannot_be_written_is_named_before_the_first_photo(
     assert files(tmp_path) == ["a.png", "out"]
 
 
-@pytest.mark.parametrize("words", ["run", "train encoder", "evaluate embedded:1"])
-def test_every_command_refuses_an_unusable_folder_before_its_work(tmp_path, command, words) -> None:
-    """Nothing is downloaded, generated or trained first: it answers at once."""
-    (tmp_path / "out").write_text("here first")
-    outcome = command(*words.split(), "--out", tmp_path / "out" / "below")
-    (line,) = outcome.err.splitlines()
-    assert outcome.status == 1 and str(tmp_path / "out") in line
-    assert line.endswith("choose another output folder")
-    assert (tmp_path / "out").read_text() == "here first"
-
-
 def test_record_has_these_keys(tmp_path: Path, command) -> None:
     """Exactly these, for photos that were done and photos that were not."""
     photo_file(tmp_path / "a.png")
-    MAKE["wall.png"](tmp_path / "b.png")
+    MAKE["wall.png"][0](tmp_path / "b.png")
     command(
         *("anonymize", tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out"),
         *("--seed", 3, "--strength", 0.5, "--mask-area", 0.4, "--keep", "age,tone"),
@@ -319,33 +309,20 @@ def test_ctrl_c_leaves_what_was_finished(tmp_path: Path, command, monkeypatch) -
     assert photo["source"] == str(tmp_path / "a.png")
 
 
-BETWEEN = "is not between 0 and"
-
-
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--mask-area", "2", f"mask_area 2.0 {BETWEEN} 1"),
-        ("--mask-area", "nan", f"mask_area nan {BETWEEN} 1"),
+        ("--mask-area", "nan", "mask_area nan is not between 0 and 1"),
         ("--mask-area", "big", "--mask-area: invalid float value: 'big'"),
-        ("--strength", "-1", f"strength -1.0 {BETWEEN} 1"),
         ("--keep", "age,hair", "keep hair does not exist; choose from: gender, age, tone, look"),
         ("--faces", "some", "--faces: 'some' is no choice of faces; take all, largest or numbers"),
         ("--faces", "0", "--faces: '0' is no choice of faces; take all, largest or numbers from 1"),
-        ("--generator", "x", "--generator: invalid choice: 'x'"),
-        ("--method", "x", "--method: invalid choice: 'x'"),
         ("--device", "x", "--device: invalid choice: 'x'"),
-        ("--seed", "abc", "--seed: invalid int value: 'abc'"),
-        ("--seed", "-1", f"seed -1 {BETWEEN}"),
-        ("--seed", str(2**63), BETWEEN),
-        ("--softness", "-1", f"softness -1.0 {BETWEEN} 20"),
-        ("--refine-steps", "101", f"refine_steps 101 {BETWEEN} 100"),
-        ("--target-distance", "9", f"9.0 {BETWEEN} 2"),
-        ("--target-distance", "0", f"0.0 {BETWEEN} 2"),
+        ("--seed", str(2**63), "is not between 0 and"),
         ("--colour", "red", "unrecognized arguments: --colour red"),
     ],
 )
-def test_unknown_value(tmp_path: Path, command, loads, option: str, value: str, said: str) -> None:
+def test_unknown_value(tmp_path, command, loads, option, value, said) -> None:
     """Status 2, said in the last line, and nothing was loaded or made."""
     photo_file(tmp_path / "a.png")
     outcome = command("anonymize", tmp_path / "a.png", "--out", tmp_path / "out", option, value)

@@ -136,22 +136,6 @@ def test_area_and_threshold_say_one_mask(page, by):
     assert (both[0] - both[1]).abs().mean() < 0.002
 
 
-def test_a_dragged_slider_draws_the_mask_only_and_the_last_place_the_face(page):
-    shown = page.ask("set", controls={"mask_area": 0.3}, final=False)
-    assert {"mask"} == {*shown} and shown["mask"]["heat"] == ""  # the map did not change
-    assert {"mask", "preview"} == {*page.set(mask_area=0.31)}
-    before = len(page.told)
-    for area in (0.1, 0.15, 0.2, 0.3):
-        page.explorer.hear({"do": "set", "controls": {"mask_area": area}})
-    shown = page.set(mask_area=0.4)
-    previews = [said for said in page.told[before:] if said["show"] == "preview"]
-    assert len(previews) < 5  # those of settings that moved on are dropped
-    view = page.bench.view(replace(DEFAULT, mask_area=0.4))
-    assert [one["show"] for one in page.told[-2:]] == ["ready", "preview"]
-    expected = page.bench.preview(view, DEFAULT, side=SHARP).preview_distance
-    assert shown["preview"]["distance"] == pytest.approx(expected, abs=1e-4)
-
-
 def test_verdicts_are_words_and_an_empty_mask_is_warned_of(page):
     itself = page.set(strength=0.0, mask_area=0.02)["preview"]
     assert itself["matched"] and "dlib still recognises the preview: distance 0." in itself["verdict"]
@@ -194,22 +178,6 @@ def test_an_error_names_the_file_and_takes_the_old_face_away(page, name, content
 def test_what_a_page_may_not_ask_is_an_error_in_words(page, asked, reason):
     shown = page.ask(**asked)
     assert reason in shown["error"]["text"] and "mask" not in shown
-
-
-def test_an_upload_becomes_a_choice_and_the_way_back_works(page, synthetic_faces):
-    files = [encoded(Image.fromarray(to_uint8(one[None]))) for one in synthetic_faces[:2]]
-    before = page.ask("open", photo="astronaut")
-    mine = page.upload("me.png", files[0], part=100_000)
-    assert (mine["face"]["photo"], mine["face"]["own"]) == ("me.png", True)
-    assert mine["face"]["person"] != before["face"]["person"]
-    assert page.ask("open", photo="astronaut")["mask"]["grey"] == before["mask"]["grey"]
-    assert page.ask("open", photo="me.png")["face"]["person"] == mine["face"]["person"]
-    other = page.upload("me.png", files[1])  # a new one of that name
-    assert other["face"]["person"] != mine["face"]["person"]
-    again = page.ask("hello")  # a page that is reloaded
-    assert [name for name, _ in again["hello"]["photos"]].count("me.png") == 1
-    assert again["face"] == other["face"] and again["mask"] == other["mask"]
-    assert again["preview"]["distance"] == other["preview"]["distance"]
 
 
 def test_own_photos_get_a_random_key_and_samples_keep_theirs(page, anonymizer, two_people):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from anonlab.apps.video.clips import open_clip
-from anonlab.errors import OutputNotWritable, UnreadableImage
+from anonlab.errors import UnreadableImage
 
 DURATIONS = [40, 120, 200, 80]
 
@@ -84,16 +84,3 @@ def test_comments_do_not_travel(pictures, tmp_path):
     assert b"SECRET" in path.read_bytes()
     through(path, out)
     assert b"SECRET" not in out.read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("count", "ending", "error", "said"),
-    [
-        (1, "png", UnreadableImage, r"one frame; use: python -m anonlab anonymize"),
-        (4, "mp4", OutputNotWritable, r"out\.mp4 is no animation"),
-    ],
-)
-def test_what_cannot_be_done_is_named(pictures, tmp_path, count, ending, error, said):
-    pictures[0].save(tmp_path / "in.png", save_all=True, append_images=pictures[1:count])
-    with pytest.raises(error, match=said):
-        open_clip(tmp_path / "in.png", tmp_path / f"out.{ending}")
