@@ -4,7 +4,7 @@ import fuzz
 import pytest
 
 
-def test_two_hundred_mutated_files() -> None:
+def test_two_hundred_mutated_files():
     """No crash, no error without a name, no hang, no result that is not anonymized."""
     report = fuzz.fuzz(200, seed=1)
     assert report["wrong"] == []
@@ -12,7 +12,7 @@ def test_two_hundred_mutated_files() -> None:
     assert report["refused"] > 40 and report["written"] > 20  # both happen
 
 
-def test_sixty_mutated_clips() -> None:
+def test_sixty_mutated_clips():
     """The same for clips: every frame of a result is the negative of the clip's."""
     report = fuzz.fuzz(60, seed=0, clips=True)
     assert report["wrong"] == [] and report["count"] == 60
@@ -30,7 +30,7 @@ def test_sixty_mutated_clips() -> None:
         ("copy", "not the negative"),
     ],
 )
-def test_it_notices(defect: str, words: str) -> None:
+def test_it_notices(defect, words):
     """Each planted defect is named with its case; after a crash or hang the next process goes on."""
     report = fuzz.fuzz(6, seed=2, limit=1, defect=defect)
     assert report["count"] == 6

@@ -6,7 +6,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 from anonlab.apps.cli.options import COVERED, FAILED
 from anonlab.apps.cli.parser import parser
@@ -28,18 +27,6 @@ def project() -> dict:
 
 def names(requirements: list[str]) -> set[str]:
     return {re.match(r"[\w-]+", one)[0].lower() for one in requirements}
-
-
-def test_environment_installs_this_package_and_states_no_versions_of_its_own():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
-    assert environment["name"] == "anonlab"
-    *conda, pip = environment["dependencies"]
-    assert pip == {"pip": ["-e .[dev]"]}
-    assert conda[-1] == "pip"
-    [python] = [one for one in conda if one.startswith("python")]
-    floor = re.search(r"\d+\.\d+", project()["requires-python"])[0]
-    assert floor in python
-    assert names(conda) <= {"python", "pip"}
 
 
 def test_the_users_packages_are_dependencies():

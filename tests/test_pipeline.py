@@ -10,7 +10,7 @@ from PIL import Image
 
 from anonlab import Anonymizer, pipeline
 from anonlab.apps import cli
-from anonlab.errors import NoFaceFound, StillRecognised, UnknownOption
+from anonlab.errors import NoFaceFound, StillRecognised
 from anonlab.generators.samples import sample_photo
 from anonlab.photo.photos import read_photo
 from anonlab.recognizers import distance
@@ -154,16 +154,6 @@ def test_grey_stays_grey_and_alpha_stays(anonymizer, photo, monkeypatch):
     image = anonymizer(clear, verify=False).image
     assert image.mode == "RGBA"
     assert image.getextrema()[3] == (200, 200)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"mask_area": 2}, {"strength": -1}, {"keep": ("hair",)}, {"faces": "some"}, {"colour": 1},
-     {"target_distance": 9}],
-)  # fmt: skip
-def test_unknown_options_are_refused_before_any_work(anonymizer, options):
-    with pytest.raises(UnknownOption):
-        anonymizer("does-not-exist.jpg", **options)
 
 
 def test_a_photo_without_a_face(anonymizer):

@@ -67,18 +67,6 @@ def test_a_picture_that_is_right_stays(correction, case, generator, samples, rec
 
 
 @torch.no_grad()
-def test_two_faces_are_corrected_as_each_alone(correction, samples):
-    images, aims = samples.pictures(slice(0, 2)), samples.embeddings[:2]
-    masks = torch.zeros(2, 1, 256, 256)
-    masks[0, :, 80:200] = 1
-    astray = samples.ws[2:4].float()
-    alone = [correction(*(part[n : n + 1] for part in (astray, images, masks, aims))) for n in (0, 1)]
-    torch.testing.assert_close(
-        correction(astray, images, masks, aims), torch.cat(alone), atol=1e-3, rtol=0
-    )
-
-
-@torch.no_grad()
 def test_codes_stay_as_small_as_asked(correction, samples, generator):
     image, aim = samples.pictures(slice(0, 1)), samples.embeddings[:1]
     far = samples.embeddings[:1] + 5 * (samples.embeddings[1:2] - samples.embeddings[:1])

@@ -9,7 +9,6 @@ from PIL import Image
 from anonlab import Anonymizer
 from anonlab.apps import cli
 from anonlab.errors import FolderBusy, InputMissing
-from anonlab.evaluation import figures
 from anonlab.evaluation.evaluate import evaluate
 from anonlab.evaluation.judging import Judge, load_judges
 from anonlab.evaluation.people import load_people
@@ -190,23 +189,6 @@ def test_recorded_numbers_have_directions_and_only_the_result_can_become_worse(m
     ):  # fmt: skip
         assert flat[name]["better"] == better, name
     assert flat["result/changed_share"]["value"] == pytest.approx(0.25, abs=0.05)
-
-
-def test_figures_show_the_numbers(made):
-    said = made.sets["made"]
-    axis = figures.tradeoff_figure(said, "dlib").axes[0]
-    points = {tuple(line.get_xydata()[0]) for line in axis.lines if len(line.get_xdata()) == 1}
-    about = said["found"]["dlib"]["methods"]
-    for name, one in about.items():
-        x = 0 if name == "original" else said["similarity"][name]["st_lpips"]["mean"]
-        assert (x, one["match_rate_other"]) in points, name
-    assert len(figures.roc_figure(made, "made").axes) == 2
-    names = [text.get_text() for text in figures.attackers_figure(said).axes[0].get_yticklabels()]
-    assert "surroundings" in names and "same tool, the user's key" not in names
-    near = figures.nearness(made, "made")
-    [sheet] = figures.contact_sheets(made, "made", ["blur weak"])
-    order = [axis.get_ylabel() for axis in sheet.axes if axis.get_ylabel()]
-    assert order == [made.people["made"][index].person.name for index in near.argsort()]
 
 
 def test_the_command_says_which_judge_is_missing(tmp_path, monkeypatch, capsys):

@@ -23,7 +23,6 @@ from anonlab.metrics import (
     linked,
     pairwise,
     protection,
-    roc,
     undone_distances,
 )
 from anonlab.recognizers import matches
@@ -114,20 +113,6 @@ def test_area_under_roc_is_mann_whitneys_u(pairs):
     u = mannwhitneyu(impostors.numpy(), genuine.numpy()).statistic
     assert area_under_roc(genuine, impostors) == pytest.approx(u / len(genuine) / len(impostors))
     assert area_under_roc(torch.tensor([0.3]), torch.tensor([0.3])) == 0.5  # a tie is half a pair
-
-
-def test_the_roc_climbs_from_none_to_all_and_every_point_is_a_threshold(pairs):
-    genuine, impostors = pairs
-    false, true = roc(*pairs)
-    assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
-    assert (np.diff(false) >= 0).all() and (np.diff(true) >= 0).all()
-    reachable = {
-        ((impostors <= limit).double().mean().item(), (genuine <= limit).double().mean().item())
-        for limit in [-1.0, *torch.cat(pairs).tolist()]
-    }
-    assert all(
-        min(math.dist(at, one) for one in reachable) < 1e-9 for at in zip(false, true, strict=True)
-    )
 
 
 @given(st.integers(0, 10**6))

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 
 from anonlab.images import to_uint8
 from anonlab.recognizers.base import distance, matches
-from anonlab.recognizers.dlib_resnet import CHIP_BOX, crop
 from anonlab.weights import store
 
 dlib = pytest.importorskip("dlib")
@@ -73,11 +72,3 @@ def test_strangers_do_not_match_and_a_face_matches_itself(recognizer, synthetic_
         mirrored = recognizer.embed(synthetic_faces.flip(3))
     assert matches(recognizer, embeddings, mirrored).all()
     assert not matches(recognizer, embeddings, embeddings.roll(1, 0)).any()
-
-
-def test_crop_of_a_ramp_is_the_box():
-    ramp = torch.linspace(0, 1, 512).expand(1, 3, 512, 512)
-    for picture, start in ((ramp, 78.9), (ramp.mT, 131.2)):  # from left to right, from top to bottom
-        out = crop(picture, CHIP_BOX, 150)[0, 0]
-        assert abs(out[0, 0].item() - start / 512) < 2e-3
-        assert abs(out[-1, -1].item() - (start + 2.392 * 149) / 512) < 2e-3

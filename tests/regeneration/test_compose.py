@@ -92,14 +92,6 @@ def test_the_new_face_is_as_dark_as_the_photo(synthetic_faces):
     assert exposure(dark, photo, points).eq(1).all()
 
 
-def test_noise_of_the_photo_is_no_detail(synthetic_faces):
-    face, mask = synthetic_faces[:1], torch.ones(1, 1, 512, 512)
-    rng = torch.Generator().manual_seed(0)
-    soft = blurred(face, 2.0)
-    noisy = soft + 0.08 * torch.randn(1, 3, 512, 512, generator=rng)
-    assert detail_blur(face, noisy, mask) > 0.5 * detail_blur(face, soft, mask)
-
-
 @pytest.mark.parametrize("sigma", [1.0, 2.5])
 def test_a_sharp_face_becomes_as_soft_as_the_photo(synthetic_faces, sigma):
     sharp = synthetic_faces[:1]
@@ -131,17 +123,6 @@ def test_only_what_is_masked_says_how_sharp(synthetic_faces):
     photo = torch.lerp(blurred(synthetic_faces[:1], 4.0), synthetic_faces[:1], mask)
     matched = match_sharpness(synthetic_faces[:1], photo, mask)
     assert (matched - synthetic_faces[:1]).abs().mean() < 0.01
-
-
-def test_without_a_mask_nothing_is_compared(synthetic_faces):
-    """And a sharp face at twice the size gets twice the blur."""
-    nothing = torch.zeros(1, 1, 512, 512)
-    face = synthetic_faces[:1]
-    assert torch.equal(match_sharpness(face, blurred(face, 3.0), nothing), face)
-    large = resize(face, 1024)
-    mask = torch.ones(1, 1, 1024, 1024)
-    soft = blurred(large, 5.0)
-    assert (match_sharpness(large, soft, mask) - soft).abs().mean() < 0.003
 
 
 def test_harmonising_removes_a_colour_cast(astronaut_face):

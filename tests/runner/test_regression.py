@@ -155,17 +155,6 @@ def test_what_is_not_judged_is_shown_and_a_judged_number_cannot_slip_away():
     }  # fmt: skip
 
 
-def test_other_parameters_are_not_compared_but_any_seed_of_several_is():
-    guard = {"ssim": as_accepted(S)}
-    old = accepted({"ssim": higher(0.9)}, guard, parameters={"SEED": 0, "AREA": 0.25})
-    worse = guarded({"ssim": higher(0.1)}, guard)
-    made = compare(old, worse, {"SEED": 1, "AREA": 0.25, "STEPS": 4})
-    assert made.differing == ("SEED", "STEPS") and not made.rows
-    several = Accepted(**(vars(old) | {"repeats": [{"seed": 0}, {"seed": 1}]}))
-    [row] = compare(several, worse, {"SEED": 7, "AREA": 0.25}).rows
-    assert row.verdict == "failed"
-
-
 def test_accepting_keeps_the_first_run_and_the_whole_spread():
     guard = {"ssim": as_accepted(S), "ok": as_accepted(S), "d": at_least(0.6, S)}
     runs = [

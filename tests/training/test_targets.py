@@ -25,7 +25,7 @@ def people() -> tuple[Population, torch.Tensor, torch.Tensor]:
     return population, population.embeddings[:COUNT] + noise, pictures
 
 
-def test_each_row_is_the_identity_of_that_person(people) -> None:
+def test_each_row_is_the_identity_of_that_person(people):
     population, embeddings, pictures = people
     turn = 2 * torch.rand(COUNT, 1, generator=torch.Generator().manual_seed(1))
     alone = attributes(population, embeddings, pictures)

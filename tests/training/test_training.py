@@ -13,7 +13,7 @@ from anonlab.training import synthetic
 from anonlab.training.augment import motion, warp_points
 from anonlab.training.loop import TrainConfig, train
 from anonlab.training.networks import LandmarkTask, PerceptionTask
-from anonlab.training.recipes import Curriculum, LossWeights, Mix
+from anonlab.training.recipes import Curriculum, Mix
 from anonlab.training.synthetic import (
     HELD_OUT,
     Samples,
@@ -111,18 +111,6 @@ def test_aiming_at_the_person_is_punished_when_another_is_wanted(task, samples, 
         terms = task.terms(samples.ws[index].float(), full, rng())
     assert terms["source"] > 0.5 * 0.5  # it is the person: cosine 1, allowed about 0
     assert terms["fooling"] > 0.35 * 0.5
-
-
-def test_every_weight_switches_its_term(task, samples, rng):
-    batch = task.draw(torch.tensor([2, 3]), rng(), Mix())
-    names = [field.name for field in fields(LossWeights) if field.name != "goal"]
-    with torch.no_grad():
-        on = task.terms(samples.ws[2:4].flip(0).float(), batch, rng())
-        assert set(on) == set(names)
-        task.weight = LossWeights(**dict.fromkeys(names, 0.0))
-        off = task.terms(samples.ws[2:4].flip(0).float(), batch, rng())
-    task.weight = LossWeights()
-    assert all(value == 0 for value in off.values())
 
 
 def test_the_first_share_learns_codes_only_and_the_loss_falls(task, tmp_path):

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from anonlab.apps import cli
 from anonlab.errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
 from anonlab.training.loop import TrainConfig, train
 
@@ -102,23 +101,3 @@ def test_nothing_to_resume_another_plan_and_a_broken_checkpoint_are_told(tmp_pat
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputDamaged, match="not a checkpoint that can be read"):
         train(Line(), PLAN, tmp_path, resume=True)
-
-
-LABELS = "labels of glasses are of faces of the generator mobile, by 250"
-
-
-@pytest.mark.parametrize(
-    ("what", "options", "status", "said"),
-    [
-        ("encoder", ["--device", "cuda"], 1, "no CUDA device"),
-        ("glasses", ["--samples", "100"], 2, LABELS),
-        ("glasses", ["--generator", "stylegan2"], 2, LABELS),
-        ("landmarks", ["--device", "cpu", "--out", "file/t"], 1, "choose another output folder"),
-    ],
-)
-def test_what_cannot_be_is_a_sentence(what, options, status, said, capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert cli.main(["train", what, *options]) == status
-    assert said in capsys.readouterr().err

@@ -29,7 +29,7 @@ def anonymize(inverter: Inverter, source: Path, out: Path, **options: object) ->
     return anonymize_files(inverter, [source], out, controls, "all", out / "record.json", **options)
 
 
-def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
+def test_what_is_done_is_not_done_again(folder, tmp_path):
     """Not one photo, and the record is the same, word for word."""
     first = anonymize(Inverter(), folder, tmp_path / "out")
     times = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in ("a.png", "below/c.png")}
@@ -40,7 +40,7 @@ def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
     assert {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in times} == times
 
 
-def test_only_what_changed_is_done(folder: Path, tmp_path: Path) -> None:
+def test_only_what_changed_is_done(folder, tmp_path):
     """Another photo under the name, an output that is gone, one that was altered, and a new photo."""
     anonymize(Inverter(), folder, tmp_path / "out")
     photo_file(folder / "a.png", 11)
@@ -70,7 +70,7 @@ def test_only_what_changed_is_done(folder: Path, tmp_path: Path) -> None:
     ],
     ids=lambda one: next(iter(one)),
 )
-def test_other_settings_are_other_results(folder: Path, tmp_path: Path, changed: dict) -> None:
+def test_other_settings_are_other_results(folder, tmp_path, changed):
     """Each of them is named, and what is there stays."""
     options = {"key": KEY, "made_by": {"method": "encode"}}
     anonymize(Inverter(), folder, tmp_path / "out", **options)
@@ -81,7 +81,7 @@ def test_other_settings_are_other_results(folder: Path, tmp_path: Path, changed:
     assert again.seen == [] and (tmp_path / "out" / "record.json").read_bytes() == before
 
 
-def test_the_same_key_is_known_and_not_kept(folder: Path, tmp_path: Path) -> None:
+def test_the_same_key_is_known_and_not_kept(folder, tmp_path):
     """The record has a short, slow, salted fingerprint of it and nothing else."""
     anonymize(Inverter(), folder, tmp_path / "out", key=KEY)
     again = Inverter()
@@ -114,7 +114,7 @@ anonymize_files(Inverter(), [Path({folder!r})], out, Controls(), "all", out / "r
 """
 
 
-def test_killed_while_writing_and_resumed(folder: Path, tmp_path: Path) -> None:
+def test_killed_while_writing_and_resumed(folder, tmp_path):
     """No half picture under a photo's name; the leftover is removed; two photos are left to do."""
     out = tmp_path / "out"
     code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), out=str(out), folder=str(folder))
@@ -139,7 +139,7 @@ def test_killed_while_writing_and_resumed(folder: Path, tmp_path: Path) -> None:
         )
 
 
-def test_a_torn_line_of_the_journal_costs_one_photo(folder: Path, tmp_path: Path) -> None:
+def test_a_torn_line_of_the_journal_costs_one_photo(folder, tmp_path):
     made = anonymize(Inverter(), folder, tmp_path / "out")
     head = {name: made[name] for name in ("controls", "run")}
     lines = [json.dumps(one) for one in (head, *made["photos"])]
@@ -150,7 +150,7 @@ def test_a_torn_line_of_the_journal_costs_one_photo(folder: Path, tmp_path: Path
     assert again.seen == ["d.png"]
 
 
-def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder, tmp_path):
     """The journal starts with what is known."""
     made = anonymize(Inverter(), folder, tmp_path / "out")
     head = {name: made[name] for name in ("controls", "run")}
@@ -161,7 +161,7 @@ def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder: Path, tmp_pa
     )
 
 
-def test_a_second_run_into_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_second_run_into_the_folder_is_refused(folder, tmp_path):
     """By name; nothing is touched."""
     with folder_lock(tmp_path):
         (tmp_path / "link").symlink_to(tmp_path)
@@ -173,7 +173,7 @@ def test_a_second_run_into_the_folder_is_refused(folder: Path, tmp_path: Path) -
     assert LOCK not in files(tmp_path)
 
 
-def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
+def test_a_lock_that_is_a_link_is_not_written_through(tmp_path):
     (tmp_path / "letter").write_text("here first")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / LOCK).symlink_to(tmp_path / "letter")
@@ -182,7 +182,7 @@ def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
     assert (tmp_path / "letter").read_text() == "here first"
 
 
-def test_only_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
+def test_only_leftovers_of_dead_processes_are_removed(tmp_path):
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
     number = int(dead.stdout)
     for name in (f".anonlab-{number}-x.partial", f".anonlab-{os.getpid()}-x.partial", "own.partial"):
@@ -191,9 +191,7 @@ def test_only_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
     assert files(tmp_path) == sorted([f".anonlab-{os.getpid()}-x.partial", "own.partial"])
 
 
-def test_a_result_is_on_the_disk_before_its_name_is(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_result_is_on_the_disk_before_its_name_is(folder, tmp_path, monkeypatch):
     """Write, fsync, rename, and the folder's own entry after it."""
     done, fsync, replace = [], os.fsync, os.replace
     monkeypatch.setattr(
@@ -206,7 +204,7 @@ def test_a_result_is_on_the_disk_before_its_name_is(
     assert done[at + 1] == str(tmp_path / "out")
 
 
-def test_resume_and_keep_metadata_are_options(folder: Path, tmp_path: Path, command, loads) -> None:
+def test_resume_and_keep_metadata_are_options(folder, tmp_path, command, loads):
     """The second call does nothing, and tells of all four photos again."""
     exif = Image.Exif()
     exif[0x013B] = "Ada"
@@ -222,7 +220,7 @@ def test_resume_and_keep_metadata_are_options(folder: Path, tmp_path: Path, comm
     assert outcome.status == 2 and "metadata thumbnail does not exist" in outcome.err
 
 
-def test_verify_at_the_end(folder: Path, tmp_path: Path, command, monkeypatch) -> None:
+def test_verify_at_the_end(folder, tmp_path, command, monkeypatch):
     """What was just written is checked, photo by photo; a leak makes the status 1."""
     from anonlab.apps import verify
 

@@ -65,7 +65,7 @@ def mounted(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_linked_folder_is_named_and_not_followed(tmp_path: Path) -> None:
+def test_a_linked_folder_is_named_and_not_followed(tmp_path):
     """It may lead in a circle; nothing in it is skipped in silence."""
     photo_file(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
@@ -75,7 +75,7 @@ def test_a_linked_folder_is_named_and_not_followed(tmp_path: Path) -> None:
     assert files(tmp_path / "out") == ["a.png", "record.json"]
 
 
-def test_fifos_sockets_and_devices_are_not_opened(tmp_path: Path) -> None:
+def test_fifos_sockets_and_devices_are_not_opened(tmp_path):
     """Opening a FIFO waits for somebody to write; reading /dev/zero has no end."""
     photo_file(tmp_path / "in" / "a.png")
     os.mkfifo(tmp_path / "in" / "fifo.jpg")
@@ -91,7 +91,7 @@ def test_fifos_sockets_and_devices_are_not_opened(tmp_path: Path) -> None:
     assert files(tmp_path / "out") == ["a.png", "record.json"]
 
 
-def test_full_disk(tmp_path: Path, mounted) -> None:
+def test_full_disk(tmp_path, mounted):
     """The photo that does not fit is named, nothing of it stays, and smaller ones are done."""
     out = mounted("size=128k")
     photo_file(tmp_path / "in" / "a.png", 1)
@@ -118,7 +118,7 @@ def test_full_disk(tmp_path: Path, mounted) -> None:
     ],
     ids=lambda name: ascii(name[:12]),
 )
-def test_names_of_every_kind(tmp_path: Path, name: str, command) -> None:
+def test_names_of_every_kind(tmp_path, name, command):
     """The result has the same name, byte for byte, and the line that tells of it is one line."""
     pixels = photo_file(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "a.png").rename(tmp_path / "in" / name)
@@ -133,7 +133,7 @@ def test_names_of_every_kind(tmp_path: Path, name: str, command) -> None:
     assert record["photos"][0]["source"] == str(tmp_path / "in" / name)
 
 
-def test_polyglots_lose_their_other_half(tmp_path: Path) -> None:
+def test_polyglots_lose_their_other_half(tmp_path):
     """A ZIP, a page or a second photo behind the picture is not in the result."""
     payload = b"PK\x03\x04<script>alert(1)</script>" + b"the face again" * 50
     (tmp_path / "in").mkdir()
@@ -148,7 +148,7 @@ def test_polyglots_lose_their_other_half(tmp_path: Path) -> None:
         assert b"<script>" not in data and b"the face again" not in data
 
 
-def test_input_in_output_in_input(tmp_path: Path) -> None:
+def test_input_in_output_in_input(tmp_path):
     """Results of the inner folder are not taken for photos of the outer one, run after run."""
     photo_file(tmp_path / "in" / "a.png")
     for _ in range(3):

@@ -80,7 +80,7 @@ def assert_one_error(err: str, *parts: str) -> None:
 
 
 @pytest.mark.parametrize("name", MAKE, ids=lambda name: name[:20])
-def test_a_photo_that_cannot_be_done(tmp_path: Path, command, name: str) -> None:
+def test_a_photo_that_cannot_be_done(tmp_path, command, name):
     """One sentence, the same in the record, and nothing of it in the output."""
     make, said = MAKE[name]
     make(tmp_path / name)
@@ -94,9 +94,7 @@ def test_a_photo_that_cannot_be_done(tmp_path: Path, command, name: str) -> None
 
 
 @pytest.mark.parametrize("mode", ["anonymize", "album", "--preview"])
-def test_one_photo_never_costs_the_others(
-    tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch, mode: str
-) -> None:
+def test_one_photo_never_costs_the_others(tmp_path, command, monkeypatch, mode):
     """In any mode, whatever is raised: a named error, a decoder's, one that is not expected."""
     photo_file(tmp_path / "in" / "z.png")
     for name in IN_FOLDERS:
@@ -122,7 +120,7 @@ def test_one_photo_never_costs_the_others(
         assert sum(name in line for line in outcome.err.splitlines()) == 1, name
 
 
-def test_everything_in_a_folder_is_done_or_named(tmp_path: Path, command) -> None:
+def test_everything_in_a_folder_is_done_or_named(tmp_path, command):
     """On the screen by kinds, in the record file by file; what is no picture only in the record."""
     folder = tmp_path / "in"
     photo_file(folder / "a.png")
@@ -149,7 +147,7 @@ def test_everything_in_a_folder_is_done_or_named(tmp_path: Path, command) -> Non
     assert all(name in clips for name in ("IMG.MOV", "b.mp4", "c.webm"))
 
 
-def test_a_preview_is_not_written_over_a_photo(tmp_path: Path, command, monkeypatch) -> None:
+def test_a_preview_is_not_written_over_a_photo(tmp_path, command, monkeypatch):
     photo_file(tmp_path / "a.png")
     photo_file(tmp_path / "a.png.faces.png", 1)
     before = (tmp_path / "a.png.faces.png").read_bytes()
@@ -160,7 +158,7 @@ def test_a_preview_is_not_written_over_a_photo(tmp_path: Path, command, monkeypa
     assert (tmp_path / "a.png.faces.png").read_bytes() == before
 
 
-def test_nothing_unanonymized_is_in_the_output(tmp_path: Path, command) -> None:
+def test_nothing_unanonymized_is_in_the_output(tmp_path, command):
     """No output has the pixels or the bytes of any input, whatever became of that input."""
     folder, done = tmp_path / "in", ["a.png", "below/b.png", "g.bmp"]
     inputs = {name: photo_file(folder / name, seed) for seed, name in enumerate(done, 1)}
@@ -228,7 +226,7 @@ REFUSED = {  # outputs that may not be written, and what is said
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_no_result_is_written_over_or_through_anything(tmp_path: Path, command, case: str) -> None:
+def test_no_result_is_written_over_or_through_anything(tmp_path, command, case):
     """It is said why, and all that was there stays, byte for byte."""
     arrange, said = REFUSED[case]
     sources = arrange(tmp_path)
@@ -240,8 +238,8 @@ def test_no_result_is_written_over_or_through_anything(tmp_path: Path, command, 
 
 @pytest.mark.parametrize("name", ["out", "out/below", "record"])
 def test_an_output_that_cannot_be_written_is_named_before_the_first_photo(
-    tmp_path: Path, command, loads, name: str
-) -> None:
+    tmp_path, command, loads, name
+):
     photo_file(tmp_path / "a.png")
     (tmp_path / "out").write_text("here first")
     words = ["--out", tmp_path / name]
@@ -254,7 +252,7 @@ def test_an_output_that_cannot_be_written_is_named_before_the_first_photo(
     assert files(tmp_path) == ["a.png", "out"]
 
 
-def test_record_has_these_keys(tmp_path: Path, command) -> None:
+def test_record_has_these_keys(tmp_path, command):
     """Exactly these, for photos that were done and photos that were not."""
     photo_file(tmp_path / "a.png")
     MAKE["wall.png"][0](tmp_path / "b.png")
@@ -290,7 +288,7 @@ def test_record_has_these_keys(tmp_path: Path, command) -> None:
         assert sha == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_ctrl_c_leaves_what_was_finished(tmp_path: Path, command, monkeypatch) -> None:
+def test_ctrl_c_leaves_what_was_finished(tmp_path, command, monkeypatch):
     """In the second photo: the first is written and in the record, status 130."""
     photo_file(tmp_path / "a.png", 1)
     photo_file(tmp_path / "b.png", 2)
@@ -322,7 +320,7 @@ def test_ctrl_c_leaves_what_was_finished(tmp_path: Path, command, monkeypatch) -
         ("--colour", "red", "unrecognized arguments: --colour red"),
     ],
 )
-def test_unknown_value(tmp_path, command, loads, option, value, said) -> None:
+def test_unknown_value(tmp_path, command, loads, option, value, said):
     """Status 2, said in the last line, and nothing was loaded or made."""
     photo_file(tmp_path / "a.png")
     outcome = command("anonymize", tmp_path / "a.png", "--out", tmp_path / "out", option, value)
@@ -331,7 +329,7 @@ def test_unknown_value(tmp_path, command, loads, option, value, said) -> None:
 
 
 @pytest.mark.parametrize("key", [None, b"", b"  fifteen bytes.. \n", b"0123456789abcdef\n"])
-def test_only_a_whole_key_is_used(tmp_path: Path, command, loads, key: bytes | None) -> None:
+def test_only_a_whole_key_is_used(tmp_path, command, loads, key):
     """White space around it does not count; no random key is used instead of one that is wrong."""
     photo_file(tmp_path / "a.png")
     path, out = tmp_path / "key", tmp_path / "out"

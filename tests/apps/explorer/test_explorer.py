@@ -124,30 +124,6 @@ def test_every_control_shows_its_mask_and_its_new_face(page, change):
     assert np.abs(drawn.astype(int) - expected).mean() < 3  # a JPEG of it
 
 
-@pytest.mark.parametrize("by", ["area", "threshold"])
-def test_area_and_threshold_say_one_mask(page, by):
-    heat = page.bench.attribution("network")
-    told = page.set(**{f"mask_{by}": 0.15})["mask"]
-    assert told["by"] == by
-    assert (heat > told["threshold"]).float().mean().item() == pytest.approx(told["area"], abs=0.002)
-    assert page.explorer.controls.mask_threshold == (0.15 if by == "threshold" else None)
-    other = {"mask_threshold": told["threshold"]} if by == "area" else {"mask_area": told["area"]}
-    both = [page.bench.view(replace(DEFAULT, **one)).mask for one in ({f"mask_{by}": 0.15}, other)]
-    assert (both[0] - both[1]).abs().mean() < 0.002
-
-
-def test_verdicts_are_words_and_an_empty_mask_is_warned_of(page):
-    itself = page.set(strength=0.0, mask_area=0.02)["preview"]
-    assert itself["matched"] and "dlib still recognises the preview: distance 0." in itself["verdict"]
-    other = page.set(strength=1.0, mask_area=0.5)["mask"]
-    assert not other["matched"] and other["warning"] == ""
-    assert "dlib no longer recognises the person when the mask is blurred: distance" in other["verdict"]
-    for empty in ({"mask_threshold": 1.0}, {"mask_area": 0.0, "mask_threshold": None}):
-        told = page.set(**empty)["mask"]
-        assert told["warning"].startswith("The mask is empty: nothing would be changed.")
-        assert told["distance"] < 1e-3
-
-
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [

@@ -25,7 +25,7 @@ def saved(path: Path, **options: object) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [*WITH_EXIF, ".gif", ".bmp", ".ppm"])
-def test_what_anonlab_writes_holds_nothing(tmp_path: Path, suffix: str) -> None:
+def test_what_anonlab_writes_holds_nothing(tmp_path, suffix):
     """The writer and the judge of it, each by its own way, agree."""
     options = {"exif": EXIF.tobytes()} if suffix in WITH_EXIF else {}
     photo = read_photo(saved(tmp_path / f"a{suffix}", **options))
@@ -34,7 +34,7 @@ def test_what_anonlab_writes_holds_nothing(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", WITH_EXIF)
-def test_exif_is_found_field_by_field_but_for_groups_that_were_asked_for(tmp_path, suffix) -> None:
+def test_exif_is_found_field_by_field_but_for_groups_that_were_asked_for(tmp_path, suffix):
     path = saved(tmp_path / f"a{suffix}", exif=EXIF.tobytes())
     date, author, serial = "EXIF DateTime", "EXIF Artist", "EXIF BodySerialNumber"
     assert hidden_parts(path) == [date, author, serial, "place (GPS)"]
@@ -43,7 +43,7 @@ def test_exif_is_found_field_by_field_but_for_groups_that_were_asked_for(tmp_pat
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif", ".bmp", ".avif"])
-def test_bytes_behind_the_picture(tmp_path: Path, suffix: str) -> None:
+def test_bytes_behind_the_picture(tmp_path, suffix):
     path = saved(tmp_path / f"a{suffix}")
     with open(path, "ab") as file:
         file.write(b"\xff\xd8\xff the original \xff\xd9")
@@ -82,6 +82,6 @@ SECOND = picture("MPO", save_all=True, append_images=[Image.fromarray(PIXELS)])
     ],
     ids=lambda one: one[-1] if isinstance(one, list) else "",
 )
-def test_parts_that_are_not_on_the_list_are_named(tmp_path: Path, data: bytes, found: list) -> None:
+def test_parts_that_are_not_on_the_list_are_named(tmp_path, data, found):
     (tmp_path / "a.jpg").write_bytes(data)
     assert hidden_parts(tmp_path / "a.jpg") == found

@@ -81,7 +81,7 @@ def pair(tmp_path: Path, before: np.ndarray, after: np.ndarray, suffix: str = ".
     ],
     ids=("new", "still the person", "as it was", "gone"),
 )
-def test_a_face_and_what_stands_in_its_place(tmp_path: Path, after, state, leaks) -> None:
+def test_a_face_and_what_stands_in_its_place(tmp_path, after, state, leaks):
     check = check_pair(pair(tmp_path, scene(200), after), Finds(), JUDGES)
     (face,) = check.faces
     assert (face.state, check.leaks, check.hidden, check.outside) == (state, leaks, [], 0)
@@ -92,7 +92,7 @@ def test_a_face_and_what_stands_in_its_place(tmp_path: Path, after, state, leaks
     assert face.picture.startswith("data:image/webp;base64," if face.picture else "")
 
 
-def test_a_face_as_it_was_is_found_through_jpeg_and_without_a_match(tmp_path: Path) -> None:
+def test_a_face_as_it_was_is_found_through_jpeg_and_without_a_match(tmp_path):
     """JPEG moves every pixel a little, and no recogniser notices."""
     noisy = np.clip(scene(200) + np.random.default_rng(1).integers(-5, 6, scene(0).shape), 0, 255)
     blind = [Judge("blind", Brightness("blind", threshold=-1.0), True)]
@@ -101,7 +101,7 @@ def test_a_face_as_it_was_is_found_through_jpeg_and_without_a_match(tmp_path: Pa
     assert len(check.leaks) == 1
 
 
-def test_a_covered_face_that_is_too_small_to_judge_is_no_leak(tmp_path: Path) -> None:
+def test_a_covered_face_that_is_too_small_to_judge_is_no_leak(tmp_path):
     """A recogniser answers noise there; a face that stayed as it was is a leak of any size."""
     after = scene(202)  # as near to the person as noise may be
     tiny = replace(FACE, box=(60.0, 60.0, 60.0 + JUDGED - 1, 60.0 + JUDGED - 1))
@@ -112,7 +112,7 @@ def test_a_covered_face_that_is_too_small_to_judge_is_no_leak(tmp_path: Path) ->
     assert check_pair(pair(tmp_path, after, after), lambda _: [tiny], JUDGES).leaks
 
 
-def test_a_face_that_was_left_is_reported_as_left(tmp_path: Path) -> None:
+def test_a_face_that_was_left_is_reported_as_left(tmp_path):
     """The record says so, of these very bytes."""
     check = check_pair(pair(tmp_path, scene(200), scene(200), left=(BOX,)), Finds(), JUDGES)
     (face,) = check.faces
@@ -121,7 +121,7 @@ def test_a_face_that_was_left_is_reported_as_left(tmp_path: Path) -> None:
     assert check_pair(pair(tmp_path, scene(200), scene(200), left=elsewhere), Finds(), JUDGES).leaks
 
 
-def test_changes_outside_of_faces_are_counted_and_metadata_is_a_leak(tmp_path: Path) -> None:
+def test_changes_outside_of_faces_are_counted_and_metadata_is_a_leak(tmp_path):
     after, exif = scene(90), Image.Exif()
     after[:6] = 255 - after[:6]
     one = pair(tmp_path, scene(200), after)
@@ -133,7 +133,7 @@ def test_changes_outside_of_faces_are_counted_and_metadata_is_a_leak(tmp_path: P
     assert check_pair(replace(one, kept=("copyright",)), Finds(), JUDGES).leaks == []
 
 
-def test_what_cannot_be_verified_is_a_leak_and_what_was_not_written_is_none(tmp_path: Path) -> None:
+def test_what_cannot_be_verified_is_a_leak_and_what_was_not_written_is_none(tmp_path):
     one = pair(tmp_path, scene(200), scene(90)[:200])
     assert check_pair(one, Finds(), JUDGES).leaks == ["has another size (240×240 and 240×200)"]
     one.anonymized.write_text("Dear all")
@@ -147,7 +147,7 @@ def test_what_cannot_be_verified_is_a_leak_and_what_was_not_written_is_none(tmp_
 # Pairs
 
 
-def test_pairs_by_relative_path(tmp_path: Path) -> None:
+def test_pairs_by_relative_path(tmp_path):
     for name in ("in/a.png", "in/deep/b.png", "in/c.png", "in/.thumbs/x.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(scene(200)).save(tmp_path / name)
@@ -170,7 +170,7 @@ def test_pairs_by_relative_path(tmp_path: Path) -> None:
         pair_photos(tmp_path / "in" / "b.mp4", tmp_path / "in" / "b.mp4")
 
 
-def test_two_files_and_what_is_none(tmp_path: Path) -> None:
+def test_two_files_and_what_is_none(tmp_path):
     one = pair(tmp_path, scene(200), scene(90))
     (made,) = pair_photos(one.original, one.anonymized)
     assert (made.original, made.anonymized) == (one.original, one.anonymized)
@@ -185,7 +185,7 @@ def test_two_files_and_what_is_none(tmp_path: Path) -> None:
             pair_photos(first, second)
 
 
-def test_the_record_counts_for_these_bytes_only(tmp_path: Path) -> None:
+def test_the_record_counts_for_these_bytes_only(tmp_path):
     """A face that was left in one photo does not excuse another photo of the name."""
     one, other = pair(tmp_path, scene(200), scene(90)), tmp_path / "record.json"
     digest = hashlib.sha256(one.anonymized.read_bytes()).hexdigest()
@@ -206,7 +206,7 @@ def test_the_record_counts_for_these_bytes_only(tmp_path: Path) -> None:
 # Table and page
 
 
-def test_table_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_and_page(tmp_path, capsys):
     """One line a photo, one a leak; the page needs nothing else, and shows only new faces."""
     names = {"new": scene(90), "same": scene(200), "<b>&": scene(206)}
     checks = []
@@ -234,8 +234,7 @@ def test_table_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         assert Image.fromarray(scene(200, seed)).tobytes() not in html.encode()
 
 
-def test_status_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detector, recognizer,
-                               astronaut, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_status_of_the_command(tmp_path, monkeypatch, detector, recognizer, astronaut, capsys):
     """With the real detector and recogniser: a copy leaks by pixels, a JPEG of it by its match."""
     before, after = tmp_path / "in", tmp_path / "out"
     before.mkdir()
@@ -256,8 +255,8 @@ def test_status_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_another_person_passes(
-    tmp_path: Path, detector, recognizer, astronaut, astronaut_found, synthetic_faces
-) -> None:
+    tmp_path, detector, recognizer, astronaut, astronaut_found, synthetic_faces
+):
     """The real networks: a face that was replaced by somebody else's is no leak."""
     face = astronaut_found
     mask = torch.zeros(1, 1, 512, 512)

@@ -30,18 +30,6 @@ def test_runs_are_consecutive_and_cover_every_row_once(rows, workers, wanted):
     assert [tuple(run) for run in runs([*rows], workers)] == wanted
 
 
-def test_every_job_has_its_share_of_threads_and_the_rest_is_put_back():
-    both, seen = threading.Barrier(2, timeout=20), []
-
-    def job(run, _):
-        both.wait()  # a second one runs meanwhile
-        seen.append((run.start, torch.get_num_threads()))
-
-    side_by_side([0, 1], 2, job)
-    assert sorted(seen) == [(0, 2), (1, 2)]
-    assert torch.get_num_threads() == 4
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_error_of_one_stops_the_others_and_is_raised(workers):
     begun, done = threading.Event(), []
