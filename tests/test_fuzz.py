@@ -5,7 +5,6 @@ import pytest
 
 
 def test_two_hundred_mutated_files():
-    """No crash, no error without a name, no hang, no result that is not anonymized."""
     report = fuzz.fuzz(200, seed=1)
     assert report["wrong"] == []
     assert report["count"] == 200
@@ -13,7 +12,6 @@ def test_two_hundred_mutated_files():
 
 
 def test_sixty_mutated_clips():
-    """The same for clips: every frame of a result is the negative of the clip's."""
     report = fuzz.fuzz(60, seed=0, clips=True)
     assert report["wrong"] == [] and report["count"] == 60
     assert report["refused"] > 10 and report["written"] > 20

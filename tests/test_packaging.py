@@ -12,31 +12,12 @@ from anonlab.apps.cli.parser import parser
 from anonlab.apps.verify.checks import JUDGED
 from anonlab.controls import Controls
 from anonlab.pipeline import ATTEMPTS
-from anonlab.weights import store
 
 ROOT = Path(__file__).parents[1]
-CARD = {
-    *("jupyterlab", "torch", "torchvision", "ipywidgets", "matplotlib"),
-    *("captum", "facenet-pytorch", "lpips", "papermill"),
-}
 
 
 def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-
-def names(requirements: list[str]) -> set[str]:
-    return {re.match(r"[\w-]+", one)[0].lower() for one in requirements}
-
-
-def test_the_users_packages_are_dependencies():
-    assert names(project()["dependencies"]) >= CARD
-
-
-def test_pretrained_packages_are_pinned_as_the_table_says():
-    pinned = {one.split("#")[0].strip() for one in project()["dependencies"]}
-    for weight in store.WEIGHTS.values():
-        assert not weight.package or weight.package in pinned
 
 
 def test_readme_names_only_make_targets_and_notebooks_that_exist():
@@ -83,6 +64,5 @@ def test_making_the_tables_again_changes_nothing():
 
 
 def test_the_readme_is_short():
-    """Words, not counting code and the lines and bars of tables."""
     text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     assert len(re.sub(r"[|]|---", " ", text).split()) <= 800

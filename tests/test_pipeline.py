@@ -58,17 +58,6 @@ def test_the_distance_is_that_of_the_finished_photo(result, anonymizer, astronau
     assert abs(distance(anonymizer.recognizer, made, source).item() - result.faces[0].distance) < 3e-3
 
 
-def test_result_holds_what_design_promises(result):
-    [face] = result.faces
-    assert face.attribution.shape == (1, 1, 256, 256)
-    assert face.mask.shape == (1, 1, 256, 256)  # her face's square has 173 pixels a side
-    assert face.aligned.shape == face.generated.shape == face.anonymized.shape == (1, 3, 256, 256)
-    assert abs(face.mask.mean().item() - face.controls.mask_area) < 0.02
-    outside = face.mask == 0
-    assert torch.equal((face.aligned * outside), (face.anonymized * outside))
-    assert face.controls.seed == 0
-
-
 def test_same_seed_same_result_another_seed_another_person(shipped, photo):
     one, again, other = (shipped(photo, mask_area=0.25, seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(np.asarray(again.image), np.asarray(one.image))

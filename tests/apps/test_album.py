@@ -10,7 +10,7 @@ from painting import painting
 
 from anonlab import Anonymizer
 from anonlab.apps import cli
-from anonlab.apps.album import NEAR, Album, Person, group
+from anonlab.apps.album import Album, Person, group
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged
 from anonlab.generators.samples import sample_photo
@@ -46,17 +46,6 @@ def test_nobody_is_twice_in_one_photo():
     found = group(twins, [0, 0, 1, 2], THRESHOLD, STRANGERS)
     assert sorted(number for members in found for number in members) == [0, 1, 2, 3]
     assert not [members for members in found if {0, 1} <= set(members)]
-
-
-def test_the_nearest_person_is_found_only_within_reach(population):
-    centre = torch.zeros(1, 128)
-    album = Album([Person(centre, Attributes(1.0, 30.0, 40.0))], THRESHOLD, population)
-    beside = centre.clone()
-    beside[0, 0] = NEAR * THRESHOLD - 0.01
-    assert album.nearest(beside) is album.people[0]
-    beside[0, 0] += 0.02
-    assert album.nearest(beside) is None
-    assert Album([], THRESHOLD, population).nearest(beside) is None
 
 
 def test_the_file_holds_everybody_and_only_the_key_opens_it(tmp_path, population, recognizer):

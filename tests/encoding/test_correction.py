@@ -32,7 +32,6 @@ def samples(generator, recognizer, population) -> Samples:
 
 @pytest.fixture(scope="module")
 def case(samples):
-    """A face, its mask, and codes of it that were led towards another face."""
     ws = samples.ws[:2].float()
     mask = torch.zeros(1, 1, 256, 256)
     mask[..., 80:200, 70:186] = 1
@@ -58,7 +57,6 @@ def test_codes_led_astray_come_nearer(correction, case, generator, recognizer, s
 
 @torch.no_grad()
 def test_a_picture_that_is_right_stays(correction, case, generator, samples, recognizer):
-    """Nothing is lacking, so there is nothing to do."""
     _, mask, _ = case
     ws = samples.ws[:1].float()
     image = drawn(generator, ws)

@@ -27,7 +27,6 @@ def tiny(generator, population) -> Encoder:
 
 @pytest.fixture
 def stored(tiny, tmp_path):
-    """The tiny encoder as a file with its card, as training leaves them."""
     path = tmp_path / "encoder-mobile.safetensors"
     write_weights(tiny, path, metadata(TINY))
     path.with_suffix(".json").write_text(json.dumps({"sha256": store.sha256(path)}))

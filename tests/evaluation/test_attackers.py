@@ -134,7 +134,6 @@ def test_every_attacker_finds_what_there_is_to_find(asked):
 
 
 def test_the_album_stands_among_everybody(asked, scene):
-    """Of ten people there are third photos: the gallery still holds all forty."""
     album = asked["two results, against photos"]
     assert album.shape == (10, PEOPLE)
     mean = (scene["result"][10] + scene[OPTIONAL][10]) / 2

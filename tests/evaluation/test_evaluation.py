@@ -88,7 +88,6 @@ def made(anonymizer, judges, folder, state):
 
 @pytest.fixture
 def keys(monkeypatch) -> list[bytes]:
-    """The key of every face that is regenerated."""
     found: list[bytes] = []
     regenerate = Anonymizer.regenerate
 

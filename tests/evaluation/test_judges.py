@@ -13,12 +13,9 @@ from anonlab.evaluation.judges import Judges, Reading, load_mobilefacenet, missi
 from anonlab.evaluation.judges.kept import (
     CORRELATED,
     LABELS,
-    cells,
     floor,
     kept,
 )
-from anonlab.evaluation.people import Person
-from anonlab.evaluation.pictures import Pictures
 
 PEOPLE = 60
 needs_files = pytest.mark.skipif(
@@ -29,7 +26,6 @@ SPREAD = {"gaze_x": 8.0, "gaze_y": 5.0, "yaw": 12.0, "pitch": 8.0, "age": 12.0, 
 
 
 def some_people() -> Reading:
-    """Readings as varied as those of photos."""
     rng = torch.Generator().manual_seed(1)
     numbers = {
         name: SPREAD.get(name, 0.1) * torch.randn(PEOPLE, generator=rng)
@@ -88,29 +84,6 @@ def test_each_known_bad_run_is_called_worse_by_the_number_that_exists_for_it(bad
     }
     good, worse = (kept(people, one)[number]["value"] for one in (honest, runs[bad]))
     assert (good - worse) * np.sign(margin) > abs(margin)
-
-
-def people_of(ages: list[str]) -> list[Pictures]:
-    stated = [("male", "black"), ("female", "white")]
-    return [
-        Pictures(
-            Person(str(i), (), "set", {"age": age, "gender": g, "ethnicity": e}),
-            {},
-            60.0 if i % 2 else 300.0,
-        )
-        for i, (age, (g, e)) in enumerate(zip(ages, stated * PEOPLE, strict=False))
-    ]  # fmt: skip
-
-
-def test_the_worst_cell_is_named_and_small_cells_are_left_out():
-    before = some_people()
-    gaze = before.numbers["gaze_x"].clone()
-    gaze[1::2] += 20
-    after = changed(before, 0.0, gaze_x=gaze)
-    found = cells(people_of(["30"] * PEOPLE), before, after)
-    assert found["worst"]["gaze_error"] in ("size 0–64", "gender female", "ethnicity white")
-    assert found["ethnicity white"]["gaze_error"] > 15 > found["ethnicity black"]["gaze_error"]
-    assert all(one["people"] >= 5 for name, one in found.items() if name != "worst")
 
 
 # --- files and networks --------------------------------------------------------------------------

@@ -73,7 +73,6 @@ def test_every_person_is_one_of_at_least_k(count, k):
 
 
 def test_similar_people_share_and_the_order_stays():
-    """Dark, grey and bright people, mixed up: each kind is a group, and each keeps its surroundings."""
     shades = [0.7, -0.7, 0.0, -0.7, 0.0, 0.7]
     images = [one * 0.1 + shade for one, shade in zip(noise_faces(6), shades, strict=True)]
     made, oval = k_same(images, 2), torch.from_numpy(face_oval(SIZE))

@@ -3,7 +3,7 @@
 import pytest
 
 from anonlab.errors import InputDamaged, InputMissing
-from anonlab.evaluation.people import LFW_COMMAND, Person, load_people
+from anonlab.evaluation.people import Person, load_people
 
 TWO, ONE = ("p1", "p2", "p4", "p5", "p7", "p8"), ("p0", "p3", "p6", "p9")
 
@@ -82,18 +82,3 @@ def test_embedded_people_are_named_by_their_seeds():
     assert names(people) == ["synthetic-100", "synthetic-101", "synthetic-102"]
     assert people[0].photos == ("synthetic-100", "synthetic-100-1")
     assert len(load_people("embedded")) == 8
-
-
-def test_scikit_learns_faces_are_found_the_funneled_ones_first(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
-    with pytest.raises(InputMissing) as caught:
-        load_people("lfw")
-    assert LFW_COMMAND in str(caught.value) and "fetch_lfw_people" in LFW_COMMAND
-    assert str(tmp_path) in str(caught.value)
-    for folder in ("lfw", "lfw_funneled"):
-        for number in (1, 2):
-            photo(tmp_path / "lfw_home" / folder / "Ann_Example" / f"Ann_Example_000{number}.jpg")
-        photo(tmp_path / "lfw_home" / folder / "pairs_01.txt")
-        [ann] = load_people("lfw")
-        assert ann.name == "Ann_Example" and len(ann.photos) == 2
-        assert ann.photos[0].parent.parent == tmp_path / "lfw_home" / folder

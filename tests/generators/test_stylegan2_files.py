@@ -23,8 +23,6 @@ def raw():
 
 @pytest.fixture
 def stored(tmp_path):
-    """`stored(content)` is a file with these bytes, or with this object as torch saves it."""
-
     def store(content: object, name: str = "file", **options):
         path = tmp_path / name
         if isinstance(content, bytes):

@@ -102,7 +102,6 @@ def test_protection_counts_only_people_that_were_matched_before():
 
 @pytest.fixture
 def pairs() -> tuple[torch.Tensor, torch.Tensor]:
-    """Overlapping genuine and impostor distances with many ties between them."""
     genuine = (torch.randn(70, generator=seeded(1)) + 2).mul(5).round() / 5
     impostors = (torch.randn(130, generator=seeded(2)) + 3).mul(5).round() / 5
     return genuine, impostors
@@ -142,14 +141,12 @@ def test_two_normal_distributions_have_known_rates_that_depend_on_order_only(apa
 
 @pytest.fixture(scope="module")
 def sixty(population):
-    """Of the reference population: embeddings and attributes."""
     rows = list(itertools.islice(range(0, len(population.age), len(population.age) // 60), 60))
     read = zip(population.gender[rows], population.age[rows], population.tone[rows], strict=True)
     return population.embeddings[rows], [Attributes(*(x.item() for x in one)) for one in read]
 
 
 def test_a_plain_reflection_is_undone_and_a_keyed_identity_is_not(population, sixty):
-    """Both are far from the person; only one hides from an attacker with the method whose it is."""
     embeddings, attributes = sixty
     groups = population.membership(population.labels(embeddings, attributes))
     people = list(zip(embeddings, attributes, strict=True))
@@ -166,7 +163,6 @@ def test_a_plain_reflection_is_undone_and_a_keyed_identity_is_not(population, si
 
 
 def test_undoing_a_reflection_about_a_known_group_gives_distance_zero(population, sixty):
-    """A group of people of one gender, age and tone who look alike: theirs is read from the result."""
     person = sixty[0][:1]
     labels = torch.cat([torch.tensor([[-1.0, 35.0, 25.0]]), population.read(person)[:, 3:]], 1)
     for _ in range(200):  # the look that the reflected face reads

@@ -55,7 +55,6 @@ def points(perception, face):
 
 @pytest.fixture(scope="module")
 def map_of(perception, face):
-    """Each method's map, made once."""
     return functools.cache(lambda method: perception(face, method, steps=8))
 
 

@@ -49,7 +49,6 @@ def refused(path: Path, seconds: float = 5) -> str:
     ("width", "height"), [(20_000, 20_000), (2**31 - 1, 2**31 - 1), (65_000, 3_000)]
 )
 def test_dimensions(tmp_path, width, height):
-    """A header that promises gigapixels is not believed."""
     (tmp_path / "a.png").write_bytes(png(width, height, packed=zlib.compress(bytes(1000))))
     assert "megapixels; scale it down first" in refused(tmp_path / "a.png")
 
@@ -77,7 +76,6 @@ def test_compressed_chunks_are_not_unpacked(tmp_path, name, count):
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif", ".bmp", ".tif", ".ppm", ".avif"])
 def test_truncated(tmp_path, suffix):
-    """Every format, cut in half: a named error and never half a photo."""
     Image.init()
     if suffix == ".avif" and "AVIF" not in Image.SAVE:
         pytest.skip("no AVIF here")

@@ -16,7 +16,6 @@ SPOT = (slice(10, 30), slice(20, 40))  # where the tests change a picture
 
 
 def smooth(height: int = 64, width: int = 80, seed: int = 0) -> np.ndarray:
-    """A picture that compresses like a photo, `(H, W, 3)` uint8."""
     small = np.random.default_rng(seed).integers(20, 236, (5, 6, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
 
@@ -30,14 +29,12 @@ def changed_copy(path: Path, out: Path, **options: object) -> list[str]:
 
 
 def outside(pixels: np.ndarray) -> np.ndarray:
-    """Pixels with the spot blackened."""
     pixels = pixels.copy()
     pixels[SPOT] = 0
     return pixels
 
 
 def stored(path: Path) -> tuple[str, np.ndarray]:
-    """Mode and pixels of a file, as they are in it."""
     with Image.open(path) as image:
         return image.mode, np.array(image)
 
@@ -98,7 +95,6 @@ def test_sixteen_bits_stay_outside_the_change(tmp_path):
 )
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_lossless_stays_lossless(tmp_path, suffix, options, channels):
-    """Every pixel outside the change is the same, whatever the number of channels."""
     if channels == 4 and suffix == ".ppm":
         pytest.skip("PPM has no alpha")
     pixels = np.random.default_rng(2).integers(0, 256, (64, 80, channels), dtype=np.uint8)
@@ -138,7 +134,6 @@ def photo_with_everything(path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
 @pytest.mark.parametrize("names", [(), ("date",), ("camera", "copyright"), ("gps",), tuple(GROUPS)])
 def test_only_named_groups_stay(tmp_path, suffix, names):
-    """What is asked for is there, and nothing else: no thumbnail, MakerNote, serial number or owner."""
     photo_with_everything(tmp_path / f"a{suffix}")
     changed_copy(tmp_path / f"a{suffix}", tmp_path / f"b{suffix}", keep_metadata=names)
     data = (tmp_path / f"b{suffix}").read_bytes()
@@ -163,7 +158,6 @@ def test_only_named_groups_stay(tmp_path, suffix, names):
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".avif"])
 def test_animations_are_refused_with_the_command_that_does_them(tmp_path, suffix):
-    """Never cut to the first frame."""
     path = tmp_path / f"two frames{suffix}"
     first, second = (Image.fromarray(smooth(seed=seed)) for seed in (1, 2))
     first.save(path, save_all=True, append_images=[second], duration=100)
@@ -208,7 +202,6 @@ def test_only_the_first_picture_of_a_phone_is_written(tmp_path):
 
 @pytest.mark.parametrize(("suffix", "kind"), [(".avif", "AVIF"), (".heic", "HEIF")])
 def test_modern_formats_are_read_and_written(tmp_path, suffix, kind):
-    """In the same format, without EXIF, where the decoder is installed."""
     Image.init()
     if kind not in Image.SAVE:
         pytest.skip(f"no {kind} here")

@@ -21,7 +21,6 @@ PICTURE = PICTURE.astype(np.uint8)  # each corner another colour: red, green / b
 
 
 def assert_one_sentence(error: BaseException, name: str, remedy: str) -> None:
-    """The message names the file and the remedy, on one line, as one sentence."""
     message = str(error)
     assert name in message and remedy in message
     assert "\n" not in message and ". " not in message and not message.endswith(".")
@@ -29,7 +28,6 @@ def assert_one_sentence(error: BaseException, name: str, remedy: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".gif"])
 def test_palette_with_transparency(tmp_path, suffix):
-    """Palette colours are looked up, and the transparent index becomes alpha 0."""
     indices = np.zeros((40, 50), np.uint8)
     indices[:, 25:] = 1
     indices[20:, 25:] = 2
@@ -40,17 +38,6 @@ def test_palette_with_transparency(tmp_path, suffix):
     assert photo.pixels[0, 0].tolist() == [10, 20, 30]
     assert photo.pixels[0, 49].tolist() == [200, 100, 50]
     np.testing.assert_array_equal(photo.alpha, np.where(indices == 2, 0, 255))
-
-
-def test_an_opened_image_is_upright_with_its_alpha_and_has_its_name(tmp_path):
-    upright = np.dstack([noise(), noise(1)[..., 0]])
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(np.ascontiguousarray(np.rot90(upright))).save(tmp_path / "a.png", exif=exif)
-    with Image.open(tmp_path / "a.png") as image:
-        photo = read_photo(image)
-    np.testing.assert_array_equal(np.dstack([photo.pixels, photo.alpha]), upright)
-    assert photo.name.endswith("a.png")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +86,6 @@ def test_the_colour_profile_travels_and_nothing_else(tmp_path, suffix):
 
 @pytest.mark.parametrize("name", ["a.xyz", "a.heics", "a", "folder.png"])
 def test_what_cannot_be_written_leaves_nothing(tmp_path, name):
-    """A format that is not known, and a folder of that name."""
     (tmp_path / "folder.png" / "inside").mkdir(parents=True)
     remedy = (
         "choose another output folder" if name == "folder.png" else "convert the photo to .png first"
@@ -119,7 +105,6 @@ FAILURES = [
 
 @pytest.mark.parametrize(("error", "raised"), FAILURES, ids=["disk full", "bug", "ctrl-c"])
 def test_failing_save_keeps_what_was_there(tmp_path, monkeypatch, error, raised):
-    """The earlier file is the same, byte for byte."""
     write_photo(Image.fromarray(noise(1)), tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
 

@@ -5,7 +5,6 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from anonlab.apps.verify.containers import hidden_parts
 from anonlab.apps.video.animations import Animation
 from anonlab.errors import UnreadableImage
 from anonlab.photo.metadata import GROUPS
-from anonlab.photo.photos import Photo, read_photo, write_photo
+from anonlab.photo.photos import read_photo, write_photo
 
 SMALL = np.random.default_rng(1).integers(30, 226, (5, 6, 3), dtype=np.uint8)
 RGB = np.asarray(Image.fromarray(SMALL).resize((80, 64), Image.Resampling.BICUBIC))
@@ -28,7 +27,6 @@ LAB = ImageCms.createProfile("LAB")
 
 
 def encoded(pixels: np.ndarray | Image.Image, kind: str, **options: object) -> bytes:
-    """A picture as a file."""
     image, buffer = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels), io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -89,7 +87,6 @@ SHOWN: dict[str, tuple[bytes | Callable[[], bytes], np.ndarray]] = {  # file →
     "exif-ends-before-orientation.jpg": (
         with_exif(exif((0x010F, 2, 500, 9999), (0x0112, 3, 1, 6), (0x8769, 4, 1, 99999))), RGB
     ),
-    "orientation-is-text.jpg": (segment(0xE1, exif((0x0112, 2, 2, 0x36)), jpeg()), RGB),
     "orientation-99.jpg": (segment(0xE1, exif((0x0112, 3, 1, 99)), jpeg()), RGB),
     "exif-is-garbage.jpg": (segment(0xE1, b"Exif\0\0garbage" * 9, jpeg()), RGB),
     "xmp-in-utf-16.jpg": (
@@ -100,8 +97,6 @@ SHOWN: dict[str, tuple[bytes | Callable[[], bytes], np.ndarray]] = {  # file →
         segment(0xE2, b"MPF\0II*\0\x08\0\0\0" + struct.pack("<HHHII", 1, 0xB001, 4, 1, 3), jpeg()), RGB
     ),
     "motion-photo.jpg": (jpeg() + b"\0\0\0\x18ftypmp42" + bytes(99), RGB),
-    "progressive.jpg": (jpeg(progressive=True), RGB),
-    "restarts.jpg": (jpeg(restart_marker_blocks=2), RGB),
     "cmyk.tif": (encoded(Image.fromarray(RGB).convert("CMYK"), "TIFF"), RGB),
     "lab.tif": (
         lambda: encoded(
@@ -113,9 +108,7 @@ SHOWN: dict[str, tuple[bytes | Callable[[], bytes], np.ndarray]] = {  # file →
     ),
     "text-with-wrong-checksum.png": (png((b"tEXt", b"Author\0Ada", 1)), RGB),
     "profile-with-wrong-checksum.png": (png((b"iCCP", b"x\0\0" + zlib.compress(b"none"), 1)), RGB),
-    "gamma-of-zero.png": (png((b"gAMA", bytes(4), 0)), RGB),
     "big-endian-16.tif": (tiff(RGB.astype(np.uint16) * 257, byteorder=">", photometric="rgb"), RGB),
-    "planes-8.tif": (tiff(np.moveaxis(RGB, -1, 0), photometric="rgb", planarconfig="separate"), RGB),
     "planes-16-packed.tif": (
         tiff(
             *(np.moveaxis(RGB.astype(np.uint16) * 257, -1, 0),),
@@ -130,12 +123,9 @@ SHOWN: dict[str, tuple[bytes | Callable[[], bytes], np.ndarray]] = {  # file →
         ),
         RGB,
     ),
-    "bigtiff.tif": (tiff(RGB, bigtiff=True, photometric="rgb"), RGB),
     "float-0-to-1.tif": (tiff(GREY.astype(np.float32) / 255), GREYS),
-    "float-0-to-255.tif": (tiff(GREY.astype(np.float32)), GREYS),
     "strips.tif": (lambda: raw_tiff(COLOURS, *ROWS), RGB),
     "content-decides.tga": (encoded(RGB, "PNG"), RGB),
-    "no-ending": (encoded(RGB, "PNG"), RGB),
     "what-wide-colours-are.png": (png((b"cICP", bytes([9, 16, 0, 1]), 0)), RGB),
     "pyramid.tif": (pages((RGB, {}), (RGB[::2, ::2], {"subfiletype": 1})), RGB),
 }  # fmt: skip
@@ -174,9 +164,6 @@ REFUSED: dict[str, tuple[bytes, str]] = {  # file → what is said
         raw_tiff({258: [8], 262: [3], 277: [1], 320: [*range(256)] * 3}, *GREY_ROWS),
         "palette has 8 bits a colour instead of 16",
     ),
-    "whole-32.tif": (tiff(GREY.astype(np.uint32)), "32-bit whole numbers"),
-    "packed-float.tif": (tiff(GREY.astype(">f4"), byteorder=">", compression="zlib"), "floating-point"),
-    "float-16.tif": (tiff(GREY.astype(np.float16)), "a TIFF of a kind that cannot be read"),
     "hdr.tif": (tiff(GREY.astype(np.float32) / 40), "which is white is not known"),
     "raw.tif": (
         pages((RGB[::2, ::2], {"subfiletype": 1}), (RGB, {})),
@@ -186,15 +173,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {  # file → what is said
         b"\0\0\0\x18ftypmp42" + bytes(99),
         "is a clip; anonymize it with: python -m anonlab video ",
     ),
-    "clip.webm": (b"\x1aE\xdf\xa3" + bytes(99), "python -m anonlab video"),
     "clip.ts": ((b"G" + bytes(187)) * 3, "python -m anonlab video"),
-    "no-name": (b"\0\0\0\x14ftypqt  " + bytes(99), "python -m anonlab video"),
     "IMG.DNG": (b"nothing that is known", "raw file of a camera"),
     "IMG.CR3": (b"\0\0\0\x18ftypcrx " + bytes(99), "raw file of a camera"),
-    "layers.psd": (b"8BPS" + bytes(99), "a Photoshop file; export it as JPEG or PNG first"),
-    "new.jxl": (b"\xff\x0a" + bytes(99), "a JPEG XL photo"),
     "letter.jpg": (b"Dear all,\nno photo here.\n", "open and re-save it in a photo editor"),
-    "empty.png": (b"", "open and re-save it in a photo editor"),
     "dot.png": (
         encoded(RGB[:31], "PNG"),
         "only 80×31 pixels; a photo of a face needs at least 32 on each",
@@ -230,7 +212,6 @@ def test_it_is_refused_by_what_it_is(tmp_path, name):
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
 def test_every_orientation_beside_a_field_that_cannot_be_written(tmp_path, orientation, kind):
-    """The picture is turned, and EXIF is never written for it."""
     block = ALTITUDE.replace(
         struct.pack("<HHII", 0x0112, 3, 1, 6), struct.pack("<HHII", 0x0112, 3, 1, orientation)
     )
@@ -255,29 +236,16 @@ TEXTS = {  # what a field holds → whether it stays
 }
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("text", TEXTS)
-def test_text_of_exif_stays_byte_for_byte_or_is_named(tmp_path, kind, text):
-    source, out = tmp_path / "a.jpg", tmp_path / f"b.{kind.lower()}"
+def test_text_of_exif_stays_byte_for_byte_or_is_named(tmp_path, text):
+    source, out = tmp_path / "a.jpg", tmp_path / "b.jpg"
     fields = ((0x013B, 2, len(text) + 1, 38), (0x8298, 2, len(text) + 1, 38))
     source.write_bytes(segment(0xE1, exif(*fields, then=text + b"\0"), jpeg()))
     photo = read_photo(source)
-    image = Image.fromarray(RGB) if kind != "JPEG" else photo.image(photo.pixels)
-    like = photo if kind == "JPEG" else read_photo(_as(kind, tmp_path, photo))
-    notes = write_photo(image, out, None, like, ("copyright",))
+    notes = write_photo(photo.image(photo.pixels), out, None, photo, ("copyright",))
     named = [f"its EXIF field {name} could not be kept as it is" for name in ("Artist", "Copyright")]
     assert [note for note in notes if "EXIF" in note] == ([] if TEXTS[text] else named)
     assert (out.read_bytes().count(text) >= 1) is TEXTS[text]
-
-
-def _as(kind: str, folder: Path, photo: Photo) -> Path:
-    """A file of another format with the photo's artist and copyright."""
-    path, made = folder / f"c.{kind.lower()}", Image.Exif()
-    for tag, value in photo.original.fields["copyright"][0].items():
-        made[tag] = value.encode("latin-1")
-    how = {"tiffinfo": dict(made)} if kind == "TIFF" else {"exif": made.tobytes()}
-    Image.fromarray(RGB).save(path, kind, **how)
-    return path
 
 
 def test_a_place_that_is_no_number_is_named(tmp_path):

@@ -42,15 +42,6 @@ def test_onnx_gives_what_the_model_gives(exported, synthetic_faces):
     np.testing.assert_allclose(onnx.embed(synthetic_faces), theirs, atol=1e-4)
 
 
-def test_onnx_scaling_and_channel_order(exported):
-    model, path = exported
-    red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(1, 3, 112, 112)
-    onnx = load_recognizer("onnx", path, scale=1.0, offset=0.0, bgr=True)
-    with torch.no_grad():
-        theirs = model(torch.tensor([0.0, 0.0, 255.0])[None, :, None, None].expand(1, 3, 112, 112))
-    np.testing.assert_allclose(onnx.embed(red), theirs, atol=1e-4)
-
-
 def test_onnx_errors(tmp_path, exported):
     with pytest.raises(UnknownOption, match="path"):
         load_recognizer("onnx")

@@ -82,7 +82,6 @@ def test_shape_and_eyes_become_those_of_the_photo(synthetic_faces):
 
 
 def test_the_new_face_is_as_dark_as_the_photo(synthetic_faces):
-    """In light and in contrast; a brighter photo changes nothing."""
     photo, made = synthetic_faces[:1], synthetic_faces[:1]
     points = load_landmarks()(photo)
     dark = with_exposure(photo, torch.tensor(0.2))
@@ -117,7 +116,6 @@ def test_a_smeared_photo_gets_a_face_smeared_along_the_same_line(synthetic_faces
 
 
 def test_only_what_is_masked_says_how_sharp(synthetic_faces):
-    """A blurred background behind a sharp face leaves the new face sharp."""
     mask = torch.zeros(1, 1, 512, 512)
     mask[..., 128:384, 128:384] = 1
     photo = torch.lerp(blurred(synthetic_faces[:1], 4.0), synthetic_faces[:1], mask)
@@ -137,7 +135,6 @@ def test_harmonising_removes_a_colour_cast(astronaut_face):
 
 
 def test_harmonising_carries_no_detail_of_the_original_inside(astronaut_face, recognizer):
-    """Light and tone go in, and nothing that a recogniser could use."""
     face = resize(astronaut_face, 256)
     mask = torch.zeros(1, 1, 256, 256)
     mask[..., 60:220, 60:196] = 1

@@ -36,7 +36,6 @@ def regenerator(generator, recognizer, perceptual, linear) -> Regenerator:
 
 @pytest.fixture(scope="module")
 def asked(recognizer, population, synthetic_faces):
-    """A face, its mask, and the way to its virtual identity."""
     face = synthetic_faces[:1]
     with torch.no_grad():
         source = recognizer.embed(face)

@@ -52,13 +52,8 @@ TRUTH = torch.tensor([[0.25, 0.5], [0.75, 1.0]])
             [TRUTH, TRUTH.numpy(), TRUTH.tolist(), TRUTH[None], TRUTH.double(), list(TRUTH)],
             [TRUTH.T, TRUTH.flip(0), TRUTH + 0.1, TRUTH[:1], TRUTH.flatten(), 0 * TRUTH, TRUTH.mean()],
         ),
-        (
-            [0.1, 0.2],
-            [[0.1, 0.2], (0.1, 0.2), [torch.tensor([0.1]), torch.tensor([0.2])], np.array([0.1, 0.2])],
-            [[0.2, 0.1], [0.1], 0.1, [0.1, 0.2, 0.3], [[0.1, 0.2], [0.1, 0.2]]],
-        ),
     ],
-    ids=["number", "array", "two"],
+    ids=["number", "array"],
 )
 def test_right_answers_pass_in_any_spelling_and_wrong_ones_of_their_shape_do_not(truth, right, wrong):
     one = Check(1, nearly(truth, within=0.006), wrong=[], hint="")
@@ -74,12 +69,9 @@ def double(x):
     ("function", "said"),
     [
         (lambda x: x + x, "right."),
-        (lambda x: (2 * x).numpy(), "right."),
         (lambda x: (2 * x).tolist(), "right."),
         (lambda _: ..., "not yet. Put your answer"),
         (lambda x: x**2, "not yet. Twice."),
-        (lambda x: 2 * x[:1], "not yet. Twice."),
-        (lambda _: None, "not yet. The check stumbled (TypeError"),
         (lambda x, _: 2 * x, "not yet. The check stumbled (TypeError"),
         (3.0, "not yet. The check stumbled (TypeError"),
     ],

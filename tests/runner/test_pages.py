@@ -31,7 +31,6 @@ def said(*runs: Run) -> list[str]:
 
 
 def test_a_run_as_accepted_asks_for_nothing():
-    """Another method's number moved, which cannot fail."""
     assert said(made("00_a", GOOD | {"peer": reference(0.9)}), made("01_b", GOOD)) == [
         "Yes: 2 notebooks ran to the end in about 3 min.",
         "Yes: all 6 judged numbers hold.",

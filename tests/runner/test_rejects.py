@@ -133,7 +133,6 @@ def test_other_pictures_are_rejected(check, good, change, by, margin):
 
 
 def test_shuffled_weights_of_the_encoder_are_rejected(check, results, honest):
-    """The shipped encoder with the numbers of one tensor in another order."""
     start = honest.regenerator.start
     encoder = copy.deepcopy(start.encoder)
     order = torch.randperm(encoder.to_ws.numel(), generator=torch.Generator().manual_seed(0))

@@ -7,7 +7,6 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from anonlab.errors import UnknownOption
 from anonlab.runner import report
 
 RECORD = """
@@ -70,14 +69,6 @@ def test_the_command_line_wins_over_the_profile(tmp_path, run, without_kernel, o
     notebook(tmp_path, "00_one")
     status, metrics, _ = run(**options)
     assert (status, metrics["notebooks"]["00_one"]["metrics"]) == (0, numbers)
-
-
-def test_an_undeclared_parameter_is_an_error(tmp_path):
-    notebook(tmp_path, "00_one")
-    for bad in (["Y=1"], ["X"]):
-        with pytest.raises(UnknownOption):
-            report.run(out=tmp_path / "runs", folder=tmp_path, parameters=bad)
-    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What training learns from: samples, what happens to them, and the losses of each network."""
 
 import copy
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +9,6 @@ import torch
 from anonlab.images import blurred, warp
 from anonlab.perception.landmarks import LandmarkNetwork, load_landmarks
 from anonlab.perception.perception_network import PerceptionNetwork
-from anonlab.training import synthetic
 from anonlab.training.augment import motion, warp_points
 from anonlab.training.loop import TrainConfig, train
 from anonlab.training.networks import LandmarkTask, PerceptionTask
@@ -17,7 +16,6 @@ from anonlab.training.recipes import Curriculum, Mix
 from anonlab.training.synthetic import (
     HELD_OUT,
     Samples,
-    load_samples,
 )
 
 OWN, VIRTUAL = Mix(own=1.0, other=0.0, virtual=0.0), Mix(own=0.0, other=0.0, virtual=1.0)
@@ -27,7 +25,6 @@ OWN, VIRTUAL = Mix(own=1.0, other=0.0, virtual=0.0), Mix(own=0.0, other=0.0, vir
 
 
 def blank(count: int) -> Samples:
-    """Samples of which only the number counts."""
     return Samples(
         images=torch.full((count, 3, 256, 256), 128, dtype=torch.uint8),
         ws=torch.zeros(count, 2, 4).half(),
@@ -56,15 +53,6 @@ def test_samples_are_what_their_codes_make_and_the_recogniser_says(samples, gene
     assert samples.known.all()
     away = (samples.targets - samples.embeddings[:, None]).norm(dim=2)
     assert away[:, 0].min() > recognizer.threshold  # the others may be nearer
-
-
-def test_chunks_are_kept_and_used_again(tmp_path, generator, recognizer, population, monkeypatch):
-    monkeypatch.setattr(synthetic, "CHUNK", 1)
-    first = load_samples(generator, recognizer, population, 2, 5, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
-    monkeypatch.setattr(synthetic, "generate", lambda *_: pytest.fail("it was generated again"))
-    second = load_samples(generator, recognizer, population, 2, 5, tmp_path)
-    assert all(torch.equal(getattr(first, f.name), getattr(second, f.name)) for f in fields(Samples))
 
 
 # augmentation

@@ -46,7 +46,6 @@ def test_what_we_trained_has_a_card_that_says_how(key, monkeypatch, tmp_path):
 
 
 def altered(monkeypatch, tmp_path, key: str):
-    """Put a copy with one changed byte in the place of `key`."""
     blob = bytearray(store.locate(key).read_bytes())
     blob[len(blob) // 2] ^= 1
     path = tmp_path / store.WEIGHTS[key].path.split("/")[-1]

@@ -24,13 +24,11 @@ KEY = b"0123456789abcdef"
 
 
 def anonymize(inverter: Inverter, source: Path, out: Path, **options: object) -> dict:
-    """A folder into another, with a record."""
     controls = options.pop("controls", Controls())
     return anonymize_files(inverter, [source], out, controls, "all", out / "record.json", **options)
 
 
 def test_what_is_done_is_not_done_again(folder, tmp_path):
-    """Not one photo, and the record is the same, word for word."""
     first = anonymize(Inverter(), folder, tmp_path / "out")
     times = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in ("a.png", "below/c.png")}
     again = Inverter()
@@ -71,7 +69,6 @@ def test_only_what_changed_is_done(folder, tmp_path):
     ids=lambda one: next(iter(one)),
 )
 def test_other_settings_are_other_results(folder, tmp_path, changed):
-    """Each of them is named, and what is there stays."""
     options = {"key": KEY, "made_by": {"method": "encode"}}
     anonymize(Inverter(), folder, tmp_path / "out", **options)
     again, before = Inverter(), (tmp_path / "out" / "record.json").read_bytes()
@@ -115,7 +112,6 @@ anonymize_files(Inverter(), [Path({folder!r})], out, Controls(), "all", out / "r
 
 
 def test_killed_while_writing_and_resumed(folder, tmp_path):
-    """No half picture under a photo's name; the leftover is removed; two photos are left to do."""
     out = tmp_path / "out"
     code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), out=str(out), folder=str(folder))
     killed = subprocess.run([sys.executable, "-c", code], timeout=120)
@@ -151,7 +147,6 @@ def test_a_torn_line_of_the_journal_costs_one_photo(folder, tmp_path):
 
 
 def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder, tmp_path):
-    """The journal starts with what is known."""
     made = anonymize(Inverter(), folder, tmp_path / "out")
     head = {name: made[name] for name in ("controls", "run")}
     Record(tmp_path / "out" / "record.json", head, None, resume=True)
@@ -162,7 +157,6 @@ def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder, tmp_path):
 
 
 def test_a_second_run_into_the_folder_is_refused(folder, tmp_path):
-    """By name; nothing is touched."""
     with folder_lock(tmp_path):
         (tmp_path / "link").symlink_to(tmp_path)
         for out in (tmp_path, tmp_path / "link"):
@@ -192,7 +186,6 @@ def test_only_leftovers_of_dead_processes_are_removed(tmp_path):
 
 
 def test_a_result_is_on_the_disk_before_its_name_is(folder, tmp_path, monkeypatch):
-    """Write, fsync, rename, and the folder's own entry after it."""
     done, fsync, replace = [], os.fsync, os.replace
     monkeypatch.setattr(
         os, "fsync", lambda handle: (done.append(os.readlink(f"/proc/self/fd/{handle}")), fsync(handle))
@@ -221,7 +214,6 @@ def test_resume_and_keep_metadata_are_options(folder, tmp_path, command, loads):
 
 
 def test_verify_at_the_end(folder, tmp_path, command, monkeypatch):
-    """What was just written is checked, photo by photo; a leak makes the status 1."""
     from anonlab.apps import verify
 
     asked = []

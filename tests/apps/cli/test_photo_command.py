@@ -81,7 +81,6 @@ def assert_one_error(err: str, *parts: str) -> None:
 
 @pytest.mark.parametrize("name", MAKE, ids=lambda name: name[:20])
 def test_a_photo_that_cannot_be_done(tmp_path, command, name):
-    """One sentence, the same in the record, and nothing of it in the output."""
     make, said = MAKE[name]
     make(tmp_path / name)
     outcome = command("anonymize", tmp_path / name, "--out", tmp_path / "out")
@@ -95,7 +94,6 @@ def test_a_photo_that_cannot_be_done(tmp_path, command, name):
 
 @pytest.mark.parametrize("mode", ["anonymize", "album", "--preview"])
 def test_one_photo_never_costs_the_others(tmp_path, command, monkeypatch, mode):
-    """In any mode, whatever is raised: a named error, a decoder's, one that is not expected."""
     photo_file(tmp_path / "in" / "z.png")
     for name in IN_FOLDERS:
         MAKE[name][0](tmp_path / "in" / name)
@@ -121,7 +119,6 @@ def test_one_photo_never_costs_the_others(tmp_path, command, monkeypatch, mode):
 
 
 def test_everything_in_a_folder_is_done_or_named(tmp_path, command):
-    """On the screen by kinds, in the record file by file; what is no picture only in the record."""
     folder = tmp_path / "in"
     photo_file(folder / "a.png")
     photo_file(folder / ".hidden.png")
@@ -159,7 +156,6 @@ def test_a_preview_is_not_written_over_a_photo(tmp_path, command, monkeypatch):
 
 
 def test_nothing_unanonymized_is_in_the_output(tmp_path, command):
-    """No output has the pixels or the bytes of any input, whatever became of that input."""
     folder, done = tmp_path / "in", ["a.png", "below/b.png", "g.bmp"]
     inputs = {name: photo_file(folder / name, seed) for seed, name in enumerate(done, 1)}
     for name in IN_FOLDERS[:6]:
@@ -227,7 +223,6 @@ REFUSED = {  # outputs that may not be written, and what is said
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_no_result_is_written_over_or_through_anything(tmp_path, command, case):
-    """It is said why, and all that was there stays, byte for byte."""
     arrange, said = REFUSED[case]
     sources = arrange(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -253,7 +248,6 @@ def test_an_output_that_cannot_be_written_is_named_before_the_first_photo(
 
 
 def test_record_has_these_keys(tmp_path, command):
-    """Exactly these, for photos that were done and photos that were not."""
     photo_file(tmp_path / "a.png")
     MAKE["wall.png"][0](tmp_path / "b.png")
     command(
@@ -289,7 +283,6 @@ def test_record_has_these_keys(tmp_path, command):
 
 
 def test_ctrl_c_leaves_what_was_finished(tmp_path, command, monkeypatch):
-    """In the second photo: the first is written and in the record, status 130."""
     photo_file(tmp_path / "a.png", 1)
     photo_file(tmp_path / "b.png", 2)
     real = Inverter.__call__
@@ -321,7 +314,6 @@ def test_ctrl_c_leaves_what_was_finished(tmp_path, command, monkeypatch):
     ],
 )
 def test_unknown_value(tmp_path, command, loads, option, value, said):
-    """Status 2, said in the last line, and nothing was loaded or made."""
     photo_file(tmp_path / "a.png")
     outcome = command("anonymize", tmp_path / "a.png", "--out", tmp_path / "out", option, value)
     assert outcome.status == 2 and said in outcome.err.splitlines()[-1]

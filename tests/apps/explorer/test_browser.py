@@ -87,7 +87,6 @@ def page(opened):
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory) -> Path:
-    """A photo of two people."""
     from PIL import Image
 
     from anonlab.generators.samples import sample_photo
@@ -101,7 +100,6 @@ def two(tmp_path_factory) -> Path:
 
 
 def settled(page) -> str:
-    """The verdict, when the preview has arrived."""
     page.wait_for_function(
         "(() => { const one = document.querySelector('[data-part=preview]');"
         " return one?.src && one.checkVisibility() && !one.closest('.old'); })()"

@@ -19,14 +19,12 @@ WITH_EXIF = (".jpg", ".png", ".webp", ".tif", ".avif")
 
 
 def saved(path: Path, **options: object) -> Path:
-    """A photo with something in it."""
     Image.fromarray(PIXELS).save(path, **options)
     return path
 
 
 @pytest.mark.parametrize("suffix", [*WITH_EXIF, ".gif", ".bmp", ".ppm"])
 def test_what_anonlab_writes_holds_nothing(tmp_path, suffix):
-    """The writer and the judge of it, each by its own way, agree."""
     options = {"exif": EXIF.tobytes()} if suffix in WITH_EXIF else {}
     photo = read_photo(saved(tmp_path / f"a{suffix}", **options))
     write_photo(photo.image(photo.pixels), tmp_path / f"b{suffix}", photo.icc_profile, photo)

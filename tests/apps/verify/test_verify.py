@@ -60,7 +60,6 @@ def scene(face: int, seed: int = 0) -> np.ndarray:
 
 
 def pair(tmp_path: Path, before: np.ndarray, after: np.ndarray, suffix: str = ".png", **more) -> Pair:
-    """Two files."""
     paths = [tmp_path / f"{name}{suffix}" for name in ("before", "after")]
     for path, pixels in zip(paths, (before, after), strict=True):
         Image.fromarray(pixels).save(path)
@@ -113,7 +112,6 @@ def test_a_covered_face_that_is_too_small_to_judge_is_no_leak(tmp_path):
 
 
 def test_a_face_that_was_left_is_reported_as_left(tmp_path):
-    """The record says so, of these very bytes."""
     check = check_pair(pair(tmp_path, scene(200), scene(200), left=(BOX,)), Finds(), JUDGES)
     (face,) = check.faces
     assert (face.state, face.picture, check.leaks) == (LEFT, "", [])
@@ -186,7 +184,6 @@ def test_two_files_and_what_is_none(tmp_path):
 
 
 def test_the_record_counts_for_these_bytes_only(tmp_path):
-    """A face that was left in one photo does not excuse another photo of the name."""
     one, other = pair(tmp_path, scene(200), scene(90)), tmp_path / "record.json"
     digest = hashlib.sha256(one.anonymized.read_bytes()).hexdigest()
     entry = {"source": "x", "output": "y", "output_sha256": digest, "error": None}
@@ -207,7 +204,6 @@ def test_the_record_counts_for_these_bytes_only(tmp_path):
 
 
 def test_table_and_page(tmp_path, capsys):
-    """One line a photo, one a leak; the page needs nothing else, and shows only new faces."""
     names = {"new": scene(90), "same": scene(200), "<b>&": scene(206)}
     checks = []
     for name, after in names.items():
@@ -235,7 +231,6 @@ def test_table_and_page(tmp_path, capsys):
 
 
 def test_status_of_the_command(tmp_path, monkeypatch, detector, recognizer, astronaut, capsys):
-    """With the real detector and recogniser: a copy leaks by pixels, a JPEG of it by its match."""
     before, after = tmp_path / "in", tmp_path / "out"
     before.mkdir()
     after.mkdir()
@@ -257,7 +252,6 @@ def test_status_of_the_command(tmp_path, monkeypatch, detector, recognizer, astr
 def test_another_person_passes(
     tmp_path, detector, recognizer, astronaut, astronaut_found, synthetic_faces
 ):
-    """The real networks: a face that was replaced by somebody else's is no leak."""
     face = astronaut_found
     mask = torch.zeros(1, 1, 512, 512)
     mask[..., 60:490, 60:450] = 1

@@ -50,20 +50,6 @@ def test_an_animation_keeps_durations_loop_and_pixels(pictures, tmp_path, ending
         assert (a == b).all()
 
 
-def test_transparency_stays(pictures, tmp_path):
-    clear = []
-    for number, one in enumerate(pictures):
-        alpha = np.full((48, 64), 255, np.uint8)
-        alpha[:, : 10 * (number + 1)] = 0
-        one.putalpha(Image.fromarray(alpha))
-        clear.append(one)
-    path, out = tmp_path / "in.png", tmp_path / "out.png"
-    clear[0].save(path, save_all=True, append_images=clear[1:], duration=50, disposal=1, blend=0)
-    through(path, out)
-    for (_, a), (_, b) in zip(shown(path)[2], shown(out)[2], strict=True):
-        assert (a[..., 3] == b[..., 3]).all() and (a[..., 3] == 0).any()
-
-
 @pytest.mark.parametrize("share", [0.2, 0.7])
 def test_of_a_damaged_animation_the_frames_before_the_damage_are_left(pictures, tmp_path, share):
     path = tmp_path / "in.png"

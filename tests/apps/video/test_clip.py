@@ -27,7 +27,6 @@ NETWORK = Controls(perception="network")  # the map takes no time
 
 
 def sway(t):
-    """A pan, a zoom and a turn at once."""
     return 100 + 50 * t, 85 + 4 * np.sin(6 * t), 190 + 25 * t, 7 * np.sin(5 * t)
 
 
@@ -45,7 +44,6 @@ def walk(folder, astronaut_still):
 
 @pytest.fixture(scope="module")
 def walked(walk, folder, anonymizer):
-    """The record and the file of the anonymized clip."""
     out = folder / "walk-out.mkv"
     return anonymize_clip(anonymizer, walk, out), out
 
@@ -109,7 +107,6 @@ def short(folder, astronaut_still):
 
 @pytest.mark.parametrize("how", ["nan", "herself"])
 def test_a_face_that_cannot_be_replaced_is_covered(short, folder, fast, how):
-    """The generator fails, gives no numbers, or gives the person back."""
     if how == "herself":
         first = pixels_of(short)[0]
         (face,) = detections.look(fast, first, 1280)

@@ -32,7 +32,6 @@ def codec_of(path):
 
 
 def through(path, out, change=lambda pixels: pixels, segment=3, **part):
-    """A clip taken apart and put together again, in segments."""
     clip = open_clip(path, out, **part)
     all_frames = list(clip.frames())
     groups = [all_frames[at : at + segment] for at in range(0, len(all_frames), segment)]
@@ -69,7 +68,6 @@ def test_times_and_sound_stay_exactly(frames, tmp_path, times, ending):
 def test_a_clip_keeps_its_codec_or_gets_one_that_plays(
     frames, tmp_path, codec, kind, size, ending, name
 ):
-    """Odd sides, 10 bits, alpha, clocks and palettes: what is decoded is what went in."""
     source = "mkv" if codec in ("ffv1", "mpeg2video") and ending == "mp4" else ending
     path, out = tmp_path / f"in.{source}", tmp_path / f"out.{ending}"
     width, height = size
