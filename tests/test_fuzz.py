@@ -1,20 +1,20 @@
-"""Two hundred mutated files, and a benchmark of them that notices what it looks for."""
+"""Mutated files, and a benchmark of them that notices what it looks for."""
 
 import fuzz
 import pytest
 
 
-def test_two_hundred_mutated_files():
-    report = fuzz.fuzz(200, seed=1)
+def test_a_hundred_mutated_files():
+    report = fuzz.fuzz(100, seed=1)
     assert report["wrong"] == []
-    assert report["count"] == 200
-    assert report["refused"] > 40 and report["written"] > 20  # both happen
+    assert report["count"] == 100
+    assert report["refused"] > 20 and report["written"] > 10  # both happen
 
 
-def test_sixty_mutated_clips():
-    report = fuzz.fuzz(60, seed=0, clips=True)
-    assert report["wrong"] == [] and report["count"] == 60
-    assert report["refused"] > 10 and report["written"] > 20
+def test_thirty_mutated_clips():
+    report = fuzz.fuzz(30, seed=0, clips=True)
+    assert report["wrong"] == [] and report["count"] == 30
+    assert report["refused"] > 5 and report["written"] > 10
     copied = fuzz.fuzz(6, seed=2, defect="copy", clips=True)
     assert any("from the negative" in one["ended"] for one in copied["wrong"])
 

@@ -6,6 +6,7 @@ number one expects and by a multiple of its tolerance.
 """
 
 import copy
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,6 +32,21 @@ METHOD = "result"
 KEY = b"a key for measuring only"
 
 
+def digest(image: torch.Tensor | None) -> bytes:
+    return b"" if image is None else hashlib.sha256(image.contiguous().numpy().tobytes()).digest()
+
+
+class Once(Similarity):
+    """Compares no two pictures twice: photos are the same in every run."""
+
+    def compare(self, was, after, mask):
+        known = self.__dict__.setdefault("known", {})
+        key = tuple(map(digest, (was["small"], after, mask)))
+        if key not in known:
+            known[key] = super().compare(was, after, mask)
+        return known[key]
+
+
 @pytest.fixture(scope="module")
 def accepted() -> regression.Accepted:
     return regression.read_accepted(ACCEPTED)
@@ -38,7 +54,15 @@ def accepted() -> regression.Accepted:
 
 @pytest.fixture(scope="module")
 def honest(shipped) -> Anonymizer:
-    return shipped.replace(key=KEY)
+    """Attributes every photo once: the maps of a run are those of the next, unless it has its own."""
+    maps: dict[bytes, torch.Tensor] = {}
+
+    def once(image: torch.Tensor) -> torch.Tensor:
+        if digest(image) not in maps:
+            maps[digest(image)] = shipped.perception(image)
+        return maps[digest(image)]
+
+    return shipped.replace(key=KEY, perception=once)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +96,7 @@ def check(honest, accepted) -> Callable[..., regression.Comparison]:
     to those numbers (`test_notebooks.py`).
     """
     guards = {name: Guard(**one["guard"]) for name, one in accepted.judged.items()}
-    judge, similarity = Judge("dlib", honest.recognizer, True), Similarity(honest.detector)
+    judge, similarity = Judge("dlib", honest.recognizer, True), Once(honest.detector)
 
     def compare(pictures: list[Pictures], anonymizer: Anonymizer = honest) -> regression.Comparison:
         seen = embed(judge, pictures)
@@ -158,9 +182,9 @@ def test_shuffled_masks_are_rejected(check, results, honest):
     assert found["dlib/distance_own"] > 1.5 and found["ssim_outside"] > 1.5
 
 
-def test_weights_with_one_altered_tensor_are_rejected(check, results, good):
+def test_weights_with_one_altered_tensor_are_rejected(check, results, good, honest):
     """A slight change is told by the weights' fingerprint, a large one by what it does as well."""
-    other = Anonymizer.load(device="cpu", key=KEY)
+    other = Anonymizer.load(device="cpu", key=KEY).replace(perception=honest.perception)
     with torch.no_grad():
         other.generator.blocks[2].conv1.weight[0, 0].mul_(1.01)
         assert failed(check(good, other)) == {"fingerprint/generator": math.inf}

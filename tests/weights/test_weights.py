@@ -83,12 +83,6 @@ def test_doctor_reports_damage(monkeypatch, tmp_path, capsys):
     assert "corrupt   population" in capsys.readouterr().out
 
 
-def test_loading_the_parts_needs_no_network(no_network):
-    from anonlab import Anonymizer
-
-    assert Anonymizer.load(device="cpu").generator.num_ws == 16
-
-
 def test_only_optional_files_are_downloaded():
     with pytest.raises(UnknownOption, match="lpips-alex"):
         store.download("dlib-resnet")

@@ -102,9 +102,9 @@ def two_people(anonymizer) -> bytes:
 @pytest.mark.parametrize(
     "change",
     [
-        {"mask_area": 0.1}, {"mask_area": 0.6}, {"mask_threshold": 0.3}, {"softness": 20.0},
-        {"seed": 99}, {"strength": 0.5}, {"symmetric": True}, {"include": ["mouth"]},
-        {"exclude": list(REGIONS)}, {"keep": ["age"]}, {"perception": "integrated_gradients"},
+        {"mask_area": 0.1, "seed": 99}, {"mask_threshold": 0.3}, {"softness": 20.0, "strength": 0.5},
+        {"symmetric": True, "include": ["mouth"]}, {"exclude": list(REGIONS)}, {"keep": ["age"]},
+        {"perception": "integrated_gradients"},
     ],
     ids=str,
 )  # fmt: skip
