@@ -33,8 +33,8 @@ hypothesis.settings.register_profile("same", deadline=None, derandomize=True, da
 hypothesis.settings.load_profile("same")
 
 LONGEST = (  # a minute or more each: if one of these began last, the other worker would wait for it
-    *("test_rejects.py", "test_evaluation.py", "test_surrogate.py", "test_clip.py", "test_training.py"),
-    *("test_people.py", "test_explorer.py", "test_preview.py", "test_other_device.py"),
+    *("test_rejects.py", "test_evaluation.py", "test_regenerate.py", "test_clip.py", "test_wheel.py"),
+    *("test_training.py", "test_explorer.py", "test_other_device.py", "test_video_files.py"),
 )
 
 

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from scipy.signal import convolve2d
 
-from anonlab.errors import UnknownOption
 from anonlab.generators.base import truncated
 from anonlab.generators.stylegan2 import (
     StyleGAN2,
@@ -139,21 +138,6 @@ def test_truncation(model):
     each = truncated(w, model.w_avg, torch.tensor([[1.0], [0.5], [0.0], [0.5]]))
     torch.testing.assert_close(each[1::2], model.mapping(z, 0.5)[1::2])
     torch.testing.assert_close(each[::2], torch.stack([w[0], model.w_avg]))
-
-
-def test_noise_modes(model):
-    ws = draw(2, 6, 16)
-    assert torch.equal(model.synthesis(ws), model.synthesis(ws))
-
-    def noisy(seed: int) -> torch.Tensor:
-        rng = torch.Generator().manual_seed(seed)
-        return model.synthesis(ws, noise_mode="random", rng=rng)
-
-    assert torch.equal(noisy(3), noisy(3))
-    assert not torch.allclose(noisy(3), noisy(4), atol=1e-3)
-    for mode, rng in (("random", None), ("loud", None), ("const", torch.Generator())):
-        with pytest.raises(UnknownOption, match="noise_mode"):
-            model.synthesis(ws, noise_mode=mode, rng=rng)
 
 
 def test_gradients_are_those_of_finite_differences(raw):

@@ -106,13 +106,6 @@ def test_integrated_gradients_are_complete_for_every_baseline(face, ask, baselin
     assert abs(total - difference) <= 0.06 * difference
 
 
-def test_the_score_is_1_for_the_person_and_about_0_for_strangers(recognizer, face, synthetic_faces):
-    score = identity_score(recognizer, recognizer.embed(face))
-    with torch.no_grad():
-        assert abs(score(face).item() - 1) < 1e-5
-        assert score(resize(synthetic_faces, 256)).abs().mean() < 0.4
-
-
 def test_occlusion_is_what_its_window_costs_and_zero_where_nobody_looks(face):
     recognizer = Corner()
     signed = attribution.occlusion(Inquiry(recognizer, face))
@@ -154,18 +147,6 @@ def test_without_impostors_the_slope_is_refused_with_the_reason(recognizer, face
     for method in ("saliency", "input_x_gradient", "smooth_grad", "layer_grad_cam"):
         with pytest.raises(UnknownOption, match=r"gradient .* is zero; pass impostors"):
             Perception(recognizer)(face, method)
-
-
-def test_an_unknown_method_baseline_or_layer_is_refused_with_the_ones_that_exist(perception, face):
-    with pytest.raises(UnknownOption) as refused:
-        perception(face, "astrology")
-    assert all(name in str(refused.value) for name in ("astrology", *PERCEPTIONS))
-    with pytest.raises(UnknownOption) as refused:
-        perception(face, "integrated_gradients", baseline="black")
-    assert all(name in str(refused.value) for name in ("black", *BASELINES))
-    with pytest.raises(UnknownOption) as refused:
-        perception(face, "layer_grad_cam", layer="blocks.99")
-    assert all(f"blocks.{number}" in str(refused.value) for number in (99, *range(14)))
 
 
 def test_a_recogniser_without_gradients_is_asked_only_what_needs_none(face):

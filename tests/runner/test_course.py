@@ -42,7 +42,6 @@ def lessons(tmp_path) -> Path:
     folder.mkdir()
     run.mkdir(parents=True)
     image = nbformat.v4.new_output("display_data", data={"image/png": PICTURE, "text/plain": "a dot"})
-    image.metadata["image/png"] = {"alt": "a single dot"}
     prose = nbformat.v4.new_output("display_data", data={"text/markdown": "It is *forty-three*."})
     said = code("Markdown('spoiler')", prose, tags=("remove-input",), jupyter={"source_hidden": True})
     result = nbformat.v4.new_output("execute_result", data={"text/plain": "forty-two"})

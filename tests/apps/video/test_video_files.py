@@ -232,21 +232,6 @@ def test_nothing_that_says_where_when_or_who_travels(frames, tmp_path):
             assert not made.chapters()
 
 
-def test_a_part_of_a_clip_begins_at_zero(frames, tmp_path):
-    path = write_clip(tmp_path / "in.mp4", frames * 4, sound="aac")
-    out = tmp_path / "out.mp4"
-    through(path, out, start=0.48, end=0.96)
-    times = [time for time, _ in decoded(out)]
-    np.testing.assert_allclose(times, np.arange(12) * 0.04, atol=1e-9)
-    for (_, a), (_, b) in zip(decoded(path)[12:24], decoded(out), strict=True):
-        assert np.abs(a.astype(int) - b).mean() < 3
-    sound, part = sound_packets(path), sound_packets(out)
-    whole = [data for _, data in sound]
-    at = whole.index(part[0][1])
-    assert [data for _, data in part] == whole[at : at + len(part)]
-    assert abs(sound[at][0] - 0.48 - part[0][0]) < 1e-3
-
-
 @pytest.mark.parametrize(
     ("name", "content", "ending", "error", "said"),
     [
