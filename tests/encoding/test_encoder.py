@@ -11,6 +11,7 @@ from anonlab import Anonymizer
 from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder, metadata
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
+from anonlab.regeneration.regenerate import REFINE_STEPS
 from anonlab.training.export import write_weights
 from anonlab.weights import store
 
@@ -135,4 +136,5 @@ def test_dropped_into_the_data_folder_it_can_be_asked_for(data, stored):
     for path in (stored, stored.with_suffix(".json")):
         shutil.copy(path, data)
     assert Anonymizer.load(method="encode").regenerator.start.encoder.config == TINY
-    assert Anonymizer.load(method="optimize").regenerator.start.name == "linear"
+    found = Anonymizer.load(method="optimize").regenerator
+    assert (found.start.name, found.start.overshoot, found.refine_steps) == ("linear", 1.0, REFINE_STEPS)

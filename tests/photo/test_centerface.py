@@ -9,9 +9,15 @@ from PIL import Image
 from anonlab.errors import NoFaceFound
 from anonlab.photo.boxes import overlap
 from anonlab.photo.centerface import SHARED, TILE, CenterFace
-from anonlab.photo.detection import CONFIRMED, LIKELY, SURE
+from anonlab.photo.detection import CONFIRMED, LIKELY, SURE, Detector
 from anonlab.photo.faces import Face
 from anonlab.photo.photos import Photo
+
+
+@pytest.fixture
+def detector(detector) -> Detector:
+    """The session's own, of which a test may replace parts."""
+    return detector.detector
 
 
 @pytest.fixture(scope="module")

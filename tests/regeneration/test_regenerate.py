@@ -7,7 +7,7 @@ from painting import painting, with_irises
 from anonlab import Anonymizer, Controls
 from anonlab.encoding.encoder import Encoder, EncoderConfig
 from anonlab.encoding.linear import LinearInitialization
-from anonlab.encoding.start import OVERSHOOT, EncoderStart
+from anonlab.encoding.start import EncoderStart
 from anonlab.errors import StillRecognised, UnknownOption
 from anonlab.identity.virtual import identity_path
 from anonlab.images import resize
@@ -15,8 +15,7 @@ from anonlab.perception.eyes import iris_patches
 from anonlab.perception.landmarks import load_landmarks
 from anonlab.perception.masks import mask_from_attribution
 from anonlab.perception.perception import attribute
-from anonlab.photo.detection import Detector
-from anonlab.regeneration.regenerate import REFINE_STEPS, TOLERANCE, Regenerator
+from anonlab.regeneration.regenerate import TOLERANCE, Regenerator
 
 TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
 KEY = b"a secret of at least 16 bytes"
@@ -98,8 +97,8 @@ def test_a_distance_that_was_asked_for_is_reached(regenerator, shipped, asked):
     assert abs(new - 0.5) <= TOLERANCE and abs(new - 0.5) < abs(own - 0.5)
 
 
-def test_what_fails_twice_is_refined_at_last(regenerator, population, astronaut, monkeypatch):
-    anonymizer = Anonymizer(Detector(), regenerator, population)
+def test_what_fails_twice_is_refined_at_last(regenerator, detector, population, astronaut, monkeypatch):
+    anonymizer = Anonymizer(detector, regenerator, population)
     asked_for = []
 
     def keep_the_face(image, _, controls):
@@ -130,8 +129,8 @@ def test_the_eyes_are_those_of_the_photo_unless_new_ones_are_asked_for(regenerat
     assert black < plain - 0.1 and black < new - 0.1 and abs(plain - own) < 0.05
 
 
-def test_a_part_is_replaced_and_the_rest_stays(regenerator, population):
-    anonymizer = Anonymizer(Detector(), regenerator, population, key=KEY)
+def test_a_part_is_replaced_and_the_rest_stays(regenerator, detector, population):
+    anonymizer = Anonymizer(detector, regenerator, population, key=KEY)
     other = anonymizer.replace(refine_steps=3, key=b"another secret of enough bytes")
     assert other.regenerator.refine_steps == 3 and other.key != anonymizer.key
     assert other.regenerator.start is anonymizer.regenerator.start
@@ -141,7 +140,7 @@ def test_a_part_is_replaced_and_the_rest_stays(regenerator, population):
         anonymizer.replace(encoder=None)
 
 
-def test_another_generator_starts_at_its_average(regenerator, population, asked):
+def test_another_generator_starts_at_its_average(regenerator, detector, population, asked):
     class Other:
         name, num_ws, w_dim, resolutions = "other", 3, 4, (256,)
         w_avg, w_std = torch.arange(4.0), torch.ones(4)
@@ -149,16 +148,7 @@ def test_another_generator_starts_at_its_average(regenerator, population, asked)
         def broadcast(self, w):
             return w[:, None].expand(-1, self.num_ws, -1)
 
-    other = Anonymizer(Detector(), regenerator, population, key=KEY).replace(generator=Other())
+    other = Anonymizer(detector, regenerator, population, key=KEY).replace(generator=Other())
     face, mask, path = asked
     ws = other.regenerator.start(face, mask, path.source, path.source)
     assert torch.equal(ws, torch.arange(4.0).expand(1, 3, 4))
-
-
-@pytest.mark.parametrize(
-    ("method", "overshoot", "steps"), [("one-pass", OVERSHOOT, 0), ("optimize", 1.0, REFINE_STEPS)]
-)
-def test_a_method_is_how_far_the_linear_start_aims_and_how_many_steps_follow(method, overshoot, steps):
-    loaded = Anonymizer.load(method=method, key=KEY).regenerator
-    found = loaded.start.name, loaded.start.overshoot, loaded.refine_steps
-    assert found == ("linear", overshoot, steps)
