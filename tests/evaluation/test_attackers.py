@@ -20,7 +20,9 @@ from anonlab.evaluation.privacy import (
     recognition,
     strangers,
     told,
+    united,
 )
+from anonlab.evaluation.tables import headline
 from anonlab.metrics import linkage
 
 JUDGE = Judge("stranger", SimpleNamespace(metric="cosine", threshold=0.3, far=0.001), False)
@@ -228,3 +230,23 @@ def test_eyes_that_a_result_keeps_are_surroundings(prefix, photo, result):
     hidden[eyes], hidden[edge], strict[eyes] = was[eyes], was[edge], was[eyes]
     assert torch.equal(found[names[2]], hidden) and torch.equal(found[names[3]], strict) and EDGE < 40
     assert torch.equal(with_what_stays({"photo": was})["photo"], was)
+
+
+def test_two_recognisers_together_find_more_than_each():
+    own = noise(200, DIM, seed=1)
+    two = [
+        {ANOTHER: scale * torch.cdist(own + 2 * noise(200, DIM, seed=seed), own)}
+        for seed, scale in ((2, 1.0), (3, 100.0))  # one has other units
+    ]
+    two[0]["turn undone"] = two[0][ANOTHER]  # one alone is no union
+    both = united(two)["attacks"]
+    assert [*both] == [ANOTHER]
+    assert both[ANOTHER]["rank_1"] > 1.2 * max(linkage(one[ANOTHER]) for one in two)
+
+
+def test_the_worst_attack_is_quoted_and_the_owner_of_the_key_is_none(asked, scene):
+    said = found(JUDGE, scene, asked, {})
+    text = headline("lfw", {"people": 40, "found": {"stranger": said}})
+    assert "(learned, by stranger)" in text and "40 people" in text
+    seen = {"people": 40, "found": {"dlib": said | {"seen": True}}}
+    assert headline("lfw", seen).startswith("no unseen recogniser: privacy not established")

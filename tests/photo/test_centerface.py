@@ -1,6 +1,7 @@
 """CenterFace: the faces of its own package, in pictures of any size, turned and in parts."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 
 from anonlab.errors import NoFaceFound
 from anonlab.photo.boxes import overlap
-from anonlab.photo.centerface import SHARED, TILE, CenterFace
+from anonlab.photo.centerface import COARSER, SHARED, TILE, WHOLE_SIDE, CenterFace, _sides
 from anonlab.photo.detection import CONFIRMED, LIKELY, SURE, Detector
 from anonlab.photo.faces import Face
 from anonlab.photo.photos import Photo
@@ -120,3 +121,10 @@ class _Sees:
 
 def _once(detector, pixels: np.ndarray) -> list[Face]:
     return detector.by_mtcnn(Image.fromarray(pixels), 1.0)
+
+
+def test_large_pictures_are_looked_at_from_32_pixels_on_whatever_their_size():
+    for longest in (4000, 16_000, 60_000):
+        sides = _sides(longest)
+        assert sides[0] == WHOLE_SIDE and 32 * sides[-1] / longest >= 18
+        assert max(b / a for a, b in pairwise(sides)) <= COARSER + 1e-9

@@ -158,3 +158,22 @@ def test_harmonising_takes_no_colour_from_another_thing():
     mask[..., 100:156, 100:156] = 1
     changed = harmonise(torch.full_like(photo, -0.1), photo, mask)
     assert changed[..., 100:156, 100:156].abs().max() < 0.01
+
+
+def test_noise_of_the_photo_is_no_detail(synthetic_faces):
+    face, mask = synthetic_faces[:1], torch.ones(1, 1, 512, 512)
+    rng = torch.Generator().manual_seed(0)
+    soft = blurred(face, 2.0)
+    noisy = soft + 0.08 * torch.randn(1, 3, 512, 512, generator=rng)
+    assert detail_blur(face, noisy, mask) > 0.5 * detail_blur(face, soft, mask)
+
+
+def test_without_a_mask_nothing_is_compared(synthetic_faces):
+    """And a sharp face at twice the size gets twice the blur."""
+    nothing = torch.zeros(1, 1, 512, 512)
+    face = synthetic_faces[:1]
+    assert torch.equal(match_sharpness(face, blurred(face, 3.0), nothing), face)
+    large = resize(face, 1024)
+    mask = torch.ones(1, 1, 1024, 1024)
+    soft = blurred(large, 5.0)
+    assert (match_sharpness(large, soft, mask) - soft).abs().mean() < 0.003

@@ -265,3 +265,18 @@ def test_without_pyav_the_command_says_what_to_install(tmp_path, monkeypatch):
 def test_a_clip_refuses_what_one_pass_cannot_do(tmp_path, asked):
     with pytest.raises(UnknownOption, match="take strength"):
         anonymize_clip(None, tmp_path / "in.mp4", tmp_path / "out.mp4", Controls(**asked))
+
+
+def test_a_part_of_a_clip_begins_at_zero(frames, tmp_path):
+    path = write_clip(tmp_path / "in.mp4", frames * 4, sound="aac")
+    out = tmp_path / "out.mp4"
+    through(path, out, start=0.48, end=0.96)
+    times = [time for time, _ in decoded(out)]
+    np.testing.assert_allclose(times, np.arange(12) * 0.04, atol=1e-9)
+    for (_, a), (_, b) in zip(decoded(path)[12:24], decoded(out), strict=True):
+        assert np.abs(a.astype(int) - b).mean() < 3
+    sound, part = sound_packets(path), sound_packets(out)
+    whole = [data for _, data in sound]
+    at = whole.index(part[0][1])
+    assert [data for _, data in part] == whole[at : at + len(part)]
+    assert abs(sound[at][0] - 0.48 - part[0][0]) < 1e-3
