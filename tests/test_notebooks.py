@@ -34,6 +34,9 @@ def test_anatomy(path):
     assert all("#" in line for line in "".join(code[0]["source"]).splitlines())
     assert "settings(" in "".join(code[1]["source"])
     assert "record(" in "".join(code[-1]["source"])
+    assert all(cell["metadata"]["jupyter"]["source_hidden"] for cell in (code[1], code[-1]))
+    hidden = [c["metadata"] for c in code if c["metadata"].get("jupyter", {}).get("source_hidden")]
+    assert all({"hide-input", "remove-input"} & set(about["tags"]) for about in hidden)
     text = "\n".join(cells(path, "markdown"))
     for part in (f"# {path.name[:2]} · ", "**Objectives.**", "\n1. ", "\n2. ", "**Needs**", "**Time**",
                  "**Hardware**", "**Predict, then look.**", "## To think about",
