@@ -16,8 +16,8 @@ from anonlab.photo.photos import Photo
 
 
 @pytest.fixture
-def detector(detector) -> Detector:
-    """The session's own, of which a test may replace parts."""
+def searching(detector) -> Detector:
+    """The session's detector without its memory: a test may replace parts of it."""
     return detector.detector
 
 
@@ -70,30 +70,30 @@ def test_a_face_that_the_border_of_a_part_cuts_is_left_to_a_look_at_the_whole(ce
     assert overlap(there, face) > 0.7
 
 
-def test_what_hides_nose_and_mouth_hides_no_face(astronaut, detector):
-    [known] = detector.once(astronaut)
+def test_what_hides_nose_and_mouth_hides_no_face(astronaut, searching):
+    [known] = searching.once(astronaut)
     left, _, right, bottom = (round(side) for side in known.box)
     pixels = astronaut.pixels.copy()
     pixels[round(known.points[2, 1]) - 20 : bottom, left:right] = (200, 140, 180)
-    assert not [face for face in _once(detector, pixels) if overlap(face, known) > 0.3]
-    [face] = detector(Photo(pixels, "behind a board"))
+    assert not [face for face in _once(searching, pixels) if overlap(face, known) > 0.3]
+    [face] = searching(Photo(pixels, "behind a board"))
     assert overlap(face, known) > 0.3
 
 
-def test_what_a_second_look_does_not_confirm_is_none(astronaut, detector, monkeypatch):
-    [known] = detector.once(astronaut)
+def test_what_a_second_look_does_not_confirm_is_none(astronaut, searching, monkeypatch):
+    [known] = searching.once(astronaut)
     wall = Face((20.0, 300.0, 90.0, 400.0), known.points - 150, 0.6)
-    monkeypatch.setattr(detector, "centerface", _Sees(detector.centerface, [known, wall]))
-    assert len(detector(astronaut)) == 1
+    monkeypatch.setattr(searching, "centerface", _Sees(searching.centerface, [known, wall]))
+    assert len(searching(astronaut)) == 1
     hardly = replace(known, confidence=CONFIRMED - 0.01)
-    monkeypatch.setattr(detector, "by_mtcnn", lambda *_: [replace(known, confidence=SURE - 0.01)])
-    monkeypatch.setattr(detector, "again", lambda *_: None)
-    monkeypatch.setattr(detector.centerface, "near", lambda _, face: replace(face, confidence=0.1))
-    monkeypatch.setattr(detector.centerface, "found", [hardly])
+    monkeypatch.setattr(searching, "by_mtcnn", lambda *_: [replace(known, confidence=SURE - 0.01)])
+    monkeypatch.setattr(searching, "again", lambda *_: None)
+    monkeypatch.setattr(searching.centerface, "near", lambda _, face: replace(face, confidence=0.1))
+    monkeypatch.setattr(searching.centerface, "found", [hardly])
     with pytest.raises(NoFaceFound):  # as the back of a head: neither of the two is sure, nor from near
-        detector(astronaut)
-    monkeypatch.setattr(detector.centerface, "found", [replace(known, confidence=CONFIRMED)])
-    assert len(detector(astronaut)) == 1
+        searching(astronaut)
+    monkeypatch.setattr(searching.centerface, "found", [replace(known, confidence=CONFIRMED)])
+    assert len(searching(astronaut)) == 1
 
 
 @pytest.mark.parametrize("quarters", [0, 1])
