@@ -1,7 +1,5 @@
 """An anonymizer without networks, for tests of what stands around them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a page would fetch from the network."""
 
-from __future__ import annotations
-
 import re
 from html.parser import HTMLParser
 from pathlib import Path

@@ -4,8 +4,6 @@ stand for stages 2 and 3.
 Images `(N, 3, S, S)` in [-1, 1]; points `(N, 68, 2)` in [0, 1] of the side.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

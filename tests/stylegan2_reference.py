@@ -4,8 +4,6 @@ Nothing here uses anonlab. The network is computed from NVIDIA's raw tensors, sa
 channel by channel where it matters; resampling inserts zeros and asks scipy.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import pickle

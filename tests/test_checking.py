@@ -1,7 +1,5 @@
 """What may be written, what is tried next, and how far a face is covered: without networks."""
 
-from __future__ import annotations
-
 import math
 from types import SimpleNamespace
 

@@ -1,7 +1,5 @@
 """Every control says which values it has, before any work."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 import pytest

@@ -1,16 +1,12 @@
 """Results on file systems that lack permissions, syncing or locks: USB sticks and network shares."""
 
-from __future__ import annotations
-
 import errno
 import os
-import re
 from pathlib import Path
 
 import filelock
 import pytest
 
-from anonlab import files
 from anonlab.errors import FolderBusy, OutputNotWritable
 from anonlab.files import LOCK, atomic_path, folder_lock
 
@@ -68,12 +64,3 @@ def test_the_folder_is_locked_for_one_and_free_afterwards(tmp_path):
     with folder_lock(tmp_path):
         assert (tmp_path / LOCK).is_file()
     assert not (tmp_path / LOCK).exists()
-
-
-def test_the_package_imports_nothing_that_only_unix_has():
-    sources = [path for path in Path(files.__file__).parent.rglob("*.py")]
-    assert len(sources) > 100
-    for path in sources:
-        assert not re.search(
-            r"^\s*(import|from) (fcntl|grp|pwd|resource|termios)\b", path.read_text(), re.M
-        )

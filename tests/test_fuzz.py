@@ -1,24 +1,20 @@
-"""Two hundred mutated files, and a benchmark of them that notices what it looks for."""
-
-from __future__ import annotations
+"""Mutated files, and a benchmark of them that notices what it looks for."""
 
 import fuzz
 import pytest
 
 
-def test_two_hundred_mutated_files() -> None:
-    """No crash, no error without a name, no hang, no result that is not anonymized."""
-    report = fuzz.fuzz(200, seed=1)
+def test_a_hundred_mutated_files():
+    report = fuzz.fuzz(100, seed=1)
     assert report["wrong"] == []
-    assert report["count"] == 200
-    assert report["refused"] > 40 and report["written"] > 20  # both happen
+    assert report["count"] == 100
+    assert report["refused"] > 20 and report["written"] > 10  # both happen
 
 
-def test_sixty_mutated_clips() -> None:
-    """The same for clips: every frame of a result is the negative of the clip's."""
-    report = fuzz.fuzz(60, seed=0, clips=True)
-    assert report["wrong"] == [] and report["count"] == 60
-    assert report["refused"] > 10 and report["written"] > 20
+def test_thirty_mutated_clips():
+    report = fuzz.fuzz(30, seed=0, clips=True)
+    assert report["wrong"] == [] and report["count"] == 30
+    assert report["refused"] > 5 and report["written"] > 10
     copied = fuzz.fuzz(6, seed=2, defect="copy", clips=True)
     assert any("from the negative" in one["ended"] for one in copied["wrong"])
 
@@ -32,7 +28,7 @@ def test_sixty_mutated_clips() -> None:
         ("copy", "not the negative"),
     ],
 )
-def test_it_notices(defect: str, words: str) -> None:
+def test_it_notices(defect, words):
     """Each planted defect is named with its case; after a crash or hang the next process goes on."""
     report = fuzz.fuzz(6, seed=2, limit=1, defect=defect)
     assert report["count"] == 6

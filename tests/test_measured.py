@@ -1,7 +1,5 @@
 """Which way is better travels with a number, from where it is defined to the gate."""
 
-from __future__ import annotations
-
 import pytest
 
 from anonlab.errors import UndeclaredMetric
@@ -9,7 +7,6 @@ from anonlab.notebook.measured import (
     Measured,
     as_accepted,
     at_least,
-    declare,
     flatten,
     from_json,
     guarded,
@@ -41,16 +38,6 @@ def test_nested_metrics_become_flat_names():
 def test_a_number_without_a_direction_is_named(metrics, name):
     with pytest.raises(UndeclaredMetric, match=f"the metric {name} "):
         flatten(metrics)
-
-
-def test_a_table_declares_by_name_and_has_every_name():
-    table = {"ssim": higher, "rate": lower}
-    assert declare({"rate": 0.5, "ssim": 0.9}, table, {"rate": 8}) == {
-        "rate": Measured(0.5, "lower", 8),
-        "ssim": Measured(0.9, "higher"),
-    }
-    with pytest.raises(UndeclaredMetric, match="psnr"):
-        declare({"psnr": 30.0}, table)
 
 
 def test_json_and_back():

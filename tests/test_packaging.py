@@ -1,58 +1,23 @@
 """Versions live in one place, and the commands of the README exist."""
 
-from __future__ import annotations
-
-import json
 import re
 import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 from anonlab.apps.cli.options import COVERED, FAILED
 from anonlab.apps.cli.parser import parser
 from anonlab.apps.verify.checks import JUDGED
 from anonlab.checking import ATTEMPTS
 from anonlab.controls import Controls
-from anonlab.weights import store
 
 ROOT = Path(__file__).parents[1]
-CARD = {
-    *("jupyterlab", "torch", "torchvision", "ipywidgets", "matplotlib"),
-    *("captum", "facenet-pytorch", "lpips", "papermill"),
-}
 
 
 def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-
-
-def names(requirements: list[str]) -> set[str]:
-    return {re.match(r"[\w-]+", one)[0].lower() for one in requirements}
-
-
-def test_environment_installs_this_package_and_states_no_versions_of_its_own():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
-    assert environment["name"] == "anonlab"
-    *conda, pip = environment["dependencies"]
-    assert pip == {"pip": ["-e .[dev]"]}
-    assert conda[-1] == "pip"
-    [python] = [one for one in conda if one.startswith("python")]
-    floor = re.search(r"\d+\.\d+", project()["requires-python"])[0]
-    assert floor in python
-    assert names(conda) <= {"python", "pip"}
-
-
-def test_the_users_packages_are_dependencies():
-    assert names(project()["dependencies"]) >= CARD
-
-
-def test_pretrained_packages_are_pinned_as_the_table_says():
-    pinned = {one.split("#")[0].strip() for one in project()["dependencies"]}
-    for weight in store.WEIGHTS.values():
-        assert not weight.package or weight.package in pinned
 
 
 def test_readme_names_only_make_targets_and_notebooks_that_exist():
@@ -91,23 +56,6 @@ def test_what_the_readme_promises_in_numbers_is_what_the_code_does():
         assert said in text, said
 
 
-def test_numbers_of_stage_1_in_the_tables_are_the_measured_ones():
-    tables = (ROOT / "data" / "tried.md").read_text()
-    measured = json.loads((ROOT / "data" / "attribution.json").read_text())
-    distance, seconds = measured["deletion_at_10"], measured["seconds"]
-    for name, title in (
-        ("integrated_gradients", "integrated gradients"),
-        ("network", "network, its fast copy"),
-    ):
-        assert f"| {title} | {distance[name]} | {seconds[name]} |" in tables
-    assert f"| a disc in the centre | {distance['disc']} |" in tables
-    whole, inside = (
-        measured[name]["network"]
-        for name in ("rank_correlation_with_40_steps", "the_same_inside_the_face")
-    )
-    assert f"correlation of {whole} ({inside} inside the face)" in tables
-
-
 def test_making_the_tables_again_changes_nothing():
     from readme_tables import pages
 
@@ -116,6 +64,5 @@ def test_making_the_tables_again_changes_nothing():
 
 
 def test_the_readme_is_short():
-    """Words, not counting code and the lines and bars of tables."""
     text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     assert len(re.sub(r"[|]|---", " ", text).split()) <= 800

@@ -1,7 +1,5 @@
 """The whole way on real weights; few steps, because what is tested is the way and not the picture."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -12,7 +10,7 @@ from PIL import Image
 
 from anonlab import Anonymizer, pipeline
 from anonlab.apps import cli
-from anonlab.errors import DeviceUnavailable, NoFaceFound, StillRecognised, UnknownOption
+from anonlab.errors import NoFaceFound, StillRecognised
 from anonlab.notebook.samples import sample_photo
 from anonlab.photo.photos import read_photo
 from anonlab.recognizers import distance
@@ -48,27 +46,15 @@ def test_the_person_is_not_matched_and_the_photo_is_still_the_photo(result, phot
     assert not changed[:, right + 80 :].any()
 
 
-def test_the_distance_is_that_of_the_finished_photo(result, anonymizer, astronaut_face):
+def test_the_distance_is_that_of_the_finished_photo(result, anonymizer, astronaut_face, astronaut_found):
     from anonlab.photo.faces import align
 
     photo = read_photo(result.image)
-    [before] = anonymizer.detector(read_photo(sample_photo("astronaut")))
-    found = anonymizer.detector.again(photo, before)
+    found = anonymizer.detector.again(photo, astronaut_found)
     with torch.no_grad():
         made = anonymizer.recognizer.embed(align(photo, found, found.own_size))
         source = anonymizer.recognizer.embed(astronaut_face)
     assert abs(distance(anonymizer.recognizer, made, source).item() - result.faces[0].distance) < 3e-3
-
-
-def test_result_holds_what_design_promises(result):
-    [face] = result.faces
-    assert face.attribution.shape == (1, 1, 256, 256)
-    assert face.mask.shape == (1, 1, 256, 256)  # her face's square has 173 pixels a side
-    assert face.aligned.shape == face.generated.shape == face.anonymized.shape == (1, 3, 256, 256)
-    assert abs(face.mask.mean().item() - face.controls.mask_area) < 0.02
-    outside = face.mask == 0
-    assert torch.equal((face.aligned * outside), (face.anonymized * outside))
-    assert face.controls.seed == 0
 
 
 def test_same_seed_same_result_another_seed_another_person(shipped, photo):
@@ -156,33 +142,6 @@ def test_grey_stays_grey_and_alpha_stays(anonymizer, photo, monkeypatch):
     image = anonymizer(clear, verify=False).image
     assert image.mode == "RGBA"
     assert image.getextrema()[3] == (200, 200)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [{"mask_area": 2}, {"strength": -1}, {"keep": ("hair",)}, {"faces": "some"}, {"colour": 1},
-     {"target_distance": 9}],
-)  # fmt: skip
-def test_unknown_options_are_refused_before_any_work(anonymizer, options):
-    with pytest.raises(UnknownOption):
-        anonymizer("does-not-exist.jpg", **options)
-
-
-def test_unknown_parts_are_refused():
-    with pytest.raises(UnknownOption, match="method"):
-        Anonymizer.load(method="magic")
-    with pytest.raises(UnknownOption, match="generator"):
-        Anonymizer.load(generator="stylegan9", device="cpu")
-    with pytest.raises(UnknownOption, match="part colour"):
-        Anonymizer.load(method="one-pass", device="cpu").replace(colour="red")
-    with pytest.raises(UnknownOption, match="device"):
-        Anonymizer.load(device="tpu")
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_cuda_without_cuda_is_a_clear_error():
-    with pytest.raises(DeviceUnavailable, match="choose cpu"):
-        Anonymizer.load(device="cuda")
 
 
 def test_a_photo_without_a_face(anonymizer):

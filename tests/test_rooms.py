@@ -1,7 +1,5 @@
 """The rooms of the package: each one uses only what stands above it, and nothing goes in a circle."""
 
-from __future__ import annotations
-
 import ast
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Who is anonymized, and what is done where no face can be generated."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

@@ -1,8 +1,5 @@
 """A person gets one new face in all photos; who that is, only the key opens."""
 
-from __future__ import annotations
-
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,12 +10,12 @@ from painting import painting
 
 from anonlab import Anonymizer
 from anonlab.apps import cli
-from anonlab.apps.album import NEAR, Album, Person, RememberingDetector, group
+from anonlab.apps.album import Album, Person, group
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged
 from anonlab.identity.population import Attributes
 from anonlab.notebook.samples import sample_photo
-from anonlab.photo.faces import Face, align
+from anonlab.photo.faces import align
 from anonlab.photo.photos import read_photo
 from anonlab.pipeline import AlignedFace
 
@@ -44,34 +41,11 @@ def test_faces_of_one_person_are_a_group_and_strangers_stay_alone():
     assert found == [list(range(4 * i, 4 * i + 4)) for i in range(5)] + [[20], [21], [22]]
 
 
-def test_an_album_of_one_person_has_one_group():
-    assert group(people(1, 5, 0.3), list(range(5)), THRESHOLD, STRANGERS) == [list(range(5))]
-    assert group(people(1, 1, 0.3), [0], THRESHOLD, STRANGERS) == [[0]]
-
-
 def test_nobody_is_twice_in_one_photo():
     twins = people(1, 4, 0.05)
     found = group(twins, [0, 0, 1, 2], THRESHOLD, STRANGERS)
     assert sorted(number for members in found for number in members) == [0, 1, 2, 3]
     assert not [members for members in found if {0, 1} <= set(members)]
-
-
-def test_who_is_far_from_the_others_is_not_of_the_group():
-    near = people(1, 6, 0.05)
-    far = near[:1] + torch.tensor([1.0] + [0.0] * 127) * THRESHOLD
-    found = group(torch.cat([near, far]), list(range(7)), THRESHOLD, STRANGERS)
-    assert [6] in found
-
-
-def test_the_nearest_person_is_found_only_within_reach(population):
-    centre = torch.zeros(1, 128)
-    album = Album([Person(centre, Attributes(1.0, 30.0, 40.0))], THRESHOLD, population)
-    beside = centre.clone()
-    beside[0, 0] = NEAR * THRESHOLD - 0.01
-    assert album.nearest(beside) is album.people[0]
-    beside[0, 0] += 0.02
-    assert album.nearest(beside) is None
-    assert Album([], THRESHOLD, population).nearest(beside) is None
 
 
 def test_the_file_holds_everybody_and_only_the_key_opens_it(tmp_path, population, recognizer):
@@ -151,17 +125,3 @@ def test_the_command_keeps_who_was_there_for_the_next_photos(tmp_path, shipped, 
     assert "3 faces of 1 people, 0 of them new" in capsys.readouterr().out
     assert len({tuple(np.round(one[0].tolist(), 6)) for one in asked}) == 1
     assert sorted(path.name for path in Path(out).glob("*.png")) == ["a.png", "b.png", "c.png"]
-
-
-def test_a_photo_is_searched_once_for_its_people_and_for_their_new_faces(astronaut):
-    looks = []
-
-    def detect(photo):
-        looks.append(photo.name)
-        return [Face((0, 0, 9, 9), np.zeros((5, 2)), 1.0)]
-
-    remembering = RememberingDetector(detect)
-    first, second = remembering(astronaut), remembering(replace(astronaut, name="a copy"))
-    assert len(looks) == 1 and first == second and first is not second
-    remembering(replace(astronaut, pixels=astronaut.pixels[:, ::-1].copy()))
-    assert len(looks) == 2

@@ -1,11 +1,9 @@
 """What the encoder's picture lacks is carried back to its codes."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 
-from anonlab.encoding.correction import Correction, readings
+from anonlab.encoding.correction import Correction
 from anonlab.encoding.encoder import Encoder, EncoderConfig
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import MAX_RMS, EncoderStart
@@ -18,7 +16,6 @@ from anonlab.perception.networks import (
     load_perception_network,
 )
 from anonlab.recognizers import centred
-from anonlab.training.correction import check_correction, fit_correction
 from anonlab.training.synthetic import Samples, generate
 from anonlab.weights import store
 
@@ -38,7 +35,6 @@ def samples(generator, recognizer, population) -> Samples:
 
 @pytest.fixture(scope="module")
 def case(samples):
-    """A face, its mask, and codes of it that were led towards another face."""
     ws = samples.ws[:2].float()
     mask = torch.zeros(1, 1, 256, 256)
     mask[..., 80:200, 70:186] = 1
@@ -64,24 +60,11 @@ def test_codes_led_astray_come_nearer(correction, case, generator, recognizer, s
 
 @torch.no_grad()
 def test_a_picture_that_is_right_stays(correction, case, generator, samples, recognizer):
-    """Nothing is lacking, so there is nothing to do."""
     _, mask, _ = case
     ws = samples.ws[:1].float()
     image = drawn(generator, ws)
     again = correction(ws, image, mask, recognizer.embed(image))
     torch.testing.assert_close(again, ws, atol=1e-4, rtol=0)
-
-
-@torch.no_grad()
-def test_two_faces_are_corrected_as_each_alone(correction, samples):
-    images, aims = samples.pictures(slice(0, 2)), samples.embeddings[:2]
-    masks = torch.zeros(2, 1, 256, 256)
-    masks[0, :, 80:200] = 1
-    astray = samples.ws[2:4].float()
-    alone = [correction(*(part[n : n + 1] for part in (astray, images, masks, aims))) for n in (0, 1)]
-    torch.testing.assert_close(
-        correction(astray, images, masks, aims), torch.cat(alone), atol=1e-3, rtol=0
-    )
 
 
 @torch.no_grad()
@@ -92,16 +75,6 @@ def test_codes_stay_as_small_as_asked(correction, samples, generator):
         ws = correction(samples.ws[1:2].float(), image, torch.ones(1, 1, 256, 256), target, max_rms=most)
         size = ((ws - generator.w_avg) / generator.w_std).square().mean().sqrt().item()
         assert size == pytest.approx(most, abs=1e-4) if most < 1 else 1 < size < most
-
-
-@torch.no_grad()
-def test_colours_under_the_mask_count_less(correction):
-    open_, closed = (
-        correction.noise(torch.full((1, 1, COLOR_GRID, COLOR_GRID), value)) for value in (0.0, 1.0)
-    )
-    [differs] = open_ != closed
-    assert differs.sum() == 3 * COLOR_GRID * COLOR_GRID
-    assert (closed[0, differs] > open_[0, differs]).all()
 
 
 @torch.no_grad()
@@ -119,26 +92,6 @@ def test_one_round_is_the_formula(correction, case, samples, generator, recogniz
     step = correction.codes.double() @ (correction.readings.double().T @ (inverse @ lack.double().T))
     expected = astray + GAIN * generator.w_std * step.float().view(astray.shape)
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
-
-
-def test_covariances_are_those_of_the_samples(samples, generator, population):
-    hair = store.load_shipped("correction")["facial_hair"].float()
-    networks = population, load_landmarks(), load_glasses(), hair
-    tensors = fit_correction(samples, generator, *networks, rank=9)
-    index = torch.arange(samples.held_out, len(samples))
-    with torch.no_grad():
-        parts = readings(samples.pictures(index), samples.embeddings[index], *networks)
-    y = torch.cat([part / scale for part, scale in zip(parts, tensors["scales"], strict=True)], 1)
-    torch.testing.assert_close(tensors["covariance"], torch.cov(y.T, correction=0), atol=1e-3, rtol=1e-3)
-    x = ((samples.ws[index].float() - generator.w_avg) / generator.w_std).flatten(1)
-    both = (x - x.mean(0)).T @ (y - y.mean(0)) / len(y)  # of 9 samples: rank 8
-    torch.testing.assert_close(tensors["codes"] @ tensors["readings"].T, both, atol=1e-3, rtol=0)
-
-
-def test_the_check_tells_before_and_after(correction, samples, generator, recognizer):
-    numbers = check_correction(correction, samples, generator, recognizer)
-    assert numbers["cosine_after"] > numbers["cosine_before"]
-    assert numbers["landmark_error_after"] < numbers["landmark_error_before"]
 
 
 @torch.no_grad()

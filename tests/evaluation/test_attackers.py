@@ -1,7 +1,5 @@
 """What attackers find, on made-up people of whom it is known what can be found."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 
 import numpy as np
@@ -138,24 +136,11 @@ def test_every_attacker_finds_what_there_is_to_find(asked):
 
 
 def test_the_album_stands_among_everybody(asked, scene):
-    """Of ten people there are third photos: the gallery still holds all forty."""
     album = asked["two results, against photos"]
     assert album.shape == (10, PEOPLE)
     mean = (scene["result"][10] + scene[OPTIONAL][10]) / 2
     away = 1 - F.cosine_similarity(mean, scene["other photo"][10], dim=0)
     assert album[0, 0].item() == pytest.approx(away.item(), abs=1e-5)
-
-
-def test_two_recognisers_together_find_more_than_each():
-    own = noise(200, DIM, seed=1)
-    two = [
-        {ANOTHER: scale * torch.cdist(own + 2 * noise(200, DIM, seed=seed), own)}
-        for seed, scale in ((2, 1.0), (3, 100.0))  # one has other units
-    ]
-    two[0]["turn undone"] = two[0][ANOTHER]  # one alone is no union
-    both = united(two)["attacks"]
-    assert [*both] == [ANOTHER]
-    assert both[ANOTHER]["rank_1"] > 1.2 * max(linkage(one[ANOTHER]) for one in two)
 
 
 def test_a_match_is_at_the_photos_threshold_or_at_the_attacks_own_false_accepts():
@@ -184,14 +169,6 @@ def test_everything_by_one_recogniser_is_of_this_set_alone(asked, scene):
     assert said["collapse"]["people"] <= 0.02
     collapsed = scene | {"result": scene["result"][:1].expand(PEOPLE, -1)}
     assert found(JUDGE, collapsed, asked, {})["collapse"]["results"] == 1
-
-
-def test_the_worst_attack_is_quoted_and_the_owner_of_the_key_is_none(asked, scene):
-    said = found(JUDGE, scene, asked, {})
-    text = headline("lfw", {"people": 40, "found": {"stranger": said}})
-    assert "(learned, by stranger)" in text and "40 people" in text
-    seen = {"people": 40, "found": {"dlib": said | {"seen": True}}}
-    assert headline("lfw", seen).startswith("no unseen recogniser: privacy not established")
 
 
 def test_linkability_is_none_of_one_distribution_and_whole_of_two_apart():
@@ -253,3 +230,23 @@ def test_eyes_that_a_result_keeps_are_surroundings(prefix, photo, result):
     hidden[eyes], hidden[edge], strict[eyes] = was[eyes], was[edge], was[eyes]
     assert torch.equal(found[names[2]], hidden) and torch.equal(found[names[3]], strict) and EDGE < 40
     assert torch.equal(with_what_stays({"photo": was})["photo"], was)
+
+
+def test_two_recognisers_together_find_more_than_each():
+    own = noise(200, DIM, seed=1)
+    two = [
+        {ANOTHER: scale * torch.cdist(own + 2 * noise(200, DIM, seed=seed), own)}
+        for seed, scale in ((2, 1.0), (3, 100.0))  # one has other units
+    ]
+    two[0]["turn undone"] = two[0][ANOTHER]  # one alone is no union
+    both = united(two)["attacks"]
+    assert [*both] == [ANOTHER]
+    assert both[ANOTHER]["rank_1"] > 1.2 * max(linkage(one[ANOTHER]) for one in two)
+
+
+def test_the_worst_attack_is_quoted_and_the_owner_of_the_key_is_none(asked, scene):
+    said = found(JUDGE, scene, asked, {})
+    text = headline("lfw", {"people": 40, "found": {"stranger": said}})
+    assert "(learned, by stranger)" in text and "40 people" in text
+    seen = {"people": 40, "found": {"dlib": said | {"seen": True}}}
+    assert headline("lfw", seen).startswith("no unseen recogniser: privacy not established")

@@ -1,13 +1,11 @@
 """What anonlab is measured against: where each method acts, how strongly, and how faces are shared."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anonlab.evaluation.peers import BLOCKS, blur, box_of, k_same, pixelate, single_face_peers
+from anonlab.evaluation.peers import box_of, k_same, single_face_peers
 from anonlab.images import resize
 from anonlab.photo.faces import face_oval
 
@@ -28,11 +26,6 @@ def inside(size: int) -> torch.Tensor:
     return box
 
 
-def test_the_table_names_every_method():
-    blurred = [f"{kind} {strength}" for kind in ("blur", "pixelate") for strength in STRENGTHS]
-    assert list(PEERS) == ["blackout", *blurred]
-
-
 @pytest.mark.parametrize("name", PEERS)
 @pytest.mark.parametrize("size", [512, 200])
 def test_outside_the_box_nothing_changes(face, name, size):
@@ -45,40 +38,10 @@ def test_outside_the_box_nothing_changes(face, name, size):
     assert name != "blackout" or (after[..., box] == -1).all()
 
 
-def test_the_box_holds_the_oval_of_the_face():
-    box, oval = inside(512).numpy(), face_oval(512)
-    assert oval[box].sum() > 0.95 * oval.sum()
-    assert 0.35 < box.mean() < 0.5
-
-
 @pytest.mark.parametrize("method", ["blur", "pixelate"])
 def test_stronger_loses_more(face, method):
     lost = [(PEERS[f"{method} {name}"](face) - face).square().mean().item() for name in STRENGTHS]
     assert 0 < 1.2 * lost[0] < lost[1] < lost[2] / 1.2
-
-
-@pytest.mark.parametrize(("name", "across"), BLOCKS.items())
-def test_pixelation_has_one_colour_a_block_which_is_its_mean(face, name, across):
-    noise = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    made = pixelate(noise, name)[..., *box_of(512)]
-    height, width = made.shape[-2:]
-    down = round(across * height / width)
-    assert len(made.flatten(2)[0].T.unique(dim=0)) == across * down
-    assert (made[..., 1:] != made[..., :-1]).any(1)[0].any(0).sum() == across - 1
-    assert (made[..., 1:, :] != made[..., :-1, :]).any(1)[0].any(1).sum() == down - 1
-    assert height / down == pytest.approx(width / across, rel=0.1)  # square
-    before, after = (image[..., *box_of(512)].mean((2, 3)) for image in (face, pixelate(face, name)))
-    assert (before - after).abs().max() < 0.02
-
-
-def test_a_blur_draws_on_the_colours_around_the_box_and_is_the_same_at_every_size(face):
-    made = blur(torch.where(inside(256), 1.0, -1.0).expand(1, 3, -1, -1), "medium")
-    rows, columns = box_of(256)
-    middle, edge = (made[0, 0, (rows.start + rows.stop) // 2, x] for x in (128, columns.start))
-    assert middle > 0.95 and abs(edge) < 0.15  # half of each
-    large, small = resize(blur(face, "medium"), 256), blur(resize(face, 256), "medium")
-    within = (slice(rows.start + 4, rows.stop - 4), slice(columns.start + 4, columns.stop - 4))
-    assert (large - small)[..., *within].abs().max() < 0.05
 
 
 def noise_faces(count: int) -> list[torch.Tensor]:
@@ -110,7 +73,6 @@ def test_every_person_is_one_of_at_least_k(count, k):
 
 
 def test_similar_people_share_and_the_order_stays():
-    """Dark, grey and bright people, mixed up: each kind is a group, and each keeps its surroundings."""
     shades = [0.7, -0.7, 0.0, -0.7, 0.0, 0.7]
     images = [one * 0.1 + shade for one, shade in zip(noise_faces(6), shades, strict=True)]
     made, oval = k_same(images, 2), torch.from_numpy(face_oval(SIZE))
@@ -119,9 +81,3 @@ def test_similar_people_share_and_the_order_stays():
         assert torch.equal(before[..., oval == 0], after[..., oval == 0])
     mean = (images[0] + images[5]) / 2
     torch.testing.assert_close(made[0][..., oval == 1], mean[..., oval == 1])
-
-
-def test_between_face_and_surroundings_the_mean_is_faded_in():
-    images = [torch.full((1, 3, SIZE, SIZE), value) for value in (-1.0, 1.0)]
-    expected = torch.from_numpy(face_oval(SIZE)).float() - 1  # from its own -1 to the mean, 0
-    torch.testing.assert_close(k_same(images, 2)[0][0, 0], expected)

@@ -1,11 +1,9 @@
 """The people of an evaluation: folders, an index, scikit-learn's cache, and generated ones."""
 
-from __future__ import annotations
-
 import pytest
 
-from anonlab.errors import InputDamaged, InputMissing, UnknownOption
-from anonlab.evaluation.people import LFW_COMMAND, Person, load_people
+from anonlab.errors import InputDamaged, InputMissing
+from anonlab.evaluation.people import Person, load_people
 
 TWO, ONE = ("p1", "p2", "p4", "p5", "p7", "p8"), ("p0", "p3", "p6", "p9")
 
@@ -53,25 +51,6 @@ def test_a_count_is_spread_over_the_set(tmp_path, count, expected):
     assert names(load_people(tmp_path, count)) == expected
 
 
-@pytest.mark.parametrize("source", ["embedded", "lfw", "anywhere"])
-@pytest.mark.parametrize("count", [0, -3])
-def test_no_people_cannot_be_asked_for(source, count):
-    with pytest.raises(UnknownOption, match="ask for at least 1"):
-        load_people(source, count)
-
-
-def test_an_index_says_which_person_is_on_which_file(tmp_path):
-    photo(tmp_path / "01.jpg")
-    photo(tmp_path / "someone else" / "03.jpg")  # no folder counts when there is an index
-    (tmp_path / "index.csv").write_text(  # with the mark and the line ends of a spreadsheet
-        "licence,identity,file,dataset,tags\r\nCC0,Zoë,01.jpg,set,age=30;x\r\nCC0,bob,02.jpg,,\r\n"
-        "CC0,Zoë,gone/03.jpg,set,\r\n", encoding="utf-8-sig", newline="",
-    )  # fmt: skip
-    both = (tmp_path / "01.jpg", tmp_path / "gone" / "03.jpg")  # the second is missing, so reported
-    zoe, bob = Person("Zoë", both, "set", {"age": "30"}), Person("bob", (tmp_path / "02.jpg",))
-    assert load_people(tmp_path) == [zoe, bob]
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -103,18 +82,3 @@ def test_embedded_people_are_named_by_their_seeds():
     assert names(people) == ["synthetic-100", "synthetic-101", "synthetic-102"]
     assert people[0].photos == ("synthetic-100", "synthetic-100-1")
     assert len(load_people("embedded")) == 8
-
-
-def test_scikit_learns_faces_are_found_the_funneled_ones_first(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
-    with pytest.raises(InputMissing) as caught:
-        load_people("lfw")
-    assert LFW_COMMAND in str(caught.value) and "fetch_lfw_people" in LFW_COMMAND
-    assert str(tmp_path) in str(caught.value)
-    for folder in ("lfw", "lfw_funneled"):
-        for number in (1, 2):
-            photo(tmp_path / "lfw_home" / folder / "Ann_Example" / f"Ann_Example_000{number}.jpg")
-        photo(tmp_path / "lfw_home" / folder / "pairs_01.txt")
-        [ann] = load_people("lfw")
-        assert ann.name == "Ann_Example" and len(ann.photos) == 2
-        assert ann.photos[0].parent.parent == tmp_path / "lfw_home" / folder

@@ -1,7 +1,5 @@
 """Pages made from the judged numbers."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Every format gives the same network; whatever else is in a file is refused, and nothing runs."""
 
-from __future__ import annotations
-
 import io
 import os
 import pickle
@@ -25,8 +23,6 @@ def raw():
 
 @pytest.fixture
 def stored(tmp_path):
-    """`stored(content)` is a file with these bytes, or with this object as torch saves it."""
-
     def store(content: object, name: str = "file", **options):
         path = tmp_path / name
         if isinstance(content, bytes):
@@ -84,26 +80,6 @@ def test_a_bare_state_dict_with_known_names_is_enough(raw, stored, tmp_path):
         assert torch.equal(load_stylegan2(path).synthesis(codes(first)), first.synthesis(codes(first)))
 
 
-def test_the_spread_of_w_is_measured_and_the_average_where_there_is_none(raw, stored):
-    content = slow.rosinality(raw)
-    given = load_stylegan2(stored(content))
-    del content["latent_avg"]
-    measured = load_stylegan2(stored(content))
-    assert torch.equal(given.w_avg, raw["mapping.w_avg"])
-    z = torch.randn(20000, 16, generator=torch.Generator().manual_seed(8))
-    w = measured.mapping(z)
-    error = (w.mean(0) - measured.w_avg) / (w.std(0) / 100)
-    assert error.abs().max() < 5  # two independent means of 16,384 and 20,000
-    torch.testing.assert_close(given.w_std, w.std(0), rtol=0.05, atol=0)
-
-
-def test_two_checkpoints_have_two_names(raw, stored):
-    name = load_stylegan2(stored(slow.nvidia_pickle(raw))).name
-    other = raw | {"synthesis.b16.torgb.bias": raw["synthesis.b16.torgb.bias"] + 1e-3}
-    assert name.startswith("stylegan2-")
-    assert name != load_stylegan2(stored(slow.nvidia_pickle(other))).name
-
-
 # --- hostile and wrong files ---------------------------------------------------------------------
 
 
@@ -120,29 +96,32 @@ def marker(tmp_path):
     return tmp_path / "executed"
 
 
-@pytest.mark.parametrize("protocol", [2, 4])
-def test_a_malicious_reduce_is_refused_by_name(raw, stored, marker, protocol):
-    assert pickle.loads(pickle.dumps(Attack(marker))) == 0 and marker.exists()  # the weapon is real
-    marker.unlink()
-    beside = slow.nvidia_pickle(raw, extra={"D": Attack(marker)}, protocol=protocol)
-    for blob in (pickle.dumps(Attack(marker), protocol), beside):
-        refused(stored(blob), marker, WeightsMismatch, "posix.system", "nothing in it was executed")
+def evil_reduce(raw, marker):
+    for protocol in (2, 4):
+        yield pickle.dumps(Attack(marker), protocol)
+        yield slow.nvidia_pickle(raw, extra={"D": Attack(marker)}, protocol=protocol)
 
 
-def test_a_malicious_file_of_torch_is_refused_by_name(raw, stored, marker):
-    content = slow.rosinality(raw) | {"args": Attack(marker)}
-    for zipped in (True, False):
-        path = stored(content, _use_new_zipfile_serialization=zipped)
-        refused(path, marker, WeightsMismatch, "posix.system", "nothing in it was executed")
-
-
-def test_a_malicious_file_inside_a_pickle_is_refused_by_name(raw, stored, marker):
+def evil_torch(raw, marker):
     for zipped in (True, False):
         blob = io.BytesIO()
         torch.save(Attack(marker), blob, _use_new_zipfile_serialization=zipped)
         nested = slow.Stored(torch.zeros(3), blob.getvalue())
-        path = stored(slow.nvidia_pickle(raw, extra={"D": nested}))
-        refused(path, marker, WeightsMismatch, "posix.system", "nothing in it was executed")
+        yield slow.nvidia_pickle(raw, extra={"D": nested})
+        torch.save(
+            slow.rosinality(raw) | {"args": Attack(marker)},
+            blob := io.BytesIO(),
+            _use_new_zipfile_serialization=zipped,
+        )
+        yield blob.getvalue()
+
+
+@pytest.mark.parametrize("files", [evil_reduce, evil_torch])
+def test_a_malicious_file_is_refused_by_name(raw, stored, marker, files):
+    assert pickle.loads(pickle.dumps(Attack(marker))) == 0 and marker.exists()  # the weapon is real
+    marker.unlink()
+    for blob in files(raw, marker):
+        refused(stored(blob), marker, WeightsMismatch, "posix.system", "nothing in it was executed")
 
 
 @pytest.mark.parametrize("name", ["builtins.eval", "builtins.getattr", "torch.load", "os.path.join.x"])
@@ -169,7 +148,7 @@ def test_a_tensor_beyond_its_storage_is_refused(raw, stored, marker):
     refused(path, marker, WeightsCorrupt, "larger than what is stored")
 
 
-@pytest.mark.parametrize("share", [0.1, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("share", [0.1, 0.9, 0.999])
 def test_truncated_files_are_refused(raw, stored, marker, share, tmp_path):
     save_file(raw, tmp_path / "ours")
     whole = [slow.nvidia_pickle(raw), (tmp_path / "ours").read_bytes()]
@@ -181,68 +160,76 @@ def test_truncated_files_are_refused(raw, stored, marker, share, tmp_path):
         refused(path, marker, WeightsCorrupt, "truncated or damaged", "copy it again")
 
 
-def test_a_missing_file_says_what_could_be_there(tmp_path, marker):
+def without(raw, *names):
+    return {name: tensor for name, tensor in raw.items() if name not in names}
+
+
+ZEROS, OLD = torch.zeros(3), "generator.progression.0.conv1.weight"
+WRONG = {  # what is in a file, from the right tensors → what is said
+    "notes": (lambda _: b"hello, these are my notes\n", "a text file", "choose a .pkl"),
+    "a photo": (lambda _: b"\xff\xd8\xff\xe0" + bytes(40), "no file of weights", "choose a .pkl"),
+    "nothing": (lambda _: b"", "no file of weights"),
+    "TensorFlow's": (
+        lambda _: b"\x80\x03cdnnlib.tflib.network\nNetwork\nq\x00)\x81q\x01}q\x02b.",
+        *("TensorFlow era", "legacy.py"),
+    ),
+    "StyleGAN3": (
+        lambda _: slow.nvidia_pickle(
+            {"synthesis.input.freqs": torch.zeros(4, 2), "mapping.fc0.weight": torch.zeros(4, 4)}
+        ),
+        "a StyleGAN3 generator",
+    ),
+    "a discriminator": (
+        lambda _: slow.nvidia_pickle(
+            {"b16.fromrgb.weight": torch.zeros(4, 3, 1, 1), "b4.out.weight": torch.zeros(1, 4)}
+        ),
+        "a discriminator",
+    ),
+    "without a generator": (
+        lambda raw: slow.nvidia_pickle(raw, key="D"),
+        *("no generator under G_ema", "D, training_set_kwargs"),
+    ),
+    "StyleGAN1": (lambda _: {"g_running": {OLD: ZEROS}, "discriminator": {}}, "a StyleGAN1 network"),
+    "numbers for names": (lambda _: {"g_ema": {1: ZEROS}}, "no generator under G_ema or g_ema but 1"),
+    "another": (lambda _: {"weight": ZEROS}, "no StyleGAN2 that anonlab knows but weight"),
+    "an object": (
+        lambda raw: slow.rosinality(raw) | {"args": Namespace(size=16)},
+        *("argparse.Namespace", "keep only"),
+    ),
+    "conditional": (
+        lambda raw: slow.nvidia_pickle(raw | {"mapping.embed.weight": torch.zeros(4, 4)}),
+        "conditional StyleGAN2",
+    ),
+    "another name": (
+        lambda raw: slow.nvidia_pickle(
+            without(raw, "synthesis.b8.torgb.bias") | {"synthesis.b8.skip.weight": ZEROS}
+        ),
+        *("missing: synthesis.b8.torgb.bias", "not used: synthesis.b8.skip.weight"),
+    ),
+    "without the tensor of the channels": (
+        lambda raw: slow.nvidia_pickle(without(raw, "synthesis.b8.conv1.weight")),
+        "synthesis.b8.conv1.weight",
+    ),
+    "another shape": (
+        lambda raw: slow.nvidia_pickle(raw | {"synthesis.b8.conv0.weight": torch.zeros(5, 7, 3, 3)}),
+        "of a wrong shape: synthesis.b8.conv0.weight (5, 7, 3, 3) instead of (5, 6, 3, 3)",
+    ),
+    "another filter": (
+        lambda raw: slow.nvidia_pickle(
+            raw | {"synthesis.b8.conv0.resample_filter": torch.ones(4, 4) / 16}
+        ),
+        "another filter than [1, 3, 3, 1]",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_other_files_are_refused_by_what_they_are(raw, stored, marker, case):
+    make, *words = WRONG[case]
+    refused(stored(make(raw)), marker, WeightsMismatch, *words)
+
+
+def test_no_file_and_numbers_that_are_none_are_refused(raw, stored, marker, tmp_path):
     refused(tmp_path / "gone.pkl", marker, WeightsMissing, ".pkl of NVIDIA", ".pt of rosinality")
-
-
-@pytest.mark.parametrize(
-    ("content", "what"),
-    [(b"hello, these are my notes\n", "a text file"), (b"<html>404</html>    \n", "a text file"),
-     (b"", "no file of weights"), (b"\xff\xd8\xff\xe0" + bytes(40), "no file of weights")],
-)  # fmt: skip
-def test_other_files_are_refused(stored, marker, content, what):
-    refused(stored(content), marker, WeightsMismatch, what, "choose a .pkl")
-
-
-def test_the_tensorflow_era_is_recognised(stored, marker):
-    blob = b"\x80\x03cdnnlib.tflib.network\nNetwork\nq\x00)\x81q\x01}q\x02b."
-    refused(stored(blob), marker, WeightsMismatch, "TensorFlow era", "legacy.py")
-
-
-def test_other_networks_are_recognised(raw, stored, marker):
-    stylegan3 = {"synthesis.input.freqs": torch.zeros(4, 2), "mapping.fc0.weight": torch.zeros(4, 4)}
-    mark = {"b16.fromrgb.weight": torch.zeros(4, 3, 1, 1), "b4.out.weight": torch.zeros(1, 4)}
-    old = {"generator.progression.0.conv1.weight": torch.zeros(3)}
-    for blob, words in (
-        (slow.nvidia_pickle(stylegan3), ["a StyleGAN3 generator"]),
-        (slow.nvidia_pickle(mark), ["a discriminator"]),
-        (slow.nvidia_pickle(raw, key="D"), ["no generator under G_ema", "D, training_set_kwargs"]),
-        ({"g_running": old, "discriminator": {}}, ["a StyleGAN1 network"]),
-        ({"g_ema": {1: torch.zeros(3)}}, ["no generator under G_ema or g_ema but 1"]),
-        ({"weight": torch.zeros(3)}, ["no StyleGAN2 that anonlab knows but weight"]),
-        (slow.rosinality(raw) | {"args": Namespace(size=16)}, ["argparse.Namespace", "keep only"]),
-    ):
-        refused(stored(blob), marker, WeightsMismatch, *words)
-
-
-def test_conditional_networks_are_recognised(raw, stored, marker):
-    conditional = raw | {"mapping.embed.weight": torch.zeros(4, 4)}
-    refused(stored(slow.nvidia_pickle(conditional)), marker, WeightsMismatch, "conditional StyleGAN2")
-
-
-def test_what_is_missing_and_what_is_not_used_are_both_listed(raw, stored, marker):
-    changed = dict(raw)
-    changed["synthesis.b8.skip.weight"] = changed.pop("synthesis.b8.torgb.bias")
-    words = ["missing: synthesis.b8.torgb.bias", "not used: synthesis.b8.skip.weight"]
-    refused(stored(slow.nvidia_pickle(changed)), marker, WeightsMismatch, *words)
-
-
-@pytest.mark.parametrize("name", ["synthesis.b8.conv1.weight", "mapping.fc0.weight"])
-def test_a_missing_tensor_that_the_shape_is_read_from(raw, stored, marker, name):
-    changed = {other: tensor for other, tensor in raw.items() if other != name}
-    refused(stored(slow.nvidia_pickle(changed)), marker, WeightsMismatch, name)
-
-
-def test_a_wrong_number_of_channels_is_refused(raw, stored, marker):
-    changed = raw | {"synthesis.b8.conv0.weight": torch.zeros(5, 7, 3, 3)}
-    words = ["of a wrong shape: synthesis.b8.conv0.weight (5, 7, 3, 3) instead of (5, 6, 3, 3)"]
-    refused(stored(slow.nvidia_pickle(changed)), marker, WeightsMismatch, *words)
-
-
-def test_another_filter_and_numbers_that_are_none_are_refused(raw, stored, marker):
-    flat = raw | {"synthesis.b8.conv0.resample_filter": torch.ones(4, 4) / 16}
-    refused(
-        stored(slow.nvidia_pickle(flat)), marker, WeightsMismatch, "another filter than [1, 3, 3, 1]"
-    )
     broken = raw | {"synthesis.b8.conv0.bias": torch.full((5,), torch.nan)}
     refused(stored(slow.nvidia_pickle(broken)), marker, WeightsCorrupt, "not finite")

@@ -1,18 +1,15 @@
 """Thresholds, identification, ROC and undoing the turn: by hand, by properties, by other libraries."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import mannwhitneyu, norm
+from scipy.stats import mannwhitneyu
 
 from anonlab.controls import KEEP
 from anonlab.identity.population import Attributes
@@ -25,7 +22,6 @@ from anonlab.metrics import (
     linked,
     pairwise,
     protection,
-    roc,
     undone_distances,
 )
 from anonlab.recognizers import matches
@@ -54,11 +50,6 @@ def test_no_larger_threshold_keeps_the_false_accept_rate(seed, count, far, ties)
     assert below(impostors, threshold) <= far + 1e-12
     above = math.nextafter(threshold, 99)
     assert below(impostors, above) > far or above > impostors.max()
-
-
-def test_shares_that_floating_point_cannot_hold_are_still_reached():
-    assert 0.29 * 100 < 29  # the trap
-    assert below(torch.arange(100), calibrated_threshold(torch.arange(100), 0.29)) == 0.29
 
 
 def test_with_too_few_pairs_no_impostor_passes_but_a_nearer_pair_does():
@@ -110,7 +101,6 @@ def test_protection_counts_only_people_that_were_matched_before():
 
 @pytest.fixture
 def pairs() -> tuple[torch.Tensor, torch.Tensor]:
-    """Overlapping genuine and impostor distances with many ties between them."""
     genuine = (torch.randn(70, generator=seeded(1)) + 2).mul(5).round() / 5
     impostors = (torch.randn(130, generator=seeded(2)) + 3).mul(5).round() / 5
     return genuine, impostors
@@ -121,36 +111,6 @@ def test_area_under_roc_is_mann_whitneys_u(pairs):
     u = mannwhitneyu(impostors.numpy(), genuine.numpy()).statistic
     assert area_under_roc(genuine, impostors) == pytest.approx(u / len(genuine) / len(impostors))
     assert area_under_roc(torch.tensor([0.3]), torch.tensor([0.3])) == 0.5  # a tie is half a pair
-
-
-def test_the_roc_climbs_from_none_to_all_and_every_point_is_a_threshold(pairs):
-    genuine, impostors = pairs
-    false, true = roc(*pairs)
-    assert (false[0], true[0], false[-1], true[-1]) == (0, 0, 1, 1)
-    assert (np.diff(false) >= 0).all() and (np.diff(true) >= 0).all()
-    reachable = {
-        ((impostors <= limit).double().mean().item(), (genuine <= limit).double().mean().item())
-        for limit in [-1.0, *torch.cat(pairs).tolist()]
-    }
-    assert all(
-        min(math.dist(at, one) for one in reachable) < 1e-9 for at in zip(false, true, strict=True)
-    )
-
-
-@pytest.mark.parametrize(
-    ("genuine", "impostors", "expected"),
-    [
-        ([1, 2, 3, 6], [4, 5, 7, 8], 0.25),  # one of four on each side, from 4 to 5
-        ([1, 3], [2, 4, 5], 1 / 3),  # on the vertical step at one of three
-        ([1, 2], [2, 3], 0.25),  # half-way along the slope of a tie
-        ([1, 2], [3, 4], 0),
-        ([3, 4], [1, 2], 1),
-        ([5, 5], [5, 5], 0.5),
-    ],
-)
-def test_equal_error_rate_by_hand(genuine, impostors, expected):
-    found = equal_error_rate(torch.tensor(genuine).float(), torch.tensor(impostors).float())
-    assert found == pytest.approx(expected)
 
 
 @given(st.integers(0, 10**6))
@@ -167,27 +127,17 @@ def test_equal_error_rate_is_where_no_threshold_does_better(seed):
     assert (false[at] + missed[at]).item() / 2 == pytest.approx(found, abs=1 / 200)
 
 
-@pytest.mark.parametrize("apart", [0.0, 1.0, 2.5])
-def test_two_normal_distributions_have_known_rates_that_depend_on_order_only(apart):
-    grid = torch.from_numpy(norm.ppf((np.arange(4000) + 0.5) / 4000))
-    for pair in ((grid, grid + apart), (torch.exp(grid / 2), torch.exp((grid + apart) / 2))):
-        assert area_under_roc(*pair) == pytest.approx(norm.cdf(apart / 2**0.5), abs=1e-3)
-        assert equal_error_rate(*pair) == pytest.approx(norm.cdf(-apart / 2), abs=1e-3)
-
-
 # the attacker who undoes the turn
 
 
 @pytest.fixture(scope="module")
 def sixty(population):
-    """Of the reference population: embeddings and attributes."""
     rows = list(itertools.islice(range(0, len(population.age), len(population.age) // 60), 60))
     read = zip(population.gender[rows], population.age[rows], population.tone[rows], strict=True)
     return population.embeddings[rows], [Attributes(*(x.item() for x in one)) for one in read]
 
 
 def test_a_plain_reflection_is_undone_and_a_keyed_identity_is_not(population, sixty):
-    """Both are far from the person; only one hides from an attacker with the method whose it is."""
     embeddings, attributes = sixty
     groups = population.membership(population.labels(embeddings, attributes))
     people = list(zip(embeddings, attributes, strict=True))
@@ -204,7 +154,6 @@ def test_a_plain_reflection_is_undone_and_a_keyed_identity_is_not(population, si
 
 
 def test_undoing_a_reflection_about_a_known_group_gives_distance_zero(population, sixty):
-    """A group of people of one gender, age and tone who look alike: theirs is read from the result."""
     person = sixty[0][:1]
     labels = torch.cat([torch.tensor([[-1.0, 35.0, 25.0]]), population.read(person)[:, 3:]], 1)
     for _ in range(200):  # the look that the reflected face reads

@@ -1,22 +1,17 @@
 """Attribution by Captum: one contract for every method, and what each of them promises."""
 
-from __future__ import annotations
-
 import functools
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
-from anonlab.controls import PERCEPTIONS, REGIONS
+from anonlab.controls import PERCEPTIONS
 from anonlab.errors import UnknownOption
 from anonlab.images import blurred, resize
 from anonlab.metrics.estimators import DlibLandmarks
 from anonlab.metrics.faithfulness import deletion_curve, random_ranking
 from anonlab.perception import attribution
 from anonlab.perception.attribution import (
-    BASELINES,
     AttributionInputs,
     cosine_score,
     identity_score,
@@ -27,7 +22,6 @@ from anonlab.perception.regions import region_masks
 from anonlab.weights import store
 
 ASKED = [method for method in PERCEPTIONS if method != "network"]
-RANDOM = ["gradient_shap", "smooth_grad"]
 
 
 class Corner:
@@ -60,7 +54,6 @@ def points(perception, face):
 
 @pytest.fixture(scope="module")
 def map_of(perception, face):
-    """Each method's map, made once."""
     return functools.cache(lambda method: perception(face, method, steps=8))
 
 
@@ -77,10 +70,6 @@ def ask(recognizer, population, face, points):
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-def test_the_control_offers_every_method():
-    assert (*attribution.REGISTRY, "network") == PERCEPTIONS
 
 
 @pytest.mark.parametrize("method", ASKED)
@@ -105,27 +94,8 @@ def test_every_method_finds_the_face_and_beats_chance(recognizer, face, points, 
     assert found > 1.5 * chance
 
 
-@pytest.mark.parametrize("method", RANDOM)
-def test_the_same_seed_gives_the_same_map(perception, face, method):
-    first, again, other = (
-        perception(face, method, steps=8, rng=seeded(seed), smoothing=0) for seed in (1, 1, 2)
-    )
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
-@pytest.mark.parametrize("method", RANDOM)
-def test_numpys_global_generator_is_left_alone(perception, face, method):
-    """Captum draws the points of GradientShap's paths from NumPy."""
-    np.random.seed(3)
-    expected = np.random.random()
-    np.random.seed(3)
-    perception(face, method, steps=8, rng=seeded(1))
-    assert np.random.random() == expected
-
-
-@pytest.mark.parametrize("baseline", BASELINES)
-def test_integrated_gradients_are_complete_for_every_baseline(face, ask, baseline):
+@pytest.mark.parametrize("baseline", ["blurred", "noise"])
+def test_integrated_gradients_are_complete_whatever_the_baseline(face, ask, baseline):
     start = ask(baseline=baseline).baseline_image()
     score = ask().score()
     with torch.no_grad():
@@ -133,33 +103,6 @@ def test_integrated_gradients_are_complete_for_every_baseline(face, ask, baselin
     assert difference > 0.5  # the person is not in the baseline
     total = attribution.integrated_gradients(ask(baseline=baseline, steps=40)).sum().item()
     assert abs(total - difference) <= 0.06 * difference
-
-
-def test_the_score_is_1_for_the_person_and_about_0_for_strangers(recognizer, face, synthetic_faces):
-    score = identity_score(recognizer, recognizer.embed(face))
-    with torch.no_grad():
-        assert abs(score(face).item() - 1) < 1e-5
-        assert score(resize(synthetic_faces, 256)).abs().mean() < 0.4
-
-
-def test_feature_ablation_is_what_blurring_the_region_costs_over_its_pixels(face, points, ask):
-    signed = attribution.feature_ablation(ask())
-    regions = region_masks(points)
-    regions["background"] = 1 - sum(regions.values())
-    start, score = blurred(face, 16), ask().score()
-    with torch.no_grad():
-        hidden = torch.cat([face + mask * (start - face) for mask in regions.values()])
-        lost = score(face) - score(hidden)
-    assert len(lost) == len(REGIONS) + 1
-    for mask, loss in zip(regions.values(), lost, strict=True):
-        inside = signed[mask > 0]
-        assert (inside == inside[0]).all()
-        torch.testing.assert_close(inside[0], loss / mask.sum(), atol=1e-9, rtol=0.02)
-
-
-def test_occlusion_finds_nothing_in_a_picture_that_is_its_own_baseline(face):
-    inquiry = AttributionInputs(Corner(), face, baseline="mean", mean_face=face)
-    assert attribution.occlusion(inquiry).abs().max() < 1e-5
 
 
 def test_occlusion_is_what_its_window_costs_and_zero_where_nobody_looks(face):
@@ -175,28 +118,6 @@ def test_occlusion_is_what_its_window_costs_and_zero_where_nobody_looks(face):
     assert signed[..., :128, :128].abs().max() > 1e-4
     assert signed[..., 144:, :].abs().max() < 1e-6
     assert signed[..., 144:].abs().max() < 1e-6
-
-
-def test_grad_cam_is_where_the_layers_map_lies_in_the_crop(recognizer, face, ask):
-    """The same, with a hook and without Captum."""
-    kept = []
-    hook = recognizer.blocks[9].register_forward_hook(lambda *parts: kept.append(parts[-1]))
-    picture = face.clone().requires_grad_(True)
-    margin = ask().margin()  # embeds the face, too
-    value = margin(picture)
-    hook.remove()
-    [slope] = torch.autograd.grad(value.sum(), kept[-1])
-    cam = F.relu((slope.mean((2, 3), keepdim=True) * kept[-1]).sum(1, keepdim=True)).detach()
-    left, top, right, bottom = (round(side / 2) for side in recognizer.box)
-    expected = torch.zeros(1, 1, 256, 256)
-    expected[..., top:bottom, left:right] = F.interpolate(
-        cam, (bottom - top, right - left), mode="bilinear"
-    )
-    found = attribution.layer_grad_cam(ask())
-    inside = (..., slice(top + 8, bottom - 8), slice(left + 8, right - 8))
-    together = torch.corrcoef(torch.stack([found[inside].flatten(), expected[inside].flatten()]))
-    assert together[0, 1] > 0.97
-    assert found[..., :20].abs().max() == 0  # the recogniser does not look there
 
 
 @pytest.mark.parametrize("method", sorted(NEED_GRADIENTS))
@@ -221,29 +142,10 @@ def test_the_slope_is_zero_towards_oneself_and_not_towards_impostors(recognizer,
         assert (slope.abs().max() > 1e-3) != flat
 
 
-def test_the_impostors_are_the_eight_most_alike(recognizer, population, face):
-    own = recognizer.embed(face)
-    alike = F.cosine_similarity(own - recognizer.mean, population.embeddings - recognizer.mean)
-    score = impostor_score(recognizer, own, population.embeddings)
-    assert abs(score(face).item() - (1 - alike.sort().values[-8:].mean().item())) < 1e-5
-
-
 def test_without_impostors_the_slope_is_refused_with_the_reason(recognizer, face):
     for method in ("saliency", "input_x_gradient", "smooth_grad", "layer_grad_cam"):
         with pytest.raises(UnknownOption, match=r"gradient .* is zero; pass impostors"):
             Perception(recognizer)(face, method)
-
-
-def test_an_unknown_method_baseline_or_layer_is_refused_with_the_ones_that_exist(perception, face):
-    with pytest.raises(UnknownOption) as refused:
-        perception(face, "astrology")
-    assert all(name in str(refused.value) for name in ("astrology", *PERCEPTIONS))
-    with pytest.raises(UnknownOption) as refused:
-        perception(face, "integrated_gradients", baseline="black")
-    assert all(name in str(refused.value) for name in ("black", *BASELINES))
-    with pytest.raises(UnknownOption) as refused:
-        perception(face, "layer_grad_cam", layer="blocks.99")
-    assert all(f"blocks.{number}" in str(refused.value) for number in (99, *range(14)))
 
 
 def test_a_recogniser_without_gradients_is_asked_only_what_needs_none(face):

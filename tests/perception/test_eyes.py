@@ -1,15 +1,11 @@
 """Glasses and irises: painted ones are seen, mirrors change nothing, labels are met."""
 
-from __future__ import annotations
-
 import pytest
 import torch
-from painting import coordinates, with_frames
+from painting import with_frames
 
-from anonlab.errors import InputDamaged
 from anonlab.images import resize
-from anonlab.metrics import area_under_roc
-from anonlab.perception.eyes import eye_windows, iris_patches
+from anonlab.perception.eyes import iris_patches
 from anonlab.perception.networks import (
     MIRROR,
     GlassesNetwork,
@@ -18,9 +14,9 @@ from anonlab.perception.networks import (
     load_perception_network,
     window,
 )
-from anonlab.training.glasses import FOLD, GlassesTask, Labels
+from anonlab.training.glasses import GlassesTask, Labels
 from anonlab.training.loop import TrainConfig, train
-from anonlab.training.synthetic import CHUNK, SEED, draw_codes, generate
+from anonlab.training.synthetic import generate
 
 
 @pytest.fixture(scope="module")
@@ -67,38 +63,6 @@ def test_what_is_outside_of_the_window_does_not_matter_and_what_is_inside_has_a_
     assert window(images).shape == (2, 3, 88, 160)
 
 
-def test_held_out_labels_are_met(glasses, generator):
-    """Faces of the first four files, made again from their codes: the files are large."""
-    labels = Labels.load()
-    said = {}
-    for name in ("worn", "bare"):
-        index = getattr(labels.among(4 * CHUNK), name)
-        index = index[index % FOLD == 0][:24]
-        assert len(index) >= 20
-        logits = []
-        for number in (index // CHUNK).unique().tolist():
-            codes = draw_codes(generator, CHUNK, torch.Generator().manual_seed(1000 * SEED + number))
-            for one in index[index // CHUNK == number] % CHUNK:
-                with torch.no_grad():
-                    logits.append(glasses(generator.synthesis(codes[one][None], 256).clamp(-1, 1)))
-        said[name] = torch.cat(logits)
-    right = torch.cat([said["worn"] > 0, said["bare"] < 0])
-    assert right.float().mean() >= 0.95
-    assert area_under_roc(said["bare"], said["worn"]) > 0.98
-
-
-def test_labels_are_of_the_faces_that_training_makes(tmp_path):
-    labels = Labels.load()
-    assert len(labels.worn) >= 100 and len(labels.worn) + len(labels.bare) >= 600
-    assert not set(labels.worn.tolist()) & set(labels.bare.tolist())
-    assert labels.count() == max(labels.worn.max(), labels.bare.max()) + 1
-    assert labels.among(50).count() <= 50
-    path = tmp_path / "labels.json"
-    path.write_text('{"seed": 2, "chunk": 250, "glasses": {"worn": [1], "bare": [2]}}')
-    with pytest.raises(InputDamaged, match="seed 1"):
-        Labels.load(path=path)
-
-
 def test_the_readout_learns_to_tell_painted_frames(generator, recognizer, population, tmp_path):
     samples = generate(generator, recognizer, population, 12, 5, load_perception_network())
     pictures = samples.pictures(slice(0, 12))
@@ -112,18 +76,6 @@ def test_the_readout_learns_to_tell_painted_frames(generator, recognizer, popula
 
 
 # irises
-
-
-def test_a_patch_follows_the_eye(synthetic_faces, points):
-    """A point's own coordinates as a picture: the patch says where it was cut."""
-    x, y = coordinates(synthetic_faces)
-    chart = torch.stack(torch.broadcast_tensors(x, y)).expand(6, 2, -1, -1)
-    patches = iris_patches(chart, points, 16)
-    assert patches.shape == (6, 2, 2, 16, 16)
-    centres, across = eye_windows(points)
-    torch.testing.assert_close(patches.mean((3, 4)), centres, atol=1e-4, rtol=0)
-    row = patches[..., 8, -1] - patches[..., 8, 0]  # 15/16 of the patch, along the eye
-    torch.testing.assert_close(row, 0.9 * across * 15 / 16, atol=1e-4, rtol=0)
 
 
 def test_patches_of_a_mirror_are_mirrored_and_pictures_get_gradients(synthetic_faces, points):

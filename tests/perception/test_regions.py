@@ -1,7 +1,5 @@
 """Facial regions: which share of a face a mask covers, and which region is warm."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

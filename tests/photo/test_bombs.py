@@ -1,11 +1,6 @@
 """Files that are small and want much: memory, time, or a decoder's patience."""
 
-from __future__ import annotations
-
-import io
 import struct
-import subprocess
-import sys
 import time
 import tracemalloc
 import zlib
@@ -18,25 +13,18 @@ from PIL import Image
 from anonlab.errors import UnreadableImage
 from anonlab.photo.photos import MAX_PROFILE, read_photo, write_photo
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 
 
-def png(
-    width: int,
-    height: int,
-    *more: tuple[bytes, bytes],
-    packed: bytes | None = None,
-    colours: bool = False,
-) -> bytes:
-    """A PNG, grey or RGB, with chunks of one's own before the picture, and `packed` as the picture."""
+def png(width: int, height: int, *more: tuple[bytes, bytes], packed: bytes | None = None) -> bytes:
+    """A grey PNG with chunks of one's own before the picture, and `packed` as the picture."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(name + content))
         return struct.pack(">I", len(content)) + name + content + check
 
     packed = zlib.compress((b"\0" + bytes(width)) * height) if packed is None else packed
-    header = struct.pack(">IIBBBBB", width, height, 8, 2 * colours, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), *more, (b"IDAT", packed), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
 
@@ -54,41 +42,16 @@ def refused(path: Path, seconds: float = 5) -> str:
 @pytest.mark.parametrize(
     ("width", "height"), [(20_000, 20_000), (2**31 - 1, 2**31 - 1), (65_000, 3_000)]
 )
-def test_dimensions(tmp_path: Path, width: int, height: int) -> None:
-    """A header that promises gigapixels is not believed."""
+def test_dimensions(tmp_path, width, height):
     (tmp_path / "a.png").write_bytes(png(width, height, packed=zlib.compress(bytes(1000))))
     assert "megapixels; scale it down first" in refused(tmp_path / "a.png")
-
-
-@pytest.mark.parametrize("suffix", [".bmp", ".gif", ".ppm", ".tif"])
-def test_dimensions_in_other_formats(tmp_path: Path, suffix: str) -> None:
-    """Their header says 60,000 × 60,000."""
-    buffer, kind = io.BytesIO(), {".tif": "TIFF", ".ppm": "PPM"}.get(suffix, suffix[1:].upper())
-    Image.fromarray(SMALL).save(buffer, kind)
-    data = bytearray(buffer.getvalue())
-    if suffix == ".bmp":
-        data[18:26] = struct.pack("<ii", 60_000, 60_000)
-    elif suffix == ".gif":
-        data[6:10] = struct.pack("<HH", 60_000, 60_000)
-    elif suffix == ".ppm":
-        data = data.replace(b"64 48", b"60000 60000", 1)
-    else:
-        for tag, old in ((256, 64), (257, 48)):
-            for kind in (3, 4):
-                entry = struct.pack("<HHI", tag, kind, 1)
-                if entry in data:
-                    at = data.index(entry)
-                    assert struct.unpack_from("<H", data, at + 8)[0] == old
-                    data[at : at + 12] = struct.pack("<HHII", tag, 4, 1, 60_000)
-    (tmp_path / f"a{suffix}").write_bytes(bytes(data))
-    assert "megapixels; scale it down first" in refused(tmp_path / f"a{suffix}")
 
 
 PACKED = [(b"zTXt", 1), (b"iTXt", 1), (b"zTXt", 99), (b"iCCP", 1)]
 
 
 @pytest.mark.parametrize(("name", "count"), PACKED)
-def test_compressed_chunks_are_not_unpacked(tmp_path: Path, name: bytes, count: int) -> None:
+def test_compressed_chunks_are_not_unpacked(tmp_path, name, count):
     """100 kB that unpack to 100 MB, in one chunk or many: the photo is done without, unless its colours
     depend on them."""
     packed = zlib.compress(bytes(100_000_000 // count), 9)
@@ -105,21 +68,8 @@ def test_compressed_chunks_are_not_unpacked(tmp_path: Path, name: bytes, count: 
         tracemalloc.stop()
 
 
-def test_a_huge_profile_is_dropped_and_said(tmp_path: Path) -> None:
-    """It may hold anything, and no colours need so much."""
-    size = MAX_PROFILE + 1
-    profile = struct.pack(">I", size) + bytes(32) + b"acsp" + bytes(size - 40)
-    Image.fromarray(SMALL).save(tmp_path / "a.jpg", icc_profile=profile)
-    photo = read_photo(tmp_path / "a.jpg")
-    assert photo.icc_profile is None
-    notes = write_photo(photo.image(photo.pixels), tmp_path / "b.jpg", photo.icc_profile, photo)
-    assert notes == ["its colour profile is none, and is dropped"]
-    assert (tmp_path / "b.jpg").stat().st_size < 50_000
-
-
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif", ".bmp", ".tif", ".ppm", ".avif"])
-def test_truncated(tmp_path: Path, suffix: str) -> None:
-    """Every format, cut in half: a named error and never half a photo."""
+def test_truncated(tmp_path, suffix):
     Image.init()
     if suffix == ".avif" and "AVIF" not in Image.SAVE:
         pytest.skip("no AVIF here")
@@ -129,20 +79,13 @@ def test_truncated(tmp_path: Path, suffix: str) -> None:
     assert "re-save it in a photo editor" in refused(tmp_path / f"b{suffix}")
 
 
-@pytest.mark.serial
-def test_the_largest_photo_is_decoded_in_little_more_than_its_own_memory(tmp_path: Path) -> None:
-    """178 megapixels, from 2 MB of PNG; in a process of its own, whose memory is counted."""
-    packing = zlib.compressobj(1)
-    row = b"\0" + b"\x5a\x78\x96" * 13_340
-    packed = b"".join([*(packing.compress(row) for _ in range(13_340)), packing.flush()])
-    (tmp_path / "a.png").write_bytes(png(13_340, 13_340, packed=packed, colours=True))
-    code = (
-        f"import re, sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        f"from anonlab.photo.photos import read_photo\n"
-        f"photo = read_photo({str(tmp_path / 'a.png')!r})\n"
-        f"assert photo.size == (13_340, 13_340)\n"
-        # not ru_maxrss, in which Linux counts the process that started this one
-        f"print(1024 * int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 1_500_000_000
+def test_a_huge_profile_is_dropped_and_said(tmp_path):
+    """It may hold anything, and no colours need so much."""
+    size = MAX_PROFILE + 1
+    profile = struct.pack(">I", size) + bytes(32) + b"acsp" + bytes(size - 40)
+    Image.fromarray(SMALL).save(tmp_path / "a.jpg", icc_profile=profile)
+    photo = read_photo(tmp_path / "a.jpg")
+    assert photo.icc_profile is None
+    notes = write_photo(photo.image(photo.pixels), tmp_path / "b.jpg", photo.icc_profile, photo)
+    assert notes == ["its colour profile is none, and is dropped"]
+    assert (tmp_path / "b.jpg").stat().st_size < 50_000

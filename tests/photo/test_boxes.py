@@ -1,7 +1,5 @@
 """Boxes of faces, as properties."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

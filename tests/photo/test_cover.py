@@ -1,7 +1,5 @@
 """The fall-back hides who it is, in an ellipse around the face and nowhere else."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +24,6 @@ def test_nobody_is_recognised_under_it(astronaut, astronaut_found, recognizer, h
 
 
 def test_few_numbers_are_left_of_a_face():
-    """Whatever the face, what is shown depends on the means of a few cells only."""
     rng = np.random.default_rng(0)
     face = Face((60, 40, 120, 100), np.zeros((5, 2)), 1.0)
     plain = np.full((160, 180, 3), 120, np.uint8)

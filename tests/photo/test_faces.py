@@ -1,7 +1,5 @@
 """Geometry: alignment, and putting a face back where it was."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -65,8 +63,8 @@ def test_a_face_has_the_pixels_that_it_needs(portrait, side, size):
     assert errors[0] < errors[1] + 0.7
 
 
-def test_alignment_puts_the_points_where_ffhq_has_them(astronaut, detector):
-    face = detector(astronaut)[0]
+def test_alignment_puts_the_points_where_ffhq_has_them(astronaut, astronaut_found):
+    face = astronaut_found
     matrix = np.vstack([face.to_photo(512), [0, 0, 1]])
     eyes, mouth = face.points[:2].mean(0), face.points[3:].mean(0)
     back = np.linalg.inv(matrix) @ np.array([[*eyes, 1], [*mouth, 1]]).T
@@ -96,8 +94,8 @@ def test_odd_shapes_are_no_crash(detector, size):
         detector(Photo(np.full((*size, 3), 127, np.uint8), "strip.png"))
 
 
-def test_a_face_half_outside_the_frame_is_an_error(astronaut, detector):
-    face = detector(astronaut)[0]
+def test_a_face_half_outside_the_frame_is_an_error(astronaut, astronaut_found):
+    face = astronaut_found
     cut = int(face.points[2, 0] + 0.2 * (face.box[2] - face.box[0]))  # beside the nose
     half = Photo(astronaut.pixels[:, cut:], "half.jpg")
     moved = Face(face.box, face.points - [cut, 0], 1.0)
@@ -107,8 +105,8 @@ def test_a_face_half_outside_the_frame_is_an_error(astronaut, detector):
     assert visible_share(astronaut, face) > 0.99
 
 
-def test_beyond_the_frame_is_the_mirror_image(astronaut, detector):
-    face = detector(astronaut)[0]
+def test_beyond_the_frame_is_the_mirror_image(astronaut, astronaut_found):
+    face = astronaut_found
     cut = int(face.points[0, 0] - 0.05 * (face.box[2] - face.box[0]))  # beside her right eye
     narrow = Photo(astronaut.pixels[:, cut:], "narrow.jpg")
     moved = Face(face.box, face.points - [cut, 0], 1.0)

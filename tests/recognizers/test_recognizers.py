@@ -1,15 +1,12 @@
 """Recognisers by name and by path."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMissing
-from anonlab.perception.perception import Perception
-from anonlab.recognizers import load_recognizer, matches
+from anonlab.recognizers import load_recognizer
 
 
 class Tiny(nn.Module):
@@ -45,15 +42,6 @@ def test_onnx_gives_what_the_model_gives(exported, synthetic_faces):
     np.testing.assert_allclose(onnx.embed(synthetic_faces), theirs, atol=1e-4)
 
 
-def test_onnx_scaling_and_channel_order(exported):
-    model, path = exported
-    red = torch.tensor([1.0, -1.0, -1.0])[None, :, None, None].expand(1, 3, 112, 112)
-    onnx = load_recognizer("onnx", path, scale=1.0, offset=0.0, bgr=True)
-    with torch.no_grad():
-        theirs = model(torch.tensor([0.0, 0.0, 255.0])[None, :, None, None].expand(1, 3, 112, 112))
-    np.testing.assert_allclose(onnx.embed(red), theirs, atol=1e-4)
-
-
 def test_onnx_errors(tmp_path, exported):
     with pytest.raises(UnknownOption, match="path"):
         load_recognizer("onnx")
@@ -66,19 +54,6 @@ def test_onnx_errors(tmp_path, exported):
         load_recognizer("onnx", exported[1], metric="manhattan")
     with pytest.raises(UnknownOption, match="sise does not exist; choose from: box, size"):
         load_recognizer("onnx", exported[1], sise=112)
-
-
-def test_a_recogniser_without_gradients_cannot_attribute(exported, astronaut_face):
-    with pytest.raises(UnknownOption, match="no gradients"):
-        Perception(load_recognizer("onnx", exported[1]))(astronaut_face)
-
-
-def test_facenet_says_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(WeightsMissing, match="doctor --download facenet-vggface2"):
-        load_recognizer("facenet")
-    with pytest.raises(UnknownOption, match="pretrained"):
-        load_recognizer("facenet", pretrained="msceleb")
 
 
 def test_facenet_from_a_path(tmp_path, synthetic_faces):
@@ -96,21 +71,3 @@ def test_facenet_from_a_path(tmp_path, synthetic_faces):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(WeightsCorrupt, match=r"weights\.pt"):
         load_recognizer("facenet", path)
-
-
-def test_faceres_tells_people_apart(shared, synthetic_faces):
-    """The recogniser that no loss has seen, as DESIGN describes it."""
-    faceres = load_recognizer(
-        "onnx",
-        shared / "recognisers" / "faceres.onnx",
-        box=(36, 50, 476, 490),
-        scale=1.0,
-        offset=0.0,
-        size=224,
-        threshold=1 - 0.645,
-        far=1e-3,
-    )
-    embeddings = faceres.embed(synthetic_faces)
-    assert faceres.dim == 1024
-    assert matches(faceres, embeddings, faceres.embed(synthetic_faces.flip(3))).all()
-    assert not matches(faceres, embeddings, embeddings.roll(1, 0)).any()

@@ -1,7 +1,5 @@
 """How photo and new face are joined: lost parts, sharpness, light and tone."""
 
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -83,7 +81,6 @@ def test_shape_and_eyes_become_those_of_the_photo(synthetic_faces):
 
 
 def test_the_new_face_is_as_dark_as_the_photo(synthetic_faces):
-    """In light and in contrast; a brighter photo changes nothing."""
     photo, made = synthetic_faces[:1], synthetic_faces[:1]
     points = load_landmarks()(photo)
     dark = with_exposure(photo, torch.tensor(0.2))
@@ -91,14 +88,6 @@ def test_the_new_face_is_as_dark_as_the_photo(synthetic_faces):
     torch.testing.assert_close(gain, torch.full((3, 1, 1), 0.2), atol=0.004, rtol=0)
     torch.testing.assert_close(with_exposure(made, gain), dark, atol=0.01, rtol=0)
     assert exposure(dark, photo, points).eq(1).all()
-
-
-def test_noise_of_the_photo_is_no_detail(synthetic_faces):
-    face, mask = synthetic_faces[:1], torch.ones(1, 1, 512, 512)
-    rng = torch.Generator().manual_seed(0)
-    soft = blurred(face, 2.0)
-    noisy = soft + 0.08 * torch.randn(1, 3, 512, 512, generator=rng)
-    assert detail_blur(face, noisy, mask) > 0.5 * detail_blur(face, soft, mask)
 
 
 @pytest.mark.parametrize("sigma", [1.0, 2.5])
@@ -126,23 +115,11 @@ def test_a_smeared_photo_gets_a_face_smeared_along_the_same_line(synthetic_faces
 
 
 def test_only_what_is_masked_says_how_sharp(synthetic_faces):
-    """A blurred background behind a sharp face leaves the new face sharp."""
     mask = torch.zeros(1, 1, 512, 512)
     mask[..., 128:384, 128:384] = 1
     photo = torch.lerp(blurred(synthetic_faces[:1], 4.0), synthetic_faces[:1], mask)
     matched = match_sharpness(synthetic_faces[:1], photo, mask)
     assert (matched - synthetic_faces[:1]).abs().mean() < 0.01
-
-
-def test_without_a_mask_nothing_is_compared(synthetic_faces):
-    """And a sharp face at twice the size gets twice the blur."""
-    nothing = torch.zeros(1, 1, 512, 512)
-    face = synthetic_faces[:1]
-    assert torch.equal(match_sharpness(face, blurred(face, 3.0), nothing), face)
-    large = resize(face, 1024)
-    mask = torch.ones(1, 1, 1024, 1024)
-    soft = blurred(large, 5.0)
-    assert (match_sharpness(large, soft, mask) - soft).abs().mean() < 0.003
 
 
 def test_harmonising_removes_a_colour_cast(astronaut_face):
@@ -157,7 +134,6 @@ def test_harmonising_removes_a_colour_cast(astronaut_face):
 
 
 def test_harmonising_carries_no_detail_of_the_original_inside(astronaut_face, recognizer):
-    """Light and tone go in, and nothing that a recogniser could use."""
     face = resize(astronaut_face, 256)
     mask = torch.zeros(1, 1, 256, 256)
     mask[..., 60:220, 60:196] = 1
@@ -181,3 +157,22 @@ def test_harmonising_takes_no_colour_from_another_thing():
     mask[..., 100:156, 100:156] = 1
     changed = harmonise(torch.full_like(photo, -0.1), photo, mask)
     assert changed[..., 100:156, 100:156].abs().max() < 0.01
+
+
+def test_noise_of_the_photo_is_no_detail(synthetic_faces):
+    face, mask = synthetic_faces[:1], torch.ones(1, 1, 512, 512)
+    rng = torch.Generator().manual_seed(0)
+    soft = blurred(face, 2.0)
+    noisy = soft + 0.08 * torch.randn(1, 3, 512, 512, generator=rng)
+    assert detail_blur(face, noisy, mask) > 0.5 * detail_blur(face, soft, mask)
+
+
+def test_without_a_mask_nothing_is_compared(synthetic_faces):
+    """And a sharp face at twice the size gets twice the blur."""
+    nothing = torch.zeros(1, 1, 512, 512)
+    face = synthetic_faces[:1]
+    assert torch.equal(match_sharpness(face, blurred(face, 3.0), nothing), face)
+    large = resize(face, 1024)
+    mask = torch.ones(1, 1, 1024, 1024)
+    soft = blurred(large, 5.0)
+    assert (match_sharpness(large, soft, mask) - soft).abs().mean() < 0.003

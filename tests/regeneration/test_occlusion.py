@@ -1,7 +1,5 @@
 """What stands before a face is seen, and stays."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

@@ -1,7 +1,5 @@
 """The warp that gives a new face the photo's shape."""
 
-from __future__ import annotations
-
 import torch
 
 from anonlab.images import resize

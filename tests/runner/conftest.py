@@ -3,8 +3,6 @@
 That real kernels are run as they should be is tested in `test_report.py` and `test_notebooks.py`.
 """
 
-from __future__ import annotations
-
 import traceback
 from functools import cache
 

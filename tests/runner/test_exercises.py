@@ -1,7 +1,5 @@
 """The checks of exercises, and that every notebook keeps to their convention."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -54,13 +52,8 @@ TRUTH = torch.tensor([[0.25, 0.5], [0.75, 1.0]])
             [TRUTH, TRUTH.numpy(), TRUTH.tolist(), TRUTH[None], TRUTH.double(), list(TRUTH)],
             [TRUTH.T, TRUTH.flip(0), TRUTH + 0.1, TRUTH[:1], TRUTH.flatten(), 0 * TRUTH, TRUTH.mean()],
         ),
-        (
-            [0.1, 0.2],
-            [[0.1, 0.2], (0.1, 0.2), [torch.tensor([0.1]), torch.tensor([0.2])], np.array([0.1, 0.2])],
-            [[0.2, 0.1], [0.1], 0.1, [0.1, 0.2, 0.3], [[0.1, 0.2], [0.1, 0.2]]],
-        ),
     ],
-    ids=["number", "array", "two"],
+    ids=["number", "array"],
 )
 def test_right_answers_pass_in_any_spelling_and_wrong_ones_of_their_shape_do_not(truth, right, wrong):
     one = Check(1, nearly(truth, within=0.006), wrong=[], hint="")
@@ -76,12 +69,9 @@ def double(x):
     ("function", "said"),
     [
         (lambda x: x + x, "right."),
-        (lambda x: (2 * x).numpy(), "right."),
         (lambda x: (2 * x).tolist(), "right."),
         (lambda _: ..., "not yet. Put your answer"),
         (lambda x: x**2, "not yet. Twice."),
-        (lambda x: 2 * x[:1], "not yet. Twice."),
-        (lambda _: None, "not yet. The check stumbled (TypeError"),
         (lambda x, _: 2 * x, "not yet. The check stumbled (TypeError"),
         (3.0, "not yet. The check stumbled (TypeError"),
     ],
@@ -113,16 +103,6 @@ def test_a_check_that_accepts_what_is_wrong_is_refused():
         Check(3, lambda answer: answer > 0, wrong=[-1, 0.8], hint="")
 
 
-def test_several_answers_are_judged_together():
-    both = Check(1, lambda a, b: a < b, wrong=[(2, 1)], hint="The other way round.")
-    assert both(1, 2).right and not both(2, 1).right
-
-
-def test_a_verdict_shows_no_markup_of_an_answer():
-    shown = Check(1, lambda answer: answer[0], wrong=[], hint="<b>")([0, 0])._repr_html_()
-    assert "&lt;b&gt;" in shown and "<b>" not in shown
-
-
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_every_notebook_has_three_exercises_of_three_cells(path):
     code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
@@ -143,11 +123,3 @@ def test_every_notebook_has_three_exercises_of_three_cells(path):
         assert "..." not in solution[1]
         for _, _, folded in (checked, solution):
             assert folded["metadata"]["jupyter"]["source_hidden"]
-
-
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_set_up_record_and_solutions_are_folded(path):
-    code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
-    for cell in (code[1], code[-1]):
-        assert cell["metadata"]["jupyter"]["source_hidden"]
-        assert "hide-input" in cell["metadata"]["tags"]

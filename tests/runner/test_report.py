@@ -1,19 +1,13 @@
 """Running notebooks: failures are shown and contained, nothing is skipped and called done."""
 
-from __future__ import annotations
-
-import hashlib
 import json
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
-import torch
 
-from anonlab.errors import UnknownOption
 from anonlab.runner import report
-from anonlab.weights import store
 
 RECORD = """
 import json, pathlib
@@ -77,14 +71,6 @@ def test_the_command_line_wins_over_the_profile(tmp_path, run, without_kernel, o
     assert (status, metrics["notebooks"]["00_one"]["metrics"]) == (0, numbers)
 
 
-def test_an_undeclared_parameter_is_an_error(tmp_path):
-    notebook(tmp_path, "00_one")
-    for bad in (["Y=1"], ["X"]):
-        with pytest.raises(UnknownOption):
-            report.run(out=tmp_path / "runs", folder=tmp_path, parameters=bad)
-    assert not (tmp_path / "runs").exists()
-
-
 @pytest.mark.parametrize(
     ("code", "quick", "said"),
     [("pass", {}, "00_one.ipynb recorded no metrics"), (RECORD, {"Z": 1}, "sets Z, which the notebook")],
@@ -95,51 +81,3 @@ def test_a_notebook_without_numbers_or_with_an_unknown_parameter_has_failed(
     notebook(tmp_path, "00_one", code, quick=quick)
     status, metrics, _ = run()
     assert status == 1 and said in metrics["notebooks"]["00_one"]["error"]
-
-
-def test_a_cell_that_is_not_executed_is_not_counted_as_run(tmp_path, run, without_kernel, monkeypatch):
-    notebook(tmp_path, "00_one")
-    import papermill
-
-    real = papermill.execute_notebook
-
-    def forgetful(*arguments, **options):
-        node = real(*arguments, **options)
-        node.cells[-1].execution_count = None
-        return node
-
-    monkeypatch.setattr(papermill, "execute_notebook", forgetful)
-    status, metrics, _ = run()
-    assert status == 1
-    assert "not executed" in metrics["notebooks"]["00_one"]["error"]
-
-
-def test_only_one(tmp_path, run, without_kernel):
-    notebook(tmp_path, "00_one")
-    notebook(tmp_path, "01_two", needs=("00",))
-    status, metrics, _ = run(only="01")
-    assert (status, list(metrics["notebooks"])) == (0, ["01_two"])
-    with pytest.raises(UnknownOption, match="09"):
-        report.run(only="09", folder=tmp_path, out=tmp_path / "runs")
-
-
-def test_provenance_names_what_a_number_depends_on():
-    provenance = report.provenance(torch.device("cpu"), seeds=(3, 4))
-    assert provenance["packages"]["torch"] == torch.__version__.split("+")[0]
-    assert provenance["weights"]["dlib-resnet"] == store.WEIGHTS["dlib-resnet"].sha256
-    assert (provenance["seeds"], provenance["device"]) == ([3, 4], "cpu")
-    assert provenance["tf32"]["matmul"] is (torch.get_float32_matmul_precision() != "highest")
-
-
-def test_provenance_hashes_the_file_that_is_here_not_the_one_that_should_be(tmp_path, monkeypatch):
-    path = tmp_path / "altered"
-    path.write_bytes(b"altered")
-    monkeypatch.setattr(store, "path_of", lambda key: path if key == "dlib-resnet" else tmp_path)
-    assert report.provenance()["weights"] == {"dlib-resnet": hashlib.sha256(b"altered").hexdigest()}
-
-
-def test_settings_are_frozen():
-    settings = report.settings(area=0.25)
-    with pytest.raises(AttributeError):
-        settings.area = 0.3
-    assert settings.area == 0.25

@@ -1,22 +1,11 @@
 """Assignments that grade themselves, and slides of what is tagged."""
 
-from __future__ import annotations
-
 import ast
-import json
-import os
-import shutil
-import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from teaching import answered, assignment, write_assignments, write_slides
-
-from anonlab.notebook.plots import curves_figure
-from anonlab.notebook.record import alternative
+from teaching import assignment
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
@@ -47,107 +36,3 @@ def test_an_assignment_has_answers_only_where_it_is_solved(path, tool):
             assert (cell.source == old.source) is not solved
             asked = {ast.unparse(one) for one in ast.parse(check.source).body[-1].value.args}
             assert asked <= named(cell.source)
-
-
-def test_answers_are_given_to_the_names_that_the_check_asks_for():
-    one = answered("x = ...  # TODO", "check_1 = 3\ncheck_1(x)", "y = 2\ncheck_1.solved(y + 1)")
-    assert one.splitlines() == [
-        "x = ...  # TODO", "### BEGIN SOLUTION", "y = 2", "x = y + 1", "### END SOLUTION"
-    ]  # fmt: skip
-    two = answered("a, b = ..., ...", "check_1(a, b)", "both = [1, 2]\ncheck_1.solved(*both)")
-    space: dict = {}
-    exec(two, space)
-    assert (space["a"], space["b"]) == (1, 2)
-
-
-@pytest.fixture
-def lesson(tmp_path) -> Path:
-    """A folder with a notebook of two exercises, a number and a function."""
-
-    def cell(source: str, *tags: str):
-        made = nbformat.v4.new_code_cell(source)
-        made.metadata["tags"] = list(tags)
-        return made
-
-    node = nbformat.v4.new_notebook()
-    node.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    first = "from anonlab.notebook.exercises import Check, nearly, same"
-    node.cells = [
-        nbformat.v4.new_markdown_cell("# Two exercises"),
-        cell(first),
-        cell("half = ...  # TODO", "exercise"),
-        cell('check_1 = Check(1, nearly(0.5, within=0.01), [1], "")\ncheck_1(half)', "check"),
-        cell("ours = 1 / 2\ncheck_1.solved(ours)", "solution"),
-        cell("def twice(x):\n    return ...  # TODO", "exercise"),
-        cell(
-            'check_2 = Check(2, same(lambda x: 2 * x, (3,), within=0), [], "")\ncheck_2(twice)', "check"
-        ),
-        cell("def double(x):\n    return x + x\n\n\ncheck_2.solved(double)", "solution"),
-    ]
-    (tmp_path / "notebooks").mkdir()
-    nbformat.write(node, tmp_path / "notebooks" / "00_two.ipynb")
-    return tmp_path
-
-
-def run(folder: Path, *command: str) -> str:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # nbgrader starts alembic by its name
-    done = subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=folder, capture_output=True, text=True, check=False,
-        env=os.environ | {"PYTHONPATH": str(FOLDER.parent), "PATH": path},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def test_nbgrader_gives_the_solved_copy_all_points_and_the_open_one_none(lesson):
-    pytest.importorskip("nbgrader")
-    write_assignments(lesson, lesson / "notebooks")
-    course = lesson / "nbgrader"
-    run(course, "nbgrader", "generate_assignment", "00_two")
-    released = course / "release" / "00_two" / "00_two.ipynb"
-    assert "1 / 2" not in released.read_text() and "double" not in released.read_text()
-    for student, copy in (("open", released), ("solved", course / "source" / "00_two" / "00_two.ipynb")):
-        place = course / "submitted" / student / "00_two"
-        place.mkdir(parents=True)
-        shutil.copy(copy, place)
-    run(course, "nbgrader", "autograde", "00_two")
-    asked = """select s.student_id, sum(g.auto_score) from grade g join submitted_notebook n
-        on g.notebook_id = n.id join submitted_assignment s on n.assignment_id = s.id group by 1"""
-    with sqlite3.connect(course / "gradebook.db") as book:
-        assert dict(book.execute(asked)) == {"open": 0, "solved": 2}
-
-
-@pytest.mark.parametrize(("copy", "points"), [("student", 0), ("solved", 2)])
-def test_otter_gives_the_solved_copy_all_points_and_the_open_one_none(lesson, copy, points):
-    otter = pytest.importorskip("otter")
-    assert otter
-    write_assignments(lesson, lesson / "notebooks")
-    place = lesson / "otter" / copy / "00_two"
-    said = run(place, "otter", "check", "00_two.ipynb", "-t", "tests")
-    assert ("All tests passed" in said) is (points == 2)
-    assert sum(f"q{number} results: All" in said for number in (1, 2)) in (0, points)
-
-
-def test_slides_show_what_is_tagged_without_its_code(lesson):
-    node = nbformat.read(lesson / "notebooks" / "00_two.ipynb", as_version=4)
-    node.cells[0].metadata["tags"] = ["slide"]
-    shown = nbformat.v4.new_code_cell("print(6 * 7)", execution_count=1)
-    shown.metadata["tags"] = ["slide"]
-    shown.outputs = [nbformat.v4.new_output("stream", name="stdout", text="forty-two")]
-    node.cells += [shown]
-    done = lesson / "runs" / "one"
-    done.mkdir(parents=True)
-    nbformat.write(node, done / "00_two.ipynb")
-    said = {"00_two": {"status": "ok", "parameters": {}}}
-    (done / "metrics.json").write_text(json.dumps({"notebooks": said}))
-    [page] = write_slides(lesson / "runs", lesson / "slides", lesson / "notebooks", reveal="reveal")
-    text = page.read_text()
-    assert "Two exercises" in text and "forty-two" in text and "reveal/dist/reveal" in text
-    assert "6 * 7" not in text and "nearly" not in text
-
-
-def test_a_figure_is_said_in_words():
-    figure = curves_figure((0, 1), {"face": (0.1, 0.2)}, ("share that is blurred", "distance"), 0.6)
-    said = alternative(figure, "4-deletion")
-    assert said == "deletion; share that is blurred; distance; face, threshold"

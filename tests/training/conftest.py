@@ -1,7 +1,5 @@
 """Generated faces that all tests of training share, and the task of a tiny encoder."""
 
-from __future__ import annotations
-
 from dataclasses import fields
 
 import pytest
@@ -29,12 +27,6 @@ def few(samples) -> Samples:
 def task(few, generator, recognizer, perceptual, population) -> EncoderTask:
     networks = FrozenNetworks(generator, recognizer, perceptual, load_landmarks(), load_glasses())
     return EncoderTask(few, networks, population, TINY)
-
-
-@pytest.fixture
-def uncompiled(monkeypatch) -> None:
-    """Compiling the whole preview takes longer than to run it a few times."""
-    monkeypatch.setattr("anonlab.training.preview.shutil.which", lambda _: None)
 
 
 @pytest.fixture

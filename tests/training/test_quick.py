@@ -1,20 +1,14 @@
 """What is quicker than generator and recogniser: the preview at 128 px, and the surrogate."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F
 
-from anonlab.images import resize
-from anonlab.perception.networks import landmark_error, load_landmarks, load_perception_network
+from anonlab.perception.networks import landmark_error, load_landmarks
 from anonlab.recognizers import centred
 from anonlab.training.loop import TrainConfig
-from anonlab.training.preview import Preview, fit_preview, preview_error, quick
+from anonlab.training.preview import Preview
 from anonlab.training.surrogate import Surrogate, SurrogateTask, warm_up
-from anonlab.training.synthetic import generate
-
-CPU = torch.device("cpu")
 
 
 def test_the_previews_features_are_the_generators_own(generator, samples):
@@ -25,49 +19,6 @@ def test_the_previews_features_are_the_generators_own(generator, samples):
         generator.synthesis(ws.clone().requires_grad_(True), 256)
     hook.remove()
     assert torch.allclose(preview.trunk(ws), seen[0], atol=1e-4)
-
-
-@pytest.mark.usefixtures("uncompiled")
-def test_unfitted_it_is_near_the_averaged_picture_and_fitted_nearer(generator, recognizer, population):
-    some = generate(generator, recognizer, population, 16, 4, load_perception_network())
-    before = preview_error(Preview(generator), some)
-    assert before < 0.08  # of 2
-    untouched = generator.to_rgb.weight.clone()
-    fitted, errors = fit_preview(generator, some, steps=12)
-    assert errors["before"] == pytest.approx(before, rel=1e-4)
-    assert errors["after"] < before
-    assert torch.equal(generator.to_rgb.weight, untouched)  # what is fitted is a copy
-    assert not any(p.requires_grad for p in fitted.parameters())
-
-
-@pytest.mark.usefixtures("uncompiled")
-def test_codes_get_gradients_through_the_preview(generator, samples):
-    preview, ws = Preview(generator).requires_grad_(False), samples.ws[:2].float().requires_grad_(True)
-    made = quick(preview, CPU)(ws)
-    made.sum().backward()
-    assert (ws.grad.abs().sum(2) > 0).all()  # every row reaches the picture
-    with torch.no_grad():
-        plain = preview(ws)
-    assert made.dtype == torch.float32 and made.shape == (2, 3, 128, 128)
-    assert (made - plain).abs().mean() < 0.02  # bfloat16
-    assert (plain - resize(samples.pictures(slice(0, 2)), 128)).abs().mean() < 0.1
-
-
-def test_quick_is_the_same_with_the_same_gradient(rng):
-    """Compiled where there is a compiler; a small function, which does not take long."""
-    weight, x = torch.randn(32, 16, generator=rng()) / 4, torch.randn(3, 16, generator=rng(1))
-    x.requires_grad_(True)
-
-    def draw(x: torch.Tensor) -> torch.Tensor:
-        return torch.tanh(F.linear(x, weight))
-
-    answers = []
-    for function in (draw, quick(draw, CPU)):
-        made = function(x)
-        answers.append((made.detach(), *torch.autograd.grad(made.square().sum(), x)))
-    for plain, sooner in zip(*answers, strict=True):
-        assert sooner.dtype == torch.float32
-        torch.testing.assert_close(sooner, plain, atol=0.05, rtol=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +33,6 @@ def test_the_surrogate_knows_what_it_was_fitted_on(surrogate, samples, recognize
     assert cosine.min() > 0.98
     assert landmark_error(points, load_landmarks()(samples.pictures(known))).max() < 0.02
     assert (pictures - F.avg_pool2d(samples.pictures(known), 16)).abs().mean() < 0.03
-
-
-def test_on_others_it_can_be_trusted_as_far_as_it_says(surrogate, samples, recognizer):
-    held_out = slice(0, samples.held_out)
-    embeddings, _, _ = surrogate(samples.ws[held_out].float())
-    cosine = (centred(recognizer, embeddings) * centred(recognizer, samples.embeddings[held_out])).sum(1)
-    assert surrogate.trust == pytest.approx(cosine.mean().item(), abs=1e-5)
-    assert 0.1 < surrogate.trust < 0.9  # 36 faces teach something, and not everything
 
 
 def test_its_gradient_is_that_of_its_answers(surrogate, samples, rng):

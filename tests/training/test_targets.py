@@ -1,14 +1,11 @@
 """Virtual identities of many faces at once are those of one after the other."""
 
-import math
-
 import pytest
 import torch
 
 from anonlab.controls import KEEP
 from anonlab.identity.population import Attributes, Population
-from anonlab.identity.virtual import TURN, identity_path, identity_paths, random_orthogonal
-from anonlab.training.targets import ROTATIONS, draw_rotations, rotations, wanted_identities
+from anonlab.identity.virtual import identity_path, identity_paths, random_orthogonal
 
 COUNT = 12
 
@@ -28,7 +25,7 @@ def people() -> tuple[Population, torch.Tensor, torch.Tensor]:
     return population, population.embeddings[:COUNT] + noise, pictures
 
 
-def test_each_row_is_the_identity_of_that_person(people) -> None:
+def test_each_row_is_the_identity_of_that_person(people):
     population, embeddings, pictures = people
     turn = 2 * torch.rand(COUNT, 1, generator=torch.Generator().manual_seed(1))
     alone = attributes(population, embeddings, pictures)
@@ -42,28 +39,3 @@ def test_each_row_is_the_identity_of_that_person(people) -> None:
             torch.testing.assert_close(together.origin[i : i + 1], path.origin, atol=1e-5, rtol=1e-4)
             target = together.targets()[i : i + 1]
             torch.testing.assert_close(target, path.at(1.0).target, atol=1e-4, rtol=1e-4)
-
-
-def test_drawn_rotations_are_orthogonal_and_differ() -> None:
-    drawn = draw_rotations(rotations(64), 3 * ROTATIONS, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(drawn @ drawn.mT, torch.eye(64).expand_as(drawn), atol=1e-5, rtol=0)
-    flat = drawn.flatten(1)
-    alike = flat @ flat.T / 64
-    assert (alike - torch.eye(len(alike))).abs().max() < 0.7  # 1 for the same one twice
-
-
-def test_the_first_is_a_users_and_the_others_are_of_a_wider_family(people) -> None:
-    population, embeddings, pictures = people
-    found = wanted_identities(population, embeddings, pictures, seed=0)
-    assert found.shape == (COUNT, 4, embeddings.shape[1])
-    assert torch.equal(found, wanted_identities(population, embeddings, pictures, seed=0))
-    assert not torch.equal(found, wanted_identities(population, embeddings, pictures, seed=1))
-    alone = attributes(population, embeddings, pictures)
-    labels = population.labels(embeddings, alone)
-    origins = identity_paths(population, embeddings, labels, torch.eye(64)[None]).origin
-    away = torch.nn.functional.normalize(embeddings - origins, dim=1)[:, None]
-    new = torch.nn.functional.normalize(found - origins[:, None], dim=2)
-    cosines = (away * new).sum(2)
-    usual = math.cos(math.pi - TURN)  # but for what is kept
-    torch.testing.assert_close(cosines[:, 0].mean(), torch.tensor(usual), atol=0.05, rtol=0)
-    assert cosines[:, 0].std() < 0.1 < 0.3 < cosines[:, 1:].std()

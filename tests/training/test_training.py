@@ -1,40 +1,20 @@
 """What training learns from: samples, what happens to them, and the losses of each network."""
 
-from __future__ import annotations
-
 import copy
-import io
-from dataclasses import fields, replace
+from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from anonlab.errors import InputMissing
-from anonlab.images import blurred, resize, to_tensor, to_uint8, warp
-from anonlab.metrics.estimators import DlibLandmarks
-from anonlab.metrics.faithfulness import rank_correlation
-from anonlab.perception.networks import (
-    LandmarkNetwork,
-    PerceptionNetwork,
-    load_landmarks,
-    load_perception_network,
-)
-from anonlab.perception.perception import Perception
-from anonlab.training import networks, synthetic, traits
-from anonlab.training.augment import augment, jpeg, motion, warp_points
+from anonlab.images import blurred, warp
+from anonlab.perception.networks import LandmarkNetwork, PerceptionNetwork, load_landmarks
+from anonlab.training.augment import motion, warp_points
 from anonlab.training.loop import TrainConfig, train
-from anonlab.training.networks import LandmarkTask, PerceptionTask, move_points
-from anonlab.training.photos import load_photos
-from anonlab.training.recipes import Curriculum, LossWeights, Mix
+from anonlab.training.networks import LandmarkTask, PerceptionTask
+from anonlab.training.recipes import Curriculum, Mix
 from anonlab.training.synthetic import (
     HELD_OUT,
     Samples,
-    draw_codes,
-    join,
-    load_samples,
-    quick_attribution,
 )
 
 OWN, VIRTUAL = Mix(own=1.0, other=0.0, virtual=0.0), Mix(own=0.0, other=0.0, virtual=1.0)
@@ -44,7 +24,6 @@ OWN, VIRTUAL = Mix(own=1.0, other=0.0, virtual=0.0), Mix(own=0.0, other=0.0, vir
 
 
 def blank(count: int) -> Samples:
-    """Samples of which only the number counts."""
     return Samples(
         images=torch.full((count, 3, 256, 256), 128, dtype=torch.uint8),
         ws=torch.zeros(count, 2, 4).half(),
@@ -64,22 +43,6 @@ def test_a_part_is_held_out_and_never_drawn_and_all_else_is(rng):
     assert torch.equal(drawn, some.random_index(400, rng()))
 
 
-def test_codes_are_the_same_for_a_seed_and_some_are_mixed(generator, rng):
-    ws = draw_codes(generator, 200, rng(1))
-    assert torch.equal(ws, draw_codes(generator, 200, rng(1)))
-    # where rows change: nowhere for one person, once for two, everywhere on the way to a third
-    changes = (ws[:, 1:] != ws[:, :-1]).any(2).sum(1)
-    walked = changes > 1
-    assert (changes[walked] == generator.num_ws - 1).all()
-    assert 0.25 < walked.float().mean() < 0.45
-    assert 0.3 < (changes[~walked] == 1).float().mean() < 0.5
-    # psi between 0.5 and 1 keeps them nearer to the average than untruncated ones
-    w = generator.mapping(torch.randn(200, 512, generator=rng(2)))
-    assert (ws[:, 0] - generator.w_avg).norm(dim=1).mean() < 0.85 * (w - generator.w_avg).norm(
-        dim=1
-    ).mean()
-
-
 def test_samples_are_what_their_codes_make_and_the_recogniser_says(samples, generator, recognizer):
     with torch.no_grad():
         made = generator.synthesis(samples.ws[:2].float(), 256).clamp(-1, 1)
@@ -89,62 +52,6 @@ def test_samples_are_what_their_codes_make_and_the_recogniser_says(samples, gene
     assert samples.known.all()
     away = (samples.targets - samples.embeddings[:, None]).norm(dim=2)
     assert away[:, 0].min() > recognizer.threshold  # the others may be nearer
-
-
-def test_the_quick_map_ranks_as_the_slow_one(samples, recognizer):
-    pictures = samples.pictures(slice(0, 2))
-    slow = torch.cat([Perception(recognizer)(one) for one in pictures.split(1)])
-    assert (
-        rank_correlation(quick_attribution(recognizer, pictures).float(), resize(slow, 64)).min() > 0.995
-    )
-
-
-def test_chunks_are_kept_and_used_again(tmp_path, generator, recognizer, population, monkeypatch):
-    monkeypatch.setattr(synthetic, "CHUNK", 1)
-    first = load_samples(generator, recognizer, population, 2, 5, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2
-    monkeypatch.setattr(synthetic, "generate", lambda *_: pytest.fail("it was generated again"))
-    second = load_samples(generator, recognizer, population, 2, 5, tmp_path)
-    assert all(torch.equal(getattr(first, f.name), getattr(second, f.name)) for f in fields(Samples))
-
-
-def test_later_chunks_have_stronger_traits(tmp_path, generator, recognizer, population, monkeypatch):
-    monkeypatch.setattr(synthetic, "CHUNK", 24)
-    monkeypatch.setattr(synthetic, "TYPICAL", 1)
-    found = load_samples(
-        generator, recognizer, population, 48, 5, tmp_path, network=load_perception_network()
-    )
-    changes = (found.ws.float().mean(1) - generator.w_avg) / generator.w_std
-    sizes = changes.norm(dim=1)
-    assert sizes[24:].mean() > 1.2 * sizes[:24].mean()
-
-
-def test_a_trait_moves_by_a_standard_deviation_and_nothing_else_much(generator, rng):
-    x = torch.randn(500, 16, generator=rng())
-    points = torch.rand(500, 68, 2, generator=rng(1))
-    points[:, 36], points[:, 45] = torch.tensor([0.3, 0.4]), torch.tensor([0.7, 0.4])
-    points[:, (0, 16), 0] = torch.tensor([0.2, 0.8])
-    points[:, 30, 0] = 0.5 + 0.02 * x[:, 3]
-    pictures = torch.zeros(500, 3, 64, 64)
-    pictures[:] = 0.1 * x[:, 5, None, None, None]
-    steps = traits.directions(x, points, pictures + 1e-3 * torch.randn(500, 3, 64, 64, generator=rng(2)))
-    yaw, skin = (steps[traits.TRAITS.index(name)] for name in ("yaw", "skin"))
-    assert abs(yaw[3] - 1) < 0.1 and yaw[5].abs() < 0.1
-    assert abs(skin[5] - 1) < 0.1 and skin[3].abs() < 0.1
-
-
-def test_photos_join_in_without_codes(
-    tmp_path, astronaut, generator, recognizer, population, capsys, few
-):
-    Image.fromarray(astronaut.pixels).save(tmp_path / "face.png")
-    Image.new("RGB", (300, 300), "green").save(tmp_path / "meadow.png")
-    found = load_photos(tmp_path, generator, recognizer, population)
-    assert len(found) == 1 and not found.known.any()
-    assert "meadow.png shows no face" in capsys.readouterr().out
-    assert len(join([few, found])) == 9
-    (tmp_path / "face.png").unlink()
-    with pytest.raises(InputMissing, match="no photo with a face"):
-        load_photos(tmp_path, generator, recognizer, population)
 
 
 # augmentation
@@ -161,35 +68,6 @@ def test_points_move_with_their_picture(rng):
     moved = warp_points(torch.tensor([[[40.5, 20.5]]]).expand(16, 1, 2) / 64, matrices)[:, 0]
     assert (centre - moved).abs().max() < 0.01
     assert (torch.linalg.det(matrices[:, :, :2]) < 0).sum() not in (0, 16)  # some are mirrored
-
-
-def test_a_mirrored_face_has_its_left_eye_where_the_right_one_was(samples):
-    teacher = DlibLandmarks()
-    mirror = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]])
-    picture = samples.pictures(slice(0, 1))
-    expected = teacher(warp(picture, mirror))
-    assert (move_points(teacher(picture), mirror) - expected).norm(dim=2).mean() < 0.015
-
-
-def test_clean_pictures_are_untouched_and_say_so(few, rng):
-    seen = augment(few.pictures(slice(0, 8)), few.attribution.float(), rng(4))
-    assert 0 < seen.exact.sum() < 8
-    still = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
-    assert torch.allclose(
-        seen.matrices[seen.exact], still.expand(int(seen.exact.sum()), 2, 3), atol=1e-6
-    )
-    again = augment(few.pictures(slice(0, 8)), few.attribution.float(), rng(4))
-    assert torch.equal(seen.images, again.images)
-
-
-@pytest.mark.parametrize("quality", [20, 50, 90])
-def test_jpeg_loses_what_the_file_format_loses(samples, quality):
-    grey = samples.pictures(slice(0, 1)).mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    buffer = io.BytesIO()
-    Image.fromarray(to_uint8(grey)).convert("L").save(buffer, "JPEG", quality=quality)
-    real = to_tensor(np.asarray(Image.open(buffer).convert("RGB")))
-    ours = to_tensor(to_uint8(jpeg(to_tensor(to_uint8(grey)), torch.full((1, 1, 1, 1), float(quality)))))
-    assert (ours - real).abs().mean() < 0.2 * (grey - real).abs().mean()
 
 
 # the encoder's task
@@ -220,29 +98,6 @@ def test_aiming_at_the_person_is_punished_when_another_is_wanted(task, samples, 
         terms = task.terms(samples.ws[index].float(), full, rng())
     assert terms["source"] > 0.5 * 0.5  # it is the person: cosine 1, allowed about 0
     assert terms["fooling"] > 0.35 * 0.5
-
-
-def test_every_weight_switches_its_term(task, samples, rng):
-    batch = task.draw(torch.tensor([2, 3]), rng(), Mix())
-    names = [field.name for field in fields(LossWeights) if field.name != "goal"]
-    with torch.no_grad():
-        on = task.terms(samples.ws[2:4].flip(0).float(), batch, rng())
-        assert set(on) == set(names)
-        task.weight = LossWeights(**dict.fromkeys(names, 0.0))
-        off = task.terms(samples.ws[2:4].flip(0).float(), batch, rng())
-    task.weight = LossWeights()
-    assert all(value == 0 for value in off.values())
-
-
-def test_identities_are_mixed_as_asked(task, rng):
-    index = torch.randint(2, 8, (64,), generator=rng())
-    own = task.draw(index, rng(), OWN)
-    assert own.own.all() and torch.equal(own.wanted, own.source)
-    virtual = task.draw(index, rng(), VIRTUAL)
-    assert not virtual.own.any()
-    among = (virtual.wanted[:, None] - task.samples.targets[index]).norm(dim=2).min(1).values
-    assert among.max() == 0
-    assert task.draw(index, rng(), Mix()).own.float().mean() == pytest.approx(0.35, abs=0.15)
 
 
 def test_the_first_share_learns_codes_only_and_the_loss_falls(task, tmp_path):
@@ -295,21 +150,6 @@ def test_every_loss_has_a_gradient(task, rng, monkeypatch):
 
 
 # the small networks
-
-
-@pytest.fixture
-def told(monkeypatch) -> LandmarkTask:
-    """Told that all points of all faces are in the middle of the picture, where motion leaves them."""
-    monkeypatch.setattr(networks, "DlibLandmarks", lambda: lambda _: torch.full((1, 68, 2), 0.5))
-    return LandmarkTask(blank(12))
-
-
-def test_the_landmark_network_is_told_the_teachers_points(told, rng):
-    def points(x: float) -> float:
-        return told.losses(lambda i: torch.full((len(i), 68, 2), x), 4, 0.0, rng(1))["points"].item()
-
-    right, wrong, worse = map(points, (0.5, 0.6, 0.9))
-    assert right < 0.2 < 2 * right + 0.3 < wrong < worse
 
 
 def test_the_landmark_network_agrees_with_dlib(few):

@@ -1,7 +1,5 @@
 """`anonlab anonymize` and its function, with an anonymizer without networks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path

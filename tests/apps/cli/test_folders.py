@@ -1,7 +1,5 @@
 """Folders of photos: going on after any end, one run at a time, and little memory."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -26,13 +24,11 @@ KEY = b"0123456789abcdef"
 
 
 def anonymize(inverter: Inverter, source: Path, out: Path, **options: object) -> dict:
-    """A folder into another, with a record."""
     controls = options.pop("controls", Controls())
     return anonymize_files(inverter, [source], out, controls, "all", out / "record.json", **options)
 
 
-def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
-    """Not one photo, and the record is the same, word for word."""
+def test_what_is_done_is_not_done_again(folder, tmp_path):
     first = anonymize(Inverter(), folder, tmp_path / "out")
     times = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in ("a.png", "below/c.png")}
     again = Inverter()
@@ -42,7 +38,7 @@ def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
     assert {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in times} == times
 
 
-def test_only_what_changed_is_done(folder: Path, tmp_path: Path) -> None:
+def test_only_what_changed_is_done(folder, tmp_path):
     """Another photo under the name, an output that is gone, one that was altered, and a new photo."""
     anonymize(Inverter(), folder, tmp_path / "out")
     photo_file(folder / "a.png", 11)
@@ -72,8 +68,7 @@ def test_only_what_changed_is_done(folder: Path, tmp_path: Path) -> None:
     ],
     ids=lambda one: next(iter(one)),
 )
-def test_other_settings_are_other_results(folder: Path, tmp_path: Path, changed: dict) -> None:
-    """Each of them is named, and what is there stays."""
+def test_other_settings_are_other_results(folder, tmp_path, changed):
     options = {"key": KEY, "made_by": {"method": "encode"}}
     anonymize(Inverter(), folder, tmp_path / "out", **options)
     again, before = Inverter(), (tmp_path / "out" / "record.json").read_bytes()
@@ -83,7 +78,7 @@ def test_other_settings_are_other_results(folder: Path, tmp_path: Path, changed:
     assert again.seen == [] and (tmp_path / "out" / "record.json").read_bytes() == before
 
 
-def test_the_same_key_is_known_and_not_kept(folder: Path, tmp_path: Path) -> None:
+def test_the_same_key_is_known_and_not_kept(folder, tmp_path):
     """The record has a short, slow, salted fingerprint of it and nothing else."""
     anonymize(Inverter(), folder, tmp_path / "out", key=KEY)
     again = Inverter()
@@ -93,23 +88,6 @@ def test_the_same_key_is_known_and_not_kept(folder: Path, tmp_path: Path) -> Non
     assert KEY.decode() not in text and KEY.hex() not in text
     assert set(json.loads(text)["run"]["key"]) == {"salt", "scrypt"}
     assert len(json.loads(text)["run"]["key"]["scrypt"]) == 2 * FINGERPRINT_BYTES
-
-
-def test_ctrl_c_and_resume(folder: Path, tmp_path: Path) -> None:
-    """The record has what was finished; then only the rest is done."""
-
-    def stop(photo: object) -> None:
-        if photo.name.endswith("c.png"):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        anonymize(Inverter(stop), folder, tmp_path / "out")
-    made = json.loads((tmp_path / "out" / "record.json").read_text())
-    assert [Path(one["source"]).name for one in made["photos"]] == ["a.png", "b.png"]
-    assert files(tmp_path / "out") == ["a.png", "b.png", "record.json"]
-    again = Inverter()
-    assert len(anonymize(again, folder, tmp_path / "out", resume=True)["photos"]) == 4
-    assert again.seen == ["c.png", "d.png"]
 
 
 KILLED = """
@@ -133,8 +111,7 @@ anonymize_files(Inverter(), [Path({folder!r})], out, Controls(), "all", out / "r
 """
 
 
-def test_killed_while_writing_and_resumed(folder: Path, tmp_path: Path) -> None:
-    """No half picture under a photo's name; the leftover is removed; two photos are left to do."""
+def test_killed_while_writing_and_resumed(folder, tmp_path):
     out = tmp_path / "out"
     code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), out=str(out), folder=str(folder))
     killed = subprocess.run([sys.executable, "-c", code], timeout=120)
@@ -158,7 +135,7 @@ def test_killed_while_writing_and_resumed(folder: Path, tmp_path: Path) -> None:
         )
 
 
-def test_a_torn_line_of_the_journal_costs_one_photo(folder: Path, tmp_path: Path) -> None:
+def test_a_torn_line_of_the_journal_costs_one_photo(folder, tmp_path):
     made = anonymize(Inverter(), folder, tmp_path / "out")
     head = {name: made[name] for name in ("controls", "run")}
     lines = [json.dumps(one) for one in (head, *made["photos"])]
@@ -169,8 +146,7 @@ def test_a_torn_line_of_the_journal_costs_one_photo(folder: Path, tmp_path: Path
     assert again.seen == ["d.png"]
 
 
-def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder: Path, tmp_path: Path) -> None:
-    """The journal starts with what is known."""
+def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder, tmp_path):
     made = anonymize(Inverter(), folder, tmp_path / "out")
     head = {name: made[name] for name in ("controls", "run")}
     Record(tmp_path / "out" / "record.json", head, None, resume=True)
@@ -180,8 +156,7 @@ def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder: Path, tmp_pa
     )
 
 
-def test_a_second_run_into_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
-    """By name; nothing is touched."""
+def test_a_second_run_into_the_folder_is_refused(folder, tmp_path):
     with folder_lock(tmp_path):
         (tmp_path / "link").symlink_to(tmp_path)
         for out in (tmp_path, tmp_path / "link"):
@@ -192,7 +167,7 @@ def test_a_second_run_into_the_folder_is_refused(folder: Path, tmp_path: Path) -
     assert LOCK not in files(tmp_path)
 
 
-def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
+def test_a_lock_that_is_a_link_is_not_written_through(tmp_path):
     (tmp_path / "letter").write_text("here first")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / LOCK).symlink_to(tmp_path / "letter")
@@ -201,7 +176,7 @@ def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
     assert (tmp_path / "letter").read_text() == "here first"
 
 
-def test_only_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
+def test_only_leftovers_of_dead_processes_are_removed(tmp_path):
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True)
     number = int(dead.stdout)
     for name in (f".anonlab-{number}-x.partial", f".anonlab-{os.getpid()}-x.partial", "own.partial"):
@@ -210,10 +185,7 @@ def test_only_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
     assert files(tmp_path) == sorted([f".anonlab-{os.getpid()}-x.partial", "own.partial"])
 
 
-def test_a_result_is_on_the_disk_before_its_name_is(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Write, fsync, rename, and the folder's own entry after it."""
+def test_a_result_is_on_the_disk_before_its_name_is(folder, tmp_path, monkeypatch):
     done, fsync, replace = [], os.fsync, os.replace
     monkeypatch.setattr(
         os, "fsync", lambda handle: (done.append(os.readlink(f"/proc/self/fd/{handle}")), fsync(handle))
@@ -225,7 +197,7 @@ def test_a_result_is_on_the_disk_before_its_name_is(
     assert done[at + 1] == str(tmp_path / "out")
 
 
-def test_resume_and_keep_metadata_are_options(folder: Path, tmp_path: Path, command, loads) -> None:
+def test_resume_and_keep_metadata_are_options(folder, tmp_path, command, loads):
     """The second call does nothing, and tells of all four photos again."""
     exif = Image.Exif()
     exif[0x013B] = "Ada"
@@ -241,8 +213,7 @@ def test_resume_and_keep_metadata_are_options(folder: Path, tmp_path: Path, comm
     assert outcome.status == 2 and "metadata thumbnail does not exist" in outcome.err
 
 
-def test_verify_at_the_end(folder: Path, tmp_path: Path, command, monkeypatch) -> None:
-    """What was just written is checked, photo by photo; a leak makes the status 1."""
+def test_verify_at_the_end(folder, tmp_path, command, monkeypatch):
     from anonlab.apps import verify
 
     asked = []

@@ -1,13 +1,10 @@
 """Links, FIFOs, full and read-only disks, names and folders that are meant to trip a program."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,12 +15,10 @@ from PIL import Image
 
 from anonlab.apps.folders.batch import anonymize_files
 from anonlab.controls import Controls
-from anonlab.errors import OutputNotWritable
 from anonlab.files import printable
 
 
 def anonymize(*sources: Path, out: Path) -> dict[str, dict]:
-    """The record's entries by the sources' names; nothing may take longer than 20 s."""
     with within(20):
         record = anonymize_files(Inverter(), list(sources), out, Controls(), "all", out / "record.json")
     return {os.path.basename(one["source"]): one for one in record["photos"]}
@@ -31,8 +26,6 @@ def anonymize(*sources: Path, out: Path) -> dict[str, dict]:
 
 @contextlib.contextmanager
 def within(seconds: int) -> Iterator[None]:
-    """A `TimeoutError` after these seconds."""
-
     def late(*_: object) -> None:
         raise TimeoutError(f"it took more than {seconds} s")
 
@@ -45,30 +38,7 @@ def within(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A function that mounts a small disk in memory; the test is skipped where that is not allowed."""
-    made = []
-
-    def mount(options: str) -> Path:
-        place = tmp_path / f"disk{len(made)}"
-        place.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
-        try:
-            done = subprocess.run(command, capture_output=True)
-        except FileNotFoundError:
-            pytest.skip("there is no mount here")
-        if done.returncode:
-            pytest.skip("mounting is not allowed here")
-        made.append(place)
-        return place
-
-    yield mount
-    for place in made:
-        subprocess.run(["umount", str(place)], check=True)
-
-
-def test_a_linked_folder_is_named_and_not_followed(tmp_path: Path) -> None:
+def test_a_linked_folder_is_named_and_not_followed(tmp_path):
     """It may lead in a circle; nothing in it is skipped in silence."""
     photo_file(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
@@ -78,16 +48,7 @@ def test_a_linked_folder_is_named_and_not_followed(tmp_path: Path) -> None:
     assert files(tmp_path / "out") == ["a.png", "record.json"]
 
 
-def test_broken_and_circular_links(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    (tmp_path / "in" / "round.png").symlink_to(tmp_path / "in" / "round.png")
-    entries = anonymize(tmp_path / "in", out=tmp_path / "out")
-    assert "does not exist; check the spelling" in entries["gone.png"]["error"]
-    assert "cannot be opened (Too many levels of symbolic links)" in entries["round.png"]["error"]
-
-
-def test_fifos_sockets_and_devices_are_not_opened(tmp_path: Path) -> None:
+def test_fifos_sockets_and_devices_are_not_opened(tmp_path):
     """Opening a FIFO waits for somebody to write; reading /dev/zero has no end."""
     photo_file(tmp_path / "in" / "a.png")
     os.mkfifo(tmp_path / "in" / "fifo.jpg")
@@ -101,30 +62,6 @@ def test_fifos_sockets_and_devices_are_not_opened(tmp_path: Path) -> None:
     assert "is a device; name a photo" in entries["zero.png"]["error"]
     assert "is a device; name a photo" in entries["null"]["error"]
     assert files(tmp_path / "out") == ["a.png", "record.json"]
-
-
-def test_full_disk(tmp_path: Path, mounted) -> None:
-    """The photo that does not fit is named, nothing of it stays, and smaller ones are done."""
-    out = mounted("size=128k")
-    photo_file(tmp_path / "in" / "a.png", 1)
-    Image.fromarray(noise(2, 400, 400)).save(tmp_path / "in" / "b.bmp")
-    photo_file(tmp_path / "in" / "c.png", 3)
-    entries = anonymize(tmp_path / "in", out=out)
-    assert "b.bmp cannot be written" in entries["b.bmp"]["error"]
-    assert "No space left on device" in entries["b.bmp"]["error"]
-    assert files(out) == ["a.png", "c.png", "record.json"]
-    np.testing.assert_array_equal(pixels_of(out / "c.png"), 255 - noise(3))
-
-
-def test_read_only_output(tmp_path: Path, mounted) -> None:
-    """Said before the first photo is computed."""
-    photo_file(tmp_path / "in" / "a.png")
-    inverter = Inverter()
-    out = mounted("ro")
-    for place in (out, out / "below"):
-        with pytest.raises(OutputNotWritable, match=r"Read-only file system.*; choose another output"):
-            anonymize_files(inverter, [tmp_path / "in"], place, Controls())
-    assert inverter.seen == []
 
 
 @pytest.mark.parametrize(
@@ -141,8 +78,7 @@ def test_read_only_output(tmp_path: Path, mounted) -> None:
     ],
     ids=lambda name: ascii(name[:12]),
 )
-def test_names_of_every_kind(tmp_path: Path, name: str, command) -> None:
-    """The result has the same name, byte for byte, and the line that tells of it is one line."""
+def test_names_of_every_kind(tmp_path, name, command):
     pixels = photo_file(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "a.png").rename(tmp_path / "in" / name)
     outcome = command("anonymize", tmp_path / "in", "--out", tmp_path / "out")
@@ -156,8 +92,7 @@ def test_names_of_every_kind(tmp_path: Path, name: str, command) -> None:
     assert record["photos"][0]["source"] == str(tmp_path / "in" / name)
 
 
-def test_polyglots_lose_their_other_half(tmp_path: Path) -> None:
-    """A ZIP, a page or a second photo behind the picture is not in the result."""
+def test_polyglots_lose_their_other_half(tmp_path):
     payload = b"PK\x03\x04<script>alert(1)</script>" + b"the face again" * 50
     (tmp_path / "in").mkdir()
     for name in ("a.jpg", "b.png", "c.gif", "d.bmp", "e.webp", "f.tif"):
@@ -171,8 +106,7 @@ def test_polyglots_lose_their_other_half(tmp_path: Path) -> None:
         assert b"<script>" not in data and b"the face again" not in data
 
 
-def test_input_in_output_in_input(tmp_path: Path) -> None:
-    """Results of the inner folder are not taken for photos of the outer one, run after run."""
+def test_input_in_output_in_input(tmp_path):
     photo_file(tmp_path / "in" / "a.png")
     for _ in range(3):
         entries = anonymize(tmp_path / "in", out=tmp_path / "in" / "out")

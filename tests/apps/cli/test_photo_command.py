@@ -1,7 +1,5 @@
 """The commands for photos with bad photos, bad folders and bad options."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -15,7 +13,6 @@ import torch
 from faked import Inverter, files, noise, photo_file, pixels_of, written
 
 from anonlab.apps.album import Album
-from anonlab.apps.cli.research import from_here
 from anonlab.controls import Controls
 from anonlab.photo.detection import Detector
 from anonlab.photo.faces import Face
@@ -38,34 +35,34 @@ def empty(path: Path) -> None:
         (path / name).write_text("no photo")
 
 
-def content(data: bytes) -> Callable[[Path], None]:
-    """Write these bytes."""
+def holds(data: bytes) -> Callable[[Path], None]:
     return lambda path: path.write_bytes(data) and None
 
 
-MAKE: dict[str, Callable[[Path], object]] = {  # inputs that cannot be done
-    "wall.png": lambda path: written(path, noise(9) // 29),  # dark: no face
-    "large.png": lambda path: written(path, 250 + noise(8) // 43),  # white: too large
-    "letter.jpg": content(b"Dear all,\nno photo here.\n"),
-    "half.png": half,
-    "half.jpg": half,
-    "dot.png": lambda path: written(path, np.full((1, 1, 3), 100, np.uint8)),
-    "my clip.mp4": content(b"\0\0\0\x18ftypmp42" + bytes(99)),
-    "gone.jpg": lambda _: None,
-    "holiday": empty,
-    "x" * 300 + ".jpg": lambda _: None,
-}
-SAID = {
-    "wall.png": "shows no face that can be found; use a photo with a face",
-    "large.png": "could not be processed (out of memory); try a smaller copy",
-    "letter.jpg": "open and re-save it in a photo editor",
-    "half.png": "open and re-save it in a photo editor",
-    "half.jpg": "open and re-save it in a photo editor",
-    "dot.png": "is only 1×1 pixels; a photo of a face needs at least",
-    "my clip.mp4": "is a clip; anonymize it with: python -m anonlab video '",
-    "gone.jpg": "does not exist; check the spelling",
-    "holiday": "is a folder without photos; name one that has some",
-    "x" * 300 + ".jpg": "cannot be opened (File name too long); rename or copy it",
+RESAVE = "open and re-save it in a photo editor"
+MAKE: dict[str, tuple[Callable[[Path], object], str]] = {  # inputs that cannot be done: what is said
+    "wall.png": (
+        lambda path: written(path, noise(9) // 29),  # dark: no face
+        "shows no face that can be found; use a photo with a face",
+    ),
+    "large.png": (
+        lambda path: written(path, 250 + noise(8) // 43),  # white: too large
+        "could not be processed (out of memory); try a smaller copy",
+    ),
+    "letter.jpg": (holds(b"Dear all,\nno photo here.\n"), RESAVE),
+    "half.png": (half, RESAVE),
+    "half.jpg": (half, RESAVE),
+    "dot.png": (
+        lambda path: written(path, np.full((1, 1, 3), 100, np.uint8)),
+        "is only 1×1 pixels; a photo of a face needs at least",
+    ),
+    "my clip.mp4": (
+        holds(b"\0\0\0\x18ftypmp42" + bytes(99)),
+        "is a clip; anonymize it with: python -m anonlab video '",
+    ),
+    "gone.jpg": (lambda _: None, "does not exist; check the spelling"),
+    "holiday": (empty, "is a folder without photos; name one that has some"),
+    "x" * 300 + ".jpg": (lambda _: None, "cannot be opened (File name too long); rename or copy it"),
 }
 IN_FOLDERS = [*MAKE][:7]
 
@@ -83,12 +80,12 @@ def assert_one_error(err: str, *parts: str) -> None:
 
 
 @pytest.mark.parametrize("name", MAKE, ids=lambda name: name[:20])
-def test_a_photo_that_cannot_be_done(tmp_path: Path, command, name: str) -> None:
-    """One sentence, the same in the record, and nothing of it in the output."""
-    MAKE[name](tmp_path / name)
+def test_a_photo_that_cannot_be_done(tmp_path, command, name):
+    make, said = MAKE[name]
+    make(tmp_path / name)
     outcome = command("anonymize", tmp_path / name, "--out", tmp_path / "out")
     assert (outcome.status, outcome.out) == (1, "")
-    assert_one_error(outcome.err, name, SAID[name])
+    assert_one_error(outcome.err, name, said)
     assert files(tmp_path / "out") == ["record.json"]
     (photo,) = record_of(tmp_path / "out")["photos"]
     assert (photo["output"], photo["faces"]) == (None, [])
@@ -96,13 +93,10 @@ def test_a_photo_that_cannot_be_done(tmp_path: Path, command, name: str) -> None
 
 
 @pytest.mark.parametrize("mode", ["anonymize", "album", "--preview"])
-def test_one_photo_never_costs_the_others(
-    tmp_path: Path, command, monkeypatch: pytest.MonkeyPatch, mode: str
-) -> None:
-    """In any mode, whatever is raised: a named error, a decoder's, one that is not expected."""
+def test_one_photo_never_costs_the_others(tmp_path, command, monkeypatch, mode):
     photo_file(tmp_path / "in" / "z.png")
     for name in IN_FOLDERS:
-        MAKE[name](tmp_path / "in" / name)
+        MAKE[name][0](tmp_path / "in" / name)
     face = Face((1.0, 2.0, 30.0, 40.0), np.array([[9, 12], [21, 12], [15, 20], [10, 28], [20, 28]]), 1.0)
 
     def detect(_: object, photo: Photo) -> list[Face]:
@@ -124,14 +118,13 @@ def test_one_photo_never_costs_the_others(
         assert sum(name in line for line in outcome.err.splitlines()) == 1, name
 
 
-def test_everything_in_a_folder_is_done_or_named(tmp_path: Path, command) -> None:
-    """On the screen by kinds, in the record file by file; what is no picture only in the record."""
+def test_everything_in_a_folder_is_done_or_named(tmp_path, command):
     folder = tmp_path / "in"
     photo_file(folder / "a.png")
     photo_file(folder / ".hidden.png")
     (folder / "below").mkdir()
     for name in ("IMG.MOV", "b.mp4", "below/c.webm"):
-        MAKE["my clip.mp4"](folder / name)
+        MAKE["my clip.mp4"][0](folder / name)
     for name in ("IMG.DNG", "notes.txt"):
         (folder / name).write_text("what is in it does not matter")
     (folder / "shared.jpg_large").write_bytes(b"\xff\xd8\xff\xe0" + bytes(99))
@@ -151,7 +144,7 @@ def test_everything_in_a_folder_is_done_or_named(tmp_path: Path, command) -> Non
     assert all(name in clips for name in ("IMG.MOV", "b.mp4", "c.webm"))
 
 
-def test_a_preview_is_not_written_over_a_photo(tmp_path: Path, command, monkeypatch) -> None:
+def test_a_preview_is_not_written_over_a_photo(tmp_path, command, monkeypatch):
     photo_file(tmp_path / "a.png")
     photo_file(tmp_path / "a.png.faces.png", 1)
     before = (tmp_path / "a.png.faces.png").read_bytes()
@@ -162,12 +155,11 @@ def test_a_preview_is_not_written_over_a_photo(tmp_path: Path, command, monkeypa
     assert (tmp_path / "a.png.faces.png").read_bytes() == before
 
 
-def test_nothing_unanonymized_is_in_the_output(tmp_path: Path, command) -> None:
-    """No output has the pixels or the bytes of any input, whatever became of that input."""
+def test_nothing_unanonymized_is_in_the_output(tmp_path, command):
     folder, done = tmp_path / "in", ["a.png", "below/b.png", "g.bmp"]
     inputs = {name: photo_file(folder / name, seed) for seed, name in enumerate(done, 1)}
     for name in IN_FOLDERS[:6]:
-        inputs[name] = MAKE[name](folder / name)
+        inputs[name] = MAKE[name][0](folder / name)
     outcome = command("anonymize", folder, "--out", tmp_path / "out")
     assert outcome.status == 1
     assert files(tmp_path / "out") == [*done, "record.json"]
@@ -230,8 +222,7 @@ REFUSED = {  # outputs that may not be written, and what is said
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_no_result_is_written_over_or_through_anything(tmp_path: Path, command, case: str) -> None:
-    """It is said why, and all that was there stays, byte for byte."""
+def test_no_result_is_written_over_or_through_anything(tmp_path, command, case):
     arrange, said = REFUSED[case]
     sources = arrange(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
@@ -242,8 +233,8 @@ def test_no_result_is_written_over_or_through_anything(tmp_path: Path, command, 
 
 @pytest.mark.parametrize("name", ["out", "out/below", "record"])
 def test_an_output_that_cannot_be_written_is_named_before_the_first_photo(
-    tmp_path: Path, command, loads, name: str
-) -> None:
+    tmp_path, command, loads, name
+):
     photo_file(tmp_path / "a.png")
     (tmp_path / "out").write_text("here first")
     words = ["--out", tmp_path / name]
@@ -256,30 +247,9 @@ def test_an_output_that_cannot_be_written_is_named_before_the_first_photo(
     assert files(tmp_path) == ["a.png", "out"]
 
 
-@pytest.mark.parametrize("words", ["run", "train encoder", "evaluate embedded:1"])
-def test_every_command_refuses_an_unusable_folder_before_its_work(tmp_path, command, words) -> None:
-    """Nothing is downloaded, generated or trained first: it answers at once."""
-    (tmp_path / "out").write_text("here first")
-    outcome = command(*words.split(), "--out", tmp_path / "out" / "below")
-    (line,) = outcome.err.splitlines()
-    assert outcome.status == 1 and str(tmp_path / "out") in line
-    assert line.endswith("choose another output folder")
-    assert (tmp_path / "out").read_text() == "here first"
-
-
-@pytest.mark.parametrize("name", ["a", "a.tga", "a.pfm"])
-def test_a_name_that_says_another_format_costs_nothing(tmp_path: Path, command, name: str) -> None:
-    """The content decides what is written, as it decides what is read."""
+def test_record_has_these_keys(tmp_path, command):
     photo_file(tmp_path / "a.png")
-    (tmp_path / "a.png").rename(tmp_path / name)
-    assert command("anonymize", tmp_path / name, "--out", tmp_path / "out").status == 0
-    assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
-
-
-def test_record_has_these_keys(tmp_path: Path, command) -> None:
-    """Exactly these, for photos that were done and photos that were not."""
-    photo_file(tmp_path / "a.png")
-    MAKE["wall.png"](tmp_path / "b.png")
+    MAKE["wall.png"][0](tmp_path / "b.png")
     command(
         *("anonymize", tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out"),
         *("--seed", 3, "--strength", 0.5, "--mask-area", 0.4, "--keep", "age,tone"),
@@ -287,33 +257,23 @@ def test_record_has_these_keys(tmp_path: Path, command) -> None:
     )
     record = record_of(tmp_path / "out")
     assert set(record) == {"controls", "run", "photos"}
-    made_by = {"generator": "mobile", "generator_weights": None, "method": "auto"}
-    assert record["run"] == made_by | {"keep_metadata": [], "key": None}
+    assert record["run"]["keep_metadata"] == [] and record["run"]["key"] is None
     chosen = Controls(seed=3, strength=0.5, mask_area=0.4, keep=("age", "tone"))
     people = {"faces": "largest", "fallback": "blur", "leave": [], "only": []}
     assert record["controls"] == json.loads(json.dumps(vars(chosen))) | people
     assert [set(photo) for photo in record["photos"]] == [PHOTO_KEYS, PHOTO_KEYS]
     done, failed = record["photos"]
     assert done["error"] is None
-    assert done["faces"] == [
-        {
-            **{"number": 1, "box": [1.0, 2.0, 30.0, 40.0], "distance": 0.75, "threshold": 0.6},
-            **{"matched": False, "mask_area": 0.4, "mask_share_of_picture": 0.0},
-            **{"mask_share_of_face": 0.0, "strength": 0.5, "seed": 3, "refine_steps": None},
-            **{"attempts": 1, "seconds": 0.1},
-        }
-    ]
+    [face] = done["faces"]
+    assert face["box"] == [1.0, 2.0, 30.0, 40.0] and face["matched"] is False and face["seed"] == 3
+    assert (face["distance"], face["threshold"], face["mask_area"]) == (0.75, 0.6, 0.4)
     assert (failed["output"], failed["faces"], failed["output_sha256"]) == (None, [], None)
-    for sha, path in (
-        (done["source_sha256"], tmp_path / "a.png"),
-        (failed["source_sha256"], tmp_path / "b.png"),
-        (done["output_sha256"], tmp_path / "out" / "a.png"),
-    ):
-        assert sha == hashlib.sha256(path.read_bytes()).hexdigest()
+    shas = done["source_sha256"], failed["source_sha256"], done["output_sha256"]
+    for sha, name in zip(shas, ("a.png", "b.png", "out/a.png"), strict=True):
+        assert sha == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
 
 
-def test_ctrl_c_leaves_what_was_finished(tmp_path: Path, command, monkeypatch) -> None:
-    """In the second photo: the first is written and in the record, status 130."""
+def test_ctrl_c_leaves_what_was_finished(tmp_path, command, monkeypatch):
     photo_file(tmp_path / "a.png", 1)
     photo_file(tmp_path / "b.png", 2)
     real = Inverter.__call__
@@ -331,34 +291,20 @@ def test_ctrl_c_leaves_what_was_finished(tmp_path: Path, command, monkeypatch) -
     assert photo["source"] == str(tmp_path / "a.png")
 
 
-BETWEEN = "is not between 0 and"
-
-
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--mask-area", "2", f"mask_area 2.0 {BETWEEN} 1"),
-        ("--mask-area", "nan", f"mask_area nan {BETWEEN} 1"),
+        ("--mask-area", "nan", "mask_area nan is not between 0 and 1"),
         ("--mask-area", "big", "--mask-area: invalid float value: 'big'"),
-        ("--strength", "-1", f"strength -1.0 {BETWEEN} 1"),
         ("--keep", "age,hair", "keep hair does not exist; choose from: gender, age, tone, look"),
         ("--faces", "some", "--faces: 'some' is no choice of faces; take all, largest or numbers"),
         ("--faces", "0", "--faces: '0' is no choice of faces; take all, largest or numbers from 1"),
-        ("--generator", "x", "--generator: invalid choice: 'x'"),
-        ("--method", "x", "--method: invalid choice: 'x'"),
         ("--device", "x", "--device: invalid choice: 'x'"),
-        ("--seed", "abc", "--seed: invalid int value: 'abc'"),
-        ("--seed", "-1", f"seed -1 {BETWEEN}"),
-        ("--seed", str(2**63), BETWEEN),
-        ("--softness", "-1", f"softness -1.0 {BETWEEN} 20"),
-        ("--refine-steps", "101", f"refine_steps 101 {BETWEEN} 100"),
-        ("--target-distance", "9", f"9.0 {BETWEEN} 2"),
-        ("--target-distance", "0", f"0.0 {BETWEEN} 2"),
+        ("--seed", str(2**63), "is not between 0 and"),
         ("--colour", "red", "unrecognized arguments: --colour red"),
     ],
 )
-def test_unknown_value(tmp_path: Path, command, loads, option: str, value: str, said: str) -> None:
-    """Status 2, said in the last line, and nothing was loaded or made."""
+def test_unknown_value(tmp_path, command, loads, option, value, said):
     photo_file(tmp_path / "a.png")
     outcome = command("anonymize", tmp_path / "a.png", "--out", tmp_path / "out", option, value)
     assert outcome.status == 2 and said in outcome.err.splitlines()[-1]
@@ -366,7 +312,7 @@ def test_unknown_value(tmp_path: Path, command, loads, option: str, value: str, 
 
 
 @pytest.mark.parametrize("key", [None, b"", b"  fifteen bytes.. \n", b"0123456789abcdef\n"])
-def test_only_a_whole_key_is_used(tmp_path: Path, command, loads, key: bytes | None) -> None:
+def test_only_a_whole_key_is_used(tmp_path, command, loads, key):
     """White space around it does not count; no random key is used instead of one that is wrong."""
     photo_file(tmp_path / "a.png")
     path, out = tmp_path / "key", tmp_path / "out"
@@ -381,13 +327,3 @@ def test_only_a_whole_key_is_used(tmp_path: Path, command, loads, key: bytes | N
         assert f"key file {path} cannot be read" in outcome.err and "secrets.token_hex" in outcome.err
     else:
         assert_one_error(outcome.err, f"holds {len(key.strip())} bytes", "at least 16")
-
-
-def test_a_notebooks_photo_is_named_from_where_the_user_stands(tmp_path: Path, monkeypatch) -> None:
-    """What is no file stays as it is."""
-    photo_file(tmp_path / "below" / "me.png")
-    monkeypatch.chdir(tmp_path / "below")
-    for name in ("me.png", "./me.png", "../below/me.png"):
-        assert from_here(f"PHOTO={name}") == f"PHOTO={tmp_path / 'below' / 'me.png'}"
-    for other in ("PHOTO=gone.png", "SEED=3", "AREA=0.25", "PHOTO=", "PHOTO=" + "x/" * 3000):
-        assert from_here(other) == other

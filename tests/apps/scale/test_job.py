@@ -1,13 +1,10 @@
 """A job of many photos: killed in the middle and resumed, with photos that fail and photos that kill."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,11 +19,6 @@ from painter import KEY, painted
 
 from anonlab.apps.scale import (
     LIMIT,
-    LOADING,
-    WORK,
-    Task,
-    Worker,
-    WorkerDies,
     anonymize_set,
     names_by,
     write_work,
@@ -184,21 +176,3 @@ def test_a_folder_is_listed_without_what_is_hidden_done_or_a_result(tmp_path):
     assert row == {"name": naming("below/b.jpg"), "id": "below/b.jpg",
                    "path": str(tmp_path / "below" / "b.jpg")}  # fmt: skip
     assert naming("a.png") != names_by(b"another key")("a.png")
-
-
-def test_a_worker_that_dies_while_loading_is_given_up_and_leftovers_go(tmp_path):
-    task = Task(tmp_path, KEY.encode(), factory="painter:load")
-    task.attempts.mkdir(parents=True)
-    (tmp_path / "manifest").mkdir()
-    (task.attempts / LOADING).write_text(LIMIT * ".")
-    with pytest.raises(WorkerDies, match="while they loaded the weights"):
-        Worker(task)
-    worker = Worker(replace(task, workers=2))
-    name = names_by(KEY.encode())("lost")
-    old = tmp_path / "photos" / name[:3] / f"{name}.png"
-    written(old, noise())
-    photo = {"name": name, "id": "lost", "path": str(tmp_path / "no.png")}
-    worker(pa.Table.from_pylist([photo], schema=WORK))
-    [row] = pq.read_table(tmp_path / "manifest").to_pylist()
-    assert "does not exist" in row["error"] and not old.exists()
-    assert [*task.attempts.iterdir()] == []

@@ -1,7 +1,5 @@
 """What a file holds beside its pixels is found, in every format, wherever it is put."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 
@@ -21,14 +19,12 @@ WITH_EXIF = (".jpg", ".png", ".webp", ".tif", ".avif")
 
 
 def saved(path: Path, **options: object) -> Path:
-    """A photo with something in it."""
     Image.fromarray(PIXELS).save(path, **options)
     return path
 
 
 @pytest.mark.parametrize("suffix", [*WITH_EXIF, ".gif", ".bmp", ".ppm"])
-def test_what_anonlab_writes_holds_nothing(tmp_path: Path, suffix: str) -> None:
-    """The writer and the judge of it, each by its own way, agree."""
+def test_what_anonlab_writes_holds_nothing(tmp_path, suffix):
     options = {"exif": EXIF.tobytes()} if suffix in WITH_EXIF else {}
     photo = read_photo(saved(tmp_path / f"a{suffix}", **options))
     write_photo(photo.image(photo.pixels), tmp_path / f"b{suffix}", photo.icc_profile, photo)
@@ -36,7 +32,7 @@ def test_what_anonlab_writes_holds_nothing(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", WITH_EXIF)
-def test_exif_is_found_field_by_field_but_for_groups_that_were_asked_for(tmp_path, suffix) -> None:
+def test_exif_is_found_field_by_field_but_for_groups_that_were_asked_for(tmp_path, suffix):
     path = saved(tmp_path / f"a{suffix}", exif=EXIF.tobytes())
     date, author, serial = "EXIF DateTime", "EXIF Artist", "EXIF BodySerialNumber"
     assert hidden_parts(path) == [date, author, serial, "place (GPS)"]
@@ -45,7 +41,7 @@ def test_exif_is_found_field_by_field_but_for_groups_that_were_asked_for(tmp_pat
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif", ".bmp", ".avif"])
-def test_bytes_behind_the_picture(tmp_path: Path, suffix: str) -> None:
+def test_bytes_behind_the_picture(tmp_path, suffix):
     path = saved(tmp_path / f"a{suffix}")
     with open(path, "ab") as file:
         file.write(b"\xff\xd8\xff the original \xff\xd9")
@@ -84,6 +80,6 @@ SECOND = picture("MPO", save_all=True, append_images=[Image.fromarray(PIXELS)])
     ],
     ids=lambda one: one[-1] if isinstance(one, list) else "",
 )
-def test_parts_that_are_not_on_the_list_are_named(tmp_path: Path, data: bytes, found: list) -> None:
+def test_parts_that_are_not_on_the_list_are_named(tmp_path, data, found):
     (tmp_path / "a.jpg").write_bytes(data)
     assert hidden_parts(tmp_path / "a.jpg") == found

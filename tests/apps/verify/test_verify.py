@@ -1,10 +1,7 @@
 """Leaks of every kind are named and change the exit status; a clean album has none."""
 
-from __future__ import annotations
-
 import hashlib
 import json
-import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +12,7 @@ import torch
 from PIL import Image
 
 from anonlab.apps import cli
-from anonlab.apps.verify import not_compared, page, pair_photos, pairs_of_record, verify_pairs
+from anonlab.apps.verify import not_compared, page, pair_photos, verify_pairs
 from anonlab.apps.verify.checks import COVERED, LEFT, NEW, SAME, SMALL, check_pair
 from anonlab.apps.verify.pairs import Pair
 from anonlab.errors import InputMissing, NoFaceFound
@@ -62,7 +59,6 @@ def scene(face: int, seed: int = 0) -> np.ndarray:
 
 
 def pair(tmp_path: Path, before: np.ndarray, after: np.ndarray, suffix: str = ".png", **more) -> Pair:
-    """Two files."""
     paths = [tmp_path / f"{name}{suffix}" for name in ("before", "after")]
     for path, pixels in zip(paths, (before, after), strict=True):
         Image.fromarray(pixels).save(path)
@@ -83,7 +79,7 @@ def pair(tmp_path: Path, before: np.ndarray, after: np.ndarray, suffix: str = ".
     ],
     ids=("new", "still the person", "as it was", "gone"),
 )
-def test_a_face_and_what_stands_in_its_place(tmp_path: Path, after, state, leaks) -> None:
+def test_a_face_and_what_stands_in_its_place(tmp_path, after, state, leaks):
     check = check_pair(pair(tmp_path, scene(200), after), Finds(), JUDGES)
     (face,) = check.faces
     assert (face.state, check.leaks, check.hidden, check.outside) == (state, leaks, [], 0)
@@ -94,7 +90,7 @@ def test_a_face_and_what_stands_in_its_place(tmp_path: Path, after, state, leaks
     assert face.picture.startswith("data:image/webp;base64," if face.picture else "")
 
 
-def test_a_face_as_it_was_is_found_through_jpeg_and_without_a_match(tmp_path: Path) -> None:
+def test_a_face_as_it_was_is_found_through_jpeg_and_without_a_match(tmp_path):
     """JPEG moves every pixel a little, and no recogniser notices."""
     noisy = np.clip(scene(200) + np.random.default_rng(1).integers(-5, 6, scene(0).shape), 0, 255)
     blind = [Judge("blind", Brightness("blind", threshold=-1.0), True)]
@@ -103,7 +99,7 @@ def test_a_face_as_it_was_is_found_through_jpeg_and_without_a_match(tmp_path: Pa
     assert len(check.leaks) == 1
 
 
-def test_a_covered_face_that_is_too_small_to_judge_is_no_leak(tmp_path: Path) -> None:
+def test_a_covered_face_that_is_too_small_to_judge_is_no_leak(tmp_path):
     """A recogniser answers noise there; a face that stayed as it was is a leak of any size."""
     after = scene(202)  # as near to the person as noise may be
     tiny = replace(FACE, box=(60.0, 60.0, 60.0 + JUDGED - 1, 60.0 + JUDGED - 1))
@@ -114,8 +110,7 @@ def test_a_covered_face_that_is_too_small_to_judge_is_no_leak(tmp_path: Path) ->
     assert check_pair(pair(tmp_path, after, after), lambda _: [tiny], JUDGES).leaks
 
 
-def test_a_face_that_was_left_is_reported_as_left(tmp_path: Path) -> None:
-    """The record says so, of these very bytes."""
+def test_a_face_that_was_left_is_reported_as_left(tmp_path):
     check = check_pair(pair(tmp_path, scene(200), scene(200), left=(BOX,)), Finds(), JUDGES)
     (face,) = check.faces
     assert (face.state, face.picture, check.leaks) == (LEFT, "", [])
@@ -123,7 +118,7 @@ def test_a_face_that_was_left_is_reported_as_left(tmp_path: Path) -> None:
     assert check_pair(pair(tmp_path, scene(200), scene(200), left=elsewhere), Finds(), JUDGES).leaks
 
 
-def test_changes_outside_of_faces_are_counted_and_metadata_is_a_leak(tmp_path: Path) -> None:
+def test_changes_outside_of_faces_are_counted_and_metadata_is_a_leak(tmp_path):
     after, exif = scene(90), Image.Exif()
     after[:6] = 255 - after[:6]
     one = pair(tmp_path, scene(200), after)
@@ -135,7 +130,7 @@ def test_changes_outside_of_faces_are_counted_and_metadata_is_a_leak(tmp_path: P
     assert check_pair(replace(one, kept=("copyright",)), Finds(), JUDGES).leaks == []
 
 
-def test_what_cannot_be_verified_is_a_leak_and_what_was_not_written_is_none(tmp_path: Path) -> None:
+def test_what_cannot_be_verified_is_a_leak_and_what_was_not_written_is_none(tmp_path):
     one = pair(tmp_path, scene(200), scene(90)[:200])
     assert check_pair(one, Finds(), JUDGES).leaks == ["has another size (240×240 and 240×200)"]
     one.anonymized.write_text("Dear all")
@@ -149,7 +144,7 @@ def test_what_cannot_be_verified_is_a_leak_and_what_was_not_written_is_none(tmp_
 # Pairs
 
 
-def test_pairs_by_relative_path(tmp_path: Path) -> None:
+def test_pairs_by_relative_path(tmp_path):
     for name in ("in/a.png", "in/deep/b.png", "in/c.png", "in/.thumbs/x.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(scene(200)).save(tmp_path / name)
@@ -172,7 +167,7 @@ def test_pairs_by_relative_path(tmp_path: Path) -> None:
         pair_photos(tmp_path / "in" / "b.mp4", tmp_path / "in" / "b.mp4")
 
 
-def test_two_files_and_what_is_none(tmp_path: Path) -> None:
+def test_two_files_and_what_is_none(tmp_path):
     one = pair(tmp_path, scene(200), scene(90))
     (made,) = pair_photos(one.original, one.anonymized)
     assert (made.original, made.anonymized) == (one.original, one.anonymized)
@@ -187,8 +182,7 @@ def test_two_files_and_what_is_none(tmp_path: Path) -> None:
             pair_photos(first, second)
 
 
-def test_the_record_counts_for_these_bytes_only(tmp_path: Path) -> None:
-    """A face that was left in one photo does not excuse another photo of the name."""
+def test_the_record_counts_for_these_bytes_only(tmp_path):
     one, other = pair(tmp_path, scene(200), scene(90)), tmp_path / "record.json"
     digest = hashlib.sha256(one.anonymized.read_bytes()).hexdigest()
     entry = {"source": "x", "output": "y", "output_sha256": digest, "error": None}
@@ -205,21 +199,10 @@ def test_the_record_counts_for_these_bytes_only(tmp_path: Path) -> None:
         assert (made.left, made.kept) == ((), ())
 
 
-def test_pairs_of_a_run(tmp_path: Path) -> None:
-    entries = [
-        {"source": "in/a.png", "output": "out/a.png", "error": None, "faces": []},
-        {"source": "in/b.png", "output": None, "error": "no face", "faces": []},
-    ]
-    first, second = pairs_of_record({"photos": entries})
-    assert (first.original, first.anonymized) == (Path("in/a.png"), Path("out/a.png"))
-    assert (second.name, second.anonymized) == ("in/b.png", None)
-
-
 # Table and page
 
 
-def test_table_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line a photo, one a leak; the page needs nothing else, and shows only new faces."""
+def test_table_and_page(tmp_path, capsys):
     names = {"new": scene(90), "same": scene(200), "<b>&": scene(206)}
     checks = []
     for name, after in names.items():
@@ -229,26 +212,17 @@ def test_table_and_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         checks.append(check_pair(Pair(name, one.original, one.anonymized), Finds(), JUDGES))
     checks.append(check_pair(Pair("gone", one.original, None), Finds(), JUDGES))
     assert page.report(checks, tmp_path / "verify.html") == 2
-    out = capsys.readouterr().out
-    lines = out.splitlines()
-    assert re.split(r"\s{2,}", lines[0]) == [
-        *("photo", "faces", "nearest brightness", "in the file", "outside", "verdict")
-    ]
-    assert re.split(r"\s{2,}", lines[1])[:2] == ["new", "1 new"] and lines[1].endswith("ok")
-    assert lines[2].endswith("LEAK") and lines[4].endswith("missing")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines[1:5]] == ["ok", "LEAK", "LEAK", "missing"]
     assert "LEAK same: the face at [60, 60, 180, 180] is as it was" in lines
     assert "2 of 4 photos leak: 4 photos (1 missing), 3 faces (2 new, 0 covered, 0 left)" in lines
     html = (tmp_path / "verify.html").read_text()
     assert "<b>&" not in html and "&lt;b&gt;&amp;" in html
     assert html.count("<img") == html.count("data:image/webp;base64,") == 1
     assert "http" not in html and "src=" in html
-    for seed in range(2):  # no picture of an original
-        assert Image.fromarray(scene(200, seed)).tobytes() not in html.encode()
 
 
-def test_status_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detector, recognizer,
-                               astronaut, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
-    """With the real detector and recogniser: a copy leaks by pixels, a JPEG of it by its match."""
+def test_status_of_the_command(tmp_path, monkeypatch, detector, recognizer, astronaut, capsys):
     before, after = tmp_path / "in", tmp_path / "out"
     before.mkdir()
     after.mkdir()
@@ -268,9 +242,8 @@ def test_status_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_another_person_passes(
-    tmp_path: Path, detector, recognizer, astronaut, astronaut_found, synthetic_faces
-) -> None:
-    """The real networks: a face that was replaced by somebody else's is no leak."""
+    tmp_path, detector, recognizer, astronaut, astronaut_found, synthetic_faces
+):
     face = astronaut_found
     mask = torch.zeros(1, 1, 512, 512)
     mask[..., 60:490, 60:450] = 1

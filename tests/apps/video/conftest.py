@@ -1,7 +1,5 @@
 """An anonymizer for clips, and a fast one for what does not depend on how good faces are."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from making import OneFace

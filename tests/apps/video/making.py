@@ -1,7 +1,5 @@
 """Clips for the tests, made from still pictures with a known motion, and a generator of one face."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path

@@ -1,13 +1,11 @@
 """Parts of a clip side by side: the same work, each part once, and one error ends all of it."""
 
-from __future__ import annotations
-
 import threading
 
 import pytest
 import torch
 
-from anonlab.apps.video.side_by_side import runs, side_by_side, unless, worker_count
+from anonlab.apps.video.side_by_side import runs, side_by_side, unless
 
 
 @pytest.fixture(autouse=True)
@@ -30,24 +28,6 @@ def four_threads():
 )
 def test_runs_are_consecutive_and_cover_every_row_once(rows, workers, wanted):
     assert [tuple(run) for run in runs([*rows], workers)] == wanted
-
-
-def test_workers_are_as_many_as_threads_or_parts_and_one_on_a_gpu():
-    cpu = torch.device("cpu")
-    assert [worker_count(parts, cpu) for parts in (9, 3, 0)] == [4, 3, 1]
-    assert worker_count(9, torch.device("cuda")) == 1
-
-
-def test_every_job_has_its_share_of_threads_and_the_rest_is_put_back():
-    both, seen = threading.Barrier(2, timeout=20), []
-
-    def job(run, _):
-        both.wait()  # a second one runs meanwhile
-        seen.append((run.start, torch.get_num_threads()))
-
-    side_by_side([0, 1], 2, job)
-    assert sorted(seen) == [(0, 2), (1, 2)]
-    assert torch.get_num_threads() == 4
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -1,15 +1,9 @@
 """Which detections are one face, and which tracks one person."""
 
-from __future__ import annotations
-
 import numpy as np
-import pytest
-from making import filmed
 
-from anonlab.apps.video.detections import CUT, Detections, detect
-from anonlab.apps.video.frames import Frame
-from anonlab.apps.video.tracks import link, overlaps, people
-from anonlab.recognizers import distance as recogniser_distance
+from anonlab.apps.video.detections import CUT, Detections
+from anonlab.apps.video.tracks import link, people
 
 A, B = np.eye(4)[0], np.eye(4)[1]  # two people; the distance between them is far beyond the threshold
 
@@ -67,12 +61,6 @@ def test_two_people_crossing_keep_their_tracks():
     assert [len(frames) for frames, _ in got] == [19, 24]
 
 
-def test_two_people_at_one_place_are_told_apart_by_who_they_are():
-    found = scene([(n, 100, A if n < 10 else B) for n in range(20)])
-    got = owners(found, link(found, distance))
-    assert [(frames[0], set(who)) for frames, who in got] == [(0, {0}), (10, {1})]
-
-
 def test_a_weak_detection_goes_on_with_a_track_in_both_directions_and_begins_none():
     rows = [(n, 100 + 3 * n, A, 0.75 if n < 4 or n > 15 else 0.99) for n in range(20)]
     rows += [(n, 400, B, 0.8) for n in range(20)]
@@ -102,44 +90,3 @@ def test_a_face_that_nobody_could_see_stays_in_its_track():
     found.embedding[9:] = np.nan  # it leaves at the edge
     tracks = link(found, distance)
     assert len(tracks) == 1 and len(tracks[0]) == 12
-
-
-def test_overlap_is_intersection_over_union():
-    box = np.array([0.0, 0, 10, 10])
-    others = np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]])
-    np.testing.assert_allclose(overlaps(box, others), [1, 50 / 150, 0])
-
-
-@pytest.fixture(scope="module")
-def crossing(anonymizer, astronaut_still, other_still):
-    """Two real faces that cross, the astronaut behind."""
-    stills = [
-        (astronaut_still, lambda t: (70 + 180 * t, 85, 130, 0)),
-        (other_still, lambda t: (250 - 180 * t, 95, 120, 4 * t)),
-    ]
-    frames = filmed(stills, (320, 180), 16)
-    return [Frame(number, number / 25, pixels, None) for number, pixels in enumerate(frames)]
-
-
-def test_two_real_faces_crossing_keep_their_tracks(crossing, anonymizer):
-    import torch
-
-    recognizer = anonymizer.recognizer
-
-    def relative(one, others):
-        a, b = torch.from_numpy(one)[None], torch.from_numpy(others)
-        return (recogniser_distance(recognizer, a.expand_as(b), b) / recognizer.threshold).numpy()
-
-    found, _ = detect(anonymizer, crossing, "crossing")
-    tracks = link(found, relative)
-    middles = [
-        np.polyfit(found.frame[track], found.box[track][:, [0, 2]].mean(1), 1)[0] for track in tracks
-    ]
-    assert len(tracks) == 2
-    assert sorted(np.sign(middles)) == [-1, 1]  # one goes right, one left, all the time
-    assert all(abs(abs(speed) - 12) < 1 for speed in middles)  # 180 px in 15 steps
-    assert people(found, tracks, relative) == [0, 1]
-    for track in tracks:  # every face of a track is nearer to its own first than to the other's
-        own = found.embedding[track]
-        other = found.embedding[next(one for one in tracks if one is not track)[0]]
-        assert (relative(own[0], own) < relative(other, own)).all()
