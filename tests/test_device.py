@@ -26,7 +26,7 @@ def test_a_process_that_is_held_to_one_core_has_one():
 
 def test_a_device_that_nobody_knows_is_refused():
     assert pick_device("cpu").type == "cpu"
-    with pytest.raises(UnknownOption, match="auto, cpu or cuda"):
+    with pytest.raises(UnknownOption, match="auto, cpu, cuda"):
         pick_device("abacus")
 
 
