@@ -115,13 +115,9 @@ class Attempts:
     last: Attempt
 
     def __init__(self, controls: Controls, verify: bool, refine_steps: int, watch: Watch):
-        self.controls, self.verify, self.refine_steps, self._watch = (
-            controls,
-            verify,
-            refine_steps,
-            watch,
-        )
-        self.number, self.last, self.best = 1, None, None
+        self.controls, self.verify, self.refine_steps = controls, verify, refine_steps
+        self.number, self._watch = 1, watch
+        self.best: Attempt | None = None
 
     def __iter__(self) -> Iterator[tuple[Controls, float]]:
         yield self.controls, 1.0

@@ -117,8 +117,7 @@ class Controls:
 
 
 def make_controls(given: Mapping[str, Any]) -> Controls:
-    """Make controls from names and values. Raises `UnknownOption`, also for a value of the wrong
-    kind."""
+    """Make controls from names and values. Raises `UnknownOption`, also for a wrong kind."""
     names = [control.name for control in fields(Controls)]
     unknown = sorted(set(given) - set(names))
     if unknown:

@@ -10,8 +10,7 @@ from .errors import DeviceUnavailable, check_choice
 
 
 def pick_device(name: str) -> torch.device:
-    """Choose a device; `auto` is CUDA where there is one. Raises `DeviceUnavailable` or
-    `UnknownOption`."""
+    """Choose a device, `auto` is CUDA if any. Raises `DeviceUnavailable` or `UnknownOption`."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     check_choice("device", name, ("auto", "cpu", "cuda"))

@@ -51,8 +51,7 @@ def blur_matrix(kernel: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def warp(images: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """Sample `images (N, C, S, S)` at `matrices (N, 2, 3)` times each place in [-1, 1]; continue
-    edges."""
+    """Sample `images (N, C, S, S)` at `matrices (N, 2, 3)` times each place; continue the edges."""
     grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, align_corners=False, padding_mode="border")
 

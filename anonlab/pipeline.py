@@ -259,8 +259,7 @@ class Anonymizer:
     def draw(
         self, ws: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, controls: Controls = Controls()
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run stage 3: the picture of `ws`, and its composite with `image (1, 3, S, S)` through
-        `mask`."""
+        """Run stage 3: the picture of `ws`, and its composite with `image (1, 3, S, S)`."""
         return self.regenerator.pictures(ws, image, mask, own_eyes=controls.own_eyes)
 
     def regenerate(
@@ -301,8 +300,7 @@ class Anonymizer:
         ]
 
     def recognise(self, photos: Sequence[str | os.PathLike | Image.Image]) -> torch.Tensor:
-        """Embed the largest face of each photo, `(N, dim)`, for a `Selection`. Raises
-        `UnreadableImage`, `NoFaceFound`."""
+        """Embed the largest face of each photo: `(N, dim)`. Raises `UnreadableImage`, `NoFaceFound`."""
         embeddings = []
         for photo in map(read_photo, photos):
             face = self.detector(photo)[0]

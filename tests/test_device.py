@@ -8,5 +8,5 @@ from anonlab.errors import UnknownOption
 
 def test_a_device_that_nobody_knows_is_refused():
     assert pick_device("cpu").type == "cpu"
-    with pytest.raises(UnknownOption, match="auto, cpu or cuda"):
+    with pytest.raises(UnknownOption, match="auto, cpu, cuda"):
         pick_device("abacus")

@@ -82,8 +82,7 @@ class StyleGenerator(nn.Module):
         return w[:, None].expand(-1, self.num_ws, -1)
 
     def _checked(self, ws: torch.Tensor, resolution: int | None) -> int:
-        """Return the resolution that `synthesis` is asked for, by default the native one; assert
-        shapes."""
+        """Return the resolution that is asked for, by default the native one; assert shapes."""
         resolution = resolution or self.img_resolution
         expected = f"(N, {self.num_ws}, {self.w_dim})"
         assert tuple(ws.shape[1:]) == (self.num_ws, self.w_dim), (

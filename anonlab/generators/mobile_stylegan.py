@@ -38,8 +38,7 @@ def inverse_haar(x: torch.Tensor) -> torch.Tensor:
 
 
 def haar_matrix(channels: int) -> torch.Tensor:
-    """Express `inverse_haar` of 4C `channels` as a convolution `(4C, 4C, 1, 1)` before
-    `pixel_shuffle`."""
+    """Express `inverse_haar` of 4C `channels` as the weight `(4C, 4C, 1, 1)` of a convolution."""
     bands = torch.eye(channels)[:, :, None, None]
     return F.pixel_unshuffle(inverse_haar(bands), 2).transpose(0, 1).contiguous()
 

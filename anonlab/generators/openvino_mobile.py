@@ -57,8 +57,7 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
 
 
 def graph(model: MobileStyleGAN, resolution: int) -> Any:
-    """Write down `model.synthesis` at one resolution as an `openvino.Model`, `ws (1, 16, 512)` to an
-    image."""
+    """Write `model.synthesis` as an `openvino.Model`, `ws (1, 16, 512)` to `(1, 3, R, R)`."""
     ov = import_openvino()
     ops = ov.opset13
 
@@ -94,8 +93,7 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
         return leaky(ops.add(x, tensor(conv.noise)))
 
     def haar(x: Any, bands: torch.Tensor) -> Any:
-        """Apply `inverse_haar`: taking bands apart is slow here, even a matrix of zeros and halves is
-        fast."""
+        """Apply `inverse_haar` by a matrix: taking bands apart is slow here."""
         return ops.depth_to_space(convolution(x, bands), "depth_first", 2)
 
     def doubled(block: Block, x: Any, w1: Any, w2: Any) -> Any:

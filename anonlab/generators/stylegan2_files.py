@@ -52,8 +52,7 @@ def load_stylegan2(path: Path) -> StyleGAN2:
 
 
 def fingerprint(model: StyleGAN2) -> str:
-    """Compute eight digits that tell one set of weights from another, whatever the format of its
-    file."""
+    """Compute eight digits of a set of weights, the same in every format."""
     digest = hashlib.sha256()
     # these are stored alike everywhere, to the bit
     for tensor in (model.const, *(layer.bias for layer in (*model.convs, *model.to_rgbs))):
@@ -143,15 +142,13 @@ def _translated(path: Path, tensors: dict[str, torch.Tensor], clamp: float | Non
 
 
 def _shapes(config: StyleGAN2Config) -> dict[str, torch.Size]:
-    """List the shapes of our tensors, before there is memory for them: a header could ask for too
-    much."""
+    """List the shapes of our tensors without memory for them: a header could ask for much."""
     with torch.device("meta"):
         return {name: tensor.shape for name, tensor in StyleGAN2(config).state_dict().items()}
 
 
 def _check(path: Path, given: dict[str, torch.Tensor], wanted: dict[str, torch.Size]) -> None:
-    """Check that every tensor is used and every parameter filled, each of the right shape (but for axes
-    of 1)."""
+    """Check that every tensor is used and every parameter filled, in its shape but for axes of 1."""
     missing, unused = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
     wrong = [
         f"{name} {tuple(given[name].shape)} instead of {tuple(shape)}"

@@ -47,8 +47,7 @@ class Naming:
     filters: str  # pattern of stored copies of the resampling filter
 
     def config(self, tensors: dict[str, torch.Tensor], clamp: float | None) -> StyleGAN2Config:
-        """Infer the network that a file holds, from shapes. Raises `KeyError` with the name it
-        misses."""
+        """Infer the network that a file holds, from shapes. Raises `KeyError` with a missing name."""
         channels: list[int] = []
         while len(channels) < 2 or f"{self.conv(2 * len(channels))}.{self.weight}" in tensors:
             channels.append(tensors[f"{self.conv(2 * len(channels))}.{self.weight}"].shape[-4])
@@ -112,7 +111,6 @@ NAMINGS = (
 
 
 def is_filter(kernel: torch.Tensor) -> bool:
-    """Tell whether it is the resampling filter [1, 3, 3, 1] that our network has built in, at any
-    gain."""
+    """Tell whether it is the filter [1, 3, 3, 1] that our network has built in, at any gain."""
     expected = torch.outer(TAPS, TAPS)
     return kernel.shape == (4, 4) and torch.allclose(kernel.float() / kernel.sum(), expected)

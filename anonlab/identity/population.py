@@ -42,8 +42,7 @@ def skin_tones(images: torch.Tensor) -> np.ndarray:
 
 
 def skin_colours(images: torch.Tensor) -> torch.Tensor:
-    """Compute the mean colours of both cheeks and the forehead of aligned faces: `(N, C, S, S)` to `(N,
-    C, 3)`."""
+    """Compute mean colours of both cheeks and the forehead: `(N, C, S, S)` to `(N, C, 3)`."""
     scale = images.shape[-1] / 256
     boxes = (tuple(round(side * scale) for side in box) for box in SKIN)
     return torch.stack([images[:, :, a:b, c:d].mean((2, 3)) for a, b, c, d in boxes], 2)
@@ -93,8 +92,7 @@ class Population:
         return cls(store.load_shipped("population"), device)
 
     def attributes(self, embedding: torch.Tensor, image: torch.Tensor) -> Attributes:
-        """Read gender and age by linear regression from the embedding `(1, dim)`, and tone from
-        pixels."""
+        """Read gender and age linearly from the embedding `(1, dim)`, and tone from pixels."""
         gender, age = self.read(embedding[0]).tolist()[:2]
         return Attributes(max(-1.0, min(1.0, gender)), age, skin_tone(image))
 

@@ -71,8 +71,7 @@ class AttributionInputs:
         return impostor_score(self.recognizer, own, self.impostors)
 
     def baseline_image(self) -> torch.Tensor:
-        """Make Captum's baseline, from which a path starts: `(1, 3, 256, 256)`. Raises
-        `UnknownOption`."""
+        """Make the start of a path: `(1, 3, 256, 256)`. Raises `UnknownOption`."""
         check_choice("baseline", self.baseline, BASELINES)
         return BASELINES[self.baseline](self)
 

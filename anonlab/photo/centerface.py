@@ -188,8 +188,7 @@ def scaled(image: Picture, scale: float) -> Image.Image:
 
 
 def _sides(longest: int) -> list[float]:
-    """Choose the longest sides of the finer looks at a photo with that `longest` side, the coarsest
-    first."""
+    """Choose the longest sides of the finer looks at a photo, the coarsest first."""
     finest = max(FINE_SIDE, FINE_SCALE * longest)
     steps = math.ceil(math.log(finest / WHOLE_SIDE, COARSER))
     return np.geomspace(WHOLE_SIDE, finest, steps + 1).tolist()

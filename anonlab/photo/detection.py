@@ -101,8 +101,7 @@ class Detector:
         return self._from_near(photo, self.centerface(photo.pixels, CONFIRMED, fine=False))
 
     def hidden(self, photo: Photo, known: Sequence[Face]) -> list[Face]:
-        """Find what CenterFace sees in one look at a photo, scaled down, and is not `known`; with exact
-        points."""
+        """Find what one look of CenterFace at a photo, scaled down, adds to the `known` faces."""
         return self._from_near(photo, self.centerface.once(photo.pixels, CONFIRMED), known)
 
     def rest(self) -> None:
@@ -141,8 +140,7 @@ class Detector:
         return face
 
     def by_mtcnn(self, image: Picture, scale: float, confidence: float = MIN_CONFIDENCE) -> list[Face]:
-        """Find faces in `image` as it is when scaled, by MTCNN, from a `confidence` on; their places are
-        those of `image`."""
+        """Find faces in `image` by MTCNN in a scaled copy, from a `confidence` on."""
         pixels = np.asarray(image)
         seen = scaled(pixels, scale)
         try:

@@ -55,8 +55,7 @@ def check_groups(names: Sequence[str]) -> None:
 
 
 def read_fields(image: Image.Image) -> Fields:
-    """Read the fields of every group that an opened image has, fit to be kept or not. Damaged EXIF has
-    none."""
+    """Read the fields of every group that an opened image has; damaged EXIF has none."""
     fields: Fields = {}
     for group, numbers in GROUPS.items():
         for directory, tags in numbers.items():

@@ -175,8 +175,7 @@ def _parts_needed(image: Opened) -> int:
 
 
 def describe(image: Opened, name: str, dropped: Sequence[str] = ()) -> Original:
-    """Describe how an opened image, not loaded yet, was written. `dropped` are notes that are known
-    already."""
+    """Describe how an opened image, not loaded yet, was written; `dropped` are its first notes."""
     kind = ALIASES.get(image.format, image.format or "")
     notes, options = list(dropped), dict[str, Any]()
     suffix = Path(name).suffix.lower()
@@ -255,8 +254,7 @@ def _png_options(image: Image.Image) -> dict:
 
 
 def _say_colours(image: Image.Image, options: dict, notes: list[str]) -> None:
-    """Keep the colours that an AVIF or HEIC declares (ITU-T H.273), or name them: Pillow's AVIF writes
-    sRGB of everything."""
+    """Keep the colours (ITU-T H.273) that an AVIF or HEIC declares, or name them in `notes`."""
     coding = _start(image, 1 << 16).partition(b"colrnclx")[2][:4]
     if image.info.get("icc_profile") or len(coding) < 4:
         return

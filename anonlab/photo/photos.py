@@ -226,8 +226,7 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """Find what turns the picture upright. EXIF is not written again for it: one odd field would
-    fail."""
+    """Find what turns the picture upright, also where another field of EXIF is damaged."""
     try:
         said = image.getexif().get(Base.Orientation)
     except Exception:
@@ -249,8 +248,7 @@ def _profile(image: Image.Image, notes: list[str]) -> bytes | None:
 
 
 def _without_inks(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert a CMYK picture to the colours of its own inks; by the usual formula where LittleCMS cannot
-    use the profile."""
+    """Convert a CMYK picture by its own profile, or by the usual formula where that fails."""
     try:
         inks = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         srgb = ImageCms.createProfile("sRGB")
