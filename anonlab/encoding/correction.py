@@ -2,9 +2,9 @@
 
 An encoder answers in one pass and never sees its picture. Here the picture is drawn at 256 px and
 read: the identity (embedding, and the gender and age read from it), 68 points, 16×16 colours, colours
-of the irises, glasses. What these
-readings lack of the wanted ones is carried back to the codes by linear regression on generated
-faces, an ensemble Kalman update (Evensen 1994; Iglesias et al. 2013):
+of the irises, glasses, facial hair. What these readings lack of the wanted ones is carried back to the
+codes by linear regression on generated faces, an ensemble Kalman update (Evensen 1994; Iglesias et
+al. 2013):
 
     ws ← ws + γ · C_wy (C_yy + R)⁻¹ (y_wanted - y(ws))
 
@@ -24,12 +24,13 @@ from ..generators.base import within
 from ..identity.population import Population
 from ..images import COLOR_GRID, FACE_SIZE, resize
 from ..perception.eyes import iris_patches
+from ..perception.facial_hair import facial_hair
 from ..perception.glasses import GlassesNetwork
 from ..perception.landmarks import COUNT, LandmarkNetwork
 from ..recognizers import Recognizer
 
 IRIS = 0.4  # width of what is taken for an iris, over the width of the eye
-CERTAIN = 4.0  # logits of glasses are cut here: beyond, there is no doubt to correct
+CERTAIN = 4.0  # logits of what is worn are cut here: beyond, there is no doubt to correct
 # γ: a step is half as long as linear regression says, because faces are not linear. With 0.7, and points
 # that count four times as much, 24 generated faces keep their expression better (68 points .021 instead
 # of .022, mouth .012 instead of .014, at a little farther an aim), but 173 real people do not (.044
@@ -45,7 +46,12 @@ NOISE = {
     "colours": 0.5,
     "irises": 0.3,
     "glasses": 0.3,
+    "facial_hair": 0.05,
 }
+# How many times its lack is asked for: a moustache is hardly linear in the codes. The judge's logit of
+# 54 people of LFW / 30 of London is off by 1.06 / .91 without this reading, by .94 / .84 with it, by
+# .85 / .76 when it is asked for 2.5 times and by .84 / .71 when 5 times, at no other cost.
+MORE_HAIR = 4.0
 HIDDEN_NOISE = 1.0  # of colours where the mask is 1
 
 
@@ -54,7 +60,7 @@ class Correction:
 
     `tensors` are those of `data/correction.safetensors`, for the generator `mobile`: `codes
     (num_ws·w_dim, K)` and `readings (Y, K)`, whose product is `C_wy`; `covariance (Y, Y)`; `scales
-    (7,)`, the standard deviations of the readings' groups.
+    (8,)`, the standard deviations of the readings' groups; `facial_hair (449,)`, its readout.
     """
 
     def __init__(
@@ -69,7 +75,7 @@ class Correction:
     ):
         here = {name: tensor.to(generator.w_avg) for name, tensor in tensors.items()}
         self.codes, self.readings, self.covariance = here["codes"], here["readings"], here["covariance"]
-        self.scales = here["scales"]
+        self.scales, self.facial_hair = here["scales"], here["facial_hair"]
         self.generator, self.recognizer, self.population = generator, recognizer, population
         self.landmarks, self.glasses, self.rounds = landmarks, glasses, rounds
 
@@ -92,16 +98,23 @@ class Correction:
         factor = torch.linalg.cholesky(self.covariance + noise.square().diag_embed())  # (N, Y, Y)
         for _ in range(self.rounds if rounds is None else rounds):
             drawn = self.generator.synthesis(ws, FACE_SIZE).clamp(-1, 1)
-            lack = wanted - self.read(drawn, self.recognizer.embed(drawn))
-            weights = torch.cholesky_solve(lack[..., None], factor)[..., 0] @ self.readings  # (N, K)
+            solved = torch.cholesky_solve(self.lack(wanted, drawn)[..., None], factor)[..., 0]
+            weights = solved @ self.readings  # (N, K)
             ws = ws + GAIN * self.generator.w_std * (weights @ self.codes.T).view(ws.shape)
             ws = within(ws, self.generator.w_avg, self.generator.w_std, most)
         return ws
 
+    def lack(self, wanted: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+        """Compute what pictures `drawn (N, 3, 256, 256)` lack of the readings `wanted (N, Y)`; that of
+        facial hair counts `MORE_HAIR` times."""
+        lack = wanted - self.read(drawn, self.recognizer.embed(drawn))
+        return torch.cat([lack[:, :-1], MORE_HAIR * lack[:, -1:]], 1)
+
     def read(self, images: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
         """Read `images (N, 3, 256, 256)` in the standard deviations of the readings, `(N, Y)`.
         `embeddings (N, dim)` are theirs, or those that they should have."""
-        parts = readings(images, embeddings, self.population, self.landmarks, self.glasses)
+        networks = self.population, self.landmarks, self.glasses
+        parts = readings(images, embeddings, *networks, self.facial_hair)
         return torch.cat([part / scale for part, scale in zip(parts, self.scales, strict=True)], 1)
 
     def noise(self, mask: torch.Tensor) -> torch.Tensor:
@@ -110,7 +123,7 @@ class Correction:
         colours = torch.lerp(
             torch.full_like(hidden, NOISE["colours"]), torch.full_like(hidden, HIDDEN_NOISE), hidden
         )
-        sizes = (self.recognizer.dim, 1, 1, 2 * COUNT, colours.shape[1], 6, 1)
+        sizes = (self.recognizer.dim, 1, 1, 2 * COUNT, colours.shape[1], 6, 1, 1)
         flat = {
             name: hidden.new_full((len(mask), size), NOISE[name])
             for name, size in zip(NOISE, sizes, strict=True)
@@ -124,14 +137,15 @@ def readings(
     population: Population,
     landmarks: LandmarkNetwork,
     glasses: GlassesNetwork,
+    hair: torch.Tensor,
 ) -> tuple[torch.Tensor, ...]:
     """Read `images (N, 3, 256, 256)`: their `embeddings (N, dim)`, gender and age that these
     tell `(N, 1)`, points `(N, 136)`, colours `(N, 768)`, mean colours around both irises `(N, 6)`, and
-    the logit of glasses `(N, 1)`."""
+    the logits of glasses and, by the readout `hair (449,)`, of facial hair `(N, 1)`."""
     gender, age = population.read(embeddings)[:, :2].split(1, 1)
     points = landmarks(images)
     irises = iris_patches(images, points, size=4, width=IRIS).mean((3, 4))
-    worn = glasses(images).clamp(-CERTAIN, CERTAIN)
+    worn = torch.stack([glasses(images), facial_hair(images, hair)]).clamp(-CERTAIN, CERTAIN)
     colours = resize(images, COLOR_GRID)
-    looks = points.flatten(1), colours.flatten(1), irises.flatten(1), worn[:, None]
+    looks = points.flatten(1), colours.flatten(1), irises.flatten(1), *worn[..., None]
     return embeddings, gender, age, *looks

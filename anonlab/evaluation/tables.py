@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from .judges.kept import LABELS
+from .judges.worn import PLACES
 from .judging import HOW_TO_ADD
 from .privacy import KEYED, OTHER_PHOTO
 
 SMALL = 40  # people below which a number is a trial of the protocol
 DAYS = {"lfw": "LFW (mostly different days)", "london": "London (one session)"}
-SHARES = ("found", "glasses_kept", "glasses_come", *(f"{name}_kept" for name in LABELS))
+WORN = tuple(f"{name}_{what}" for name in PLACES for what in ("kept", "come"))
+SHARES = ("found", *WORN, *(f"{name}_kept" for name in LABELS))
 NAMED = {  # of the table that fits a screen: measure -> what a reader calls it
     "gaze_error": "gaze off by, degrees",
     "gaze_x, correlation": "gaze sideways, correlation",

@@ -1,6 +1,6 @@
 """Whether glasses are worn: a small readout of the eye region.
 
-It learned from labels given by eye to generated faces (`data/glasses_labels.json`, `python -m anonlab
+It learned from labels given by eye to generated faces (`data/labels.json`, `python -m anonlab
 train glasses`). It is differentiable, so that training can ask a new face to keep the old one's
 glasses and to add none, and it needs no package at run time.
 """

@@ -27,7 +27,7 @@ from ..recognizers import Recognizer, load_recognizer
 from ..recognizers.perceptual import load_stlpips
 from ..watch import Watch, quiet
 from ..weights import store
-from .correction import check_correction, fit_correction
+from .correction import check_correction, fit_correction, learn_facial_hair
 from .encoder import EncoderTask, FrozenNetworks
 from .export import export, facts_of, write_tensors
 from .glasses import GlassesTask, Labels
@@ -142,7 +142,8 @@ def _correct(
     """Fit, check and write the correction; return its card."""
     began, device = time.monotonic(), made.w_avg.device
     networks = Population.load(device), load_landmarks(device), load_glasses(device)
-    tensors = fit_correction(known, made, *networks)
+    hair = learn_facial_hair(known, Labels.load("facial_hair").among(len(known)))
+    tensors = fit_correction(known, made, *networks, hair)
     metrics = check_correction(Correction(tensors, made, guide, *networks), known, made, guide)
     minutes = round((time.monotonic() - began) / 60, 1)
     facts |= {"minutes": minutes, "images": len(known), "metrics": metrics}

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import torch
+from sklearn.linear_model import LogisticRegression
 
 from ..encoding.correction import Correction, readings
 from ..generators import Generator
 from ..identity.population import Population
+from ..perception.facial_hair import features
 from ..perception.glasses import GlassesNetwork
 from ..perception.landmarks import LandmarkNetwork, landmark_error
 from ..perception.masks import mask_from_attribution
 from ..recognizers import Recognizer, centred
+from .glasses import Labels
 from .synthetic import BATCH, SIZE, Samples
 
 RANK = 256  # of the covariance between codes and readings that is kept
 CHECKED = 16  # held-out faces on which it is tried
+REGULAR = 0.1  # C of the logistic regression of facial hair
 AWAY = 0.5  # how far the codes of such a face are led astray, towards another's
 
 
@@ -25,16 +29,17 @@ def fit_correction(
     population: Population,
     landmarks: LandmarkNetwork,
     glasses: GlassesNetwork,
+    hair: torch.Tensor,
     rank: int = RANK,
 ) -> dict[str, torch.Tensor]:
     """Fit the tensors of `Correction` to all samples but the held-out ones.
 
-    The covariance `(num_ws·w_dim, Y)` of some 14,000 samples is noise beyond its first directions
+    The covariance `(num_ws·w_dim, Y)` of some 5,000 samples is noise beyond its first directions
     (its singular values), so `rank` of them are kept.
     """
     index, networks = torch.arange(samples.held_out, len(samples)), (population, landmarks, glasses)
     parts = [
-        readings(samples.pictures(some), samples.embeddings[some], *networks)
+        readings(samples.pictures(some), samples.embeddings[some], *networks, hair)
         for some in index.split(BATCH)
     ]
     groups = [torch.cat(group).float() for group in zip(*parts, strict=True)]
@@ -44,7 +49,17 @@ def fit_correction(
     x, y = x - x.mean(0), y - y.mean(0)
     codes, spread, directions = torch.svd_lowrank(x.T @ y / len(y), q=min(rank, y.shape[1]), niter=4)
     covariance = y.T @ y / len(y)
-    return {"codes": codes * spread, "readings": directions, "covariance": covariance, "scales": scales}
+    tensors = {"codes": codes * spread, "readings": directions, "covariance": covariance}
+    return tensors | {"scales": scales, "facial_hair": hair}
+
+
+def learn_facial_hair(samples: Samples, labels: Labels) -> torch.Tensor:
+    """Learn the readout of facial hair from labelled samples: 448 weights and the bias."""
+    index = torch.cat([labels.worn, labels.bare])
+    given = torch.cat([features(samples.pictures(some)) for some in index.split(BATCH)])
+    model = LogisticRegression(C=REGULAR, class_weight="balanced", max_iter=5000)
+    model.fit(given.cpu().numpy(), [1] * len(labels.worn) + [0] * len(labels.bare))
+    return torch.tensor([*model.coef_[0], model.intercept_[0]]).to(given)
 
 
 @torch.no_grad()

@@ -28,21 +28,22 @@ FOLD = 4  # every fourth face is for validation only
 
 @dataclass(frozen=True)
 class Labels:
-    """Number the faces of `load_samples` that wear glasses and that do not."""
+    """Number the faces of `load_samples` that wear something and that do not."""
 
-    worn: torch.Tensor  # (n,) int64, clear glasses and sunglasses
+    worn: torch.Tensor  # (n,) int64; of glasses clear ones and sunglasses
     bare: torch.Tensor  # (m,) int64; what cannot be told is in neither
 
     @classmethod
-    def load(cls, path: Path | None = None) -> Labels:
-        """Read those that ship, or of `path`. Raises `InputDamaged` for labels of other faces."""
-        path = path or store.data_folder() / "glasses_labels.json"
+    def load(cls, what: str = "glasses", path: Path | None = None) -> Labels:
+        """Read those of `glasses`, `facial_hair` or `hat` that ship, or are in `path`. Raises
+        `InputDamaged` for labels of other faces."""
+        path = path or store.data_folder() / "labels.json"
         read = json.loads(path.read_text())
         if (read["seed"], read["chunk"]) != (SEED, CHUNK):
             raise InputDamaged(
                 f"{path} is of other faces than those of seed {SEED}, by {CHUNK}; install it again"
             )
-        return cls(torch.tensor(read["worn"]), torch.tensor(read["bare"]))
+        return cls(torch.tensor(read[what]["worn"]), torch.tensor(read[what]["bare"]))
 
     def count(self) -> int:
         """Return how many samples it takes to have every labelled one."""

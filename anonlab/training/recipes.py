@@ -72,7 +72,7 @@ NETWORKS = {
     "landmarks": Recipe(replace(_SMALL, steps=2500), 2500),
     "perception": Recipe(replace(_SMALL, batch=24), 2500),
 }
-CORRECTION = Recipe(TrainConfig(), 14500, quick=True)  # no steps: it is fitted at once
+CORRECTION = Recipe(TrainConfig(), 5000, quick=True)  # no steps: it is fitted at once
 ENCODERS = {
     # half an hour on a GPU
     "base": Recipe(

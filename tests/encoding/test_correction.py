@@ -110,7 +110,7 @@ def test_one_round_is_the_formula(correction, case, samples, generator, recogniz
     target = samples.embeddings[:1]
     found = correction(astray, image, mask, target, rounds=1)
     made = drawn(generator, astray)
-    lack = correction.read(image, target) - correction.read(made, recognizer.embed(made))
+    lack = correction.lack(correction.read(image, target), made)
     noise = correction.noise(resize(mask, COLOR_GRID))[0].double().square().diag()
     inverse = torch.linalg.inv(correction.covariance.double() + noise)
     step = correction.codes.double() @ (correction.readings.double().T @ (inverse @ lack.double().T))
@@ -119,7 +119,8 @@ def test_one_round_is_the_formula(correction, case, samples, generator, recogniz
 
 
 def test_covariances_are_those_of_the_samples(samples, generator, population):
-    networks = population, load_landmarks(), load_glasses()
+    hair = store.load_shipped("correction")["facial_hair"].float()
+    networks = population, load_landmarks(), load_glasses(), hair
     tensors = fit_correction(samples, generator, *networks, rank=9)
     index = torch.arange(samples.held_out, len(samples))
     with torch.no_grad():

@@ -26,6 +26,7 @@ from anonlab.evaluation.judges.kept import (
 )
 from anonlab.evaluation.judges.mesh import Mesh, cut, geometry, light, placed
 from anonlab.evaluation.judges.networks import Tfjs, blazeface_anchors, read_weights
+from anonlab.evaluation.judges.worn import PLACES
 from anonlab.evaluation.people import Person
 from anonlab.evaluation.pictures import Pictures
 
@@ -45,7 +46,7 @@ def some_people() -> Reading:
         for name in (*CORRELATED, "eye_opening")
     }
     numbers["found"] = torch.ones(PEOPLE)
-    numbers["glasses"] = torch.tensor([3.0, -3.0, -3.0]).repeat(PEOPLE // 3)
+    numbers |= {name: torch.tensor([3.0, -3.0, -3.0]).repeat(PEOPLE // 3) for name in PLACES}
     classes = {"expression": 7, "emotion": 7, "ethnicity": 5, "gender": 2}
     labels = {name: torch.rand(PEOPLE, n, generator=rng).softmax(1) for name, n in classes.items()}
     points = torch.rand(PEOPLE, 468, 3, generator=rng)
@@ -58,7 +59,7 @@ def changed(reading: Reading, noise: float = 0.2, **numbers: torch.Tensor) -> Re
     kept_numbers = {
         name: value + noise * value.std() * torch.randn(PEOPLE, generator=rng)
         for name, value in reading.numbers.items()
-        if name not in ("found", "glasses")
+        if name not in ("found", *PLACES)
     }
     return replace(reading, numbers=reading.numbers | kept_numbers | numbers)
 
@@ -75,6 +76,7 @@ def changed(reading: Reading, noise: float = 0.2, **numbers: torch.Tensor) -> Re
         ("ages + 10", "age_change", -8.0),
         ("glasses off", "glasses_kept", 0.9),
         ("glasses for all", "glasses_come", -0.9),
+        ("moustaches shaved", "facial_hair_kept", 0.9),
     ],
 )
 def test_each_known_bad_run_is_called_worse_by_the_number_that_exists_for_it(bad, number, margin):
@@ -93,6 +95,7 @@ def test_each_known_bad_run_is_called_worse_by_the_number_that_exists_for_it(bad
         "closed eyes opened": changed(people, eye_opening=torch.full((PEOPLE,), 0.3)),
         "glasses off": changed(people, glasses=torch.full((PEOPLE,), -3.0)),
         "glasses for all": changed(people, glasses=torch.full((PEOPLE,), 3.0)),
+        "moustaches shaved": changed(people, facial_hair=torch.full((PEOPLE,), -3.0)),
         "ages + 10": changed(people, age=people.numbers["age"] + 10),
     }
     good, worse = (kept(people, one)[number]["value"] for one in (honest, runs[bad]))

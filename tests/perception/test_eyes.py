@@ -89,9 +89,9 @@ def test_labels_are_of_the_faces_that_training_makes(tmp_path):
     assert labels.count() == max(labels.worn.max(), labels.bare.max()) + 1
     assert labels.among(50).count() <= 50
     path = tmp_path / "labels.json"
-    path.write_text('{"seed": 2, "chunk": 250, "worn": [1], "bare": [2]}')
+    path.write_text('{"seed": 2, "chunk": 250, "glasses": {"worn": [1], "bare": [2]}}')
     with pytest.raises(InputDamaged, match="seed 1"):
-        Labels.load(path)
+        Labels.load(path=path)
 
 
 def test_the_readout_learns_to_tell_painted_frames(generator, recognizer, population, tmp_path):

@@ -18,7 +18,7 @@ from ...images import to_tensor, to_uint8, warp
 from ...metrics import bootstrap
 from ..pictures import Pictures
 from .reading import ETHNICITIES, Reading
-from .worn import MARGIN
+from .worn import MARGIN, PLACES
 
 CORRELATED = ("gaze_x", "gaze_y", "eye_opening", "mouth_opening", "mouth_width", "mouth_corners",
               "brow_height", "jaw", "yaw", "pitch", "happy", "happy_second", "age", "tone", "light_x",
@@ -55,7 +55,7 @@ def floor(images: torch.Tensor, seed: int = 0) -> torch.Tensor:
 
 
 def differences(before: Reading, after: Reading) -> dict[str, torch.Tensor]:
-    """Return one number a person `(N,)`: gaze in degrees, glasses kept where they are worn and come
+    """Return one number a person `(N,)`: gaze in degrees, `PLACES` kept where they are worn and come
     where they are not (NaN for other people), `mesh_error` in distances of the outer eye corners,
     `…_kept` 1 where the label stays, `age_change` in years with its sign."""
     a, b = before.numbers, after.numbers
@@ -71,10 +71,11 @@ def differences(before: Reading, after: Reading) -> dict[str, torch.Tensor]:
         "light_error": (after.light - before.light)[:, 1:4].norm(dim=1),
         "found": b["found"],
     }
-    wore, wears = a["glasses"] > MARGIN, b["glasses"] > -MARGIN
-    bare, came = a["glasses"] < -MARGIN, b["glasses"] > MARGIN
-    found["glasses_kept"] = wears.float().where(wore, torch.nan)
-    found["glasses_come"] = came.float().where(bare, torch.nan)
+    for name in PLACES:
+        wore, wears = a[name] > MARGIN, b[name] > -MARGIN
+        bare, came = a[name] < -MARGIN, b[name] > MARGIN
+        found[f"{name}_kept"] = wears.float().where(wore, torch.nan)
+        found[f"{name}_come"] = came.float().where(bare, torch.nan)
     for name in LABELS:
         same = before.labels[name].argmax(1) == after.labels[name].argmax(1)
         found[f"{name}_kept"] = same.float()

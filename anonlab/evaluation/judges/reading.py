@@ -113,7 +113,7 @@ class Judges:
             "age": gear["Identity"] @ torch.tensor(AGES),
             "tone": torch.from_numpy(skin_tones(images)),
             "found": self.found(images),
-            "glasses": self.worn(images),
+            **self.worn(images),
         }
         return Reading(numbers, labels, mesh.points, lit)
 

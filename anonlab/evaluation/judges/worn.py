@@ -1,16 +1,18 @@
-"""Whether glasses are worn: a linear readout of gradients around the eyes, which guides nothing.
+"""Whether glasses, facial hair or a hat are worn: linear readouts of gradients, which guide nothing.
 
-It learned from labels given by eye to generated faces (`data/glasses_labels.json`) and shares neither
-weights nor features with the readout that guides. `python -m anonlab.evaluation.judges.worn` makes
+They learned from labels given by eye to generated faces (`data/labels.json`) and share neither weights
+nor features with the readouts that guide. `python -m anonlab.evaluation.judges.worn` makes
 `data/worn.json` again.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from skimage.feature import hog
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -22,51 +24,67 @@ from ...training.glasses import FOLD, Labels
 from ...training.synthetic import CHUNK, SEED, draw_codes, synthesize
 from ...weights.store import data_folder
 
-BOX, SIDE, ROWS = (112.0, 104.0, 400.0, 392.0), 96, slice(24, 72)  # of an aligned side of 512; the strip
+LABELLED = 800  # faces of which all three were labelled
 DECIMALS = 4  # of what is kept
 MARGIN = 1.0  # from 0 a readout must be to count (a chance of 73 %)
 
 
-def features(images: torch.Tensor) -> np.ndarray:
-    """Return histograms of oriented gradients (Dalal and Triggs 2005) around the eyes, `(N, F)`."""
-    grey = crop(images, BOX, SIDE).mean(1)[:, ROWS].numpy()
-    return np.stack([hog(one, 8, (8, 8), (2, 2)) for one in grey])
+@dataclass(frozen=True)
+class Place:
+    """Say where something is worn, and what is read there."""
+
+    box: tuple[float, float, float, float]  # of an aligned side of 512
+    side: int  # pixels to which the box is scaled
+    rows: tuple[int, int] = (0, 64)  # of these
+    colours: int = 0  # squares across the box whose mean colours are read, too
+
+
+PLACES = {
+    "glasses": Place((112.0, 104.0, 400.0, 392.0), 96, (24, 72)),
+    "facial_hair": Place((144.0, 288.0, 368.0, 496.0), 64, colours=6),  # moustache or beard
+    "hat": Place((96.0, 0.0, 416.0, 200.0), 64, colours=6),
+}
+
+
+def features(images: torch.Tensor, place: Place) -> np.ndarray:
+    """Return histograms of oriented gradients (Dalal and Triggs 2005), and colours less their mean, of
+    aligned `images (N, 3, S, S)`: `(N, F)`."""
+    cut = crop(images, place.box, place.side)
+    grey = cut.mean(1)[:, slice(*place.rows)].numpy()
+    found = np.stack([hog(one, 8, (8, 8), (2, 2)) for one in grey])
+    if not place.colours:
+        return found
+    colours = F.adaptive_avg_pool2d(cut, place.colours)
+    colours = colours - colours.mean((2, 3), keepdim=True)
+    return np.concatenate([found, colours.flatten(1).numpy()], 1)
 
 
 class Worn:
-    """Read whether glasses are worn, by `data/worn.json`: positive where they are."""
+    """Read what is worn, by `data/worn.json`: positive where it is."""
 
     def __init__(self) -> None:
         kept = json.loads((data_folder() / "worn.json").read_text())
-        self.weights, self.bias = np.array(kept["weights"]), kept["bias"]
+        self.readouts = {name: (np.array(kept[name]["weights"]), kept[name]["bias"]) for name in PLACES}
 
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits `(N,)` of aligned `images (N, 3, S, S)` in [-1, 1]."""
-        return torch.from_numpy(features(images) @ self.weights + self.bias).float()
+    def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return logits `(N,)` by the names of `PLACES`, of aligned `images (N, 3, S, S)` in [-1, 1]."""
+        return {
+            name: torch.from_numpy(features(images, PLACES[name]) @ weights + bias).float()
+            for name, (weights, bias) in self.readouts.items()
+        }
 
 
-def learn(generator: Generator, count: int = 500) -> dict:
-    """Learn weights and bias, and measure the readout on every `FOLD`th labelled face, unseen by it.
-
-    Faces are those of the labels among the first `count`; as many bare ones are drawn, twice.
-    """
-    labels = Labels.load().among(count)
-    bare = labels.bare[: 2 * len(labels.worn)]
-    numbers = torch.cat([labels.worn, bare])
-    codes = torch.cat([
-        draw_codes(generator, CHUNK, torch.Generator().manual_seed(1000 * SEED + chunk))
-        for chunk in range(-(-count // CHUNK))
-    ])  # fmt: skip
-    with torch.no_grad():
-        given = np.concatenate([features(synthesize(generator, codes[one][None])) for one in numbers])
-    worn = np.arange(len(numbers)) < len(labels.worn)
-    held = (numbers % FOLD == 0).numpy()
-    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=2000)
+def learn(images: torch.Tensor, labels: Labels, place: Place) -> dict:
+    """Learn weights and bias from labelled `images (N, 3, S, S)`, and measure the readout on every
+    `FOLD`th of the labelled faces, unseen by it."""
+    numbers = torch.cat([labels.worn, labels.bare])
+    worn, held = np.arange(len(numbers)) < len(labels.worn), (numbers % FOLD == 0).numpy()
+    given = features(images[numbers], place)
+    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=3000)
     model.fit(given[~held], worn[~held])
     said = model.decision_function(given[held])
-    model.coef_ = model.coef_.round(DECIMALS)
     return {
-        "weights": model.coef_[0].tolist(),
+        "weights": model.coef_[0].round(DECIMALS).tolist(),
         "bias": round(float(model.intercept_[0]), DECIMALS),
         "learned": counts(worn[~held]),
         "held_out": counts(worn[held])
@@ -79,10 +97,24 @@ def learn(generator: Generator, count: int = 500) -> dict:
 
 
 def counts(worn: np.ndarray) -> dict[str, int]:
-    """Count faces with and without glasses."""
+    """Count faces with and without."""
     return {"worn": int(worn.sum()), "bare": int((~worn).sum())}
 
 
+@torch.no_grad()
+def labelled_faces(generator: Generator, count: int = LABELLED) -> torch.Tensor:
+    """Draw the first `count` labelled faces, `(count, 3, 256, 256)`."""
+    codes = torch.cat([
+        draw_codes(generator, CHUNK, torch.Generator().manual_seed(1000 * SEED + chunk))
+        for chunk in range(-(-count // CHUNK))
+    ])  # fmt: skip
+    return torch.cat([synthesize(generator, row[None]) for row in codes[:count]])
+
+
 if __name__ == "__main__":
+    faces = labelled_faces(load_generator("mobile"))
+    learned = {
+        name: learn(faces, Labels.load(name).among(LABELLED), place) for name, place in PLACES.items()
+    }
     with atomic_path(data_folder() / "worn.json") as partial:
-        partial.write_text(json.dumps(learn(load_generator("mobile"))) + "\n")
+        partial.write_text(json.dumps(learned) + "\n")
