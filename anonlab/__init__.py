@@ -49,7 +49,7 @@ _NAMES = {
     "photo.faces": "align paste",
     "generators": "load_generator",
     "generators.base": "draw_z",
-    "figures.samples": "open_photo",
+    "notebook.samples": "open_photo",
     "recognizers": "centred crop distance jittered load_recognizer",
     "recognizers.perceptual": "load_stlpips",
     "identity.population": "Population",
