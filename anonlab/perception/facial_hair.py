@@ -21,7 +21,7 @@ def features(images: torch.Tensor) -> torch.Tensor:
     """Read contrast between neighbours and second neighbours, its logarithm, and colour less the mean,
     on 8×8 squares of aligned `images (N, 3, S, S)` in [-1, 1]: `(N, 448)`."""
     cut = crop(images, BOX, SIDE)
-    light = (cut * cut.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+    light = sum(weight * channel for weight, channel in zip(LUMA, cut.split(1, 1), strict=True))
     read = []
     for step in (1, 2):
         across, down = (
