@@ -236,5 +236,5 @@ def test_the_notebook_in_jupyterlab(browser, laboratory):
     settled(page)
     drawn = src(page, "edge")
     assert "recognises the preview" in move(page, "area", 6)
-    assert src(page, "edge") != drawn
+    page.wait_for_function("old => document.querySelector('[data-part=edge]').src !== old", arg=drawn)
     page.close()
