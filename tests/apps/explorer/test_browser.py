@@ -1,7 +1,9 @@
 """The explorer in a real browser: as a page of its own, and in the notebook in JupyterLab.
 
-Needs Chromium (Debian: apt-get install chromium).
+Needs Chromium (Debian: apt-get install chromium). Screenshots are left in outputs/browser.
 """
+
+from __future__ import annotations
 
 import http.client
 import json
@@ -19,12 +21,30 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 NOTEBOOK = "02_mask_explorer.ipynb"
+SHOTS = ROOT / "outputs" / "browser"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MINUTE = 60_000  # Playwright counts milliseconds
 QUIET = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 ]
+NAMELESS = """all => all.filter(one => !(one.labels?.length || one.getAttribute('aria-label')
+    || one.textContent.trim())).map(one => one.outerHTML)"""
+FAINT = """all => {
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map(x => x / 255)
+      .map(x => x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b + .05;
+  };
+  const behind = (one) => {
+    const colour = getComputedStyle(one).backgroundColor;
+    return colour == 'rgba(0, 0, 0, 0)' && one.parentElement ? behind(one.parentElement) : colour;
+  };
+  const written = one => [...one.childNodes].some(node => node.data?.trim());
+  return all.filter(one => one.offsetParent && !one.disabled && written(one))
+    .map(one => [light(getComputedStyle(one).color), light(behind(one)), one.outerHTML.slice(0, 80)])
+    .filter(([a, b]) => Math.max(a, b) / Math.min(a, b) < 4.5);
+}"""
 
 pytestmark = [
     pytest.mark.browser,
@@ -79,6 +99,7 @@ def opened(browser, serving):
 @pytest.fixture
 def page(opened):
     """With the astronaut's photo: the way back from whatever was looked at before."""
+    opened.set_viewport_size({"width": 1280, "height": 900})
     opened.locator("[name=photo]").select_option("astronaut")
     opened.wait_for_function("document.querySelector('[name=key]').value.includes('classroom')")
     settled(opened)
@@ -86,20 +107,27 @@ def page(opened):
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory) -> Path:
+def photos(tmp_path_factory) -> Path:
+    """A photo of 11 MB, and one of two people."""
+    import numpy as np
     from PIL import Image
 
     from anonlab.notebook.samples import sample_photo
 
-    path, astronaut = tmp_path_factory.mktemp("photos") / "two.jpg", sample_photo("astronaut")
+    folder = tmp_path_factory.mktemp("photos")
+    astronaut = sample_photo("astronaut")
+    noise = np.random.default_rng(0).integers(0, 8, (1900, 1900, 3), np.uint8)
+    large = np.asarray(astronaut.crop((0, 0, 425, 425)).resize((1900, 1900))) // 2 + 60 + noise
+    Image.fromarray(large).save(folder / "large.bmp")
     two = Image.new("RGB", (900, 512), "grey")
     two.paste(astronaut, (0, 0))
     two.paste(astronaut.crop((150, 0, 320, 220)).resize((340, 440)), (540, 40))
-    two.save(path, quality=95)
-    return path
+    two.save(folder / "two.jpg", quality=95)
+    return folder
 
 
 def settled(page) -> str:
+    """The verdict, when the preview has arrived."""
     page.wait_for_function(
         "(() => { const one = document.querySelector('[data-part=preview]');"
         " return one?.src && one.checkVisibility() && !one.closest('.old'); })()"
@@ -128,6 +156,29 @@ def download(page, what: str, folder: Path) -> Path:
     return path
 
 
+def shoot(page, name: str) -> None:
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+def inside(page, selector: str) -> bool:
+    """Whether all of it can be seen without scrolling."""
+    box, window = page.locator(selector).bounding_box(), page.viewport_size
+    return (
+        box["width"] > 150
+        and min(box["x"], box["y"]) >= 0
+        and box["x"] + box["width"] <= window["width"]
+        and box["y"] + box["height"] <= window["height"]
+    )
+
+
+def test_a_page_says_what_it_is_and_what_happens_while_networks_are_loaded(opened):
+    assert opened.title() == "anonlab explorer"
+    assert opened.before.startswith("anonlab explorer: turn the mask, watch the new face")
+    assert "The networks are being loaded" in opened.before
+    assert not opened.locator("#waiting").is_visible()
+
+
 def test_a_dragged_slider_moves_the_mask_and_the_other_slider(page):
     drawn, face = src(page, "edge"), src(page, "preview")
     box = page.locator("input[name=area]").bounding_box()
@@ -144,12 +195,72 @@ def test_a_dragged_slider_moves_the_mask_and_the_other_slider(page):
     assert src(page, "preview") == face  # it follows when the mouse is let go
     page.mouse.up()
     page.wait_for_function("old => document.querySelector('[data-part=preview]').src != old", arg=face)
+    shoot(page, "explorer")
 
 
-def test_two_people_are_clicked_cancelled_made_saved_and_there_after_a_reload(page, two, tmp_path):
+def test_the_preview_stays_in_sight_with_a_group_and_comes_under_the_controls_on_a_phone(page, photos):
+    page.set_input_files("[name=upload]", photos / "two.jpg")
+    page.get_by_role("button", name="face 2").wait_for()
+    settled(page)
+    shoot(page, "two-people")
+    for part in ("[data-part=preview]", "[data-part=heat]", ".people"):
+        assert inside(page, part), part
+    page.set_viewport_size({"width": 390, "height": 844})
+    shoot(page, "phone")
+    controls, preview = page.locator(".controls").bounding_box(), page.locator("[data-part=preview]")
+    assert preview.bounding_box()["width"] > 300
+    assert preview.bounding_box()["y"] > controls["y"] + controls["height"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_pictures_are_sharp_on_a_screen_of_double_density(browser, serving):
+    page = new_page(browser, device_scale_factor=2)
+    page.goto(serving[1])
+    settled(page)
+    shoot(page, "double-density")
+    for name in ("heat", "edge", "person", "preview"):
+        found = page.locator(f"img[data-part={name}]").evaluate("one => [one.naturalWidth, one.width]")
+        assert found[0] >= 1.6 * found[1], name
+    page.close()
+
+
+def test_everything_has_a_name_works_by_keys_and_can_be_read(page):
+    page.locator("summary").press("Enter")
+    controls = page.locator("input, select, button")
+    assert controls.count() > 25 and controls.evaluate_all(NAMELESS) == []
+    assert page.locator("img:visible:not([alt])").count() == 0
+    assert page.locator(".pictures img:visible[alt='']").count() == 0
+    assert page.locator("body *").evaluate_all(FAINT) == []
+    before = src(page, "edge")
+    assert "recognises the preview" in move(page, "area", 6)
+    assert src(page, "edge") != before
+    page.locator("[name=aim]").press("Space")
+    assert page.locator("[name=strength]").is_disabled()
+    page.locator("[name=aim]").press("Space")
+    page.get_by_label("look", exact=True).press("Space")
+    page.locator("input[name=threshold]").press("End")
+    warned = page.get_by_text("The mask is empty: nothing would be changed.")
+    warned.wait_for()
+    assert page.locator(".warning").count() == 1
+    page.locator("input[name=threshold]").press("ArrowLeft")
+    move(page, "area", -3)
+    page.get_by_label("look", exact=True).press("Space")
+
+
+def test_a_photo_larger_than_a_message_arrives(page, photos):
+    assert (photos / "large.bmp").stat().st_size > 10 * 2**20
+    drawn = src(page, "person")
+    page.set_input_files("[name=upload]", photos / "large.bmp")
+    page.wait_for_function("document.querySelector('[name=photo]').value == 'large.bmp'")
+    settled(page)
+    assert src(page, "person") != drawn
+    assert re.fullmatch("[0-9a-f]{64}", page.locator("[name=key]").input_value())
+
+
+def test_two_people_are_clicked_cancelled_made_saved_and_there_after_a_reload(page, photos, tmp_path):
     from PIL import Image
 
-    page.set_input_files("[name=upload]", two)
+    page.set_input_files("[name=upload]", photos / "two.jpg")
     page.get_by_role("button", name="face 2").click()
     page.locator("[aria-label='face 2'][aria-pressed=true]").wait_for()
     settled(page)
@@ -165,6 +276,7 @@ def test_two_people_are_clicked_cancelled_made_saved_and_there_after_a_reload(pa
     page.get_by_label("everybody in the photo").uncheck()  # only the second face
     page.get_by_role("button", name="full quality").click()
     page.get_by_role("button", name="save picture").wait_for()
+    shoot(page, "finished")
     saved = download(page, "save picture", tmp_path)
     assert saved.name == "two-anonymized.jpg" and Image.open(saved).size == (900, 512)
     settings = json.loads(download(page, "save settings", tmp_path).read_text())
@@ -179,6 +291,23 @@ def test_two_people_are_clicked_cancelled_made_saved_and_there_after_a_reload(pa
     assert page.locator("[data-of=seed]").inner_text() == "3"
     key = page.locator("[name=key]").input_value()
     assert download(page, "save key", tmp_path).read_text() == key
+
+
+def test_ten_loads_leave_the_server_below_4_gb_and_nothing_of_the_pages(browser, serving):
+    server, address = serving
+    for _ in range(10):
+        page = new_page(browser)
+        page.goto(address)
+        page.locator("img[data-part=edge]").wait_for()
+        page.close()
+    tree = [server, *server.children(recursive=True)]
+    assert sum(one.memory_info().rss for one in tree) < 4e9
+    names = [one.name() for one in tree]
+    assert len(names) == 1, names  # one process for all pages
+    deadline = time.monotonic() + 60
+    while server.num_threads() > 30 and time.monotonic() < deadline:  # forgotten pages end theirs
+        time.sleep(1)
+    assert sum(one.memory_info().rss for one in tree) < 4e9
 
 
 def test_the_page_asks_the_network_for_nothing_and_answers_this_machine_only(opened, serving):
@@ -233,5 +362,9 @@ def test_the_notebook_in_jupyterlab(browser, laboratory):
     run_all.click()
     page.locator(".anonlab").wait_for()
     page.locator(".anonlab").scroll_into_view_if_needed()
-    assert "recognises the preview" in settled(page)
+    settled(page)
+    drawn = src(page, "edge")
+    assert "recognises the preview" in move(page, "area", 6)
+    assert src(page, "edge") != drawn
+    shoot(page, "jupyterlab")
     page.close()

@@ -59,6 +59,7 @@ const html = (id) => `
 /** Draw the page into `root`; `send` takes messages for `Explorer`. Returns what takes its answers. */
 export function panel(root, send) {
   root.classList.add("anonlab");
+  root.addEventListener("keydown", (event) => event.stopPropagation()); // JupyterLab takes sliders' arrow keys
   root.innerHTML = html(`anonlab-${++pages}`);
   const part = Object.fromEntries([...root.querySelectorAll("[data-part]")].map((one) => [one.dataset.part, one]));
   const input = Object.fromEntries([...root.querySelectorAll("[name]")].map((one) => [one.name, one]));
