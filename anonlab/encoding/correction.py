@@ -102,8 +102,9 @@ class Correction:
     def read(self, images: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
         """Read `images (N, 3, 256, 256)` in the standard deviations of the readings, `(N, Y)`.
         `embeddings (N, dim)` are theirs, or those that they should have."""
-        networks = self.population, self.landmarks, self.glasses
-        parts = readings(images, embeddings, *networks, self.facial_hair)
+        parts = readings(
+            images, embeddings, self.population, self.landmarks, self.glasses, self.facial_hair
+        )
         return torch.cat([part / scale for part, scale in zip(parts, self.scales, strict=True)], 1)
 
     def noise(self, mask: torch.Tensor) -> torch.Tensor:

@@ -24,10 +24,8 @@ def features(images: torch.Tensor) -> torch.Tensor:
     light = sum(weight * channel for weight, channel in zip(LUMA, cut.split(1, 1), strict=True))
     read = []
     for step in (1, 2):
-        across, down = (
-            light[..., step:] - light[..., :-step],
-            light[..., step:, :] - light[..., :-step, :],
-        )
+        across = light[..., step:] - light[..., :-step]
+        down = light[..., step:, :] - light[..., :-step, :]
         read += [(F.adaptive_avg_pool2d(one.abs(), CELLS) + FAINT).log() for one in (across, down)]
     colours = F.adaptive_avg_pool2d(cut, CELLS)
     read.append(COLOUR * (colours - colours.mean((2, 3), keepdim=True)))
