@@ -60,7 +60,7 @@ def load_judges(
 
 BETTER: dict[str, Declaration] = {  # of what `Similarity` measures
     **dict.fromkeys(("detected", "ssim", "ssim_outside", "psnr_outside", "gender_kept"), higher),
-    **dict.fromkeys(("st_lpips", "lpips", "st_lpips_outside", "lpips_outside", "landmark_error"), lower),
+    **dict.fromkeys(("st_lpips", "lpips", "landmark_error"), lower),
     "changed_share": reference,  # it is asked for, by mask_area
 }
 SHARES = ("detected", "gender_kept")  # each is 0 or 1 for a person
@@ -122,10 +122,6 @@ class Similarity:
         mask = resize(mask.float().cpu(), SEEN_SIZE)
         outside = (1 - mask)[0, 0].numpy().clip(0, 1)
         similarity = metrics.ssim_map(was["small"], now["small"])
-        kept = torch.lerp(now["small"], was["small"], mask).to(self.device)  # inside, nothing is asked
-        for name, model in self.perceptual.items():
-            away = model.compare(model.features(kept), was["perceptual"][name])
-            numbers[f"{name}_outside"] = away.item()
         return numbers | {
             "ssim": float(similarity.mean()),
             "ssim_outside": float(np.average(similarity, weights=outside)),

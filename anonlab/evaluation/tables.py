@@ -118,7 +118,7 @@ def methods_table(found: dict) -> str:
     in a gallery that went through the same method; and how similar it is."""
     judges = {name: one for name, one in found["found"].items() if "methods" in one}
     names = list(next(iter(judges.values()))["methods"])
-    similar = ("st_lpips", "st_lpips_outside", "ssim_outside", "landmark_error")
+    similar = ("st_lpips", "ssim_outside", "landmark_error")
     rows = []
     for name in [*names, OTHER_PHOTO]:
         cells = [name]
@@ -129,7 +129,7 @@ def methods_table(found: dict) -> str:
         cells += [f"{means[x]:.3f}" if x in means else "–" for x in similar]
         rows.append([*cells, percent(means.get("detected"))])
     head = heads(judges, "matched", "rank 1", "same tool, rank 1")
-    return table(["", *head, "ST-LPIPS", "outside", "SSIM outside", "68 points", "face found"], rows)
+    return table(["", *head, "ST-LPIPS", "SSIM outside", "68 points", "face found"], rows)
 
 
 def title(name: str, found: dict) -> str:

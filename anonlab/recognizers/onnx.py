@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import UnknownOption, WeightsCorrupt, WeightsMissing, check_choice
+from ..openvino_runtime import import_openvino
 from .base import Metric, crop
 
 
@@ -83,9 +84,7 @@ class Tflite:
     """
 
     def __init__(self, path: str | os.PathLike):
-        import openvino
-
-        core = openvino.Core()
+        core = import_openvino().Core()
         model = core.read_model(path)
         self.batch, self.side = model.inputs[0].shape[:2]
         self.names = [output.get_any_name() for output in model.outputs]

@@ -1,4 +1,4 @@
-"""TensorFlow.js networks in torch, with gradients."""
+"""TensorFlow.js networks in torch, which can learn, and by OpenVINO, which are several times as fast."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from ...openvino_runtime import import_openvino
 
 
 def read_weights(manifest: list[dict], content: bytes) -> dict[str, torch.Tensor]:
@@ -85,6 +87,26 @@ class Tfjs(nn.Module):
             if name in wanted
         }
         return part
+
+
+class Compiled:
+    """Run a graph for pictures `(N, channels, side, side)` by OpenVINO in float32: a quarter of the time,
+    without gradients. Called as `Tfjs` is, with all its outputs or the nodes `names`."""
+
+    def __init__(self, network: Tfjs, channels: int, side: int, *names: str):
+        network, openvino = copy.copy(network), import_openvino()
+        self.names = network.outputs = [*names] or network.outputs
+        graph = torch.export.export(network.eval(), (torch.zeros(1, channels, side, side),))
+        hint = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        self.model = openvino.Core().compile_model(openvino.convert_model(graph), "CPU", hint)
+
+    def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the nodes' values by name."""
+        rows = [self.model(image[None].numpy()) for image in images]
+        return {
+            name: torch.from_numpy(np.concatenate([row[number] for row in rows]))
+            for number, name in enumerate(self.names)
+        }
 
 
 def _name(given: str) -> str:

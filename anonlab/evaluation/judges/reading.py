@@ -11,7 +11,7 @@ from ...identity.population import skin_tones
 from ...recognizers import OnnxRecognizer, crop
 from ...recognizers.onnx import Tflite
 from .mesh import MeshReader, geometry, light
-from .networks import FaceApiExpression, Tfjs, blazeface_anchors
+from .networks import Compiled, FaceApiExpression, Tfjs, blazeface_anchors
 from .packages import find
 from .worn import Worn
 
@@ -38,22 +38,23 @@ def load_mobilefacenet() -> OnnxRecognizer:
 
 
 class FaceRes:
-    """Recognise by FaceRes (1024-d, a MobileNet trained on VGGFace2), with gradients and without a
-    threshold of its own. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    """Recognise by FaceRes (1024-d, a MobileNet trained on VGGFace2), without a threshold of its own.
+    Raises `WeightsMissing` or `WeightsCorrupt`."""
 
-    name, metric, threshold, far, differentiable = "faceres", "cosine", 0.0, float("nan"), True
-    box, dim = (36.0, 50.0, 476.0, 490.0), 1024
+    name, metric, threshold, far, differentiable = "faceres", "cosine", 0.0, float("nan"), False
+    box, side, dim = (36.0, 50.0, 476.0, 490.0), 224, 1024
 
     def __init__(self) -> None:
         self.network, self.mean = tfjs("faceres"), torch.zeros(self.dim)
+        self.compiled = Compiled(self.network, 3, self.side, FEATURES, STEM)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Embed FFHQ-aligned `images (N, 3, S, S)` in [-1, 1]: `(N, 1024)`."""
         return self.features(images, FEATURES)
 
     def features(self, images: torch.Tensor, node: str = STEM) -> torch.Tensor:
-        """Return the value of a node of the network; by default what `last_layer` is given."""
-        return self.network(127.5 * (crop(images, self.box, 224) + 1), node)[node]
+        """Return the value of `FEATURES` or `STEM`; by default what `last_layer` is given."""
+        return self.compiled(127.5 * (crop(images, self.box, self.side) + 1))[node]
 
     def last_layer(self) -> Tfjs:
         """Return the last 1024 filters (a million weights), which learn."""
@@ -87,7 +88,7 @@ class Judges:
         self.expression = FaceApiExpression(
             find("face_expression_model-weights_manifest.json"), find("face_expression_model.bin")
         )
-        self.emotion, self.gear = tfjs("emotion"), tfjs("gear")
+        self.emotion, self.gear = Compiled(tfjs("emotion"), 1, 64), Compiled(tfjs("gear"), 3, 198)
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> Reading:
