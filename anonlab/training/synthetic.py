@@ -38,7 +38,7 @@ WALK = 0.5  # … of at most this
 TYPICAL = 8  # chunks that are drawn as they come; of the later ones every second is harder
 CHUNK, BATCH = 250, 50  # samples in a file, and at a time
 SEED = 1  # of the samples that networks learn from
-VERSION = 3  # of the files; count it up when a sample would come out differently
+VERSION = 4  # of the files; count it up when other codes would be drawn
 
 
 @dataclass(frozen=True)
@@ -104,32 +104,46 @@ def load_samples(
 ) -> Samples:
     """Generate `count` faces, always the same for one seed (beyond 250, in whole chunks of 250).
 
-    Chunks are kept in `folder` (the user's cache), so that an interrupted run goes on and a second
-    one starts at once. With a `network` the maps are the perception network's, 50 times as fast as
-    integrated gradients. From the ninth chunk on every second one has faces with stronger traits
-    (`traits`): turned heads, open mouths, closed eyes, dark skin, light from one side.
+    Chunks are kept in `folder` (the user's cache), so that an interrupted run goes on and a second one
+    starts at once; without their targets, which change with the method of `identity`. With a `network`
+    the maps are the perception network's, 50 times as fast as integrated gradients. From the ninth chunk
+    on every second one has faces with stronger traits (`traits`): turned heads, open mouths, closed
+    eyes, dark skin, light from one side.
     """
     folder = folder or store.cache_folder() / "samples"
     parts: list[Samples] = []
     chunk, traits = min(CHUNK, count), None
-    maps = "network" if network else "gradients"
+    maps = f"network-{store.expected_sha256('perception')[:8]}" if network else "gradients"
     kind = f"{generator.name}-{recognizer.name}-{maps}-v{VERSION}-{seed}-{chunk}"
     chunks = -(-count // chunk)
     for number in range(chunks):
         watch("samples", number / chunks)
-        path = folder / f"{kind}-{number:03d}.safetensors"
+        path, own = folder / f"{kind}-{number:03d}.safetensors", 1000 * seed + number
         if path.is_file():
-            part = Samples(**load_file(path, device=str(generator.w_avg.device)))
+            kept = load_file(path, device=str(generator.w_avg.device))
+            part = Samples(**kept, targets=_targets(population, kept, own))
         else:
             harder = number >= TYPICAL and number % 2 == 1
             if harder and traits is None:
                 traits = fit_traits(generator, join(parts[:TYPICAL]))
-            own, there = 1000 * seed + number, traits if harder else None
+            there = traits if harder else None
             part = generate(generator, recognizer, population, chunk, own, network, there)
+            kept = {name: one.contiguous() for name, one in vars(part).items() if name != "targets"}
             with atomic_path(path) as partial:
-                save_file({name: one.contiguous() for name, one in vars(part).items()}, partial)
+                save_file(kept, partial)
         parts.append(part)
     return join(parts)
+
+
+def _targets(population: Population, kept: dict[str, torch.Tensor], seed: int) -> torch.Tensor:
+    """Draw the targets `(N, K, dim)` that `generate` draws for the faces of a file."""
+    batches = zip(kept["embeddings"].split(BATCH), kept["images"].split(BATCH), strict=True)
+    return torch.cat(
+        [
+            wanted_identities(population, embeddings, from_bytes(images), seed + BATCH * number)
+            for number, (embeddings, images) in enumerate(batches)
+        ]
+    )
 
 
 @torch.no_grad()

@@ -7,15 +7,17 @@ import pytest
 import torch
 
 from anonlab.images import blurred, warp
-from anonlab.perception.networks import LandmarkNetwork, PerceptionNetwork, load_landmarks
+from anonlab.perception.networks import (
+    LandmarkNetwork,
+    PerceptionNetwork,
+    load_landmarks,
+    load_perception_network,
+)
 from anonlab.training.augment import motion, warp_points
 from anonlab.training.loop import TrainConfig, train
 from anonlab.training.networks import LandmarkTask, PerceptionTask
 from anonlab.training.recipes import Curriculum, Mix
-from anonlab.training.synthetic import (
-    HELD_OUT,
-    Samples,
-)
+from anonlab.training.synthetic import HELD_OUT, Samples, load_samples
 
 OWN, VIRTUAL = Mix(own=1.0, other=0.0, virtual=0.0), Mix(own=0.0, other=0.0, virtual=1.0)
 
@@ -52,6 +54,21 @@ def test_samples_are_what_their_codes_make_and_the_recogniser_says(samples, gene
     assert samples.known.all()
     away = (samples.targets - samples.embeddings[:, None]).norm(dim=2)
     assert away[:, 0].min() > recognizer.threshold  # the others may be nearer
+
+
+def test_kept_samples_aim_at_what_the_method_is_now(
+    generator, recognizer, population, tmp_path, monkeypatch
+):
+    def load() -> Samples:
+        maps = load_perception_network()
+        return load_samples(generator, recognizer, population, 2, 3, tmp_path, network=maps)
+
+    made, again = load(), load()
+    assert all(torch.equal(value, vars(again)[name]) for name, value in vars(made).items())
+    assert len(list(tmp_path.iterdir())) == 1
+    monkeypatch.setattr("anonlab.training.targets.TURN", 0.0)
+    changed = load().targets[:, 0] - made.targets[:, 0]
+    assert changed.norm(dim=1).min() > 0.1
 
 
 # augmentation
