@@ -1,13 +1,14 @@
-"""Figures of stage 1: a path and its attributions, heat by facial region, differences with intervals."""
+"""Figures of stage 1: a path and its attributions, differences with intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import matplotlib
 import numpy as np
 import torch
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ..images import resize
@@ -15,7 +16,7 @@ from ..metrics.faithfulness import DISC, RANDOM
 from ..perception.attribution import AttributionInputs, integrated_gradients
 from ..perception.perception import as_map
 from .measured import Declaration, Measured, declare, higher, lower, reference, shown
-from .plots import HEAT, one_axis, overlay, picture
+from .plots import HEAT, gallery, one_axis, overlay, picture
 
 SHOWN = 256  # pixels of a map
 POINTS = 21  # of the drawn path
@@ -68,38 +69,18 @@ def integration_figure(inquiry: AttributionInputs, steps: int, baseline: str) ->
 def attribution_figure(image: torch.Tensor, signed: torch.Tensor, heat: torch.Tensor) -> Figure:
     """From signed attributions to heat: the face, `signed (1, 3, S, S)` summed over colours, its
     absolute values smoothed, `heat (1, 1, S, S)`, and that over the face; with colour bars."""
-    figure = Figure(figsize=(13, 3.4), layout="constrained")
-    axes = figure.subplots(1, 4)
-    values = resize(signed.sum(1, keepdim=True), SHOWN)[0, 0].numpy()
-    most = np.quantile(np.abs(values), 0.998)  # single pixels would leave the rest grey
-    maps = {
-        "attribution per pixel, summed over colours": (values, "RdBu_r", -most, most),
-        "heat: |attribution|, smoothed, maximum 1": (resize(heat, SHOWN)[0, 0].numpy(), HEAT, 0, 1),
-    }
-    axes[0].imshow(picture(image))
-    axes[0].set_title("the face", fontsize=10)
-    for axis, (title, (values, colours, low, high)) in zip(axes[1:3], maps.items(), strict=True):
-        drawn = axis.imshow(values, cmap=colours, vmin=low, vmax=high)
-        axis.set_title(title, fontsize=10)
-        figure.colorbar(drawn, ax=axis, shrink=0.8, format="%.1g")
-    axes[3].imshow(overlay(image, heat))
-    axes[3].set_title("heat over the face", fontsize=10)
-    scale = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), HEAT)
-    figure.colorbar(scale, ax=axes[3], shrink=0.8)
-    for axis in axes:
-        axis.set_axis_off()
-    return figure
-
-
-def ratios_figure(ratios: Mapping[str, float], label: str) -> Figure:
-    """Bars of ratios about 1, warm above it and cold below."""
-    figure, axis = one_axis(6, 0.7 + 0.34 * len(ratios), "top", "right")
-    colours = ["#c0562b" if value > 1 else "#2e86ab" for value in ratios.values()]
-    bars = axis.barh(list(ratios), list(ratios.values()), color=colours)
-    axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
-    axis.axvline(1, color="black", ls="--", lw=1)
-    axis.set_xlabel(label)
-    axis.invert_yaxis()
+    summed, heated = (resize(one, SHOWN)[0, 0].numpy() for one in (signed.sum(1, keepdim=True), heat))
+    most = np.quantile(np.abs(summed), 0.998)  # single pixels would leave the rest grey
+    both_signs, hot = (
+        ScalarMappable(Normalize(low, high), colours)
+        for low, high, colours in ((-most, most, "RdBu_r"), (0, 1, HEAT))
+    )
+    titles = ["the face", "attribution per pixel,\nsummed over colours",
+              "heat: |attribution|,\nsmoothed, maximum 1", "heat over the face"]  # fmt: skip
+    pictures = [image, both_signs.to_rgba(summed), hot.to_rgba(heated), overlay(image, heat)]
+    figure = gallery(pictures, titles)
+    for axis, scale in zip(figure.axes[1:], (both_signs, hot, hot), strict=True):
+        figure.colorbar(scale, ax=axis, shrink=0.8, format="%.1g")
     return figure
 
 

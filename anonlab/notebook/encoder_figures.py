@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from ..encoding.encoder import EncoderConfig
-from .plots import gallery, one_axis, overlay, picture
+from .plots import one_axis
 
 COLOURS = {"whole": "#dcebf7", "stays": "#e3f1dc", "person": "#fbe9d0", "fusion": "#eee4f3"}
 BARS = ("#9aa5b1", "#2e86ab", "#e28413")
@@ -98,13 +98,6 @@ def attention_maps(weights: torch.Tensor, config: EncoderConfig, side: int = 64)
         spread = part.view(-1, 1, small, small) * (small / side) ** 2
         maps += torch.nn.functional.interpolate(spread, size=(side, side), mode="nearest")
     return maps
-
-
-def attention_figure(image: torch.Tensor, maps: Mapping[str, torch.Tensor]) -> Figure:
-    """Draw a photo `(1, 3, S, S)`, and over it what each query looks at, `{title: (1, 1, s, s)}`, all on
-    one scale: from nothing to twice what a place gets if all get the same."""
-    pictures = [picture(image), *(overlay(image, heat * heat.numel() / 2) for heat in maps.values())]
-    return gallery(pictures, ["what the encoder sees", *maps], columns=len(pictures))
 
 
 def grouped_bars_figure(groups: Mapping[str, Mapping[str, float]], label: str) -> Figure:

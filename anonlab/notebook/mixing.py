@@ -7,7 +7,7 @@ whether shapes or colours are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
@@ -60,56 +60,49 @@ def codes(generator: Generator, seed: int, truncation_psi: float = 0.7) -> torch
 
 
 @torch.no_grad()
-def swap_groups(
-    generator: Generator, ws_a: torch.Tensor, ws_b: torch.Tensor, resolution: int = 256
+def drawn(
+    generator: Generator, asked: Mapping[str, torch.Tensor], resolution: int = 256
 ) -> dict[str, torch.Tensor]:
-    """Draw A, A with each group of B's rows, and B: `(1, 3, R, R)` each."""
-    groups = row_groups(generator.num_ws)
-    mixed = {f"{name} rows of B": swapped(ws_a, ws_b, rows) for name, rows in groups.items()}
-    asked = {"A": ws_a} | mixed | {"B": ws_b}
+    """Draw codes by name: `(1, 3, R, R)` each."""
     return {name: generator.synthesis(ws, resolution).clamp(-1, 1) for name, ws in asked.items()}
 
 
-@torch.no_grad()
-def swap_rows(
-    generator: Generator, ws_a: torch.Tensor, ws_b: torch.Tensor, resolution: int = 256
-) -> torch.Tensor:
-    """Draw A, and A with one row of B at a time: `(num_ws + 1, 3, R, R)`."""
-    single = [swapped(ws_a, ws_b, [row]) for row in range(generator.num_ws)]
-    return torch.cat([generator.synthesis(ws, resolution).clamp(-1, 1) for ws in (ws_a, *single)])
+def swap_groups(generator: Generator, ws_a: torch.Tensor, ws_b: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Draw A, A with each group of B's rows, and B: `(1, 3, 256, 256)` each."""
+    groups = row_groups(generator.num_ws)
+    mixed = {f"{name} rows of B": swapped(ws_a, ws_b, rows) for name, rows in groups.items()}
+    return drawn(generator, {"A": ws_a} | mixed | {"B": ws_b})
+
+
+def swap_rows(generator: Generator, ws_a: torch.Tensor, ws_b: torch.Tensor) -> torch.Tensor:
+    """Draw A, and A with one row of B at a time: `(num_ws + 1, 3, 256, 256)`."""
+    single = {str(row): swapped(ws_a, ws_b, [row]) for row in range(generator.num_ws)}
+    return torch.cat([*drawn(generator, {"A": ws_a} | single).values()])
+
+
+def ladder(generator: Generator, seed: int, psis: Sequence[float]) -> dict[str, torch.Tensor]:
+    """Draw one `z` at several `truncation_psi`: `{"psi 0.7": (1, 3, 256, 256)}`. 0 is the average
+    face."""
+    return drawn(generator, {f"psi {psi:g}": codes(generator, seed, psi) for psi in psis})
 
 
 @torch.no_grad()
-def ladder(
-    generator: Generator, seed: int, psis: Sequence[float], resolution: int = 256
-) -> dict[str, torch.Tensor]:
-    """Draw one `z` at several `truncation_psi`: `{"psi 0.7": (1, 3, R, R)}`. 0 is the average face."""
-    by_psi = ((psi, codes(generator, seed, psi)) for psi in psis)
-    return {f"psi {psi:g}": generator.synthesis(ws, resolution).clamp(-1, 1) for psi, ws in by_psi}
-
-
-@torch.no_grad()
-def noise_pictures(generator: Generator | None, seed: int) -> dict[str, torch.Tensor | None]:
+def noise_pictures(generator: Generator, seed: int) -> dict[str, torch.Tensor]:
     """Draw one person under different noise, `{noise: (1, 3, R, R)}` at the native size.
 
     A `StyleGAN2` adds the noise of its file (`const`), or other draws, or none. `MobileStyleGAN` has
-    its noise among the weights, so there is only with and without. Without a generator the pictures
-    are None.
+    its noise among the weights, so there is only with and without.
     """
-    if generator is None:
-        return dict.fromkeys(("const", "random", "random again", "none"))
     ws = codes(generator, seed)
+    pictures = {"const": generator.synthesis(ws)}
     if isinstance(generator, StyleGAN2):
-        draws = [torch.Generator(ws.device).manual_seed(number) for number in (0, 1)]
-        pictures = {
-            "const": generator.synthesis(ws),
-            "random": generator.synthesis(ws, noise_mode="random", rng=draws[0]),
-            "random again": generator.synthesis(ws, noise_mode="random", rng=draws[1]),
-            "none": generator.synthesis(ws, noise_mode="none"),
-        }
+        for number, name in enumerate(("random", "random again")):
+            rng = torch.Generator(ws.device).manual_seed(number)
+            pictures[name] = generator.synthesis(ws, noise_mode="random", rng=rng)
+        pictures["none"] = generator.synthesis(ws, noise_mode="none")
     else:
         assert isinstance(generator, MobileStyleGAN), f"{generator.name} has no noise that is known"
-        pictures = {"const": generator.synthesis(ws), "none": without_noise(generator).synthesis(ws)}
+        pictures["none"] = without_noise(generator).synthesis(ws)
     return {name: image.clamp(-1, 1) for name, image in pictures.items()}
 
 

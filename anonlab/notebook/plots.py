@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PICTURE_INCHES = 2.6  # side of a picture in a figure
 PAGE_INCHES = 14.6  # width of a gallery: in three columns a picture has 350 pixels of a page
 HEAT = "inferno"
+RED, BLUE = "#c0392b", "#2e86ab"
 
 
 def one_axis(width: float, height: float, *hidden: str) -> tuple[Figure, Axes]:
@@ -31,14 +32,6 @@ def one_axis(width: float, height: float, *hidden: str) -> tuple[Figure, Axes]:
     if hidden:
         axis.spines[[*hidden]].set_visible(False)
     return figure, axis
-
-
-def _panels(rows: int, columns: int, side: float = PICTURE_INCHES) -> tuple[Figure, np.ndarray]:
-    figure = Figure(figsize=(side * columns, (side + 0.6) * rows), layout="constrained")
-    axes = np.atleast_2d(figure.subplots(rows, columns, squeeze=False))
-    for axis in axes.flat:
-        axis.set_axis_off()
-    return figure, axes
 
 
 def picture(image: torch.Tensor, side: int = 512) -> np.ndarray:
@@ -55,11 +48,6 @@ def overlay(image: torch.Tensor, heat: torch.Tensor, side: int = 512) -> np.ndar
     alpha = np.clip(values * 1.6, 0, 0.85)[..., None]
     base = picture(image, side) / 255 * 0.8
     return ((base * (1 - alpha) + colours * alpha) * 255).astype(np.uint8)
-
-
-def mask_overlay(image: torch.Tensor, mask: torch.Tensor, side: int = 512) -> np.ndarray:
-    """What stays, as it is; what will be regenerated, in mid-grey."""
-    return picture(masked_face(image.cpu(), mask.cpu()), side)
 
 
 def faces_figure(photo: Photo, faces: Sequence[Face]) -> Figure:
@@ -83,52 +71,55 @@ def faces_figure(photo: Photo, faces: Sequence[Face]) -> Figure:
     return figure
 
 
-def gallery(images: Sequence, titles: Sequence[str] = (), columns: int = 4) -> Figure:
-    """Pictures as large as the page: aligned tensors, arrays or PIL images, with a title each."""
+def gallery(
+    images: Sequence, titles: Sequence[str] = (), columns: int = 4, rows: Sequence[str] = ()
+) -> Figure:
+    """Pictures as large as the page: aligned tensors, arrays or PIL images, with a title each, and a
+    name of each of the `rows`."""
     columns = min(columns, len(images))
-    side = PAGE_INCHES / max(2, columns)
-    figure, axes = _panels(-(-len(images) // columns), columns, side)
-    for index, image in enumerate(images):
-        axis = axes.flat[index]
+    side, lines = PAGE_INCHES / max(2, columns), -(-len(images) // columns)
+    figure = Figure(figsize=(side * columns, (side + 0.6) * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[], frame_on=False)
+    for axis, image in zip(axes.flat, images, strict=False):
         axis.imshow(picture(image) if isinstance(image, torch.Tensor) else np.asarray(image))
-        if index < len(titles):
-            axis.set_title(titles[index], fontsize=11 if side < 4 else 14)
+    for axis, title in zip(axes.flat, titles, strict=False):
+        axis.set_title(title, fontsize=11 if side < 4 else 14)
+    for axis, name in zip(axes[:, 0], rows, strict=False):
+        axis.set_ylabel(name, fontsize=11)
     return figure
 
 
 def stages_figure(results: Sequence[FaceResult]) -> Figure:
     """One row a face: original, attribution, what stays, what was generated, the result."""
-    figure, axes = _panels(len(results), 5)
-    titles = ("original", "1 attribution", "2 what stays", "3 regenerated", "anonymized")
-    for row, result in zip(axes, results, strict=True):
-        shown = (
-            picture(result.aligned),
-            overlay(result.aligned, result.attribution),
-            mask_overlay(result.aligned, result.mask),
-            picture(result.generated),
-            picture(result.anonymized),
-        )
-        for axis, image, title in zip(row, shown, titles, strict=True):
-            axis.imshow(image)
-            axis.set_title(title, fontsize=11)
-        verdict = "matched" if result.matched else "not matched"
-        row[-1].set_title(
-            f"anonymized: {verdict}\ndistance {result.distance:.2f}, threshold {result.threshold}",
-            fontsize=9,
-        )
+    images, titles = [], []
+    for one in results:
+        images += [one.aligned, overlay(one.aligned, one.attribution)]
+        images += [masked_face(one.aligned.cpu(), one.mask.cpu()), one.generated, one.anonymized]
+        verdict = "matched" if one.matched else "not matched"
+        titles += ["original", "1 attribution", "2 what stays", "3 regenerated"]
+        titles += [f"anonymized: {verdict}\ndistance {one.distance:.2f}, threshold {one.threshold}"]
+    return gallery(images, titles, columns=5)
+
+
+def bars_figure(
+    values: Mapping[str, float], line: float, label: str, colours: tuple[str, str] = (RED, BLUE)
+) -> Figure:
+    """Bars of numbers that are compared with a dashed line: `colours` of those below it and above."""
+    figure, axis = one_axis(7, 0.7 + 0.35 * len(values), "top", "right")
+    bars = axis.barh([*values], [*values.values()], color=[colours[x >= line] for x in values.values()])
+    axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
+    axis.axvline(line, color="black", ls="--", lw=1)
+    axis.set_xlabel(label)
+    axis.invert_yaxis()
     return figure
 
 
 def distance_figure(names: Sequence[str], distances: Sequence[float], threshold: float) -> Figure:
     """Bars of recogniser distances with the threshold drawn: left of it is the same person."""
-    figure, axis = one_axis(7, 0.5 + 0.35 * len(names))
-    colours = ["#c0392b" if value < threshold else "#2e86ab" for value in distances]
-    axis.barh(list(names), list(distances), color=colours)
-    axis.axvline(threshold, color="black", ls="--", lw=1)
-    axis.text(threshold, -0.9, " threshold", va="center", fontsize=8)
-    axis.set_xlabel("distance to the original (red: taken for the same person)")
-    axis.invert_yaxis()
-    return figure
+    label = "distance to the original (red, below the threshold: taken for the same person)"
+    return bars_figure(dict(zip(names, distances, strict=True)), threshold, label)
 
 
 def curves_figure(
@@ -207,25 +198,4 @@ def matrix_figure(matrix: dict[str, dict[str, float]], title: str) -> Figure:
         colour = "white" if value < 0.6 else "black"
         axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour)
     axis.set_title(title, fontsize=10)
-    return figure
-
-
-def table_figure(table: dict[str, dict[str, float]], columns: Sequence[str]) -> Figure:
-    """Rows of numbers, `{title: {name: number}}`, of which `columns` are shown."""
-    figure, axis = one_axis(2.6 + 1.6 * len(columns), 0.9 + 0.32 * len(table))
-    axis.set_axis_off()
-    cells = [[f"{numbers[name]:.3f}" for name in columns] for numbers in table.values()]
-    drawn = axis.table(
-        cells,
-        rowLabels=list(table),
-        colLabels=[name.replace("_", "\n", 1).replace("_", " ") for name in columns],
-        loc="center",
-        cellLoc="center",
-    )
-    drawn.auto_set_font_size(False)
-    drawn.set_fontsize(9)
-    for (row, _), cell in drawn.get_celld().items():
-        cell.set_edgecolor("#dddddd")
-        if row == 0:
-            cell.set_height(cell.get_height() * 1.7)
     return figure

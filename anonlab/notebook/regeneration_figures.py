@@ -1,4 +1,4 @@
-"""Figures of stage 3: the turn of an identity, an optimisation's way, seams close up."""
+"""Figures of stage 3: the turn of an identity, seams close up."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.patches import Arc
 
 from ..identity.virtual import IdentityPath
 from ..images import to_uint8
-from .plots import PICTURE_INCHES, one_axis, picture
+from .plots import gallery, one_axis
 
 PERSON, NEW, REST = "#2e86ab", "#c44e52", "#b8c0c8"
 
@@ -66,23 +66,6 @@ def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
     return figure
 
 
-def optimisation_figure(losses: Sequence[float], faces: Sequence[tuple[int, torch.Tensor]]) -> Figure:
-    """The loss of an optimisation over its steps, and `faces` `(step, (1, 3, S, S))` along the way."""
-    figure = Figure(figsize=(PICTURE_INCHES * len(faces), PICTURE_INCHES + 2.2), layout="constrained")
-    grid = figure.add_gridspec(2, len(faces), height_ratios=(2, PICTURE_INCHES + 0.2))
-    axis = figure.add_subplot(grid[0, :])
-    axis.plot(range(len(losses)), losses, "o-", ms=3, color=PERSON)
-    axis.set(xlabel="step", ylabel="loss")
-    axis.spines[["top", "right"]].set_visible(False)
-    for column, (step, image) in enumerate(faces):
-        panel = figure.add_subplot(grid[1, column])
-        panel.imshow(picture(image, image.shape[-1]))
-        panel.set_title(f"step {step}", fontsize=10)
-        panel.set_axis_off()
-        axis.axvline(step, color=REST, lw=0.8, zorder=0)
-    return figure
-
-
 def seam_ring(mask: torch.Tensor, width: int = 8) -> torch.Tensor:
     """Where a seam would show: the photo's pixels around a mask, `(N, 1, S, S)` 0 or 1. They are within
     `width` pixels of 256 of where the mask is over one half, and not themselves in the mask."""
@@ -107,17 +90,16 @@ def worst_places(error: torch.Tensor, count: int, side: int) -> list[tuple[int, 
 def crops_figure(
     before: torch.Tensor, after: torch.Tensor, places: Sequence[tuple[int, int]], side: int
 ) -> Figure:
-    """Windows of `side` pixels of two aligned pictures `(1, 3, S, S)`, close up and not smoothed: above
-    the first, below the second."""
-    shown = PICTURE_INCHES * 1.6
-    figure = Figure(figsize=(shown * len(places), 2 * shown + 0.5), layout="constrained")
-    axes = figure.subplots(2, len(places), squeeze=False)
-    for row, (name, image) in zip(axes, (("photo", before), ("anonymized", after)), strict=True):
-        for axis, (top, left) in zip(row, places, strict=True):
-            window = image[..., top : top + side, left : left + side]
-            axis.imshow(to_uint8(window.cpu()), interpolation="nearest")
-            axis.set(xticks=[], yticks=[])
-        row[0].set_ylabel(name, fontsize=11)
-    for axis, (top, left) in zip(axes[0], places, strict=True):
-        axis.set_title(f"rows {top}–{top + side}, columns {left}–{left + side}", fontsize=9)
-    return figure
+    """Windows of `side` pixels of two aligned pictures `(1, 3, S, S)`, close up and not smoothed: both
+    side by side for each of `places`, their top and left."""
+    windows = [
+        to_uint8(image[..., top : top + side, left : left + side].cpu()).repeat(4, 0).repeat(4, 1)
+        for top, left in places
+        for image in (before, after)
+    ]
+    titles = [
+        title
+        for top, left in places
+        for title in (f"rows {top}–{top + side}, columns {left}–{left + side}", "anonymized")
+    ]
+    return gallery(windows, titles)
