@@ -68,14 +68,15 @@ class Check:
     def solved(self, *answers: object) -> Verdict:
         """Judge our answers, and by them the check: other spellings of them pass, nonsense of their
         shape does not. Raises `CheckTooStrict` and `CheckTooWeak`."""
-        spelled = [*zip(*(spellings(answer, self.digits) for answer in answers), strict=True)]
+        forms = *SPELLINGS, lambda a: np.round(a, self.digits)
+        spelled = [tuple(_changed(answer, form) for answer in answers) for form in forms]
         refused = [one for one in [answers, *spelled] if not self(*one).right]
         if refused:
             raise CheckTooStrict(
                 f"the check of exercise {self.number} refuses {refused[0]!r}, a spelling of the "
                 f"solution: {self(*refused[0]).remark}"
             )
-        mangled = zip(*(nonsense(answer) for answer in answers), strict=True)
+        mangled = [tuple(_changed(answer, form) for answer in answers) for form in NONSENSE]
         mangled = [one for one in mangled if not all(map(_alike, one, answers))]
         self._refuse(mangled)
         wrong = len(mangled) + len(self.wrong)
@@ -135,35 +136,19 @@ def plain(answer: object) -> object:
     return found.item() if found.size == 1 else torch.from_numpy(found).float()
 
 
-def spellings(answer: object, digits: int) -> list:
-    """Return the same answer as NumPy, as a tensor, as lists, in single precision, and rounded."""
-    forms = (
-        lambda a: a,
-        torch.from_numpy,
-        lambda a: a.tolist(),
-        lambda a: torch.from_numpy(a).float()[None] if a.ndim == 0 else a.astype(np.float32),
-        lambda a: np.round(a, digits),
-    )
-    return [_changed(answer, form) for form in forms]
-
-
-def nonsense(answer: object) -> list:
-    """Return wrong answers of the shape of this one."""
-    forms = (
-        lambda a: 0 * a,
-        lambda a: -a,
-        lambda a: 2 * a,
-        lambda a: a / 2,
-        lambda a: a + 1,
-        _noisy,
-    )
-    return [_changed(answer, form) for form in forms]
-
-
 def _noisy(numbers: np.ndarray) -> np.ndarray:
     """Each number moved by half of the largest one's size or more."""
     rng, size = np.random.default_rng(0), np.abs(numbers).max() or 1.0
     return numbers + size * rng.choice([-1, 1], numbers.shape) * rng.uniform(0.5, 1, numbers.shape)
+
+
+SPELLINGS = (  # of the same answer
+    lambda a: a,
+    torch.from_numpy,
+    lambda a: a.tolist(),
+    lambda a: torch.from_numpy(a).float()[None] if a.ndim == 0 else a.astype(np.float32),
+)
+NONSENSE = (lambda a: 0 * a, lambda a: -a, lambda a: 2 * a, lambda a: a / 2, lambda a: a + 1, _noisy)
 
 
 def _changed(answer: object, form: Callable[[np.ndarray], object]) -> object:

@@ -81,24 +81,14 @@ class Measured:
 Declaration = Callable[..., Measured]
 
 
-def higher(value: object, cases: int | None = None) -> Measured:
-    """Declare that more of it is better."""
-    return Measured(value, HIGHER, cases)
+def _declaration(better: str) -> Declaration:
+    """Return the function that declares a value so, with the number of its cases where it is a share."""
+    return lambda value, cases=None: Measured(value, better, cases)
 
 
-def lower(value: object, cases: int | None = None) -> Measured:
-    """Declare that less of it is better."""
-    return Measured(value, LOWER, cases)
-
-
-def reference(value: object, cases: int | None = None) -> Measured:
-    """Declare that it describes the measuring (an input, an untouched photo, another method)."""
-    return Measured(value, REFERENCE, cases)
-
-
-def shown(value: object, cases: int | None = None) -> Measured:
-    """Declare that it has no direction: times, memory, sentences."""
-    return Measured(value, SHOWN, cases)
+higher, lower = _declaration(HIGHER), _declaration(LOWER)  # more or less of it is better
+reference = _declaration(REFERENCE)  # of the measuring: an input, an untouched photo, another method
+shown = _declaration(SHOWN)  # no direction: times, memory, sentences
 
 
 def declare(
@@ -116,22 +106,15 @@ def declare(
     return {name: table[name](value, (cases or {}).get(name)) for name, value in values.items()}
 
 
-def flatten(metrics: object) -> dict[str, Measured]:
-    """Return nested dicts and lists as one flat dict, its names joined with `/`.
+def flatten(metrics: object, judged: Mapping[str, Guard] | None = None) -> dict[str, Measured]:
+    """Return nested dicts and lists as one flat dict, its names joined with `/`, with the guards of
+    `judged`, by flat name.
 
     A declaration covers everything inside its value. Raises `UndeclaredMetric` for a value that
-    nothing covers.
+    nothing covers, and for a guard whose number is not among the metrics.
     """
-    return dict(_leaves(metrics, "", None))
-
-
-def guarded(metrics: object, judged: Mapping[str, Guard]) -> dict[str, Measured]:
-    """Flatten `metrics` and attach the guards of `judged`, by flat name.
-
-    Raises `UndeclaredMetric` for a guard whose number is not among the metrics.
-    """
-    flat = flatten(metrics)
-    for name, guard in judged.items():
+    flat = dict(_leaves(metrics, "", None))
+    for name, guard in (judged or {}).items():
         if name not in flat:
             raise UndeclaredMetric(
                 f"the judged number {name!r} ({guard.sentence}) is not recorded; name one of the metrics"
@@ -146,7 +129,7 @@ def to_json(metrics: object, judged: Mapping[str, Guard] | None = None) -> dict[
         name: {"value": one.value, "better": one.better}
         | ({"cases": one.cases} if one.cases else {})
         | ({"guard": {k: v for k, v in vars(one.guard).items() if v is not None}} if one.guard else {})
-        for name, one in guarded(metrics, judged or {}).items()
+        for name, one in flatten(metrics, judged).items()
     }
 
 

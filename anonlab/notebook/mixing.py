@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
-from ..errors import UnknownOption
 from ..generators import Generator, MobileStyleGAN, StyleGAN2
 from ..generators.base import draw_z
 from ..recognizers import Recognizer, distance
@@ -32,23 +31,9 @@ def row_groups(num_ws: int) -> dict[str, range]:
 
 
 def swapped(ws_a: torch.Tensor, ws_b: torch.Tensor, rows: Iterable[int]) -> torch.Tensor:
-    """Give `ws_a (N, num_ws, w_dim)` these rows of `ws_b`, of the same shape.
-
-    Raises `UnknownOption` for a row that does not exist and for codes of different shapes.
-    """
-    rows = list(rows)
-    if ws_a.shape != ws_b.shape or ws_a.ndim != 3:
-        raise UnknownOption(
-            f"codes of shapes {tuple(ws_a.shape)} and {tuple(ws_b.shape)} cannot be mixed; "
-            f"take both from the same generator, as (N, num_ws, w_dim)"
-        )
-    wrong = [row for row in rows if not 0 <= row < ws_a.shape[1]]
-    if wrong:
-        raise UnknownOption(
-            f"rows {wrong} of W+ do not exist; choose from 0 to {ws_a.shape[1] - 1} of this generator"
-        )
+    """Give `ws_a (N, num_ws, w_dim)` these rows of `ws_b`, of the same shape."""
     mixed = ws_a.clone()
-    mixed[:, rows] = ws_b[:, rows]
+    mixed[:, [*rows]] = ws_b[:, [*rows]]
     return mixed
 
 

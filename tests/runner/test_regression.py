@@ -13,7 +13,7 @@ from anonlab.notebook.measured import (
     as_accepted,
     at_least,
     at_most,
-    guarded,
+    flatten,
     higher,
     lower,
     reference,
@@ -55,12 +55,12 @@ def notebook(folder: Path, name: str = "00_one", code: str = RECORD, **anonlab) 
 
 
 def accepted(metrics: dict, judged: dict[str, Guard], **changes) -> Accepted:
-    made = accept([guarded(metrics, judged)], [{"seed": 0}], {}, {})
+    made = accept([flatten(metrics, judged)], [{"seed": 0}], {}, {})
     return Accepted(**(vars(made) | changes))
 
 
 def verdicts(was: dict, now: dict, judged: dict[str, Guard], judged_now: dict | None = None) -> dict:
-    rows = compare(accepted(was, judged), guarded(now, judged if judged_now is None else judged_now), {})
+    rows = compare(accepted(was, judged), flatten(now, judged if judged_now is None else judged_now), {})
     return {row.name: row.verdict for row in rows.rows}
 
 
@@ -158,7 +158,7 @@ def test_what_is_not_judged_is_shown_and_a_judged_number_cannot_slip_away():
 def test_accepting_keeps_the_first_run_and_the_whole_spread():
     guard = {"ssim": as_accepted(S), "ok": as_accepted(S), "d": at_least(0.6, S)}
     runs = [
-        guarded({"ssim": higher(x), "ok": lower(ok), "d": higher(d), "t": shown(x)}, guard)
+        flatten({"ssim": higher(x), "ok": lower(ok), "d": higher(d), "t": shown(x)}, guard)
         for x, ok, d in ((0.8, False, 0.7), (0.9, False, 0.65), (0.78, True, 0.5))
     ]
     made = accept(runs, [{}, {}, {}], {}, {})

@@ -24,7 +24,7 @@ from anonlab.evaluation.privacy import FAR, away, method, strangers
 from anonlab.evaluation.recorded import numbers
 from anonlab.images import blurred
 from anonlab.metrics import calibrated_threshold
-from anonlab.notebook.measured import Guard, guarded
+from anonlab.notebook.measured import Guard, flatten
 from anonlab.runner import regression
 
 ACCEPTED = Path(__file__).parents[1] / "accepted" / "05_evaluate-quick.json"
@@ -104,7 +104,7 @@ def check(honest, accepted) -> Callable[..., regression.Comparison]:
         own = {name: one for name, one in guards.items() if name.startswith((METHOD, "fingerprint"))}
         assert len(own) > 12
         held = replace(accepted, judged={name: accepted.judged[name] for name in own})
-        return regression.compare(held, guarded(made, own), accepted.parameters)
+        return regression.compare(held, flatten(made, own), accepted.parameters)
 
     return compare
 
