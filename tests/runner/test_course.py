@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from lessons import code, lesson
 from offline import loads_of
 
 from anonlab.runner.course import build_course, executed_notebooks, page_of
@@ -16,27 +17,17 @@ PICTURE = (
 )
 
 
-def code(source: str, *outputs: dict, tags: tuple[str, ...] = (), **metadata: object):
-    cell = nbformat.v4.new_code_cell(source, outputs=list(outputs), execution_count=1)
-    cell.metadata |= {"tags": list(tags), **metadata}
-    return cell
-
-
-def lesson(title: str, *cells) -> nbformat.NotebookNode:
+def page(title: str, *cells) -> nbformat.NotebookNode:
     """A notebook as papermill leaves it."""
-    node = nbformat.v4.new_notebook()
-    node.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    node.metadata["anonlab"] = {"profiles": {"quick": {"STEPS": 2}, "full": {"STEPS": 9}}}
-    node.cells = [
-        nbformat.v4.new_markdown_cell(f"# {title}\n\nThe score $s(x) = \\cos(x)$ and\n\n$$E = mc^2$$"),
-        code("STEPS = 5  # many\nOUTPUT = '.'  # where", tags=("parameters",)),
-        *cells,
-    ]
+    profiles = {"quick": {"STEPS": 2}, "full": {"STEPS": 9}}
+    node = lesson("STEPS = 5  # many\nOUTPUT = '.'  # where", *cells, profiles=profiles)
+    text = f"# {title}\n\nThe score $s(x) = \\cos(x)$ and\n\n$$E = mc^2$$"
+    node.cells.insert(0, nbformat.v4.new_markdown_cell(text))
     return node
 
 
 @pytest.fixture
-def lessons(tmp_path) -> Path:
+def ran(tmp_path) -> Path:
     """Two notebooks, a run of each in the quick profile, and one that somebody ran on his own photo."""
     folder, run = tmp_path / "notebooks", tmp_path / "runs" / "2026-01-01"
     folder.mkdir()
@@ -46,7 +37,7 @@ def lessons(tmp_path) -> Path:
     said = code("Markdown('spoiler')", prose, tags=("remove-input",), jupyter={"source_hidden": True})
     result = nbformat.v4.new_output("execute_result", data={"text/plain": "forty-two"})
     injected = code("# Parameters\nSTEPS = 2\nOUTPUT = '/home/me/secret'", tags=("injected-parameters",))
-    first = lesson(
+    first = page(
         "00 · One",
         injected,
         code("import zipapp", jupyter={"source_hidden": True}),
@@ -56,7 +47,7 @@ def lessons(tmp_path) -> Path:
         nbformat.v4.new_markdown_cell("[next](01_two.ipynb), [tables](../data/README.md)"),
     )
     needle = nbformat.v4.new_markdown_cell("A needle in a haystack.")
-    second = lesson("01 · Two", code("explorer and explorer.panel"), needle)
+    second = page("01 · Two", code("explorer and explorer.panel"), needle)
     done = {}
     for name, node in (("00_one", first), ("01_two", second)):
         nbformat.write(node, run / f"{name}.ipynb")
@@ -82,7 +73,7 @@ def turning(folder: Path) -> str:
 def book(tmp_path_factory) -> Path:
     """The pages of two small notebooks, built once."""
     place = tmp_path_factory.mktemp("course")
-    where = lessons.__wrapped__(place)
+    where = ran.__wrapped__(place)
     assert build_course(where / "runs", where / "course", where / "notebooks", turning) == []
     return where / "course"
 
@@ -119,8 +110,8 @@ def test_paths_of_this_machine_stay_out_of_the_book(book):
         assert "/home/me/secret" not in page.read_text()
 
 
-def test_only_runs_of_the_samples_get_into_the_course(lessons):
-    runs, folder = lessons / "runs", lessons / "notebooks"
+def test_only_runs_of_the_samples_get_into_the_course(ran):
+    runs, folder = ran / "runs", ran / "notebooks"
     usual = runs / "2026-01-01"
     assert set(executed_notebooks(runs, folder)) == {"00_one", "01_two"}
     for name, said in (
@@ -140,5 +131,5 @@ def test_parameters_of_a_run_are_shown_without_places():
     cells = [code(f"# Parameters\n{text}", tags=("injected-parameters",)) for text in ("STEPS = 2", "")]
     cells[0].source += "\nOUTPUT = '/home/me'\nSTATE = '/home/me/state'"
     cells[1].source += "OUTPUT = '/home/me'"
-    shown = page_of(lesson("00 · One", *cells))
+    shown = page_of(page("00 · One", *cells))
     assert [cell.source for cell in shown.cells[2:]] == ["STEPS = 2"]

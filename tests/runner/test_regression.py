@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from lessons import code, lesson
 
 from anonlab.errors import DamagedAccepted
 from anonlab.notebook.measured import (
@@ -41,17 +42,9 @@ record(
 """
 
 
-def notebook(folder: Path, name: str = "00_one", code: str = RECORD, **anonlab) -> None:
-    node = nbformat.v4.new_notebook()
-    node.metadata = {
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-        "anonlab": anonlab,
-    }
-    source = "RATE = 0.2\nMATCHED = False\nLEAKS = 0\nSEED = 0\nOUTPUT = '.'"
-    parameters = nbformat.v4.new_code_cell(source)
-    parameters.metadata["tags"] = ["parameters"]
-    node.cells = [parameters, nbformat.v4.new_code_cell(code)]
-    nbformat.write(node, folder / f"{name}.ipynb")
+def notebook(folder: Path, source: str = RECORD) -> None:
+    node = lesson("RATE = 0.2\nMATCHED = False\nLEAKS = 0\nSEED = 0\nOUTPUT = '.'", code(source))
+    nbformat.write(node, folder / "00_one.ipynb")
 
 
 def accepted(metrics: dict, judged: dict[str, Guard], **changes) -> Accepted:
@@ -223,7 +216,7 @@ def test_a_damaged_number_fails_in_words(tmp_path, run):
 
 
 def test_a_notebook_or_a_repeat_that_fails_is_never_accepted(tmp_path, run):
-    notebook(tmp_path, code=RECORD + "1 / (SEED - 1)")
+    notebook(tmp_path, RECORD + "1 / (SEED - 1)")
     status, printed, _ = run(accept=True, repeats=(("native", 1),))
     assert status == 1 and "native, SEED 1: ZeroDivisionError" in printed
     assert not (tmp_path / "b").exists()

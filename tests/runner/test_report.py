@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from lessons import code, lesson
 
 from anonlab.runner import report
 
@@ -16,17 +17,9 @@ pathlib.Path(OUTPUT, "metrics.json").write_text(json.dumps(to_json({"x": shown(X
 """
 
 
-def notebook(
-    folder: Path, name: str, code: str = RECORD, needs: tuple[str, ...] = (), quick: dict | None = None
-) -> None:
-    node = nbformat.v4.new_notebook()
-    node.metadata = {
-        "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-        "anonlab": {"needs": list(needs), "profiles": {"quick": quick or {}, "full": {"X": 7}}},
-    }
-    parameters = nbformat.v4.new_code_cell("X = 1\nOUTPUT = '.'")
-    parameters.metadata["tags"] = ["parameters"]
-    node.cells = [parameters, nbformat.v4.new_code_cell(code)]
+def notebook(folder: Path, name: str, source: str = RECORD, needs: tuple = (), **quick: object) -> None:
+    profiles = {"quick": quick, "full": {"X": 7}}
+    node = lesson("X = 1\nOUTPUT = '.'", code(source), needs=[*needs], profiles=profiles)
     nbformat.write(node, folder / f"{name}.ipynb")
 
 
@@ -72,12 +65,12 @@ def test_the_command_line_wins_over_the_profile(tmp_path, run, without_kernel, o
 
 
 @pytest.mark.parametrize(
-    ("code", "quick", "said"),
+    ("source", "quick", "said"),
     [("pass", {}, "00_one.ipynb recorded no metrics"), (RECORD, {"Z": 1}, "sets Z, which the notebook")],
 )
 def test_a_notebook_without_numbers_or_with_an_unknown_parameter_has_failed(
-    tmp_path, run, without_kernel, code, quick, said
+    tmp_path, run, without_kernel, source, quick, said
 ):
-    notebook(tmp_path, "00_one", code, quick=quick)
+    notebook(tmp_path, "00_one", source, **quick)
     status, metrics, _ = run()
     assert status == 1 and said in metrics["notebooks"]["00_one"]["error"]
