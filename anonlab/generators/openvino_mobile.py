@@ -19,6 +19,8 @@ from ..images import FACE_SIZE
 from ..openvino_runtime import Networks, import_openvino
 from .mobile_stylegan import Block, MobileStyleGAN, StyledConv, haar_matrix
 
+GROUP = 16  # channels that a wavelet's convolution mixes at a time: as many as a CPU's vector holds
+
 
 class OpenVINOMobileStyleGAN(MobileStyleGAN):
     """`MobileStyleGAN` whose `synthesis` runs in OpenVINO when no gradient is asked for.
@@ -67,8 +69,10 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
     def row(index: int) -> Any:
         return ops.gather(ws, np.int64(index), np.int64(1))
 
-    def linear(layer: nn.Linear, w: Any) -> Any:
-        return ops.add(ops.matmul(w, tensor(layer.weight), False, True), tensor(layer.bias)[None])
+    def linear(layer: nn.Linear, w: Any, order: Any = slice(None)) -> Any:
+        """Run a linear layer; of its outputs those in `order`."""
+        weight, bias = tensor(layer.weight[order]), tensor(layer.bias[order])
+        return ops.add(ops.matmul(w, weight, False, True), bias[None])
 
     def scaled(x: Any, gain: Any) -> Any:
         """Multiply the channels of `x (1, C, H, W)` by `gain (1, C)`."""
@@ -84,27 +88,27 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
     def leaky(x: Any) -> Any:
         return ops.prelu(x, np.array([0.2], np.float32))
 
-    def styled(conv: StyledConv, x: Any, w: Any) -> Any:
+    def styled(conv: StyledConv, x: Any, w: Any, order: Any = slice(None)) -> Any:
+        """Run a styled convolution; of its outputs those in `order`."""
         x = scaled(x, linear(conv.affine, w))
         if conv.depthwise is not None:
             kernels = tensor(conv.depthwise)[:, None]  # (groups, out, in, 3, 3)
             x = ops.group_convolution(x, kernels, [1, 1], [1, 1], [1, 1], [1, 1])
-        x = convolution(x, conv.weight, conv.bias, padding=int(conv.depthwise is None))
+        x = convolution(x, conv.weight[order], conv.bias[order], int(conv.depthwise is None))
         return leaky(ops.add(x, tensor(conv.noise)))
 
-    def haar(x: Any, bands: torch.Tensor) -> Any:
-        """Apply `inverse_haar` by a matrix: taking bands apart is slow here."""
-        return ops.depth_to_space(convolution(x, bands), "depth_first", 2)
-
-    def doubled(block: Block, x: Any, w1: Any, w2: Any) -> Any:
-        x = haar(scaled(x, linear(block.up, w1)), block.bands)
-        return styled(block.conv2, styled(block.conv1, x, w1), w2)
+    def doubled(block: Block, x: Any, w1: Any, w2: Any, order: Any = slice(None)) -> Any:
+        """Run a block on channels in the order of `by_place`, for outputs in `order`."""
+        channels = block.up.out_features
+        x = scaled(x, linear(block.up, w1, by_place(channels)))
+        bands = tensor(haar_matrix(GROUP)[:, by_place(GROUP)])[None].repeat(channels // GROUP, 0)
+        x = ops.group_convolution(x, bands, [1, 1], [0, 0], [0, 0], [1, 1])
+        x = ops.depth_to_space(x, "depth_first", 2)
+        return styled(block.conv2, styled(block.conv1, x, w1), w2, order)
 
     def preview(block: Block, x: Any, w1: Any, w2: Any) -> Any:
-        """`MobileStyleGAN.preview_block`."""
-        channels = block.up.out_features
-        low_pass = torch.eye(channels)[: channels // 4, :, None, None] / 2
-        x = convolution(scaled(x, linear(block.up, w1)), low_pass)
+        """Run `MobileStyleGAN.preview_block` on channels that are the low-pass band."""
+        x = scaled(x, ops.multiply(linear(block.up, w1, low_pass), np.float32(0.5)))
         for conv, w in ((block.conv1, w1), (block.conv2, w2)):
             assert conv.depthwise is not None  # of a block's convolutions
             gain = ops.multiply(linear(conv.affine, w), tensor(conv.depthwise.sum((1, 2, 3)))[None])
@@ -112,14 +116,28 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
         return x
 
     ws = ops.parameter([1, model.num_ws, model.w_dim], np.float32, name="ws")
-    x = styled(model.conv1, ops.constant(tensor(model.const)), row(0))
-    for i, block in enumerate(model.blocks[:-1]):
-        x = doubled(block, x, row(2 * i + 1), row(2 * i + 2))
-    last = doubled if resolution > FACE_SIZE else preview
-    x = scaled(last(model.blocks[-1], x, row(13), row(14)), linear(model.to_rgb_affine, row(15)))
+    orders: list[Any] = [by_place(block.up.out_features) for block in model.blocks]
+    last, low_pass = model.blocks[-1], slice(model.blocks[-1].up.out_features // 4)
+    if resolution <= FACE_SIZE:
+        orders[-1] = low_pass  # nothing else is asked of the last block but one
+    x = styled(model.conv1, ops.constant(tensor(model.const)), row(0), orders[0])
+    for i, (block, order) in enumerate(zip(model.blocks[:-1], orders[1:], strict=True)):
+        x = doubled(block, x, row(2 * i + 1), row(2 * i + 2), order)
+    x = (doubled if resolution > FACE_SIZE else preview)(last, x, row(13), row(14))
+    x = scaled(x, linear(model.to_rgb_affine, row(15)))
+    weight, bias = model.to_rgb.weight, model.to_rgb.bias
     if resolution > FACE_SIZE:
-        bands = haar_matrix(model.to_rgb.out_channels)
-        x = haar(convolution(x, model.to_rgb.weight, model.to_rgb.bias), bands)
+        bands = haar_matrix(len(bias))
+        weight = F.conv2d(weight.transpose(0, 1), bands).transpose(0, 1)
+        x = convolution(x, weight, bands[:, :, 0, 0] @ bias)
+        x = ops.depth_to_space(x, "depth_first", 2)
     else:
-        x = convolution(x, model.to_rgb.weight[:3] / 2, model.to_rgb.bias[:3] / 2)
+        x = convolution(x, weight[:3] / 2, bias[:3] / 2)
     return ov.Model([x], [ws], f"MobileStyleGAN-{resolution}")
+
+
+def by_place(channels: int) -> torch.Tensor:
+    """Order the wavelet bands of 4C `channels`, `(4C,)`, so that those of one output stand together:
+    the low-pass one and its triple. A grouped convolution does then what `inverse_haar` does."""
+    low = torch.arange(channels // 4)[:, None]
+    return torch.cat([low, channels // 4 + 3 * low + torch.arange(3)], 1).flatten()
