@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
-from skimage.draw import polygon, polygon2mask, polygon_perimeter
+from skimage.draw import polygon2mask, polygon_perimeter
 from skimage.morphology import dilation, disk
 from skimage.morphology.convex_hull import convex_hull_image
 
@@ -21,32 +21,27 @@ FOREHEAD = 0.6  # height of the forehead above the brows, in distances from brow
 def region_masks(points: torch.Tensor, size: int = 256) -> dict[str, torch.Tensor]:
     """Draw all of `REGIONS` from one face's points `(1, 68, 2)`: masks `(1, 1, size, size)` of 0 and 1.
 
-    They do not overlap. Jaw is what of the face lies below the mouth, forehead what lies above the
-    brows, cheeks the rest.
+    They do not overlap, wherever the points are: the first one named below gets what two share. Forehead
+    is what of the face lies above the brows, jaw what lies below the mouth, cheeks the rest.
     """
-    at = points[0].detach().cpu().numpy() * size
+    at, wider = points[0].detach().cpu().numpy() * size, max(1, round(MARGIN * size))
     parts = {
-        "eyes": _hull(at[36:42], size) | _hull(at[42:48], size),
-        "brows": _hull(at[17:22], size) | _hull(at[22:27], size),
-        "mouth": _hull(at[48:60], size),
+        "eyes": _hull(at[36:42], size, wider) | _hull(at[42:48], size, wider),
+        "brows": _hull(at[17:22], size, wider) | _hull(at[22:27], size, wider),
+        "mouth": _hull(at[48:60], size, wider),
         "nose": _hull(np.concatenate([at[27:36], at[[39, 42]]]), size),
     }
-    wide = disk(max(1, round(MARGIN * size)))
-    for name in ("eyes", "brows", "mouth"):
-        parts[name] = dilation(parts[name], wide)
     up = (at[19:25].mean(0) - at[30]) * FOREHEAD  # from the tip of the nose to the brows, and on
     face = _hull(np.concatenate([at[:17], at[17:27] + up]), size)
+    rows = np.arange(size)[:, None]
+    parts["forehead"] = face & (rows < at[17:27, 1].max())
+    parts["jaw"] = face & (rows > at[48:60, 1].max())
+    parts["cheeks"] = face
     taken = np.zeros((size, size), bool)
     masks = {}
-    for name in ("eyes", "brows", "mouth", "nose"):  # the first one named gets what they share
-        masks[name] = parts[name] & ~taken
-        taken |= parts[name]
-    rows = np.arange(size)[:, None]
-    brow_line, mouth_line = at[17:27, 1].max(), at[48:60, 1].max()
-    rest = face & ~taken
-    masks["forehead"] = rest & (rows < brow_line)
-    masks["jaw"] = rest & (rows > mouth_line)
-    masks["cheeks"] = rest & ~masks["forehead"] & ~masks["jaw"]
+    for name, part in parts.items():  # the first one named gets what they share
+        masks[name] = part & ~taken
+        taken |= part
     return {name: torch.from_numpy(masks[name]).float()[None, None] for name in REGIONS}
 
 
@@ -109,13 +104,16 @@ def heat_of_regions(heat: torch.Tensor, points: torch.Tensor) -> dict[str, float
     }
 
 
-def _hull(points: np.ndarray, size: int) -> np.ndarray:
-    """Draw the convex hull of `points (P, 2)`, x and y in pixels, as booleans `(size, size)`."""
-    corners = np.zeros((size, size), bool)
-    x, y = np.clip(np.round(points).astype(int), 0, size - 1).T
-    corners[y, x] = True
-    if np.ptp(x) == 0 or np.ptp(y) == 0:
-        rows, columns = polygon(y, x, (size, size))
-        corners[rows, columns] = True
-        return corners
-    return convex_hull_image(corners)
+def _hull(points: np.ndarray, size: int, wider: int = 0) -> np.ndarray:
+    """Draw the convex hull of `points (P, 2)`, x and y in pixels, and what is within `wider` pixels of
+    it, as booleans `(size, size)`."""
+    at = np.clip(np.round(points).astype(int), 0, size - 1)
+    first, last = np.maximum(at.min(0) - wider, 0), np.minimum(at.max(0) + wider + 1, size)
+    x, y = (at - first).T
+    inside = np.zeros((last - first)[::-1], bool)
+    inside[y, x] = True
+    inside = convex_hull_image(inside)
+    result = np.zeros((size, size), bool)
+    window = result[first[1] : last[1], first[0] : last[0]]
+    window[:] = dilation(inside, disk(wider)) if wider else inside
+    return result
