@@ -148,13 +148,10 @@ def who_is_found(
         one.name: attacks(one, embeddings[one.name], taught.get(one.name), anonymizer.population)
         for one in judges
     }
-    tuned = {}
     for one in judges:
         if isinstance(one.recognizer, FaceRes) and len(people) > 1:
-            asked[one.name][TUNED], tuned[one.name] = tuned_distances(one.recognizer, people, learned)
+            asked[one.name][TUNED] = tuned_distances(one.recognizer, people, learned)
     made = {one.name: found(one, embeddings[one.name], asked[one.name], shown) for one in judges}
-    for name, shares in tuned.items():
-        made[name]["fine_tuning"] = {"held_out_rank_1": shares, "generated_people": len(learned)}
     unseen = [asked[one.name] for one in judges if not one.seen]
     return made | ({UNION: united(unseen)} if len(unseen) > 1 else {})
 
@@ -162,7 +159,7 @@ def who_is_found(
 @torch.no_grad()
 def tuned_distances(
     recognizer: FaceRes, people: Sequence[Pictures], learned: Sequence[Pictures]
-) -> tuple[torch.Tensor, list[float]]:
+) -> torch.Tensor:
     """Fine-tune a recogniser as an attacker can: distances `(N, N)` from results to a gallery's people.
 
     Known of each person are the other photo and what the attacker's own copy of the tool makes of it,
@@ -173,20 +170,18 @@ def tuned_distances(
     def given(pictures: Sequence[Pictures], name: str) -> torch.Tensor:
         return torch.cat([recognizer.features(one.image(name)).half() for one in pictures])
 
-    own, others = torch.arange(len(people)), len(people) + torch.arange(len(learned))
+    own = torch.arange(len(people))
     known = [given(people, name) for name in ("other photo", "other photo, other key")]
-    numbers = [own, own]
-    if learned:
-        known += [given(learned, name) for name in LEARNED[:2]]
-        numbers += [others, others]
-    tail, directions, shares = fine_tune(
+    known += [given(learned, name) for name in LEARNED[:2] if learned]
+    numbers = [own, own] + 2 * [len(people) + torch.arange(len(learned))]
+    tail, directions, _ = fine_tune(
         recognizer.last_layer(), torch.cat(known), torch.cat(numbers),
         given(people, "other photo, other settings"), own, torch.Generator().manual_seed(0),
     )  # fmt: skip
     results = torch.nn.functional.normalize(
         torch.cat([tail(given([one], "result").float())[tail.outputs[0]] for one in people]), dim=1
     )
-    return 1 - results @ directions[: len(people)].T, shares
+    return 1 - results @ directions[: len(people)].T
 
 
 def similar(

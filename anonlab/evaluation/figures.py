@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from .. import metrics
-from ..images import to_uint8
+from ..notebook.plots import gallery, one_axis
 from ..recognizers import distance
 from .evaluate import Evaluation
 from .pictures import AREA
@@ -23,7 +23,7 @@ ROC_LINES = {  # colour and style of each; dashes show what lies below
     ORIGINAL: ("#222222", "--"),
     "result": (OURS, "-"),
 }
-SHEET, SHEET_INCHES = 8, 14.6  # people on a contact sheet, and its width
+SHEET = 8  # people on a contact sheet
 
 
 def tradeoff_figure(found: dict, judge: str) -> Figure:
@@ -98,8 +98,7 @@ def attackers_figure(found: dict) -> Figure:
         for name, attack in one["attacks"].items():
             best[name] = max(best.get(name, 0.0), attack["rank_1"])
     names = sorted(best.keys() - {KEYED}, key=lambda name: (best[name], name))
-    figure = Figure(figsize=(8, 0.8 + 0.42 * len(names)), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = one_axis(8, 0.8 + 0.42 * len(names))
     for number, (judge, one) in enumerate(judges.items()):
         mine = {name: one["attacks"][name] for name in names if name in one["attacks"]}
         y = [names.index(name) + 0.2 * (number - (len(judges) - 1) / 2) for name in mine]
@@ -150,20 +149,16 @@ def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] 
         name: distance(judge.recognizer, seen[one], seen["other photo"]) for name, one in shown.items()
     }
     order = nearness(evaluation, dataset).argsort(kind="stable")
+    titles = [name.replace("anonlab", "ours") for name in shown]
     sheets = []
     for start in range(0, len(order), SHEET):
         chosen = order[start : start + SHEET].tolist()
-        side = SHEET_INCHES / len(shown)
-        figure = Figure(figsize=(SHEET_INCHES, (side + 0.25) * len(chosen) + 0.4), layout="constrained")
-        lines = figure.subplots(len(chosen), len(shown), squeeze=False)
-        for line, index in zip(lines, chosen, strict=True):
-            for axis, (name, picture) in zip(line, shown.items(), strict=True):
-                axis.set(xticks=[], yticks=[], frame_on=False)
-                axis.imshow(to_uint8(people[index].image(picture)))
-                axis.set_xlabel(f"{gaps[name][index]:.2f}", fontsize=7, labelpad=1)
-            line[0].set_ylabel(people[index].person.name[:16], fontsize=7)
-        for axis, name in zip(lines[0], shown, strict=True):
-            axis.set_title(name.replace("anonlab", "ours"), fontsize=8)
+        images = [people[index].image(one) for index in chosen for one in shown.values()]
+        names = [people[index].person.name[:16] for index in chosen]
+        figure = gallery(images, titles, len(shown), names)
+        below = [f"{gaps[name][index]:.2f}" for index in chosen for name in shown]
+        for axis, text in zip(figure.axes, below, strict=True):
+            axis.set_xlabel(text, fontsize=7, labelpad=1)
         figure.supxlabel(
             f"distance by {judge.name} to another photo of the person; matched below "
             f"{judge.recognizer.threshold:.3g}", fontsize=8,

@@ -138,17 +138,25 @@ def title(name: str, found: dict) -> str:
     return f"{DAYS.get(name, name)}, {found['people']} people{few}"
 
 
+def strongest(judges: dict[str, dict]) -> tuple[str, str, dict]:
+    """Find the attack on results, without the user's key, that most people are found by: its name, the
+    recogniser's, and its numbers."""
+    asked = [
+        (attack, judge, one)
+        for judge, said in judges.items()
+        for attack, one in said["attacks"].items()
+        if attack != KEYED and "surroundings" not in attack and "stranger" not in attack
+    ]
+    return max(asked, key=lambda one: one[2]["rank_1"])
+
+
 def headline(name: str, found: dict) -> str:
     """Claim no more than was measured, in one sentence: the worst attack by a recogniser that took no
     part."""
     judges = {key: one for key, one in found["found"].items() if not one["seen"]}
     if not judges:
         return f"no unseen recogniser: privacy not established; {HOW_TO_ADD}"
-    attack, judge, one = max(
-        ((attack, key, one) for key, said in judges.items() for attack, one in said["attacks"].items()
-         if attack != KEYED and "surroundings" not in attack and "stranger" not in attack),
-        key=lambda found: found[2]["rank_1"],
-    )  # fmt: skip
+    attack, judge, one = strongest(judges)
     return (
         f"{title(name, found)}: the worst attack on results ({attack}, by {judge}) finds "
         f"{percent(one['rank_1'], one['rank_1_interval'])} first; chance {percent(one['chance'])}"

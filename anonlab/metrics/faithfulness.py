@@ -89,10 +89,10 @@ def agreement(maps: dict[str, torch.Tensor]) -> dict[str, dict[str, float]]:
     return {a: {b: rank_correlation(inner[a], inner[b]).item() for b in inner} for a in inner}
 
 
-def inside_face(heat: torch.Tensor, size: int = 64) -> torch.Tensor:
+def inside_face(heat: torch.Tensor) -> torch.Tensor:
     """Return the values of a map `(N, 1, S, S)` inside the oval of an aligned face, `(N, P)`."""
-    oval = torch.from_numpy(face_oval(size) > 0.5).to(heat.device)
-    return resize(heat, size)[:, 0][:, oval]
+    oval = torch.from_numpy(face_oval(64) > 0.5).to(heat.device)
+    return resize(heat, 64)[:, 0][:, oval]
 
 
 def stability(
@@ -100,18 +100,17 @@ def stability(
     image: torch.Tensor,
     rng: torch.Generator,
     shifts: int = 4,
-    reach: float = 0.02,
     reference: torch.Tensor | None = None,
 ) -> float:
     """Compute the mean rank correlation between a face's map and the maps of slightly shifted crops of
     it.
 
-    `image (1, 3, S, S)` is shifted by up to `reach` of its side; each map is shifted back before
+    `image (1, 3, S, S)` is shifted by up to 2 % of its side; each map is shifted back before
     it is compared. `reference` is the face's own map, if it is known already. 1 is a map that does
     not depend on where exactly the aligner cut.
     """
     size = image.shape[-1]
-    limit = max(1, round(reach * size))
+    limit = max(1, round(0.02 * size))
     reference = make_map(image) if reference is None else reference
     scale = reference.shape[-1] / size
     inner = slice(round(limit * scale) + 1, -round(limit * scale) - 1)
@@ -131,7 +130,6 @@ def compare_methods(
     faces: Sequence[torch.Tensor],
     methods: Sequence[str],
     areas: Sequence[float] = AREAS,
-    rng: torch.Generator | None = None,
     progress: bool = False,
     shifts: int = 4,
 ) -> dict[str, dict[str, float]]:
@@ -142,8 +140,8 @@ def compare_methods(
     face, `beats_disc` is the share of the faces on which a map's own deletion area is larger than the
     disc's, `seconds` is the median time of a map. `faces` are `(1, 3, 256, 256)` each.
     """
-    rng = rng or torch.Generator().manual_seed(0)
     recognizer, size = perception.recognizer, faces[0].shape[-1]
+    rng = torch.Generator().manual_seed(0)
     makers: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
         method: partial(perception, method=method) for method in methods
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -87,17 +88,16 @@ def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
     axis.annotate("", xy=end, xytext=start, arrowprops=arrow)
 
 
-def attention_maps(weights: torch.Tensor, config: EncoderConfig, side: int = 64) -> torch.Tensor:
+def attention_maps(weights: torch.Tensor, config: EncoderConfig) -> torch.Tensor:
     """Where queries look in the picture: attention `weights (Q, T)` over the tokens to maps
-    `(Q, 1, side, side)` that sum to the share that goes to places; the identity has none."""
-    counts = token_counts(config)
-    parts = weights.split([*counts.values()], 1)[:-1]
-    maps = torch.zeros(len(weights), 1, side, side, dtype=weights.dtype)
-    for part in parts:
+    `(Q, 1, 64, 64)` that sum to the share that goes to places; the identity has none."""
+    *places, _ = weights.split([*token_counts(config).values()], 1)
+    maps = []
+    for part in places:
         small = int(part.shape[1] ** 0.5)
-        spread = part.view(-1, 1, small, small) * (small / side) ** 2
-        maps += torch.nn.functional.interpolate(spread, size=(side, side), mode="nearest")
-    return maps
+        spread = part.view(-1, 1, small, small) * (small / 64) ** 2
+        maps.append(F.interpolate(spread, size=(64, 64), mode="nearest"))
+    return torch.stack(maps).sum(0)
 
 
 def grouped_bars_figure(groups: Mapping[str, Mapping[str, float]], label: str) -> Figure:

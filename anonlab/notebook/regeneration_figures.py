@@ -66,10 +66,10 @@ def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
     return figure
 
 
-def seam_ring(mask: torch.Tensor, width: int = 8) -> torch.Tensor:
+def seam_ring(mask: torch.Tensor) -> torch.Tensor:
     """Where a seam would show: the photo's pixels around a mask, `(N, 1, S, S)` 0 or 1. They are within
-    `width` pixels of 256 of where the mask is over one half, and not themselves in the mask."""
-    reach = 2 * round(width * mask.shape[-1] / 256) + 1
+    8 pixels of 256 of where the mask is over one half, and not themselves in the mask."""
+    reach = 2 * round(8 * mask.shape[-1] / 256) + 1
     half = (mask > 0.5).to(mask)
     wider = F.max_pool2d(half, reach, stride=1, padding=reach // 2)
     return wider * (mask < 0.02)

@@ -21,7 +21,7 @@ import nbformat
 from ..errors import CourseFailed
 from ..files import output_folder
 from ..weights.store import notebooks_folder
-from .execution import PLACES, read_notebook
+from .execution import PLACES, notebook_paths, read_notebook
 from .pages import LINK, MATHJAX, TEMPLATES, copy_mathjax, links_inside, rewrite_markdown
 
 HIDDEN = ("#", *PLACES)  # of injected parameters: papermill's heading, and where files went
@@ -37,7 +37,7 @@ def executed_notebooks(runs: Path, folder: Path | None = None) -> dict[str, Path
     a user's own photos never gets into the course. A notebook that never ran so is not in the answer.
     """
     found: dict[str, Path] = {}
-    for path in sorted((folder or notebooks_folder()).glob("[0-9][0-9]_*.ipynb")):
+    for path in notebook_paths(folder or notebooks_folder()):
         wanted = read_notebook(path, "quick").parameters({})
         for run in sorted(runs.glob("*/metrics.json"), reverse=True):
             try:
@@ -69,7 +69,7 @@ def build_course(
     """
     folder = folder or notebooks_folder()
     executed = executed_notebooks(runs, folder)
-    names = [path.name for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))]
+    names = [path.name for path in notebook_paths(folder)]
     out = out.resolve()
     output_folder(out.parent)
     with tempfile.TemporaryDirectory(prefix=".course-", dir=out.parent) as temporary:
@@ -88,15 +88,13 @@ def build_course(
                 shown = nbformat.v4.new_markdown_cell(f"````{{raw}} html\n{html}\n````")
                 page.cells.insert(page.cells.index(panel) + 1, shown)
             nbformat.write(page, source / name)
-        texts = {"README.md": "index.md", TEACHING: TEACHING}
-        for text, page in texts.items():
-            if (folder / text).is_file():
-                read = (folder / text).read_text(encoding="utf-8")
-                (source / page).write_text(in_the_book(read, [*names, TEACHING]), encoding="utf-8")
+        for text, page in (("README.md", "index.md"), (TEACHING, TEACHING)):
+            read = (folder / text).read_text(encoding="utf-8")
+            (source / page).write_text(in_the_book(read, [*names, TEACHING]), encoding="utf-8")
         if not copy_mathjax(source / STATIC / MATHJAX):
             raise CourseFailed('the course needs more packages: pip install "anonlab[dev]"')
         shutil.copyfile(TEMPLATES / "course.css", source / STATIC / "course.css")
-        _write_config(source, [*names, *([TEACHING] if (folder / TEACHING).is_file() else [])])
+        _write_config(source, [*names, TEACHING])
         pages = _run_jupyter_book(source, Path(temporary))
         if (Path(temporary) / TURNING).exists():
             shutil.move(Path(temporary) / TURNING, pages / TURNING)

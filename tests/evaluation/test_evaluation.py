@@ -200,6 +200,3 @@ def test_the_command_says_which_judge_is_missing(tmp_path, monkeypatch, capsys):
     assert cli.main(["evaluate", "embedded:2", "--out", str(tmp_path / "out")]) == 1
     assert "doctor --judges" in capsys.readouterr().err
     assert not list((tmp_path / "out").iterdir())
-
-
-# --- runs that must be called worse --------------------------------------------------------------

@@ -35,13 +35,13 @@ STATED = {  # what people say of themselves -> GEAR's word
 }
 
 
-def floor(images: torch.Tensor, seed: int = 0) -> torch.Tensor:
+def floor(images: torch.Tensor) -> torch.Tensor:
     """Return unchanged faces `(N, 3, S, S)` as another camera would give them: turned by ±2°, scaled by
     ±3 %, moved by ±2 of 256 pixels, blurred by 0.6 pixels and saved as JPEG of quality 80.
 
     What an estimator says of these is its own noise, and no method can be better.
     """
-    n, rng = len(images), torch.Generator().manual_seed(seed)
+    n, rng = len(images), torch.Generator().manual_seed(0)
     turn, zoom, dx, dy = (2.0 * torch.randint(2, (4, n), generator=rng) - 1).unbind()
     angle, scale = torch.deg2rad(TURN * turn), 1 + ZOOM * zoom
     cos, sin = scale * angle.cos(), scale * angle.sin()
@@ -100,7 +100,7 @@ def correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return torch.where(spread > 1e-9, (a * b).sum(-1) / spread.clamp_min(1e-9), 0.0)
 
 
-def by_person(statistic: Callable[..., torch.Tensor], *columns: torch.Tensor, seed: int = 0) -> dict:
+def by_person(statistic: Callable[..., torch.Tensor], *columns: torch.Tensor) -> dict:
     """Return a statistic over the last axis of columns `(N,)` with its 95 % interval by a bootstrap that
     draws people. NaN is a person to whom the question does not apply; None where none is left."""
     asked = ~torch.stack(columns).isnan().any(0)
@@ -112,7 +112,7 @@ def by_person(statistic: Callable[..., torch.Tensor], *columns: torch.Tensor, se
         return statistic(*(one[torch.from_numpy(people).long()] for one in columns)).numpy()
 
     count = len(columns[0])
-    found = bootstrap(np.arange(count), drawn, DRAWS, seed)
+    found = bootstrap(np.arange(count), drawn, DRAWS)
     return {"people": count, "value": statistic(*columns).item(), "interval": list(found)}
 
 

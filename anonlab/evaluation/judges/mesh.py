@@ -99,7 +99,7 @@ def geometry(mesh: Mesh) -> dict[str, torch.Tensor]:
 
     `gaze_x`, `gaze_y`: the iris's centre against the middle between the corners of its eye, for an
     eyeball of 12 mm in an eye 30 mm wide, mean of both eyes. `eye_opening`: between the lids, in
-    widths of the eye. `yaw`, `pitch`, `roll` by the 3-D points.
+    widths of the eye. `yaw` and `pitch` by the 3-D points.
     """
     points = mesh.points[..., :2]
     unit = (points[:, OUTER[0]] - points[:, OUTER[1]]).norm(dim=1)
@@ -135,7 +135,6 @@ def geometry(mesh: Mesh) -> dict[str, torch.Tensor]:
         "jaw": below(152),
         "yaw": torch.rad2deg(torch.atan2(x[:, 2], x[:, 0])),
         "pitch": torch.rad2deg(torch.atan2(y[:, 2], y[:, 1])),
-        "roll": torch.rad2deg(torch.atan2(x[:, 1], x[:, 0])),
     }
 
 

