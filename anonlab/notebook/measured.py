@@ -49,6 +49,10 @@ class Guard:
             return False
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
+    def stated(self) -> dict[str, object]:
+        """Return what it states, as a file keeps it."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
 
 def as_accepted(sentence: str, noticed: float | None = None, step: float | None = None) -> Guard:
     """Guard a sentence by comparing its number with the accepted one."""
@@ -128,7 +132,7 @@ def to_json(metrics: object, judged: Mapping[str, Guard] | None = None) -> dict[
     return {
         name: {"value": one.value, "better": one.better}
         | ({"cases": one.cases} if one.cases else {})
-        | ({"guard": {k: v for k, v in vars(one.guard).items() if v is not None}} if one.guard else {})
+        | ({"guard": one.guard.stated()} if one.guard else {})
         for name, one in flatten(metrics, judged).items()
     }
 

@@ -162,8 +162,8 @@ def accept(
             shown[name] = first.value
             continue
         values = [one[name].value if name in one else MISSING for one in runs]
-        guard = {key: value for key, value in vars(first.guard).items() if value is not None}
-        one = {"value": first.value, "better": first.better, "tolerance": None, "guard": guard}
+        one = {"value": first.value, "better": first.better, "tolerance": None}
+        one["guard"] = first.guard.stated()
         if all(_is_number(value) for value in values):
             one["seen"] = [min(values), max(values)]
             if not first.guard.bounded:
