@@ -82,16 +82,23 @@ class Correction:
         S)` outside `mask (N, 1, S, S)` in colour, everywhere in expression, and to the embeddings
         `target (N, dim)`. After each round they are truncated to the size `max_rms`."""
         image = resize(image, FACE_SIZE)
-        wanted = self.read(image, target)  # (N, Y)
-        noise = self.noise(resize(mask, COLOR_GRID))
-        factor = torch.linalg.cholesky(self.covariance + noise.square().diag_embed())  # (N, Y, Y)
+        wanted, factor = self.read(image, target), self.factor(mask)  # (N, Y), (N, Y, Y)
         for _ in range(self.rounds if rounds is None else rounds):
             drawn = self.generator.synthesis(ws, FACE_SIZE).clamp(-1, 1)
-            solved = torch.cholesky_solve(self.lack(wanted, drawn)[..., None], factor)[..., 0]
-            weights = solved @ self.readings  # (N, K)
-            ws = ws + GAIN * self.generator.w_std * (weights @ self.codes.T).view(ws.shape)
+            ws = ws + GAIN * self.carry(self.lack(wanted, drawn), factor)
             ws = truncate_to_rms(ws, self.generator.w_avg, self.generator.w_std, max_rms)
         return ws
+
+    def factor(self, mask: torch.Tensor) -> torch.Tensor:
+        """Factorise C_yy + R for masks `(N, 1, S, S)`: the Cholesky factors `(N, Y, Y)`."""
+        noise = self.noise(resize(mask, COLOR_GRID))
+        return torch.linalg.cholesky(self.covariance + noise.square().diag_embed())
+
+    def carry(self, lack: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+        """Carry what readings lack `(N, Y)` to the codes by linear regression, `(N, num_ws, w_dim)`."""
+        weights = torch.cholesky_solve(lack[..., None], factor)[..., 0] @ self.readings  # (N, K)
+        change = (weights @ self.codes.T).unflatten(1, (-1, len(self.generator.w_std)))
+        return self.generator.w_std * change
 
     def lack(self, wanted: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
         """Compute what pictures `drawn (N, 3, 256, 256)` lack of the readings `wanted (N, Y)`; that of
