@@ -17,7 +17,7 @@ ENCODERS |= {"av1": "libsvtav1", "prores": "prores_ks", "flv1": "flv"}
 ENCODERS |= {name: name for name in ("mpeg4", "mjpeg", "mpeg1video", "mpeg2video", "wmv2")}
 ENCODERS |= {name: name for name in ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv")}
 OPTIONS: dict[str, dict[str, str]] = {
-    "libx264": {"crf": "18", "preset": "medium", "bf": "0", "a53cc": "0"},
+    "libx264": {"crf": "16", "preset": "veryfast", "bf": "0", "a53cc": "0"},
     "libx265": {"crf": "19", "preset": "medium", "x265-params": "bframes=0:log-level=none"},
     "libvpx": {"crf": "8", "b": "40M", "auto-alt-ref": "0", "lag-in-frames": "0", "cpu-used": "3"},
     "libvpx-vp9": {"crf": "22", "b": "0", "auto-alt-ref": "0", "lag-in-frames": "0", "cpu-used": "4"},
