@@ -12,7 +12,7 @@ import hashlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
@@ -21,15 +21,24 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ...controls import FALLBACKS, Controls
-from ...errors import NoFaceFound, OutputNotWritable, StillRecognised, UnknownOption, UnreadableImage
+from ...errors import (
+    NoFaceFound,
+    OutputNotWritable,
+    StillRecognised,
+    UnknownOption,
+    UnreadableImage,
+    check_choice,
+)
+from ...files import atomic_path
 from ...pipeline import Anonymizer
 from .clips import Clip, open_clip
 from .detections import Detections, detect, joined, thumbnail
 from .frames import Frame
 from .painting import COVERED, DELAY, WIDER, Painted, Painter
-from .plans import BEYOND, FILLED, Planner, TrackPlan, from_arrays, to_arrays
+from .planning import Planner
+from .plans import BEYOND, FILLED, TrackPlan, from_arrays, to_arrays
 from .side_by_side import side_by_side, unless, worker_count
-from .state import Arrays, State
+from .state import Arrays, State, unfinished
 
 LEAST_SEGMENT, SEGMENT = 8, 48  # frames
 SHARES = 4  # there are as many segments as that, or a multiple, so that workers share them evenly
@@ -47,20 +56,16 @@ def anonymize_clip(
     key: bytes | None = None,
     resume: bool = False,
     progress: bool = False,
-    segment: int | None = None,
 ) -> dict:
     """Anonymize the clip in the file `path` and write it to the file `out`, at once or not at all.
 
     `start` and `end` are seconds: only what lies between them is in the result. `key` is the user's
-    own, if there is one: unfinished work of another key is not gone on with. `segment` is how many
-    frames are worked on and kept together, by default `segment_length` of the clip. Returns the record:
-    what was done with each track. Raises
-    `UnreadableImage`, `NoFaceFound`, `StillRecognised` (only with the fall-back `none`),
-    `OutputNotWritable`, `UnknownOption`, `PackageMissing` and `InputDamaged`; without a result there is
-    no file. Frames that cannot be decoded are left out and counted as `lost_frames`.
+    own, if there is one: unfinished work of another key is not gone on with. Returns the record: what
+    was done with each track. Raises `UnreadableImage`, `NoFaceFound`, `StillRecognised` (only with the
+    fall-back `none`), `OutputNotWritable`, `UnknownOption`, `PackageMissing` and `InputDamaged`; without
+    a result there is no file. Frames that cannot be decoded are left out and counted as `lost_frames`.
     """
-    if fallback not in FALLBACKS:
-        raise UnknownOption(f"fallback {fallback!r} does not exist; choose from: {', '.join(FALLBACKS)}")
+    check_choice("fallback", fallback, FALLBACKS)
     if controls.target_distance is not None or controls.refine_steps:
         raise UnknownOption(
             "a clip is made in one pass: take strength, not target_distance or refine_steps"
@@ -69,14 +74,14 @@ def anonymize_clip(
     if out.resolve() == path.resolve():
         raise OutputNotWritable(f"{path} would be overwritten; choose another name")
     begun = time.monotonic()
-    length = segment or segment_length(clip.count)
+    length = segment_length(clip.count)
     with path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
     settings = asdict(controls) | {
         "content": content, "fallback": fallback, "part": [start, None if math.isinf(end) else end],
         "ending": out.suffix.lower(), "generator": anonymizer.generator.name, "segment": length,
     }  # fmt: skip
-    with State(out, settings, key, resume) as state:
+    with unfinished(out, settings, key, resume) as state:
         work = _Passes(anonymizer, clip, state, length, progress)
         try:
             plans = work.plan(controls)
@@ -84,7 +89,8 @@ def anonymize_clip(
         except (NoFaceFound, StillRecognised, UnreadableImage):
             state.remove()  # going on would come to the same
             raise
-        state.publish(lambda whole: clip.join(map(state.kept, names), whole))
+        with atomic_path(out) as partial:
+            clip.join(map(state.kept, names), partial)
         rows = np.concatenate([state.kept(name)["faces"] for name in names]).tolist()
         state.remove()
     seconds = time.monotonic() - begun
@@ -121,7 +127,7 @@ class _Passes:
     def plan(self, controls: Controls) -> list[TrackPlan]:
         """Find all faces (pass 1), and plan what becomes of them."""
         if self.state.has("plans"):
-            return from_arrays(TrackPlan, self.state.kept("plans"))
+            return from_arrays(self.state.kept("plans"))
 
         def found(frames: Iterator[Frame], first: int) -> Iterator[Arrays]:
             before = thumbnail(next(frames).pixels) if first else None
@@ -142,15 +148,9 @@ class _Passes:
         def painted(frames: Iterator[Frame], first: int) -> Iterator[Arrays]:
             painter = Painter(self.anonymizer, plans, controls, fallback, str(self.clip.path))
             for group in self._groups(painter.paint(frames, first)):
-                faces: list[Painted] = []
-
-                def pixels(group: Iterable = group, faces: list = faces) -> Iterator[tuple]:
-                    for frame, pixels, some in group:
-                        faces.extend(some)
-                        yield frame, pixels
-
-                segment = self.clip.encode(pixels())
-                yield {**segment, "faces": np.array(faces, float).reshape(-1, 4)}
+                segment = self.clip.encode(group)
+                yield {**segment, "faces": np.array(painter.painted, float).reshape(-1, 4)}
+                painter.painted.clear()
 
         return self._each("segment", "new faces", DELAY, painted)
 

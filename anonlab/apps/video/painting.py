@@ -1,8 +1,8 @@
 """Pass 2 over a clip: every frame of every track gets its new face, steady over time.
 
-Codes are found for one frame in `CODES_EVERY` and smoothed by a Gaussian; so are, over three frames,
-what is done to the picture (blur, shift of colours, where the cheeks end). Everything depends on a few
-frames around, and on nothing else: wherever a run begins, a frame comes out the same.
+Codes are smoothed over time by a Gaussian; so is what is done to the picture: its shape, and what is
+measured in one frame in `LOOKS_EVERY` (blur, shift of colours, where the cheeks end). Everything depends
+on a few frames around, and on nothing else: wherever a run begins, a frame comes out the same.
 
 Each finished frame is measured. A face that is still recognised, or is no face any more, is painted
 again through a larger mask; if that does not help, or if the generator failed, it is covered by the
@@ -16,7 +16,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,13 +32,16 @@ from ...photo.photos import Photo
 from ...pipeline import Anonymizer
 from ...recognizers import distance
 from ...regeneration.compose import Blend, apply_blend, mean_blend, measure_blend
+from ...regeneration.thin_plate import displacement
+from .codes import Follower
 from .detections import LOOK_SIZE, look
 from .frames import Frame
-from .plans import BEYOND, FOUND, MARGIN, TrackPlan, areas
+from .plans import BEYOND, MARGIN, TrackPlan
 
-CODES_EVERY = 2  # frames
-CODES_SIGMA, LOOKS_SIGMA = 1.5, 1.0  # frames; of codes, and of blur, colours and outline
-CODES_REACH, LOOKS_REACH = 4, 1  # frames on either side
+CODES_EVERY, LOOKS_EVERY = 2, 2  # frames
+# frames: widths of the Gaussians, and how far they reach, of codes, of shape, of all else in a blend
+CODES_SIGMA, SHAPE_SIGMA, LOOKS_SIGMA = 1.5, 1.0, 1.5
+CODES_REACH, SHAPE_REACH, LOOKS_REACH = 4, 1, 2
 DELAY = CODES_REACH + LOOKS_REACH  # how many frames later a frame is finished
 LEAST_VISIBLE = 0.1  # share of a face inside the frame, below which there is nothing to cover
 REGENERATED, WIDER, COVERED = 0, 1, 2  # what was done with a face
@@ -55,6 +58,13 @@ class Painted(NamedTuple):
     distance: float
 
 
+class Attempt(NamedTuple):
+    """One way to hide a face: through a mask, or covered."""
+
+    area: float | None  # of the mask; None where the face is covered
+    cells: int = CELLS  # colours on a side of the cover
+
+
 @dataclass
 class Seen:
     """A face as it is in one frame, and the picture that was generated for it."""
@@ -66,35 +76,8 @@ class Seen:
     codes: torch.Tensor | None = None  # (1, num_ws, w_dim), of one frame in `CODES_EVERY`
     generated: torch.Tensor | None = None  # (1, 3, S, S)
     generated_points: torch.Tensor | None = None  # (1, 68, 2)
-    blend: Blend | None = None  # what has to be done to it
-
-
-@dataclass
-class Attempts:
-    """The ways to hide one face of one frame, of which one after another is tried: through larger and
-    larger masks, then covered in fewer and fewer colours."""
-
-    areas: list[float]
-    tried: int = 0
-
-    @property
-    def area(self) -> float | None:
-        """Of the mask; None where the face is covered."""
-        return self.areas[self.tried] if self.tried < len(self.areas) else None
-
-    @property
-    def cells(self) -> int:
-        """Colours on a side of the cover."""
-        return CELLS - (self.tried - len(self.areas))
-
-    @property
-    def done(self) -> int:
-        """REGENERATED, WIDER or COVERED."""
-        return COVERED if self.area is None else WIDER if self.tried else REGENERATED
-
-    def cover(self) -> None:
-        """Leave out the attempts to replace the face."""
-        self.tried = max(self.tried, len(self.areas))
+    moved: torch.Tensor | None = None  # (1, 2, G, G), from these points to the face's
+    blend: Blend | None = None  # what else has to be done to it, of one frame in `LOOKS_EVERY`
 
 
 @dataclass
@@ -109,11 +92,14 @@ class Painter:
     name: str  # of the clip
     seen: dict[tuple[int, int], Seen] = field(default_factory=dict)  # by track and frame
     masks: dict[tuple[int, float], torch.Tensor] = field(default_factory=dict)  # by track and area
+    painted: list[Painted] = field(default_factory=list)
 
-    def paint(
-        self, frames: Iterable[Frame], first: int = 0
-    ) -> Iterator[tuple[Frame, np.ndarray, list[Painted]]]:
-        """Finished frames from number `first` on: pixels `(H, W, 3)`, and what became of each face.
+    def __post_init__(self) -> None:
+        self.follower = Follower(self.anonymizer)
+
+    def paint(self, frames: Iterable[Frame], first: int = 0) -> Iterator[tuple[Frame, np.ndarray]]:
+        """Finished frames from number `first` on, with their new pixels `(H, W, 3)`; `painted` gets what
+        became of each face.
 
         The `DELAY` frames before the first are looked at, and those before them are not needed.
         """
@@ -126,7 +112,9 @@ class Painter:
                 waiting.append(frame)
             if waiting and (frame is None or len(waiting) > DELAY):
                 done = waiting.popleft()
-                yield done, *self._finish(done)
+                pixels, faces = self._finish(done)
+                self.painted += faces
+                yield done, pixels
                 self.seen = {key: one for key, one in self.seen.items() if key[1] > done.number - DELAY}
 
     @torch.no_grad()
@@ -149,38 +137,42 @@ class Painter:
             image = align(photo, face, plan.resolution).to(self.anonymizer.device)
         except NoFaceFound:
             return Seen(face, None) if visible_share(photo, face) > LEAST_VISIBLE else None
-        embedding = recognizer.embed(image)
+        embedding = torch.from_numpy(plan.embedding[number - plan.first])[None].to(image)
+        if embedding.isnan().any():
+            embedding = recognizer.embed(image)
         if kind == BEYOND and not plan.distance(self.anonymizer, embedding) < recognizer.threshold:
             return None
         seen = Seen(face, image, embedding, self.anonymizer.perception.landmarks(image))
-        if (number % CODES_EVERY == 0 or number in (plan.first, plan.last)) and plan.aims:
-            try:
-                seen.codes = plan.start(self.anonymizer, image, self._mask(track, plan.mask_area))
-            except (AnonlabError, RuntimeError):
-                seen.codes = None  # the frames around it are covered, or their codes are enough
+        if number % CODES_EVERY == 0 or number in (plan.first, plan.last):
+            seen.codes = self.follower.codes(plan, number, image, self._mask(track, plan.mask_area))
         return seen
 
     def _mask(self, track: int, area: float) -> torch.Tensor:
         """Of a track, made once."""
         if (track, area) not in self.masks:
             plan = self.plans[track]
-            self.masks[track, area] = plan.mask(self.controls, area, plan.resolution)
+            self.masks[track, area] = plan.mask(self.controls, area)
         return self.masks[track, area].to(self.anonymizer.device)
 
     def _elsewhere(self, plan: TrackPlan, number: int) -> bool:
         """Whether the same person has another track in that frame."""
         return any(
-            other is not plan
-            and other.person == plan.person
-            and other.first <= number <= other.last
-            and other.kind[number - other.first] != BEYOND
+            other is not plan and other.person == plan.person and other.found(number)
             for other in self.plans
         )
 
-    def _around(self, track: int, number: int, reach: int, sigma: float) -> list[tuple[float, Seen]]:
-        """The faces of a track in the frames around one, with their weights."""
-        near = ((away, self.seen.get((track, number + away))) for away in range(-reach, reach + 1))
-        return [(math.exp(-((away / sigma) ** 2) / 2), one) for away, one in near if one is not None]
+    def _mean(self, track: int, number: int, what: str, reach: int, sigma: float) -> Any:
+        """The field `what` of a track's faces, smoothed over the frames around one; None where none has
+        it."""
+        around = ((away, self.seen.get((track, number + away))) for away in range(-reach, reach + 1))
+        known = [(math.exp(-((away / sigma) ** 2) / 2), getattr(one, what)) for away, one in around
+                 if one is not None and getattr(one, what) is not None]  # fmt: skip
+        if not known:
+            return None
+        weights, values = zip(*known, strict=True)
+        if what == "blend":
+            return mean_blend(values, weights)
+        return sum(weight * value for weight, value in known) / sum(weights)
 
     @torch.no_grad()
     def _generate(self, track: int, number: int) -> bool:
@@ -188,21 +180,24 @@ class Painter:
         seen, plan = self.seen.get((track, number)), self.plans[track]
         if seen is None or seen.image is None:
             return False
-        if seen.generated is None:
-            near = self._around(track, number, CODES_REACH, CODES_SIGMA)
-            known = [(weight, one.codes) for weight, one in near if one.codes is not None]
-            if not known:
-                return False
-            ws = sum(weight * codes for weight, codes in known) / sum(weight for weight, _ in known)
-            try:
-                made = self.anonymizer.generator.synthesis(ws, plan.resolution).clamp(-1, 1)
-            except (AnonlabError, RuntimeError):
-                return False
-            if not torch.isfinite(made).all():
-                return False
-            seen.generated = resize(made, plan.resolution)
-            seen.generated_points = self.anonymizer.perception.landmarks(seen.generated)
+        if seen.generated is not None:
+            return True
+        ws = self._mean(track, number, "codes", CODES_REACH, CODES_SIGMA)
+        if ws is None:
+            return False
+        try:
+            made = self.anonymizer.generator.synthesis(ws, plan.resolution).clamp(-1, 1)
+        except (AnonlabError, RuntimeError):
+            return False
+        if not torch.isfinite(made).all():
+            return False
+        seen.generated = resize(made, plan.resolution)
+        seen.generated_points = self.anonymizer.perception.landmarks(seen.generated)
+        if number % LOOKS_EVERY == 0 or number in (plan.first, plan.last):
             seen.blend = self._blend(seen, self._mask(track, plan.mask_area))
+            seen.moved = seen.blend.moved
+        else:
+            seen.moved = displacement(seen.generated_points, seen.points)
         return True
 
     def _blend(self, seen: Seen, mask: torch.Tensor) -> Blend:
@@ -216,13 +211,12 @@ class Painter:
         """The new face in the old one's surroundings `(1, 3, S, S)`, and its mask; None without one."""
         if not self._generate(track, number):
             return None
-        seen = self.seen[track, number]
+        seen, mask = self.seen[track, number], self._mask(track, area)
         for away in range(-LOOKS_REACH, LOOKS_REACH + 1):
             self._generate(track, number + away)
-        near = self._around(track, number, LOOKS_REACH, LOOKS_SIGMA)
-        near = [(weight, one.blend) for weight, one in near if one.blend is not None]
-        blend = mean_blend([one for _, one in near], [weight for weight, _ in near])
-        mask = self._mask(track, area)
+        moved = self._mean(track, number, "moved", SHAPE_REACH, SHAPE_SIGMA)
+        looks = self._mean(track, number, "blend", LOOKS_REACH, LOOKS_SIGMA)
+        blend = replace(looks or self._blend(seen, mask), moved=moved)
         if area != self.plans[track].mask_area:
             other = self._blend(seen, mask)
             blend = replace(blend, smear=other.smear, blur=other.blur, shift=other.shift)
@@ -233,54 +227,60 @@ class Painter:
         is painted for one face may cover another."""
         tracks = [track for track, number in self.seen if number == frame.number]
         tracks.sort(key=lambda track: -self.seen[track, frame.number].face.area)
-        attempts = {track: Attempts(areas(self.plans[track].mask_area)) for track in tracks}
+        attempts = {track: self._attempts(track, frame.number) for track in tracks}
         while True:
             pixels = frame.pixels
             for track in tracks:
                 pixels = self._put(pixels, frame.number, track, attempts[track])
-            painted = [self._measured(pixels, frame.number, track, attempts[track]) for track in tracks]
-            again = [one for one in painted if self._failed(one, attempts[one.track])]
+            painted = [self._measured(pixels, frame.number, one, attempts[one][0]) for one in tracks]
+            again = [one for one in painted if self._failed(one) and len(attempts[one.track]) > 1]
             if not again:
                 return pixels, painted
             for one in again:
-                attempts[one.track].tried += 1
+                attempts[one.track].popleft()
 
-    def _failed(self, one: Painted, attempts: Attempts) -> bool:
+    def _attempts(self, track: int, number: int) -> deque[Attempt]:
+        """The ways to hide a face, of which one after another is tried: through larger and larger masks,
+        then covered in fewer and fewer colours."""
+        turned = self.seen[track, number].face.turn > MAX_TURN
+        areas = [] if turned else self.plans[track].areas()
+        return deque([*map(Attempt, areas), *(Attempt(None, cells) for cells in range(CELLS, 0, -1))])
+
+    def _failed(self, one: Painted) -> bool:
         """Whether a face has to be tried again, another way."""
         threshold = self.anonymizer.recognizer.threshold
-        if one.done != COVERED:
-            return not one.distance >= threshold + MARGIN
-        return one.distance < threshold and attempts.cells > 1
+        if one.done == COVERED:
+            return one.distance < threshold
+        return not one.distance >= threshold + MARGIN
 
-    def _put(self, pixels: np.ndarray, number: int, track: int, attempts: Attempts) -> np.ndarray:
-        """One face put into the frame's pixels, at the attempt whose turn it is."""
+    def _put(self, pixels: np.ndarray, number: int, track: int, attempts: deque[Attempt]) -> np.ndarray:
+        """One face put into the frame's pixels, by the first of the attempts that gives one."""
         photo, face = Photo(pixels, self.name), self.seen[track, number].face
-        if face.turn > MAX_TURN:
-            attempts.cover()
-        if attempts.area is not None:
-            made = self._composite(track, number, attempts.area)
+        while (area := attempts[0].area) is not None:
+            made = self._composite(track, number, area)
             if made is not None:
                 painted = paste(photo, face, made[0].cpu(), made[1].cpu())
                 rng = np.random.default_rng((self.controls.seed, number, track))
                 return match_grain(pixels, painted, rng)
-            attempts.cover()
+            attempts.popleft()
         if self.fallback == "none":
             raise StillRecognised(
                 f"{self.name} shows a face in frame {number} at {[round(side) for side in face.box]} "
                 f"that cannot be replaced; nothing was written: use --fallback pixels or blur, or "
                 f"another seed"
             )
-        return cover(photo, face, self.fallback, attempts.cells)
+        return cover(photo, face, self.fallback, attempts[0].cells)
 
     @torch.no_grad()
-    def _measured(self, pixels: np.ndarray, number: int, track: int, attempts: Attempts) -> Painted:
+    def _measured(self, pixels: np.ndarray, number: int, track: int, attempt: Attempt) -> Painted:
         """One face of a finished frame, as the recogniser sees it."""
-        plan, seen, done = self.plans[track], self.seen[track, number], attempts.done
+        plan, seen, done = self.plans[track], self.seen[track, number], COVERED
+        if attempt.area is not None:
+            done = REGENERATED if attempt.area == plan.mask_area else WIDER
         if seen.image is None:
             return Painted(track, number, done, math.nan)
         image = align(Photo(pixels, self.name), seen.face, LOOK_SIZE)
-        found = plan.kind[number - plan.first] == FOUND
-        if done != COVERED and found and not self._fits(image, seen.face):
+        if done != COVERED and plan.found(number) and not self._fits(image, seen.face):
             return Painted(track, number, done, math.nan)
         after = self.anonymizer.recognizer.embed(image.to(self.anonymizer.device))
         own = distance(self.anonymizer.recognizer, after, seen.embedding).item()
@@ -290,6 +290,6 @@ class Painter:
         """Whether an aligned picture `(1, 3, S, S)` shows a face, with its features where they were."""
         matrix = face.to_photo(LOOK_SIZE)
         old = np.linalg.solve(matrix[:, :2], (face.points - matrix[:, 2]).T).T
-        faces = look(self.anonymizer, to_uint8(image), LOOK_SIZE)
+        faces = look(self.anonymizer, to_uint8(image), LOOK_SIZE // 2)
         drifts = [np.hypot(*(one.points - old).T).mean() / LOOK_SIZE for one in faces]
         return min(drifts, default=1.0) <= MAX_DRIFT

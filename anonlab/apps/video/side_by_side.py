@@ -33,10 +33,6 @@ def side_by_side(rows: Sequence[int], workers: int, work: Callable[[range, Event
             stop.set()
             raise
 
-    if workers < 2:
-        for run in runs(rows, workers):
-            work(run, stop)
-        return
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(alone, run) for run in runs(rows, workers)]
         try:
@@ -44,8 +40,7 @@ def side_by_side(rows: Sequence[int], workers: int, work: Callable[[range, Event
         finally:  # at Ctrl-C, too
             stop.set()
             torch.set_num_threads(threads)
-    errors = [future.exception() for future in futures]
-    for error in errors:
+    for error in (future.exception() for future in futures):
         if error is not None and not isinstance(error, Stopped):
             raise error
 

@@ -6,52 +6,48 @@ which show anonymized faces only.
 
 from __future__ import annotations
 
-import os
+import contextlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import InputDamaged, OutputNotWritable
-from ...files import LOCK, atomic_path, folder_lock, to_disk
+from ...files import LOCK, atomic_path, folder_lock
 from ..resume import keep_settings
 
 Arrays = Mapping[str, np.ndarray]
 
 
-class State:
-    """The folder of one clip, locked while it is used as a context; `keep` puts arrays into it by name,
-    and with `resume` those of an earlier run with the same `settings` and `key` are there.
+@contextlib.contextmanager
+def unfinished(out: Path, settings: dict, key: bytes | None, resume: bool) -> Iterator[State]:
+    """Lock the folder of the clip `out`; with `resume` what an earlier run with the same `settings` and
+    `key` has kept is there.
 
     Raises `OutputNotWritable`, also when another run has it, and `InputDamaged` when `resume` is asked
     for and the folder belongs to other work.
     """
+    folder = out.parent / f".{out.name}.unfinished"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputNotWritable(f"{out} cannot be written ({error}); choose another place") from None
+    with folder_lock(folder):
+        path = folder / "settings.json"
+        if not keep_settings(path, settings, key, resume):
+            for other in folder.iterdir():
+                if other.name not in (LOCK, path.name):
+                    other.unlink()
+        yield State(folder)
 
-    def __init__(self, out: Path, settings: dict, key: bytes | None, resume: bool):
-        self.folder = out.parent / f".{out.name}.unfinished"
-        self.out, self.settings, self.key, self.resume = out, settings, key, resume
 
-    def __enter__(self) -> State:
-        try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._not_writable(error) from None
-        self.lock = folder_lock(self.folder)
-        self.lock.__enter__()
-        try:
-            path = self.folder / "settings.json"
-            if not keep_settings(path, self.settings, self.key, self.resume):
-                for other in self.folder.iterdir():
-                    if other.name not in (LOCK, path.name):
-                        other.unlink()
-        except BaseException:
-            self.lock.__exit__(None, None, None)
-            raise
-        return self
+@dataclass(frozen=True)
+class State:
+    """What is kept in the folder of a clip: arrays by name."""
 
-    def __exit__(self, kind, error, trace) -> None:
-        self.lock.__exit__(kind, error, trace)
+    folder: Path
 
     def remove(self) -> None:
         """All of it, when the work is finished or cannot be."""
@@ -76,17 +72,3 @@ class State:
             raise InputDamaged(
                 f"{path} is damaged ({error}); run without --resume to begin again"
             ) from None
-
-    def publish(self, write: Callable[[Path], None]) -> None:
-        """Let `write` make the result in a file of the same ending, and move it to its place when all of
-        it is on the disk. Raises `OutputNotWritable`."""
-        whole = self.folder / f"result{self.out.suffix}"
-        try:
-            write(whole)
-            to_disk(whole)
-            os.replace(whole, self.out)
-        except OSError as error:
-            raise self._not_writable(error) from None
-
-    def _not_writable(self, error: OSError) -> OutputNotWritable:
-        return OutputNotWritable(f"{self.out} cannot be written ({error}); choose another place")

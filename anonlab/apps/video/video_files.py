@@ -131,7 +131,9 @@ class VideoFile:
 
     def join(self, segments: Iterable[Segment], partial: Path) -> None:
         """Mux pictures and sound in the order of time. Raises `OutputNotWritable`."""
-        self.writer.mux(segments, str(partial))
+        with partial.open("wb", buffering=0) as file:
+            file.name = self.out.name  # whose ending says the format
+            self.writer.mux(segments, file)
 
     def _decoded(self, damage: list[float]) -> Iterator[Decoded]:
         """Decode every wanted frame; `damage` gets the time of each that cannot be decoded."""

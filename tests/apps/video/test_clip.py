@@ -149,7 +149,8 @@ def test_a_frame_in_which_nobody_is_found_is_anonymized_too(walk, folder, fast, 
 
 def test_a_run_that_was_killed_goes_on_and_gives_the_same_file(walk, folder, fast, monkeypatch):
     whole, out = folder / "whole.mkv", folder / "resumed.mkv"
-    anonymize_clip(fast, walk, whole, NETWORK, segment=3)
+    monkeypatch.setattr(module, "segment_length", lambda _: 3)
+    anonymize_clip(fast, walk, whole, NETWORK)
     keep = module.State.keep
 
     def killed(self, name, arrays):
@@ -157,10 +158,10 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same_file(walk, folder, fas
             raise KeyboardInterrupt
         keep(self, name, arrays)
 
-    monkeypatch.setattr(module.State, "keep", killed)
-    with pytest.raises(KeyboardInterrupt):
-        anonymize_clip(fast, walk, out, NETWORK, segment=3)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(module.State, "keep", killed)
+        with pytest.raises(KeyboardInterrupt):
+            anonymize_clip(fast, walk, out, NETWORK)
     assert not out.exists()
     state = folder / ".resumed.mkv.unfinished"
     assert {path.name for path in state.glob("*.npz")} - {"segment-000002.npz"} == {
@@ -173,13 +174,13 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same_file(walk, folder, fas
     assert shapes == {"frame": (3,), "box": (3, 4), "points": (3, 5, 2), "confidence": (3,),
                       "embedding": (3, 128), "times": (3,), "change": (3,)}  # fmt: skip
     assert {name.split("/")[-1] for name in kept["plans"]} == {  # nothing that shows the original
-        "first", "kind", "box", "points", "person", "mean", "target", "attribution", "landmarks",
-        "mask_area", "resolution",
+        "first", "kind", "box", "points", "embedding", "person", "mean", "target", "attribution",
+        "landmarks", "mask_area", "resolution", "keys", "codes",
     }  # fmt: skip
     with pytest.raises(InputDamaged, match="begun with another seed; use the same"):
-        anonymize_clip(fast, walk, out, replace(NETWORK, seed=1), segment=3, resume=True)
+        anonymize_clip(fast, walk, out, replace(NETWORK, seed=1), resume=True)
     stranger = fast.replace(key=b"another key, because the first is forgotten")
-    anonymize_clip(stranger, walk, out, NETWORK, segment=3, resume=True)  # the plans say who to be
+    anonymize_clip(stranger, walk, out, NETWORK, resume=True)  # the plans say who to be
     assert out.read_bytes() == whole.read_bytes()
     assert not state.exists()
 

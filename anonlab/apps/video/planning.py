@@ -1,0 +1,184 @@
+"""Between the two passes: decide what becomes of each track before any frame is painted.
+
+A track gets one steady crop; a person gets one identity for the whole clip, made from the mean of all
+that was seen of them. The mask is made from the attributions of a few good frames, with as much area as
+they need to be no longer recognised. Then the codes of the key frames are found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ...checking import ATTEMPTS
+from ...controls import Controls
+from ...errors import AnonlabError, NoFaceFound
+from ...generators.openvino_mobile import OpenVINOMobileStyleGAN
+from ...identity.population import Attributes
+from ...images import FACE_SIZE
+from ...photo.faces import Face, align
+from ...photo.photos import Photo
+from ...pipeline import AlignedFace, Anonymizer
+from ...recognizers import distance
+from .clips import Clip
+from .codes import Follower
+from .detections import Detections
+from .plans import BEYOND, FILLED, FOUND, MARGIN, TrackPlan
+from .smoothing import filled, steady_points
+from .tracks import Track, link, mean_embedding, people
+
+BEYOND_SECONDS, BEYOND_FRAMES = 0.25, 8  # where a track may go on unseen, at either end
+SAMPLES = 3  # frames of a track that are looked at closely
+
+
+class Planner:
+    """Plan what becomes of the faces `found` in a clip."""
+
+    def __init__(self, anonymizer: Anonymizer, clip: Clip, found: Detections, controls: Controls):
+        self.anonymizer, self.clip, self.found, self.controls = anonymizer, clip, found, controls
+        self.follower = Follower(anonymizer)
+
+    def plans(self) -> list[TrackPlan]:
+        """A plan for every track. Raises `NoFaceFound` when there is none."""
+        found, recognizer = self.found, self.anonymizer.recognizer
+
+        def relative(one: np.ndarray, others: np.ndarray) -> np.ndarray:
+            a, b = torch.from_numpy(one)[None].float(), torch.from_numpy(others).float()
+            return (distance(recognizer, a.expand_as(b), b) / recognizer.threshold).numpy()
+
+        tracks = link(found, relative)
+        if not tracks:
+            raise NoFaceFound(
+                f"{self.clip.path} shows no face that can be found in any frame; nothing was written: "
+                f"use a clip with faces"
+            )
+        whose = people(found, tracks, relative)
+        plans = [self._placed(track, person) for track, person in zip(tracks, whose, strict=True)]
+        samples: list[list[AlignedFace]] = [[] for _ in tracks]
+        for _, index, image in self._aligned(plans, map(self._good_frames, tracks)):
+            samples[index].append(self.anonymizer.analyze(image))
+        for person in {*whose}:
+            own = [index for index, one in enumerate(whose) if one == person]
+            mean = mean_embedding(found.embedding[[at for index in own for at in tracks[index]]])
+            faces = [face for index in own for face in samples[index]]
+            target = self._target(mean, faces)
+            for index in own:
+                plan = replace(plans[index], mean=mean, target=target)
+                plans[index] = self._masked(plan, samples[index] or faces)
+        plans = self._with_codes(plans)
+        if isinstance(self.anonymizer.generator, OpenVINOMobileStyleGAN):
+            self.anonymizer.generator.networks.clear()  # painting needs another one
+        return sorted(plans, key=lambda plan: plan.first)
+
+    def _placed(self, track: Track, person: int) -> TrackPlan:
+        """Where a track is; nothing of its new face yet."""
+        found = self.found
+        seen, scene = found.frame[track], found.scenes()
+        begin, end = found.times[seen[0]] - BEYOND_SECONDS, found.times[seen[-1]] + BEYOND_SECONDS
+        near = (scene == scene[seen[0]]) & (found.times >= begin) & (found.times <= end)
+        numbers = np.flatnonzero(near)
+        numbers = numbers[(numbers >= seen[0] - BEYOND_FRAMES) & (numbers <= seen[-1] + BEYOND_FRAMES)]
+        kind = np.where((numbers < seen[0]) | (numbers > seen[-1]), BEYOND, FILLED)
+        kind[np.isin(numbers, seen)] = FOUND
+        # the axis of smoothing: time, in frames of this part of the clip
+        step = np.median(np.diff(found.times[numbers])) if len(numbers) > 1 else 1.0
+        at, known_at = found.times[numbers] / step, found.times[seen] / step
+        points = steady_points(at, known_at, found.points[track])
+        sizes = [Face((0, 0, 0, 0), one, 1.0).own_size for one in points]
+        enough = int(np.quantile(sizes, 0.9, method="lower"))  # nine of ten frames need no more
+        nothing = np.full(found.embedding.shape[1], np.nan, np.float32)
+        embedding = np.tile(nothing, (len(numbers), 1))
+        embedding[kind == FOUND] = found.embedding[track]
+        return TrackPlan(
+            first=int(numbers[0]), kind=kind, box=filled(at, known_at, found.box[track]), points=points,
+            embedding=embedding, person=person, mean=nothing, target=nothing,
+            attribution=np.zeros((1, 1, 256, 256), np.float32),
+            landmarks=np.zeros((1, 68, 2), np.float32), mask_area=self.controls.mask_area,
+            resolution=min(enough, self.anonymizer.generator.img_resolution),
+            keys=self.follower.key_frames(seen), codes=np.empty(0),
+        )  # fmt: skip
+
+    def _good_frames(self, track: Track) -> list[int]:
+        """The frame with the surest and largest face of each third of a track."""
+        found = self.found
+        size = np.sqrt((found.box[track][:, 2:] - found.box[track][:, :2]).prod(1))
+        thirds = np.array_split(np.argsort(found.frame[track]), SAMPLES)
+        good = found.confidence[track] * size
+        return [int(found.frame[track[one[good[one].argmax()]]]) for one in thirds if len(one)]
+
+    def _aligned(
+        self, plans: Sequence[TrackPlan], numbers: Iterator[Sequence[int]]
+    ) -> Iterator[tuple[int, int, torch.Tensor]]:
+        """Aligned faces `(1, 3, S, S)` of some frames of each track, with both their numbers.
+
+        The clip is decoded once more for them, up to the last.
+        """
+        wanted: dict[int, list[int]] = {}
+        for index, own in enumerate(numbers):
+            for number in own:
+                wanted.setdefault(number, []).append(index)
+        frames = self.clip.frames()
+        while wanted:
+            frame = next(frames)
+            for index in wanted.pop(frame.number, []):
+                photo, face = Photo(frame.pixels, self.clip.path.name), plans[index].face(frame.number)
+                with contextlib.suppress(NoFaceFound):  # cut off by the edge
+                    image = align(photo, face, plans[index].resolution).to(self.anonymizer.device)
+                    yield frame.number, index, image
+
+    def _target(self, mean: np.ndarray, faces: Sequence[AlignedFace]) -> np.ndarray:
+        """The embedding `(dim,)` that is aimed at for a person; NaN where none was measured."""
+        if not faces or np.isnan(mean).any():
+            return np.full_like(mean, np.nan)
+        parts = zip(*(vars(face.attributes).values() for face in faces), strict=True)
+        attributes = Attributes(*(float(np.mean(part)) for part in parts))
+        embedding = torch.from_numpy(mean)[None].to(self.anonymizer.device)
+        path = self.anonymizer.path(AlignedFace(faces[0].image, embedding, attributes), self.controls)
+        return path.aim(self.controls.strength)[0].cpu().numpy()
+
+    def _masked(self, plan: TrackPlan, faces: Sequence[AlignedFace]) -> TrackPlan:
+        """The plan with the attribution of `faces`, and as much area as they need."""
+        if not faces or not plan.aims:
+            return plan
+        perception = self.anonymizer.perception
+        maps = [perception(face.image, self.controls.perception) for face in faces]
+        attribution = torch.stack(maps).mean(0).cpu()
+        attribution = attribution / attribution.max().clamp_min(1e-6)
+        with torch.no_grad():
+            landmarks = perception.landmarks(faces[0].image).cpu()
+        plan = replace(plan, attribution=attribution.numpy(), landmarks=landmarks.numpy())
+        for area in plan.areas()[:ATTEMPTS]:
+            plan = replace(plan, mask_area=area)
+            if all(self._far_enough(plan, face) for face in faces):
+                break
+        return plan
+
+    @torch.no_grad()
+    def _far_enough(self, plan: TrackPlan, face: AlignedFace) -> bool:
+        """Whether the face of one frame is no longer recognised with the plan's mask."""
+        regenerator, recognizer = self.anonymizer.regenerator, self.anonymizer.recognizer
+        mask = plan.mask(self.controls, plan.mask_area).to(face.image)
+        try:
+            ws = plan.start(self.anonymizer, face.image, mask)
+            own_eyes = self.controls.own_eyes
+            _, made = regenerator.pictures(ws, face.image, mask, FACE_SIZE, own_eyes)
+        except (AnonlabError, RuntimeError):
+            return True  # another area would not help: its frames are covered
+        new = recognizer.embed(made)
+        own = distance(recognizer, new, face.embedding).item()
+        return min(own, plan.distance(self.anonymizer, new)) >= recognizer.threshold + MARGIN
+
+    def _with_codes(self, plans: Sequence[TrackPlan]) -> list[TrackPlan]:
+        """The plans with the codes of those key frames that have any."""
+        known: list[dict[int, np.ndarray]] = [{} for _ in plans]
+        for number, index, image in self._aligned(plans, (plan.keys.tolist() for plan in plans)):
+            mask = plans[index].mask(self.controls, plans[index].mask_area).to(image)
+            codes = self.follower.key_codes(plans[index], image, mask)
+            if codes is not None:
+                known[index][number] = codes[0].cpu().numpy()
+        return [replace(plan, keys=np.array([*own], int), codes=np.array([*own.values()], np.float32))
+                for plan, own in zip(plans, known, strict=True)]  # fmt: skip
