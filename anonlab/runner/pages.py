@@ -26,8 +26,9 @@ PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # of MathJax: all that f
 TEMPLATES = Path(__file__).parent / "templates"
 ADVICE = {  # what the accepted run had otherwise → what to do
     ("weights",): (
-        "Weights are not the accepted ones: python -m anonlab doctor says whether they are those of this "
-        "commit, and how to repair them. If they are, the accepted numbers are older: see the last advice."
+        "Weights are not the accepted ones: python -m anonlab doctor says whether they are those of "
+        "this commit, and how to repair them. If they are, the accepted numbers are older: see the last "
+        "advice."
     ),
     ("cpu", "device", "hardware", "python", "packages"): (
         "The machine or the packages are not the accepted ones (see below). If the same commit passes "
