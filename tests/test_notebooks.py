@@ -69,18 +69,33 @@ def test_the_quick_profile_shows_samples_only(path):
     assert set(used.get("PEOPLE", {})) <= {"embedded"}
 
 
-FACTS = {  # of several numbers, beside the guards of each
+FACTS = {  # beside the guards, which a notebook states itself and so could loosen itself
+    "00": lambda n: (
+        n["outside_pixels_changed"] == 0
+        and n["distance_mirrored"] < 0.6 < n["distance_nearest_stranger"]
+    ),
     "01": lambda n: (
-        n["completeness"] <= 1.05
+        abs(n["completeness"] - 1) <= 0.05
         and n["deletion_0.1_integrated_gradients"] > n["deletion_0.1_random"] + 0.2
         and n["network_deletion"] > n["random_deletion"] + 0.1
     ),
+    "02": lambda n: 0.2 < n["share"] < 0.3 and n["distance_blurred"] > 0.6,
     "03": lambda n: (
         n["loss_shipped"] < 0.9 * n["loss_linear"]  # the weights that ship have learned
         and n["virtual_reached"] > n["linear/virtual_reached"]
     ),
-    "04": lambda n: n["optimisation_loss/last"] < n["optimisation_loss/first"],
-    "06": lambda n: n["faces_found"] > n["faces_once"] and n["album_together"] < n["album_alone"],
+    "04": lambda n: (
+        n["matched"] is False
+        and n["st_lpips"] < 0.08
+        and n["optimisation_loss/last"] < n["optimisation_loss/first"]
+    ),
+    "05": lambda n: n["people"] > 3,
+    "06": lambda n: (
+        n["faces_found"] == 4 > n["faces_once"]
+        and min(n["nearest_face"], n["cover_distance"], n["clip_nearest"]) > 0.6
+        and n["album_together"] < n["album_alone"]
+        and (n["leaks_good"], n["leaks_bad"]) == (0, 1)
+    ),
 }
 
 
@@ -113,7 +128,7 @@ def verdicts(executed: dict) -> dict[str, dict[int, bool]]:
 def test_its_run_in_the_quick_profile(path, ran):
     one = json.loads((ran / "metrics.json").read_text())["notebooks"][path.stem]
     assert (one["status"], one["failed"]) == ("ok", [])
-    assert FACTS.get(path.name[:2], bool)(one["metrics"])
+    assert FACTS[path.name[:2]](one["metrics"]), one["metrics"]
     executed = json.loads((ran / path.name).read_text())
     said = verdicts(executed)  # every check refuses the open answer and accepts ours
     assert said["check"].keys() == said["solution"].keys() and len(said["check"]) >= 3
@@ -140,6 +155,6 @@ def test_pages_of_the_run_load_nothing_from_the_network_and_have_no_dead_link(ra
 def test_the_run_measured_its_people_and_was_judged(ran):
     """Notebook 05 keeps what it has measured: here it must measure, and not read what lies there."""
     numbers = json.loads((ran / "metrics.json").read_text())["notebooks"]["05_evaluate"]["metrics"]
-    assert len(list((ran.parent / "people").glob("*.safetensors"))) == numbers["people"] == 4
+    assert len(list((ran.parent / "people").glob("*.safetensors"))) == numbers["people"]
     index = (ran / "index.html").read_text()
     assert "judged numbers hold." in index and "Without accepted numbers" not in index
