@@ -1,9 +1,9 @@
-"""MobileStyleGAN by OpenVINO: the same pictures on a CPU in less than half the time.
+"""MobileStyleGAN by OpenVINO: the same pictures on a CPU in less than a third of the time.
 
 The file that `random-face` ships takes one `w` for all layers and answers at 1024 only. Here the torch
 module's weights are written down as an OpenVINO graph instead: one row of W+ for each layer, and the
 preview as well. At f32, the default, pictures differ from torch's by at most 0.02/255; bf16, where the
-CPU has it, is a third faster, 0.6/255 off on average and up to 67/255 in single pixels.
+CPU has it, takes about half the time, 0.6/255 off on average and up to 73/255 in single pixels.
 """
 
 from __future__ import annotations
