@@ -24,6 +24,7 @@ MIRROR = (
     54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
 )  # fmt: skip
 WINDOW = (48, 76, 208, 164)  # left, top, right, bottom: brows, both eyes and the rims' lower edges
+GLASSES = (24, 72, 232, 168)  # the same with the temples
 
 
 def conv_step(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -98,6 +99,51 @@ def window(images: torch.Tensor) -> torch.Tensor:
     return resize(images, FACE_SIZE)[:, :, top:bottom, left:right]
 
 
+class RimNetwork(nn.Module):
+    """Where glasses are: frames, dark lenses and reflections in a window of 208×96 around both eyes.
+
+    A U-Net (Ronneberger et al. 2015) that learned from frames drawn onto generated faces.
+    """
+
+    def __init__(self, channels: int = 8):
+        super().__init__()
+        c = channels
+
+        def level(a: int, b: int) -> nn.Sequential:
+            return nn.Sequential(conv_step(a, b, 2), conv_step(b, b))
+
+        self.first = conv_step(3, c)
+        self.to_half, self.to_quarter, self.to_eighth = (
+            level(c, 2 * c),
+            level(2 * c, 4 * c),
+            level(4 * c, 6 * c),
+        )
+        self.up_quarter, self.up_half = conv_step(10 * c, 4 * c), conv_step(6 * c, 2 * c)
+        self.up = nn.Sequential(conv_step(3 * c, c), nn.Conv2d(c, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map aligned `images (N, 3, S, S)` in [-1, 1] to the chance of glasses, `(N, 1, 256, 256)`."""
+        left, top, right, bottom = GLASSES
+        found = self.read(around_glasses(images)).sigmoid()
+        return F.pad(found, (left, FACE_SIZE - right, top, FACE_SIZE - bottom))
+
+    def read(self, windows: torch.Tensor) -> torch.Tensor:
+        """Map what `around_glasses` cut, `(N, 3, 96, 208)`, to logits `(N, 1, 96, 208)`."""
+        full = self.first(windows)
+        half = self.to_half(full)
+        quarter = self.to_quarter(half)
+        x = self.to_eighth(quarter)
+        for up, skip in ((self.up_quarter, quarter), (self.up_half, half), (self.up, full)):
+            x = up(torch.cat([F.interpolate(x, scale_factor=2.0), skip], 1))
+        return x
+
+
+def around_glasses(images: torch.Tensor) -> torch.Tensor:
+    """Cut from temple to temple of aligned `images (N, C, S, S)`, `(N, C, 96, 208)`; differentiable."""
+    left, top, right, bottom = GLASSES
+    return resize(images, FACE_SIZE)[:, :, top:bottom, left:right]
+
+
 class PerceptionNetwork(nn.Module):
     """Stage 1 in one pass: a picture of 128×128 to the map of integrated gradients, of 64×64.
 
@@ -157,6 +203,11 @@ def load_landmarks(device: torch.device | str = "cpu") -> LandmarkNetwork:
 def load_glasses(device: torch.device | str = "cpu") -> GlassesNetwork:
     """Load the readout of glasses."""
     return _shipped(GlassesNetwork(), "glasses", device)
+
+
+def load_rims(device: torch.device | str = "cpu") -> RimNetwork:
+    """Load the network that finds glasses."""
+    return _shipped(RimNetwork(), "rims", device)
 
 
 def load_perception_network(device: torch.device | str = "cpu") -> PerceptionNetwork:

@@ -34,6 +34,7 @@ from .networks import LandmarkTask, PerceptionTask
 from .photos import load_photos
 from .preview import fit_preview, has_bfloat16, quick
 from .recipes import CORRECTION, ENCODERS, NETWORKS, SIZES, Recipe
+from .rims import RimTask
 from .surrogate import warm_up
 from .synthetic import CHUNK, Samples, join, load_samples
 
@@ -102,6 +103,8 @@ def train_part(
         task: Task = LandmarkTask(known, plan.seed)
     elif what == "glasses":
         task = GlassesTask(known, Labels.load(), seed=plan.seed, watch=watch)
+    elif what == "rims":
+        task = RimTask(known, load_landmarks(chosen), load_glasses(chosen), seed=plan.seed, watch=watch)
     elif what == "perception":
         task = PerceptionTask(known, dlib, seed=plan.seed, watch=watch)
     else:

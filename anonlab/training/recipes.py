@@ -71,6 +71,7 @@ NETWORKS = {
     "glasses": Recipe(_SMALL, 0, quick=True),  # as many samples as its labels reach
     "landmarks": Recipe(replace(_SMALL, steps=2500), 2500),
     "perception": Recipe(replace(_SMALL, batch=24), 2500),
+    "rims": Recipe(replace(_SMALL, batch=16), 1000, quick=True),
 }
 CORRECTION = Recipe(TrainConfig(), 5000, quick=True)  # no steps: it is fitted at once
 ENCODERS = {

@@ -30,7 +30,7 @@ COURSE = {
     **out("folder of the book", "outputs/course"),
 }
 TRAIN = {
-    "what": {"choices": ("correction", "encoder", "glasses", "landmarks", "perception")},
+    "what": {"choices": ("correction", "encoder", "glasses", "landmarks", "perception", "rims")},
     "--out": option("FOLDER", "default outputs/train/WHAT"),
     "--steps": option(type=int),
     "--batch": option(type=int),
