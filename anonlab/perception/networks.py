@@ -1,8 +1,9 @@
-"""The three small networks that look at an aligned face: 68 points, glasses, and the map in one pass.
+"""The four small networks that look at an aligned face: 68 points, glasses and where they are, and the
+map in one pass.
 
-Each learned on generated faces (`python -m anonlab train landmarks`, `glasses`, `perception`) and needs
-no package at run time. They are differentiable, so that training can ask a new face to keep the old
-one's expression and glasses.
+Each learned on generated faces (`python -m anonlab train landmarks`, `glasses`, `rims`, `perception`)
+and needs no package at run time. They are differentiable, so that training can ask a new face to keep
+the old one's expression and glasses.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from ..images import FACE_SIZE, blurred, pasted, resize
 from ..perception.regions import between_lids, face_band, region_masks
 from ..photo.grain import grain
-from .occlusion import in_front
+from .occlusion import glasses, in_front
 from .thin_plate import displaced, displacement
 
 NEAR, FAR = 6.0, 16.0  # Gaussian reach of the colour correction, in those pixels
@@ -70,7 +70,7 @@ def measure_blend(
     size = image.shape[-1]
     moved = displacement(new_points, points).to(image)
     generated = displaced(generated, moved)
-    front = resize(in_front(image, generated, points), size)
+    front = resize(in_front(image, generated, points), size).maximum(resize(glasses(image), size))
     kept = [front, beside_the_face(points, size).to(image)]
     if own_eyes:
         kept.append(between_lids(points, size).to(image))

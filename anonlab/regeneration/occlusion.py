@@ -1,11 +1,13 @@
-"""What stands before a face: hands' sleeves, microphones, masks, hats, hair. It stays the photo's.
+"""What stands before a face stays the photo's: sleeves, microphones, masks, hats, hair, glasses.
 
 A generator draws a bare face. So where it shows skin and the photo shows something that is not of this
 person's skin colour, something is in front. What has the colour of skin (a bare hand) is not seen this
-way, nor is what is smaller than a coin beside the face.
+way, nor is what is smaller than a coin beside the face. Glasses are found by a network.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -13,7 +15,8 @@ from skimage.color import rgb2lab
 from skimage.measure import label
 from skimage.morphology import closing, dilation, disk, opening
 
-from ..images import blurred, resize, to_uint8
+from ..images import FACE_SIZE, blurred, resize, to_uint8
+from ..perception.networks import load_glasses, load_rims
 from ..perception.regions import face_band, region_masks
 
 SIZE = 128  # pixels at which colours are compared
@@ -56,6 +59,19 @@ def in_front(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor)
             kept |= piece
     kept = dilation(kept, disk(1))  # its own edge is of both colours
     return blurred(torch.from_numpy(kept).float()[None, None], EDGE).to(image)
+
+
+load_networks = lru_cache(lambda device: (load_glasses(device), load_rims(device)))
+
+
+@torch.no_grad()
+def glasses(image: torch.Tensor) -> torch.Tensor:
+    """Find frames, dark lenses and reflections on `image (1, 3, S, S)`: `(1, 1, 256, 256)` in [0, 1], 0
+    on a face that the readout of glasses calls bare."""
+    worn, rims = load_networks(image.device)
+    if worn(image) < 0:
+        return image.new_zeros(1, 1, FACE_SIZE, FACE_SIZE)
+    return rims(image)
 
 
 def _from_skin(image: torch.Tensor, cheeks: np.ndarray) -> np.ndarray:

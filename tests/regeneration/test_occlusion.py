@@ -1,12 +1,14 @@
 """What stands before a face is seen, and stays."""
 
+import numpy as np
 import pytest
 import torch
 
-from anonlab.images import blurred, resize
+from anonlab.images import blurred, resize, to_tensor, to_uint8
 from anonlab.perception.networks import load_landmarks
-from anonlab.regeneration.compose import harmonise
-from anonlab.regeneration.occlusion import SIZE, in_front
+from anonlab.regeneration.compose import harmonise, measure_blend
+from anonlab.regeneration.occlusion import SIZE, glasses, in_front
+from anonlab.training.rims import put_on
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,20 @@ def test_frames_and_freckles_are_of_the_face(faces):
     strand = (int(nose[0]) - 50, int(nose[1]) - 12, int(nose[0]) + 50, int(nose[1]) - 8)
     photo, _ = covered(images[:1], strand, (-0.9, -0.9, -0.9))
     assert in_front(photo, images[:1], points).max() == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_glasses_are_found_and_stay(faces, seed):
+    images, points = faces
+    pixels = to_uint8(images[:1]).astype(np.float32) / 255
+    seen, there = put_on(pixels, points[0].numpy(), np.random.default_rng(seed))
+    photo, there = to_tensor((255 * seen).round().astype(np.uint8)), torch.from_numpy(there)[None, None]
+    found = glasses(photo)
+    assert found[there > 0.9].mean() > 0.7 and found[there == 0].mean() < 0.05
+    mask = torch.ones(1, 1, 256, 256)
+    stays = measure_blend(images[:1], photo, mask, points, points)[0].stays
+    assert stays[there > 0.9].mean() > 0.7
+    assert glasses(images[:1]).max() == 0
 
 
 def test_what_is_in_front_does_not_colour_the_skin(faces):

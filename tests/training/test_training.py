@@ -10,6 +10,8 @@ from anonlab.images import blurred, warp
 from anonlab.perception.networks import (
     LandmarkNetwork,
     PerceptionNetwork,
+    RimNetwork,
+    load_glasses,
     load_landmarks,
     load_perception_network,
 )
@@ -17,6 +19,7 @@ from anonlab.training.augment import motion, warp_points
 from anonlab.training.loop import TrainConfig, train
 from anonlab.training.networks import LandmarkTask, PerceptionTask
 from anonlab.training.recipes import Curriculum, Mix
+from anonlab.training.rims import RimTask
 from anonlab.training.synthetic import HELD_OUT, Samples, load_samples
 
 OWN, VIRTUAL = Mix(own=1.0, other=0.0, virtual=0.0), Mix(own=0.0, other=0.0, virtual=1.0)
@@ -175,10 +178,15 @@ def test_the_landmark_network_agrees_with_dlib(few):
     assert numbers["mouth_opening_error"] < 0.03
 
 
-@pytest.mark.parametrize("kind", [LandmarkNetwork, PerceptionNetwork])
-def test_the_small_networks_learn(kind, few, recognizer, tmp_path):
-    task = LandmarkTask(few) if kind is LandmarkNetwork else PerceptionTask(few, recognizer, 4)
+@pytest.mark.parametrize(
+    ("kind", "share"), [(LandmarkNetwork, 0.7), (PerceptionNetwork, 0.7), (RimNetwork, 0.92)]
+)
+def test_the_small_networks_learn(kind, share, few, recognizer, tmp_path):
+    if kind is RimNetwork:
+        task = RimTask(few, load_landmarks(), load_glasses(), 8)
+    else:
+        task = LandmarkTask(few) if kind is LandmarkNetwork else PerceptionTask(few, recognizer, 4)
     plan = TrainConfig(steps=25, batch=4, learning_rate=2e-3, warm_up=3, log_every=5, ema=0.9)
     out = train(task, plan, tmp_path)
-    assert out.log[-1]["total"] < 0.7 * out.log[0]["total"]
+    assert out.log[-1]["total"] < share * out.log[0]["total"]
     assert isinstance(out.model, kind)
