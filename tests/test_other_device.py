@@ -49,8 +49,8 @@ def test_a_photo_is_the_same_there(here, there, generator):
     difference = np.abs(np.asarray(found.image).astype(int) - np.asarray(expected.image))
     # Sums in another order; the first steps of an optimisation follow the signs of gradients, however
     # near to nothing these are.
-    assert difference.max() <= 16 and difference.mean() < 0.3
-    assert found.faces[0].distance == pytest.approx(expected.faces[0].distance, abs=5e-3)
+    assert np.quantile(difference, 0.999) <= 10 and difference.mean() < 0.3
+    assert found.faces[0].distance == pytest.approx(expected.faces[0].distance, abs=0.02)
 
 
 def test_a_face_that_cannot_be_made_is_covered_there(there, generator, monkeypatch):

@@ -197,7 +197,7 @@ class Painter:
             seen.blend = self._blend(seen, self._mask(track, plan.mask_area))
             seen.moved = seen.blend.moved
         else:
-            seen.moved = displacement(seen.generated_points, seen.points)
+            seen.moved = displacement(seen.generated_points, seen.points).to(seen.generated)
         return True
 
     def _blend(self, seen: Seen, mask: torch.Tensor) -> Blend:

@@ -33,6 +33,10 @@ def side_by_side(rows: Sequence[int], workers: int, work: Callable[[range, Event
             stop.set()
             raise
 
+    if workers < 2:  # in this thread, to which a device's state may belong
+        for run in runs(rows, workers):
+            work(run, stop)
+        return
     with ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(alone, run) for run in runs(rows, workers)]
         try:

@@ -176,7 +176,7 @@ def test_faces_of_a_group_are_framed_chosen_and_changed_alone(page, two_people):
     boxes = page.upload("us.png", two_people)["face"]["boxes"]
     (left, _, width, _), (other, *_) = boxes
     assert 55 < left < left + width < 95 and other < 50  # percent; the larger face is the right one
-    page.ask("key", key="a key for both of them")  # two steps are too few for some keys and areas
+    page.ask("key", key="one key for two")  # two steps are too few for some keys and areas
     first = page.set(mask_area=0.6, strength=1.0)["mask"]["grey"]
     second = page.ask("choose", number=2)
     assert second["face"]["number"] == 2 and second["mask"]["grey"] != first
