@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# For a CPU-only torch (2 GB instead of 7.5): make setup TORCH_INDEX=https://download.pytorch.org/whl/cpu
-TORCH_INDEX ?=
+# Where torch comes from: a CPU-only one (2 GB instead of 7.5) where no NVIDIA driver is seen; where its
+# index is not reached, or with TORCH_INDEX= (nothing), pip's own
+TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
+TORCH := torch==2.14.1 torchvision==0.29.1
 # Options of benchmarks/bench.py, of mutmut and of benchmarks/fuzz.py
 BENCH ?=
 BREAKS ?=
@@ -69,7 +71,9 @@ figure: $(VENV)/.installed  ## draw the README's picture again
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet torch torchvision --index-url $(TORCH_INDEX))
+	# isolated, so that both come from this index; one of each does not fit together
+	$(if $(TORCH_INDEX),PIP_CONFIG_FILE=/dev/null $(BIN)/python -m pip --isolated install --quiet --retries 1 \
+	  $(TORCH) --index-url $(TORCH_INDEX) 2>/dev/null || echo "no torch at $(TORCH_INDEX): pip's own is taken")
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
