@@ -52,6 +52,12 @@ def cpu_precisions() -> tuple[str, ...]:
     return ("f32", "bf16") if "BF16" in offered else ("f32",)
 
 
+def compiled(model: Any, threads: int, precision: str = "f32", **options: object) -> Any:
+    """Compile an `openvino.Model` for the CPU, in float32 unless asked for otherwise."""
+    hints = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
+    return import_openvino().Core().compile_model(model, "CPU", hints | options)
+
+
 CORES = 2  # of the machine's, for each network of a kind that answers at a time
 
 
@@ -82,13 +88,11 @@ class Networks:
                 idle = self.idle.setdefault((kind, precision, threads), [])
                 network = idle.pop() if idle else None
             if network is None:
-                options = {
-                    "INFERENCE_PRECISION_HINT": precision,
-                    "INFERENCE_NUM_THREADS": threads,
-                    "PERFORMANCE_HINT": "LATENCY",
-                    "ENABLE_CPU_PINNING": False,  # else two networks of one thread share a core
-                }
-                network = import_openvino().Core().compile_model(self.model(kind), "CPU", options)
+                network = compiled(
+                    self.model(kind), threads, precision,
+                    PERFORMANCE_HINT="LATENCY",
+                    ENABLE_CPU_PINNING=False,  # else two networks of one thread share a core
+                )  # fmt: skip
             try:
                 yield network
             finally:

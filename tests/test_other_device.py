@@ -42,6 +42,15 @@ def test_two_devices_must_not_meet():
             np.asarray(a)
 
 
+def test_one_pass_is_the_same_there(here, there, generator):
+    photo = sample_photo("synthetic-8", generator)
+    changes = {"perception": "integrated_gradients", "include": ("mouth",)}
+    expected, found = here(photo, verify=False, **changes), there(photo, verify=False, **changes)
+    difference = np.abs(np.asarray(found.image).astype(int) - np.asarray(expected.image))
+    assert difference.max() <= 4 and difference.mean() < 0.02
+    assert found.faces[0].distance == pytest.approx(expected.faces[0].distance, abs=2e-3)
+
+
 def test_a_photo_is_the_same_there(here, there, generator):
     photo = sample_photo("synthetic-8", generator)
     changes = {"perception": "integrated_gradients", "refine_steps": 2, "include": ("mouth",)}

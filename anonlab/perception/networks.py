@@ -8,6 +8,7 @@ the old one's expression and glasses.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import torch
@@ -35,6 +36,18 @@ def conv_step(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequen
     )
 
 
+def level(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Halve the picture in one step, and look at it in another."""
+    return nn.Sequential(conv_step(in_channels, out_channels, 2), conv_step(out_channels, out_channels))
+
+
+def join_skips(x: torch.Tensor, ups: Iterable[tuple[nn.Module, torch.Tensor]]) -> torch.Tensor:
+    """Go up in a U-Net: double the picture, put what the same size was on the way down beside it."""
+    for up, skip in ups:
+        x = up(torch.cat([F.interpolate(x, scale_factor=2.0), skip], 1))
+    return x
+
+
 class LandmarkNetwork(nn.Module):
     """68 points: heat maps of 32×32 on a picture of 128×128, and the centre of each (soft-argmax).
 
@@ -47,7 +60,7 @@ class LandmarkNetwork(nn.Module):
         super().__init__()
         c = channels
         self.to_32 = nn.Sequential(conv_step(3, c, 2), conv_step(c, 2 * c, 2), conv_step(2 * c, 2 * c))
-        self.to_16 = nn.Sequential(conv_step(2 * c, 3 * c, 2), conv_step(3 * c, 3 * c))
+        self.to_16 = level(2 * c, 3 * c)
         self.to_8 = nn.Sequential(
             conv_step(3 * c, 4 * c, 2), conv_step(4 * c, 4 * c), conv_step(4 * c, 3 * c)
         )
@@ -94,9 +107,10 @@ class GlassesNetwork(nn.Module):
         return self.says(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1)).flatten()
 
 
-def window(images: torch.Tensor) -> torch.Tensor:
-    """Cut the eye region of aligned `images (N, C, S, S)`, `(N, C, 88, 160)`; differentiable."""
-    left, top, right, bottom = WINDOW
+def window(images: torch.Tensor, box: tuple[int, int, int, int] = WINDOW) -> torch.Tensor:
+    """Cut a box of 256 around both eyes of aligned `images (N, C, S, S)`: `(N, C, 88, 160)` by default,
+    `(N, C, 96, 208)` for `GLASSES`; differentiable."""
+    left, top, right, bottom = box
     return resize(images, FACE_SIZE)[:, :, top:bottom, left:right]
 
 
@@ -109,10 +123,6 @@ class RimNetwork(nn.Module):
     def __init__(self, channels: int = 8):
         super().__init__()
         c = channels
-
-        def level(a: int, b: int) -> nn.Sequential:
-            return nn.Sequential(conv_step(a, b, 2), conv_step(b, b))
-
         self.first = conv_step(3, c)
         self.to_half, self.to_quarter, self.to_eighth = (
             level(c, 2 * c),
@@ -125,24 +135,16 @@ class RimNetwork(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map aligned `images (N, 3, S, S)` in [-1, 1] to the chance of glasses, `(N, 1, 256, 256)`."""
         left, top, right, bottom = GLASSES
-        found = self.read(around_glasses(images)).sigmoid()
+        found = self.read(window(images, GLASSES)).sigmoid()
         return F.pad(found, (left, FACE_SIZE - right, top, FACE_SIZE - bottom))
 
     def read(self, windows: torch.Tensor) -> torch.Tensor:
-        """Map what `around_glasses` cut, `(N, 3, 96, 208)`, to logits `(N, 1, 96, 208)`."""
+        """Map what `window` cut, `(N, 3, 96, 208)`, to logits `(N, 1, 96, 208)`."""
         full = self.first(windows)
         half = self.to_half(full)
         quarter = self.to_quarter(half)
-        x = self.to_eighth(quarter)
-        for up, skip in ((self.up_quarter, quarter), (self.up_half, half), (self.up, full)):
-            x = up(torch.cat([F.interpolate(x, scale_factor=2.0), skip], 1))
-        return x
-
-
-def around_glasses(images: torch.Tensor) -> torch.Tensor:
-    """Cut from temple to temple of aligned `images (N, C, S, S)`, `(N, C, 96, 208)`; differentiable."""
-    left, top, right, bottom = GLASSES
-    return resize(images, FACE_SIZE)[:, :, top:bottom, left:right]
+        ups = (self.up_quarter, quarter), (self.up_half, half), (self.up, full)
+        return join_skips(self.to_eighth(quarter), ups)
 
 
 class PerceptionNetwork(nn.Module):
@@ -157,10 +159,6 @@ class PerceptionNetwork(nn.Module):
     def __init__(self, channels: int = 24):
         super().__init__()
         c = channels
-
-        def level(a: int, b: int) -> nn.Sequential:
-            return nn.Sequential(conv_step(a, b, 2), conv_step(b, b))
-
         self.to_64 = level(3, c)
         self.to_32 = level(c, 2 * c)
         self.to_16 = level(2 * c, 4 * c)
@@ -182,9 +180,7 @@ class PerceptionNetwork(nn.Module):
         at_8 = self.to_8(at_16)
         x = self.to_4(at_8)
         ups = (self.up_8, at_8), (self.up_16, at_16), (self.up_32, at_32), (self.up_64, at_64)
-        for up, skip in ups:
-            x = up(torch.cat([F.interpolate(x, scale_factor=2.0), skip], 1))
-        return F.softplus(x)
+        return F.softplus(join_skips(x, ups))
 
 
 Network = TypeVar("Network", bound=nn.Module)

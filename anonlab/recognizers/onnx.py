@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import UnknownOption, WeightsCorrupt, WeightsMissing, check_choice
-from ..openvino_runtime import import_openvino
+from ..openvino_runtime import compiled, import_openvino
 from .base import Metric, crop
 
 
@@ -84,12 +84,10 @@ class Tflite:
     """
 
     def __init__(self, path: str | os.PathLike):
-        core = import_openvino().Core()
-        model = core.read_model(path)
+        model = import_openvino().Core().read_model(path)
         self.batch, self.side = model.inputs[0].shape[:2]
         self.names = [output.get_any_name() for output in model.outputs]
-        hint = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        self.model = core.compile_model(model, "CPU", hint)
+        self.model = compiled(model, torch.get_num_threads())
 
     def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the outputs by name, each `(N, values)`."""

@@ -16,7 +16,7 @@ from skimage.measure import label
 from skimage.morphology import closing, dilation, disk, opening
 
 from ..images import FACE_SIZE, blurred, resize, to_uint8
-from ..perception.networks import load_glasses, load_rims
+from ..perception.networks import GlassesNetwork, RimNetwork, load_glasses, load_rims
 from ..perception.regions import face_band, region_masks
 
 SIZE = 128  # pixels at which colours are compared
@@ -61,14 +61,16 @@ def in_front(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor)
     return blurred(torch.from_numpy(kept).float()[None, None], EDGE).to(image)
 
 
-load_networks = lru_cache(lambda device: (load_glasses(device), load_rims(device)))
+@lru_cache
+def _networks(device: torch.device) -> tuple[GlassesNetwork, RimNetwork]:
+    return load_glasses(device), load_rims(device)
 
 
 @torch.no_grad()
 def glasses(image: torch.Tensor) -> torch.Tensor:
     """Find frames, dark lenses and reflections on `image (1, 3, S, S)`: `(1, 1, 256, 256)` in [0, 1], 0
     on a face that the readout of glasses calls bare."""
-    worn, rims = load_networks(image.device)
+    worn, rims = _networks(image.device)
     if worn(image) < 0:
         return image.new_zeros(1, 1, FACE_SIZE, FACE_SIZE)
     return rims(image)

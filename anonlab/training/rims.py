@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from torch import nn
 
 from ..images import FACE_SIZE, from_bytes, to_bytes, to_tensor, to_uint8
-from ..perception.networks import GlassesNetwork, LandmarkNetwork, RimNetwork, around_glasses
+from ..perception.networks import GLASSES, GlassesNetwork, LandmarkNetwork, RimNetwork, window
 from ..watch import Watch, quiet
 from .augment import augment
 from .loop import seeded_model
@@ -79,7 +79,8 @@ def put_on(
     """Draw glasses onto a face `image (256, 256, 3)` in [0, 1] with these `points (68, 2)`.
 
     Returns the picture, and where the photo would have to stay for them `(256, 256)` in [0, 1]: frames,
-    dark lenses and bright reflections, not clear lenses."""
+    dark lenses and bright reflections, not clear lenses.
+    """
     frame, side = draw_frame(points, rng), FACE_SIZE * FINER
 
     def drawn(draw) -> np.ndarray:
@@ -158,8 +159,8 @@ class RimTask:
             ]
             worn = torch.cat([one for one, _ in drawn]).to(faces)
             seen = augment(worn, torch.cat([there for _, there in drawn]).to(faces), rng)
-            images.append(to_bytes(around_glasses(seen.images)))
-            places.append((255 * around_glasses(seen.maps * (1 - seen.occluded))).byte())
+            images.append(to_bytes(window(seen.images, GLASSES)))
+            places.append((255 * window(seen.maps * (1 - seen.occluded), GLASSES)).byte())
         self.images, self.places = torch.cat(images), torch.cat(places)
         self.held_out = len(self.images) // 5
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...openvino_runtime import import_openvino
+from ...openvino_runtime import compiled, import_openvino
 
 
 def read_weights(manifest: list[dict], content: bytes) -> dict[str, torch.Tensor]:
@@ -94,11 +94,10 @@ class Compiled:
     in a quarter of the time. Called as `Tfjs` is; gives all its outputs, or the nodes `names`."""
 
     def __init__(self, network: Tfjs, channels: int, side: int, *names: str):
-        network, openvino = copy.copy(network), import_openvino()
+        network = copy.copy(network)
         self.names = network.outputs = [*names] or network.outputs
         graph = torch.export.export(network.eval(), (torch.zeros(1, channels, side, side),))
-        hint = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        self.model = openvino.Core().compile_model(openvino.convert_model(graph), "CPU", hint)
+        self.model = compiled(import_openvino().convert_model(graph), torch.get_num_threads())
 
     def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the nodes' values by name."""
