@@ -111,7 +111,9 @@ class VideoFile:
             self._settle(largest)
         if len(shapes) > 1:
             self.left_out.append(f"{len(shapes) - 1} other sizes or shapes of the picture")
-        self.lost = max(len(damage), self._promised(count, last) - count)
+        missing, damaged = self._missing()
+        promised = self._promised(count, last, 0.0 if damaged else MISSING)
+        self.lost = max(len(damage) + missing, promised - count)
         if self.lost:
             where = f", the first at {damage[0]:.2f} seconds" if damage else ""
             self.left_out.append(f"some {self.lost} frames that cannot be decoded{where}")
@@ -137,8 +139,7 @@ class VideoFile:
 
     def _decoded(self, damage: list[float]) -> Iterator[Decoded]:
         """Decode every wanted frame; `damage` gets the time of each that cannot be decoded."""
-        clock = Clock(self.time_base, self.broadcast, max(1, round(1 / (self.rate * self.time_base))))
-        first_aspect = None
+        clock, first_aspect = self._clock(), None
         with self.open() as container:
             stream = self.picture(container)
             context = stream.codec_context
@@ -161,6 +162,9 @@ class VideoFile:
                 shown = aspect * now / first_aspect
                 shape = Shape(native.width, native.height, shown, orientation(matrix), matrix)
                 yield Decoded(native, pts, time, shape)
+
+    def _clock(self) -> Clock:
+        return Clock(self.time_base, self.broadcast, max(1, round(1 / (self.rate * self.time_base))))
 
     def _natives(self, container: Any, stream: Any, damage: list[float]) -> Iterator[Any]:
         """Go on after damaged packets; after an error of the container too, while packets come."""
@@ -239,9 +243,31 @@ class VideoFile:
         heard = {"und", *map(language, playing)}
         return [one.index for one in known if one in playing or language(one) not in heard]
 
-    def _promised(self, count: int, last: float) -> int:
+    def _missing(self) -> tuple[int, bool]:
+        """How many packets a damaged file has lost: of an AVI those of its index, of another one as many
+        as fit into gaps of its times if its reader complains, and then perhaps at the end, too."""
+        logging, corrupt, times, clock = self.av.logging, False, [], self._clock()
+        whole = self.start <= 0 and math.isinf(self.end)
+        logging.set_level(logging.ERROR)
+        with logging.Capture() as said, self.open() as container, contextlib.suppress(*self.errors):
+            stream, kind = self.picture(container), container.format.name
+            entries = sum(one.size > 0 for one in stream.index_entries)
+            for packet in container.demux(stream):
+                if packet.size:
+                    times.append(clock(packet.dts, packet.duration))
+                    corrupt |= packet.is_corrupt
+        logging.set_level(logging.PANIC)
+        if kind == "avi":
+            return max(0, entries - len(times)) if whole else 0, False
+        if len(times) < 3 or not (corrupt or any(who == kind for _, who, _ in said)):
+            return 0, False
+        steps, seconds = np.diff(times), np.array(times[1:]) * float(self.time_base) - self.origin
+        wanted = (seconds >= self.start) & (seconds < self.end)
+        return int((np.rint(steps[wanted] / np.median(steps)) - 1).clip(0).sum()), True
+
+    def _promised(self, count: int, last: float, missing: float) -> int:
         """How many frames the file says it has, where that can be trusted; else `count`, those that are
-        there, up to `last` seconds."""
+        there, up to `last` seconds. A share `missing` of a clip's duration counts as lost."""
         with self.open() as container:
             stream, mp4 = self.picture(container), "mp4" in container.format.name
             entries, whole = stream.index_entries, self.start <= 0 and math.isinf(self.end)
@@ -253,7 +279,7 @@ class VideoFile:
             if mp4 or self.broadcast or total is None:
                 return count
             wanted = min(self.end, total) - self.start
-            frames, share = round(wanted * self.rate), 1 - MISSING
+            frames, share = round(wanted * self.rate), 1 - missing
             short = last - self.start + longer < share * wanted and count < share * frames
             return frames if short else count
 

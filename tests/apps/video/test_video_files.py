@@ -150,6 +150,26 @@ def test_what_follows_damage_is_there_and_what_is_lost_is_told(frames, tmp_path)
     assert sound_packets(tmp_path / "out.mp4") == sound_packets(path)
 
 
+@pytest.mark.parametrize(
+    ("ending", "codec", "share"),
+    [("mkv", "libx264", 0.45), ("ts", "libx264", 0.5), ("flv", "libx264", 0.5), ("avi", "mpeg4", 0.5)],
+)
+def test_frames_that_damage_takes_from_the_middle_are_counted(frames, tmp_path, ending, codec, share):
+    """No decoder sees these: readers go on after the damage, and only times or the index tell."""
+    noise = np.random.default_rng(3).integers(0, 256, (100, 96, 128, 3), np.uint8)
+    options = {} if codec != "libx264" else {"bf": "0", "g": "8"}
+    path = write_clip(tmp_path / f"in.{ending}", noise, codec=codec, options=options)
+    whole = open_clip(path, tmp_path / f"out.{ending}")
+    assert (whole.count, whole.lost) == (100, 0)
+    data = bytearray(path.read_bytes())
+    at, size = int(share * len(data)), len(data) // 25
+    data[at : at + size] = bytes(size)
+    path.write_bytes(data)
+    clip = open_clip(path, tmp_path / f"out.{ending}")
+    assert 90 <= clip.count < 100 and clip.lost == 100 - clip.count
+    assert f"some {clip.lost} frames that cannot be decoded" in " ".join(clip.left_out)
+
+
 def test_what_an_edit_list_cuts_off_does_not_travel(frames, tmp_path):
     times = [STEP * (row - 12) for row in range(24)]
     path, out = write_clip(tmp_path / "in.mp4", frames * 3, times, sound="aac"), tmp_path / "out.mp4"
