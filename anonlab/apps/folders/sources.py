@@ -26,7 +26,8 @@ def plan(sources: list[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[
     for source in sources:
         inside = []
         for path in sorted(_files(source, out.resolve())) if is_folder(source) else ():
-            other = None if path.is_dir() else passed_over(path, READABLE)
+            hidden = path.name.startswith(".")
+            other = None if path.is_dir() and not hidden else passed_over(path, READABLE)
             if other:
                 what, remedy = other
                 left_out.append({"source": str(path), "what": what, "remedy": remedy})
@@ -37,14 +38,15 @@ def plan(sources: list[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[
 
 
 def _files(folder: Path, out: Path) -> Iterable[Path]:
-    """Everything below a folder, but for what is in hidden folders and the results of an earlier run."""
+    """Everything below a folder, but for the results of an earlier run and what is in hidden or linked
+    folders, which are named themselves."""
     failed: list[str] = []
     for place, below, names in os.walk(folder, onerror=lambda error: failed.append(error.filename)):
         here = Path(place)
-        below[:] = [one for one in below if not one.startswith(".") and (here / one).resolve() != out]
-        links = [one for one in below if (here / one).is_symlink()]  # anywhere, also in a circle
-        below[:] = [one for one in below if one not in links]
-        yield from (here / one for one in (*links, *names))
+        below[:] = [one for one in below if (here / one).resolve() != out]
+        named = [one for one in below if one.startswith(".") or (here / one).is_symlink()]  # to anywhere
+        below[:] = [one for one in below if one not in named]
+        yield from (here / one for one in (*named, *names))
     yield from map(Path, failed)
 
 

@@ -122,6 +122,7 @@ def test_everything_in_a_folder_is_done_or_named(tmp_path, command):
     folder = tmp_path / "in"
     photo_file(folder / "a.png")
     photo_file(folder / ".hidden.png")
+    photo_file(folder / ".trash" / "b.png")
     (folder / "below").mkdir()
     for name in ("IMG.MOV", "b.mp4", "below/c.webm"):
         MAKE["my clip.mp4"][0](folder / name)
@@ -137,6 +138,7 @@ def test_everything_in_a_folder_is_done_or_named(tmp_path, command):
         "shared.jpg_large": "a photo whose name does not say so",
         "notes.txt": "no photo",
         ".hidden.png": "hidden",
+        ".trash": "hidden",
     }
     lines = outcome.err.splitlines()
     assert len(lines) == 3 and all(line.startswith("anonlab: left out: ") for line in lines)
