@@ -1,6 +1,7 @@
 """The wheel: built, installed into an empty environment without the extra `dev`, and used there."""
 
 import importlib.metadata
+import json
 import os
 import re
 import subprocess
@@ -91,6 +92,23 @@ def test_it_is_the_installed_copy_without_development_packages(anonlab, installe
         str(next(installed.rglob("site-packages/anonlab")) / "__init__.py"),
         "None",
     ]
+
+
+def test_it_writes_nothing_beside_the_package(installed):
+    """Files below `etc` or `share` would be those of every Jupyter server of the environment."""
+    [listed] = installed.rglob("anonlab-*.dist-info/RECORD")
+    names = [row.split(",")[0] for row in listed.read_text().splitlines()]
+    beside = [one for one in names if not one.startswith(("anonlab/", "anonlab-"))]
+    assert beside == ["../../../bin/anonlab"]
+
+
+def test_a_photo_is_anonymized(anonlab, tmp_path):
+    astronaut = "from skimage import data, io; io.imsave('astronaut.png', data.astronaut())"
+    anonlab("-c", astronaut)
+    said = anonlab("-m", "anonlab", "anonymize", "astronaut.png", "--out", "new")
+    assert "astronaut.png -> new/astronaut.png (distance" in said
+    record = json.loads((tmp_path / "new" / "record.json").read_text())
+    assert [face["matched"] for face in record["photos"][0]["faces"]] == [False]
 
 
 def test_doctor_finds_every_weight(anonlab):
