@@ -33,7 +33,8 @@ def unfinished(out: Path, settings: dict, key: bytes | None, resume: bool) -> It
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputNotWritable(f"{out} cannot be written ({error}); choose another place") from None
+        reason = error.strerror or error
+        raise OutputNotWritable(f"{out} cannot be written ({reason}); choose another place") from None
     with folder_lock(folder):
         path = folder / "settings.json"
         if not keep_settings(path, settings, key, resume):

@@ -13,6 +13,7 @@ from anonlab.apps.video.anonymize_clip import anonymize_clip
 from anonlab.apps.video.clips import open_clip
 from anonlab.apps.video.facts import display_matrix, facts
 from anonlab.apps.video.frames import orientation, patched, stored, upright
+from anonlab.apps.video.state import unfinished
 from anonlab.controls import Controls
 from anonlab.errors import OutputNotWritable, PackageMissing, UnknownOption, UnreadableImage
 
@@ -271,6 +272,16 @@ def test_what_cannot_be_done_is_named_before_any_work(
         path.write_bytes(content)
     with pytest.raises(error, match=said):
         open_clip(path, tmp_path / f"out.{ending}")
+
+
+def test_a_place_that_cannot_be_written_is_named_in_words(tmp_path):
+    (tmp_path / "file").touch()
+    said = r"a\.mp4 cannot be written \(Not a directory\); choose another place"
+    with (
+        pytest.raises(OutputNotWritable, match=said),
+        unfinished(tmp_path / "file" / "a.mp4", {}, None, False),
+    ):
+        pass
 
 
 def test_without_pyav_the_command_says_what_to_install(tmp_path, monkeypatch):
