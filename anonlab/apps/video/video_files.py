@@ -245,25 +245,29 @@ class VideoFile:
 
     def _missing(self) -> tuple[int, bool]:
         """How many packets a damaged file has lost: of an AVI those of its index, of another one as many
-        as fit into gaps of its times if its reader complains, and then perhaps at the end, too."""
-        logging, corrupt, times, clock = self.av.logging, False, [], self._clock()
-        whole = self.start <= 0 and math.isinf(self.end)
+        as fit into gaps of its times if its reader complains (then perhaps at the end, too), and into
+        what no reader gets to: fragments of an MP4 behind a damaged one."""
+        logging, corrupt, times, clock, read = self.av.logging, False, [], self._clock(), 1
+        whole, size = self.start <= 0 and math.isinf(self.end), self.path.stat().st_size
         logging.set_level(logging.ERROR)
         with logging.Capture() as said, self.open() as container, contextlib.suppress(*self.errors):
             stream, kind = self.picture(container), container.format.name
-            entries = sum(one.size > 0 for one in stream.index_entries)
-            for packet in container.demux(stream):
-                if packet.size:
+            indexed, entries = stream.frames, sum(one.size > 0 for one in stream.index_entries)
+            for packet in container.demux():
+                read = max(read, (packet.pos or 0) + packet.size)
+                if packet.size and packet.stream_index == stream.index:
                     times.append(clock(packet.dts, packet.duration))
                     corrupt |= packet.is_corrupt
         logging.set_level(logging.PANIC)
         if kind == "avi":
             return max(0, entries - len(times)) if whole else 0, False
+        unread = (size - read) / read if whole and "mp4" in kind and not indexed else 0.0
+        behind = round(len(times) * unread) if unread > MISSING else 0
         if len(times) < 3 or not (corrupt or any(who == kind for _, who, _ in said)):
-            return 0, False
+            return behind, False
         steps, seconds = np.diff(times), np.array(times[1:]) * float(self.time_base) - self.origin
         wanted = (seconds >= self.start) & (seconds < self.end)
-        return int((np.rint(steps[wanted] / np.median(steps)) - 1).clip(0).sum()), True
+        return behind + int((np.rint(steps[wanted] / np.median(steps)) - 1).clip(0).sum()), True
 
     def _promised(self, count: int, last: float, missing: float) -> int:
         """How many frames the file says it has, where that can be trusted; else `count`, those that are

@@ -68,13 +68,15 @@ def write_clip(
     flip: bool = False,
     context: dict[str, object] | None = None,
     languages: Sequence[str] = ("und",),
+    container: dict[str, str] | None = None,
 ) -> Path:
     """Write frames as a video, shown at `times` in `CLOCK`, and perhaps tones by an encoder `sound`.
 
-    `context` are further settings of the encoder. The last of several `languages` is the default.
+    `context` are further settings of the encoder, `container` those of the container. The last of
+    several `languages` is the default.
     """
     times = times or [STEP * number for number in range(len(frames))]
-    with av.open(str(path), "w") as out:
+    with av.open(str(path), "w", container_options=container or {}) as out:
         out.metadata.update(metadata or {})
         stream = out.add_stream(codec, rate=25)
         stream.height, stream.width = frames[0].shape[:2]

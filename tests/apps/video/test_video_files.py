@@ -171,6 +171,25 @@ def test_frames_that_damage_takes_from_the_middle_are_counted(frames, tmp_path, 
     assert f"some {clip.lost} frames that cannot be decoded" in " ".join(clip.left_out)
 
 
+def test_what_lies_behind_a_damaged_fragment_is_counted(frames, tmp_path):
+    """Readers stop at a fragment whose header is damaged, and say nothing."""
+    path = tmp_path / "in.mp4"
+    write_clip(
+        path,
+        frames * 5,
+        options={"g": "8", "sc_threshold": "0"},
+        container={"movflags": "frag_keyframe+empty_moov"},
+    )
+    assert open_clip(path, tmp_path / "out.mp4").count == 40
+    data = bytearray(path.read_bytes())
+    second = data.index(b"moof", data.index(b"moof") + 4)
+    data[second - 4 : second + 4] = bytes(8)
+    path.write_bytes(data)
+    clip = open_clip(path, tmp_path / "out.mp4")
+    assert clip.count == 8 and 24 <= clip.lost <= 40
+    assert f"some {clip.lost} frames that cannot be decoded" in clip.left_out
+
+
 def test_what_an_edit_list_cuts_off_does_not_travel(frames, tmp_path):
     times = [STEP * (row - 12) for row in range(24)]
     path, out = write_clip(tmp_path / "in.mp4", frames * 3, times, sound="aac"), tmp_path / "out.mp4"
