@@ -10,13 +10,10 @@ import math
 from pathlib import Path
 
 from ...errors import UnknownOption, UnreadableImage
+from ...photo.containers import CLIPS
 from .animations import KINDS, Animation
 from .video_files import VideoFile
 
-VIDEOS = {  # by PyAV
-    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".3gp", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg"),
-    *(".flv", ".wmv", ".ogv", ".nut"),
-}
 ANIMATIONS = {*KINDS}  # by Pillow
 # Both have `path`; `count` (frames that are wanted and can be decoded: asking reads the clip once),
 # `lost` (those that cannot) and `left_out` (what does not travel), both complete when `count` is known;
@@ -38,7 +35,7 @@ def open_clip(path: Path, out: Path, start: float = 0.0, end: float = math.inf) 
     kind = path.suffix.lower()
     if kind in ANIMATIONS:
         return Animation(path, out, start, end)
-    if kind not in VIDEOS:
-        known = ", ".join(sorted(VIDEOS | ANIMATIONS))
-        raise UnreadableImage(f"{path} is no clip that can be read by its name; it can be: {known}")
+    if kind not in CLIPS:
+        known = ", ".join(sorted(CLIPS | ANIMATIONS))
+        raise UnreadableImage(f"{path} is no clip that can be read by its name; rename it, to: {known}")
     return VideoFile(path, out, start, end)

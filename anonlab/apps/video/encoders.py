@@ -28,7 +28,7 @@ OPTIONS: dict[str, dict[str, str]] = {
 QUANTIZED = ("mpeg4", "mpeg1video", "mpeg2video", "wmv2", "flv")
 OPTIONS |= {name: {"qscale": "2", "bf": "0"} for name in QUANTIZED}
 FALLBACK = {".webm": "libvpx-vp9", ".mpg": "mpeg2video", ".mpeg": "mpeg2video", ".wmv": "wmv2"}
-FALLBACK |= {".ogv": "libvpx"}
+FALLBACK |= {".ogv": "libvpx", ".vob": "mpeg2video"}
 MPEG = {"mpeg1video", "mpeg2video"}
 SHOWN = {  # codecs that players show in a container that takes more of them
     ".mp4": {"h264", "hevc", "av1", "vp9", "mpeg4"},
@@ -37,6 +37,7 @@ SHOWN = {  # codecs that players show in a container that takes more of them
     ".webm": {"vp8", "vp9", "av1"},
     ".mpg": MPEG,
     ".mpeg": MPEG,
+    ".vob": MPEG,
 }
 WHOLE, NTSC = (24, 25, 30, 50, 60), (24, 30, 60)
 MPEG_RATES = [*map(Fraction, WHOLE), *(Fraction(1000 * one, 1001) for one in NTSC)]

@@ -16,6 +16,7 @@ from anonlab.apps.video.frames import orientation, patched, stored, upright
 from anonlab.apps.video.state import unfinished
 from anonlab.controls import Controls
 from anonlab.errors import OutputNotWritable, PackageMissing, UnknownOption, UnreadableImage
+from anonlab.photo.containers import CLIPS
 
 PLANAR = ("yuv420p", "yuv411p", "gray", "gbrp", "yuv444p12le")
 UNEVEN = [0, 700, 1100, 1150, 2500, 4000, 4100, 6000]
@@ -83,6 +84,15 @@ def test_a_clip_keeps_its_codec_or_gets_one_that_plays(
     said = " ".join(clip.left_out)
     assert ("size" in said) == (after[0][1].shape[:2] != (height, width))
     assert (f"became {name}" in said) == (was != name)
+
+
+def test_every_clip_that_a_folder_names_can_be_given_to_video(frames, tmp_path):
+    path = write_clip(tmp_path / "in.mp4", frames[:3])
+    for ending in CLIPS:
+        path = path.rename(path.with_suffix(ending))
+        assert through(path, tmp_path / "out.mp4").count == 3
+    through(path, tmp_path / "out.vob")
+    assert codec_of(tmp_path / "out.vob") == "mpeg2video"
 
 
 def test_a_lossless_clip_stays_bit_for_bit_where_nothing_changes(frames, tmp_path):
