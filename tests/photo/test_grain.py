@@ -1,7 +1,10 @@
 """Grain: painted pixels are as noisy as the photo, and nothing else changes."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from anonlab.photo.grain import grain, match_grain
 
@@ -44,6 +47,17 @@ def test_what_was_painted_is_as_noisy_as_the_photo(noise):
     np.testing.assert_array_equal(made[~INSIDE], before[~INSIDE])
     correlation = np.corrcoef(made[INSIDE].T.astype(float))
     assert np.abs(correlation - np.eye(3)).max() < 0.06  # colours have noise of their own
+
+
+def test_noise_that_compression_thinned_out_is_not_underrated():
+    """A dark photo's: most of it is gone, and what is left stands far out."""
+    rng, file = np.random.default_rng(0), io.BytesIO()
+    noisy = np.rint(18 + rng.normal(0, 8, (SIZE, SIZE, 3))).clip(0, 255).astype(np.uint8)
+    Image.fromarray(noisy).save(file, "JPEG", quality=90)
+    before = np.asarray(Image.open(file))
+    made = match_grain(before, np.where(INSIDE[..., None], np.uint8(18), before), rng)
+    share = made[INSIDE].std(0) / before[INSIDE].std(0)
+    assert (share > 0.65).all() and (share < 1.05).all()
 
 
 def test_a_photo_without_noise_stays_bit_for_bit():
