@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from ...errors import OutputNotWritable, PackageMissing, UnreadableImage
 from .encoders import TOP_FIRST, Settings, Shape, candidates
@@ -34,6 +35,7 @@ from .writing import Writer, not_writable
 MAX_SIDE = 8192
 SLOWEST, FASTEST = Fraction(1, 1000), 240  # frames a second; what a file says beyond is no rate
 MISSING = 0.1  # share of a clip's duration, from which its end counts as lost
+NEAR = 3  # packets before and after a complaint between which some are missing
 SLACK = 0.5  # seconds by which sound may be longer than the picture
 BT709, LIMITED = 1, 1  # colour matrix and range that RGB becomes
 BROADCAST = {"mpegts", "mpeg"}
@@ -111,9 +113,7 @@ class VideoFile:
             self._settle(largest)
         if len(shapes) > 1:
             self.left_out.append(f"{len(shapes) - 1} other sizes or shapes of the picture")
-        missing, damaged = self._missing()
-        promised = self._promised(count, last, 0.0 if damaged else MISSING)
-        self.lost = max(len(damage) + missing, promised - count)
+        self.lost = max(len(damage) + self._missing(), self._promised(count, last) - count)
         if self.lost:
             where = f", the first at {damage[0]:.2f} seconds" if damage else ""
             self.left_out.append(f"some {self.lost} frames that cannot be decoded{where}")
@@ -243,35 +243,44 @@ class VideoFile:
         heard = {"und", *map(language, playing)}
         return [one.index for one in known if one in playing or language(one) not in heard]
 
-    def _missing(self) -> tuple[int, bool]:
+    def _missing(self) -> int:
         """How many packets a damaged file has lost: of an AVI those of its index, of another one as many
-        as fit into gaps of its times if its reader complains (then perhaps at the end, too), and into
-        what no reader gets to: fragments of an MP4 behind a damaged one."""
-        logging, corrupt, times, clock, read = self.av.logging, False, [], self._clock(), 1
-        whole, size = self.start <= 0 and math.isinf(self.end), self.path.stat().st_size
+        as fit into the gaps of its times where its reader complains, and into what no reader gets to:
+        fragments of an MP4 behind a damaged one."""
+        logging, times, near, heard, clock, read = self.av.logging, [], [], 0, self._clock(), 1
+        whole, size, last = self.start <= 0 and math.isinf(self.end), self.path.stat().st_size, 0
         logging.set_level(logging.ERROR)
         with logging.Capture() as said, self.open() as container, contextlib.suppress(*self.errors):
             stream, kind = self.picture(container), container.format.name
             indexed, entries = stream.frames, sum(one.size > 0 for one in stream.index_entries)
+            total = _duration(stream) if whole else None
+            early = any(who == kind for _, who, _ in said)  # of the seconds that are read to open it
             for packet in container.demux():
                 read = max(read, (packet.pos or 0) + packet.size)
                 if packet.size and packet.stream_index == stream.index:
                     times.append(clock(packet.dts, packet.duration))
-                    corrupt |= packet.is_corrupt
+                    last = max(last, packet.pts or 0)
+                    told = any(who == kind for _, who, _ in said[heard:])
+                    near.append(early or told or packet.is_corrupt)
+                    heard = len(said)
         logging.set_level(logging.PANIC)
         if kind == "avi":
-            return max(0, entries - len(times)) if whole else 0, False
-        unread = (size - read) / read if whole and "mp4" in kind and not indexed else 0.0
+            return max(0, entries - len(times)) if whole else 0
+        if len(times) < 3 or ("mp4" in kind and indexed):  # whose index is compared with frames
+            return 0
+        unread = (size - read) / read if whole and "mp4" in kind else 0.0
         behind = round(len(times) * unread) if unread > MISSING else 0
-        if len(times) < 3 or not (corrupt or any(who == kind for _, who, _ in said)):
-            return behind, False
         steps, seconds = np.diff(times), np.array(times[1:]) * float(self.time_base) - self.origin
-        wanted = (seconds >= self.start) & (seconds < self.end)
-        return behind + int((np.rint(steps[wanted] / np.median(steps)) - 1).clip(0).sum()), True
+        damaged = maximum_filter1d(near, 2 * NEAR + 1)[1:]
+        usual = steps[~damaged].max(initial=0) or np.median(steps)  # the longest, where times are uneven
+        gaps = steps[damaged & (seconds >= self.start) & (seconds < self.end)]
+        if total is not None and any(who == kind for _, who, _ in said):
+            gaps = np.append(gaps, (total + self.origin) / float(self.time_base) - last)
+        return behind + int((np.rint(gaps / usual) - 1).clip(0).sum())
 
-    def _promised(self, count: int, last: float, missing: float) -> int:
+    def _promised(self, count: int, last: float) -> int:
         """How many frames the file says it has, where that can be trusted; else `count`, those that are
-        there, up to `last` seconds. A share `missing` of a clip's duration counts as lost."""
+        there, up to `last` seconds."""
         with self.open() as container:
             stream, mp4 = self.picture(container), "mp4" in container.format.name
             entries, whole = stream.index_entries, self.start <= 0 and math.isinf(self.end)
@@ -283,7 +292,7 @@ class VideoFile:
             if mp4 or self.broadcast or total is None:
                 return count
             wanted = min(self.end, total) - self.start
-            frames, share = round(wanted * self.rate), 1 - missing
+            frames, share = round(wanted * self.rate), 1 - MISSING
             short = last - self.start + longer < share * wanted and count < share * frames
             return frames if short else count
 

@@ -181,6 +181,14 @@ def test_frames_that_damage_takes_from_the_middle_are_counted(frames, tmp_path, 
     assert f"some {clip.lost} frames that cannot be decoded" in " ".join(clip.left_out)
 
 
+def test_a_clip_of_uneven_times_that_ends_too_early_has_lost_no_frame_between(frames, tmp_path):
+    """As browsers record: gaps are no damage where nothing complains."""
+    path = write_clip(tmp_path / "in.mkv", frames * 3, [STEP * row * (row + 1) for row in range(24)])
+    path.write_bytes(path.read_bytes()[:-400])
+    clip = open_clip(path, tmp_path / "out.mkv")
+    assert clip.count > 18 and clip.lost <= 24 - clip.count + 1
+
+
 def test_what_lies_behind_a_damaged_fragment_is_counted(frames, tmp_path):
     """Readers stop at a fragment whose header is damaged, and say nothing."""
     path = tmp_path / "in.mp4"
