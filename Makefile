@@ -17,7 +17,7 @@ GATED ?=
 # The folder of the notebooks' run that the tests read, and of the one on an emulated processor
 GATE := $(CURDIR)/outputs/gate
 
-.PHONY: run test gate gate-sse41 bench breaks fuzz setup lab explore course assignments slides figure clean
+.PHONY: run test gate gate-sse41 bench breaks fuzz setup lab explore course assignments slides tables figure clean
 
 run: $(VENV)/.installed  ## the main job: all notebooks on the embedded photos, with a report
 	$(BIN)/python -m anonlab run --profile quick
@@ -60,13 +60,16 @@ course: $(VENV)/.installed  ## the newest executed notebooks as a book to browse
 	$(BIN)/python -m anonlab course
 
 assignments: $(VENV)/.installed  ## the exercises for nbgrader and otter-grader, open and solved
-	$(BIN)/python tools/teaching.py assignments
+	$(BIN)/python -m anonlab course assignments
 
 slides: $(VENV)/.installed  ## slides of the newest executed notebooks; REVEAL=folder for a reveal.js of your own
-	$(BIN)/python tools/teaching.py slides $(if $(REVEAL),--reveal $(REVEAL))
+	$(BIN)/python -m anonlab course slides $(if $(REVEAL),--reveal $(REVEAL))
+
+tables: $(VENV)/.installed  ## the tables of the READMEs, from data/judged.json
+	$(BIN)/python -m anonlab.evaluation.readme
 
 figure: $(VENV)/.installed  ## draw the README's picture again
-	$(BIN)/python tools/readme_figure.py
+	$(BIN)/python -m anonlab.evaluation.readme picture
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -22,7 +22,7 @@ from anonlab.pipeline import Anonymizer
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread each, kernels too
     os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
-sys.path += [str(Path(__file__).resolve().parents[1] / name) for name in ("benchmarks", "tools")]
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 KEY = b"a secret of at least 16 bytes"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

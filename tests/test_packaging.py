@@ -12,6 +12,7 @@ from anonlab.apps.cli.parser import parser
 from anonlab.apps.verify.checks import JUDGED
 from anonlab.checking import ATTEMPTS
 from anonlab.controls import Controls
+from anonlab.evaluation.readme import pages
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,10 +58,8 @@ def test_what_the_readme_promises_in_numbers_is_what_the_code_does():
 
 
 def test_making_the_tables_again_changes_nothing():
-    from readme_tables import pages
-
     for path, text in pages().items():
-        assert path.read_text() == text, f"run: python tools/readme_tables.py ({path})"
+        assert path.read_text() == text, f"run: make tables ({path})"
 
 
 def test_the_readme_is_short():

@@ -55,6 +55,49 @@ def percent(value: float | None, interval: list[float] | None = None) -> str:
     return f"{value:.1%}" + (f" ({interval[0]:.0%}–{interval[1]:.0%})" if interval else "")
 
 
+def cells_table(found: dict) -> str:
+    """List each cell of yaw, size and stated group; the worst of each measure in bold."""
+    measures = ["gaze_error", "eye_error", "mouth_error", "mesh_error", "expression_kept",
+                "ethnicity_kept", "age_error"]  # fmt: skip
+    worst = found["cells"]["worst"]
+    rows = []
+    for name, one in found["cells"].items():
+        if name != "worst":
+            marks = ["**" if worst[key] == name else "" for key in measures]
+            values = [number(key, one[key]) for key in measures]
+            cells = [f"{mark}{value}{mark}" for mark, value in zip(marks, values, strict=True)]
+            rows.append([name, str(one["people"]), *cells])
+    return table(["people who are", "n", *(one.replace("_", " ") for one in measures)], rows)
+
+
+def truth_table(found: dict) -> str:
+    """Compare GEAR with what people say of themselves: accuracy on both photos, and on the result."""
+    photo, other, result = (found["truth"][name] for name in ("photo", OTHER_PHOTO, "result"))
+    rows = []
+    for name, one in photo.items():
+        of = (one, other[name], result[name])
+        if name == "age":
+            cells = [f"{each['error']:.1f} years, bias {each['bias']:+.1f}" for each in of]
+            read = "–"
+        else:
+            cells = [percent(each["right"] / each["people"]) for each in of]
+            read = ", ".join(f"{count} {word}" for word, count in one["read_as"].items())
+        rows.append([name, str(one["people"]), *cells, read])
+    head = ["stated", "people", "right on the photo", "on another photo", "anonymized"]
+    return table([*head, "the photo is read as"], rows)
+
+
+def realism_table(found: dict) -> str:
+    """Compare inner faces as a set with the unchanged ones and the other photos."""
+    one = found["realism"]
+    rows = [
+        [name, *(f"{one[name][key]:.3f}" for key in ("frechet", "precision", "recall"))]
+        for name in ("unchanged", "result", OTHER_PHOTO)
+    ]
+    head = f"{one['pictures']} inner faces of {one['side']} px; {one['backbone']}"
+    return table([head, "Fréchet", "precision", "recall"], rows)
+
+
 def unseen(found: dict) -> dict[str, dict]:
     """Return what the recognisers say that took no part."""
     return {name: one for name, one in found["found"].items() if not one["seen"] and "originals" in one}

@@ -21,7 +21,7 @@ import nbformat
 from ..errors import CourseFailed
 from ..files import output_folder
 from ..weights.store import notebooks_folder
-from .execution import PLACES, notebook_paths, read_notebook
+from .execution import PLACES, notebook_paths, read_notebook, tags_of
 from .pages import LINK, MATHJAX, TEMPLATES, copy_mathjax, links_inside, rewrite_markdown
 
 HIDDEN = ("#", *PLACES)  # of injected parameters: papermill's heading, and where files went
@@ -109,7 +109,7 @@ def page_of(node: nbformat.NotebookNode, names: Collection[str] = ()) -> nbforma
     too, without the paths of the machine that ran it, and with links to the notebooks `names` only."""
     node = copy.deepcopy(node)
     for cell in node.cells:
-        tags = set(cell.metadata.get("tags", []))
+        tags = tags_of(cell)
         folded = cell.metadata.get("jupyter", {})
         if "injected-parameters" in tags:
             told = [line for line in cell.source.splitlines() if line.partition(" ")[0] not in HIDDEN]

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
+from nbformat import NotebookNode
+
 from ..errors import AnonlabError
 from ..notebook.measured import Measured, from_json
 from ..notebook.record import HEADLESS
@@ -84,6 +86,11 @@ class Run:
     def failed(self) -> list[Row]:
         """The judged numbers that do not hold."""
         return self.comparison.named("failed") if self.comparison else []
+
+
+def tags_of(cell: NotebookNode) -> set[str]:
+    """Return a cell's tags."""
+    return {*cell.metadata.get("tags", [])}
 
 
 def notebook_paths(folder: Path) -> list[Path]:

@@ -25,10 +25,11 @@ from ..recognizers import Recognizer, load_recognizer
 from ..recognizers.perceptual import load_stlpips
 from ..watch import Watch, quiet
 from ..weights import store
-from .correction import check_correction, fit_correction, learn_facial_hair
+from .correction import check_correction, fit_correction
 from .encoder import EncoderTask, FrozenNetworks
 from .export import export, facts_of, write_tensors
-from .glasses import GlassesTask, Labels
+from .glasses import GlassesTask
+from .labels import Labels, learn_facial_hair
 from .loop import Task, train
 from .networks import LandmarkTask, PerceptionTask
 from .photos import load_photos
@@ -133,8 +134,7 @@ def train_part(
         return None
     name = f"encoder-{made.name}" if what == "encoder" else what
     tensors, facts = trained.model.state_dict(), facts | facts_of(trained, plan)
-    paths = [folder / f"{name}.safetensors" for folder in folders]
-    return [export(tensors, path, metadata, chosen, [plan.seed], **facts) for path in paths][-1]
+    return export(tensors, name, folders, metadata, chosen, [plan.seed], **facts)
 
 
 def _correct(
@@ -148,8 +148,7 @@ def _correct(
     metrics = check_correction(Correction(tensors, made, guide, *networks), known, made, guide)
     minutes = round((time.monotonic() - began) / 60, 1)
     facts |= {"minutes": minutes, "images": len(known), "metrics": metrics}
-    paths = [folder / "correction.safetensors" for folder in folders]
-    return [export(tensors, path, {"anonlab": "correction"}, device, **facts) for path in paths][-1]
+    return export(tensors, "correction", folders, {"anonlab": "correction"}, device, **facts)
 
 
 def _encoder(

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import torch
-from sklearn.linear_model import LogisticRegression
 
 from ..encoding.correction import Correction, readings
 from ..generators import Generator
 from ..identity.population import Population
-from ..perception.facial_hair import features
 from ..perception.masks import mask_from_attribution
 from ..perception.networks import GlassesNetwork, LandmarkNetwork, landmark_error
 from ..recognizers import Recognizer, centred
-from .glasses import Labels
 from .synthetic import BATCH, SIZE, Samples
 
 RANK = 256  # of the covariance between codes and readings that is kept
 CHECKED = 16  # held-out faces on which it is tried
-REGULAR = 0.1  # C of the logistic regression of facial hair
 AWAY = 0.5  # how far the codes of such a face are led astray, towards another's
 
 
@@ -50,15 +46,6 @@ def fit_correction(
     covariance = y.T @ y / len(y)
     tensors = {"codes": codes * spread, "readings": directions, "covariance": covariance}
     return tensors | {"scales": scales, "facial_hair": hair}
-
-
-def learn_facial_hair(samples: Samples, labels: Labels) -> torch.Tensor:
-    """Learn the readout of facial hair from labelled samples: 448 weights and the bias."""
-    index = torch.cat([labels.worn, labels.bare])
-    given = torch.cat([features(samples.pictures(some)) for some in index.split(BATCH)])
-    model = LogisticRegression(C=REGULAR, class_weight="balanced", max_iter=5000)
-    model.fit(given.cpu().numpy(), [1] * len(labels.worn) + [0] * len(labels.bare))
-    return torch.tensor([*model.coef_[0], model.intercept_[0]]).to(given)
 
 
 @torch.no_grad()

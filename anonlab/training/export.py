@@ -15,14 +15,22 @@ from .loop import TrainConfig, Trained
 
 
 def export(
-    tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str], device: torch.device,
-    seeds: Sequence[int] = (), **facts: object,
+    tensors: dict[str, torch.Tensor], name: str, folders: Sequence[Path], metadata: dict[str, str],
+    device: torch.device, seeds: Sequence[int] = (), **facts: object,
 ) -> dict:  # fmt: skip
-    """Write `path` (fp16 safetensors) and its card, `path` with the suffix .json; returns the card.
+    """Write `name.safetensors` (fp16) and its card, `name.json`, into each folder; returns the card.
 
-    `metadata` goes into the header of the weights, `facts` into the card, beside provenance and sha256.
+    `metadata` goes into the header of the weights, `facts` into the card.
     """
-    write_tensors(tensors, path, metadata)
+    for folder in folders:
+        path = folder / f"{name}.safetensors"
+        write_tensors(tensors, path, metadata)
+        card = write_card(path, device, seeds, **facts)
+    return card
+
+
+def write_card(path: Path, device: torch.device, seeds: Sequence[int], **facts: object) -> dict:
+    """Write the card of the weights `path` beside them and return it: `facts`, provenance, sha256."""
     card = {**provenance(device, seeds), **facts, "sha256": store.sha256(path)}
     write_json(path.with_suffix(".json"), card)
     return card

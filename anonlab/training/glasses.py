@@ -2,56 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from ..errors import InputDamaged
 from ..images import from_bytes, to_bytes
 from ..perception.networks import GlassesNetwork, window
 from ..watch import Watch, quiet
-from ..weights import store
 from .augment import augment
+from .labels import FOLD, Labels
 from .loop import seeded_model
-from .synthetic import BATCH, CHUNK, SEED, Samples
+from .synthetic import BATCH, Samples
 
 AUGMENTED = 6000  # pictures that are moved, recoloured and degraded, half of them with glasses
 HIDDEN = 0.3  # share of the window that something in front may cover: beyond it cannot be told
 CERTAINTY = 0.97  # what a label is worth: a few of a thousand are wrong
-FOLD = 4  # every fourth face is for validation only
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Number the faces of `load_samples` that wear something and that do not."""
-
-    worn: torch.Tensor  # (n,) int64; of glasses clear ones and sunglasses
-    bare: torch.Tensor  # (m,) int64; what cannot be told is in neither
-
-    @classmethod
-    def load(cls, what: str = "glasses", path: Path | None = None) -> Labels:
-        """Read those of `glasses`, `facial_hair` or `hat` that ship, or are in `path`. Raises
-        `InputDamaged` for labels of other faces."""
-        path = path or store.data_folder() / "labels.json"
-        read = json.loads(path.read_text())
-        if (read["seed"], read["chunk"]) != (SEED, CHUNK):
-            raise InputDamaged(
-                f"{path} is of other faces than those of seed {SEED}, by {CHUNK}; install it again"
-            )
-        return cls(torch.tensor(read[what]["worn"]), torch.tensor(read[what]["bare"]))
-
-    def count(self) -> int:
-        """Return how many samples it takes to have every labelled one."""
-        return int(torch.cat([self.worn, self.bare]).max()) + 1
-
-    def among(self, count: int) -> Labels:
-        """Return those of the first `count` samples."""
-        return Labels(*(index[index < count] for index in (self.worn, self.bare)))
 
 
 class GlassesTask:

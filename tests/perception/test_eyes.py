@@ -14,7 +14,8 @@ from anonlab.perception.networks import (
     load_perception_network,
     window,
 )
-from anonlab.training.glasses import GlassesTask, Labels
+from anonlab.training.glasses import GlassesTask
+from anonlab.training.labels import Labels
 from anonlab.training.loop import TrainConfig, train
 from anonlab.training.synthetic import generate
 

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 import torch
-from population import people
 
 from anonlab.metrics.estimators import AttributeEstimator
 from anonlab.perception.networks import interocular, landmark_error, openings
+from anonlab.training.population import people
 
 
 @pytest.fixture

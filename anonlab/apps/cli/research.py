@@ -26,8 +26,10 @@ RUN = {
                             "avx2-1-thread or avx512", default="native"),
 }
 COURSE = {
+    "what": {"choices": ("book", "assignments", "slides"), "nargs": "?", "default": "book"},
     "--runs": option("FOLDER", "where executed notebooks are", default=Path("outputs/runs")),
-    **out("folder of the book", "outputs/course"),
+    "--out": option("FOLDER", "default outputs/course, outputs/assignments or outputs/slides"),
+    "--reveal": option(help="folder or address of reveal.js, for slides", default=""),
 }
 TRAIN = {
     "what": {"choices": ("correction", "encoder", "glasses", "landmarks", "perception", "rims")},
@@ -86,16 +88,25 @@ def from_here(parameter: str) -> str:
     return f"{name}={os.path.abspath(value)}" if is_path else parameter
 
 
-@command("course", COURSE, help="make a browsable book of the newest executed notebooks")
+@command("course", COURSE, help="make a browsable book of the newest executed notebooks, or slides, or "
+         "assignments for nbgrader and otter-grader")  # fmt: skip
 def make_course(options: argparse.Namespace) -> int:
-    """Executed notebooks as a book that needs no network."""
+    """Executed notebooks as a book that needs no network, or what a class needs of them."""
     from ...runner.course import build_course
+    from ...runner.teaching import write_assignments, write_slides
     from ..explorer.book import write_turning
 
-    missing = build_course(options.runs, options.out, turning=write_turning)
-    if missing:
-        print(f"not run yet, so shown without results: {', '.join(missing)}; run: make run")
-    print(f"course: {options.out / 'index.html'}")
+    folder = options.out or Path("outputs") / options.what.replace("book", "course")
+    if options.what == "assignments":
+        print(*write_assignments(folder), sep="\n")
+    elif options.what == "slides":
+        written = write_slides(folder, options.runs, options.reveal)
+        print("\n".join(map(str, written)) or "no notebook was run yet: make run")
+    else:
+        missing = build_course(options.runs, folder, turning=write_turning)
+        if missing:
+            print(f"not run yet, so shown without results: {', '.join(missing)}; run: make run")
+        print(f"course: {folder / 'index.html'}")
     return 0
 
 

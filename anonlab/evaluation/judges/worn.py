@@ -1,8 +1,7 @@
 """Whether glasses, facial hair or a hat are worn: linear readouts of gradients, which guide nothing.
 
 They learned from labels given by eye to generated faces (`data/labels.json`) and share neither weights
-nor features with the readouts that guide. `python tools/worn_readout.py` makes
-`data/worn.json` again.
+nor features with the readouts that guide. `worn_readout` teaches them.
 """
 
 from __future__ import annotations

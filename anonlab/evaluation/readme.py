@@ -1,79 +1,43 @@
-"""Write the tables of README.md, data/README.md and anonlab/README.md between their marks.
+"""Write the tables of README.md, data/README.md and anonlab/README.md between their marks (`make
+tables`), and draw the README's picture (`make figure`).
 
-`python tools/readme_tables.py` makes them from `data/judged.json` and the fields of `Controls`, and
-changes nothing where they are there already.
+The tables come from `data/judged.json` and the fields of `Controls`; what is there already stays as it
+is. Only the astronaut (public domain) is in the picture, which takes a minute on 2 CPU cores.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import fields
 from pathlib import Path
 
-from anonlab.controls import Controls
-from anonlab.errors import InputDamaged
-from anonlab.evaluation.privacy import ANOTHER, OTHER_PHOTO
-from anonlab.evaluation.tables import (
+from ..controls import Controls
+from ..errors import InputDamaged
+from ..files import atomic_path
+from ..notebook.plots import stages_figure
+from ..notebook.samples import ASTRONAUT, sample_photo
+from ..pipeline import Anonymizer
+from ..weights.store import data_folder
+from .privacy import ANOTHER
+from .tables import (
     NAMED,
+    cells_table,
     kept_table,
     leakage_table,
     methods_table,
-    number,
     percent,
     privacy_table,
+    realism_table,
     recognisers_table,
     table,
     title,
+    truth_table,
     unseen,
 )
-from anonlab.files import atomic_path
-from anonlab.weights.store import data_folder
 
-JUDGED = "judged.json"
-BEGIN, END = "<!-- made by python tools/readme_tables.py -->", "<!-- end -->"
-
-
-def cells_table(found: dict) -> str:
-    """List each cell of yaw, size and stated group; the worst of each measure in bold."""
-    measures = ["gaze_error", "eye_error", "mouth_error", "mesh_error", "expression_kept",
-                "ethnicity_kept", "age_error"]  # fmt: skip
-    worst = found["cells"]["worst"]
-    rows = []
-    for name, one in found["cells"].items():
-        if name != "worst":
-            marks = ["**" if worst[key] == name else "" for key in measures]
-            values = [number(key, one[key]) for key in measures]
-            cells = [f"{mark}{value}{mark}" for mark, value in zip(marks, values, strict=True)]
-            rows.append([name, str(one["people"]), *cells])
-    return table(["people who are", "n", *(one.replace("_", " ") for one in measures)], rows)
-
-
-def truth_table(found: dict) -> str:
-    """Compare GEAR with what people say of themselves: accuracy on both photos, and on the result."""
-    photo, other, result = (found["truth"][name] for name in ("photo", OTHER_PHOTO, "result"))
-    rows = []
-    for name, one in photo.items():
-        of = (one, other[name], result[name])
-        if name == "age":
-            cells = [f"{each['error']:.1f} years, bias {each['bias']:+.1f}" for each in of]
-            read = "–"
-        else:
-            cells = [percent(each["right"] / each["people"]) for each in of]
-            read = ", ".join(f"{count} {word}" for word, count in one["read_as"].items())
-        rows.append([name, str(one["people"]), *cells, read])
-    head = ["stated", "people", "right on the photo", "on another photo", "anonymized"]
-    return table([*head, "the photo is read as"], rows)
-
-
-def realism_table(found: dict) -> str:
-    """Compare inner faces as a set with the unchanged ones and the other photos."""
-    one = found["realism"]
-    rows = [
-        [name, *(f"{one[name][key]:.3f}" for key in ("frechet", "precision", "recall"))]
-        for name in ("unchanged", "result", OTHER_PHOTO)
-    ]
-    head = f"{one['pictures']} inner faces of {one['side']} px; {one['backbone']}"
-    return table([head, "Fréchet", "precision", "recall"], rows)
+BEGIN, END = "<!-- made by make tables -->", "<!-- end -->"
+KEY = b"the key of the README's picture"
 
 
 def reference(judged: dict) -> str:
@@ -118,7 +82,7 @@ def marked(text: str, made: str, path: Path) -> str:
 
 
 def controls_table() -> str:
-    """The fields of `Controls`, each of which is an option of the command line."""
+    """List the fields of `Controls`, each of which is an option of the command line."""
     rows = [[f"`--{one.name.replace('_', '-')}`", one.metadata["help"]] for one in fields(Controls)]
     return table(["control", "meaning"], rows)
 
@@ -126,13 +90,25 @@ def controls_table() -> str:
 def pages() -> dict[Path, str]:
     """Return the pages as they should be, by path."""
     folder = data_folder()
-    judged = json.loads((folder / JUDGED).read_text())
+    judged = json.loads((folder / "judged.json").read_text())
     made = {folder / "README.md": reference(judged), folder.parent / "README.md": screen(judged)}
     made[folder.parent / "anonlab" / "README.md"] = controls_table()
     return {path: marked(path.read_text(), text, path) for path, text in made.items()}
 
 
-if __name__ == "__main__":
+def write() -> None:
+    """Write the pages."""
     for page, text in pages().items():
         with atomic_path(page) as partial:
             partial.write_text(text)
+
+
+def draw() -> None:
+    """Anonymize the astronaut and save its stages as `data/pictures/stages.jpg`."""
+    result = Anonymizer.load(key=KEY)(sample_photo(ASTRONAUT), progress=True)
+    with atomic_path(data_folder() / "pictures" / "stages.jpg") as partial:
+        stages_figure(result.faces).savefig(partial, format="jpg", dpi=90)
+
+
+if __name__ == "__main__":
+    draw() if sys.argv[1:] == ["picture"] else write()

@@ -1,12 +1,10 @@
 """What a class needs of the notebooks: assignments for nbgrader and otter-grader, and slides.
 
-`python tools/teaching.py assignments` and `… slides`; the Makefile has both. An exercise is one
-point: its check cell becomes the test, its solution cell the teacher's answer.
+An exercise is one point: its check cell becomes the test, its solution cell the teacher's answer.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import copy
 import shutil
@@ -15,9 +13,10 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from anonlab.files import atomic_path, output_folder
-from anonlab.runner.course import executed_notebooks
-from anonlab.weights.store import notebooks_folder
+from ..files import atomic_path, output_folder
+from ..weights.store import notebooks_folder
+from .course import executed_notebooks
+from .execution import notebook_paths, tags_of
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # as nbgrader knows them
 NBGRADER = """c = get_config()
@@ -50,11 +49,8 @@ def assignment(node: NotebookNode, tool: str, solved: bool) -> NotebookNode:
     """Return a notebook as an assignment for `tool`, `nbgrader` or `otter`, without its solution cells;
     with `solved` the answers are filled in."""
     node = copy.deepcopy(node)
-    tagged: dict[str, list[NotebookNode]] = {tag: [] for tag in ("exercise", "check", "solution")}
-    for cell in node.cells:
-        for tag in tagged.keys() & set(cell.metadata.get("tags", [])):
-            tagged[tag].append(cell)
-    for number, (exercise, check, solution) in enumerate(zip(*tagged.values(), strict=True), 1):
+    tagged = ([c for c in node.cells if tag in tags_of(c)] for tag in ("exercise", "check", "solution"))
+    for number, (exercise, check, solution) in enumerate(zip(*tagged, strict=True), 1):
         call = check.source.splitlines()[-1]
         if solved:
             exercise.source = answered(exercise.source, check.source, solution.source)
@@ -71,43 +67,39 @@ def assignment(node: NotebookNode, tool: str, solved: bool) -> NotebookNode:
         else:
             grade = nbformat.v4.new_code_cell(f'grader.check("q{number}")', id=f"grade-{number}")
             node.cells.insert(node.cells.index(check) + 1, grade)
-    node.cells = [cell for cell in node.cells if "solution" not in cell.metadata.get("tags", [])]
+    node.cells = [cell for cell in node.cells if "solution" not in tags_of(cell)]
     if tool == "otter":
         begin = nbformat.v4.new_code_cell("import otter\n\ngrader = otter.Notebook()", id="otter")
         node.cells.insert(1, begin)
     return node
 
 
-def write_assignments(out: Path, folder: Path | None = None, only: str = "") -> list[Path]:
-    """Write the assignments of all notebooks of `folder` and return their files.
+def write_assignments(out: Path) -> list[Path]:
+    """Write the assignments of all notebooks and return their files.
 
     `out/nbgrader` is a course of nbgrader, whose `source` has the answers that `nbgrader
     generate_assignment` takes out; `out/otter` has a `student` and a `solved` copy of each notebook,
-    with its tests beside it. `only` is how a name begins. Raises `OutputNotWritable`.
+    with its tests beside it. Raises `OutputNotWritable`.
     """
+    shutil.rmtree(out / "nbgrader" / "source", ignore_errors=True)
     written = []
-    for path in sorted((folder or notebooks_folder()).glob(f"{only or '[0-9][0-9]'}*.ipynb")):
+    for path in notebook_paths(notebooks_folder()):
         node = nbformat.read(path, as_version=4)
-        for place, tool, solved in (
-            (out / "nbgrader" / "source" / path.stem, "nbgrader", True),
-            (out / "otter" / "student" / path.stem, "otter", False),
-            (out / "otter" / "solved" / path.stem, "otter", True),
-        ):
-            output_folder(place)
-            nbformat.write(assignment(node, tool, solved), place / path.name)
-            written.append(place / path.name)
-            if tool == "otter":
-                (place / "tests").mkdir(exist_ok=True)
-                checks = [c.source for c in node.cells if "check" in c.metadata.get("tags", [])]
-                for number, source in enumerate(checks, 1):
-                    text = OTTER.format(number, source.splitlines()[-1])
-                    (place / "tests" / f"q{number}.py").write_text(text, encoding="utf-8")
+        checks = [cell.source for cell in node.cells if "check" in tags_of(cell)]
+        copies = ("nbgrader/source", True), ("otter/student", False), ("otter/solved", True)
+        for place, solved in copies:
+            folder, tool = output_folder(out / place / path.stem), place.partition("/")[0]
+            nbformat.write(assignment(node, tool, solved), folder / path.name)
+            written.append(folder / path.name)
+            for number, source in enumerate(checks if tool == "otter" else (), 1):
+                text = OTTER.format(number, source.splitlines()[-1])
+                (output_folder(folder / "tests") / f"q{number}.py").write_text(text, encoding="utf-8")
     with atomic_path(out / "nbgrader" / "nbgrader_config.py") as partial:
         partial.write_text(NBGRADER, encoding="utf-8")
     return written
 
 
-def write_slides(runs: Path, out: Path, folder: Path | None = None, reveal: str = "") -> list[Path]:
+def write_slides(out: Path, runs: Path, reveal: str = "") -> list[Path]:
     """Write slides of the newest executed notebooks in `runs`, made of the cells tagged `slide`, and
     return their files.
 
@@ -121,38 +113,14 @@ def write_slides(runs: Path, out: Path, folder: Path | None = None, reveal: str 
         exporter.reveal_url_prefix = reveal
     output_folder(out)
     written = []
-    for name, path in executed_notebooks(runs, folder).items():
+    for name, path in executed_notebooks(runs).items():
         node = nbformat.read(path, as_version=4)
-        node.cells = [cell for cell in node.cells if "slide" in cell.metadata.get("tags", [])]
+        node.cells = [cell for cell in node.cells if "slide" in tags_of(cell)]
         node.metadata.pop("widgets", None)
         for cell in node.cells:
             cell.metadata["slideshow"] = {"slide_type": "slide"}
-            cell.source = cell.source.replace(
-                "../data/", f"{(folder or notebooks_folder()).parent}/data/"
-            )
-        body, _ = exporter.from_notebook_node(node)
-        with atomic_path(out / f"{name}.slides.html") as partial:
-            partial.write_text(body, encoding="utf-8")
+            cell.source = cell.source.replace("../data/", f"{notebooks_folder().parent}/data/")
         written.append(out / f"{name}.slides.html")
+        with atomic_path(written[-1]) as partial:
+            partial.write_text(exporter.from_notebook_node(node)[0], encoding="utf-8")
     return written
-
-
-def main() -> None:
-    """Write what the command line asks for, and say where it is."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("assignments", "slides"))
-    parser.add_argument("--out", type=Path, help="default: outputs/assignments or outputs/slides")
-    parser.add_argument("--runs", type=Path, default=Path("outputs/runs"), help="for slides")
-    parser.add_argument("--reveal", default="", help="folder or address of reveal.js, for slides")
-    options = parser.parse_args()
-    out = options.out or Path("outputs") / options.what
-    if options.what == "assignments":
-        shutil.rmtree(out / "nbgrader" / "source", ignore_errors=True)
-        written = write_assignments(out)
-    else:
-        written = write_slides(options.runs, out, reveal=options.reveal)
-    print("\n".join(map(str, written)) or "no notebook was run yet: make run")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,5 @@
-"""Teach the readouts of what is worn: `python tools/worn_readout.py` writes `data/worn.json`."""
+"""Teach the judges' readouts of what is worn: `python -m anonlab.evaluation.judges.worn_readout` writes
+`data/worn.json`."""
 
 from __future__ import annotations
 
@@ -6,38 +7,37 @@ import json
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from anonlab.evaluation.judges.worn import PLACES, Place, features
-from anonlab.files import atomic_path
-from anonlab.generators import Generator, load_generator
-from anonlab.training.glasses import FOLD, Labels
-from anonlab.training.synthetic import CHUNK, SEED, draw_codes, synthesize
-from anonlab.weights.store import data_folder
+from ...files import atomic_path
+from ...generators import Generator, load_generator
+from ...training.labels import FOLD, Labels, readout
+from ...training.synthetic import CHUNK, SEED, draw_codes, synthesize
+from ...weights.store import data_folder
+from .worn import PLACES, Place, features
 
 LABELLED = 800  # faces of which all three were labelled
+STRENGTH = 1.0  # C of the logistic regression
 DECIMALS = 4  # of what is kept
 
 
 def learn(images: torch.Tensor, labels: Labels, place: Place) -> dict:
-    """Learn weights and bias from labelled `images (N, 3, S, S)`, and measure the readout on every
-    `FOLD`th of the labelled faces, unseen by it."""
+    """Learn weights and bias from labelled `images (N, 3, S, S)`, and measure the readout on
+    every `FOLD`th of the labelled faces, unseen by it."""
     numbers = torch.cat([labels.worn, labels.bare])
     worn, held = np.arange(len(numbers)) < len(labels.worn), (numbers % FOLD == 0).numpy()
     given = features(images[numbers], place)
-    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=3000)
-    model.fit(given[~held], worn[~held])
-    said = model.decision_function(given[held])
+    model = readout(given[~held], worn[~held], STRENGTH)
+    said, truth = model.decision_function(given[held]), worn[held]
     return {
         "weights": model.coef_[0].round(DECIMALS).tolist(),
         "bias": round(float(model.intercept_[0]), DECIMALS),
         "learned": counts(worn[~held]),
-        "held_out": counts(worn[held])
+        "held_out": counts(truth)
         | {
-            "auc": float(roc_auc_score(worn[held], said)),
-            "worn_right": float((said[worn[held]] > 0).mean()),
-            "bare_right": float((said[~worn[held]] < 0).mean()),
+            "auc": float(roc_auc_score(truth, said)),
+            "worn_right": float((said[truth] > 0).mean()),
+            "bare_right": float((said[~truth] < 0).mean()),
         },
     }
 

