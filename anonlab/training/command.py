@@ -28,14 +28,12 @@ from ..weights import store
 from .correction import check_correction, fit_correction
 from .encoder import EncoderTask, FrozenNetworks
 from .export import export, facts_of, write_tensors
-from .glasses import GlassesTask
 from .labels import Labels, learn_facial_hair
 from .loop import Task, train
-from .networks import LandmarkTask, PerceptionTask
+from .networks import TASKS
 from .photos import load_photos
 from .preview import fit_preview, has_bfloat16, quick
-from .recipes import CORRECTION, ENCODERS, NETWORKS, SIZES, Recipe
-from .rims import RimTask
+from .recipes import RECIPES, SIZES, Recipe
 from .surrogate import warm_up
 from .synthetic import CHUNK, Samples, join, load_samples
 
@@ -58,8 +56,8 @@ def train_part(
     watch: Watch = quiet,
     **changes: object,
 ) -> dict | None:
-    """Train `what` ("encoder", "correction" or one of `NETWORKS`); weights, card, log and curves go
-    to `out`.
+    """Train `what` ("encoder" of this `size`, "correction" or one of `TASKS`); weights, card, log and
+    curves go to `out`.
 
     `generator` and `generator_weights` are name and file for `load_generator`, `changes` fields of
     `TrainConfig`. An encoder may `start` at the weights of a file, without warm-up. Returns the card, or
@@ -67,11 +65,6 @@ def train_part(
     anonlab loads them from. Raises `UnknownOption`, `DeviceUnavailable`, `TrainingDiverged`,
     `OutputNotWritable`, or what `load_generator` and `load_encoder` do.
     """
-    names = ("correction", "encoder", *NETWORKS)
-    if what not in names:
-        raise UnknownOption(f"{what!r} cannot be trained; choose from: {', '.join(names)}")
-    if size not in SIZES:
-        raise UnknownOption(f"size {size!r} does not exist; choose from: {', '.join(SIZES)}")
     if what == "glasses" and (generator != "mobile" or (samples or CHUNK) < CHUNK):
         raise UnknownOption(
             f"the labels of glasses are of faces of the generator mobile, by {CHUNK}: choose that "
@@ -81,7 +74,7 @@ def train_part(
     began = time.monotonic()
     stopped_early = not (out / "checkpoint.pt").is_file() and (out / WARM_UP / "checkpoint.pt").is_file()
     in_warm_up, resume = resume and stopped_early, resume and not stopped_early
-    recipe = ENCODERS[size] if what == "encoder" else NETWORKS.get(what, CORRECTION)
+    recipe = RECIPES[size if what == "encoder" else what]
     plan = replace(recipe.plan, **{name: value for name, value in changes.items() if value is not None})
     plan = replace(plan, warm_up=min(plan.warm_up, plan.steps // 10))
     chosen, facts = pick_device(device), {"commit": commit()}
@@ -100,14 +93,8 @@ def train_part(
     if what == "correction":
         return _correct(known, made, dlib, folders, facts)
     metadata = {"anonlab": what}
-    if what == "landmarks":
-        task: Task = LandmarkTask(known, plan.seed)
-    elif what == "glasses":
-        task = GlassesTask(known, Labels.load(), seed=plan.seed, watch=watch)
-    elif what == "rims":
-        task = RimTask(known, load_landmarks(chosen), load_glasses(chosen), seed=plan.seed, watch=watch)
-    elif what == "perception":
-        task = PerceptionTask(known, dlib, seed=plan.seed, watch=watch)
+    if what in TASKS:
+        task: Task = TASKS[what](known, plan.seed, watch)
     else:
         task = _encoder(known, made, dlib, population, size, recipe, plan.seed)
         metadata = encoder.metadata(task.model.config)

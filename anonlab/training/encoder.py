@@ -48,7 +48,7 @@ class FrozenNetworks:
     recognizer: Recognizer
     perceptual: PerceptualDistance
     landmarks: LandmarkNetwork
-    glasses: GlassesNetwork | None = None  # without it the loss of that name is left out
+    glasses: GlassesNetwork
     half: bool = False  # in bfloat16
 
 
@@ -87,6 +87,7 @@ class EncoderTask:
         self.samples, self.held_out, self.networks = samples, samples.held_out, networks
         self.generator, self.recognizer = networks.generator, networks.recognizer
         self.perceptual, self.landmarks = networks.perceptual, networks.landmarks
+        self.glasses = networks.glasses
         self.weight, self.mix, self.curriculum = LossWeights(), Mix(), curriculum
         self.preview: Callable[[torch.Tensor], torch.Tensor] | None = None
         self.resolution = config.resolution
@@ -108,7 +109,8 @@ class EncoderTask:
         drawn = self.random_batch(batch, rng, size=max(size, self.resolution))
         with self.autocast():
             ws = model(drawn.images, drawn.mask, drawn.wanted)
-        return self.terms(ws.float(), at_size(drawn, size), rng)
+        parts = {name: resize(getattr(drawn, name), size) for name in ("images", "mask", "visible")}
+        return self.terms(ws.float(), replace(drawn, **parts), rng)
 
     def autocast(self) -> torch.autocast:
         """Compute a network's convolutions and products in bfloat16, if asked for."""
@@ -175,6 +177,8 @@ class EncoderTask:
         with torch.no_grad(), self.autocast():
             features = self.perceptual.features(images)
             points = self.landmarks(images).float()
+        with torch.no_grad():
+            worn = self.glasses(images).sigmoid()
         wanted, source = (centred(self.recognizer, e) for e in (batch.wanted, batch.source))
         faces = jittered(torch.cat([made, composite]), rng)
         with self.autocast():
@@ -209,11 +213,8 @@ class EncoderTask:
             "eyes": (eyes * batch.uncovered).mean(),
             "prior": change.square().mean(),
             "spread": change.var(1).mean(),
+            "glasses": F.binary_cross_entropy_with_logits(self.glasses(composite), worn),
         }
-        if self.networks.glasses is not None:
-            with torch.no_grad():
-                worn = self.networks.glasses(images).sigmoid()
-            found["glasses"] = F.binary_cross_entropy_with_logits(self.networks.glasses(composite), worn)
         terms = {name: getattr(weight, name) * value for name, value in found.items()}
         return terms | {"latent": weight.latent * self.latent(ws, batch)}
 
@@ -240,7 +241,7 @@ class EncoderTask:
         images, own = self.samples.pictures(index), self.samples.embeddings[index]
         mask = mask_from_attribution(self.samples.attribution[index].float(), 0.25, 1.0, SIZE)
         mine = centred(self.recognizer, own)
-        points = self.landmarks(images)
+        points, worn = self.landmarks(images), self.glasses(images) > 0
         patches = around_irises(images, points).mean((3, 4))
         numbers = {}
         for name, wanted in (("own", own), ("virtual", self.samples.targets[index, 0])):
@@ -261,21 +262,12 @@ class EncoderTask:
                 "eyes": gaps[1:],
                 "skin": skin,
                 "iris": (around_irises(composite, points).mean((3, 4)) - patches).abs(),
+                "glasses_changed": ((self.glasses(composite) > 0) != worn).float(),
             }
-            numbers |= {f"{name}_{what}": value.mean().item() for what, value in found.items()}
-            if self.networks.glasses is not None:
-                now, then = self.networks.glasses(composite) > 0, self.networks.glasses(images) > 0
-                numbers[f"{name}_glasses_changed"] = (now != then).float().mean().item()
             if name == "virtual":
-                still = matches(self.recognizer, after, own)
-                numbers["virtual_matched"] = still.float().mean().item()
+                found["matched"] = matches(self.recognizer, after, own).float()
+            numbers |= {f"{name}_{what}": value.mean().item() for what, value in found.items()}
         return numbers
-
-
-def at_size(batch: Batch, size: int) -> Batch:
-    """Return the same faces in pictures of `size` pixels."""
-    parts = {name: resize(getattr(batch, name), size) for name in ("images", "mask", "visible")}
-    return replace(batch, **parts)
 
 
 def reconstruct(task: EncoderTask, model: torch.nn.Module, index: int) -> torch.Tensor:

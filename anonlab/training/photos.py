@@ -15,7 +15,7 @@ from ..photo.faces import align
 from ..photo.photos import READABLE, read_photo
 from ..recognizers import Recognizer
 from ..watch import Watch, quiet
-from .synthetic import BATCH, SIZE, Samples, describe, join
+from .synthetic import SIZE, Samples, describe, with_targets
 
 
 def load_photos(
@@ -42,11 +42,7 @@ def load_photos(
             print(f"left out: {error}")
     if not faces:
         raise InputMissing(f"{folder} has no photo with a face; choose another folder for --photos")
-    parts = []
-    for start in range(0, len(faces), BATCH):
-        images = torch.cat(faces[start : start + BATCH]).to(device)
-        ws = torch.zeros(len(images), generator.num_ws, generator.w_dim, device=device)
-        with torch.no_grad():
-            known = ws[:, 0, 0] > 0  # none
-            parts.append(describe(recognizer, population, images, ws, known, seed=start))
-    return join(parts)
+    images = torch.cat(faces).to(device)
+    ws = torch.zeros(len(images), generator.num_ws, generator.w_dim, device=device)
+    known = torch.zeros(len(images), dtype=torch.bool, device=device)
+    return with_targets(population, describe(recognizer, images, ws, known), seed=0)

@@ -67,14 +67,12 @@ SIZES = {
     "small": EncoderConfig(resolution=128, channels=(32, 64, 128, 256), width=256, layers=3, heads=4),
 }
 _SMALL = TrainConfig(steps=2000, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500)
-NETWORKS = {
+RECIPES = {  # the encoder's by its size
     "glasses": Recipe(_SMALL, 0, quick=True),  # as many samples as its labels reach
     "landmarks": Recipe(replace(_SMALL, steps=2500), 2500),
     "perception": Recipe(replace(_SMALL, batch=24), 2500),
     "rims": Recipe(replace(_SMALL, batch=16), 1000, quick=True),
-}
-CORRECTION = Recipe(TrainConfig(), 5000, quick=True)  # no steps: it is fitted at once
-ENCODERS = {
+    "correction": Recipe(TrainConfig(), 5000, quick=True),  # no steps: it is fitted at once
     # half an hour on a GPU
     "base": Recipe(
         TrainConfig(steps=16000, batch=48, warm_up=500, validate_every=2000),

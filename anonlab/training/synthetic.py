@@ -121,29 +121,25 @@ def load_samples(
         path, own = folder / f"{kind}-{number:03d}.safetensors", 1000 * seed + number
         if path.is_file():
             kept = load_file(path, device=str(generator.w_avg.device))
-            part = Samples(**kept, targets=_targets(population, kept, own))
         else:
             harder = number >= TYPICAL and number % 2 == 1
             if harder and traits is None:
                 traits = fit_traits(generator, join(parts[:TYPICAL]))
-            there = traits if harder else None
-            part = generate(generator, recognizer, population, chunk, own, network, there)
-            kept = {name: one.contiguous() for name, one in vars(part).items() if name != "targets"}
+            kept = _generate(generator, recognizer, chunk, own, network, traits if harder else None)
             with atomic_path(path) as partial:
-                save_file(kept, partial)
-        parts.append(part)
+                save_file({name: one.contiguous() for name, one in kept.items()}, partial)
+        parts.append(with_targets(population, kept, own))
     return join(parts)
 
 
-def _targets(population: Population, kept: dict[str, torch.Tensor], seed: int) -> torch.Tensor:
-    """Draw the targets `(N, K, dim)` that `generate` draws for the faces of a file."""
-    batches = zip(kept["embeddings"].split(BATCH), kept["images"].split(BATCH), strict=True)
-    return torch.cat(
-        [
-            wanted_identities(population, embeddings, from_bytes(images), seed + BATCH * number)
-            for number, (embeddings, images) in enumerate(batches)
-        ]
-    )
+def with_targets(population: Population, known: dict[str, torch.Tensor], seed: int) -> Samples:
+    """Draw the targets `(N, K, dim)` of faces of which everything else is known."""
+    batches = zip(known["embeddings"].split(BATCH), known["images"].split(BATCH), strict=True)
+    targets = [
+        wanted_identities(population, embeddings, from_bytes(images), seed + BATCH * number)
+        for number, (embeddings, images) in enumerate(batches)
+    ]
+    return Samples(**known, targets=torch.cat(targets))
 
 
 @torch.no_grad()
@@ -157,7 +153,6 @@ def fit_traits(generator: Generator, samples: Samples) -> torch.Tensor:
     return directions(changes, points, pictures)
 
 
-@torch.no_grad()
 def generate(
     generator: Generator,
     recognizer: Recognizer,
@@ -168,17 +163,22 @@ def generate(
     traits: torch.Tensor | None = None,
 ) -> Samples:
     """Generate `count` faces and what is known of them; with `traits (T, w_dim)` harder ones."""
+    known = _generate(generator, recognizer, count, seed, network, traits)
+    return with_targets(population, known, seed)
+
+
+@torch.no_grad()
+def _generate(
+    generator: Generator, recognizer: Recognizer, count: int, seed: int,
+    network: PerceptionNetwork | None, traits: torch.Tensor | None,
+) -> dict[str, torch.Tensor]:  # fmt: skip
     rng = torch.Generator().manual_seed(seed)
     ws = draw_codes(generator, count, rng)
     if traits is not None:
         ws = ws + generator.w_std * exaggerate(traits, count, rng)[:, None]
-    parts = []
-    for start in range(0, count, BATCH):
-        codes = ws[start : start + BATCH]
-        images = to_bytes(synthesize(generator, codes))
-        known = torch.ones(len(codes), dtype=torch.bool, device=codes.device)
-        parts.append(describe(recognizer, population, images, codes, known, seed + start, network))
-    return join(parts)
+    images = [to_bytes(synthesize(generator, codes)) for codes in ws.split(BATCH)]
+    known = torch.ones(count, dtype=torch.bool, device=ws.device)
+    return describe(recognizer, torch.cat(images), ws, known, network)
 
 
 def synthesize(generator: Generator, ws: torch.Tensor) -> torch.Tensor:
@@ -188,24 +188,28 @@ def synthesize(generator: Generator, ws: torch.Tensor) -> torch.Tensor:
     return generator.synthesis(ws, SIZE)
 
 
+@torch.no_grad()
 def describe(
     recognizer: Recognizer,
-    population: Population,
     images: torch.Tensor,
     ws: torch.Tensor,
     known: torch.Tensor,
-    seed: int,
     network: PerceptionNetwork | None = None,
-) -> Samples:
-    """Collect what the recogniser says of `images (N, 3, 256, 256)` uint8; maps as in `load_samples`."""
-    pictures = from_bytes(images)
-    embeddings = recognizer.embed(pictures)
-    targets = wanted_identities(population, embeddings, pictures, seed)
-    if network is None:
-        maps = quick_attribution(recognizer, pictures)
-    else:
-        maps = _normalised(network(pictures).square())
-    return Samples(images, ws.half(), known, embeddings, maps, targets)
+) -> dict[str, torch.Tensor]:
+    """Collect what the recogniser says of `images (N, 3, 256, 256)` uint8, all of `Samples` but targets;
+    maps as in `load_samples`."""
+    embeddings, maps = [], []
+    for part in images.split(BATCH):
+        pictures = from_bytes(part)
+        embeddings.append(recognizer.embed(pictures))
+        if network is None:
+            maps.append(quick_attribution(recognizer, pictures))
+        else:
+            maps.append(_normalised(network(pictures).square()))
+    return {
+        "images": images, "ws": ws.half(), "known": known,
+        "embeddings": torch.cat(embeddings), "attribution": torch.cat(maps),
+    }  # fmt: skip
 
 
 def quick_attribution(recognizer: Recognizer, pictures: torch.Tensor) -> torch.Tensor:

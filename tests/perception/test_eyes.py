@@ -14,9 +14,9 @@ from anonlab.perception.networks import (
     load_perception_network,
     window,
 )
-from anonlab.training.glasses import GlassesTask
 from anonlab.training.labels import Labels
 from anonlab.training.loop import TrainConfig, train
+from anonlab.training.networks import GlassesTask
 from anonlab.training.synthetic import generate
 
 
@@ -69,7 +69,7 @@ def test_the_readout_learns_to_tell_painted_frames(generator, recognizer, popula
     pictures = samples.pictures(slice(0, 12))
     framed = with_frames(pictures, load_landmarks()(pictures))[:6]
     samples.images[:6] = ((framed + 1) * 127.5).round().to(torch.uint8)
-    task = GlassesTask(samples, Labels(torch.arange(6), torch.arange(6, 12)), augmented=16)
+    task = GlassesTask(samples, labels=Labels(torch.arange(6), torch.arange(6, 12)), pictures=16)
     plan = TrainConfig(steps=60, batch=8, learning_rate=3e-3, warm_up=5, log_every=10, ema=0.9)
     out = train(task, plan, tmp_path)
     assert out.log[-1]["labels"] < 0.5 * out.log[0]["labels"]

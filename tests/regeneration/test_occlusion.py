@@ -8,7 +8,7 @@ from anonlab.images import blurred, resize, to_tensor, to_uint8
 from anonlab.perception.networks import load_landmarks
 from anonlab.regeneration.compose import harmonise, measure_blend
 from anonlab.regeneration.occlusion import SIZE, glasses, in_front
-from anonlab.training.rims import put_on
+from anonlab.training.frames import put_on
 
 
 @pytest.fixture(scope="module")

@@ -7,20 +7,12 @@ import pytest
 import torch
 
 from anonlab.images import blurred, warp
-from anonlab.perception.networks import (
-    LandmarkNetwork,
-    PerceptionNetwork,
-    RimNetwork,
-    load_glasses,
-    load_landmarks,
-    load_perception_network,
-)
+from anonlab.perception.networks import load_landmarks, load_perception_network
 from anonlab.training.augment import motion, warp_points
 from anonlab.training.loop import TrainConfig, train
-from anonlab.training.networks import LandmarkTask, PerceptionTask
+from anonlab.training.networks import LandmarkTask, PerceptionTask, RimTask
 from anonlab.training.recipes import Curriculum, Mix
-from anonlab.training.rims import RimTask
-from anonlab.training.synthetic import HELD_OUT, Samples, load_samples
+from anonlab.training.synthetic import Samples, load_samples
 
 OWN, VIRTUAL = Mix(own=1.0, other=0.0, virtual=0.0), Mix(own=0.0, other=0.0, virtual=1.0)
 
@@ -28,24 +20,11 @@ OWN, VIRTUAL = Mix(own=1.0, other=0.0, virtual=0.0), Mix(own=0.0, other=0.0, vir
 # samples
 
 
-def blank(count: int) -> Samples:
-    return Samples(
-        images=torch.full((count, 3, 256, 256), 128, dtype=torch.uint8),
-        ws=torch.zeros(count, 2, 4).half(),
-        known=torch.ones(count, dtype=torch.bool),
-        embeddings=torch.zeros(count, 8),
-        attribution=torch.ones(count, 1, 64, 64).half(),
-        targets=torch.zeros(count, 4, 8),
-    )
-
-
-def test_a_part_is_held_out_and_never_drawn_and_all_else_is(rng):
-    some, many = blank(12), blank(1)
-    many.images.set_(torch.empty(0, dtype=torch.uint8).expand(4 * HELD_OUT + 50, 0))
-    assert (some.held_out, many.held_out) == (3, HELD_OUT)
-    drawn = some.random_index(400, rng())
-    assert set(drawn.tolist()) == set(range(3, 12))
-    assert torch.equal(drawn, some.random_index(400, rng()))
+def test_a_part_is_held_out_and_never_drawn_and_all_else_is(few, rng):
+    assert few.held_out == 2
+    drawn = few.random_index(400, rng())
+    assert set(drawn.tolist()) == set(range(2, 8))
+    assert torch.equal(drawn, few.random_index(400, rng()))
 
 
 def test_samples_are_what_their_codes_make_and_the_recogniser_says(samples, generator, recognizer):
@@ -179,14 +158,11 @@ def test_the_landmark_network_agrees_with_dlib(few):
 
 
 @pytest.mark.parametrize(
-    ("kind", "share"), [(LandmarkNetwork, 0.7), (PerceptionNetwork, 0.7), (RimNetwork, 0.92)]
+    ("kind", "share", "options"),
+    [(LandmarkTask, 0.7, {}), (PerceptionTask, 0.7, {"pictures": 4}), (RimTask, 0.92, {"pictures": 8})],
 )
-def test_the_small_networks_learn(kind, share, few, recognizer, tmp_path):
-    if kind is RimNetwork:
-        task = RimTask(few, load_landmarks(), load_glasses(), 8)
-    else:
-        task = LandmarkTask(few) if kind is LandmarkNetwork else PerceptionTask(few, recognizer, 4)
+def test_the_small_networks_learn(kind, share, options, few, tmp_path):
     plan = TrainConfig(steps=25, batch=4, learning_rate=2e-3, warm_up=3, log_every=5, ema=0.9)
-    out = train(task, plan, tmp_path)
+    out = train(kind(few, **options), plan, tmp_path)
     assert out.log[-1]["total"] < share * out.log[0]["total"]
-    assert isinstance(out.model, kind)
+    assert isinstance(out.model, kind.network)
