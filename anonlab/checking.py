@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from .photo.faces import Face, align
 from .photo.photos import Photo
 from .recognizers import Recognizer, distance
 from .results import CoveredFace, FaceResult
-from .watch import Watch
 
 # Of 298 photos of Labeled Faces in the Wild the head turned most has .51, and the new face's eyes, nose
 # and mouth stand at most .034 sides of the aligned square from where they were: 99 % below .03.
@@ -32,119 +30,30 @@ AREA_STEP, AREA_LIMIT = 1.4, 0.6  # of the mask, from one attempt to the next
 RETRY_STEPS = 20  # of refinement, in the last one
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """One new face, and what the check measured of it in the finished photo."""
-
-    number: int  # 1 is the first
-    controls: Controls
-    mask: torch.Tensor  # (1, 1, S, S)
-    ws: torch.Tensor  # (1, num_ws, w_dim)
-    generated: torch.Tensor  # (1, 3, S, S)
-    composite: torch.Tensor  # (1, 3, S, S)
-    pixels: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 3), np.uint8))  # of the photo
-    distance: float = math.nan  # of the recogniser to the person; NaN where no face was found
-    drift: float = math.inf  # of the five points, in sides of the aligned square
-    threshold: float = math.inf  # of the recogniser
-
-    @property
-    def found(self) -> bool:
-        """Whether there is a face at all."""
-        return not math.isnan(self.distance)
-
-    @property
-    def matched(self) -> bool:
-        """Whether the recogniser takes the new face for the person."""
-        return self.distance < self.threshold
-
-    @property
-    def acceptable(self) -> bool:
-        """Whether it may be written: a face, in its place, of another person."""
-        return self.found and not self.matched and self.drift <= MAX_DRIFT
-
-    def nearly_matched(self, refine_steps: int) -> bool:
-        """Whether one pass all the way ended so near that other recognisers may match the person."""
-        whole = self.controls.strength == 1 and self.controls.target_distance is None
-        one_pass = not (refine_steps or self.controls.refine_steps)
-        return whole and one_pass and self.distance < RETRY_MARGIN * self.threshold
-
-    def next_controls(self, optimize: bool) -> Controls:
-        """Return the controls of the next attempt: more area, full strength, and steps if `optimize`."""
-        area = min(AREA_LIMIT, max(round(self.mask.mean().item() * AREA_STEP, 3), 0.1))
-        steps = self.controls.refine_steps
-        return replace(
-            self.controls,
-            mask_area=area,
-            mask_threshold=None,
-            strength=1.0,
-            target_distance=None,
-            refine_steps=max(steps or 0, RETRY_STEPS) if optimize else steps,
-        )
-
-    def result(
-        self, face: Face, heat: torch.Tensor, image: torch.Tensor, share: float, seconds: float
-    ) -> FaceResult:
-        """Report this attempt, on the CPU: `heat` is the attribution, `image` the face as it was, and
-        `share` how much of the face the mask covers."""
-        return FaceResult(
-            box=face.box,
-            attribution=heat.cpu(),
-            mask=self.mask.cpu(),
-            share_of_face=share,
-            aligned=image.cpu(),
-            generated=self.generated.cpu(),
-            anonymized=self.composite.cpu(),
-            ws=self.ws.cpu(),
-            distance=self.distance,
-            threshold=self.threshold,
-            matched=self.matched,
-            controls=self.controls,
-            attempts=self.number,
-            seconds=seconds,
-        )
+def acceptable(tried: FaceResult) -> bool:
+    """Tell whether an attempt may be written: a face, in its place, of another person."""
+    return tried.found and not tried.matched and tried.drift <= MAX_DRIFT
 
 
-class Attempts:
-    """The attempts at one face, and the best of them.
+def nearly_matched(tried: FaceResult) -> bool:
+    """Tell whether an attempt without optimisation went all the way, and ended so near that other
+    recognisers may match the person."""
+    whole = tried.controls.strength == 1 and tried.controls.target_distance is None
+    return whole and not tried.controls.refine_steps and tried.distance < RETRY_MARGIN * tried.threshold
 
-    Iterate over the controls of each and how many times as far as usual it aims, and `add` what was made
-    of them. With `verify` more follow while no attempt may be written, and one more when the first is
-    `nearly_matched`.
-    """
 
-    last: Attempt
-
-    def __init__(self, controls: Controls, verify: bool, refine_steps: int, watch: Watch):
-        self.controls, self.verify, self.refine_steps = controls, verify, refine_steps
-        self.number, self._watch = 1, watch
-        self.best: Attempt | None = None
-
-    def __iter__(self) -> Iterator[tuple[Controls, float]]:
-        yield self.controls, 1.0
-        while self.number < ATTEMPTS and not self._enough():
-            optimize = self.number > 1 and not self.refine_steps
-            self.controls, self.number = self.last.next_controls(optimize), self.number + 1
-            yield self.controls, OVERSHOOT
-
-    def _enough(self) -> bool:
-        near = self.verify and self.number == 1 and self.last.nearly_matched(self.refine_steps)
-        return self.best is not None and not near
-
-    def add(self, tried: Attempt) -> None:
-        """Take the attempt whose turn it was, checked."""
-        self.last = tried
-        may = tried.acceptable or not self.verify
-        if may and (self.best is None or tried.distance > self.best.distance):
-            self.best = tried
-
-    def watch(self, doing: str, share: float) -> None:
-        """Report progress, with the number of the attempt."""
-        again = f"attempt {self.number} of {ATTEMPTS}: " if self.number > 1 else ""
-        self._watch(again + doing, share)
-
-    def refining(self, share: float) -> None:
-        """Report which share of an optimisation is done."""
-        self.watch("refining the new face", 0.3 + 0.5 * share)
+def next_controls(tried: FaceResult, optimize: bool) -> Controls:
+    """Return the controls of the attempt after `tried`: more area, full strength, and steps of
+    optimisation if `optimize`."""
+    steps = tried.controls.refine_steps
+    return replace(
+        tried.controls,
+        mask_area=min(AREA_LIMIT, max(round(tried.mask.mean().item() * AREA_STEP, 3), 0.1)),
+        mask_threshold=None,
+        strength=1.0,
+        target_distance=None,
+        refine_steps=max(steps or 0, RETRY_STEPS) if optimize else steps,
+    )
 
 
 def _where(photo: Photo, face: Face) -> str:
@@ -159,14 +68,14 @@ def check_turn(photo: Photo, face: Face) -> None:
         )
 
 
-def refused(last: Attempt, photo: Photo, face: Face) -> FaceTurnedAway | StillRecognised:
+def refused(last: FaceResult, photo: Photo, face: Face) -> FaceTurnedAway | StillRecognised:
     """Return the error that says why no attempt may be written, by the last one."""
     where = _where(photo, face)
     if last.found and not last.matched:
         return FaceTurnedAway(f"{where} that the new one does not fit; choose a fallback that covers it")
     reason = "is still recognised" if last.found else "is no longer found as a face"
     return StillRecognised(
-        f"{where} that {reason} after {last.number} attempts; try another seed or a larger mask_area"
+        f"{where} that {reason} after {last.attempts} attempts; try another seed or a larger mask_area"
     )
 
 

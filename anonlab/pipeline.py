@@ -15,7 +15,18 @@ import torch
 from PIL import Image
 from tqdm.auto import tqdm
 
-from .checking import MAX_TURN, Attempt, Attempts, check_turn, cover_face, measure_again, refused
+from .checking import (
+    ATTEMPTS,
+    MAX_TURN,
+    OVERSHOOT,
+    acceptable,
+    check_turn,
+    cover_face,
+    measure_again,
+    nearly_matched,
+    next_controls,
+    refused,
+)
 from .controls import FALLBACKS, Controls, make_controls
 from .encoding.linear import LinearInitialization
 from .encoding.start import LinearStart
@@ -214,21 +225,53 @@ class Anonymizer:
         canvas = photo if pixels is None else replace(photo, pixels=pixels)
         with torch.no_grad():
             points = self.perception.landmarks(aligned.image)
-        attempts = Attempts(controls, verify, self.regenerator.refine_steps, watch)
+        visible, size = whole_face(points), aligned.image.shape[-1]
         heat = self.perception(aligned.image, controls.perception)  # stage 1: where identity shows, …
-        for controls, overshoot in attempts:
-            attempts.watch("making the new face", 0.3)
-            mask = build_mask(heat, controls, points, aligned.image.shape[-1])  # … and the mask of it
-            ws = self.encode(person, mask, controls, overshoot, attempts.refining)  # stage 2: codes
+        best: tuple[FaceResult, np.ndarray] | None = None
+        optimizes, overshoot = self.regenerator.refine_steps > 0, 1.0
+        for number in range(1, ATTEMPTS + 1 if verify else 2):
+            again = f"attempt {number} of {ATTEMPTS}: " if number > 1 else ""
+
+            def refining(share: float, again: str = again) -> None:
+                watch(f"{again}refining the new face", 0.3 + 0.5 * share)
+
+            watch(f"{again}making the new face", 0.3)
+            mask = build_mask(heat, controls, points, size)  # … and the mask of it
+            ws = self.encode(person, mask, controls, overshoot, refining)  # stage 2: codes
             generated, composite = self.draw(ws, aligned.image, mask, controls)  # stage 3: the new face
-            attempts.watch("measuring the finished photo", 0.85)
-            tried = Attempt(attempts.number, controls, mask, ws, generated, composite)
-            attempts.add(self.check(tried, canvas, face, aligned))  # the check
-        best = attempts.best
+            watch(f"{again}measuring the finished photo", 0.85)
+            new = paste(canvas, face, composite.cpu(), mask.cpu())
+            new = match_grain(canvas.pixels, new, np.random.default_rng(controls.seed))
+            finished = replace(canvas, pixels=new)  # the check
+            away, drift = measure_again(
+                self.detector, self.recognizer, finished, face, aligned.embedding
+            )
+            tried = FaceResult(
+                box=face.box,
+                attribution=heat.cpu(),
+                mask=mask.cpu(),
+                share_of_face=share_of_face(mask, visible),
+                aligned=aligned.image.cpu(),
+                generated=generated.cpu(),
+                anonymized=composite.cpu(),
+                ws=ws.cpu(),
+                distance=away,
+                drift=drift,
+                threshold=self.recognizer.threshold,
+                controls=controls,
+                attempts=number,
+                seconds=time.monotonic() - began,
+            )
+            may = acceptable(tried) or not verify
+            if may and (best is None or tried.distance > best[0].distance):
+                best = tried, new
+            if best and not (number == 1 and not optimizes and nearly_matched(tried)):
+                break
+            controls = next_controls(tried, optimize=number > 1 and not optimizes)
+            overshoot = OVERSHOOT
         if best is None:
-            raise refused(attempts.last, photo, face)
-        share = share_of_face(best.mask, whole_face(points).to(best.mask))
-        return best.result(face, heat, aligned.image, share, time.monotonic() - began), best.pixels
+            raise refused(tried, photo, face)
+        return best
 
     @torch.no_grad()
     def analyze(self, image: torch.Tensor) -> AlignedFace:
@@ -268,15 +311,6 @@ class Anonymizer:
         """Run stages 2 and 3 on one aligned face: codes, the generated picture and the composite."""
         ws = self.encode(face, mask, controls)
         return ws, *self.draw(ws, face.image, mask, controls)
-
-    def check(self, tried: Attempt, photo: Photo, face: Face, aligned: AlignedFace) -> Attempt:
-        """Paste an attempt into the photo and measure the new face there."""
-        pixels = paste(photo, face, tried.composite.cpu(), tried.mask.cpu())
-        pixels = match_grain(photo.pixels, pixels, np.random.default_rng(tried.controls.seed))
-        finished = replace(photo, pixels=pixels)
-        away, drift = measure_again(self.detector, self.recognizer, finished, face, aligned.embedding)
-        threshold = self.recognizer.threshold
-        return replace(tried, pixels=pixels, distance=away, drift=drift, threshold=threshold)
 
     def left(self, photo: Photo, faces: Mapping[int, Face], selection: Selection) -> list[LeftFace]:
         """Find the `faces`, by number, that a `selection` leaves alone for the person they show.

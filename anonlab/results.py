@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -31,13 +32,25 @@ class FaceResult:
     generated: torch.Tensor  # (1, 3, S, S), the whole picture that the generator made
     anonymized: torch.Tensor  # (1, 3, S, S), the composite
     ws: torch.Tensor  # (1, num_ws, w_dim)
-    distance: float  # the recogniser's, measured again on the finished photo
+    distance: (
+        float  # the recogniser's, measured again on the finished photo; NaN where no face was found
+    )
+    drift: float  # of the five points there, in sides of the aligned square
     threshold: float
-    matched: bool
     controls: Controls  # as used in the end
     attempts: int
     seconds: float
     number: int = 1  # in the photo; the largest face has 1
+
+    @property
+    def found(self) -> bool:
+        """Whether the finished photo shows a face there."""
+        return not math.isnan(self.distance)
+
+    @property
+    def matched(self) -> bool:
+        """Whether the recogniser takes the new face for the person."""
+        return self.distance < self.threshold
 
     def record(self) -> dict:
         """Return the face's entry in `record.json`."""

@@ -32,7 +32,7 @@ class Inverter:
         dot = torch.zeros(1, 3, 1, 1)
         face = FaceResult(
             box=(1.0, 2.0, 30.0, 40.0), attribution=dot, mask=dot, share_of_face=0.0, aligned=dot,
-            generated=dot, anonymized=dot, ws=dot, distance=0.75, threshold=0.6, matched=False,
+            generated=dot, anonymized=dot, ws=dot, distance=0.75, drift=0.0, threshold=0.6,
             controls=controls, attempts=1, seconds=0.1,
         )  # fmt: skip
         return Result(photo.image(255 - photo.pixels), [face], photo.icc_profile)
