@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from ..errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
 from .safe_pickle import SavedModule, read_safely
-from .stylegan2 import StyleGAN2, StyleGAN2Config
+from .stylegan2 import StyleGAN2
 from .stylegan2_names import NAMINGS, is_filter
 
 TORCH_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")  # torch.save before torch 1.6
@@ -103,7 +103,7 @@ def _read_safetensors(path: Path) -> Found:
 
 
 def _translated(path: Path, tensors: dict[str, torch.Tensor], clamp: float | None) -> StyleGAN2:
-    naming = next((candidate for candidate in NAMINGS if candidate.const in tensors), None)
+    naming = next((candidate for candidate in NAMINGS if candidate.tensors["const"] in tensors), None)
     for part, what in OTHERS.items():
         if any(part in name for name in tensors):
             raise WeightsMismatch(f"{path} is {what}; choose an unconditional StyleGAN2 of faces")
@@ -125,26 +125,24 @@ def _translated(path: Path, tensors: dict[str, torch.Tensor], clamp: float | Non
             f"{path} resamples with another filter than [1, 3, 3, 1] ({_listed(wrong)}), which anonlab "
             f"does not know; choose an official StyleGAN2"
         )
-    shapes = _shapes(config)
-    rows = [row for row in naming.rows(config) if row.ours != "w_avg" or row.theirs in tensors]
+    with torch.device("meta"):  # without memory for them: a header could ask for much
+        empty = StyleGAN2(config).state_dict()
+    names = {ours: naming.theirs(ours) for ours in empty if ours != "w_std"}
+    if names["w_avg"] not in tensors:
+        del names["w_avg"]
     given = {name: tensor for name, tensor in tensors.items() if name not in filters}
-    _check(path, given, {row.theirs: shapes[row.ours] for row in rows})
+    _check(path, given, {theirs: empty[ours].shape for ours, theirs in names.items()})
     model = StyleGAN2(config)
     state = model.state_dict()
-    for row in rows:
-        state[row.ours] = (tensors[row.theirs].float() * row.factor).reshape(shapes[row.ours])
+    for ours, theirs in names.items():
+        shape = state[ours].shape
+        state[ours] = (tensors[theirs].float() * naming.factor(ours, shape)).reshape(shape)
     model.load_state_dict(state)
     average, spread = model.statistics(DRAWS)
     model.w_std.copy_(spread)
-    if "w_avg" not in {row.ours for row in rows}:
+    if "w_avg" not in names:
         model.w_avg.copy_(average)
     return model
-
-
-def _shapes(config: StyleGAN2Config) -> dict[str, torch.Size]:
-    """List the shapes of our tensors without memory for them: a header could ask for much."""
-    with torch.device("meta"):
-        return {name: tensor.shape for name, tensor in StyleGAN2(config).state_dict().items()}
 
 
 def _check(path: Path, given: dict[str, torch.Tensor], wanted: dict[str, torch.Size]) -> None:

@@ -22,8 +22,9 @@ def build(raw: dict[str, torch.Tensor], clamp: float | None = None) -> StyleGAN2
     config = NAMINGS[0].config(raw, clamp)
     model = StyleGAN2(config)
     state = model.state_dict()
-    for row in NAMINGS[0].rows(config):
-        state[row.ours] = (raw[row.theirs] * row.factor).reshape(state[row.ours].shape)
+    for ours in state.keys() - {"w_std"}:
+        shape = state[ours].shape
+        state[ours] = (raw[NAMINGS[0].theirs(ours)] * NAMINGS[0].factor(ours, shape)).reshape(shape)
     model.load_state_dict(state)
     return model.eval().requires_grad_(False)
 
