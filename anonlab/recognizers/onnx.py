@@ -15,7 +15,7 @@ from .base import Metric, crop
 
 
 class OnnxRecognizer:
-    """A recogniser run by ONNX Runtime or OpenVINO (`.tflite`) on the CPU; it has no gradients.
+    """A recogniser run by OpenVINO on the CPU; it has no gradients.
 
     - `box`: the crop, (left, top, right, bottom) in an aligned image of side 512; the default is
       where ArcFace's five-point template of 112 px falls.
@@ -50,7 +50,7 @@ class OnnxRecognizer:
             raise WeightsMissing(f"{path} (recogniser) does not exist; check the path")
         check_choice("metric", metric, ("euclidean", "cosine"))
         try:
-            self.network = (Tflite if path.suffix == ".tflite" else _Onnx)(path)
+            self.network = PictureNetwork(path)
         except Exception as error:
             raise WeightsCorrupt(
                 f"{path} is not a model in {path.suffix[1:]} that can be run "
@@ -76,53 +76,30 @@ class OnnxRecognizer:
         return chips.flip(1) if self.bgr else chips
 
 
-class Tflite:
-    """A TensorFlow Lite file by OpenVINO, for pictures `(N, 3, S, S)`: `side` is its S, `names` are
-    those of its outputs.
+class PictureNetwork:
+    """An ONNX or TensorFlow Lite file by OpenVINO, for pictures `(N, 3, S, S)`.
 
-    Pictures are given one at a time, in float32; a file of a larger fixed batch gets each repeatedly.
+    `side` is its S, 0 where the file states none; `names` are those of its outputs. Pictures are given
+    one at a time, in float32; a file of a larger fixed batch gets each repeatedly.
     """
 
     def __init__(self, path: str | os.PathLike):
         model = import_openvino().Core().read_model(path)
-        self.batch, self.side = model.inputs[0].shape[:2]
+        shape = model.inputs[0].partial_shape
+        sizes = [0 if size.is_dynamic else size.get_length() for size in shape]
+        self.channels_last = sizes[-1] == 3  # as TensorFlow has them
+        self.batch, self.side = max(1, sizes[0]), sizes[1 if self.channels_last else 2]
         self.names = [output.get_any_name() for output in model.outputs]
         self.model = compiled(model, torch.get_num_threads())
 
     def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the outputs by name, each `(N, values)`."""
         outputs: dict[str, list[torch.Tensor]] = {name: [] for name in self.names}
-        for image in images.permute(0, 2, 3, 1):
+        for image in images.permute(0, 2, 3, 1) if self.channels_last else images:
             out = self.model(np.repeat(image[None].numpy(), self.batch, 0))
             for number, name in enumerate(self.names):
                 outputs[name].append(torch.from_numpy(out[number][0].reshape(-1).copy()))
         return {name: torch.stack(values) for name, values in outputs.items()}
-
-
-class _Onnx:
-    """A model in ONNX by ONNX Runtime, called as `Tflite` is; `side` is 0 where the file states none."""
-
-    def __init__(self, path: Path):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = torch.get_num_threads()
-        # leaves the core to torch
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
-        self.given = self.session.get_inputs()[0]
-        shape = self.given.shape
-        self.side = shape[-2] if len(shape) == 4 and isinstance(shape[-2], int) else 0
-
-    def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the first output by its name, `(N, values)`."""
-        # one at a time: many exported models have a fixed batch size of one
-        answers = [self.session.run(None, {self.given.name: i[None].numpy()})[0] for i in images]
-        rows = [torch.from_numpy(answer.reshape(1, -1)) for answer in answers]
-        return {self.session.get_outputs()[0].name: torch.cat(rows)}
 
 
 def check_options(options: object) -> None:

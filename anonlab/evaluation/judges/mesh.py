@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from ...images import resize
-from ...recognizers.onnx import Tflite
+from ...recognizers.onnx import PictureNetwork
 from .packages import find
 
 SIDE = 256  # pixels of the aligned picture at which everything here looks
@@ -40,7 +40,10 @@ class MeshReader:
     """Read a `Mesh` from aligned pictures. Raises `WeightsMissing` or `WeightsCorrupt`."""
 
     def __init__(self) -> None:
-        self.face, self.eye = Tflite(find("face_landmark.tflite")), Tflite(find("iris_landmark.tflite"))
+        self.face, self.eye = (
+            PictureNetwork(find("face_landmark.tflite")),
+            PictureNetwork(find("iris_landmark.tflite")),
+        )
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> Mesh:

@@ -9,7 +9,7 @@ import torch
 
 from ...identity.population import skin_tones
 from ...recognizers import OnnxRecognizer, crop
-from ...recognizers.onnx import Tflite
+from ...recognizers.onnx import PictureNetwork
 from .mesh import MeshReader, geometry, light
 from .networks import Compiled, FaceApiExpression, Tfjs, blazeface_anchors
 from .packages import find
@@ -84,7 +84,7 @@ class Judges:
 
     def __init__(self) -> None:
         self.mesh, self.worn = MeshReader(), Worn()
-        self.finder = Tflite(find("face_detection_back.tflite"))
+        self.finder = PictureNetwork(find("face_detection_back.tflite"))
         self.expression = FaceApiExpression(
             find("face_expression_model-weights_manifest.json"), find("face_expression_model.bin")
         )
