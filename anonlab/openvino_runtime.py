@@ -11,6 +11,7 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from queue import LifoQueue
 from types import ModuleType
 from typing import Any
 
@@ -70,35 +71,33 @@ class Networks:
 
     def __init__(self, model: Callable[[int], Any]):
         self.model = model
-        self.idle: dict[tuple[int, str, int], list[Any]] = {}
-        self._most = max(1, cores() // CORES)
-        self._turns: dict[int, threading.Semaphore] = {}
+        self._idle: dict[tuple[int, str, int], LifoQueue[Any]] = {}  # None: to be compiled
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
     def acquire(self, kind: int, precision: str = "f32") -> Iterator[Any]:
         """Lend a network for one question, as soon as one is free."""
+        key = kind, precision, torch.get_num_threads()
         with self._lock:
-            turn = self._turns.setdefault(kind, threading.Semaphore(self._most))
-        with turn:
-            threads = torch.get_num_threads()
-            with self._lock:
-                for key in [key for key in self.idle if key[2] != threads]:
-                    del self.idle[key]
-                idle = self.idle.setdefault((kind, precision, threads), [])
-                network = idle.pop() if idle else None
+            self._idle = {one: idle for one, idle in self._idle.items() if one[2] == key[2]}
+            if key not in self._idle:
+                self._idle[key] = LifoQueue()
+                for _ in range(max(1, cores() // CORES)):
+                    self._idle[key].put(None)
+            idle = self._idle[key]
+        network = idle.get()
+        try:
             if network is None:
                 network = compiled(
-                    self.model(kind), threads, precision,
+                    self.model(kind), key[2], precision,
                     PERFORMANCE_HINT="LATENCY",
                     ENABLE_CPU_PINNING=False,  # else two networks of one thread share a core
                 )  # fmt: skip
-            try:
-                yield network
-            finally:
-                idle.append(network)
+            yield network
+        finally:
+            idle.put(network)
 
     def clear(self) -> None:
         """Give the memory of idle networks back; the next question compiles one again."""
         with self._lock:
-            self.idle.clear()
+            self._idle.clear()
