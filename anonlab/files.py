@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import psutil
 from filelock import FileLock, Timeout
 
 from .errors import FolderBusy, InputMissing, OutputNotWritable
@@ -20,7 +21,7 @@ from .errors import FolderBusy, InputMissing, OutputNotWritable
 # What a file system answers that has no permissions, no locks or no syncing: USB sticks, network shares
 UNSUPPORTED = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 LOCK = ".anonlab.lock"
-PARTIAL = re.compile(r"\.anonlab-(\d+)-.*\.partial")  # the number of the process that writes it
+PARTIAL = re.compile(r"\.anonlab-(\d{1,9})-.*\.partial")  # the number of the process that writes it
 KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -93,22 +94,10 @@ def remove_partials(folders: Iterable[Path]) -> int:
         with contextlib.suppress(OSError):
             for path in folder.iterdir():
                 made_by = PARTIAL.fullmatch(path.name)
-                if made_by and not _runs(int(made_by[1])):
+                if made_by and not psutil.pid_exists(int(made_by[1])):
                     path.unlink(missing_ok=True)
                     removed += 1
     return removed
-
-
-def _runs(process: int) -> bool:
-    if os.name == "nt":  # where this question would end it
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError, ValueError):
-        return False
-    except OSError:  # it runs, and belongs to another user
-        return True
-    return True
 
 
 @contextlib.contextmanager
