@@ -7,9 +7,10 @@ ST-LPIPS: Ghildyal and Liu, ECCV 2022 (package `stlpips_pytorch`). LPIPS: Zhang 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -52,22 +53,15 @@ class PerceptualDistance:
 def load_stlpips(device: torch.device | str = "cpu") -> PerceptualDistance:
     """Load ST-LPIPS on AlexNet, embedded. Raises `WeightsMissing` or `WeightsCorrupt`."""
     store.locate("stlpips-alex")
-
-    def load() -> Any:
-        from stlpips_pytorch import stlpips
-
-        return stlpips.LPIPS(net="alex", variant="shift_tolerant", verbose=False)
-
+    load = partial(_load, "stlpips_pytorch.stlpips", variant="shift_tolerant")
     return PerceptualDistance(load, "ST-LPIPS (AlexNet)", device)
 
 
 def load_lpips(device: torch.device | str = "cpu") -> PerceptualDistance:
     """Load LPIPS on AlexNet. Raises `WeightsMissing` until its trunk has been downloaded by name."""
     store.locate("lpips-alex")
+    return PerceptualDistance(partial(_load, "lpips"), "LPIPS (AlexNet)", device)
 
-    def load() -> Any:
-        import lpips
 
-        return lpips.LPIPS(net="alex", verbose=False)
-
-    return PerceptualDistance(load, "LPIPS (AlexNet)", device)
+def _load(package: str, **options: str) -> Any:
+    return importlib.import_module(package).LPIPS(net="alex", verbose=False, **options)
