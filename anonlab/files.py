@@ -7,8 +7,8 @@ import errno
 import json
 import os
 import re
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -38,24 +38,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The content is on the disk before the name is. A link of that name is replaced, never written
     through. Raises `OutputNotWritable` when the folder cannot be made or written.
     """
-    path, partial = Path(path), None
+    path = Path(path)
+    # not the file's own name, which may be as long as a name can be
+    partial = path.parent / f".anonlab-{os.getpid()}-{secrets.token_hex(8)}.partial"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # not the file's own name, which may be as long as a name can be
-        prefix = f".anonlab-{os.getpid()}-"
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=".partial", dir=path.parent)
-        os.close(handle)
-        partial = Path(name)
+        partial.open("xb").close()
         yield partial
-        umask = os.umask(0)
-        os.umask(umask)
-        with _if_supported():
-            partial.chmod(0o666 & ~umask)
         to_disk(partial)
         os.replace(partial, path)
     except BaseException as error:
-        if partial:
-            partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         if isinstance(error, OSError):
             raise _not_writable(path, error) from None
         raise
@@ -72,19 +66,12 @@ def to_disk(path: Path) -> None:
     """Wait until a file's or folder's content is on the disk, where its file system can say so."""
     handle = os.open(path, os.O_RDONLY)
     try:
-        with _if_supported():
-            os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def _if_supported() -> Iterator[None]:
-    try:
-        yield
+        os.fsync(handle)
     except OSError as error:
         if error.errno not in UNSUPPORTED:  # a full or broken disk
             raise
+    finally:
+        os.close(handle)
 
 
 def remove_partials(folders: Iterable[Path]) -> int:
@@ -140,14 +127,11 @@ def open_file(path: Path) -> BinaryIO:
     `InputMissing` with the reason.
     """
     try:
-        _check_kind(path, os.stat(path).st_mode)
-        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115
-        try:
-            _check_kind(path, os.fstat(file.fileno()).st_mode)
-        except InputMissing:
-            file.close()
-            raise
-        return file
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+        if kind != stat.S_IFREG:
+            where = " in it" if kind == stat.S_IFDIR else ""
+            raise InputMissing(f"{path} is {KINDS.get(kind, 'no file')}; name a photo{where}")
+        return open(path, "rb")
     except FileNotFoundError:
         raise InputMissing(f"{path} does not exist; check the spelling") from None
     except PermissionError:
@@ -155,17 +139,6 @@ def open_file(path: Path) -> BinaryIO:
     except (OSError, ValueError) as error:  # a name that is too long, a circle of links, a zero byte
         reason = getattr(error, "strerror", None) or error
         raise InputMissing(f"{path} cannot be opened ({reason}); rename or copy it") from None
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _check_kind(path: Path, mode: int) -> None:
-    kind = stat.S_IFMT(mode)
-    if kind != stat.S_IFREG:
-        where = " in it" if kind == stat.S_IFDIR else ""
-        raise InputMissing(f"{path} is {KINDS.get(kind, 'no file')}; name a photo{where}")
 
 
 def printable(text: str) -> str:
