@@ -32,7 +32,7 @@ def load_parts(
     loaded = load_generator(generator, generator_path, chosen)
     population = Population.load(chosen)
     if method == "auto":
-        method = "encode" if store.path_of(f"encoder-{loaded.name}").is_file() else "optimize"
+        method = "encode" if store.find(f"encoder-{loaded.name}") else "optimize"
     refine_steps = REFINE_STEPS if method == "optimize" else 0
     perception = Perception(recognizer, population)
     if method == "encode":

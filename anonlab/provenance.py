@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 
-from .errors import WeightsMissing
 from .weights import store
 
 PACKAGES = ("torch", "torchvision", "captum", "facenet-pytorch", "numpy", "openvino", "onnxruntime")
@@ -32,7 +31,7 @@ def provenance(device: torch.device | None = None, seeds: Iterable[int] = ()) ->
         "commit": commit(),
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
-        "weights": {key: store.sha256(path) for key in store.WEIGHTS if (path := _file(key))},
+        "weights": {key: store.sha256(path) for key in store.WEIGHTS if (path := store.find(key))},
         "seeds": list(seeds),
         "device": device.type,
         "hardware": hardware(device),
@@ -104,11 +103,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _file(key: str) -> Path | None:
-    try:
-        path = store.path_of(key)
-    except WeightsMissing:
-        return None
-    return path if path.is_file() else None

@@ -55,7 +55,7 @@ def find_stylegan2(
 ) -> Generator | None:
     """Load the StyleGAN2 of a file, or without one (None or "") the official one that `doctor
     --download` has fetched, if there is one. Raises as `load_generator`."""
-    if not path and not any(store.path_of(key).is_file() for key in OFFICIAL):
+    if not path and not any(map(store.find, OFFICIAL)):
         return None
     return load_generator("stylegan2", path or None, device)
 
@@ -94,10 +94,10 @@ def _by_openvino(backend: str, on_cpu: bool) -> bool:
 
 def _official() -> Path:
     """Find the first official file that is here, verified."""
-    for key in OFFICIAL:
-        if store.path_of(key).is_file():
-            return store.locate(key)
-    raise WeightsMissing(
-        f"{store.path_of(OFFICIAL[0])} (StyleGAN2) is missing; give a file of weights "
-        f"(--generator-weights), or fetch it with: {store.repair(OFFICIAL[0])}"
-    )
+    key = next(filter(store.find, OFFICIAL), None)
+    if key is None:
+        raise WeightsMissing(
+            f"{store.path_of(OFFICIAL[0])} (StyleGAN2) is missing; give a file of weights "
+            f"(--generator-weights), or fetch it with: {store.repair(OFFICIAL[0])}"
+        )
+    return store.locate(key)

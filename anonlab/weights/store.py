@@ -116,6 +116,15 @@ def path_of(key: str) -> Path:
     return data_folder() / weight.path
 
 
+def find(key: str) -> Path | None:
+    """Find the file of `key`, unverified; None where there is none."""
+    try:
+        path = path_of(key)
+    except WeightsMissing:
+        return None
+    return path if path.is_file() else None
+
+
 def repair(key: str) -> str:
     """Return the command that brings the file of `key` back."""
     weight = weight_of(key)
@@ -148,9 +157,19 @@ def expected_sha256(key: str) -> str:
     weight = weight_of(key)
     if weight.train:
         return card_of(key).get("sha256", "")
-    seal = path_of(key).with_suffix(".sha256")
-    sealed = weight.optional and not weight.sha256 and seal.is_file()
-    return seal.read_text().strip() if sealed else weight.sha256
+    return weight.sha256 or (_sealed(path_of(key)) if weight.optional else "")
+
+
+def _seal(path: Path) -> None:
+    """Write down the sha256 of a file beside it."""
+    with atomic_path(path.with_suffix(".sha256")) as partial:
+        partial.write_text(sha256(path))
+
+
+def _sealed(path: Path) -> str:
+    """Read the sha256 that a file had when it was sealed; "" without a seal."""
+    seal = path.with_suffix(".sha256")
+    return seal.read_text().strip() if seal.is_file() else ""
 
 
 def locate(key: str) -> Path:
@@ -187,8 +206,7 @@ def download(key: str, digest: str = "") -> Path:
     try:
         with atomic_path(path) as partial:
             torch.hub.download_url_to_file(weight.url, str(partial), digest or weight.sha256 or None)
-        with atomic_path(path.with_suffix(".sha256")) as partial:
-            partial.write_text(sha256(path))
+        _seal(path)
     except Exception as error:
         raise WeightsMissing(
             f"{path} ({weight.what}) could not be downloaded from {weight.url} ({error}); "
@@ -206,9 +224,8 @@ def converted(name: str, keys: list[str], convert: Callable[[], dict]) -> dict[s
     digests = [WEIGHTS[key].sha256 for key in keys]  # those of the files, or `locate` refuses them
     source = hashlib.sha256("".join(digests).encode()).hexdigest()
     path = cache_folder() / f"{name}-{source[:16]}.safetensors"
-    seal = path.with_suffix(".sha256")
-    sealed = path.is_file() and seal.is_file() and seal.read_text() == sha256(path)
-    if any(_is_here(key) for key in keys) or not sealed:
+    sealed = path.is_file() and _sealed(path) == sha256(path)
+    if any(map(find, keys)) or not sealed:
         for key in keys:  # without its package a sealed copy is enough: machines without pip
             locate(key)
     if sealed:
@@ -217,19 +234,10 @@ def converted(name: str, keys: list[str], convert: Callable[[], dict]) -> dict[s
     try:
         with atomic_path(path) as partial:
             save_file(state, partial)
-        with atomic_path(seal) as partial:
-            partial.write_text(sha256(path))
+        _seal(path)
     except (OSError, OutputNotWritable):
         pass
     return state
-
-
-def _is_here(key: str) -> bool:
-    """Tell whether there is a file at all; reading it through would take longer."""
-    try:
-        return path_of(key).is_file()
-    except WeightsMissing:
-        return False
 
 
 def cache_folder() -> Path:
