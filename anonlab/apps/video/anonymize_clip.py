@@ -1,9 +1,8 @@
 """A clip in, an anonymized clip out.
 
 The clip is decoded twice, once to find and follow all faces and once to paint them; between, a few
-frames of every track are looked at. Frames are worked on in segments, several of them at a time, and
-these are kept until all are done. So the memory does not grow with the clip, and a run that was stopped
-goes on where it was.
+frames of every track are looked at. Frames are worked on several at a time, and kept in segments until
+all are done. So the memory does not grow with the clip, and a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -37,7 +35,7 @@ from .frames import Frame
 from .painting import COVERED, DELAY, WIDER, Painted, Painter
 from .planning import Planner
 from .plans import BEYOND, FILLED, TrackPlan, from_arrays, to_arrays
-from .side_by_side import side_by_side, unless, worker_count
+from .side_by_side import InOrder, side_by_side
 from .state import Arrays, State, unfinished
 
 LEAST_SEGMENT, SEGMENT = 8, 48  # frames
@@ -81,8 +79,8 @@ def anonymize_clip(
         "content": content, "fallback": fallback, "part": [start, None if math.isinf(end) else end],
         "ending": out.suffix.lower(), "generator": anonymizer.generator.name, "segment": length,
     }  # fmt: skip
-    with unfinished(out, settings, key, resume) as state:
-        work = _Passes(anonymizer, clip, state, length, progress)
+    with unfinished(out, settings, key, resume) as state, side_by_side(anonymizer.device) as in_order:
+        work = _Passes(anonymizer, clip, state, length, in_order, progress)
         try:
             plans = work.plan(controls)
             names = work.paint(plans, controls, fallback)
@@ -116,13 +114,16 @@ def segment_length(count: int) -> int:
     return max(LEAST_SEGMENT, math.ceil(count / segments))
 
 
+@dataclass(frozen=True)
 class _Passes:
     """The two passes over a clip, in segments of `length` frames."""
 
-    def __init__(self, anonymizer: Anonymizer, clip: Clip, state: State, length: int, progress: bool):
-        self.anonymizer, self.clip, self.state = anonymizer, clip, state
-        self.length, self.progress = length, progress
-        self.rows = range(math.ceil(clip.count / length))
+    anonymizer: Anonymizer
+    clip: Clip
+    state: State
+    length: int
+    in_order: InOrder
+    progress: bool
 
     def plan(self, controls: Controls) -> list[TrackPlan]:
         """Find all faces (pass 1), and plan what becomes of them."""
@@ -131,9 +132,8 @@ class _Passes:
 
         def found(frames: Iterator[Frame], first: int) -> Iterator[Arrays]:
             before = thumbnail(next(frames).pixels) if first else None
-            for group in self._groups(frames):
-                faces, before = detect(self.anonymizer, group, str(self.clip.path), before)
-                yield vars(faces)
+            name = str(self.clip.path)
+            return map(vars, detect(self.anonymizer, frames, name, self.length, before, self.in_order))
 
         names = self._each("faces", "finding faces", 1, found)
         self.anonymizer.detector.rest()
@@ -144,49 +144,44 @@ class _Passes:
 
     def paint(self, plans: Sequence[TrackPlan], controls: Controls, fallback: str) -> list[str]:
         """Paint every segment that is not there yet (pass 2); returns the names of all."""
+        painter = Painter(self.anonymizer, plans, controls, fallback, str(self.clip.path))
 
         def painted(frames: Iterator[Frame], first: int) -> Iterator[Arrays]:
-            painter = Painter(self.anonymizer, plans, controls, fallback, str(self.clip.path))
-            for group in self._groups(painter.paint(frames, first)):
-                segment = self.clip.encode(group)
-                yield {**segment, "faces": np.array(painter.painted, float).reshape(-1, 4)}
-                painter.painted.clear()
+            faces: list[Painted] = []
+            finished = iter(painter.paint(frames, first, self.in_order))
+            for one in finished:
+                group = itertools.chain([one], itertools.islice(finished, self.length - 1))
+                segment = self.clip.encode(
+                    (frame, faces.extend(own) or pixels) for frame, pixels, own in group
+                )
+                yield {**segment, "faces": np.array(faces, float).reshape(-1, 4)}
+                faces.clear()
 
         return self._each("segment", "new faces", DELAY, painted)
 
     def _each(
         self, kind: str, what: str, lead: int, work: Callable[[Iterator[Frame], int], Iterator[Arrays]]
     ) -> list[str]:
-        """Keep what `work` makes of every segment; returns their names.
+        """Keep what `work` makes of every segment after those that are there; returns all names.
 
-        `work` gets the frames of some segments in a row, with `lead` frames before them if there are so
-        many, and the number of their first one.
+        `work` gets the frames from a number on, with `lead` frames before them if there are so many, and
+        that number.
         """
-        names = [f"{kind}-{row:06}" for row in self.rows]
-        missing = [row for row in self.rows if not self.state.has(names[row])]
-        done = self.length * (len(self.rows) - len(missing))
-        hidden, count = not self.progress, self.clip.count
-        with tqdm(total=count, initial=done, desc=what, unit="frame", disable=hidden) as bar:
+        count = self.clip.count
+        names = [f"{kind}-{row:06}" for row in range(math.ceil(count / self.length))]
+        missing = [*itertools.dropwhile(self.state.has, names)]
+        first = self.length * (len(names) - len(missing))
+        with tqdm(total=count, initial=first, desc=what, unit="frame", disable=not self.progress) as bar:
 
-            def some(run: range, stop: Event) -> None:
-                first, end = run.start * self.length, run.stop * self.length
+            def frames() -> Iterator[Frame]:
+                for frame in self.clip.frames():
+                    if frame.number >= first - lead:
+                        bar.update(frame.number >= first)
+                        yield frame
 
-                def frames() -> Iterator[Frame]:
-                    for frame in unless(stop, self.clip.frames()):
-                        bar.update(first <= frame.number < end)
-                        if frame.number >= first - lead:
-                            yield frame
-
-                for row, arrays in zip(run, work(frames(), first), strict=False):
-                    self.state.keep(names[row], arrays)
-
-            side_by_side(missing, worker_count(len(self.rows), self.anonymizer.device), some)
+            for name, arrays in zip(missing, work(frames(), first), strict=False):
+                self.state.keep(name, arrays)
         return names
-
-    def _groups(self, items: Iterator) -> Iterator[Iterator]:
-        """Items of one segment after another, each of which is used up before the next."""
-        for first in items:
-            yield itertools.chain([first], itertools.islice(items, self.length - 1))
 
 
 def _track_record(anonymizer: Anonymizer, plan: TrackPlan, faces: Sequence[Painted]) -> dict:

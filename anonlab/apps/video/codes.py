@@ -78,11 +78,12 @@ class Follower:
 
     def _carried(self, plan: TrackPlan, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What the readings of a frame carry to the codes."""
-        if id(plan) not in self.factors:
-            if len(self.factors) == FACTORS:
-                self.factors.clear()
-            self.factors[id(plan)] = self.correction.factor(mask)
+        factor = self.factors.get(id(plan))
+        if factor is None:
+            if len(self.factors) >= FACTORS:
+                self.factors = {}  # other threads may use the old ones
+            factor = self.factors[id(plan)] = self.correction.factor(mask)
         target = torch.from_numpy(plan.target)[None].to(image)  # the same in all frames
         seen = self.correction.read(brightened(resize(image, FACE_SIZE)), target)
         seen[:, -WORN:] = 0
-        return self.correction.carry(seen, self.factors[id(plan)])
+        return self.correction.carry(seen, factor)

@@ -9,8 +9,9 @@ begin a track, but they can go on with one.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from ...photo.detection import ROLLED, Detector
 from ...photo.faces import Face, align
 from ...photo.photos import Photo
 from .frames import Frame
+from .side_by_side import InOrder
 
 if TYPE_CHECKING:
     from ...pipeline import Anonymizer
@@ -36,6 +38,7 @@ LOOK_SIZE = 256  # of the aligned face for the recogniser
 THUMBNAIL = (32, 18)  # in which cuts are seen
 TURNED_EVERY = 12  # frames, half a second; how often a frame is looked at turned
 CUT = 40.0  # mean change of a thumbnail's brightness, of 255, from one frame to the next
+Found = tuple[int, Face, Photo]  # a face in the frame of a number
 
 
 @dataclass(frozen=True)
@@ -66,39 +69,54 @@ def joined(parts: Sequence[Detections]) -> Detections:
 
 
 def detect(
-    anonymizer: Anonymizer, frames: Iterable[Frame], name: str, before: np.ndarray | None = None
-) -> tuple[Detections, np.ndarray]:
-    """All faces of these frames of the clip `name`, and the thumbnail of the last frame; `before` is
-    that of the frame in front of them.
+    anonymizer: Anonymizer,
+    frames: Iterable[Frame],
+    name: str,
+    length: int,
+    before: np.ndarray | None = None,
+    in_order: InOrder = map,
+) -> Iterator[Detections]:
+    """Find all faces of the frames of the clip `name`, for every `length` frames; `before` is the
+    thumbnail of the frame in front of them, and `in_order` as by `side_by_side`.
 
     The embedding is not a number (NaN) where too little of a face is inside the frame.
     """
-    rows: list[tuple[int, Face, np.ndarray]] = []
-    times, change = [], []
-    rolled = RolledFaces(anonymizer.detector)
-    for frame in frames:
+
+    def seen(frame: Frame) -> tuple[Frame, Photo, np.ndarray, list[Face], list[Face] | None]:
         side = COARSE_SIDE if frame.number % FINE_EVERY else FINE_SIDE
         photo = Photo(frame.pixels, name)
         upright = look(anonymizer, frame.pixels, side)
-        hidden = occluded(anonymizer, photo, upright)
-        faces = rolled(frame.number, photo, merged([upright, hidden]))
-        rows += [(number, face, embedding(anonymizer, where, face)) for number, where, face in faces]
-        small = thumbnail(frame.pixels)
-        away = 0.0 if before is None else float(np.abs(small - before).mean())
-        change.append(2 * CUT if frame.cut else away)  # places of one size are none of another
-        times.append(frame.time)
-        before = small
-    return Detections(
-        np.array([number for number, _, _ in rows], np.int64),
-        np.array([face.box for _, face, _ in rows], np.float64).reshape(-1, 4),
-        np.array([face.points for _, face, _ in rows], np.float64).reshape(-1, 5, 2),
-        np.array([face.confidence for _, face, _ in rows], np.float64),
-        np.array([embedded for _, _, embedded in rows], np.float32).reshape(
-            -1, anonymizer.recognizer.dim
-        ),
-        np.array(times),
-        np.array(change),
-    ), before
+        faces = merged([upright, occluded(anonymizer, photo, upright)])
+        due = frame.number % TURNED_EVERY == 0 or frame.number % length == 0
+        turned = anonymizer.detector.turned(photo) if due else None
+        return frame, photo, thumbnail(frame.pixels), faces, turned
+
+    def followed(before: np.ndarray | None) -> Iterator[tuple[float, float, list[Found]]]:
+        for frame, photo, small, faces, turned in in_order(seen, frames):
+            if frame.number % length == 0:  # where a run may begin
+                rolled = RolledFaces(anonymizer.detector)
+            away = 0.0 if before is None else float(np.abs(small - before).mean())
+            change = 2 * CUT if frame.cut else away  # places of one size are none of another
+            before = small
+            yield frame.time, change, rolled(frame.number, photo, faces, turned)
+
+    def embedded(row: tuple[float, float, list[Found]]) -> tuple[float, float, list[tuple]]:
+        time, change, found = row
+        return time, change, [(*one, embedding(anonymizer, photo, one[1])) for *one, photo in found]
+
+    rows = iter(in_order(embedded, followed(before)))
+    while part := [*itertools.islice(rows, length)]:
+        times, changes, found = zip(*part, strict=True)
+        faces = [*itertools.chain(*found)]
+        yield Detections(
+            np.array([number for number, _, _ in faces], np.int64),
+            np.array([face.box for _, face, _ in faces], np.float64).reshape(-1, 4),
+            np.array([face.points for _, face, _ in faces], np.float64).reshape(-1, 5, 2),
+            np.array([face.confidence for _, face, _ in faces], np.float64),
+            np.array([one for _, _, one in faces], np.float32).reshape(-1, anonymizer.recognizer.dim),
+            np.array(times),
+            np.array(changes),
+        )
 
 
 class RolledFaces:
@@ -115,29 +133,28 @@ class RolledFaces:
         self.recent: deque[tuple[int, Photo, list[Face]]] = deque(maxlen=TURNED_EVERY)
 
     def __call__(
-        self, number: int, photo: Photo, upright: Sequence[Face]
-    ) -> list[tuple[int, Photo, Face]]:
-        """All faces of the frame `number`, of which `upright` are known, and those of earlier frames
-        that only this one gives away."""
+        self, number: int, photo: Photo, upright: Sequence[Face], turned: Sequence[Face] | None
+    ) -> list[Found]:
+        """All faces of the frame `number`, of which `upright` are known, and `turned` where it was
+        looked at that way; and those of earlier frames that only this one gives away."""
         faces = [self.detector.nearer(photo, one) if one.roll > ROLLED else one for one in upright]
         faces = merged([faces, self._again(photo, self.last)])
-        earlier: list[tuple[int, Photo, Face]] = []
-        if number % TURNED_EVERY == 0 or not self.recent:
-            turned = [one for one in self.detector.turned(photo) if one.roll > ROLLED]
-            both = merged([faces, turned])
-            earlier = self._before([one for one in both if among(one, turned)])
-            faces = both
+        earlier: list[Found] = []
+        if turned is not None:
+            turned = [one for one in turned if one.roll > ROLLED]
+            faces = merged([faces, turned])
+            earlier = self._before([one for one in faces if among(one, turned)])
         self.last = [one for one in faces if one.roll > ROLLED]
         self.recent.append((number, photo, faces))
-        return earlier + [(number, photo, face) for face in faces]
+        return earlier + [(number, face, photo) for face in faces]
 
-    def _before(self, faces: list[Face]) -> list[tuple[int, Photo, Face]]:
+    def _before(self, faces: list[Face]) -> list[Found]:
         """These faces in the frames before, back to where they are known or no longer found."""
-        found: list[tuple[int, Photo, Face]] = []
+        found: list[Found] = []
         for number, photo, known in reversed(self.recent):
             faces = [one for one in self._again(photo, faces) if not among(one, known)]
             known.extend(faces)
-            found += [(number, photo, face) for face in faces]
+            found += [(number, face, photo) for face in faces]
         return found[::-1]
 
     def _again(self, photo: Photo, faces: Iterable[Face]) -> list[Face]:

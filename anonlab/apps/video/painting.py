@@ -11,12 +11,11 @@ fall-back.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +36,7 @@ from .codes import Follower
 from .detections import LOOK_SIZE, look
 from .frames import Frame
 from .plans import BEYOND, MARGIN, TrackPlan
+from .side_by_side import InOrder
 
 CODES_EVERY, LOOKS_EVERY = 2, 2  # frames
 # frames: widths of the Gaussians, and how far they reach, of codes, of shape, of all else in a blend
@@ -45,6 +45,7 @@ CODES_REACH, SHAPE_REACH, LOOKS_REACH = 4, 1, 2
 DELAY = CODES_REACH + LOOKS_REACH  # how many frames later a frame is finished
 LEAST_VISIBLE = 0.1  # share of a face inside the frame, below which there is nothing to cover
 REGENERATED, WIDER, COVERED = 0, 1, 2  # what was done with a face
+T = TypeVar("T")
 
 
 class Painted(NamedTuple):
@@ -92,33 +93,28 @@ class Painter:
     name: str  # of the clip
     seen: dict[tuple[int, int], Seen] = field(default_factory=dict)  # by track and frame
     masks: dict[tuple[int, float], torch.Tensor] = field(default_factory=dict)  # by track and area
-    painted: list[Painted] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.follower = Follower(self.anonymizer)
 
-    def paint(self, frames: Iterable[Frame], first: int = 0) -> Iterator[tuple[Frame, np.ndarray]]:
-        """Finished frames from number `first` on, with their new pixels `(H, W, 3)`; `painted` gets what
-        became of each face.
+    def paint(
+        self, frames: Iterable[Frame], first: int = 0, in_order: InOrder = map
+    ) -> Iterator[tuple[Frame, np.ndarray, list[Painted]]]:
+        """Finish the frames from number `first` on: their new pixels `(H, W, 3)`, and what became of
+        each face. `in_order` is that of `side_by_side`.
 
         The `DELAY` frames before the first are looked at, and those before them are not needed.
         """
-        waiting: deque[Frame] = deque()
-        for frame in itertools.chain(frames, [None] * DELAY):
-            if frame is not None:
-                self._look(frame)
-                if frame.number < first:
-                    continue
-                waiting.append(frame)
-            if waiting and (frame is None or len(waiting) > DELAY):
-                done = waiting.popleft()
-                pixels, faces = self._finish(done)
-                self.painted += faces
-                yield done, pixels
-                self.seen = {key: one for key, one in self.seen.items() if key[1] > done.number - DELAY}
+        looked = ahead(in_order(self._look, frames), CODES_REACH)
+        drawn = in_order(self._draw, (one for one in looked if one.number >= first - LOOKS_REACH))
+        wanted = (one for one in ahead(drawn, LOOKS_REACH) if one.number >= first)
+        for done in in_order(self._finish, wanted):
+            yield done
+            for track in range(len(self.plans)):
+                self.seen.pop((track, done[0].number - DELAY), None)
 
     @torch.no_grad()
-    def _look(self, frame: Frame) -> None:
+    def _look(self, frame: Frame) -> Frame:
         """What is read from a frame before its turn comes."""
         photo = Photo(frame.pixels, self.name)
         for track, plan in enumerate(self.plans):
@@ -126,6 +122,22 @@ class Painter:
                 seen = self._see(photo, track, frame.number)
                 if seen is not None:
                     self.seen[track, frame.number] = seen
+        return frame
+
+    def _tracks(self, frame: Frame) -> list[int]:
+        """The tracks that are seen in a frame, the largest face first."""
+        tracks = [one for one in range(len(self.plans)) if (one, frame.number) in self.seen]
+        return sorted(tracks, key=lambda track: -self.seen[track, frame.number].face.area)
+
+    @torch.no_grad()
+    def _draw(self, frame: Frame) -> Frame:
+        """Generate the new faces of a frame, where it or one around it is not turned too far."""
+        for track in self._tracks(frame):
+            around = range(frame.number - LOOKS_REACH, frame.number + LOOKS_REACH + 1)
+            near = (self.seen.get((track, number)) for number in around)
+            if any(one is not None and one.face.turn <= MAX_TURN for one in near):
+                self._generate(track, frame.number)
+        return frame
 
     def _see(self, photo: Photo, track: int, number: int) -> Seen | None:
         """None where the track is not sure to be in the frame, and the person is not seen there."""
@@ -174,23 +186,18 @@ class Painter:
             return mean_blend(values, weights)
         return sum(weight * value for weight, value in known) / sum(weights)
 
-    @torch.no_grad()
-    def _generate(self, track: int, number: int) -> bool:
-        """Generate the new face of a frame; False if there is none, or the generator fails."""
-        seen, plan = self.seen.get((track, number)), self.plans[track]
-        if seen is None or seen.image is None:
-            return False
-        if seen.generated is not None:
-            return True
+    def _generate(self, track: int, number: int) -> None:
+        """Generate the new face of a frame; there is none where the generator fails."""
+        seen, plan = self.seen[track, number], self.plans[track]
         ws = self._mean(track, number, "codes", CODES_REACH, CODES_SIGMA)
-        if ws is None:
-            return False
+        if seen.image is None or ws is None:
+            return
         try:
             made = self.anonymizer.generator.synthesis(ws, plan.resolution).clamp(-1, 1)
         except (AnonlabError, RuntimeError):
-            return False
+            return
         if not torch.isfinite(made).all():
-            return False
+            return
         seen.generated = resize(made, plan.resolution)
         seen.generated_points = self.anonymizer.perception.landmarks(seen.generated)
         if number % LOOKS_EVERY == 0 or number in (plan.first, plan.last):
@@ -198,22 +205,18 @@ class Painter:
             seen.moved = seen.blend.moved
         else:
             seen.moved = displacement(seen.generated_points, seen.points).to(seen.generated)
-        return True
 
     def _blend(self, seen: Seen, mask: torch.Tensor) -> Blend:
         own_eyes, points = self.controls.own_eyes, (seen.generated_points, seen.points)
         return measure_blend(seen.generated, seen.image, mask, *points, own_eyes)[0]
 
-    @torch.no_grad()
     def _composite(
         self, track: int, number: int, area: float
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
         """The new face in the old one's surroundings `(1, 3, S, S)`, and its mask; None without one."""
-        if not self._generate(track, number):
-            return None
         seen, mask = self.seen[track, number], self._mask(track, area)
-        for away in range(-LOOKS_REACH, LOOKS_REACH + 1):
-            self._generate(track, number + away)
+        if seen.generated is None:
+            return None
         moved = self._mean(track, number, "moved", SHAPE_REACH, SHAPE_SIGMA)
         looks = self._mean(track, number, "blend", LOOKS_REACH, LOOKS_SIGMA)
         blend = replace(looks or self._blend(seen, mask), moved=moved)
@@ -222,11 +225,11 @@ class Painter:
             blend = replace(blend, smear=other.smear, blur=other.blur, shift=other.shift)
         return apply_blend(blend, seen.generated, seen.image, mask), mask
 
-    def _finish(self, frame: Frame) -> tuple[np.ndarray, list[Painted]]:
+    @torch.no_grad()
+    def _finish(self, frame: Frame) -> tuple[Frame, np.ndarray, list[Painted]]:
         """All faces of a frame. Those that are still recognised are tried again together, because what
         is painted for one face may cover another."""
-        tracks = [track for track, number in self.seen if number == frame.number]
-        tracks.sort(key=lambda track: -self.seen[track, frame.number].face.area)
+        tracks = self._tracks(frame)
         attempts = {track: self._attempts(track, frame.number) for track in tracks}
         while True:
             pixels = frame.pixels
@@ -235,7 +238,7 @@ class Painter:
             painted = [self._measured(pixels, frame.number, one, attempts[one][0]) for one in tracks]
             again = [one for one in painted if self._failed(one) and len(attempts[one.track]) > 1]
             if not again:
-                return pixels, painted
+                return frame, pixels, painted
             for one in again:
                 attempts[one.track].popleft()
 
@@ -271,7 +274,6 @@ class Painter:
             )
         return cover(photo, face, self.fallback, attempts[0].cells)
 
-    @torch.no_grad()
     def _measured(self, pixels: np.ndarray, number: int, track: int, attempt: Attempt) -> Painted:
         """One face of a finished frame, as the recogniser sees it."""
         plan, seen, done = self.plans[track], self.seen[track, number], COVERED
@@ -293,3 +295,13 @@ class Painter:
         faces = look(self.anonymizer, to_uint8(image), LOOK_SIZE // 2)
         drifts = [np.hypot(*(one.points - old).T).mean() / LOOK_SIZE for one in faces]
         return min(drifts, default=1.0) <= MAX_DRIFT
+
+
+def ahead(items: Iterable[T], count: int) -> Iterator[T]:
+    """Give each item when so many after it have been taken."""
+    waiting: deque[T] = deque()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > count:
+            yield waiting.popleft()
+    yield from waiting

@@ -1,11 +1,13 @@
-"""Parts of a clip side by side: the same work, each part once, and one error ends all of it."""
+"""Frames side by side: each once and in its order, and an error ends all of it."""
 
 import threading
 
 import pytest
 import torch
 
-from anonlab.apps.video.side_by_side import runs, side_by_side, unless
+from anonlab.apps.video.side_by_side import side_by_side
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -16,34 +18,26 @@ def four_threads():
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(
-    ("rows", "workers", "wanted"),
-    [
-        ([], 2, []),
-        ([0], 2, [(0,)]),
-        (range(5), 2, [(0, 1, 2), (3, 4)]),
-        ([0, 1, 4, 5, 6, 9], 3, [(0, 1), (4, 5), (6,), (9,)]),
-        (range(3), 1, [(0, 1, 2)]),
-    ],
-)
-def test_runs_are_consecutive_and_cover_every_row_once(rows, workers, wanted):
-    assert [tuple(run) for run in runs([*rows], workers)] == wanted
+def test_several_are_worked_on_at_once_and_come_in_their_order():
+    together = threading.Barrier(4)
+
+    def work(number):
+        together.wait(20)  # fails unless four come
+        return number, torch.get_num_threads()
+
+    with side_by_side(CPU) as in_order:
+        assert list(in_order(work, range(8))) == [(number, 1) for number in range(8)]
+    assert torch.get_num_threads() == 4
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_the_error_of_one_stops_the_others_and_is_raised(workers):
-    begun, done = threading.Event(), []
+def test_an_error_ends_the_others_and_is_raised():
+    taken = []
 
-    def job(run, stop):
-        if run.start == 1 and workers == 2:
-            begun.set()
-            assert stop.wait(20)
-            done.extend(unless(stop, range(3)))
-        else:
-            assert workers == 1 or begun.wait(20)
+    def work(number):
+        if number == 1:
             raise ValueError("the disk is full")
 
-    with pytest.raises(ValueError, match="the disk is full"):
-        side_by_side([0, 1], workers, job)
-    assert not done
+    with pytest.raises(ValueError, match="the disk is full"), side_by_side(CPU) as in_order:
+        list(in_order(work, map(lambda one: taken.append(one) or one, range(99))))
+    assert len(taken) < 10
     assert torch.get_num_threads() == 4
