@@ -6,9 +6,9 @@ only the samples under changed pixels.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 Segment = Mapping[str, np.ndarray]  # some encoded frames, as arrays that can be kept in a file
 Orientation = tuple[bool, int]  # mirrored first, then turned by so many quarters counter-clockwise
 COLOURS = 3  # planes; a fourth is alpha
+PLANAR = re.compile(r"(yuv[aj]?\d{3}p|gray|gbra?p)(?P<bits>(9|1[0246])le)?")
 
 
 @dataclass(frozen=True)
@@ -54,24 +55,10 @@ def stored(pixels: np.ndarray, orientation: Orientation) -> np.ndarray:
     return turned[:, ::-1] if flip else turned
 
 
-@cache
 def sample_type(name: str) -> type | None:
     """The numbers of a pixel format with one component a plane; None for any other format."""
-    import av
-
-    try:
-        kind = av.VideoFormat(name)
-    except ValueError:
-        return None
-    parts = kind.components
-    if kind.is_bit_stream or kind.has_palette or kind.is_bayer or kind.is_big_endian:
-        return None
-    if len({one.plane for one in parts}) < len(parts) or len(parts) == 2 or "msb" in name:
-        return None
-    bits = max((one.bits for one in parts), default=0)
-    if not 8 <= bits <= 16 or "f16" in name:
-        return None
-    return np.uint8 if bits == 8 else np.uint16
+    planar = PLANAR.fullmatch(name)
+    return planar and (np.uint16 if planar["bits"] else np.uint8)
 
 
 def patched(frame: Any, before: np.ndarray, after: np.ndarray) -> Any:
