@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +11,6 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ...controls import Controls
-from ...errors import AnonlabError
 from ...files import folder_lock, open_file, output_folder, remove_partials
 from ...photo.metadata import check_groups
 from ...photo.photos import Photo, read_photo, write_photo
@@ -20,7 +18,7 @@ from ...pipeline import Anonymizer, Known
 from ...results import Result
 from ...selection import Selection
 from .record import Record
-from .sources import Targets, plan
+from .sources import Targets, digest, plan
 
 NOTHING = {"output": None, "output_sha256": None, "faces": [], "notes": []}
 
@@ -76,7 +74,7 @@ def anonymize_files(
             entry["source_sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
             done = record.kept.get(str(output.absolute()))
             same = done and done["source_sha256"] == entry["source_sha256"]
-            if same and done["output_sha256"] == _sha256(output):
+            if same and done["output_sha256"] == digest(output):
                 return done | {"source": str(source)}
             file.seek(0)
             photo = read_photo(file)
@@ -110,11 +108,4 @@ def anonymize_photo(
     result = anonymizer(photo, controls, **choice)
     notes = write_photo(result.image, output, photo.icc_profile, photo, keep_metadata)
     found = {"output": str(output), "notes": notes, "faces": result.records()}
-    return found | {"output_sha256": _sha256(output)}
-
-
-def _sha256(path: Path) -> str | None:
-    """Of a file's content; None where there is no file."""
-    with contextlib.suppress(AnonlabError), open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-    return None
+    return found | {"output_sha256": digest(output)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 from ...errors import AnonlabError, OutputNotWritable, UnreadableImage
+from ...files import open_file
 from ...photo.containers import passed_over
 from ...photo.photos import READABLE
 
@@ -111,6 +114,13 @@ def sentence(error: Exception, source: Path | str) -> str:
         return str(error)
     reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return f"{source} could not be processed ({reason}); try a smaller copy"
+
+
+def digest(path: Path) -> str | None:
+    """The SHA-256 of a file's content; None where there is no file."""
+    with contextlib.suppress(AnonlabError), open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+    return None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import InputMissing
-from ...files import open_file
 from ...photo.containers import CLIP, passed_over
 from ...photo.photos import READABLE
+from ..folders.sources import digest, plan
 
 RECORD = "record.json"
 PHOTOS_ONLY = "verify compares photos only"
@@ -42,11 +41,9 @@ def pair_photos(originals: Path, anonymized: Path) -> list[Pair]:
             if (passed_over(path, READABLE) or ("",))[0] == CLIP[0]:
                 raise InputMissing(f"{path} is a clip; {PHOTOS_ONLY}")
         return [_pair(anonymized.name, originals, anonymized, record)]
-    before = _photos(originals, without=anonymized)
-    after = _photos(anonymized, without=originals)
-    pairs = [
-        _pair(name, before.get(name), after.get(name), record) for name in sorted({*before, *after})
-    ]
+    before, after = _photos(originals, anonymized), _photos(anonymized, originals)
+    names = sorted({*before, *after})
+    pairs = [_pair(name, before.get(name), after.get(name), record) for name in names]
     if not pairs:
         raise InputMissing(f"{originals} has no photos; name a folder that has some")
     return pairs
@@ -54,41 +51,24 @@ def pair_photos(originals: Path, anonymized: Path) -> list[Pair]:
 
 def pairs_of_record(record: Mapping) -> list[Pair]:
     """Pairs as a run has just written them."""
-    return [
-        _pair(
-            one["output"] or one["source"],
-            Path(one["source"]),
-            Path(one["output"]) if one["output"] else None,
-            record,
-        )
-        for one in record["photos"]
-    ]
+    pairs = []
+    for one in record["photos"]:
+        source, output = one["source"], one["output"]
+        pairs.append(_pair(output or source, Path(source), Path(output) if output else None, record))
+    return pairs
 
 
 def not_compared(originals: Path, anonymized: Path) -> list[dict]:
     """List what else two folders hold that may show a face: `source`, `what` it is and the `remedy`."""
-    found = []
-    for folder, other in ((originals, anonymized), (anonymized, originals)):
-        for path in sorted(_files(folder, other)) if folder.is_dir() else ():
-            what, remedy = passed_over(path, READABLE) or ("", "")
-            if remedy:
-                found.append({"source": path, "what": what, "remedy": PHOTOS_ONLY})
-    return found
+    folders = (originals, anonymized), (anonymized, originals)
+    left_out = [one for first, other in folders if first.is_dir() for one in plan([first], other)[1]]
+    return [one | {"remedy": PHOTOS_ONLY} for one in left_out if one["remedy"]]
 
 
-def _photos(folder: Path, without: Path) -> dict[str, Path]:
-    """Photos below a folder by relative name."""
-    files = _files(folder, without)
-    return {str(one.relative_to(folder)): one for one in files if one.suffix.lower() in READABLE}
-
-
-def _files(folder: Path, without: Path) -> Iterator[Path]:
-    """Files below a folder, but for hidden ones and those of the other folder."""
-    inner = without.resolve() if folder.resolve() in without.resolve().parents else None
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not (hidden or path.is_dir() or (inner and inner in path.resolve().parents)):
-            yield path
+def _photos(folder: Path, other: Path) -> dict[str, Path]:
+    """Photos below a folder by relative name, without those of the other folder."""
+    found = (path for path, _ in plan([folder], other)[0])
+    return {str(path.relative_to(folder)): path for path in found if not path.is_dir()}
 
 
 def _record_beside(anonymized: Path) -> Mapping:
@@ -104,17 +84,9 @@ def _pair(name: str, original: Path | None, anonymized: Path | None, record: Map
     """With what the record says of these very bytes. Its verdicts are not asked."""
     kept = tuple((record.get("run") or {}).get("keep_metadata", ()))
     path, field = (anonymized, "output_sha256") if anonymized else (original, "source_sha256")
-    digest = _digest(path)
+    found = digest(path)
     for one in record.get("photos", ()):
-        if digest and one.get(field) == digest:
+        if found and one.get(field) == found:
             left = tuple(tuple(face["box"]) for face in one.get("faces", ()) if face.get("left"))
             return Pair(name, original, anonymized, left, kept, one.get("error"))
     return Pair(name, original, anonymized, kept=kept)
-
-
-def _digest(path: Path) -> str | None:
-    try:
-        with open_file(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except InputMissing:
-        return None

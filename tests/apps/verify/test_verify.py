@@ -160,7 +160,8 @@ def test_pairs_by_relative_path(tmp_path):
     for name in ("in/b.mp4", "in/out/deep/b.DNG"):  # such files may show a face, and are named
         (tmp_path / name).write_bytes(b"\0\0\0\x18ftypmp42" if "mp4" in name else b"")
     named = [
-        (one["source"].name, one["what"]) for one in not_compared(tmp_path / "in", tmp_path / "in/out")
+        (Path(one["source"]).name, one["what"])
+        for one in not_compared(tmp_path / "in", tmp_path / "in/out")
     ]
     assert named == [("b.mp4", "a clip"), ("b.DNG", "a raw file of a camera")]
     with pytest.raises(InputMissing, match=r"b\.mp4 is a clip; verify compares photos only"):
