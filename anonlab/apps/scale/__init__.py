@@ -41,10 +41,7 @@ except ImportError as missing:
         f'"ray[data]" pyarrow fsspec)'
     ) from None
 
-from .job import Outcome, anonymize_set, names_by, write_work  # noqa: E402
-from .worker import LIMIT, LOADING, WORK, JobFailed, Task, Worker, WorkerDies, load  # noqa: E402
+from .job import anonymize_set, names_by, write_work  # noqa: E402
+from .worker import LIMIT, LOADING, Task  # noqa: E402
 
-__all__ = [
-    "LIMIT", "LOADING", "WORK", "JobFailed", "Outcome", "Task", "Worker", "WorkerDies",
-    "anonymize_set", "load", "names_by", "write_work",
-]  # fmt: skip
+__all__ = ["LIMIT", "LOADING", "Task", "anonymize_set", "names_by", "write_work"]

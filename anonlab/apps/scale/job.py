@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import logging
 import secrets
 import shutil
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import ray
 import ray.data
@@ -28,13 +28,14 @@ from ...files import atomic_path, folder_lock, output_folder, remove_partials
 from ...photo.metadata import check_groups
 from ..folders.sources import plan
 from ..resume import keep_settings
-from .worker import LIMIT, LOADING, TEXT, WORK, JobFailed, Task, Worker, end
+from .worker import LIMIT, LOADING, TEXT, JobFailed, Task, Worker, end
 
 ROWS_PER_PART = 100  # photos in one part of the manifest; as many are done again when a worker dies
-AT_ONCE = 50_000  # rows of a list of photos that are read at once
+AT_ONCE = 50_000  # rows of the list of photos that are read at once
 OWN_CPUS = 3  # for Ray's own: without them workers hold all CPUs, and nothing feeds them
 STARTS = 3  # of Ray, which a busy machine may keep from starting
 OBJECT_STORE = 500_000_000  # bytes; rows go through it, never photos
+PHOTOS = pa.schema({"id": TEXT, "path": TEXT})
 Naming = Callable[[str], str]  # from an id to the name of its output
 
 
@@ -89,7 +90,8 @@ def anonymize_set(
             folder.mkdir(parents=True, exist_ok=True)
         work = job / "photos.parquet"
         total, left = write_work(source, out, names_by(key), _finished(parts), work)
-        here = ("out", "key", "threads", "workers", "device")  # of this run, not of its pictures
+        # of this run, not of its pictures
+        here = ("out", "key", "threads", "workers", "device", "load")
         same = {name: value for name, value in asdict(task).items() if name not in here}
         keep_settings(settings, same, key, resume)
         try:
@@ -129,38 +131,34 @@ def names_by(key: bytes) -> Naming:
     return name
 
 
-def write_work(source: Path, out: Path, naming: Naming, done: set[str], work: Path) -> tuple[int, int]:
-    """Write the list of photos that are not `done`, as Ray reads it.
+def write_work(source: Path, out: Path, naming: Naming, done: pa.Array, work: Path) -> tuple[int, int]:
+    """Write the list of photos whose names are not among those `done`, as Ray reads it.
 
     Returns how many photos there are in all, and on the list. Raises `InputMissing`, and `InputDamaged`
     for a manifest that cannot be read, has no photos or has an id twice.
     """
-    names: set[str] = set()
-    left = 0
-    with atomic_path(work) as partial, pq.ParquetWriter(partial, WORK) as writer:
-        photos_of = _folder(source, out) if source.is_dir() else _parquet(source)
-        while photos := [*itertools.islice(photos_of, AT_ONCE)]:
-            rows = [{"name": naming(one), "id": one, "path": path} for one, path in photos]
-            for row in rows:
-                if row["name"] in names:
-                    raise InputDamaged(f"{source} has the id {row['id']} twice; each photo needs one")
-                names.add(row["name"])
-            rows = [row for row in rows if row["name"] not in done]
-            writer.write_table(pa.Table.from_pylist(rows, schema=WORK))
-            left += len(rows)
-        if not names:
-            raise InputMissing(f"{source} has no photos; name a folder or a manifest that has some")
-    return len(names), left
+    photos = _folder(source, out) if source.is_dir() else _parquet(source)
+    if not len(photos):
+        raise InputMissing(f"{source} has no photos; name a folder or a manifest that has some")
+    counts = photos["id"].value_counts()
+    twice = counts.filter(pc.greater(pc.struct_field(counts, "counts"), 1))
+    if len(twice):
+        raise InputDamaged(f"{source} has the id {twice[0]['values']} twice; each photo needs one")
+    names = pa.array((naming(one.as_py()) for one in photos["id"]), TEXT)
+    left = photos.add_column(0, "name", names).filter(pc.invert(pc.is_in(names, done)))
+    with atomic_path(work) as partial:
+        pq.write_table(left, partial)
+    return len(photos), len(left)
 
 
-def _folder(folder: Path, out: Path) -> Iterator[tuple[str, str]]:
+def _folder(folder: Path, out: Path) -> pa.Table:
     """Ids (paths below the folder) and paths of its photos."""
-    for path, _ in plan([folder], out)[0]:
-        if path != folder:  # which has none
-            yield path.relative_to(folder).as_posix(), str(path.absolute())
+    found = [path for path, _ in plan([folder], out)[0] if path != folder]  # which has none
+    ids = [path.relative_to(folder).as_posix() for path in found]
+    return pa.table([ids, [str(path.absolute()) for path in found]], schema=PHOTOS)
 
 
-def _parquet(manifest: Path) -> Iterator[tuple[str, str]]:
+def _parquet(manifest: Path) -> pa.Table:
     if not manifest.exists():
         raise InputMissing(f"{manifest} does not exist; check the spelling")
     try:
@@ -172,24 +170,24 @@ def _parquet(manifest: Path) -> Iterator[tuple[str, str]]:
     columns = file.schema_arrow.names
     if "path" not in columns:
         raise InputDamaged(f"{manifest} has no column path, only {', '.join(columns)}")
-    named, base = "id" if "id" in columns else "path", manifest.absolute().parent
-    for batch in file.iter_batches(AT_ONCE, columns=sorted({named, "path"})):
-        ids, paths = (batch.column(name).cast(TEXT).to_pylist() for name in (named, "path"))
-        if None in ids or None in paths:
-            raise InputDamaged(f"{manifest} has a row without id or path; every photo needs both")
-        for one, path in zip(ids, paths, strict=True):
-            yield one, path if "://" in path else str(base / path)
+    table = file.read(["path", "id"] if "id" in columns else ["path"])
+    ids, paths = table["id" if "id" in columns else "path"].cast(TEXT), table["path"].cast(TEXT)
+    if ids.null_count or paths.null_count:
+        raise InputDamaged(f"{manifest} has a row without id or path; every photo needs both")
+    base = manifest.absolute().parent
+    absolute = (path if "://" in path else str(base / path) for path in map(str, paths))
+    return pa.table([ids, pa.array(absolute, TEXT)], schema=PHOTOS)
 
 
-def _finished(parts: Path) -> set[str]:
+def _finished(parts: Path) -> pa.Array:
     """Names of the photos that have a row; parts that a power cut has torn are removed."""
-    done: set[str] = set()
+    done = [pa.array([], TEXT)]
     for path in parts.glob("*.parquet"):
         try:
-            done |= {*pq.read_table(path, columns=["name"])["name"].to_pylist()}
+            done += pq.read_table(path, columns=["name"])["name"].chunks
         except (OSError, pa.ArrowException):
             path.unlink()
-    return done
+    return pa.concat_arrays(done)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import io
 import json
 import time
@@ -29,7 +28,6 @@ LIMIT = 3  # workers that may die of one photo
 LOADING = "loading"  # the attempt that is no photo's
 # of results, where it is not the format's name
 SUFFIX = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic", "DIB": ".bmp"}
-WORK = pa.schema([(name, pa.string()) for name in ("name", "id", "path")])
 TEXT, COUNT = pa.string(), pa.int32()
 ROWS = pa.schema({
     "name": TEXT, "id": TEXT, "source": TEXT,
@@ -50,6 +48,16 @@ class JobFailed(AnonlabError):
     """A job could not go on; what was finished stays, and the job can be resumed."""
 
 
+def load(task: Task) -> Callable:
+    """Load the anonymizer of a task."""
+    from ...pipeline import Anonymizer
+
+    torch.set_num_threads(task.threads)
+    return Anonymizer.load(
+        task.generator, task.method, task.device, task.key, generator_path=task.generator_weights
+    )
+
+
 @dataclass(frozen=True)
 class Task:
     """What all workers of a job are told."""
@@ -66,22 +74,12 @@ class Task:
     device: str = "auto"
     threads: int = 1  # of one worker
     workers: int = 1
-    factory: str = "anonlab.apps.scale:load"  # `module:function`, from a `Task` to an anonymizer
+    load: Callable[[Task], Callable] = load  # its anonymizer, in a worker
 
     @property
     def attempts(self) -> Path:
         """The folder in which workers note what they begin."""
         return self.out / "job" / "attempts"
-
-
-def load(task: Task) -> Callable:
-    """Load the anonymizer of a task."""
-    from ...pipeline import Anonymizer
-
-    torch.set_num_threads(task.threads)
-    return Anonymizer.load(
-        task.generator, task.method, task.device, task.key, generator_path=task.generator_weights
-    )
 
 
 def begin(folder: Path, name: str, limit: int = LIMIT) -> bool:
@@ -110,13 +108,12 @@ class Worker:
                 f"workers died {LIMIT} times while they loaded the weights; take fewer of them, or a "
                 f"machine with more memory"
             )
-        module, _, name = task.factory.partition(":")
-        self.anonymize = getattr(importlib.import_module(module), name)(task)
+        self.anonymize = task.load(task)
         end(task.attempts, LOADING)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        """Anonymize the photos of `WORK` rows, and write their `ROWS` as a part of the manifest; returns
-        their names."""
+        """Anonymize the photos of rows with name, id and path, and write their `ROWS` as a part of the
+        manifest; returns their names."""
         rows = pa.Table.from_pylist([self.row(photo) for photo in block.to_pylist()], schema=ROWS)
         part = self.task.out / "manifest" / f"{block['name'][0].as_py()}.parquet"
         with atomic_path(part) as partial:

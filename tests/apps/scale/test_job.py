@@ -17,17 +17,13 @@ from faked import noise, pixels_of, written
 sys.path.insert(0, str(Path(__file__).parent))
 from painter import KEY, painted
 
-from anonlab.apps.scale import (
-    LIMIT,
-    anonymize_set,
-    names_by,
-    write_work,
-)
+from anonlab.apps.scale import LIMIT, anonymize_set, names_by, write_work
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged, InputMissing, OutputNotWritable
 
 pytestmark = pytest.mark.serial
 ROOT = Path(__file__).parents[3]
+NONE = pa.array([], pa.string())
 COUNT, PER_PART = 80, 8
 SPECIAL = {5: "kills always", 40: "kills once", 21: "nobody", 33: "covered", 12: "missing", 66: "broken"}
 
@@ -143,7 +139,7 @@ def test_a_job_with_other_settings_and_without_resume_is_refused(photos, resumed
     with pytest.raises(OutputNotWritable, match="holds a job already"):
         anonymize_set(source, out, KEY.encode())
     for name, value in {"controls": Controls(seed=1), "key": b"another" * 4}.items():
-        given = {"key": KEY.encode(), "factory": "painter:load"} | {name: value}
+        given = {"key": KEY.encode()} | {name: value}
         with pytest.raises(InputDamaged, match=f"another {name}"):
             anonymize_set(source, out, resume=True, **given)
 
@@ -163,7 +159,7 @@ def test_a_wrong_list_of_photos_is_refused(tmp_path, columns, error, words):
         pq.write_table(pa.table({name: pa.array(one, pa.string()) for name, one in columns.items()}),
                        tmp_path / "in.parquet")  # fmt: skip
     with pytest.raises(error, match=words):
-        write_work(tmp_path / "in.parquet", tmp_path, names_by(b"key"), set(), tmp_path / "work.parquet")
+        write_work(tmp_path / "in.parquet", tmp_path, names_by(b"key"), NONE, tmp_path / "work.parquet")
     assert not (tmp_path / "work.parquet").exists()
 
 
@@ -171,7 +167,7 @@ def test_a_folder_is_listed_without_what_is_hidden_done_or_a_result(tmp_path):
     for name in ("a.png", "below/b.jpg", ".hidden.png", "notes.txt", "out/photos/c.png"):
         written(tmp_path / name, noise()) if name[-3:] != "txt" else (tmp_path / name).touch()
     naming, work = names_by(b"key"), tmp_path / "work.parquet"
-    assert write_work(tmp_path, tmp_path / "out", naming, {naming("a.png")}, work) == (2, 1)
+    assert write_work(tmp_path, tmp_path / "out", naming, pa.array([naming("a.png")]), work) == (2, 1)
     [row] = pq.read_table(work).to_pylist()
     assert row == {"name": naming("below/b.jpg"), "id": "below/b.jpg",
                    "path": str(tmp_path / "below" / "b.jpg")}  # fmt: skip
