@@ -11,6 +11,7 @@ import io
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +30,6 @@ from ...watch import Watch
 from ...weights.store import notebooks_folder
 from ..folders.settings import Settings, check_key
 from .figures import SHARP, View, data_uri, layers
-from .latest_only import LatestOnlyQueue
 from .workbench import Workbench
 
 LARGEST_UPLOAD = 200 * 10**6  # bytes; it arrives in parts, so no server's own limit counts
@@ -53,7 +53,8 @@ class Explorer:
         photo: str = SAMPLES[0],
         controls: Controls = Controls(perception="network"),
     ):
-        self.bench, self.queue = Workbench(anonymizer), LatestOnlyQueue()
+        self.bench = Workbench(anonymizer)
+        self.background, self.request = ThreadPoolExecutor(1), object()  # of which the newest counts
         self.photos = [*photos] if photo in photos else [*photos, photo]
         self.photo, self.controls, self.with_key = photo, controls, False
         self.uploads: dict[str, bytes] = {}  # by file name
@@ -87,7 +88,8 @@ class Explorer:
 
     def close(self) -> None:
         """Forget the photo and its key, and end the thread."""
-        self.queue.close()
+        self._outdate()
+        self.background.shutdown(wait=False)
         self.bench.clear()
         self.uploads.clear()
         self.keys.clear()
@@ -143,7 +145,7 @@ class Explorer:
                 raise
 
     def _choose(self, number: int) -> None:
-        self.queue.cancel()
+        self._outdate()
         self.bench.choose(number)
         self._show_face()
 
@@ -182,7 +184,7 @@ class Explorer:
 
     def _draw(self, final: bool = True) -> None:
         """Show the mask now and ask for the new face in the background."""
-        self.queue.cancel()
+        self._outdate()
         if self.bench.photo is None:  # the error that says why stays
             return
         area, threshold = self.bench.linked(self.controls)
@@ -209,10 +211,9 @@ class Explorer:
         )
         self.heat = controls.perception
         if final:
-            self.queue.submit(
+            self._later(
                 lambda current: self.bench.preview(view, controls, current, SHARP),
                 lambda found: self._show_preview("preview", found, "the preview"),
-                self._fail,
             )
 
     def _show_preview(self, show: str, view: View, what: str, **more: object) -> None:
@@ -264,21 +265,47 @@ class Explorer:
                     raise StaleRequest("cancelled")
                 self._show("busy", text=f"{doing} …", share=done)
 
-            return work(watch, current)
+            try:
+                return work(watch, current)
+            finally:
+                if current():
+                    self._show("idle", text="")
 
-        def then(what: Callable) -> Callable:
-            return lambda made: (self._show("idle", text=""), what(made))
+        self._later(watched, show)
 
-        self.queue.submit(watched, then(show), then(self._fail))
+    def _later(self, work: Callable, show: Callable) -> None:
+        """Do `work(current)` in the background and `show` what it returns, unless a newer request came:
+        then `current()` is false, and `work` may raise `StaleRequest`."""
+        self._outdate()
+        request = self.request
+
+        def current() -> bool:
+            return request is self.request
+
+        def one() -> None:
+            if not current():  # while it waited
+                return
+            try:
+                then, made = show, work(current)
+            except Exception as error:  # shown on the page, whatever it is
+                then, made = self._fail, error
+            if current():
+                then(made)
+
+        self.background.submit(one)
+
+    def _outdate(self) -> None:
+        """Forget what waits in the background, and show nothing of what runs."""
+        self.request = object()
 
     def _cancel(self) -> None:
-        self.queue.cancel()
+        self._outdate()
         self._show("idle", text="cancelled; nothing was made")
         self._draw()  # its preview may have had to make way
 
     def _clear(self) -> None:
         """Show nothing: no face is on the bench."""
-        self.queue.cancel()
+        self._outdate()
         self.bench.clear()
         self._show("nothing")
 

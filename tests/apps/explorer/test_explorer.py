@@ -16,7 +16,6 @@ from anonlab.apps import cli
 from anonlab.apps.cli import options as cli_chosen
 from anonlab.apps.explorer import panel
 from anonlab.apps.explorer.figures import SHARP
-from anonlab.apps.explorer.latest_only import LatestOnlyQueue
 from anonlab.apps.explorer.panel import Explorer
 from anonlab.apps.folders.settings import read_settings
 from anonlab.controls import REGIONS
@@ -48,7 +47,7 @@ class Page:
         """The last answer of each kind, when nothing is being done any more."""
         before = len(self.told)
         self.explorer.hear({"do": do, **more})
-        assert self.explorer.queue.wait()
+        self.explorer.background.submit(int).result(600)
         answers = {said["show"]: json.loads(json.dumps(said)) for said in self.told[before:]}
         assert answers.pop("ready")
         return answers
@@ -256,14 +255,9 @@ def test_saved_settings_and_key_are_what_the_command_line_takes(page, tmp_path):
     assert (chosen.mask_area, chosen.mask_threshold) == (0.2, None)
 
 
-# the book's explorer and the queue
-
-
-def test_a_failure_is_reported_and_the_next_request_still_runs():
-    latest, shown, failed = LatestOnlyQueue(), [], []
-    latest.submit(lambda _: 1 / 0, shown.append, failed.append)
-    assert latest.wait(5)
-    latest.submit(lambda _: "fine", shown.append, failed.append)
-    assert latest.wait(5)
-    assert isinstance(failed[0], ZeroDivisionError)
-    assert shown == ["fine"]
+def test_a_failure_in_the_background_is_told_and_the_next_request_still_runs(page, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(page.bench, "preview", lambda *_: 1 / 0)
+        answers = page.set(seed=3)
+        assert "ZeroDivisionError" in answers["error"]["text"] and "preview" not in answers
+    assert "preview" in page.set(seed=4)
