@@ -12,9 +12,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from ...controls import FACES, FALLBACKS, METHODS, Controls, make_controls
-from ...errors import InputDamaged, InputMissing
+from ...errors import InputMissing
 from ...files import atomic_path, printable
-from ..folders.settings import KEY_BYTES, read_settings
+from ..folders.settings import check_key, read_settings
 
 FAILED = 1  # something failed; the rest is still done
 BAD_USAGE = 2
@@ -176,7 +176,7 @@ def chosen_key(options: argparse.Namespace) -> bytes | None:
 
 
 def read_key(path: Path) -> bytes:
-    """The secret in a file, at least `KEY_BYTES`. Raises `InputMissing` or `InputDamaged`."""
+    """The secret in a file. Raises `InputMissing`, or `InputDamaged` for one that is too short."""
     try:
         key = path.read_bytes().strip()
     except OSError as error:
@@ -184,10 +184,7 @@ def read_key(path: Path) -> bytes:
             f"key file {path} cannot be read ({error.strerror}); make one with: "
             f'python -c "import secrets; print(secrets.token_hex(32))" > {path}'
         ) from None
-    if len(key) < KEY_BYTES:
-        raise InputDamaged(
-            f"key file {path} holds {len(key)} bytes; a secret needs at least {KEY_BYTES}"
-        )
+    check_key(key, f"key file {path}")
     return key
 
 

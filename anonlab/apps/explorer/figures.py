@@ -16,6 +16,7 @@ from ...notebook.plots import overlay
 
 SIZE = 256  # pixels of everything that must answer at once
 SHARP = 512  # pixels of a face on the page: twice as many as a screen's own where it is shown
+SHOWN = 1600  # pixels of the longer side of a whole photo on the page; the file has all of them
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ def data_uri(pixels: np.ndarray | Image.Image, quality: int = 85) -> str:
     buffer = io.BytesIO()
     image.save(buffer, kind, quality=quality, compress_level=1)
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def small(image: Image.Image) -> str:
+    """A whole photo as large as a page shows it."""
+    image.thumbnail((SHOWN, SHOWN), reducing_gap=2)
+    return data_uri(image, 90)
 
 
 def layers(mask: torch.Tensor) -> dict[str, str]:

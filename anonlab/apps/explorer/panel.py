@@ -29,12 +29,11 @@ from ...results import Result
 from ...watch import Watch
 from ...weights.store import notebooks_folder
 from ..folders.settings import Settings, check_key
-from .figures import SHARP, View, data_uri, layers
+from .figures import SHARP, View, data_uri, layers, small
 from .workbench import Workbench
 
 LARGEST_UPLOAD = 200 * 10**6  # bytes; it arrives in parts, so no server's own limit counts
 SEEDS = range(6)  # of the gallery
-SHOWN = 1600  # pixels of the longer side of a whole photo on the page; the file has all of them
 EMPTY = "The mask is empty: nothing would be changed. Raise the area, or lower the threshold."
 Message = dict[str, Any]
 
@@ -117,7 +116,9 @@ class Explorer:
         """Show a photo of the choices; one that cannot be shown takes the old face away."""
         self._clear()
         if photo in self.uploads:
-            self.bench.open(opened(photo, self.uploads[photo]))
+            file = io.BytesIO(self.uploads[photo])
+            file.name = photo  # by which errors call it
+            self.bench.open(file)
         elif photo in self.photos:
             self.bench.open(open_photo(photo, self.bench.anonymizer.generator))
         else:  # a page may name no other file of this machine
@@ -315,12 +316,6 @@ class Explorer:
         )
 
 
-def small(image: Image.Image) -> str:
-    """A whole photo as large as a page shows it."""
-    image.thumbnail((SHOWN, SHOWN), reducing_gap=2)
-    return data_uri(image, 90)
-
-
 def page_file(name: str) -> str:
     """The text of one of the files that make the page."""
     return (Path(__file__).parent / "page" / name).read_text(encoding="utf-8")
@@ -345,13 +340,6 @@ def as_text(key: bytes) -> str:
     except UnicodeDecodeError:
         return secrets.token_hex(32)
     return text if text.isprintable() else secrets.token_hex(32)
-
-
-def opened(name: str, content: bytes) -> io.BytesIO:
-    """An upload as an open file with a name, as `read_photo` takes it."""
-    file = io.BytesIO(content)
-    file.name = name
-    return file
 
 
 def finished_name(photo: str) -> str:

@@ -25,9 +25,10 @@ class Settings:
 
 
 def check_key(key: object, where: str) -> None:
-    """Raise `InputDamaged` for a key that is no text or shorter than `KEY_BYTES`."""
-    if not isinstance(key, str) or len(key.encode()) < KEY_BYTES:
-        size = len(key.encode()) if isinstance(key, str) else 0
+    """Raise `InputDamaged` for a key that is neither text nor bytes, or shorter than `KEY_BYTES`."""
+    key = key.encode() if isinstance(key, str) else key
+    size = len(key) if isinstance(key, bytes) else 0
+    if size < KEY_BYTES:
         raise InputDamaged(f"{where} holds {size} bytes; a secret needs at least {KEY_BYTES}")
 
 
