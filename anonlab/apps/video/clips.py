@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-from ...errors import UnknownOption, UnreadableImage
+from ...errors import PackageMissing, UnknownOption, UnreadableImage
 from ...photo.containers import CLIPS
 from .animations import KINDS, Animation
-from .video_files import VideoFile
+
+if TYPE_CHECKING:
+    from .video_files import VideoFile
 
 ANIMATIONS = {*KINDS}  # by Pillow
 # Both have `path`; `count` (frames that are wanted and can be decoded: asking reads the clip once),
 # `lost` (those that cannot) and `left_out` (what does not travel), both complete when `count` is known;
 # `frames()`, which may be called again; `encode` and `join` for finished frames.
-Clip = Animation | VideoFile
+Clip: TypeAlias = "Animation | VideoFile"
 
 
 def open_clip(path: Path, out: Path, start: float = 0.0, end: float = math.inf) -> Clip:
@@ -38,4 +41,11 @@ def open_clip(path: Path, out: Path, start: float = 0.0, end: float = math.inf) 
     if kind not in CLIPS:
         known = ", ".join(sorted(CLIPS | ANIMATIONS))
         raise UnreadableImage(f"{path} is no clip that can be read by its name; rename it, to: {known}")
+    try:
+        from .video_files import VideoFile
+    except ImportError:
+        raise PackageMissing(
+            'video files need the package av; install it with: pip install "anonlab[video]" (or: pip '
+            "install av)"
+        ) from None
     return VideoFile(path, out, start, end)

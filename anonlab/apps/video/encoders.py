@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import av
+
 from .frames import Orientation, sample_type
 
+os.environ.setdefault("SVT_LOG", "1")  # this encoder prints, whatever the level
+av.logging.set_level(av.logging.PANIC)  # what decoders think of damaged files is in our errors
+ERRORS = (av.error.FFmpegError, ValueError, OverflowError, MemoryError)  # what PyAV raises
 # The encoder of each codec, and how it is set: visually without loss, and in the order of time.
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp8": "libvpx", "vp9": "libvpx-vp9"}
 ENCODERS |= {"av1": "libsvtav1", "prores": "prores_ks", "flv1": "flv"}
@@ -84,9 +90,9 @@ class Settings:
         width, height = self.shape.width, self.shape.height
         return (width + width % 2, height + height % 2) if self.even else (width, height)
 
-    def set_up(self, context: Any, flags: Any) -> None:
-        """Set a new codec context; `flags` are `av.codec.context.Flags`."""
-        rate = self.rate
+    def set_up(self, context: av.CodecContext) -> None:
+        """Set a new codec context."""
+        flags, rate = av.codec.context.Flags, self.rate
         if self.encoder in MPEG:  # which knows no others
             rate = min(MPEG_RATES, key=lambda one: abs(one - rate))
         context.width, context.height = self.size()
@@ -108,7 +114,7 @@ class Settings:
             context.global_quality = QUALITY_UNIT * int(options.pop("qscale"))
         context.options = options
 
-    def marking(self, av: Any, context: Any) -> Any:
+    def marking(self, context: av.CodecContext) -> av.filter.Graph:
         """A filter graph that marks frames as interlaced, as encoders want them."""
         graph, mode = av.filter.Graph(), "bff" if self.fields in BOTTOM_FIRST else "tff"
         sizes = {"width": context.width, "height": context.height}
@@ -118,26 +124,25 @@ class Settings:
         return graph
 
 
-def candidates(
-    av: Any, ending: str, codec: str, kind: Any, shape: Shape, fields: int, rate: Fraction, colours: dict
-) -> Iterator[Settings]:
-    """Ways to encode a clip of a `codec` and a pixel format `kind` for a file's `ending`, best first.
+def candidates(clip: Any, first: Any, fields: int, colours: dict[str, int]) -> Iterator[Settings]:
+    """Ways to encode a `clip` (`VideoFile`) like its frame `first` (`Decoded`), best first.
 
     Its own codec comes first where players show it in that container; then one that they do, with sides
     and frames as they know them.
     """
+    ending, codec, shape, kind = clip.out.suffix.lower(), clip.codec, first.shape, first.native.format
     own, other = ENCODERS.get(codec), FALLBACK.get(ending, "libx264")
     if codec not in SHOWN.get(ending, {codec}):
         own = None
     odd = (False, True) if shape.width % 2 or shape.height % 2 else (False,)
     shapes = (shape, shape.upright()) if shape.matrix else (shape,)
     for encoder in dict.fromkeys(one for one in (own, other) if one):
-        pixel_format = _pixel_format(av, encoder, kind) if encoder == own else "yuv420p"
+        pixel_format = _pixel_format(encoder, kind) if encoder == own else "yuv420p"
         for even, order, one in itertools.product(odd, dict.fromkeys((fields, 0)), shapes):
-            yield Settings(encoder, pixel_format, one, even, order, rate, colours)
+            yield Settings(encoder, pixel_format, one, even, order, clip.rate, colours)
 
 
-def _pixel_format(av: Any, encoder: str, kind: Any) -> str:
+def _pixel_format(encoder: str, kind: av.VideoFormat) -> str:
     """The clip's own where it has one component a plane and the encoder takes it, else the nearest."""
     known = [one.name for one in av.Codec(encoder, "w").video_formats or [] if sample_type(one.name)]
     if kind.name in known or not known:

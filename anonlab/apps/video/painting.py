@@ -15,6 +15,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -92,10 +93,9 @@ class Painter:
     fallback: str
     name: str  # of the clip
     seen: dict[tuple[int, int], Seen] = field(default_factory=dict)  # by track and frame
-    masks: dict[tuple[int, float], torch.Tensor] = field(default_factory=dict)  # by track and area
 
     def __post_init__(self) -> None:
-        self.follower = Follower(self.anonymizer)
+        self.follower, self.mask = Follower(self.anonymizer), cache(self._mask)
 
     def paint(
         self, frames: Iterable[Frame], first: int = 0, in_order: InOrder = map
@@ -156,15 +156,11 @@ class Painter:
             return None
         seen = Seen(face, image, embedding, self.anonymizer.perception.landmarks(image))
         if number % CODES_EVERY == 0 or number in (plan.first, plan.last):
-            seen.codes = self.follower.codes(plan, number, image, self._mask(track, plan.mask_area))
+            seen.codes = self.follower.codes(plan, number, image, self.mask(track, plan.mask_area))
         return seen
 
     def _mask(self, track: int, area: float) -> torch.Tensor:
-        """Of a track, made once."""
-        if (track, area) not in self.masks:
-            plan = self.plans[track]
-            self.masks[track, area] = plan.mask(self.controls, area)
-        return self.masks[track, area].to(self.anonymizer.device)
+        return self.plans[track].mask(self.controls, area).to(self.anonymizer.device)
 
     def _elsewhere(self, plan: TrackPlan, number: int) -> bool:
         """Whether the same person has another track in that frame."""
@@ -201,7 +197,7 @@ class Painter:
         seen.generated = resize(made, plan.resolution)
         seen.generated_points = self.anonymizer.perception.landmarks(seen.generated)
         if number % LOOKS_EVERY == 0 or number in (plan.first, plan.last):
-            seen.blend = self._blend(seen, self._mask(track, plan.mask_area))
+            seen.blend = self._blend(seen, self.mask(track, plan.mask_area))
             seen.moved = seen.blend.moved
         else:
             seen.moved = displacement(seen.generated_points, seen.points).to(seen.generated)
@@ -214,7 +210,7 @@ class Painter:
         self, track: int, number: int, area: float
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
         """The new face in the old one's surroundings `(1, 3, S, S)`, and its mask; None without one."""
-        seen, mask = self.seen[track, number], self._mask(track, area)
+        seen, mask = self.seen[track, number], self.mask(track, area)
         if seen.generated is None:
             return None
         moved = self._mean(track, number, "moved", SHAPE_REACH, SHAPE_SIGMA)

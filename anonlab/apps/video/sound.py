@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
+from .encoders import ERRORS
+
 # seconds by which a frame of a broadcast comes too early or too late when its clock has begun anew
 BACK, JUMP = 0.1, 10.0
 PRIMING = 0.1  # seconds of sound before the first that a decoder needs; what is longer was cut off
@@ -49,7 +51,7 @@ def sound_packets(
     for number in itertools.count():
         try:
             packet = next(packets, None)
-        except clip.errors:  # damage: what was read so far is all there is
+        except ERRORS:  # damage: what was read so far is all there is
             return
         if packet is None or (most < math.inf and (min(counts.values()) >= most or number > SOME)):
             return

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,11 +21,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from ...errors import OutputNotWritable, PackageMissing, UnreadableImage
-from .encoders import TOP_FIRST, Settings, Shape, candidates
+from ...errors import OutputNotWritable, UnreadableImage
+from .encoders import ERRORS, TOP_FIRST, Settings, Shape, candidates
 from .facts import changed, display_matrix, facts, language, personal
 from .frames import Frame, Segment, enlarged, orientation, stored, upright
 from .sound import Clock
@@ -39,20 +39,6 @@ NEAR = 3  # packets before and after a complaint between which some are missing
 SLACK = 0.5  # seconds by which sound may be longer than the picture
 BT709, LIMITED = 1, 1  # colour matrix and range that RGB becomes
 BROADCAST = {"mpegts", "mpeg"}
-
-
-def import_av() -> Any:
-    """Import PyAV. Raises `PackageMissing`."""
-    os.environ.setdefault("SVT_LOG", "1")  # this encoder prints, whatever the level
-    try:
-        import av
-    except ImportError:
-        raise PackageMissing(
-            'video files need the package av; install it with: pip install "anonlab[video]" (or: pip '
-            "install av)"
-        ) from None
-    av.logging.set_level(av.logging.PANIC)  # what decoders think of damaged files is in our errors
-    return av
 
 
 @dataclass(frozen=True)
@@ -69,9 +55,7 @@ class VideoFile:
     """A video file, of which one picture stream and all sound travel. See `Clip`."""
 
     def __init__(self, path: Path, out: Path, start: float = 0.0, end: float = math.inf):
-        self.av = import_av()
         self.path, self.out, self.start, self.end = path, out, start, end
-        self.errors = (self.av.error.FFmpegError, ValueError, OverflowError, MemoryError)
         self.lost = 0
         with self.open() as container:
             stream = self.picture(container)
@@ -80,7 +64,7 @@ class VideoFile:
                 raise UnreadableImage(f"{path} has pictures of an unknown codec; save it in another one")
             self._check_size(context)
             self.time_base = stream.time_base
-            self.origin = (container.start_time or 0) / self.av.time_base
+            self.origin = (container.start_time or 0) / av.time_base
             rate = stream.average_rate or stream.guessed_rate or Fraction(25)
             self.rate = rate.limit_denominator(1001) if SLOWEST <= rate <= FASTEST else Fraction(25)
             self.codec = context.codec.canonical_name
@@ -145,7 +129,7 @@ class VideoFile:
             context = stream.codec_context
             # a decoder with threads that is left before its last frame may wait for them for ever
             stream.thread_type = "NONE"
-            context.flags |= self.av.codec.context.Flags.output_corrupt  # as players do
+            context.flags |= av.codec.context.Flags.output_corrupt  # as players do
             aspect = stream.sample_aspect_ratio or Fraction(1)
             if self.start > 0:
                 self.seek(container)
@@ -176,15 +160,15 @@ class VideoFile:
                         place = float(packet.pts * self.time_base) - self.origin
                     try:
                         frames = stream.decode(packet)
-                    except self.av.error.EOFError:
+                    except av.error.EOFError:
                         return
-                    except self.errors:
+                    except ERRORS:
                         damage.append(place)
                         continue
                     ended = 0
                     yield from frames
                 return
-            except self.errors:
+            except ERRORS:
                 ended += 1
                 damage.append(place)
 
@@ -192,7 +176,7 @@ class VideoFile:
         """A frame in the pixel format, size and orientation of the result."""
         native, shape, kind = one.native, settings.shape, settings.pixel_format
         if one.shape != shape:
-            native = self.av.VideoFrame.from_ndarray(_fitted(native, one.shape, shape), "rgb24")
+            native = av.VideoFrame.from_ndarray(_fitted(native, one.shape, shape), "rgb24")
         if native.format.name != kind:
             matrix, full = (settings.colours[name] for name in ("colorspace", "color_range"))
             native = native.reformat(format=kind, dst_colorspace=matrix, dst_color_range=full)
@@ -206,8 +190,8 @@ class VideoFile:
     def open(self) -> Any:
         """Open the container. Raises `UnreadableImage`."""
         try:
-            return self.av.open(str(self.path), metadata_errors="replace")
-        except (*self.errors, OSError) as error:
+            return av.open(str(self.path), metadata_errors="replace")
+        except (*ERRORS, OSError) as error:
             reason = getattr(error, "strerror", None) or error
             raise UnreadableImage(
                 f"{self.path} is damaged or not a video ({reason}); open and save it again in a video "
@@ -216,12 +200,12 @@ class VideoFile:
 
     def seek(self, container: Any) -> None:
         """Go to the beginning of the part; a file that cannot seek is read from its own."""
-        with contextlib.suppress(*self.errors):
-            container.seek(int((self.start + self.origin) * self.av.time_base))
+        with contextlib.suppress(*ERRORS):
+            container.seek(int((self.start + self.origin) * av.time_base))
 
     def picture(self, container: Any) -> Any:
         """The first stream of moving pictures that players show. Raises `UnreadableImage`."""
-        kinds = self.av.stream.Disposition
+        kinds = av.stream.Disposition
         still = kinds.attached_pic | kinds.timed_thumbnails | kinds.still_image
         moving = [one for one in container.streams.video if not one.disposition & still]
         if not moving:
@@ -237,7 +221,7 @@ class VideoFile:
     def _sounds(self, container: Any) -> list[int]:
         """Indices of the sound that travels: what plays, and what is in another language; not what is
         hidden, and not what FFmpeg does not know."""
-        default = self.av.stream.Disposition.default
+        default = av.stream.Disposition.default
         known = [one for one in container.streams.audio if one.codec_context is not None]
         playing = [one for one in known if one.disposition & default] or known
         heard = {"und", *map(language, playing)}
@@ -288,7 +272,7 @@ class VideoFile:
                 return sum(not one.is_discard for one in entries)
             total, longer = _duration(stream), 0.0
             if total is None and container.duration:  # which may be that of the sound
-                total, longer = container.duration / self.av.time_base, SLACK
+                total, longer = container.duration / av.time_base, SLACK
             if mp4 or self.broadcast or total is None:
                 return count
             wanted = min(self.end, total) - self.start
@@ -314,10 +298,7 @@ class VideoFile:
             "color_range": LIMITED if rgb else native.color_range,
         }
         failed = not_writable(self, "no encoder fits")
-        for settings in candidates(
-            self.av, self.out.suffix.lower(), self.codec, native.format, one.shape,
-            order if native.interlaced_frame else 0, self.rate, colours,
-        ):  # fmt: skip
+        for settings in candidates(self, one, order if native.interlaced_frame else 0, colours):
             self.writer, shape = Writer(self, settings, one), settings.shape
             try:
                 after = self.writer.tried()

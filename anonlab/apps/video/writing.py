@@ -14,10 +14,11 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import av
 import numpy as np
 
 from ...errors import OutputNotWritable
-from .encoders import Settings
+from .encoders import ERRORS, Settings
 from .facts import attached, facts, language
 from .frames import Frame, Segment, patched, stored
 from .sound import sound_packets
@@ -32,13 +33,13 @@ class Writer:
     `first` (`Decoded`). Raises `OutputNotWritable`."""
 
     def __init__(self, clip: Any, settings: Settings, first: Any):
-        self.clip, self.settings, self.first, self.av = clip, settings, first, clip.av
+        self.clip, self.settings, self.first = clip, settings, first
 
     def encode(self, frames: Iterable[tuple[Frame, np.ndarray]]) -> Segment:
         """Encode one segment: its packets one after the other, and a table `(N, 4)` of their timestamps,
         durations, sizes and whether they are key frames."""
         context, turn = self._context(), self.settings.shape.orientation
-        fields = self.settings.marking(self.av, context) if self.settings.fields else None
+        fields = self.settings.marking(context) if self.settings.fields else None
         packets, times = [], []
         for frame, pixels in frames:
             native, *time = frame.native
@@ -69,7 +70,7 @@ class Writer:
             shift = float(int(first["table"][0, 0]) * clip.time_base) - clip.origin
         options = {"fflags": "+bitexact", "strict": "unofficial"}  # the latter for the mark of 360°
         # ValueError for sound that the container does not take
-        with clip.open() as source, self._writing(), self.av.open(
+        with clip.open() as source, self._writing(), av.open(
             target, "w", container_options=options
         ) as made:  # fmt: skip
             picture = self._picture(clip.picture(source), made, first["header"].tobytes())
@@ -90,7 +91,7 @@ class Writer:
         file.name = self.clip.out.name
         self.mux([self.encode([(frame, frame.pixels)])], file, 1)
         file.seek(0)
-        with self._writing(), self.av.open(file, metadata_errors="replace") as made:
+        with self._writing(), av.open(file, metadata_errors="replace") as made:
             stream = self.clip.picture(made)
             stream.thread_type = "NONE"
             shown = next(made.decode(stream), None)
@@ -109,7 +110,7 @@ class Writer:
                 setattr(stream.codec_context, name, getattr(context, name))
         else:
             stream = made.add_stream(self.settings.encoder, rate=self.settings.rate)
-            self.settings.set_up(stream.codec_context, self.av.codec.context.Flags)
+            self.settings.set_up(stream.codec_context)
         # AVI counts frames
         stream.time_base = 1 / clip.rate if clip.out.suffix.lower() == ".avi" else clip.time_base
         if codec == "hevc" and made.format.name in ("mp4", "mov", "ipod", "3gp"):
@@ -126,7 +127,7 @@ class Writer:
         for segment in segments:
             data, at = segment["data"].tobytes(), 0
             for pts, duration, size, key in segment["table"].tolist():
-                packet = self.av.Packet(data[at : at + size])
+                packet = av.Packet(data[at : at + size])
                 at += size
                 packet.stream = stream
                 last = max(round((pts - offset) * finer), last + 1)
@@ -137,15 +138,15 @@ class Writer:
 
     def _context(self) -> Any:
         with self._writing():
-            context = self.av.CodecContext.create(self.settings.encoder, "w")
-            self.settings.set_up(context, self.av.codec.context.Flags)
+            context = av.CodecContext.create(self.settings.encoder, "w")
+            self.settings.set_up(context)
             return context
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except self.clip.errors as error:
+        except ERRORS as error:
             raise not_writable(self.clip, error) from None
 
 

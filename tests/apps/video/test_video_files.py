@@ -325,6 +325,10 @@ def test_without_pyav_the_command_says_what_to_install(tmp_path, monkeypatch):
     path = tmp_path / "in.mp4"
     path.write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "av", None)
+    for name in [one for one in sys.modules if one.startswith("anonlab.apps.video.")]:
+        monkeypatch.delitem(sys.modules, name)
+    from anonlab.apps.video.clips import open_clip
+
     with pytest.raises(PackageMissing, match=r'pip install "anonlab\[video\]"'):
         open_clip(path, tmp_path / "out.mp4")
 
