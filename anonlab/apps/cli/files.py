@@ -92,9 +92,11 @@ SCALE = {
 @command("anonymize", PHOTOS, help="anonymize photos or folders of photos")
 def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album] | None = None) -> int:
     """Photos in, anonymized photos and a record out. `people` finds the people in them, for an album."""
+    from ...files import atomic_path
     from ...pipeline import Anonymizer
     from ..album import RememberingDetector
     from ..folders.batch import anonymize_files
+    from ..folders.numbered import left_page
     from ..verify import pairs_of_record, report, verify_pairs
 
     if options.preview:
@@ -115,7 +117,11 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
         keep_metadata=options.keep_metadata, key=key, made_by=made_by,
     )  # fmt: skip
     status = tell_photos(record)
-    show_left(record, anonymizer, path.with_name("left.html"))
+    if any(face.get("taken_for") for photo in record["photos"] for face in photo["faces"]):
+        page = path.with_name("left.html")
+        with atomic_path(page) as partial:
+            partial.write_text(left_page(record, anonymizer.detector), encoding="utf-8")
+        print(f"faces that were left alone: {page}")
     if not options.verify:
         return status
     checks = verify_pairs(
@@ -332,14 +338,3 @@ def tell_left_out(left_out: Iterable[Mapping]) -> None:
     for (what, remedy), names in kinds.items():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         complain(f"left out: {', '.join(names[:3])}{more} ({what}); {remedy}")
-
-
-def show_left(record: dict, anonymizer: Anonymizer, page: Path) -> None:
-    """Write a page of the faces that were left for `--leave`, beside the people they were taken for."""
-    from ...files import atomic_path
-    from ..folders.numbered import left_page
-
-    if any(face.get("taken_for") for photo in record["photos"] for face in photo["faces"]):
-        with atomic_path(page) as partial:
-            partial.write_text(left_page(record, anonymizer.detector), encoding="utf-8")
-        print(f"faces that were left alone: {page}")

@@ -7,7 +7,6 @@ all are done. So the memory does not grow with the clip, and a run that was stop
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import time
@@ -29,6 +28,7 @@ from ...errors import (
 )
 from ...files import atomic_path
 from ...pipeline import Anonymizer
+from ..folders.sources import digest
 from .clips import Clip, open_clip
 from .detections import Detections, detect, joined, thumbnail
 from .frames import Frame
@@ -73,10 +73,8 @@ def anonymize_clip(
         raise OutputNotWritable(f"{path} would be overwritten; choose another name")
     begun = time.monotonic()
     length = segment_length(clip.count)
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
     settings = asdict(controls) | {
-        "content": content, "fallback": fallback, "part": [start, None if math.isinf(end) else end],
+        "content": digest(path), "fallback": fallback, "part": [start, None if math.isinf(end) else end],
         "ending": out.suffix.lower(), "generator": anonymizer.generator.name, "segment": length,
     }  # fmt: skip
     with unfinished(out, settings, key, resume) as state, side_by_side(anonymizer.device) as in_order:

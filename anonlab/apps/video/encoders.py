@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -17,34 +19,13 @@ from .frames import Orientation, sample_type
 os.environ.setdefault("SVT_LOG", "1")  # this encoder prints, whatever the level
 av.logging.set_level(av.logging.PANIC)  # what decoders think of damaged files is in our errors
 ERRORS = (av.error.FFmpegError, ValueError, OverflowError, MemoryError)  # what PyAV raises
-# The encoder of each codec, and how it is set: visually without loss, and in the order of time.
-ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp8": "libvpx", "vp9": "libvpx-vp9"}
-ENCODERS |= {"av1": "libsvtav1", "prores": "prores_ks", "flv1": "flv"}
-ENCODERS |= {name: name for name in ("mpeg4", "mjpeg", "mpeg1video", "mpeg2video", "wmv2")}
-ENCODERS |= {name: name for name in ("ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv")}
-OPTIONS: dict[str, dict[str, str]] = {
-    "libx264": {"crf": "16", "preset": "veryfast", "bf": "0", "a53cc": "0"},
-    "libx265": {"crf": "19", "preset": "medium", "x265-params": "bframes=0:log-level=none"},
-    "libvpx": {"crf": "8", "b": "40M", "auto-alt-ref": "0", "lag-in-frames": "0", "cpu-used": "3"},
-    "libvpx-vp9": {"crf": "22", "b": "0", "auto-alt-ref": "0", "lag-in-frames": "0", "cpu-used": "4"},
-    "libsvtav1": {"crf": "24", "preset": "8", "svtav1-params": "pred-struct=1"},
-    "mjpeg": {"qscale": "2"},
-    "prores_ks": {"profile": "hq"},
-}
-QUANTIZED = ("mpeg4", "mpeg1video", "mpeg2video", "wmv2", "flv")
-OPTIONS |= {name: {"qscale": "2", "bf": "0"} for name in QUANTIZED}
+CODECS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+ENCODERS = {codec: one.get("encoder", codec) for codec, one in CODECS.items()}
+OPTIONS = {ENCODERS[codec]: one.get("options", {}) for codec, one in CODECS.items()}
+STRICT = {ending for one in CODECS.values() for ending in one.get("shown_in", ())}
 FALLBACK = {".webm": "libvpx-vp9", ".mpg": "mpeg2video", ".mpeg": "mpeg2video", ".wmv": "wmv2"}
 FALLBACK |= {".ogv": "libvpx", ".vob": "mpeg2video"}
 MPEG = {"mpeg1video", "mpeg2video"}
-SHOWN = {  # codecs that players show in a container that takes more of them
-    ".mp4": {"h264", "hevc", "av1", "vp9", "mpeg4"},
-    ".m4v": {"h264", "hevc", "mpeg4"},
-    ".mov": {"h264", "hevc", "av1", "prores", "mjpeg", "mpeg4"},
-    ".webm": {"vp8", "vp9", "av1"},
-    ".mpg": MPEG,
-    ".mpeg": MPEG,
-    ".vob": MPEG,
-}
 WHOLE, NTSC = (24, 25, 30, 50, 60), (24, 30, 60)
 MPEG_RATES = [*map(Fraction, WHOLE), *(Fraction(1000 * one, 1001) for one in NTSC)]
 QUALITY_UNIT = 118  # FF_QP2LAMBDA
@@ -132,7 +113,7 @@ def candidates(clip: Any, first: Any, fields: int, colours: dict[str, int]) -> I
     """
     ending, codec, shape, kind = clip.out.suffix.lower(), clip.codec, first.shape, first.native.format
     own, other = ENCODERS.get(codec), FALLBACK.get(ending, "libx264")
-    if codec not in SHOWN.get(ending, {codec}):
+    if ending in STRICT and ending not in CODECS.get(codec, {}).get("shown_in", ()):
         own = None
     odd = (False, True) if shape.width % 2 or shape.height % 2 else (False,)
     shapes = (shape, shape.upright()) if shape.matrix else (shape,)

@@ -7,8 +7,10 @@ named to the user.
 from __future__ import annotations
 
 import struct
+import tomllib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from .frames import orientation
@@ -16,19 +18,8 @@ from .frames import orientation
 UNTAGGED = (0, 2)  # values of a colour tag that say nothing
 FULL = 2  # AVCOL_RANGE_JPEG
 UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16)  # how a display matrix begins that turns nothing
-MARKS = {  # data attached to frames that a player uses
-    "SPHERICAL": "the mark of a 360° video",
-    "STEREO3D": "the mark of a stereo video",
-    "MASTERING_DISPLAY_METADATA": "brightness of the mastering display",
-    "CONTENT_LIGHT_LEVEL": "brightness of the content",
-    "DYNAMIC_HDR_PLUS": "HDR10+",
-    "DOVI_METADATA": "Dolby Vision",
-    "ICC_PROFILE": "colour profile",
-    "A53_CC": "closed captions",
-}
-TECHNICAL = {"major_brand", "minor_version", "compatible_brands", "encoder", "handler_name",
-             "vendor_id", "language", "duration", "rotate", "number_of_frames", "number_of_bytes", "bps",
-             "alpha_mode", "software"}  # fmt: skip
+TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+MARKS, TECHNICAL = TABLE["marks"], {*TABLE["technical"]}
 
 
 def facts(container: Any, frame: Any, picture: Any, sounds: Sequence[int]) -> dict[str, object]:
