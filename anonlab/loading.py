@@ -6,14 +6,13 @@ import os
 
 from .controls import METHODS
 from .device import pick_device
-from .encoding.correction import Correction
+from .encoding.correction import Correction, Readers
 from .encoding.encoder import load_encoder
 from .encoding.linear import LinearInitialization
 from .encoding.start import AIM, OVERSHOOT, EncoderStart, LinearStart, Start
 from .errors import UnknownOption, check_choice
 from .generators import load_generator
 from .identity.population import Population
-from .perception.networks import load_glasses
 from .perception.perception import Perception
 from .photo.detection import Detector
 from .recognizers import load_recognizer
@@ -38,9 +37,8 @@ def load_parts(
     if method == "encode":
         encoder, correction = load_encoder(loaded, device=chosen), None
         if loaded.name == population.generator:
-            tensors, glasses = store.load_shipped("correction"), load_glasses(chosen)
-            networks = loaded, recognizer, population, perception.landmarks, glasses
-            correction = Correction(tensors, *networks)
+            readers = Readers.load(population, chosen)
+            correction = Correction(store.load_shipped("correction"), loaded, recognizer, readers)
         start: Start = EncoderStart(encoder, correction, AIM)
     elif method == "one-pass" and loaded.name != population.generator:
         raise UnknownOption(

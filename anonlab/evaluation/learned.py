@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from ..identity.population import ridge
-from .judges.networks import Tfjs
+from ..metrics.tensorflow_js import Tfjs
 
 DAMPINGS = (0.01, 0.1, 1.0, 10.0)  # of the ridge; the best on a held-out fifth is taken
 HELD_OUT = 5  # every fifth pair

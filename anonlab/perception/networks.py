@@ -1,9 +1,9 @@
-"""The four small networks that look at an aligned face: 68 points, glasses and where they are, and the
-map in one pass.
+"""The five small networks that look at an aligned face: 68 points, the expression, glasses and where
+they are, and the map in one pass.
 
-Each learned on generated faces (`python -m anonlab train landmarks`, `glasses`, `rims`, `perception`)
-and needs no package at run time. They are differentiable, so that training can ask a new face to keep
-the old one's expression and glasses.
+Each learned on generated faces (`python -m anonlab train landmarks`, `expression`, `glasses`, `rims`,
+`perception`) and needs no package at run time. They are differentiable, so that training can ask a
+new face to keep the old one's expression and glasses.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..images import FACE_SIZE, resize
+from ..recognizers import crop
 from ..weights import store
 
 COUNT = 68  # points, in the order of iBUG 300-W
@@ -26,6 +27,8 @@ MIRROR = (
     54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
 )  # fmt: skip
 WINDOW = (48, 76, 208, 164)  # left, top, right, bottom: brows, both eyes and the rims' lower edges
+EXPRESSIONS = ("angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral")
+EXPRESSION_BOX, LUMA = (96.0, 120.0, 416.0, 440.0), (0.2989, 0.587, 0.114)  # of an aligned side of 512
 GLASSES = (24, 72, 232, 168)  # the same with the temples
 
 
@@ -77,6 +80,33 @@ class LandmarkNetwork(nn.Module):
         share = heat.flatten(2).softmax(2).unflatten(2, (side, side))
         centres = (torch.arange(side, device=heat.device) + 0.5) / side
         return torch.stack([(share.sum(2) * centres).sum(2), (share.sum(3) * centres).sum(2)], 2)
+
+
+class ExpressionNetwork(nn.Module):
+    """Seven expressions, from a grey crop of 64 px, learned from mini-Xception."""
+
+    def __init__(self, channels: int = 8):
+        super().__init__()
+        c = channels
+        self.features = nn.Sequential(
+            conv_step(1, c),
+            level(c, 2 * c),
+            level(2 * c, 4 * c),
+            level(4 * c, 6 * c),
+            level(6 * c, 6 * c),
+        )
+        self.says = nn.Linear(6 * c * 16, len(EXPRESSIONS))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map aligned `images (N, 3, S, S)` in [-1, 1] to logits `(N, 7)` of `EXPRESSIONS`, mean 0."""
+        says = self.says(self.features(grey_face(images)).flatten(1))
+        return says - says.mean(1, keepdim=True)
+
+
+def grey_face(images: torch.Tensor) -> torch.Tensor:
+    """Cut what networks of expressions see of aligned `images (N, 3, S, S)`: `(N, 1, 64, 64)`."""
+    grey = sum(weight * one for weight, one in zip(LUMA, images.split(1, 1), strict=True))
+    return crop(grey, EXPRESSION_BOX, 64)
 
 
 class GlassesNetwork(nn.Module):
@@ -195,6 +225,11 @@ def _shipped(model: Network, key: str, device: torch.device | str) -> Network:
 def load_landmarks(device: torch.device | str = "cpu") -> LandmarkNetwork:
     """Load the network of 68 points. Raises `WeightsMissing` or `WeightsCorrupt`, as the others do."""
     return _shipped(LandmarkNetwork(), "landmarks", device)
+
+
+def load_expression(device: torch.device | str = "cpu") -> ExpressionNetwork:
+    """Load the network of expressions."""
+    return _shipped(ExpressionNetwork(), "expression", device)
 
 
 def load_glasses(device: torch.device | str = "cpu") -> GlassesNetwork:

@@ -12,7 +12,7 @@ import torch
 
 from ..device import pick_device
 from ..encoding import encoder
-from ..encoding.correction import Correction
+from ..encoding.correction import Correction, Readers
 from ..errors import UnknownOption
 from ..files import atomic_path, output_folder
 from ..generators import Generator, MobileStyleGAN, load_generator, require_preview
@@ -28,7 +28,7 @@ from ..weights import store
 from .correction import check_correction, fit_correction
 from .encoder import EncoderTask, FrozenNetworks
 from .export import export, facts_of, write_tensors
-from .labels import Labels, learn_facial_hair
+from .labels import Labels, learn_facial_hair, learn_texture
 from .loop import Task, train
 from .networks import TASKS
 from .photos import load_photos
@@ -129,10 +129,11 @@ def _correct(
 ) -> dict:
     """Fit, check and write the correction; return its card."""
     began, device = time.monotonic(), made.w_avg.device
-    networks = Population.load(device), load_landmarks(device), load_glasses(device)
+    readers = Readers.load(Population.load(device), device)
     hair = learn_facial_hair(known, Labels.load("facial_hair").among(len(known)))
-    tensors = fit_correction(known, made, *networks, hair)
-    metrics = check_correction(Correction(tensors, made, guide, *networks), known, made, guide)
+    readouts = {"facial_hair": hair, "texture": learn_texture(known)}
+    tensors = fit_correction(known, made, readers, readouts)
+    metrics = check_correction(Correction(tensors, made, guide, readers), known, made, guide)
     minutes = round((time.monotonic() - began) / 60, 1)
     facts |= {"minutes": minutes, "images": len(known), "metrics": metrics}
     return export(tensors, "correction", folders, {"anonlab": "correction"}, device, **facts)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from ..encoding.correction import Correction, readings
+from ..encoding.correction import Correction, Readers, readings
 from ..generators import Generator
-from ..identity.population import Population
 from ..perception.masks import mask_from_attribution
-from ..perception.networks import GlassesNetwork, LandmarkNetwork, landmark_error
+from ..perception.networks import landmark_error
 from ..recognizers import Recognizer, centred
 from .synthetic import BATCH, SIZE, Samples
 
@@ -21,10 +20,8 @@ AWAY = 0.5  # how far the codes of such a face are led astray, towards another's
 def fit_correction(
     samples: Samples,
     generator: Generator,
-    population: Population,
-    landmarks: LandmarkNetwork,
-    glasses: GlassesNetwork,
-    hair: torch.Tensor,
+    readers: Readers,
+    readouts: dict[str, torch.Tensor],
     rank: int = RANK,
 ) -> dict[str, torch.Tensor]:
     """Fit the tensors of `Correction` to all samples but the held-out ones.
@@ -32,9 +29,9 @@ def fit_correction(
     The covariance `(num_ws·w_dim, Y)` of some 5,000 samples is noise beyond its first directions
     (its singular values), so `rank` of them are kept.
     """
-    index, networks = torch.arange(samples.held_out, len(samples)), (population, landmarks, glasses)
+    index = torch.arange(samples.held_out, len(samples))
     parts = [
-        readings(samples.pictures(some), samples.embeddings[some], *networks, hair)
+        readings(samples.pictures(some), samples.embeddings[some], readers, readouts).values()
         for some in index.split(BATCH)
     ]
     groups = [torch.cat(group).float() for group in zip(*parts, strict=True)]
@@ -45,7 +42,7 @@ def fit_correction(
     codes, spread, directions = torch.svd_lowrank(x.T @ y / len(y), q=min(rank, y.shape[1]), niter=4)
     covariance = y.T @ y / len(y)
     tensors = {"codes": codes * spread, "readings": directions, "covariance": covariance}
-    return tensors | {"scales": scales, "facial_hair": hair}
+    return tensors | {"scales": scales} | readouts
 
 
 @torch.no_grad()
@@ -65,7 +62,7 @@ def check_correction(
     for name, ws in (("before", astray), ("after", mended)):
         made = torch.cat([generator.synthesis(row[None], SIZE) for row in ws]).clamp(-1, 1)
         alike = centred(recognizer, recognizer.embed(made)) * centred(recognizer, own)
-        points = correction.landmarks(made), correction.landmarks(images)
+        points = correction.readers.landmarks(made), correction.readers.landmarks(images)
         numbers[f"cosine_{name}"] = alike.sum(1).mean().item()
         numbers[f"landmark_error_{name}"] = landmark_error(*points).mean().item()
     return numbers

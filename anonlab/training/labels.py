@@ -11,12 +11,13 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from ..errors import InputDamaged
-from ..perception.facial_hair import features
+from ..perception.texture import hair_features, texture
 from ..weights.store import data_folder
 from .synthetic import BATCH, CHUNK, SEED, Samples
 
 FOLD = 4  # every fourth face is for validation only
 HAIR = 0.1  # C of the logistic regression of facial hair
+RANK = 64  # components of texture
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,14 @@ def readout(given: np.ndarray, worn: np.ndarray, strength: float) -> LogisticReg
 def learn_facial_hair(samples: Samples, labels: Labels) -> torch.Tensor:
     """Learn the readout of facial hair that guides: 448 weights and the bias."""
     index = torch.cat([labels.worn, labels.bare])
-    given = torch.cat([features(samples.pictures(some)) for some in index.split(BATCH)])
+    given = torch.cat([hair_features(samples.pictures(some)) for some in index.split(BATCH)])
     worn = np.arange(len(index)) < len(labels.worn)
     model = readout(given.cpu().numpy(), worn, HAIR)
     return torch.tensor([*model.coef_[0], model.intercept_[0]]).to(given)
+
+
+def learn_texture(samples: Samples) -> torch.Tensor:
+    """Find the main components `(1024, 64)` of the texture of all samples but the held-out ones."""
+    index = torch.arange(samples.held_out, len(samples))
+    rough = torch.cat([texture(samples.pictures(some)) for some in index.split(BATCH)])
+    return torch.svd_lowrank(rough - rough.mean(0), q=RANK, niter=4)[2]

@@ -1,4 +1,5 @@
-"""Teach the small networks, on generated faces: 68 points, identity maps, glasses and where they are.
+"""Teach the small networks, on generated faces: 68 points, expressions, identity maps, glasses and where
+they are.
 
 Pictures that are changed as photos are (`augment`) are made once, before training, where what they
 should give takes longer to find than reading them does. dlib's points come with the development package
@@ -16,11 +17,12 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from ..images import FACE_SIZE, from_bytes, to_bytes, to_tensor, to_uint8
-from ..metrics.estimators import DlibLandmarks
+from ..metrics.estimators import DlibLandmarks, ExpressionEstimator
 from ..metrics.faithfulness import rank_correlation
 from ..perception.networks import (
     GLASSES,
     MIRROR,
+    ExpressionNetwork,
     GlassesNetwork,
     LandmarkNetwork,
     PerceptionNetwork,
@@ -39,6 +41,7 @@ from .labels import FOLD, Labels
 from .loop import seeded_model
 from .synthetic import BATCH, Samples, quick_attribution
 
+EXPRESSED = 3000  # changed pictures whose expressions are told
 MAPPED = 1500  # changed pictures with maps of their own
 LABELLED = 6000  # changed pictures that are labelled, half of them with glasses
 DRAWN = 6000  # changed faces with drawn frames, or bare
@@ -104,6 +107,37 @@ class LandmarkTask(NetworkTask):
             "mouth_opening_error": gaps[0].item(),
             "eye_opening_error": gaps[1:].mean().item(),
         }
+
+
+class ExpressionTask(NetworkTask):
+    """Teach the network mini-Xception's logits, of clean faces and of photo-like ones."""
+
+    name, network = "expression", ExpressionNetwork
+
+    def __init__(self, samples: Samples, seed: int = 0, watch: Watch = quiet, pictures: int = EXPRESSED):
+        super().__init__(samples, seed)
+        teacher, clean = ExpressionEstimator(), torch.arange(len(samples)).split(BATCH)
+        images, told = [samples.images], [teacher(samples.pictures(index)) for index in clean]
+        for count in batches(pictures, BATCH, watch, "changing pictures"):
+            index = samples.random_index(count, self.rng)
+            seen = augment(samples.pictures(index), samples.attribution[index].float(), self.rng).images
+            images.append(to_bytes(seen))
+            told.append(teacher(seen))
+        self.images, self.told = torch.cat(images), torch.cat(told).to(self.device)
+
+    def losses(
+        self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        """Return the distance of the logits."""
+        index = torch.randint(self.held_out, len(self.images), (batch,), generator=rng).to(self.device)
+        return {"logits": F.smooth_l1_loss(model(from_bytes(self.images[index])), self.told[index])}
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Measure on held-out faces the mean correlation of the logits, and how often labels agree."""
+        said, told = model(self.samples.pictures(slice(0, self.held_out))), self.told[: self.held_out]
+        x, y = ((one - one.mean(0)) / one.std(0) for one in (said, told))
+        agreed = said.argmax(1) == told.argmax(1)
+        return {"correlation": (x * y).mean().item(), "agreement": agreed.float().mean().item()}
 
 
 def move_points(points: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
@@ -293,4 +327,4 @@ def dressed(
     return to_tensor((255 * seen).round().astype(np.uint8)), torch.from_numpy(there)[None, None]
 
 
-TASKS = {one.name: one for one in (GlassesTask, LandmarkTask, PerceptionTask, RimTask)}
+TASKS = {one.name: one for one in (ExpressionTask, GlassesTask, LandmarkTask, PerceptionTask, RimTask)}

@@ -68,6 +68,7 @@ SIZES = {
 }
 _SMALL = TrainConfig(steps=2000, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500)
 RECIPES = {  # the encoder's by its size
+    "expression": Recipe(replace(_SMALL, batch=48), 5000, quick=True),
     "glasses": Recipe(_SMALL, 0, quick=True),  # as many samples as its labels reach
     "landmarks": Recipe(replace(_SMALL, steps=2500), 2500),
     "perception": Recipe(replace(_SMALL, batch=24), 2500),

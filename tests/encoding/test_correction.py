@@ -3,18 +3,13 @@
 import pytest
 import torch
 
-from anonlab.encoding.correction import Correction
+from anonlab.encoding.correction import Correction, Readers
 from anonlab.encoding.encoder import Encoder, EncoderConfig
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import MAX_RMS, EncoderStart
 from anonlab.generators.base import truncate_to_rms
 from anonlab.images import COLOR_GRID, resize
-from anonlab.perception.networks import (
-    landmark_error,
-    load_glasses,
-    load_landmarks,
-    load_perception_network,
-)
+from anonlab.perception.networks import landmark_error, load_perception_network
 from anonlab.recognizers import centred
 from anonlab.training.synthetic import Samples, generate
 from anonlab.weights import store
@@ -24,8 +19,7 @@ TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1,
 
 @pytest.fixture(scope="module")
 def correction(generator, recognizer, population) -> Correction:
-    tensors = store.load_shipped("correction")
-    return Correction(tensors, generator, recognizer, population, load_landmarks(), load_glasses())
+    return Correction(store.load_shipped("correction"), generator, recognizer, Readers.load(population))
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +46,8 @@ def test_codes_led_astray_come_nearer(correction, case, generator, recognizer, s
     aim = centred(recognizer, samples.embeddings[:1])
     before, after = (drawn(generator, ws) for ws in (astray, mended))
     cosines = [(centred(recognizer, recognizer.embed(x)) * aim).sum().item() for x in (before, after)]
-    points = correction.landmarks(image)
-    errors = [landmark_error(correction.landmarks(x), points).item() for x in (before, after)]
+    points = correction.readers.landmarks(image)
+    errors = [landmark_error(correction.readers.landmarks(x), points).item() for x in (before, after)]
     assert cosines[1] > cosines[0]
     assert errors[1] < 0.8 * errors[0]
 

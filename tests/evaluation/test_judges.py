@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMissing
-from anonlab.evaluation.judges import Judges, Reading, load_mobilefacenet, missing, packages
+from anonlab.evaluation.judges import Judges, Reading, load_mobilefacenet
 from anonlab.evaluation.judges.kept import (
     CORRELATED,
     LABELS,
@@ -17,11 +17,14 @@ from anonlab.evaluation.judges.kept import (
     kept,
 )
 from anonlab.evaluation.judges.worn import PLACES
+from anonlab.metrics import packages
 
 PEOPLE = 60
+MISSING = packages.missing()
 needs_files = pytest.mark.skipif(
-    bool(missing()),
-    reason="; ".join(f"{one.what}: {one.fetch}" for one, _ in missing()) or "all judges are here",
+    bool(packages.missing()),
+    reason="; ".join(f"{one.what}: {one.fetch}" for one, _ in packages.missing())
+    or "all judges are here",
 )
 SPREAD = {"gaze_x": 8.0, "gaze_y": 5.0, "yaw": 12.0, "pitch": 8.0, "age": 12.0, "tone": 15.0}
 
@@ -34,7 +37,7 @@ def some_people() -> Reading:
     }
     numbers["found"] = torch.ones(PEOPLE)
     numbers |= {name: torch.tensor([3.0, -3.0, -3.0]).repeat(PEOPLE // 3) for name in PLACES}
-    classes = {"expression": 7, "emotion": 7, "ethnicity": 5, "gender": 2}
+    classes = {"expression": 7, "ethnicity": 5, "gender": 2}
     labels = {name: torch.rand(PEOPLE, n, generator=rng).softmax(1) for name, n in classes.items()}
     points = torch.rand(PEOPLE, 468, 3, generator=rng)
     return Reading(numbers, labels, points, torch.randn(PEOPLE, 9, generator=rng))

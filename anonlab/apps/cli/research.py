@@ -31,8 +31,9 @@ COURSE = {
     "--out": option("FOLDER", "default outputs/course, outputs/assignments or outputs/slides"),
     "--reveal": option(help="folder or address of reveal.js, for slides", default=""),
 }
+NETWORKS = ("expression", "glasses", "landmarks", "perception", "rims")
 TRAIN = {
-    "what": {"choices": ("correction", "encoder", "glasses", "landmarks", "perception", "rims")},
+    "what": {"choices": ("correction", "encoder", *NETWORKS)},
     "--out": option("FOLDER", "default outputs/train/WHAT"),
     "--steps": option(type=int),
     "--batch": option(type=int),
@@ -171,7 +172,7 @@ def source_and_count(text: str) -> tuple[str, int | None]:
 @command("doctor", DOCTOR, help="which weights are here, what is missing")
 def check_weights(options: argparse.Namespace) -> int:
     """One line for each pretrained file."""
-    from ...evaluation.judges.packages import PACKAGES, install, missing
+    from ...metrics.packages import PACKAGES, install, missing
     from ...weights import store
 
     for archive in options.judges:

@@ -21,9 +21,9 @@ from .reading import ETHNICITIES, Reading
 from .worn import MARGIN, PLACES
 
 CORRELATED = ("gaze_x", "gaze_y", "eye_opening", "mouth_opening", "mouth_width", "mouth_corners",
-              "brow_height", "jaw", "yaw", "pitch", "happy", "happy_second", "age", "tone", "light_x",
+              "brow_height", "jaw", "yaw", "pitch", "happy", "age", "tone", "light_x",
               "light_y")  # fmt: skip
-LABELS = ("expression", "emotion", "ethnicity", "gender")
+LABELS = ("expression", "ethnicity", "gender")
 TURN, ZOOM, SHIFT, BLUR, QUALITY = 2.0, 0.03, 2 / 256, 0.6, 80  # degrees, shares, pixels of 256, JPEG
 DRAWS = 1000  # of the bootstrap by person
 SMALLEST = 5  # people of a cell that is worth a number

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 
 from ...images import resize
+from ...metrics.packages import find
 from ...recognizers.onnx import PictureNetwork
-from .packages import find
 
 SIDE = 256  # pixels of the aligned picture at which everything here looks
 FIRST_BOX = (0.5, 0.53, 0.80)  # centre and side of the mesh's first crop, in an aligned picture

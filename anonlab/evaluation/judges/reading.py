@@ -8,27 +8,22 @@ from dataclasses import dataclass
 import torch
 
 from ...identity.population import skin_tones
+from ...metrics.packages import find
+from ...metrics.tensorflow_js import Compiled, FaceApiExpression, Tfjs, blazeface_anchors, tfjs
+from ...perception.networks import EXPRESSION_BOX
 from ...recognizers import OnnxRecognizer, crop
 from ...recognizers.onnx import PictureNetwork
 from .mesh import MeshReader, geometry, light
-from .networks import Compiled, FaceApiExpression, Tfjs, blazeface_anchors
-from .packages import find
 from .worn import Worn
 
-# crops in an aligned picture of side 512: what each network was trained to see of a face
-EXPRESSION_BOX, GEAR_BOX = (96.0, 120.0, 416.0, 440.0), (76.0, 60.0, 436.0, 440.0)
+# crop in an aligned picture of side 512: what the network was trained to see of a face
+GEAR_BOX = (76.0, 60.0, 436.0, 440.0)
 ETHNICITIES = ("white", "black", "asian", "indian", "other")
 AGES = (15.0, 23.0, 28.0, 35.5, 45.5, 55.5, 65.0)  # GEAR's seven classes, years
 FEATURES = "global_pooling/Mean"  # FaceRes's node of the identity
 STEM = "conv_dw_13_relu/clip_by_value"  # ... and of what its last layer of filters is given
 BATCH = 8  # pictures at a time: a gigabyte less than all at once
 FOUND = 0.5  # BlazeFace's score of a face
-
-
-def tfjs(name: str) -> Tfjs:
-    """Load a network of TensorFlow.js by its name. Raises `WeightsMissing` or `WeightsCorrupt`."""
-    find(f"{name}.bin")
-    return Tfjs(find(f"{name}.json"))
 
 
 def load_mobilefacenet() -> OnnxRecognizer:
@@ -88,7 +83,7 @@ class Judges:
         self.expression = FaceApiExpression(
             find("face_expression_model-weights_manifest.json"), find("face_expression_model.bin")
         )
-        self.emotion, self.gear = Compiled(tfjs("emotion"), 1, 64), Compiled(tfjs("gear"), 3, 198)
+        self.gear = Compiled(tfjs("gear"), 3, 198)
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> Reading:
@@ -100,8 +95,6 @@ class Judges:
         labels = {
             "expression": self.expression(127.5 * (crop(images, EXPRESSION_BOX, 112) + 1)).softmax(1),
         }
-        grey = (images * torch.tensor([0.2989, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
-        labels["emotion"] = next(iter(self.emotion(crop(grey, EXPRESSION_BOX, 64)).values()))
         gear = self.gear((crop(images, GEAR_BOX, 198) + 1) / 2)
         labels["ethnicity"], labels["gender"] = gear["Identity_2"], gear["Identity_1"]
         lit = light(images, mesh)
@@ -110,7 +103,6 @@ class Judges:
             "light_x": lit[:, 1],
             "light_y": lit[:, 2],
             "happy": labels["expression"][:, 1],
-            "happy_second": labels["emotion"][:, 3],
             "age": gear["Identity"] @ torch.tensor(AGES),
             "tone": torch.from_numpy(skin_tones(images)),
             "found": self.found(images),

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ...openvino_runtime import compiled, import_openvino
+from ..openvino_runtime import compiled, import_openvino
+from .packages import find
 
 
 def read_weights(manifest: list[dict], content: bytes) -> dict[str, torch.Tensor]:
@@ -87,6 +88,12 @@ class Tfjs(nn.Module):
             if name in wanted
         }
         return part
+
+
+def tfjs(name: str) -> Tfjs:
+    """Load a network of the packages by its name. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    find(f"{name}.bin")
+    return Tfjs(find(f"{name}.json"))
 
 
 class Compiled:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from ...errors import InputDamaged, UnknownOption, WeightsCorrupt, WeightsMissing
-from ...files import atomic_path
-from ...weights.store import sha256
+from ..errors import InputDamaged, UnknownOption, WeightsCorrupt, WeightsMissing
+from ..files import atomic_path
+from ..weights.store import sha256
 
 
 @dataclass(frozen=True)
