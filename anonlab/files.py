@@ -44,7 +44,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.open("xb").close()
+        rights = partial.stat().st_mode
         yield partial
+        with contextlib.suppress(PermissionError, NotImplementedError):  # not every system has rights
+            partial.chmod(rights)  # safetensors puts a file in its place that only its owner reads
         to_disk(partial)
         os.replace(partial, path)
     except BaseException as error:

@@ -5,6 +5,8 @@ import os
 
 import filelock
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from anonlab.errors import FolderBusy, OutputNotWritable
 from anonlab.files import LOCK, atomic_path, folder_lock
@@ -60,3 +62,11 @@ def test_the_folder_is_locked_for_one_and_free_afterwards(tmp_path):
     with folder_lock(tmp_path):
         assert (tmp_path / LOCK).is_file()
     assert not (tmp_path / LOCK).exists()
+
+
+def test_a_file_has_the_rights_of_every_new_file(tmp_path):
+    with atomic_path(tmp_path / "weights.safetensors") as partial:
+        save_file({"ws": torch.zeros(1)}, partial)  # itself gives rights to the owner only
+    (tmp_path / "plain").touch()
+    rights = [(tmp_path / name).stat().st_mode for name in ("weights.safetensors", "plain")]
+    assert rights[0] == rights[1]

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 
 from ..generators.base import truncate_to_rms
-from ..images import resize
+from ..images import blurred, resize
 from .correction import Correction
 from .encoder import Encoder
 from .linear import LinearInitialization
@@ -23,15 +23,18 @@ AIM = 1.5
 # faces leads to blotches. 18 photos, no limit and 0.7: ST-LPIPS .064 and .059 at the same distance.
 MAX_RMS = 0.75
 # A face whose brightest tenth is darker than DIM of white is shown to the networks as bright as LIT,
-# because they know hardly any dark pictures, and draw what they read in them too bright.
-DIM, LIT, BRIGHTEST = 0.3, 0.6, 0.9
+# because they know hardly any dark pictures, and draw what they read in them too bright; and under a
+# Gaussian of GRAIN of 512 pixels, because they take the noise of the dark for glasses and wrinkles.
+DIM, LIT, BRIGHTEST, GRAIN = 0.3, 0.6, 0.9, 1.5
 
 
 def brightened(image: torch.Tensor) -> torch.Tensor:
-    """Multiply the brightness of dark aligned faces `image (N, 3, S, S)`; others stay as they are."""
+    """Brighten and smooth dark aligned faces `image (N, 3, S, S)`; others stay as they are."""
     bright = (resize(image, 64).mean(1).flatten(1).quantile(BRIGHTEST, 1) + 1) / 2
     gain = torch.where(bright < DIM, LIT / bright.clamp_min(1 / 255), torch.ones_like(bright))
-    return (gain.view(-1, 1, 1, 1) * (image + 1) - 1).clamp(-1, 1)
+    gain = gain.view(-1, 1, 1, 1)
+    smooth = torch.where(gain > 1, blurred(image, GRAIN * image.shape[-1] / 512), image)
+    return (gain * (smooth + 1) - 1).clamp(-1, 1)
 
 
 class Start(Protocol):

@@ -15,6 +15,7 @@ from skimage.color import rgb2lab
 from skimage.measure import label
 from skimage.morphology import closing, dilation, disk, opening
 
+from ..encoding.start import brightened
 from ..images import FACE_SIZE, blurred, resize, to_uint8
 from ..perception.networks import GlassesNetwork, RimNetwork, load_glasses, load_rims
 from ..perception.regions import face_band, region_masks
@@ -71,7 +72,7 @@ def glasses(image: torch.Tensor) -> torch.Tensor:
     """Find frames, dark lenses and reflections on `image (1, 3, S, S)`: `(1, 1, 256, 256)` in [0, 1], 0
     on a face that the readout of glasses calls bare."""
     worn, rims = _networks(image.device)
-    if worn(image) < 0:
+    if worn(brightened(image)) < 0:
         return image.new_zeros(1, 1, FACE_SIZE, FACE_SIZE)
     return rims(image)
 
