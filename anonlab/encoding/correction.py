@@ -54,6 +54,8 @@ NOISE = {
 # For texture and expression see `data/tried.md`.
 TIMES = {"facial_hair": 4.0, "texture": 2.0, "expression": 6.0}
 READOUTS = ("facial_hair", "texture")  # linear
+NOISY = 0.02  # standard deviation of a photo's noise at 256 px, beyond which GRAINY count less
+GRAINY = "facial_hair", "texture"  # noise looks like these
 HIDDEN_NOISE = 1.0  # of colours where the mask is 1
 
 
@@ -91,24 +93,27 @@ class Correction:
         image: torch.Tensor,
         mask: torch.Tensor,
         target: torch.Tensor,
+        noise: torch.Tensor | float = 0.0,
         rounds: int | None = None,
         max_rms: float = math.inf,
     ) -> torch.Tensor:
         """Correct codes `ws (N, num_ws, w_dim)`, so that their pictures are nearer to `image (N, 3, S,
         S)` outside `mask (N, 1, S, S)` in colour, everywhere in expression, and to the embeddings
-        `target (N, dim)`. After each round they are truncated to the size `max_rms`."""
+        `target (N, dim)`, where `noise (N,)` is that of the images. After each round they are truncated
+        to the size `max_rms`."""
         image = resize(image, FACE_SIZE)
-        wanted, factor = self.read(image, target), self.factor(mask)  # (N, Y), (N, Y, Y)
+        wanted, factor = self.read(image, target), self.factor(mask, noise)  # (N, Y), (N, Y, Y)
         for _ in range(self.rounds if rounds is None else rounds):
             drawn = self.generator.synthesis(ws, FACE_SIZE).clamp(-1, 1)
             ws = ws + GAIN * self.carry(self.lack(wanted, drawn), factor)
             ws = truncate_to_rms(ws, self.generator.w_avg, self.generator.w_std, max_rms)
         return ws
 
-    def factor(self, mask: torch.Tensor) -> torch.Tensor:
-        """Factorise C_yy + R for masks `(N, 1, S, S)`: the Cholesky factors `(N, Y, Y)`."""
-        noise = self.noise(resize(mask, COLOR_GRID))
-        return torch.linalg.cholesky(self.covariance + noise.square().diag_embed())
+    def factor(self, mask: torch.Tensor, noise: torch.Tensor | float = 0.0) -> torch.Tensor:
+        """Factorise C_yy + R for masks `(N, 1, S, S)` and the photos' `noise (N,)`: the Cholesky factors
+        `(N, Y, Y)`."""
+        deviations = self.noise(resize(mask, COLOR_GRID), noise)
+        return torch.linalg.cholesky(self.covariance + deviations.square().diag_embed())
 
     def carry(self, lack: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
         """Carry what readings lack `(N, Y)` to the codes by linear regression, `(N, num_ws, w_dim)`."""
@@ -136,13 +141,16 @@ class Correction:
         groups = readings(images, embeddings, self.readers, self.readouts).values()
         return torch.cat([group / scale for group, scale in zip(groups, self.scales, strict=True)], 1)
 
-    def noise(self, mask: torch.Tensor) -> torch.Tensor:
-        """Compute the square root of the diagonal of R, `(N, Y)`, for masks `(N, 1, 16, 16)`."""
+    def noise(self, mask: torch.Tensor, noise: torch.Tensor | float = 0.0) -> torch.Tensor:
+        """Compute the square root of the diagonal of R, `(N, Y)`, for masks `(N, 1, 16, 16)` and the
+        photos' `noise (N,)`."""
         hidden = mask.expand(-1, 3, COLOR_GRID, COLOR_GRID).flatten(1)
         colours = torch.full_like(hidden, NOISE["colours"])
         colours = torch.lerp(colours, torch.full_like(hidden, HIDDEN_NOISE), hidden)
         parts = {name: hidden.new_full((len(mask), n), NOISE[name]) for name, n in self.sizes.items()}
-        return torch.cat([*(parts | {"colours": colours}).values()], 1)
+        noisy = (torch.as_tensor(noise).to(hidden) / NOISY).square().clamp_min(1).view(-1, 1)
+        parts |= {"colours": colours} | {name: noisy * parts[name] for name in GRAINY}
+        return torch.cat([*parts.values()], 1)
 
 
 class Readers(NamedTuple):

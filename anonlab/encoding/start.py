@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 
 from ..generators.base import truncate_to_rms
-from ..images import blurred, resize
+from ..images import FACE_SIZE, blurred, resize
+from ..photo.grain import grain
 from .correction import Correction
 from .encoder import Encoder
 from .linear import LinearInitialization
@@ -26,13 +28,27 @@ MAX_RMS = 0.75
 # because they know hardly any dark pictures, and draw what they read in them too bright; and under a
 # Gaussian of GRAIN of 512 pixels, because they take the noise of the dark for glasses and wrinkles.
 DIM, LIT, BRIGHTEST, GRAIN = 0.3, 0.6, 0.9, 1.5
+INNER = slice(64, 224), slice(56, 200)  # rows and columns of 256 in which a photo's noise is measured
+
+
+def gain_of(image: torch.Tensor) -> torch.Tensor:
+    """Compute how many times as bright aligned faces `image (N, 3, S, S)` are shown: `(N, 1, 1, 1)`."""
+    bright = (resize(image, 64).mean(1).flatten(1).quantile(BRIGHTEST, 1) + 1) / 2
+    gain = torch.where(bright < DIM, LIT / bright.clamp_min(1 / 255), torch.ones_like(bright))
+    return gain.view(-1, 1, 1, 1)
+
+
+def noise_of(image: torch.Tensor) -> torch.Tensor:
+    """Measure the noise of aligned faces `image (N, 3, S, S)` at 256 px, as bright as they are shown:
+    standard deviations `(N,)`."""
+    grey = resize(image, FACE_SIZE).mean(1).cpu().numpy()[:, *INNER]
+    levels = [grain(one, np.ones_like(one, bool)) for one in grey]
+    return gain_of(image).flatten() * torch.tensor(levels).to(image)
 
 
 def brightened(image: torch.Tensor) -> torch.Tensor:
     """Brighten and smooth dark aligned faces `image (N, 3, S, S)`; others stay as they are."""
-    bright = (resize(image, 64).mean(1).flatten(1).quantile(BRIGHTEST, 1) + 1) / 2
-    gain = torch.where(bright < DIM, LIT / bright.clamp_min(1 / 255), torch.ones_like(bright))
-    gain = gain.view(-1, 1, 1, 1)
+    gain = gain_of(image)
     smooth = torch.where(gain > 1, blurred(image, GRAIN * image.shape[-1] / 512), image)
     return (gain * (smooth + 1) - 1).clamp(-1, 1)
 
@@ -77,7 +93,12 @@ class EncoderStart:
 
     @torch.no_grad()
     def __call__(self, image, mask, source, target) -> torch.Tensor:
-        image, aim = brightened(image), source + self.overshoot * (target - source)
+        noise, image = noise_of(image), brightened(image)
+        aim = source + self.overshoot * (target - source)
         ws = self.encoder(image, mask, aim)
         ws = truncate_to_rms(ws, self.encoder.w_avg, self.encoder.w_std, MAX_RMS)
-        return ws if self.correction is None else self.correction(ws, image, mask, aim, max_rms=MAX_RMS)
+        return (
+            ws
+            if self.correction is None
+            else self.correction(ws, image, mask, aim, noise, max_rms=MAX_RMS)
+        )

@@ -25,7 +25,8 @@ from ...pipeline import Anonymizer
 from .plans import TrackPlan
 
 KEY_EVERY = 24  # frames from one key frame to the next
-WORN = 2  # readings, the last ones, that are not followed: glasses and facial hair
+# Readings that key frames alone ask for: they change slowly, and flicker with compression
+SLOW = ("glasses", "facial_hair", "texture", "expression")
 FACTORS = 8  # tracks whose factors of 4 MB are kept
 
 
@@ -85,5 +86,8 @@ class Follower:
             factor = self.factors[id(plan)] = self.correction.factor(mask)
         target = torch.from_numpy(plan.target)[None].to(image)  # the same in all frames
         seen = self.correction.read(brightened(resize(image, FACE_SIZE)), target)
-        seen[:, -WORN:] = 0
+        groups = seen.split([*self.correction.sizes.values()], 1)
+        for group, name in zip(groups, self.correction.sizes, strict=True):
+            if name in SLOW:
+                group.zero_()
         return self.correction.carry(seen, factor)
