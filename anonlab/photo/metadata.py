@@ -108,7 +108,7 @@ def kept_exif(fields: Mapping, names: Sequence[str]) -> tuple[Image.Exif | None,
     notes = []
     for (directory, tag), value in wanted.items():
         fit = _harmless(value)
-        if fit is not None and _same(fit, _read_again(directory, tag, fit)):
+        if fit is not None and _survives(directory, tag, fit):
             kept.setdefault(directory, {})[tag] = fit
         else:
             place = GPSTAGS if directory == IFD.GPSInfo else TAGS
@@ -124,22 +124,16 @@ def _exif(directories: Mapping[int, Mapping[int, object]]) -> Image.Exif:
     return exif
 
 
-def _read_again(directory: int, tag: int, value: object) -> object:
-    """Return what a reader gets of one field; None where it cannot be written."""
+def _survives(directory: int, tag: int, value: Any) -> bool:
+    """Tell whether a reader gets of one field what is written; not if it cannot be written."""
     again = Image.Exif()
     try:
         again.load(_exif({directory: {tag: value}}).tobytes())
-        return (again if directory == FIRST else again.get_ifd(directory)).get(tag)
+        found: Any = (again if directory == FIRST else again.get_ifd(directory)).get(tag)
+        if isinstance(value, str):
+            return found.rstrip("\0") == value
+        if isinstance(value, bytes):
+            return found == value
+        return np.allclose(np.float64(value), np.float64(found), rtol=1e-6, atol=1e-6)
     except Exception:  # a value that its field does not take
-        return None
-
-
-def _same(before: Any, after: Any) -> bool:
-    if isinstance(before, str):
-        return isinstance(after, str) and after.rstrip("\0") == before
-    if isinstance(before, bytes):
-        return before == after
-    try:
-        return np.allclose(np.float64(before), np.float64(after), rtol=1e-6, atol=1e-6)
-    except (TypeError, ValueError):
         return False

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import shlex
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +85,7 @@ class Original:
         return result
 
 
-def check_frames(image: Opened, name: str) -> tuple[str, ...]:
+def _check_frames(image: Opened, name: str) -> tuple[str, ...]:
     """Return nothing for a single picture, and a note where only previews are dropped.
 
     Raises `SeveralPictures` for animations, pages and views: never is one silently cut out.
@@ -129,7 +128,7 @@ def _check_pages(image: Opened, name: str) -> tuple[str, ...]:
     raise SeveralPictures(f"{name} has {MAX_PAGES} pages or more; save each as a file of its own first")
 
 
-def check_scans(image: Opened, name: str) -> None:
+def _check_scans(image: Opened, name: str) -> None:
     """Raise `UnreadableImage` for a progressive JPEG of so many scans that decoding takes minutes."""
     progressive = image.format in ("JPEG", "MPO") and image.info.get("progressive")
     scans = _start(image, -1).count(b"\xff\xda") if progressive else 0
@@ -137,7 +136,7 @@ def check_scans(image: Opened, name: str) -> None:
         raise UnreadableImage(f"{name} is stored in {scans} passes; re-save it in a photo editor")
 
 
-def check_layout(image: Opened, name: str) -> None:
+def _check_layout(image: Opened, name: str) -> None:
     """Raise `UnreadableImage` for a TIFF that Pillow decodes wrongly, or of which it sees a preview."""
     if image.format != "TIFF":
         return
@@ -174,10 +173,15 @@ def _parts_needed(image: Opened) -> int:
     return -(-width // across) * -(-height // down) * planes
 
 
-def describe(image: Opened, name: str, dropped: Sequence[str] = ()) -> Original:
-    """Describe how an opened image, not loaded yet, was written; `dropped` are its first notes."""
+def describe(image: Opened, name: str) -> Original:
+    """Describe how an opened image, not loaded yet, was written.
+
+    Raises `UnreadableImage` or `SeveralPictures` for what would not be done, or not rightly.
+    """
+    _check_layout(image, name)
+    notes, options = [*_check_frames(image, name)], dict[str, Any]()
+    _check_scans(image, name)
     kind = ALIASES.get(image.format, image.format or "")
-    notes, options = list(dropped), dict[str, Any]()
     suffix = Path(name).suffix.lower()
     meant = Image.registered_extensions().get(suffix, kind)
     if kind and ALIASES.get(meant, meant) != kind:

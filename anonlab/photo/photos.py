@@ -166,10 +166,7 @@ def _opened(file: BinaryIO, name: str) -> Image.Image:
 def _decode(image: Image.Image, name: str) -> Photo:
     if image.width * image.height > MAX_PIXELS:
         raise _too_large(name)
-    originals.check_layout(image, name)
-    dropped = originals.check_frames(image, name)
-    originals.check_scans(image, name)
-    original = originals.describe(image, name, dropped)
+    original = originals.describe(image, name)
     image.load()
     notes: list[str] = []
     tags = getattr(image, "tag_v2", None) or {}
