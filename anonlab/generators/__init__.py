@@ -1,4 +1,4 @@
-"""Pretrained face generators behind one protocol."""
+"""Pretrained face generators behind one base class."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""What a generator must offer, in StyleGAN's own words, and what all of ours do alike."""
+"""What a generator offers, in StyleGAN's own words, and what all of ours do alike."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -12,47 +11,20 @@ from torch import nn
 LRELU_GAIN = 2**0.5  # keeps the variance through a leaky ReLU
 
 
-class Generator(Protocol):
-    """A pretrained style-based face generator.
+class Generator(nn.Module):
+    """A pretrained style-based face generator: the mapping network of StyleGAN (Karras et al. 2019), and
+    the `synthesis` of a subclass, which sets `name`, `img_resolution` and `resolutions`.
 
     `z (N, z_dim)` is standard normal, `w (N, w_dim)` is what `mapping` makes of it, and
     `ws (N, num_ws, w_dim)`, called W+, holds one row for each style input of `synthesis`.
+    `w_avg` and `w_std` are measured when weights are loaded.
     """
 
     name: str
-    z_dim: int
-    w_dim: int
-    num_ws: int
     img_resolution: int  # the native one
     resolutions: tuple[int, ...]  # every size `synthesis` can be asked for
     w_avg: torch.Tensor  # (w_dim,), the mean of mapping(z)
     w_std: torch.Tensor  # (w_dim,), its standard deviation
-
-    def mapping(self, z: torch.Tensor, truncation_psi: float = 1.0) -> torch.Tensor:
-        """Map `z (N, z_dim)` to `w (N, w_dim)`, pulled towards `w_avg` by `truncation_psi` < 1."""
-        ...
-
-    def broadcast(self, w: torch.Tensor) -> torch.Tensor:
-        """Repeat `w (N, w_dim)` as `ws (N, num_ws, w_dim)`: the same row for every style input."""
-        ...
-
-    def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
-        """Draw `ws (N, num_ws, w_dim)` as RGB images `(N, 3, R, R)`, about [-1, 1], not clamped."""
-        ...
-
-
-class StyleGenerator(nn.Module):
-    """A `Generator` but for its `synthesis`: the mapping network of StyleGAN (Karras et al. 2019).
-
-    A subclass sets `img_resolution` and `resolutions`. `w_avg` and `w_std` are measured when
-    weights are loaded.
-    """
-
-    name: str
-    img_resolution: int
-    resolutions: tuple[int, ...]
-    w_avg: torch.Tensor
-    w_std: torch.Tensor
 
     def __init__(self, num_ws: int, z_dim: int = 512, w_dim: int = 512, mapping_layers: int = 8):
         super().__init__()
@@ -63,7 +35,7 @@ class StyleGenerator(nn.Module):
         self.register_buffer("w_std", torch.ones(w_dim))
 
     def mapping(self, z: torch.Tensor, truncation_psi: float = 1.0) -> torch.Tensor:
-        """Map `z (N, z_dim)`, standard normal, to `w (N, w_dim)`."""
+        """Map `z (N, z_dim)` to `w (N, w_dim)`, pulled towards `w_avg` by `truncation_psi` < 1."""
         expected = f"(N, {self.z_dim})"
         assert z.ndim == 2 and z.shape[1] == self.z_dim, f"z must be {expected}, not {tuple(z.shape)}"
         x = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
@@ -78,8 +50,13 @@ class StyleGenerator(nn.Module):
         return w.mean(0), w.std(0)
 
     def broadcast(self, w: torch.Tensor) -> torch.Tensor:
-        """Repeat `w (N, w_dim)` as `ws (N, num_ws, w_dim)`, without a copy."""
+        """Repeat `w (N, w_dim)` as `ws (N, num_ws, w_dim)`, without a copy: the same row for every style
+        input."""
         return w[:, None].expand(-1, self.num_ws, -1)
+
+    def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
+        """Draw `ws (N, num_ws, w_dim)` as RGB images `(N, 3, R, R)`, about [-1, 1], not clamped."""
+        raise NotImplementedError
 
     def _checked(self, ws: torch.Tensor, resolution: int | None) -> int:
         """Return the resolution that is asked for, by default the native one; assert shapes."""
@@ -107,7 +84,7 @@ def truncate_to_rms(
     return truncated(ws, w_avg, (max_rms / size.clamp_min(1e-6)).clamp_max(1))
 
 
-def draw_z(generator: Generator | StyleGenerator, seed: int, count: int = 1) -> torch.Tensor:
+def draw_z(generator: Generator, seed: int, count: int = 1) -> torch.Tensor:
     """Draw `z (count, z_dim)` of a seed, the same on every machine, on the generator's device."""
     rng = torch.Generator().manual_seed(seed)
     return torch.randn(count, generator.z_dim, generator=rng).to(generator.w_avg)

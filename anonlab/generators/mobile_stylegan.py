@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..openvino_runtime import import_openvino
-from .base import StyleGenerator
+from .base import Generator
 
 CHANNELS = (512, 512, 512, 512, 512, 256, 128, 64)  # of the features at 4, 8, 16 … 512 px
 
@@ -87,7 +87,7 @@ class Block(nn.Module):
         return self.conv2(self.conv1(x, w1), w2)
 
 
-class MobileStyleGAN(StyleGenerator):
+class MobileStyleGAN(Generator):
     """The generator: see `anonlab.generators.base.Generator` for the contract.
 
     Of the original 23 style slots only 16 reach the picture, hence `num_ws = 16`: the first

@@ -17,7 +17,7 @@ from torch import nn
 
 from ..errors import UnknownOption
 from ..images import FACE_SIZE, resize
-from .base import LRELU_GAIN, StyleGenerator
+from .base import LRELU_GAIN, Generator
 
 NOISE_MODES = ("const", "random", "none")
 
@@ -129,7 +129,7 @@ class ToRGB(nn.Module):
         return x.clamp(-self.clamp, self.clamp) if self.clamp else x
 
 
-class StyleGAN2(StyleGenerator):
+class StyleGAN2(Generator):
     """The generator: see `anonlab.generators.base.Generator` for the contract.
 
     `num_ws` is 14, 16 or 18 for 256, 512 or 1024 px: one row for each convolution, and one for the

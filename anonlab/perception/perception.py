@@ -6,6 +6,8 @@ and has at hand what they need.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import torch
 
 from ..controls import PERCEPTIONS
@@ -34,29 +36,20 @@ def as_map(signed: torch.Tensor, smoothing: float = SMOOTHING_SIGMA) -> torch.Te
 
 
 class Perception:
-    """Stage 1 with what its methods need; `landmarks` and `network` are loaded when first asked."""
+    """Stage 1 with what its methods need; the networks are loaded when first asked."""
 
-    def __init__(
-        self,
-        recognizer: Recognizer,
-        population: Population | None = None,
-        landmarks: LandmarkNetwork | None = None,
-        network: PerceptionNetwork | None = None,
-    ):
+    def __init__(self, recognizer: Recognizer, population: Population | None = None):
         self.recognizer, self.population = recognizer, population
-        self._landmarks, self._network = landmarks, network
 
-    @property
+    @cached_property
     def landmarks(self) -> LandmarkNetwork:
         """68 points of aligned faces."""
-        self._landmarks = self._landmarks or load_landmarks(self.recognizer.mean.device)
-        return self._landmarks
+        return load_landmarks(self.recognizer.mean.device)
 
-    @property
+    @cached_property
     def network(self) -> PerceptionNetwork:
         """The map in one pass."""
-        self._network = self._network or load_perception_network(self.recognizer.mean.device)
-        return self._network
+        return load_perception_network(self.recognizer.mean.device)
 
     def refusal(self, image: torch.Tensor, method: str) -> str:
         """Say why a method cannot answer here; empty when it can."""

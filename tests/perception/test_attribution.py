@@ -8,7 +8,6 @@ import torch
 from anonlab.controls import PERCEPTIONS
 from anonlab.errors import UnknownOption
 from anonlab.images import blurred, resize
-from anonlab.metrics.estimators import DlibLandmarks
 from anonlab.metrics.faithfulness import deletion_curve, random_ranking
 from anonlab.perception import attribution
 from anonlab.perception.attribution import (
@@ -19,7 +18,6 @@ from anonlab.perception.attribution import (
 )
 from anonlab.perception.perception import NEED_GRADIENTS, Perception, as_map
 from anonlab.perception.regions import region_masks
-from anonlab.weights import store
 
 ASKED = [method for method in PERCEPTIONS if method != "network"]
 
@@ -43,8 +41,7 @@ def face(astronaut_face):
 
 @pytest.fixture(scope="module")
 def perception(recognizer, population):
-    shipped = store.path_of("landmarks").is_file()
-    return Perception(recognizer, population, landmarks=None if shipped else DlibLandmarks())
+    return Perception(recognizer, population)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,6 @@ from anonlab.perception.masks import (
 )
 from anonlab.perception.networks import load_landmarks
 from anonlab.perception.regions import region_masks
-from anonlab.weights import store
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -33,8 +32,7 @@ def seeded(seed: int) -> torch.Generator:
 
 @pytest.fixture(scope="module")
 def points(astronaut_face):
-    network = load_landmarks() if store.path_of("landmarks").is_file() else DlibLandmarks()
-    return network(resize(astronaut_face, 256)).detach()
+    return load_landmarks()(resize(astronaut_face, 256)).detach()
 
 
 @pytest.fixture(scope="module")
