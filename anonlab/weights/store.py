@@ -19,7 +19,7 @@ import torch
 from platformdirs import user_cache_path
 from safetensors.torch import load_file, save_file
 
-from ..errors import OutputNotWritable, UnknownOption, WeightsCorrupt, WeightsMissing
+from ..errors import AnonlabError, OutputNotWritable, UnknownOption, WeightsCorrupt, WeightsMissing
 from ..files import atomic_path
 
 
@@ -180,17 +180,15 @@ def locate(key: str) -> Path:
     """
     weight, path = weight_of(key), path_of(key)
     origin = f"from the package {weight.package}" if weight.package else "of anonlab"
-    if not path.is_file():
-        raise WeightsMissing(
-            f"{path} ({weight.what}, {origin}) is missing; repair it with: {repair(key)}"
-        )
     expected = expected_sha256(key)
-    if not sha256(path).startswith(expected) or (weight.train and not expected):
-        raise WeightsCorrupt(
-            f"{path} ({weight.what}, {origin}) is not the file it should be; "
-            f"repair it with: {repair(key)}"
-        )
-    return path
+    error: type[AnonlabError]
+    if not path.is_file():
+        error, fault = WeightsMissing, "is missing"
+    elif not sha256(path).startswith(expected) or (weight.train and not expected):
+        error, fault = WeightsCorrupt, "is not the file it should be"
+    else:
+        return path
+    raise error(f"{path} ({weight.what}, {origin}) {fault}; repair it with: {repair(key)}")
 
 
 def download(key: str, digest: str = "") -> Path:
