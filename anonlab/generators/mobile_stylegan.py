@@ -162,18 +162,13 @@ def read_openvino(folder: Path) -> dict[str, torch.Tensor]:
     def constant(name: str) -> torch.Tensor:
         return torch.from_numpy(ops[name].data.copy())
 
-    def sources(op) -> list:
-        return [port.get_source_output().get_node() for port in op.inputs()]
-
-    def users(op) -> list:
-        return [port.get_node() for port in op.output(0).get_target_inputs()]
-
     def user(op, kind: str):
-        return next(u for u in users(op) if u.get_type_name() == kind)
+        nodes = (port.get_node() for port in op.output(0).get_target_inputs())
+        return next(node for node in nodes if node.get_type_name() == kind)
 
     def other_constant(op) -> torch.Tensor:
-        constant_node = next(s for s in sources(op) if s.get_type_name() == "Constant")
-        return torch.from_numpy(constant_node.data.copy())
+        nodes = (port.get_source_output().get_node() for port in op.inputs())
+        return torch.from_numpy(next(n for n in nodes if n.get_type_name() == "Constant").data.copy())
 
     def affine(theirs: str, ours: str, scaled: bool) -> None:
         """Translate a style's linear layer, with the equalised-learning-rate factor that follows it."""
@@ -197,9 +192,9 @@ def read_openvino(folder: Path) -> dict[str, torch.Tensor]:
         theirs, ours = f"m.layers.{i}", f"blocks.{i}"
         affine(f"{theirs}.up.modulation", f"{ours}.up", scaled=False)
         for conv in ("conv1", "conv2"):
-            depthwise = ops[f"{theirs}.{conv}.conv.weight_dw"]
-            state[f"{ours}.{conv}.depthwise"] = constant(depthwise.get_friendly_name()).squeeze(2)
-            pointwise = user(user(depthwise, "GroupConvolution"), "Convolution")
+            depthwise = f"{theirs}.{conv}.conv.weight_dw"
+            state[f"{ours}.{conv}.depthwise"] = constant(depthwise).squeeze(2)
+            pointwise = user(user(ops[depthwise], "GroupConvolution"), "Convolution")
             styled_conv(f"{theirs}.{conv}", f"{ours}.{conv}", pointwise)
     affine("m.layers.6.to_img.conv.modulation", "to_rgb_affine", scaled=True)
     state["to_rgb.weight"] = constant("m.layers.6.to_img.conv.weight")
