@@ -80,6 +80,11 @@ def refused(last: FaceResult, photo: Photo, face: Face) -> FaceTurnedAway | Stil
 
 
 @torch.no_grad()
+def embed_face(recognizer: Recognizer, photo: Photo, face: Face) -> torch.Tensor:
+    """Embed a face of a photo, `(1, dim)`, in as many pixels as it has there. Raises `NoFaceFound`."""
+    return recognizer.embed(align(photo, face, face.own_size).to(recognizer.mean.device))
+
+
 def measure_again(
     detector: Detector, recognizer: Recognizer, photo: Photo, face: Face, source: torch.Tensor
 ) -> tuple[float, float]:
@@ -89,31 +94,25 @@ def measure_again(
     if again is None:
         return math.nan, math.inf
     drift = np.hypot(*(again.points - face.points).T).mean() / face.side
-    aligned = align(photo, again, again.own_size).to(source.device)
-    return distance(recognizer, recognizer.embed(aligned), source).item(), float(drift)
+    return distance(recognizer, embed_face(recognizer, photo, again), source).item(), float(drift)
 
 
-@torch.no_grad()
 def cover_face(
     recognizer: Recognizer, photo: Photo, face: Face, how: str, pixels: np.ndarray | None = None
 ) -> tuple[CoveredFace, np.ndarray]:
     """Cover a face of the untouched `photo`, in as few colours as it takes, in `pixels (H, W, 3)`, by
     default the photo's; `how` is one of `COVERS`. Returns what was done, without number and reason, and
     the new pixels."""
-    device = recognizer.mean.device
     canvas = photo if pixels is None else replace(photo, pixels=pixels)
-
-    def embed(shown: Photo) -> torch.Tensor:
-        return recognizer.embed(align(shown, face, face.own_size).to(device))
-
     try:
-        before = embed(photo)
+        before = embed_face(recognizer, photo, face)
     except NoFaceFound:  # too little of it for a recogniser
         away, covered = math.nan, cover(canvas, face, how)
     else:
         for cells in range(CELLS, 0, -1):
             covered = cover(canvas, face, how, cells)
-            away = distance(recognizer, before, embed(replace(photo, pixels=covered))).item()
+            after = embed_face(recognizer, replace(photo, pixels=covered), face)
+            away = distance(recognizer, before, after).item()
             if away >= recognizer.threshold:
                 break
     return CoveredFace(0, face.box, how, "", away, recognizer.threshold, face.confidence), covered

@@ -22,6 +22,7 @@ from .checking import (
     acceptable,
     check_turn,
     cover_face,
+    embed_face,
     measure_again,
     nearly_matched,
     next_controls,
@@ -319,24 +320,21 @@ class Anonymizer:
         """
         if selection.leave is None and selection.only is None:
             return []
-        numbers, embeddings = [], [torch.empty(0, self.recognizer.dim, device=self.device)]
+        embeddings = {}
         for number, face in faces.items():
-            with contextlib.suppress(NoFaceFound):
-                if face.turn <= MAX_TURN and face.area >= JUDGED**2:
-                    image = align(photo, face, face.own_size).to(self.device)
-                    embeddings.append(self.analyze(image).embedding)
-                    numbers.append(number)
-        stay = selection.left(self.recognizer, self.population, torch.cat(embeddings))
-        names = {index: None if one is None else selection.name(one) for index, (one, _) in stay.items()}
+            if face.turn <= MAX_TURN and face.area >= JUDGED**2:
+                with contextlib.suppress(NoFaceFound):
+                    embeddings[number] = embed_face(self.recognizer, photo, face)
+        if not embeddings:
+            return []
+        stay = selection.left(self.recognizer, self.population, torch.cat([*embeddings.values()]))
+        numbers = [*embeddings]
         return [
-            LeftFace(numbers[index], faces[numbers[index]].box, names[index], near)
-            for index, (_, near) in stay.items()
+            LeftFace(numbers[index], faces[numbers[index]].box, selection.name(reference), near)
+            for index, (reference, near) in stay.items()
         ]
 
     def recognise(self, photos: Sequence[str | os.PathLike | Image.Image]) -> torch.Tensor:
         """Embed the largest face of each photo: `(N, dim)`. Raises `UnreadableImage`, `NoFaceFound`."""
-        embeddings = []
-        for photo in map(read_photo, photos):
-            face = self.detector(photo)[0]
-            embeddings.append(self.analyze(align(photo, face, face.own_size).to(self.device)).embedding)
-        return torch.cat(embeddings)
+        read = map(read_photo, photos)
+        return torch.cat([embed_face(self.recognizer, photo, self.detector(photo)[0]) for photo in read])

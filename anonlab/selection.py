@@ -35,8 +35,10 @@ class Selection:
     only: torch.Tensor | None = None
     names: Sequence[str] = ()  # of the photos of `leave`, for the record
 
-    def name(self, reference: int) -> str:
-        """Name the photo of a person to leave alone."""
+    def name(self, reference: int | None) -> str | None:
+        """Name the photo of a person to leave alone; None for none."""
+        if reference is None:
+            return None
         return self.names[reference] if self.names else f"person {reference + 1}"
 
     def __post_init__(self) -> None:
@@ -67,8 +69,6 @@ class Selection:
         at most, the nearest; references that the recogniser takes for one person count as one.
         """
         stay: dict[int, tuple[int | None, float]] = {}
-        if not len(embeddings):
-            return stay
         if self.only is not None:
             away = _distances(recognizer, embeddings, self.only).min(1).values / recognizer.threshold
             stay = {
