@@ -26,11 +26,6 @@ COMPONENTS = 64  # principal directions in which identities are drawn
 SKIN = ((145, 165, 75, 100), (145, 165, 156, 181), (78, 92, 105, 151))
 
 
-def skin_tone(image: torch.Tensor) -> float:
-    """Measure `skin_tones` of one aligned face `(1, 3, S, S)`."""
-    return float(skin_tones(image)[0])
-
-
 def skin_tones(images: torch.Tensor) -> np.ndarray:
     """Measure the individual typology angle of aligned faces `(N, 3, S, S)`, `(N,)` in degrees, light is
     high: arctan((L* - 50) / b*) of the median of cheeks and forehead (Chardon et al. 1991)."""
@@ -54,7 +49,7 @@ class Attributes:
 
     gender: float  # -1 … 1, towards the two labels of the population's file
     age: float  # years
-    tone: float  # degrees, see `skin_tone`
+    tone: float  # degrees, see `skin_tones`
 
 
 class Population:
@@ -94,7 +89,7 @@ class Population:
     def attributes(self, embedding: torch.Tensor, image: torch.Tensor) -> Attributes:
         """Read gender and age linearly from the embedding `(1, dim)`, and tone from pixels."""
         gender, age = self.read(embedding[0]).tolist()[:2]
-        return Attributes(max(-1.0, min(1.0, gender)), age, skin_tone(image))
+        return Attributes(max(-1.0, min(1.0, gender)), age, float(skin_tones(image)[0]))
 
     def labels(self, embeddings: torch.Tensor, attributes: Sequence[Attributes]) -> torch.Tensor:
         """Collect what is known of N people with `embeddings (N, dim)`, `(N, 3 + LOOKS)` in the columns

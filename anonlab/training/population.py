@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from ..files import atomic_path
 from ..generators import Generator, load_generator
 from ..generators.base import draw_z
-from ..identity.population import POPULATION_SEED, skin_tone
+from ..identity.population import POPULATION_SEED, skin_tones
 from ..images import COLOR_GRID, from_bytes, resize, to_bytes, truncated_bytes
 from ..metrics.estimators import AttributeEstimator
 from ..recognizers.dlib_resnet import load_dlib
@@ -46,7 +46,7 @@ def make(count: int = COUNT) -> dict[str, torch.Tensor]:
     rows = []
     for image in tqdm(people(generator, count), total=count, desc="people"):
         gender, age = estimate(image)
-        tone = skin_tone(from_bytes(truncated_bytes(image)))
+        tone = float(skin_tones(from_bytes(truncated_bytes(image)))[0])
         rows.append((recognizer.embed(image)[0], to_bytes(resize(image, COLOR_GRID)), gender, age, tone))
     embeddings, thumbnails, *numbers = zip(*rows, strict=True)
     stacked = torch.stack(embeddings)

@@ -14,7 +14,7 @@ from anonlab.identity.population import (
     MEMBERS,
     Attributes,
     Population,
-    skin_tone,
+    skin_tones,
 )
 from anonlab.identity.virtual import BEYOND, TURN, Identity, identity_path
 from anonlab.weights import store
@@ -182,6 +182,6 @@ def test_skin_tone_is_high_for_light_skin():
     def face(rgb):
         return (torch.tensor(rgb)[None, :, None, None] / 127.5 - 1).expand(1, 3, 256, 256)
 
-    light, dark = skin_tone(face([236.0, 205.0, 185.0])), skin_tone(face([95.0, 62.0, 42.0]))
+    light, dark = skin_tones(torch.cat([face([236.0, 205.0, 185.0]), face([95.0, 62.0, 42.0])]))
     assert light > 41  # "light" in Chardon's classes
     assert dark < -20  # "dark"
