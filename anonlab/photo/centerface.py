@@ -8,8 +8,8 @@ a picture, how surely a face has its middle there, how large that face is, and w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -136,7 +136,8 @@ class CenterFace:
     def _in_parts(self, image: Image.Image, confidence: float) -> list[Face]:
         """Find the faces in the picture as it is, each once, the surest first."""
         faces = []
-        for left, top, right, bottom in _parts(*image.size):
+        for top, left in product(_starts(image.height), _starts(image.width)):
+            right, bottom = min(left + TILE, image.width), min(top + TILE, image.height)
             inner = np.array([left > 0, top > 0, right < image.width, bottom < image.height])
             edges = np.array([left, top, right, bottom])
             for face in self._detect(image.crop((left, top, right, bottom)), confidence):
@@ -206,13 +207,7 @@ def _for_any_size(path: str) -> Any:
     return model
 
 
-def _parts(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield left, top, right and bottom of parts that cover a picture."""
-    for top in _starts(height):
-        for left in _starts(width):
-            yield left, top, min(left + TILE, width), min(top + TILE, height)
-
-
 def _starts(side: int) -> list[int]:
+    """Choose where the parts that cover a side begin."""
     count = max(1, -(-(side - SHARED) // (TILE - SHARED)))
     return np.linspace(0, max(0, side - TILE), count).round().astype(int).tolist()
