@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ GROUPS: dict[str, dict[int, tuple[int, ...]]] = {
     "copyright": {FIRST: (ARTIST, COPYRIGHT)},  # author and rights
     "gps": {IFD.GPSInfo: tuple(range(0x20))},  # where it was taken
 }
-Fields = dict[str, dict[int, dict[int, object]]]  # by group, directory and number
+Fields = dict[tuple[int, int], object]  # by directory and number
 
 
 class Text(str):
@@ -55,17 +55,21 @@ def check_groups(names: Sequence[str]) -> None:
 
 
 def read_fields(image: Image.Image) -> Fields:
-    """Read the fields of every group that an opened image has; damaged EXIF has none."""
+    """Read the fields of all groups that an opened image has; damaged EXIF has none."""
     fields: Fields = {}
-    for group, numbers in GROUPS.items():
-        for directory, tags in numbers.items():
-            # Pillow tells of each damaged field, and whatever is in there is not kept
-            with warnings.catch_warnings(action="ignore"), contextlib.suppress(Exception):
-                exif = image.getexif()
-                there = dict(exif.get_ifd(directory) if directory else exif)
-                if values := {tag: there[tag] for tag in tags if tag in there}:
-                    fields.setdefault(group, {})[directory] = values
-    return fields
+    for directory in (FIRST, IFD.Exif, IFD.GPSInfo):
+        # Pillow tells of each damaged field, and whatever is in there is not kept
+        with warnings.catch_warnings(action="ignore"), contextlib.suppress(Exception):
+            exif = image.getexif()
+            there = dict(exif.get_ifd(directory) if directory else exif)
+            fields |= {(directory, tag): value for tag, value in there.items()}
+    return {place: fields[place] for place in _places(GROUPS) if place in fields}
+
+
+def _places(names: Iterable[str]) -> list[tuple[int, int]]:
+    """List directory and number of the fields of some groups."""
+    groups = (GROUPS[name].items() for name in names)
+    return [(directory, tag) for group in groups for directory, tags in group for tag in tags]
 
 
 def _harmless(value: object) -> object | None:
@@ -94,41 +98,34 @@ def _is_number(value: Any) -> bool:
         return False
 
 
-def kept_exif(fields: Mapping, names: Sequence[str]) -> tuple[Image.Exif | None, list[str]]:
+def kept_exif(fields: Fields, names: Sequence[str]) -> tuple[Image.Exif | None, list[str]]:
     """Make new EXIF of the fields of the named groups only (None if there are none), and a note for each
     field that could not be kept as it is."""
     check_groups(names)
-    wanted = {
-        (directory, tag): value
-        for name in names
-        for directory, values in fields.get(name, {}).items()
-        for tag, value in values.items()
-    }
-    kept: dict[int, dict[int, object]] = {}
+    kept: Fields = {}
     notes = []
-    for (directory, tag), value in wanted.items():
-        fit = _harmless(value)
-        if fit is not None and _survives(directory, tag, fit):
-            kept.setdefault(directory, {})[tag] = fit
-        else:
-            place = GPSTAGS if directory == IFD.GPSInfo else TAGS
-            notes.append(f"its EXIF field {place.get(tag, hex(tag))} could not be kept as it is")
+    for place in dict.fromkeys(_places(names)):
+        fit = _harmless(fields.get(place))
+        if fit is not None and _survives(place, fit):
+            kept[place] = fit
+        elif place in fields:
+            name = (GPSTAGS if place[0] == IFD.GPSInfo else TAGS).get(place[1], hex(place[1]))
+            notes.append(f"its EXIF field {name} could not be kept as it is")
     return (_exif(kept) if kept else None), notes
 
 
-def _exif(directories: Mapping[int, Mapping[int, object]]) -> Image.Exif:
+def _exif(fields: Fields) -> Image.Exif:
     exif = Image.Exif()
-    for directory, values in directories.items():
-        for tag, value in values.items() if directory == FIRST else ((directory, values),):
-            exif[tag] = value
+    for (directory, tag), value in fields.items():
+        (exif if directory == FIRST else exif.setdefault(directory, {}))[tag] = value
     return exif
 
 
-def _survives(directory: int, tag: int, value: Any) -> bool:
+def _survives(place: tuple[int, int], value: Any) -> bool:
     """Tell whether a reader gets of one field what is written; not if it cannot be written."""
-    again = Image.Exif()
+    again, (directory, tag) = Image.Exif(), place
     try:
-        again.load(_exif({directory: {tag: value}}).tobytes())
+        again.load(_exif({place: value}).tobytes())
         found: Any = (again if directory == FIRST else again.get_ifd(directory)).get(tag)
         if isinstance(value, str):
             return found.rstrip("\0") == value
