@@ -34,7 +34,7 @@ from .detections import Detections, detect, joined, thumbnail
 from .frames import Frame
 from .painting import COVERED, DELAY, WIDER, Painted, Painter
 from .planning import Planner
-from .plans import BEYOND, FILLED, TrackPlan, from_arrays, to_arrays
+from .plans import BEYOND, FILLED, TrackPlan
 from .side_by_side import InOrder, side_by_side
 from .state import Arrays, State, unfinished
 
@@ -125,20 +125,22 @@ class _Passes:
 
     def plan(self, controls: Controls) -> list[TrackPlan]:
         """Find all faces (pass 1), and plan what becomes of them."""
-        if self.state.has("plans"):
-            return from_arrays(self.state.kept("plans"))
 
         def found(frames: Iterator[Frame], first: int) -> Iterator[Arrays]:
             before = thumbnail(next(frames).pixels) if first else None
             name = str(self.clip.path)
             return map(vars, detect(self.anonymizer, frames, name, self.length, before, self.in_order))
 
-        names = self._each("faces", "finding faces", 1, found)
-        self.anonymizer.detector.rest()
-        faces = joined([Detections(**self.state.kept(name)) for name in names])
-        plans = Planner(self.anonymizer, self.clip, faces, controls).plans()
-        self.state.keep("plans", to_arrays(plans))
-        return plans
+        if not self.state.has("plans"):
+            names = self._each("faces", "finding faces", 1, found)
+            self.anonymizer.detector.rest()
+            faces = joined([Detections(**self.state.kept(name)) for name in names])
+            plans = Planner(self.anonymizer, self.clip, faces, controls).plans()
+            for row, plan in enumerate(plans):
+                self.state.keep(f"plan-{row:06}", vars(plan))
+            self.state.keep("plans", {"count": np.array(len(plans))})
+        count = self.state.kept("plans")["count"]
+        return [TrackPlan(**self.state.kept(f"plan-{row:06}")) for row in range(count)]
 
     def paint(self, plans: Sequence[TrackPlan], controls: Controls, fallback: str) -> list[str]:
         """Paint every segment that is not there yet (pass 2); returns the names of all."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -80,18 +79,3 @@ class TrackPlan:
             return np.inf
         mean = torch.from_numpy(self.mean)[None].to(embedding)
         return distance(anonymizer.recognizer, embedding, mean).item()
-
-
-def to_arrays(plans: Sequence[TrackPlan]) -> dict[str, np.ndarray]:
-    """All fields by row and name, for a file."""
-    return {f"{row}/{name}": np.asarray(value) for row, plan in enumerate(plans)
-            for name, value in vars(plan).items()}  # fmt: skip
-
-
-def from_arrays(arrays: Mapping[str, np.ndarray]) -> list[TrackPlan]:
-    """What `to_arrays` had."""
-    rows: dict[int, dict] = {}
-    for key, value in arrays.items():
-        row, name = key.split("/")
-        rows.setdefault(int(row), {})[name] = value if value.ndim else value.item()
-    return [TrackPlan(**rows[row]) for row in sorted(rows)]

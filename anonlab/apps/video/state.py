@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,12 +64,12 @@ class State:
         with atomic_path(self.folder / f"{name}.npz") as partial, partial.open("wb") as file:
             np.savez(file, **arrays)
 
-    def kept(self, name: str) -> dict[str, np.ndarray]:
-        """What was kept. Raises `InputDamaged`."""
+    def kept(self, name: str) -> dict[str, Any]:
+        """What was kept; what was a number is one. Raises `InputDamaged`."""
         path = self.folder / f"{name}.npz"
         try:
             with np.load(path, allow_pickle=False) as file:
-                return dict(file)
+                return {name: one if one.ndim else one.item() for name, one in file.items()}
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise InputDamaged(
                 f"{path} is damaged ({error}); run without --resume to begin again"

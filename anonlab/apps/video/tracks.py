@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.optimize import linear_sum_assignment
+from torchvision.ops import box_iou
 
 from .detections import SURE, Detections
 
@@ -81,7 +83,7 @@ class _Linker:
         if len(boxes) > 1:
             speed = (boxes[0] - boxes[-1]) / (frames[0] - frames[-1])
             expected += np.tile(_centre(speed), 2) * (number - frames[0])
-        shared = overlaps(expected, others)
+        shared = box_iou(torch.from_numpy(expected[None]), torch.from_numpy(others))[0].numpy()
         away = self.distance(mean_embedding(found.embedding[own[:MEMORY]]), found.embedding[faces])
         away = np.nan_to_num(away, nan=1.0)  # of a face without an embedding
         wide, high = boxes[0][2:] - boxes[0][:2]
@@ -96,14 +98,6 @@ def mean_embedding(embeddings: np.ndarray) -> np.ndarray:
     """Of those that are known of `(N, dim)`: `(dim,)`, NaN where none is."""
     known = embeddings[~np.isnan(embeddings).any(1)]
     return known.mean(0) if len(known) else embeddings[0]
-
-
-def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Intersection over union of a box `(4,)` with others `(N, 4)`: `(N,)`."""
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = sides.clip(0).prod(1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-    return shared / (areas - shared)
 
 
 def _centre(boxes: np.ndarray) -> np.ndarray:
