@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from PIL import Image, ImageDraw, ImageFont
 
 from ...photo.cover import cover
@@ -65,28 +65,23 @@ def left_page(record: Mapping, detector: Detector) -> str:
     """Build a page of the faces that a run left for `--leave`, by its `record`, each beside the person
     that it was taken for."""
     known: dict[str, str] = {}
-    rows = []
+    faces = []
     for entry in record["photos"]:
         left = [face for face in entry["faces"] if face.get("taken_for")]
-        if not left:
-            continue
-        photo = read_photo(entry["source"])
+        photo = read_photo(entry["source"]) if left else None
         for face in left:
             name = face["taken_for"]
             if name not in known:
                 person = read_photo(name)
                 known[name] = face_picture(person, detector(person)[0].box)
-            cells = (
-                f"<img src='{known[name]}' alt=''> {html.escape(Path(name).name)}",
-                f"<img src='{face_picture(photo, face['box'])}' alt=''> "
-                f"{html.escape(entry['source'])}, face {face['number']}",
-                f"{face['nearness']:.2f}",
-            )
-            rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    return (
-        "<!doctype html><meta charset='utf-8'><title>Left alone</title><h1>Left alone</h1>"
-        "<p>Check that each pair shows one person; else run again without that photo in --leave.</p>"
-        "<table><tr><th>person to leave<th>left in the result<th>nearness</tr>"
-        + "".join(rows)
-        + "</table>"
-    )
+            shown = {"known": known[name], "picture": face_picture(photo, face["box"])}
+            faces.append(face | shown | {"person": Path(name).name, "source": entry["source"]})
+    return template("folders", "left.html").render(faces=faces)
+
+
+def template(room: str, name: str) -> Template:
+    """A page of one of the rooms of `apps`, in whose texts nothing is taken for HTML."""
+    return Environment(
+        loader=PackageLoader(f"anonlab.apps.{room}"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    ).get_template(name)  # fmt: skip

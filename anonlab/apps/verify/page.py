@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from ...files import atomic_path, printable
+from ..folders.numbered import template
 from .checks import COVERED, LEFT, NEW, NOTICED, PhotoCheck
 
 LONGEST = 44  # characters of a name in the terminal's table
@@ -78,13 +77,9 @@ def table(checks: Sequence[PhotoCheck]) -> str:
 
 def html(checks: Sequence[PhotoCheck]) -> str:
     """The page, with its pictures in it."""
-    environment = Environment(
-        loader=PackageLoader("anonlab.apps.verify"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     heads, lines = rows(checks)
     lines = [[printable(cell) for cell in line] for line in lines]
-    return environment.get_template("verify.html").render(
+    return template("verify", "verify.html").render(
         headline=headline(checks),
         leaking=any(one.leaks for one in checks),
         heads=heads,
