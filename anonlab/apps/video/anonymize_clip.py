@@ -39,7 +39,7 @@ from .side_by_side import InOrder, side_by_side
 from .state import Arrays, State, unfinished
 
 LEAST_SEGMENT, SEGMENT = 8, 48  # frames
-SHARES = 4  # there are as many segments as that, or a multiple, so that workers share them evenly
+SHARES = 4  # there are as many segments as that, or a multiple: a short clip goes on from its quarters
 
 
 def anonymize_clip(
@@ -131,15 +131,15 @@ class _Passes:
             name = str(self.clip.path)
             return map(vars, detect(self.anonymizer, frames, name, self.length, before, self.in_order))
 
-        if not self.state.has("plans"):
+        if not self.state.has("planned"):
             names = self._each("faces", "finding faces", 1, found)
             self.anonymizer.detector.rest()
             faces = joined([Detections(**self.state.kept(name)) for name in names])
             plans = Planner(self.anonymizer, self.clip, faces, controls).plans()
             for row, plan in enumerate(plans):
                 self.state.keep(f"plan-{row:06}", vars(plan))
-            self.state.keep("plans", {"count": np.array(len(plans))})
-        count = self.state.kept("plans")["count"]
+            self.state.keep("planned", {"count": np.array(len(plans))})
+        count = self.state.kept("planned")["count"]
         return [TrackPlan(**self.state.kept(f"plan-{row:06}")) for row in range(count)]
 
     def paint(self, plans: Sequence[TrackPlan], controls: Controls, fallback: str) -> list[str]:
@@ -147,15 +147,12 @@ class _Passes:
         painter = Painter(self.anonymizer, plans, controls, fallback, str(self.clip.path))
 
         def painted(frames: Iterator[Frame], first: int) -> Iterator[Arrays]:
-            faces: list[Painted] = []
-            finished = iter(painter.paint(frames, first, self.in_order))
+            finished = painter.paint(frames, first, self.in_order)
             for one in finished:
                 group = itertools.chain([one], itertools.islice(finished, self.length - 1))
-                segment = self.clip.encode(
-                    (frame, faces.extend(own) or pixels) for frame, pixels, own in group
-                )
-                yield {**segment, "faces": np.array(faces, float).reshape(-1, 4)}
-                faces.clear()
+                segment = self.clip.encode(group)
+                yield {**segment, "faces": np.array(painter.painted, float).reshape(-1, 4)}
+                painter.painted.clear()
 
         return self._each("segment", "new faces", DELAY, painted)
 

@@ -15,7 +15,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -45,6 +45,7 @@ CODES_SIGMA, SHAPE_SIGMA, LOOKS_SIGMA = 1.5, 1.0, 1.5
 CODES_REACH, SHAPE_REACH, LOOKS_REACH = 4, 1, 2
 DELAY = CODES_REACH + LOOKS_REACH  # how many frames later a frame is finished
 LEAST_VISIBLE = 0.1  # share of a face inside the frame, below which there is nothing to cover
+MASKS = 64  # that are kept, of 4 MB
 REGENERATED, WIDER, COVERED = 0, 1, 2  # what was done with a face
 T = TypeVar("T")
 
@@ -93,25 +94,27 @@ class Painter:
     fallback: str
     name: str  # of the clip
     seen: dict[tuple[int, int], Seen] = field(default_factory=dict)  # by track and frame
+    painted: list[Painted] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.follower, self.mask = Follower(self.anonymizer), cache(self._mask)
+        self.follower, self.mask = Follower(self.anonymizer), lru_cache(MASKS)(self._mask)
 
     def paint(
         self, frames: Iterable[Frame], first: int = 0, in_order: InOrder = map
-    ) -> Iterator[tuple[Frame, np.ndarray, list[Painted]]]:
-        """Finish the frames from number `first` on: their new pixels `(H, W, 3)`, and what became of
-        each face. `in_order` is that of `side_by_side`.
+    ) -> Iterator[tuple[Frame, np.ndarray]]:
+        """Finish the frames from number `first` on, with their new pixels `(H, W, 3)`; `painted` gets
+        what became of each face. `in_order` is that of `side_by_side`.
 
         The `DELAY` frames before the first are looked at, and those before them are not needed.
         """
         looked = ahead(in_order(self._look, frames), CODES_REACH)
         drawn = in_order(self._draw, (one for one in looked if one.number >= first - LOOKS_REACH))
         wanted = (one for one in ahead(drawn, LOOKS_REACH) if one.number >= first)
-        for done in in_order(self._finish, wanted):
-            yield done
+        for frame, pixels, faces in in_order(self._finish, wanted):
+            self.painted += faces
+            yield frame, pixels
             for track in range(len(self.plans)):
-                self.seen.pop((track, done[0].number - DELAY), None)
+                self.seen.pop((track, frame.number - DELAY), None)
 
     @torch.no_grad()
     def _look(self, frame: Frame) -> Frame:

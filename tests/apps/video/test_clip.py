@@ -165,7 +165,7 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same_file(walk, folder, fas
     assert {path.name for path in state.glob("*.npz")} == {
         *(f"faces-00000{row}.npz" for row in range(3)),
         "plan-000000.npz",
-        "plans.npz",
+        "planned.npz",
         "segment-000000.npz",
     }  # fmt: skip
     kept = {name: np.load(state / f"{name}.npz") for name in ("faces-000000", "plan-000000")}
