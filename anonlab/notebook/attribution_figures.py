@@ -88,15 +88,14 @@ def differences_figure(
     x: Sequence[float], differences: Mapping[str, Sequence[tuple[float, float, float]]], label: str
 ) -> Figure:
     """Means with their intervals, `{name: [(mean, low, high), …]}` over `x`: zero is no difference."""
-    figure, axis = one_axis(7, 3.6, "top", "right")
+    figure, axis = one_axis(7, 3.6, "top", "right", ylabel=label)
+    axis.set_xlabel("share of the aligned picture that is blurred")
     for number, (name, rows) in enumerate(differences.items()):
         mean, low, high = np.array(rows).T
         at = np.arange(len(x)) + 0.14 * (number - (len(differences) - 1) / 2)
         axis.errorbar(at, mean, (mean - low, high - mean), fmt="o", ms=4, capsize=3, label=name)
     axis.axhline(0, color="black", lw=1)
     axis.set_xticks(range(len(x)), [f"{value:.0%}" for value in x])
-    axis.set_xlabel("share of the aligned picture that is blurred")
-    axis.set_ylabel(label)
     axis.legend(frameon=False, fontsize=9)
     return figure
 

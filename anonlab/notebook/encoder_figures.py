@@ -35,17 +35,12 @@ def encoder_diagram(config: EncoderConfig) -> Figure:
     axis.set_axis_off()
     semantic = "semantic pyramid\n" + " → ".join(levels[2:]) + "\nlast level is used"
     preservation = "preservation pyramid\n" + " → ".join(levels[1:]) + "\nthree levels are used"
-    parts = [str(count) for count in counts.values()]
+    whole, *kept, person = map(str, counts.values())
+    photo, stays = f"photo x\n(3, {size}²)", f"what stays, and mask\n[x·(1 − m), m]\n(4, {size}²)"
     branches = (
-        ("whole", 42, f"photo x\n(3, {size}²)", semantic, f"{parts[0]} tokens"),
-        (
-            "stays",
-            30,
-            f"what stays, and mask\n[x·(1 − m), m]\n(4, {size}²)",
-            preservation,
-            f"{' + '.join(parts[1:4])}\ntokens",
-        ),
-        ("person", 18, f"identity e\n({config.identity_dim},)", "MLP", f"{parts[4]} token"),
+        ("whole", 42, photo, semantic, f"{whole} tokens"),
+        ("stays", 30, stays, preservation, f"{' + '.join(kept)}\ntokens"),
+        ("person", 18, f"identity e\n({config.identity_dim},)", "MLP", f"{person} token"),
     )
     for kind, y, given, branch, tokens in branches:
         _box(axis, 0, y, 18, given, COLOURS[kind])
@@ -104,12 +99,11 @@ def grouped_bars_figure(groups: Mapping[str, Mapping[str, float]], label: str) -
     """Bars `{group: {name: number}}`: a line for each name, in it a bar for each group."""
     names = list(next(iter(groups.values())))
     height = 0.8 / len(groups)
-    figure, axis = one_axis(8, 1.1 + 0.32 * len(names), "top", "right")
+    figure, axis = one_axis(8, 1.1 + 0.32 * len(names), "top", "right", xlabel=label)
     for number, (group, values) in enumerate(groups.items()):
         at = np.arange(len(names)) + (number - (len(groups) - 1) / 2) * height
         axis.barh(at, [values[name] for name in names], height, label=group, color=BARS[number])
     axis.set_yticks(range(len(names)), names)
-    axis.set_xlabel(label)
     axis.invert_yaxis()
     axis.legend(frameon=False, loc="lower right")
     return figure

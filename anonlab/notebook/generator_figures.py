@@ -37,13 +37,8 @@ def row_changes_figure(pixels: Sequence[float], distances: Sequence[float], thre
     groups = {row: name for name, rows in row_groups(len(pixels)).items() for row in rows}
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots(2, 1, sharex=True)
-    bars = zip(
-        axes,
-        (pixels, distances),
-        ("pixels: mean change of 255", "identity: distance to A"),
-        strict=True,
-    )
-    for axis, values, label in bars:
+    labels = "pixels: mean change of 255", "identity: distance to A"
+    for axis, values, label in zip(axes, (pixels, distances), labels, strict=True):
         axis.bar(range(len(values)), values, color=[COLOURS[groups[row]] for row in range(len(values))])
         axis.set_ylabel(label)
         axis.spines[["top", "right"]].set_visible(False)

@@ -25,10 +25,11 @@ HEAT = "inferno"
 RED, BLUE = "#c0392b", "#2e86ab"
 
 
-def one_axis(width: float, height: float, *hidden: str) -> tuple[Figure, Axes]:
-    """Return a figure of these inches with one axis, without its spines on the `hidden` sides."""
+def one_axis(width: float, height: float, *hidden: str, **labels: str) -> tuple[Figure, Axes]:
+    """Return a figure of these inches with one axis, without its spines on the `hidden` sides; with an
+    `xlabel` and a `ylabel`, if given."""
     figure = Figure(figsize=(width, height), layout="constrained")
-    axis = figure.subplots()
+    axis = figure.subplots(subplot_kw=labels)
     if hidden:
         axis.spines[[*hidden]].set_visible(False)
     return figure, axis
@@ -57,16 +58,12 @@ def faces_figure(photo: Photo, faces: Sequence[Face]) -> Figure:
     axis.imshow(photo.pixels)
     for number, face in enumerate(faces, 1):
         left, top, right, bottom = face.box
-        axis.add_patch(
-            Rectangle((left, top), right - left, bottom - top, fill=False, color="#ffcc33", lw=2)
-        )
+        size = right - left, bottom - top
+        axis.add_patch(Rectangle((left, top), *size, fill=False, color="#ffcc33", lw=2))
         axis.plot(*face.points.T, "o", color="#33ddff", ms=4)
-        axis.text(
-            *(left, top - 6, f"{number}: {face.confidence:.3f}"),
-            color="white",
-            va="bottom",
-            bbox={"facecolor": "black", "alpha": 0.75, "pad": 2, "lw": 0},
-        )
+        behind = {"facecolor": "black", "alpha": 0.75, "pad": 2, "lw": 0}
+        said = f"{number}: {face.confidence:.3f}"
+        axis.text(left, top - 6, said, color="white", va="bottom", bbox=behind)
     axis.set_axis_off()
     return figure
 
@@ -107,11 +104,10 @@ def bars_figure(
     values: Mapping[str, float], line: float, label: str, colours: tuple[str, str] = (RED, BLUE)
 ) -> Figure:
     """Bars of numbers that are compared with a dashed line: `colours` of those below it and above."""
-    figure, axis = one_axis(7, 0.7 + 0.35 * len(values), "top", "right")
+    figure, axis = one_axis(7, 0.7 + 0.35 * len(values), "top", "right", xlabel=label)
     bars = axis.barh([*values], [*values.values()], color=[colours[x >= line] for x in values.values()])
     axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
     axis.axvline(line, color="black", ls="--", lw=1)
-    axis.set_xlabel(label)
     axis.invert_yaxis()
     return figure
 
@@ -129,15 +125,13 @@ def curves_figure(
     threshold: float | None = None,
 ) -> Figure:
     """Lines over a common x, each with a name; optionally a horizontal threshold."""
-    figure, axis = one_axis(6, 3.6, "top", "right")
+    figure, axis = one_axis(6, 3.6, "top", "right", xlabel=labels[0], ylabel=labels[1])
     for name, values in curves.items():
         axis.plot(x, values, marker="o", ms=3, label=name)
     if threshold is not None:
         axis.axhline(threshold, color="black", ls="--", lw=1, label="threshold")
     if axis.get_ylim()[0] > 0:
         axis.set_ylim(bottom=0)  # a cut axis makes small differences look large
-    axis.set_xlabel(labels[0])
-    axis.set_ylabel(labels[1])
     axis.legend(frameon=False)
     return figure
 
@@ -146,12 +140,11 @@ def histogram_figure(
     values: Sequence[float], threshold: float, marks: dict[str, float], label: str
 ) -> Figure:
     """How often each value occurs, with a threshold, and single values marked by name."""
-    figure, axis = one_axis(9, 2.8, "top", "right", "left")
+    figure, axis = one_axis(9, 2.8, "top", "right", "left", xlabel=label)
     axis.hist(values, bins=80, color="#9db4c0")
     axis.axvline(threshold, color="black", ls="--", lw=1, label=f"threshold {threshold:g}")
     for number, (name, value) in enumerate(marks.items()):
         axis.axvline(value, color=f"C{number + 1}", lw=2, label=name)
-    axis.set_xlabel(label)
     axis.set_yticks([])
     figure.legend(frameon=False, fontsize=9, loc="outside right upper")
     return figure
@@ -163,20 +156,18 @@ def training_figure(log: list[dict], validation: list[dict]) -> Figure:
 
     `log` and `validation` are rows with a `step`, as in `log.csv` and `validation.csv`.
     """
-    names = [
-        (kind, name)
-        for kind, rows in (("loss", log), ("validation", validation))
+    curves = [
+        (kind, name, colour, [(row["step"], row[name]) for row in rows if name in row])
+        for kind, rows, colour in (("loss", log, "C0"), ("validation", validation, "C1"))
         for name in dict.fromkeys(name for row in rows for name in row)
         if name not in ("step", "images", "lr") and sum(name in row for row in rows) > 2
     ]
-    columns = 2 if len(names) <= 4 else 4
-    rows = max(1, -(-len(names) // columns))
-    figure = Figure(figsize=(12, 9 / columns * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
-    for (kind, name), axis in zip(names, axes, strict=False):
-        source = [row for row in (log if kind == "loss" else validation) if name in row]
-        colour = "C0" if kind == "loss" else "C1"
-        axis.plot([row["step"] for row in source], [row[name] for row in source], "o-", ms=2, c=colour)
+    columns = 2 if len(curves) <= 4 else 4
+    lines = max(1, -(-len(curves) // columns))
+    figure = Figure(figsize=(12, 9 / columns * lines), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False).flat
+    for (kind, name, colour, points), axis in zip(curves, axes, strict=False):
+        axis.plot(*zip(*points, strict=True), "o-", ms=2, c=colour)
         axis.set_title(f"{kind}: {name}", fontsize=9)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)

@@ -29,20 +29,17 @@ def turn_plane(path: IdentityPath, embeddings: torch.Tensor) -> torch.Tensor:
 def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
     """The plane in which an identity is turned: the person, the reflected axis, the keyed direction, and
     the way to the target; `others (N, dim)` are people, as they lie in that plane."""
-    figure, axis = one_axis(6.4, 4.6, "top", "right")
-    axis.plot(
-        *turn_plane(path, others).T.cpu(), ".", color=REST, ms=4, zorder=0, label="generated people"
-    )
+    figure, axis = one_axis(6.4, 4.6, "top", "right", xlabel="along the person's own direction")
+    people = turn_plane(path, others).cpu()
+    axis.plot(*people.T, ".", color=REST, ms=4, zorder=0, label="generated people")
     steps = np.linspace(0, 1, 41)
     way = torch.cat([turn_plane(path, path.at(float(s)).target) for s in steps]).cpu()
     person, target = way[0], way[-1]
     axis.plot(*way.T, color=NEW, lw=1.5, label="strength from 0 to 1")
     near, radius = person[0].item(), target.norm().item()
     angle = math.degrees(math.atan2(target[1], target[0]))
-    axis.annotate("", (-near, 0), (0, 0), arrowprops={"arrowstyle": "->", "ls": ":", "color": "#666666"})
-    axis.annotate(
-        "", (0, radius), (0, 0), arrowprops={"arrowstyle": "->", "ls": ":", "color": "#666666"}
-    )
+    for end in ((-near, 0), (0, radius)):
+        axis.annotate("", end, (0, 0), arrowprops={"arrowstyle": "->", "ls": ":", "color": "#666666"})
     for end, colour in ((person, PERSON), (target, NEW)):
         axis.plot([0, end[0]], [0, end[1]], color=colour, lw=1.2)
         axis.plot(*end, "o", color=colour, ms=8)
@@ -57,11 +54,9 @@ def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
     )
     for text, point, offset, side in said:
         axis.annotate(text, tuple(point), offset, textcoords="offset points", ha=side, fontsize=9)
-    axis.set(
-        xlabel="along the person's own direction", ylabel="along the keyed direction", aspect="equal"
-    )
-    low = turn_plane(path, others)[:, 1].min().item()
-    axis.set(xlim=(-1.3 * near, 1.45 * near), ylim=(min(1.1 * low, -0.3 * near), 1.2 * radius))
+    low = people[:, 1].min().item()
+    axis.set(ylabel="along the keyed direction", aspect="equal", xlim=(-1.3 * near, 1.45 * near),
+             ylim=(min(1.1 * low, -0.3 * near), 1.2 * radius))  # fmt: skip
     axis.legend(frameon=False, fontsize=8, loc="lower left")
     return figure
 
@@ -92,14 +87,10 @@ def crops_figure(
 ) -> Figure:
     """Windows of `side` pixels of two aligned pictures `(1, 3, S, S)`, close up and not smoothed: both
     side by side for each of `places`, their top and left."""
-    windows = [
-        to_uint8(image[..., top : top + side, left : left + side].cpu()).repeat(4, 0).repeat(4, 1)
-        for top, left in places
-        for image in (before, after)
-    ]
-    titles = [
-        title
-        for top, left in places
-        for title in (f"rows {top}–{top + side}, columns {left}–{left + side}", "anonymized")
-    ]
+    windows, titles = [], []
+    for top, left in places:
+        for image in (before, after):
+            close = to_uint8(image[..., top : top + side, left : left + side].cpu())
+            windows.append(close.repeat(4, 0).repeat(4, 1))
+        titles += [f"rows {top}–{top + side}, columns {left}–{left + side}", "anonymized"]
     return gallery(windows, titles)

@@ -106,20 +106,13 @@ def test_a_check_that_accepts_what_is_wrong_is_refused():
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_every_notebook_has_three_exercises_of_three_cells(path):
     code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
-    tagged = [
-        (tag, "".join(cell["source"]), cell)
-        for cell in code
-        for tag in TAGS
-        if tag in cell["metadata"].get("tags", [])
-    ]
+    tagged = [(tag, one) for one in code for tag in TAGS if tag in one["metadata"].get("tags", [])]
     assert len(tagged) >= 9
-    assert [tag for tag, _, _ in tagged] == len(tagged) // 3 * [*TAGS]  # in this order, none alone
-    for number, (exercise, checked, solution) in enumerate(
-        zip(tagged[::3], tagged[1::3], tagged[2::3], strict=True), 1
-    ):
-        assert "..." in exercise[1] and "# TODO" in exercise[1]
-        assert re.search(rf"check_{number} = Check\(\s*{number},", checked[1])
-        assert solution[1].splitlines()[-1].startswith(f"check_{number}.solved(")
-        assert "..." not in solution[1]
-        for _, _, folded in (checked, solution):
-            assert folded["metadata"]["jupyter"]["source_hidden"]
+    assert [tag for tag, _ in tagged] == len(tagged) // 3 * [*TAGS]  # in this order, none alone
+    for number, start in enumerate(range(0, len(tagged), 3), 1):
+        cells = [one for _, one in tagged[start : start + 3]]
+        exercise, checked, solution = ("".join(one["source"]) for one in cells)
+        assert "..." in exercise and "# TODO" in exercise
+        assert re.search(rf"check_{number} = Check\(\s*{number},", checked)
+        assert solution.splitlines()[-1].startswith(f"check_{number}.solved(") and "..." not in solution
+        assert all(one["metadata"]["jupyter"]["source_hidden"] for one in cells[1:])
