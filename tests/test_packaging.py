@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,6 @@ from anonlab.controls import Controls
 from anonlab.evaluation.readme import pages
 
 ROOT = Path(__file__).parents[1]
-
-
-def project() -> dict:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def test_readme_names_only_make_targets_and_notebooks_that_exist():

@@ -16,7 +16,8 @@ import torch
 from tqdm.auto import tqdm
 
 from ..errors import InputMissing
-from ..metrics import FEATURES, bootstrap, frechet_distance, interval, load_features, precision_recall
+from ..metrics.intervals import bootstrap, interval
+from ..metrics.realism import FEATURES, frechet_distance, load_features, precision_recall
 from ..pipeline import Anonymizer
 from ..recognizers import crop
 from .judges.kept import SMALLEST, cells, floor, kept, truth
@@ -174,13 +175,11 @@ def tuned_distances(
     known = [given(people, name) for name in ("other photo", "other photo, other key")]
     known += [given(learned, name) for name in LEARNED[:2] if learned]
     numbers = [own, own] + 2 * [len(people) + torch.arange(len(learned))]
-    tail, directions, _ = fine_tune(
-        recognizer.last_layer(), torch.cat(known), torch.cat(numbers),
-        given(people, "other photo, other settings"), own, torch.Generator().manual_seed(0),
-    )  # fmt: skip
-    results = torch.nn.functional.normalize(
-        torch.cat([tail(given([one], "result").float())[tail.outputs[0]] for one in people]), dim=1
-    )
+    layer, held = recognizer.last_layer(), given(people, "other photo, other settings")
+    rng = torch.Generator().manual_seed(0)
+    directions = fine_tune(layer, torch.cat(known), torch.cat(numbers), held, own, rng)
+    results = torch.cat([layer(given([one], "result").float()) for one in people])
+    results = torch.nn.functional.normalize(results, dim=1)
     return 1 - results @ directions[: len(people)].T
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .. import metrics
+from ..metrics.privacy import roc
 from ..notebook.plots import gallery, one_axis
 from ..recognizers import distance
 from .evaluate import Evaluation
@@ -82,7 +82,7 @@ def roc_figure(evaluation: Evaluation, dataset: str) -> Figure:
             picture = "photo" if name == ORIGINAL else name
             if picture in seen:
                 table = away(judge, seen, picture, "other photo")
-                curve = metrics.roc(table.diagonal(), strangers(table))
+                curve = roc(table.diagonal(), strangers(table))
                 axis.step(*curve, where="post", label=name, color=colour, ls=style, lw=1.8)
     axes[0].set_ylabel("true accepts, with another photo")
     axes[0].legend(fontsize=8, loc="upper left")
@@ -116,8 +116,8 @@ def attackers_figure(found: dict) -> Figure:
     return figure
 
 
-def nearness(evaluation: Evaluation, dataset: str, picture: str = "result") -> np.ndarray:
-    """Return the distance of each person's picture to the person over the threshold, `(N,)`: below 1 it
+def nearness(evaluation: Evaluation, dataset: str) -> np.ndarray:
+    """Return the distance of each person's result to the person over the threshold, `(N,)`: below 1 it
     is matched.
 
     The smallest over all recognisers, and over the photo itself and the other one; the threshold is the
@@ -129,7 +129,7 @@ def nearness(evaluation: Evaluation, dataset: str, picture: str = "result") -> n
         about = evaluation.sets[dataset]["found"][judge.name]
         limit = max(about["threshold"], about["threshold_published"], 1e-9)
         found += [
-            distance(judge.recognizer, seen[picture], seen[other]).numpy() / limit
+            distance(judge.recognizer, seen["result"], seen[other]).numpy() / limit
             for other in ("photo", "other photo")
         ]
     return np.min(found, 0)

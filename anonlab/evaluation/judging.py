@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .. import metrics
 from ..errors import NoFaceFound, UnknownOption, WeightsMissing
 from ..images import resize, to_uint8
 from ..metrics.estimators import AttributeEstimator, DlibLandmarks
+from ..metrics.similarity import changed_share, psnr, ssim_map
 from ..notebook.measured import Declaration, higher, lower, reference
 from ..perception.networks import landmark_error, load_landmarks
 from ..photo.detection import Detector
@@ -121,10 +121,10 @@ class Similarity:
             return numbers
         mask = resize(mask.float().cpu(), SEEN_SIZE)
         outside = (1 - mask)[0, 0].numpy().clip(0, 1)
-        similarity = metrics.ssim_map(was["small"], now["small"])
+        similarity = ssim_map(was["small"], now["small"])
         return numbers | {
             "ssim": float(similarity.mean()),
             "ssim_outside": float(np.average(similarity, weights=outside)),
-            "psnr_outside": metrics.psnr(was["small"], now["small"], outside),
-            "changed_share": metrics.changed_share(was["small"], now["small"]),
+            "psnr_outside": psnr(was["small"], now["small"], outside),
+            "changed_share": changed_share(was["small"], now["small"]),
         }

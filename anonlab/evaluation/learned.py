@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from ..identity.population import ridge
-from ..metrics.tensorflow_js import Tfjs
 
 DAMPINGS = (0.01, 0.1, 1.0, 10.0)  # of the ridge; the best on a held-out fifth is taken
 HELD_OUT = 5  # every fifth pair
@@ -49,24 +49,24 @@ def guessed_distances(guess: Guess, results: torch.Tensor, gallery: torch.Tensor
 
 
 def fine_tune(
-    tail: Tfjs,
+    layer: nn.Module,
     known: torch.Tensor,
     who: torch.Tensor,
     held: torch.Tensor,
     held_who: torch.Tensor,
     rng: torch.Generator,
-) -> tuple[Tfjs, torch.Tensor, list[float]]:
-    """Train the last layer of a recogniser, and one direction a person, to tell people apart.
+) -> torch.Tensor:
+    """Train the last `layer` of a recogniser, and one direction a person, to tell people apart.
 
     `known (K, …)` are what the layer is given of the attacker's pictures, `who (K,)` numbers the people.
     Every `LOOK` steps the share of `held` pictures (of people `held_who`) that come to the right person
-    first is measured; the best layer counts, the untrained one where training does not help. Returns the
-    layer, the directions `(people, dim)` on the unit sphere, and the shares.
+    first is measured; the best weights stay in the layer, the untrained ones where training does not
+    help. Returns the directions `(people, dim)` on the unit sphere.
     """
-    weights = [one for one in tail.weights.values() if one.requires_grad]
+    weights = [*layer.parameters()]
 
     def embed(given: torch.Tensor) -> torch.Tensor:
-        return F.normalize(tail(given.float())[tail.outputs[0]], dim=1)
+        return F.normalize(layer(given.float()), dim=1)
 
     @torch.no_grad()
     def all_of(given: torch.Tensor) -> torch.Tensor:
@@ -77,13 +77,14 @@ def fine_tune(
     people = F.normalize(people, dim=1).requires_grad_()
     groups = [{"params": weights}, {"params": [people], "lr": 10 * RATE}]
     optimizer = torch.optim.Adam(groups, RATE)
-    best, shares = [one.detach().clone() for one in (*weights, people)], []
+    best: list[torch.Tensor] = []
+    most = -1.0
     for step in range(STEPS + 1):
         if step % LOOK == 0:
             found = all_of(held) @ F.normalize(people.detach(), dim=1).T
-            shares.append((found.argmax(1) == held_who).float().mean().item())
-            if shares[-1] > max(shares[:-1], default=-1.0):
-                best = [one.detach().clone() for one in (*weights, people)]
+            share = (found.argmax(1) == held_who).float().mean().item()
+            if share > most:
+                most, best = share, [one.detach().clone() for one in (*weights, people)]
         rows = torch.randint(len(known), (BATCH,), generator=rng)
         with torch.enable_grad():
             alike = embed(known[rows]) @ F.normalize(people, dim=1).T
@@ -94,7 +95,7 @@ def fine_tune(
     with torch.no_grad():
         for one, kept in zip((*weights, people), best, strict=True):
             one.copy_(kept).requires_grad_(False)
-    return tail, F.normalize(people, dim=1), shares
+    return F.normalize(people, dim=1)
 
 
 def _standardised(embeddings: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import InputDamaged, InputMissing, UnknownOption
@@ -43,15 +43,13 @@ def load_people(source: str | Path, count: int | None = None) -> list[Person]:
     if not folder.is_dir():
         raise InputMissing(f"{folder} is not a folder; name one with photos as person/photo.jpg")
     index = folder / "index.csv"
-    about: dict[str, dict] = {}
-    photos = _indexed(index, about) if index.is_file() else _folders(folder)
-    if not photos:
+    people = _indexed(index) if index.is_file() else _folders(folder)
+    if not people:
         raise InputMissing(f"{folder} holds no person/photo.jpg; make one folder for each person")
-    several = [name for name in sorted(photos) if len(photos[name]) > 1]
-    names = _spread(several, count)
-    single = sorted(photos.keys() - {*several})
-    names += _spread(single, None if count is None else count - len(names))
-    return [Person(name, tuple(photos[name]), **about.get(name, {})) for name in names]
+    people.sort(key=lambda one: one.name)
+    several = _spread([one for one in people if len(one.photos) > 1], count)
+    left = None if count is None else count - len(several)
+    return several + _spread([one for one in people if len(one.photos) < 2], left)
 
 
 def lfw_folder() -> Path:
@@ -65,38 +63,37 @@ def lfw_folder() -> Path:
     raise InputMissing(f"{home} holds no Labeled Faces in the Wild; fetch it with: {LFW_COMMAND}")
 
 
-def _spread(names: list[str], count: int | None) -> list[str]:
+def _spread(people: list[Person], count: int | None) -> list[Person]:
     """Choose `count` of them at even steps, or all when there are fewer."""
-    count = len(names) if count is None else min(count, len(names))
-    return [names[index * len(names) // count] for index in range(count)]
+    count = len(people) if count is None else min(count, len(people))
+    return [people[index * len(people) // count] for index in range(count)]
 
 
-def _indexed(index: Path, about: dict[str, dict]) -> dict[str, list[Path]]:
-    photos: dict[str, list[Path]] = {}
+def _indexed(index: Path) -> list[Person]:
+    found: dict[str, Person] = {}
     try:
         with index.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a mark
             rows = csv.DictReader(file)
             if not {"file", "identity"} <= set(rows.fieldnames or ()):
                 raise InputDamaged(f"{index} lacks the columns file and identity; add them")
             for row in rows:  # a file that is not there stays, so that it is reported
-                if not row["file"] or not row["identity"]:
+                name = row["identity"]
+                if not row["file"] or not name:
                     raise InputDamaged(
                         f"{index}, line {rows.line_num}, lacks a file or an identity; complete it"
                     )
-                photos.setdefault(row["identity"], []).append(index.parent / row["file"])
-                told = (one.partition("=") for one in (row.get("tags") or "").split(";") if "=" in one)
-                known = about.setdefault(
-                    row["identity"], {"dataset": row.get("dataset") or "", "tags": {}}
-                )
-                known["tags"] |= {name: value for name, _, value in told}
+                one = found.setdefault(name, Person(name, (), row.get("dataset") or ""))
+                told = (tag.partition("=") for tag in (row.get("tags") or "").split(";") if "=" in tag)
+                one.tags.update((key, value) for key, _, value in told)
+                found[name] = replace(one, photos=(*one.photos, index.parent / row["file"]))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputDamaged(f"{index} is no table ({error}); save it as CSV in UTF-8") from None
-    return photos
+    return [*found.values()]
 
 
-def _folders(folder: Path) -> dict[str, list[Path]]:
-    return {
-        person.name: sorted(path for path in person.iterdir() if path.suffix.lower() in READABLE)
-        for person in folder.iterdir()
-        if person.is_dir() and not person.name.startswith(".")
-    }
+def _folders(folder: Path) -> list[Person]:
+    return [
+        Person(one.name, tuple(sorted(x for x in one.iterdir() if x.suffix.lower() in READABLE)))
+        for one in folder.iterdir()
+        if one.is_dir() and not one.name.startswith(".")
+    ]

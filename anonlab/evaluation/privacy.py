@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from .. import metrics
 from ..identity.population import Population
+from ..metrics import privacy as metrics
+from ..metrics.intervals import interval
 from ..recognizers import distance
 from .judging import Judge
 from .learned import guessed_distances, learn_ridge
@@ -64,7 +65,7 @@ def recognition(distances: torch.Tensor) -> dict[str, float | None]:
         "auc": metrics.area_under_roc(genuine, impostors),
         "eer": metrics.equal_error_rate(genuine, impostors),
         "rank_1": metrics.linkage(distances),
-        "rank_1_interval": metrics.interval(metrics.linked(distances).numpy()),
+        "rank_1_interval": interval(metrics.linked(distances).numpy()),
         "rank_5": metrics.linkage(distances, 5),
         "chance": 1 / distances.shape[1],
     }
@@ -72,7 +73,7 @@ def recognition(distances: torch.Tensor) -> dict[str, float | None]:
 
 def rate(hits: torch.Tensor, name: str = "match") -> dict:
     """Return a share of people with its interval."""
-    return {name: hits.float().mean().item(), f"{name}_interval": metrics.interval(hits.numpy())}
+    return {name: hits.float().mean().item(), f"{name}_interval": interval(hits.numpy())}
 
 
 def attacks(
@@ -159,8 +160,8 @@ def found(
             name: metrics.unlinkability(one.diagonal(), strangers(one)) for name, one in linkable.items()
         },
         "collapse": {
-            name: metrics.collapse_rate(judge.recognizer, embeddings[which], threshold)
-            for name, which in (("results", "result"), ("people", "photo"))
+            name: (strangers(away(judge, embeddings, one, one)) < threshold).float().mean().item()
+            for name, one in (("results", "result"), ("people", "photo"))
         },
         "methods": {
             name: method(judge, embeddings, picture, threshold) for name, picture in methods.items()

@@ -28,11 +28,14 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
+def written(value: float | None, form: str) -> str:
+    """Write a number; a dash where there is none."""
+    return "–" if value is None else format(value, form)
+
+
 def number(name: str, value: float | None) -> str:
     """Write a measure: shares in per cent, a dash for what no person could be asked."""
-    if value is None:
-        return "–"
-    return f"{value:.0%}" if name in SHARES else f"{value:.2f}"
+    return written(value, ".0%" if name in SHARES else ".2f")
 
 
 def kept_table(found: dict, names: dict[str, str] | None = None) -> str:
@@ -50,23 +53,20 @@ def kept_table(found: dict, names: dict[str, str] | None = None) -> str:
 
 def percent(value: float | None, interval: list[float] | None = None) -> str:
     """Write a share, with its interval; a dash where there is none."""
-    if value is None:
-        return "–"
-    return f"{value:.1%}" + (f" ({interval[0]:.0%}–{interval[1]:.0%})" if interval else "")
+    return written(value, ".1%") + (f" ({interval[0]:.0%}–{interval[1]:.0%})" if interval else "")
 
 
 def cells_table(found: dict) -> str:
     """List each cell of yaw, size and stated group; the worst of each measure in bold."""
     measures = ["gaze_error", "eye_error", "mouth_error", "mesh_error", "expression_kept",
                 "ethnicity_kept", "age_error"]  # fmt: skip
-    worst = found["cells"]["worst"]
-    rows = []
+    rows, worst = [], found["cells"]["worst"]
     for name, one in found["cells"].items():
-        if name != "worst":
-            marks = ["**" if worst[key] == name else "" for key in measures]
-            values = [number(key, one[key]) for key in measures]
-            cells = [f"{mark}{value}{mark}" for mark, value in zip(marks, values, strict=True)]
-            rows.append([name, str(one["people"]), *cells])
+        if name == "worst":
+            continue
+        values = {key: number(key, one[key]) for key in measures}
+        cells = [f"**{value}**" if worst[key] == name else value for key, value in values.items()]
+        rows.append([name, str(one["people"]), *cells])
     return table(["people who are", "n", *(one.replace("_", " ") for one in measures)], rows)
 
 
@@ -134,7 +134,7 @@ def recognisers_table(found: dict) -> str:
     keys = ("rank_1", "rank_5", "tar_0.01", "tar_0.001", "tar_0.0001", "auc", "eer")
     titles = ["rank 1", "rank 5", "TAR, FAR 1e-2", "1e-3", "1e-4", "AUC", "EER"]
     rows = [
-        [name, *("–" if one["originals"][x] is None else f"{one['originals'][x]:.3f}" for x in keys)]
+        [name, *(written(one["originals"][x], ".3f") for x in keys)]
         for name, one in unseen(found).items()
     ]
     return table(["untouched photos", *titles], rows)
@@ -169,7 +169,7 @@ def methods_table(found: dict) -> str:
             said = one["methods"].get(name, {})
             cells += [percent(said.get(x)) for x in ("match_rate_other", "rank_1", "rank_1_same_tool")]
         means = {x: one["mean"] for x, one in found["similarity"].get(name, {}).items()}
-        cells += [f"{means[x]:.3f}" if x in means else "–" for x in similar]
+        cells += [written(means.get(x), ".3f") for x in similar]
         rows.append([*cells, percent(means.get("detected"))])
     head = heads(judges, "matched", "rank 1", "same tool, rank 1")
     return table(["", *head, "ST-LPIPS", "SSIM outside", "68 points", "face found"], rows)

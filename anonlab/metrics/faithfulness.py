@@ -73,8 +73,12 @@ def area_under(areas: Sequence[float], values: Sequence[float]) -> float:
 def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Compute Spearman's correlation of maps `(N, ...)` and `(N, ...)`, as `(N,)`; ties in pixel
     order."""
-    ranks = [x.flatten(1).argsort(dim=1, stable=True).argsort(1).float() for x in (a, b)]
-    a, b = (x - x.mean(1, keepdim=True) for x in ranks)
+    return correlation(*(x.flatten(1).argsort(dim=1, stable=True).argsort(1).float() for x in (a, b)))
+
+
+def correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Compute Pearson's correlation of maps `(N, ...)` and `(N, ...)`, as `(N,)`."""
+    a, b = (x.flatten(1) - x.flatten(1).mean(1, keepdim=True) for x in (a, b))
     return F.cosine_similarity(a, b, dim=1)
 
 

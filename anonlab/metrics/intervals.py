@@ -11,7 +11,7 @@ DRAWS, LEVEL = 2000, 0.95
 
 
 def bootstrap(
-    values: np.ndarray, statistic: Callable[..., np.ndarray] = np.mean, draws: int = DRAWS, seed: int = 0
+    values: np.ndarray, statistic: Callable[..., np.ndarray] = np.mean, draws: int = DRAWS
 ) -> tuple[float, float]:
     """Return the percentile interval of `statistic` over people (Efron and Tibshirani 1993).
 
@@ -21,25 +21,21 @@ def bootstrap(
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     drawn = values[rng.integers(len(values), size=(draws, len(values)))]
     low, high = np.quantile(statistic(drawn, axis=1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
-def exact_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Return the exact binomial interval of a share (Clopper and Pearson 1934, by SciPy)."""
-    found = binomtest(successes, trials).proportion_ci(LEVEL, method="exact")
-    return float(found.low), float(found.high)
-
-
 def interval(hits: np.ndarray) -> tuple[float, float]:
-    """Return a share's interval: the bootstrap by person, or the exact one where the share is 0 or 1.
+    """Return a share's interval: the bootstrap by person, or the exact binomial one (Clopper and Pearson
+    1934, by SciPy) where the share is 0 or 1.
 
     A bootstrap of "0 of 12" says 0 to 0, which is not what twelve people can show.
     """
     hits = np.asarray(hits, dtype=np.float64)
     hits = hits[~np.isnan(hits)]
     if len(hits) and hits.min() == hits.max():
-        return exact_interval(int(hits.sum()), len(hits))
+        found = binomtest(int(hits.sum()), len(hits)).proportion_ci(LEVEL, method="exact")
+        return float(found.low), float(found.high)
     return bootstrap(hits)

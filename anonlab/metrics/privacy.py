@@ -146,10 +146,3 @@ def fused(distances: Sequence[torch.Tensor]) -> torch.Tensor:
     The sum rule of score fusion (Kittler et al. 1998), with z-scores of all its pairs.
     """
     return torch.stack([(one - one.mean()) / one.std().clamp_min(1e-9) for one in distances]).sum(0)
-
-
-def collapse_rate(recognizer: Recognizer, embeddings: torch.Tensor, threshold: float) -> float:
-    """Return the share of pairs of different people `(N, dim)` whose distance is below `threshold`."""
-    others = ~torch.eye(len(embeddings), dtype=torch.bool)
-    away = pairwise(recognizer, embeddings, embeddings)[others]
-    return (away < threshold).float().mean().item()

@@ -1,4 +1,4 @@
-"""TensorFlow.js networks in torch, which can learn, and by OpenVINO, which are several times as fast."""
+"""TensorFlow.js networks in torch, and by OpenVINO, which is several times as fast."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_weights(manifest: list[dict], content: bytes) -> dict[str, torch.Tensor
 
 
 class Tfjs(nn.Module):
-    """Run a TensorFlow.js graph `NAME.json` and `NAME.bin` in torch, with gradients.
+    """Run a TensorFlow.js graph `NAME.json` and `NAME.bin` in torch.
 
     `forward((N, C, S, S))` returns the outputs, or the values of the nodes that are asked for, by name.
     Pictures inside are channels first; dense layers follow a mean or a maximum over the picture, so no
@@ -71,23 +71,6 @@ class Tfjs(nn.Module):
                 given = [values[_name(one)] for one in node["input"]]
                 values[node["name"]] = _run(node, given)
         return {name: values[name] for name in names or self.outputs}
-
-    def after(self, node: str, output: str) -> Tfjs:
-        """Return the part that makes the node `output` of what `node` gives, with weights that learn."""
-        part, wanted = copy.copy(self), {output}
-        for one in reversed(self.nodes):  # ordered: every node is behind its inputs
-            if one["name"] in wanted and one["name"] != node:
-                wanted |= {*map(_name, one["input"])}
-        names = [one["name"] for one in self.nodes]
-        behind = names[names.index(node) + 1 :]
-        part.nodes = [one for one in self.nodes if one["name"] in wanted and one["name"] in behind]
-        part.input, part.outputs = node, [output]
-        part.weights = {
-            name: one.clone().requires_grad_(one.is_floating_point() and one.numel() > 1)
-            for name, one in self.weights.items()
-            if name in wanted
-        }
-        return part
 
 
 def tfjs(name: str) -> Tfjs:

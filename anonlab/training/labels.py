@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,10 +27,10 @@ class Labels:
     bare: torch.Tensor  # (m,) int64; what cannot be told is in neither
 
     @classmethod
-    def load(cls, what: str = "glasses", path: Path | None = None) -> Labels:
-        """Read those of `glasses`, `facial_hair` or `hat` that ship, or are in `path`. Raises
-        `InputDamaged` for labels of other faces."""
-        path = path or data_folder() / "labels.json"
+    def load(cls, what: str = "glasses") -> Labels:
+        """Read those of `glasses`, `facial_hair` or `hat`. Raises `InputDamaged` for labels of other
+        faces."""
+        path = data_folder() / "labels.json"
         read = json.loads(path.read_text())
         if (read["seed"], read["chunk"]) != (SEED, CHUNK):
             raise InputDamaged(

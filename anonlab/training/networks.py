@@ -18,7 +18,7 @@ from torch import nn
 
 from ..images import FACE_SIZE, from_bytes, to_bytes, to_tensor, to_uint8
 from ..metrics.estimators import DlibLandmarks, ExpressionEstimator
-from ..metrics.faithfulness import rank_correlation
+from ..metrics.faithfulness import correlation, rank_correlation
 from ..perception.networks import (
     GLASSES,
     MIRROR,
@@ -135,9 +135,8 @@ class ExpressionTask(NetworkTask):
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Measure on held-out faces the mean correlation of the logits, and how often labels agree."""
         said, told = model(self.samples.pictures(slice(0, self.held_out))), self.told[: self.held_out]
-        x, y = ((one - one.mean(0)) / one.std(0) for one in (said, told))
         agreed = said.argmax(1) == told.argmax(1)
-        return {"correlation": (x * y).mean().item(), "agreement": agreed.float().mean().item()}
+        return {"correlation": correlation(said.T, told.T).mean().item(), "agreement": agreed.float().mean().item()}
 
 
 def move_points(points: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
@@ -174,9 +173,10 @@ class PerceptionTask(NetworkTask):
         index = torch.randint(len(self.images), (batch,), generator=rng).to(self.device)
         wanted = self.maps[index].float().sqrt()
         found = model(from_bytes(self.images[index]))
-        a, b = (x.flatten(1) - x.flatten(1).mean(1, keepdim=True) for x in (found, wanted))
-        correlation = F.cosine_similarity(a, b, dim=1)  # Pearson's, of each map
-        return {"root": F.l1_loss(found, wanted), "correlation": 0.2 * (1 - correlation).mean()}
+        return {
+            "root": F.l1_loss(found, wanted),
+            "correlation": 0.2 * (1 - correlation(found, wanted)).mean(),
+        }
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Measure the correlation of ranks, and shared pixels of the masks of area 0.1 and 0.25."""

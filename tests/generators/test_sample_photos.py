@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from anonlab.errors import UnknownOption
-from anonlab.metrics import linkage, pairwise
+from anonlab.metrics.privacy import linkage, pairwise
 from anonlab.notebook.samples import sample_photo
 from anonlab.photo.faces import align
 from anonlab.photo.photos import read_photo

@@ -14,7 +14,7 @@ from scipy.stats import mannwhitneyu
 from anonlab.controls import KEEP
 from anonlab.identity.population import Attributes
 from anonlab.identity.virtual import identity_path
-from anonlab.metrics import (
+from anonlab.metrics.privacy import (
     area_under_roc,
     calibrated_threshold,
     equal_error_rate,

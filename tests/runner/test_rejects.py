@@ -23,7 +23,7 @@ from anonlab.evaluation.pictures import BASE, Pictures, Sitting, aligned_faces, 
 from anonlab.evaluation.privacy import FAR, away, method, strangers
 from anonlab.evaluation.recorded import numbers
 from anonlab.images import blurred
-from anonlab.metrics import calibrated_threshold
+from anonlab.metrics.privacy import calibrated_threshold
 from anonlab.notebook.measured import Guard, flatten
 from anonlab.runner import regression
 

@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageFilter
 
 from ...images import to_tensor, to_uint8, warp
-from ...metrics import bootstrap
+from ...metrics.intervals import bootstrap
 from ..pictures import Pictures
 from .reading import ETHNICITIES, Reading
 from .worn import MARGIN, PLACES

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 from ...identity.population import skin_tones
 from ...metrics.packages import find
@@ -22,6 +24,7 @@ ETHNICITIES = ("white", "black", "asian", "indian", "other")
 AGES = (15.0, 23.0, 28.0, 35.5, 45.5, 55.5, 65.0)  # GEAR's seven classes, years
 FEATURES = "global_pooling/Mean"  # FaceRes's node of the identity
 STEM = "conv_dw_13_relu/clip_by_value"  # ... and of what its last layer of filters is given
+LAST = ("conv_pw_13/convolution/merged_input", "conv_pw_13_bn/batchnorm_1/sub")  # its weights
 BATCH = 8  # pictures at a time: a gigabyte less than all at once
 FOUND = 0.5  # BlazeFace's score of a face
 
@@ -51,9 +54,20 @@ class FaceRes:
         """Return the value of `FEATURES` or `STEM`; by default what `last_layer` is given."""
         return self.compiled(127.5 * (crop(images, self.box, self.side) + 1))[node]
 
-    def last_layer(self) -> Tfjs:
-        """Return the last 1024 filters (a million weights), which learn."""
-        return self.network.after(STEM, FEATURES)
+    def last_layer(self) -> LastLayer:
+        """Return a copy of the last 1024 filters (a million weights), which learns."""
+        return LastLayer(*(self.network.weights[name] for name in LAST))
+
+
+class LastLayer(nn.Module):
+    """Filter `(N, C, s, s)` by `weight (D, C, 1, 1)` and take means over the picture: `(N, D)`."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor):
+        super().__init__()
+        self.weight, self.bias = (nn.Parameter(one.clone()) for one in (weight, bias))
+
+    def forward(self, given: torch.Tensor) -> torch.Tensor:
+        return F.relu6(F.conv2d(given, self.weight) + self.bias[:, None, None]).mean((2, 3))
 
 
 @dataclass
