@@ -1,6 +1,6 @@
 """The course as a browsable book, made of executed notebooks by Jupyter Book, without a network.
 
-What a notebook folds in JupyterLab is folded here, its solutions too, and formulas are typeset by a
+What a notebook's tags fold is folded here, its solutions too, and formulas are typeset by a
 MathJax that lies beside the pages. Nothing in a page is loaded from elsewhere.
 """
 
@@ -105,25 +105,18 @@ def build_course(
 
 
 def page_of(node: nbformat.NotebookNode, names: Collection[str] = ()) -> nbformat.NotebookNode:
-    """Return an executed notebook as the book shows it: folded where JupyterLab folds, solutions folded
-    too, without the paths of the machine that ran it, and with links to the notebooks `names` only."""
+    """Return an executed notebook as the book shows it: folded where tags say so, solutions with what
+    they show, without paths of the machine that ran it, and with links to the notebooks `names` only."""
     node = copy.deepcopy(node)
     for cell in node.cells:
         tags = tags_of(cell)
-        folded = cell.metadata.get("jupyter", {})
         if "injected-parameters" in tags:
             told = [line for line in cell.source.splitlines() if line.partition(" ")[0] not in HIDDEN]
             cell.source = "\n".join(told)
         rewrite_markdown(cell, lambda text: in_the_book(text, names))
-        if "solution" in tags and cell.cell_type == "markdown":
-            cell.source = f"::::{{dropdown}} Solution\n{cell.source}\n::::"
-        elif "solution" in tags:
+        if "solution" in tags:
             tags.add("hide-cell")
             cell.metadata["mystnb"] = {"code_prompt_show": "Solution"}
-        elif folded.get("source_hidden") and "remove-input" not in tags:
-            tags.add("hide-input")
-        if folded.get("outputs_hidden"):
-            tags.add("hide-output")
         for output in cell.get("outputs", ()):
             if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
                 cell.metadata["mystnb"] = cell.metadata.get("mystnb", {}) | {"image": {"alt": alt}}

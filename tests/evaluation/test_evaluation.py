@@ -107,11 +107,10 @@ def test_everybody_with_two_photos_is_evaluated_and_others_are_named(made):
     assert {name for name, _ in told} == {"bob", "dee", "lawn"}
 
 
-def test_nobody_to_evaluate_is_an_error(anonymizer, judges, tmp_path):
-    (tmp_path / "people" / "lawn").mkdir(parents=True)
-    Image.new("RGB", (300, 300), "green").save(tmp_path / "people" / "lawn" / "1.png")
+def test_nobody_to_evaluate_is_an_error(anonymizer, judges, folder, tmp_path):
+    (tmp_path / "index.csv").write_text(f"file,identity\n{folder / 'lawn.png'},lawn\n")
     with pytest.raises(InputMissing, match="no person has two photos"):
-        evaluate({str(tmp_path / "people"): None}, anonymizer, judges, tmp_path / "state")
+        evaluate({str(tmp_path): None}, anonymizer, judges, tmp_path / "state")
 
 
 def test_the_same_people_are_read_and_give_the_same_numbers(
@@ -170,12 +169,6 @@ def test_every_pair_has_its_own_key_and_is_drawn_once(anonymizer, tmp_path, keys
 def test_other_weights_are_other_pictures(anonymizer, tmp_path):
     first = Gallery(anonymizer, tmp_path).setting
     other = Anonymizer.load(method="one-pass", device="cpu", key=b"a secret of at least 16 bytes")
-    was, tool = anonymizer.regenerator, other.regenerator
-    assert (tool.start.name, tool.start.overshoot, tool.refine_steps) == (
-        "linear",
-        was.start.overshoot,
-        0,
-    )
     assert Gallery(other, tmp_path).setting == first
     with torch.no_grad():
         other.generator.blocks[2].conv1.weight[0, 0].mul_(1.01)

@@ -121,8 +121,8 @@ def test_archives_are_known_by_their_sha256(tmp_path, monkeypatch):
 
 
 @needs_files
-def test_the_judges_find_an_unchanged_face_unchanged_and_another_face_changed(faces_of_the_generator):
-    judges, faces = Judges(), faces_of_the_generator
+def test_the_judges_find_an_unchanged_face_unchanged_and_another_face_changed(synthetic_faces):
+    judges, faces = Judges(), synthetic_faces
     before, unchanged, other = judges(faces), judges(floor(faces)), judges(faces.roll(1, 0))
     assert before.numbers["found"].all()
     noise, away = kept(before, unchanged), kept(before, other)
@@ -134,18 +134,9 @@ def test_the_judges_find_an_unchanged_face_unchanged_and_another_face_changed(fa
 
 
 @needs_files
-def test_mobilefacenet_knows_an_unchanged_face_and_no_stranger(faces_of_the_generator):
-    judge, faces = load_mobilefacenet(), faces_of_the_generator
+def test_mobilefacenet_knows_an_unchanged_face_and_no_stranger(synthetic_faces):
+    judge, faces = load_mobilefacenet(), synthetic_faces
     alike = torch.nn.functional.normalize(judge.embed(faces)) @ torch.nn.functional.normalize(
         judge.embed(floor(faces))
     ).T  # fmt: skip
     assert alike.diagonal().min() > 0.8 > alike[~torch.eye(len(faces), dtype=torch.bool)].max()
-
-
-@pytest.fixture(scope="module")
-def faces_of_the_generator(generator):
-    from anonlab.training.synthetic import draw_codes
-
-    rng = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        return generator.synthesis(draw_codes(generator, 10, rng), 256).clamp(-1, 1)

@@ -10,7 +10,7 @@ import pytest
 from lessons import code, lesson
 from offline import loads_of
 
-from anonlab.runner.course import build_course, executed_notebooks, page_of
+from anonlab.runner.course import build_course, executed_notebooks
 
 PICTURE = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -40,7 +40,7 @@ def ran(tmp_path) -> Path:
     first = page(
         "00 · One",
         injected,
-        code("import zipapp", jupyter={"source_hidden": True}),
+        code("import zipapp", tags=("hide-input",)),
         code("show()", image),
         said,
         code("answer = 41 + 1", result, tags=("solution",), jupyter={"source_hidden": True}),
@@ -108,6 +108,7 @@ def test_nothing_in_the_book_is_loaded_from_the_network(book):
 def test_paths_of_this_machine_stay_out_of_the_book(book):
     for page in [*book.glob("*.html"), *(book / "_sources").rglob("*.ipynb")]:
         assert "/home/me/secret" not in page.read_text()
+    assert '"STEPS = 2"' in (book / "_sources" / "00_one.ipynb").read_text()
 
 
 def test_only_runs_of_the_samples_get_into_the_course(ran):
@@ -125,11 +126,3 @@ def test_only_runs_of_the_samples_get_into_the_course(ran):
     assert executed_notebooks(runs, folder)["00_one"].parent == usual
     shutil.copytree(usual, runs / "2026-01-05")
     assert executed_notebooks(runs, folder)["00_one"].parent.name == "2026-01-05"  # the newest
-
-
-def test_parameters_of_a_run_are_shown_without_places():
-    cells = [code(f"# Parameters\n{text}", tags=("injected-parameters",)) for text in ("STEPS = 2", "")]
-    cells[0].source += "\nOUTPUT = '/home/me'\nSTATE = '/home/me/state'"
-    cells[1].source += "OUTPUT = '/home/me'"
-    shown = page_of(page("00 · One", *cells))
-    assert [cell.source for cell in shown.cells[2:]] == ["STEPS = 2"]
