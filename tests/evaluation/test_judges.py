@@ -9,23 +9,19 @@ import pytest
 import torch
 
 from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMissing
-from anonlab.evaluation.judges import Judges, Reading, load_mobilefacenet
 from anonlab.evaluation.judges.kept import (
     CORRELATED,
     LABELS,
     floor,
     kept,
 )
+from anonlab.evaluation.judges.reading import Judges, Reading, load_mobilefacenet
 from anonlab.evaluation.judges.worn import PLACES
 from anonlab.metrics import packages
 
 PEOPLE = 60
-MISSING = packages.missing()
-needs_files = pytest.mark.skipif(
-    bool(packages.missing()),
-    reason="; ".join(f"{one.what}: {one.fetch}" for one, _ in packages.missing())
-    or "all judges are here",
-)
+lacking = "; ".join(f"{one.what}: {one.fetch}" for one, _ in packages.missing())
+needs_files = pytest.mark.skipif(bool(lacking), reason=lacking)
 SPREAD = {"gaze_x": 8.0, "gaze_y": 5.0, "yaw": 12.0, "pitch": 8.0, "age": 12.0, "tone": 15.0}
 
 

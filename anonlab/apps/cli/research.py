@@ -134,7 +134,7 @@ def train_network(options: argparse.Namespace) -> int:
 def evaluate_people(options: argparse.Namespace) -> int:
     """Every data set by itself, `judged.json` below the output folder."""
     from ...evaluation.evaluate import evaluate
-    from ...evaluation.judges import FaceRes, Judges, load_mobilefacenet
+    from ...evaluation.judges.reading import FaceRes, Judges, load_mobilefacenet
     from ...evaluation.judging import Judge, load_judges
     from ...evaluation.pictures import peer_recipes
     from ...evaluation.tables import headline
