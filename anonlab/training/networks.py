@@ -136,7 +136,10 @@ class ExpressionTask(NetworkTask):
         """Measure on held-out faces the mean correlation of the logits, and how often labels agree."""
         said, told = model(self.samples.pictures(slice(0, self.held_out))), self.told[: self.held_out]
         agreed = said.argmax(1) == told.argmax(1)
-        return {"correlation": correlation(said.T, told.T).mean().item(), "agreement": agreed.float().mean().item()}
+        return {
+            "correlation": correlation(said.T, told.T).mean().item(),
+            "agreement": agreed.float().mean().item(),
+        }
 
 
 def move_points(points: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from torch import nn
 
 from ...identity.population import skin_tones
 from ...metrics.packages import find
-from ...metrics.tensorflow_js import Compiled, FaceApiExpression, Tfjs, blazeface_anchors, tfjs
+from ...metrics.tensorflow_js import Compiled, FaceApiExpression, blazeface_anchors, tfjs
 from ...perception.networks import EXPRESSION_BOX
 from ...recognizers import OnnxRecognizer, crop
 from ...recognizers.onnx import PictureNetwork
