@@ -49,7 +49,7 @@ def test_codes_led_astray_come_nearer(correction, case, generator, recognizer, s
     points = correction.readers.landmarks(image)
     errors = [landmark_error(correction.readers.landmarks(x), points).item() for x in (before, after)]
     assert cosines[1] > cosines[0]
-    assert errors[1] < 0.8 * errors[0]
+    assert errors[1] < 0.9 * errors[0]
 
 
 @torch.no_grad()
@@ -96,7 +96,7 @@ def test_encoder_and_correction_aim_beyond_the_identity(
     encoder = Encoder(TINY).start_at(LinearInitialization(generator, population)).eval()
     asked = []
 
-    def noted(ws, image, mask, target, max_rms):
+    def noted(ws, image, mask, target, noise, max_rms):
         asked.append(target)
         return ws
 

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from anonlab.encoding.start import brightened
+from anonlab.encoding.correction import NOISY
+from anonlab.encoding.start import brightened, noise_of
 from anonlab.errors import WeightsCorrupt, WeightsMissing
-from anonlab.images import blurred
+from anonlab.images import blurred, resize
 from anonlab.metrics.estimators import ExpressionEstimator
 from anonlab.perception.networks import EXPRESSIONS, load_expression, load_glasses
 from anonlab.perception.texture import FAINT, texture
@@ -41,7 +42,8 @@ def test_the_network_of_expressions_says_what_its_teacher_says(generator, astron
 @torch.no_grad()
 def test_noise_of_the_dark_is_no_glasses(astronaut_face):
     rng, glasses = torch.Generator().manual_seed(0), load_glasses()
-    dark = 0.12 * (astronaut_face + 1) - 1
-    noisy = (dark + 0.06 * torch.randn(dark.shape, generator=rng)).clamp(-1, 1)
     assert torch.allclose(brightened(astronaut_face), astronaut_face, atol=1e-5)
-    assert glasses(brightened(noisy)) < 0 < glasses(noisy)
+    dark = (0.08 * (resize(astronaut_face, 512) + 1) - 1).expand(4, -1, -1, -1)
+    noisy = (dark + 0.06 * torch.randn(dark.shape, generator=rng)).clamp(-1, 1)
+    assert glasses(brightened(noisy)).mean() < -1 < glasses(noisy).mean()
+    assert noise_of(astronaut_face) < NOISY < noise_of(noisy).min()

@@ -231,10 +231,10 @@ class VideoFile:
         """How many packets a damaged file has lost: of an AVI those of its index, of another one as many
         as fit into the gaps of its times where its reader complains, and into what no reader gets to:
         fragments of an MP4 behind a damaged one."""
-        logging, times, near, heard, clock, read = self.av.logging, [], [], 0, self._clock(), 1
+        logging, times, near, heard, clock, read = av.logging, [], [], 0, self._clock(), 1
         whole, size, last = self.start <= 0 and math.isinf(self.end), self.path.stat().st_size, 0
         logging.set_level(logging.ERROR)
-        with logging.Capture() as said, self.open() as container, contextlib.suppress(*self.errors):
+        with logging.Capture() as said, self.open() as container, contextlib.suppress(*ERRORS):
             stream, kind = self.picture(container), container.format.name
             indexed, entries = stream.frames, sum(one.size > 0 for one in stream.index_entries)
             total = _duration(stream) if whole else None
