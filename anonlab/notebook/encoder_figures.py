@@ -39,7 +39,7 @@ def encoder_diagram(config: EncoderConfig) -> Figure:
     photo, stays = f"photo x\n(3, {size}²)", f"what stays, and mask\n[x·(1 − m), m]\n(4, {size}²)"
     branches = (
         ("whole", 42, photo, semantic, f"{whole} tokens"),
-        ("stays", 30, stays, preservation, f"{' + '.join(kept)}\ntokens"),
+        ("stays", 30, stays, preservation, f"{' + '.join(kept[:-1])} +\n{kept[-1]} tokens"),
         ("person", 18, f"identity e\n({config.identity_dim},)", "MLP", f"{person} token"),
     )
     for kind, y, given, branch, tokens in branches:
@@ -105,5 +105,5 @@ def grouped_bars_figure(groups: Mapping[str, Mapping[str, float]], label: str) -
         axis.barh(at, [values[name] for name in names], height, label=group, color=BARS[number])
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
-    axis.legend(frameon=False, loc="lower right")
+    figure.legend(frameon=False, loc="outside upper center", ncols=len(groups))
     return figure

@@ -92,5 +92,5 @@ def crops_figure(
         for image in (before, after):
             close = to_uint8(image[..., top : top + side, left : left + side].cpu())
             windows.append(close.repeat(4, 0).repeat(4, 1))
-        titles += [f"rows {top}–{top + side}, columns {left}–{left + side}", "anonymized"]
+        titles += [f"photo, rows {top}–{top + side}, columns {left}–{left + side}", "anonymized"]
     return gallery(windows, titles)
