@@ -78,7 +78,7 @@ def gallery(
     figure = Figure(figsize=(side * columns, (side + 0.6) * lines), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False)
     for axis in axes.flat:
-        axis.set(xticks=[], yticks=[], frame_on=False)
+        axis.set(xticks=[], yticks=[], frame_on=False, anchor="S")  # room for titles of two lines
     for axis, image in zip(axes.flat, images, strict=False):
         axis.imshow(picture(image) if isinstance(image, torch.Tensor) else np.asarray(image))
     for axis, title in zip(axes.flat, titles, strict=False):
