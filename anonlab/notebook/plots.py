@@ -75,12 +75,14 @@ def gallery(
     name of each of the `rows`."""
     columns = min(columns, len(images))
     side, lines = PAGE_INCHES / max(2, columns), -(-len(images) // columns)
-    figure = Figure(figsize=(side * columns, (side + 0.6) * lines), layout="constrained")
+    shown = [picture(one) if isinstance(one, torch.Tensor) else np.asarray(one) for one in images]
+    height = side * max(one.shape[0] / one.shape[1] for one in shown) + 0.6
+    figure = Figure(figsize=(side * columns, height * lines), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[], frame_on=False, anchor="S")  # room for titles of two lines
-    for axis, image in zip(axes.flat, images, strict=False):
-        axis.imshow(picture(image) if isinstance(image, torch.Tensor) else np.asarray(image))
+    for axis, image in zip(axes.flat, shown, strict=False):
+        axis.imshow(image)
     for axis, title in zip(axes.flat, titles, strict=False):
         axis.set_title(title, fontsize=11 if side < 4 else 14)
     for axis, name in zip(axes[:, 0], rows, strict=False):
