@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 FACE_SIZE = 256  # pixels of an aligned face where networks and losses look at it
+LUMA = (0.299, 0.587, 0.114)  # Rec. 601: what red, green and blue add to brightness
 COLOR_GRID = 16  # pixels of the picture that says pose, light and colours only
 
 
@@ -20,6 +23,11 @@ def resize(images: torch.Tensor, size: int) -> torch.Tensor:
     return F.interpolate(
         images, size=(size, size), mode="bilinear", align_corners=False, antialias=smaller
     )
+
+
+def grey(images: torch.Tensor, weights: Sequence[float] = LUMA) -> torch.Tensor:
+    """Weigh the colours of `images (N, 3, H, W)` to their brightness `(N, 1, H, W)`."""
+    return (images * images.new_tensor(weights)[:, None, None]).sum(1, keepdim=True)
 
 
 def blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:

@@ -32,9 +32,7 @@ class FaceResult:
     generated: torch.Tensor  # (1, 3, S, S), the whole picture that the generator made
     anonymized: torch.Tensor  # (1, 3, S, S), the composite
     ws: torch.Tensor  # (1, num_ws, w_dim)
-    distance: (
-        float  # the recogniser's, measured again on the finished photo; NaN where no face was found
-    )
+    distance: float  # the recogniser's, on the finished photo; NaN where that shows no face
     drift: float  # of the five points there, in sides of the aligned square
     threshold: float
     controls: Controls  # as used in the end

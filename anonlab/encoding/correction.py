@@ -15,6 +15,7 @@ the diagonal `R` says how little each reading counts; colours that the mask hide
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -53,9 +54,8 @@ NOISE = {
 # .94 / .84 with it, .85 / .76 asked for 2.5 times and .84 / .71 asked for 5 times, at no other cost.
 # For texture and expression see `data/tried.md`.
 TIMES = {"facial_hair": 4.0, "texture": 2.0, "expression": 6.0}
-READOUTS = ("facial_hair", "texture")  # linear
-NOISY = 0.02  # standard deviation of a photo's noise at 256 px, beyond which GRAINY count less
-GRAINY = "facial_hair", "texture"  # noise looks like these
+GRAINY = ("facial_hair", "texture")  # linear readouts of contrast, which noise looks like …
+NOISY = 0.02  # … and counts less beyond this standard deviation of it at 256 px
 HIDDEN_NOISE = 1.0  # of colours where the mask is 1
 
 
@@ -78,13 +78,13 @@ class Correction:
     ):
         here = {name: tensor.to(generator.w_avg) for name, tensor in tensors.items()}
         self.codes, self.readings, self.covariance = here["codes"], here["readings"], here["covariance"]
-        self.scales, self.readouts = here["scales"], {name: here[name] for name in READOUTS}
-        self.generator, self.recognizer, self.readers, self.rounds = (
-            generator,
-            recognizer,
-            readers,
-            rounds,
-        )
+        self.scales, self.readouts = here["scales"], {name: here[name] for name in GRAINY}
+        self.generator, self.recognizer, self.readers = generator, recognizer, readers
+        self.rounds = rounds
+        ends = self.readouts["texture"].shape[1], len(EXPRESSIONS)
+        sizes = recognizer.dim, 1, 1, 2 * COUNT, 3 * COLOR_GRID**2, 6, 1, 1, *ends
+        self.sizes = dict(zip(NOISE, sizes, strict=True))  # of the readings' groups; their sum is Y
+        self.times = self.by_reading(TIMES)
 
     @torch.no_grad()
     def __call__(
@@ -125,15 +125,12 @@ class Correction:
         """Compute what pictures `drawn (N, 3, 256, 256)` lack of the readings `wanted (N, Y)`, in some
         `TIMES` over."""
         lack = wanted - self.read(drawn, self.recognizer.embed(drawn))
-        times = [torch.full((size,), TIMES.get(name, 1.0)) for name, size in self.sizes.items()]
-        return torch.cat(times).to(lack) * lack
+        return self.times * lack
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        """How many readings a group has; their sum is Y."""
-        ends = self.readouts["texture"].shape[1], len(EXPRESSIONS)
-        sizes = (self.recognizer.dim, 1, 1, 2 * COUNT, 3 * COLOR_GRID**2, 6, 1, 1, *ends)
-        return dict(zip(NOISE, sizes, strict=True))
+    def by_reading(self, values: Mapping[str, float]) -> torch.Tensor:
+        """Repeat the value of each group, 1 where it has none, for each of its readings: `(Y,)`."""
+        rows = [torch.full((size,), values.get(name, 1.0)) for name, size in self.sizes.items()]
+        return torch.cat(rows).to(self.covariance)
 
     def read(self, images: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
         """Read `images (N, 3, 256, 256)` in the standard deviations of the readings, `(N, Y)`.

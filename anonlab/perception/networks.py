@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..images import FACE_SIZE, resize
+from ..images import FACE_SIZE, grey, resize
 from ..recognizers import crop
 from ..weights import store
 
@@ -28,7 +28,8 @@ MIRROR = (
 )  # fmt: skip
 WINDOW = (48, 76, 208, 164)  # left, top, right, bottom: brows, both eyes and the rims' lower edges
 EXPRESSIONS = ("angry", "disgusted", "fearful", "happy", "sad", "surprised", "neutral")
-EXPRESSION_BOX, LUMA = (96.0, 120.0, 416.0, 440.0), (0.2989, 0.587, 0.114)  # of an aligned side of 512
+# Of an aligned side of 512, and how its teacher weighs colours
+EXPRESSION_BOX, EXPRESSION_LUMA = (96.0, 120.0, 416.0, 440.0), (0.2989, 0.587, 0.114)
 GLASSES = (24, 72, 232, 168)  # the same with the temples
 
 
@@ -105,8 +106,7 @@ class ExpressionNetwork(nn.Module):
 
 def grey_face(images: torch.Tensor) -> torch.Tensor:
     """Cut what networks of expressions see of aligned `images (N, 3, S, S)`: `(N, 1, 64, 64)`."""
-    grey = sum(weight * one for weight, one in zip(LUMA, images.split(1, 1), strict=True))
-    return crop(grey, EXPRESSION_BOX, 64)
+    return crop(grey(images, EXPRESSION_LUMA), EXPRESSION_BOX, 64)
 
 
 class GlassesNetwork(nn.Module):

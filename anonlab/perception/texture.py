@@ -8,21 +8,20 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from ..images import grey
 from ..recognizers import crop
 
 # Boxes in an aligned side of 512, pixels at which they are read, and squares along a side
 FACE, FACE_SIDE, FACE_CELLS = (112.0, 112.0, 400.0, 496.0), 128, 16  # brows to chin
 CHIN, CHIN_SIDE, CHIN_CELLS = (144.0, 288.0, 368.0, 496.0), 64, 8  # mouth and chin
 FAINT = 0.01  # contrast that counts as none
-LUMA = (0.299, 0.587, 0.114)
 COLOUR = 2.0  # how much colours count beside contrast
 
 
 def contrast(pictures: torch.Tensor, cells: int) -> torch.Tensor:
     """Compute the logarithm of the contrast between neighbours and second neighbours, across and down,
     on `cells`×`cells` squares of `pictures (N, 3, H, W)`: `(N, 4·cells²)`."""
-    light = sum(weight * channel for weight, channel in zip(LUMA, pictures.split(1, 1), strict=True))
-    read = []
+    light, read = grey(pictures), []
     for step in (1, 2):
         across = light[..., step:] - light[..., :-step]
         down = light[..., step:, :] - light[..., :-step, :]

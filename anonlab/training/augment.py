@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from ..images import blurred, warp
+from ..images import blurred, grey, warp
 
 CLEAN = 0.25  # share of pictures whose pose, light and colours are left as they are
 # The luminance table of JPEG (ITU-T T.81, Annex K), which its quality scales.
@@ -95,8 +95,7 @@ def colour(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     saturation = uniform(rng, n, 0.4, 1.3, images)
     contrast = uniform(rng, n, 0.8, 1.2, images)
     x = ((images.clamp(-1, 1) + 1) / 2 * gain).clamp(1e-4, 1) ** gamma
-    grey = (x * x.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
-    x = torch.lerp(grey, x, saturation)
+    x = torch.lerp(grey(x), x, saturation)
     mean = x.mean((1, 2, 3), keepdim=True)
     return ((x - mean) * contrast + mean) * 2 - 1
 

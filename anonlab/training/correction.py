@@ -39,9 +39,11 @@ def fit_correction(
     y = torch.cat([group / scale for group, scale in zip(groups, scales, strict=True)], 1)
     x = ((samples.ws[index].float() - generator.w_avg) / generator.w_std).flatten(1)
     x, y = x - x.mean(0), y - y.mean(0)
-    codes, spread, directions = torch.svd_lowrank(x.T @ y / len(y), q=min(rank, y.shape[1]), niter=4)
+    codes, spread, directions = torch.linalg.svd(x.T @ y / len(y), full_matrices=False)
     covariance = y.T @ y / len(y)
-    tensors = {"codes": codes * spread, "readings": directions, "covariance": covariance}
+    tensors = {
+        "codes": (codes * spread)[:, :rank], "readings": directions[:rank].T, "covariance": covariance
+    }  # fmt: skip
     return tensors | {"scales": scales} | readouts
 
 

@@ -66,4 +66,4 @@ def learn_texture(samples: Samples) -> torch.Tensor:
     """Find the main components `(1024, 64)` of the texture of all samples but the held-out ones."""
     index = torch.arange(samples.held_out, len(samples))
     rough = torch.cat([texture(samples.pictures(some)) for some in index.split(BATCH)])
-    return torch.svd_lowrank(rough - rough.mean(0), q=RANK, niter=4)[2]
+    return torch.linalg.svd(rough - rough.mean(0), full_matrices=False).Vh[:RANK].T

@@ -38,6 +38,8 @@ class Follower:
         self.anonymizer = anonymizer
         start = anonymizer.regenerator.start
         self.correction = start.correction if isinstance(start, EncoderStart) else None
+        if self.correction:
+            self.followed = self.correction.by_reading(dict.fromkeys(SLOW, 0.0))
         self.factors: dict[int, torch.Tensor] = {}  # by plan
 
     def key_frames(self, found: np.ndarray) -> np.ndarray:
@@ -86,8 +88,4 @@ class Follower:
             factor = self.factors[id(plan)] = self.correction.factor(mask)
         target = torch.from_numpy(plan.target)[None].to(image)  # the same in all frames
         seen = self.correction.read(brightened(resize(image, FACE_SIZE)), target)
-        groups = seen.split([*self.correction.sizes.values()], 1)
-        for group, name in zip(groups, self.correction.sizes, strict=True):
-            if name in SLOW:
-                group.zero_()
-        return self.correction.carry(seen, factor)
+        return self.correction.carry(self.followed * seen, factor)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ...images import resize
+from ...images import grey, resize
 from ...metrics.packages import find
 from ...recognizers.onnx import PictureNetwork
 
@@ -147,9 +147,7 @@ def light(images: torch.Tensor, mesh: Mesh) -> torch.Tensor:
 
     Luminance at the mesh's points by least squares on their normals, skin taken as of one colour.
     """
-    weights = images.new_tensor([0.299, 0.587, 0.114])[:, None, None]
-    luma = (weights * (images + 1) / 2).sum(1, keepdim=True)
-    luma = F.avg_pool2d(resize(luma, SIDE // 4), 3, 1, 1)
+    luma = F.avg_pool2d(resize(grey((images + 1) / 2), SIDE // 4), 3, 1, 1)
     seen = F.grid_sample(luma, 2 * mesh.points[:, None, :, :2] - 1, align_corners=False)[:, 0, 0]
     nearest = torch.cdist(mesh.points, mesh.points).topk(NEIGHBOURS, largest=False).indices
     around = torch.stack([one[index] for one, index in zip(mesh.points, nearest, strict=True)])

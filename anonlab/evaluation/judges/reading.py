@@ -11,11 +11,12 @@ from torch import nn
 
 from ...identity.population import skin_tones
 from ...metrics.packages import find
-from ...metrics.tensorflow_js import Compiled, FaceApiExpression, blazeface_anchors, tfjs
+from ...metrics.tensorflow_js import Compiled, tfjs
 from ...perception.networks import EXPRESSION_BOX
 from ...recognizers import OnnxRecognizer, crop
 from ...recognizers.onnx import PictureNetwork
 from .mesh import MeshReader, geometry, light
+from .networks import FaceApiExpression, blazeface_anchors
 from .worn import Worn
 
 # crop in an aligned picture of side 512: what the network was trained to see of a face
