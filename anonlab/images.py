@@ -27,7 +27,8 @@ def resize(images: torch.Tensor, size: int) -> torch.Tensor:
 
 def grey(images: torch.Tensor, weights: Sequence[float] = LUMA) -> torch.Tensor:
     """Weigh the colours of `images (N, 3, H, W)` to their brightness `(N, 1, H, W)`."""
-    return (images * images.new_tensor(weights)[:, None, None]).sum(1, keepdim=True)
+    red, green, blue = (images[:, at, None] * weight for at, weight in enumerate(weights))
+    return red + green + blue
 
 
 def blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:
