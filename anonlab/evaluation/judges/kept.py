@@ -8,6 +8,7 @@ and another photo of the person.
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -27,12 +28,12 @@ LABELS = ("expression", "ethnicity", "gender")
 TURN, ZOOM, SHIFT, BLUR, QUALITY = 2.0, 0.03, 2 / 256, 0.6, 80  # degrees, shares, pixels of 256, JPEG
 DRAWS = 1000  # of the bootstrap by person
 SMALLEST = 5  # people of a cell that is worth a number
-YAWS, SIZES = (0, 15, 30, 45), (0, 64, 128, 256)  # lower edges: degrees, pixels of the face's square
-WORDS = {"gender": ("male", "female"), "ethnicity": ETHNICITIES}  # GEAR's
-STATED = {  # what people say of themselves -> GEAR's word
-    "ethnicity": {"white": "white", "black": "black", "east_asian": "asian", "west_asian": "indian"},
-    "gender": {"male": "male", "female": "female"},
+EDGES = {"yaw": (0, 15, 30, 45), "size": (0, 64, 128, 256)}  # degrees, pixels of the face's square
+STATED = {  # what people say of themselves -> GEAR's number for it
+    "ethnicity": {"white": 0, "black": 1, "east_asian": 2, "west_asian": 3},
+    "gender": {"male": 0, "female": 1},
 }
+WORDS = {"gender": ("male", "female"), "ethnicity": ETHNICITIES}  # GEAR's
 
 
 def floor(images: torch.Tensor) -> torch.Tensor:
@@ -55,30 +56,28 @@ def floor(images: torch.Tensor) -> torch.Tensor:
 
 
 def differences(before: Reading, after: Reading) -> dict[str, torch.Tensor]:
-    """Return one number a person `(N,)`: gaze in degrees, `PLACES` kept where they are worn and come
-    where they are not (NaN for other people), `mesh_error` in distances of the outer eye corners,
-    `…_kept` 1 where the label stays, `age_change` in years with its sign."""
-    a, b = before.numbers, after.numbers
+    """Return one number a person `(N,)`: gaze in degrees, `mesh_error` in distances of the outer eye
+    corners, `age_change` in years with its sign, `PLACES` kept where they are worn and come where they
+    are not (NaN for other people), `…_kept` 1 where the label stays."""
+    change = {name: after[name] - before[name] for name in CORRELATED}
     found = {
-        "gaze_error": torch.hypot(b["gaze_x"] - a["gaze_x"], b["gaze_y"] - a["gaze_y"]),
-        "eye_error": (b["eye_opening"] - a["eye_opening"]).abs(),
-        "mouth_error": (b["mouth_opening"] - a["mouth_opening"]).abs(),
-        "mesh_error": mesh_error(before.points, after.points),
-        "yaw_error": (b["yaw"] - a["yaw"]).abs(),
-        "age_change": b["age"] - a["age"],
-        "age_error": (b["age"] - a["age"]).abs(),
-        "tone_error": (b["tone"] - a["tone"]).abs(),
-        "light_error": (after.light - before.light)[:, 1:4].norm(dim=1),
-        "found": b["found"],
+        "gaze_error": torch.hypot(change["gaze_x"], change["gaze_y"]),
+        "eye_error": change["eye_opening"].abs(),
+        "mouth_error": change["mouth_opening"].abs(),
+        "mesh_error": mesh_error(before["points"], after["points"]),
+        "yaw_error": change["yaw"].abs(),
+        "age_change": change["age"],
+        "age_error": change["age"].abs(),
+        "tone_error": change["tone"].abs(),
+        "light_error": (after["light"] - before["light"])[:, 1:4].norm(dim=1),
+        "found": after["found"],
     }
     for name in PLACES:
-        wore, wears = a[name] > MARGIN, b[name] > -MARGIN
-        bare, came = a[name] < -MARGIN, b[name] > MARGIN
-        found[f"{name}_kept"] = wears.float().where(wore, torch.nan)
-        found[f"{name}_come"] = came.float().where(bare, torch.nan)
+        was, now = before[name], after[name]
+        found[f"{name}_kept"] = (now > -MARGIN).float().where(was > MARGIN, torch.nan)
+        found[f"{name}_come"] = (now > MARGIN).float().where(was < -MARGIN, torch.nan)
     for name in LABELS:
-        same = before.labels[name].argmax(1) == after.labels[name].argmax(1)
-        found[f"{name}_kept"] = same.float()
+        found[f"{name}_kept"] = (before[name].argmax(1) == after[name].argmax(1)).float()
     return found
 
 
@@ -105,27 +104,24 @@ def by_person(statistic: Callable[..., torch.Tensor], *columns: torch.Tensor) ->
     draws people. NaN is a person to whom the question does not apply; None where none is left."""
     asked = ~torch.stack(columns).isnan().any(0)
     columns = tuple(one[asked] for one in columns)
-    if not asked.any():
+    count = len(columns[0])
+    if not count:
         return {"people": 0, "value": None, "interval": [None, None]}
 
     def drawn(people: np.ndarray, axis: int) -> np.ndarray:  # noqa: ARG001
         return statistic(*(one[torch.from_numpy(people).long()] for one in columns)).numpy()
 
-    count = len(columns[0])
     found = bootstrap(np.arange(count), drawn, DRAWS)
     return {"people": count, "value": statistic(*columns).item(), "interval": list(found)}
 
 
 def kept(before: Reading, after: Reading) -> dict:
     """Measure `differences` (means) and `correlations` over people, each with its interval by person."""
-    measured = {
-        name: by_person(lambda one: one.mean(-1), values)
-        for name, values in differences(before, after).items()
+    changes = differences(before, after).items()
+    means = {name: by_person(lambda one: one.mean(-1), values) for name, values in changes}
+    return means | {
+        f"{name}, correlation": by_person(correlation, before[name], after[name]) for name in CORRELATED
     }
-    for name in CORRELATED:
-        pair = before.numbers[name], after.numbers[name]
-        measured[f"{name}, correlation"] = by_person(correlation, *pair)
-    return measured
 
 
 def cells(people: Sequence[Pictures], before: Reading, after: Reading) -> dict[str, dict]:
@@ -134,12 +130,11 @@ def cells(people: Sequence[Pictures], before: Reading, after: Reading) -> dict[s
     measured = {
         name: values for name, values in differences(before, after).items() if not values.isnan().any()
     }
-    yaw = before.numbers["yaw"].abs()
-    size = torch.tensor([float(one.size) for one in people])
+    of = {"yaw": before["yaw"].abs(), "size": torch.tensor([float(one.size) for one in people])}
     groups: dict[str, torch.Tensor] = {}
-    for name, values, edges in (("yaw", yaw, YAWS), ("size", size, SIZES)):
+    for name, edges in EDGES.items():
         for low, high in zip(edges, [*edges[1:], float("inf")], strict=True):
-            groups[f"{name} {low}–{high:g}"] = (values >= low) & (values < high)
+            groups[f"{name} {low}–{high:g}"] = (of[name] >= low) & (of[name] < high)
     for kind in ("gender", "ethnicity"):
         stated = [one.person.tags.get(kind, "") for one in people]
         for value in sorted(set(stated) - {""}):
@@ -151,10 +146,9 @@ def cells(people: Sequence[Pictures], before: Reading, after: Reading) -> dict[s
         if chosen.sum() >= SMALLEST
     }
     worst = {}
-    for key in measured:
+    for key in measured if made else ():
         pick = min if key.endswith("_kept") or key == "found" else max
-        if made:
-            worst[key] = pick(made, key=lambda name: made[name][key])
+        worst[key] = pick(made, key=lambda name: made[name][key])
     return made | {"worst": worst}
 
 
@@ -166,20 +160,17 @@ def truth(people: Sequence[Pictures], read: Mapping[str, Reading]) -> dict:
     ages = torch.tensor([float(one) if one.isdigit() else torch.nan for one in told])
     made: dict = {}
     for name, reading in read.items():
-        line: dict = {}
-        off = (reading.numbers["age"] - ages)[~ages.isnan()]
+        line = made[name] = {}
+        off = (reading["age"] - ages)[~ages.isnan()]
         if len(off):
-            line["age"] = {
-                "people": len(off), "error": off.abs().mean().item(), "bias": off.mean().item()
-            }  # fmt: skip
+            error, bias = off.abs().mean().item(), off.mean().item()
+            line["age"] = {"people": len(off), "error": error, "bias": bias}
         for kind, known in STATED.items():
-            said = [WORDS[kind][index] for index in reading.labels[kind].argmax(1).tolist()]
-            for value in known:
+            said = reading[kind].argmax(1).tolist()
+            for value, number in known.items():
                 mine = [one for one, tag in zip(said, tags, strict=True) if tag.get(kind) == value]
+                words = Counter(sorted(WORDS[kind][one] for one in mine))
                 if mine:
-                    line[f"{kind} {value}"] = {
-                        "people": len(mine), "right": mine.count(known[value]),
-                        "read_as": {word: mine.count(word) for word in dict.fromkeys(sorted(mine))},
-                    }  # fmt: skip
-        made[name] = line
+                    right = mine.count(number)
+                    line[f"{kind} {value}"] = {"people": len(mine), "right": right, "read_as": {**words}}
     return made if any(made.values()) else {}

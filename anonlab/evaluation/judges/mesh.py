@@ -6,8 +6,6 @@ gaze, eyes, mouth, brows and pose; `light` reads nine numbers of spherical harmo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 
@@ -26,59 +24,46 @@ OUTER = (33, 263)  # outer corners of the eyes: the unit of lengths in the face
 NEIGHBOURS = 10  # points through which a normal's plane goes
 
 
-@dataclass
-class Mesh:
-    """Hold what the two networks found in `N` pictures."""
-
-    points: torch.Tensor  # (N, 468, 3)
-    score: torch.Tensor  # (N,) chance that this is a face
-    contours: torch.Tensor  # (N, 2, 71, 2) of the two eyes
-    irises: torch.Tensor  # (N, 2, 5, 2) centre, left, top, right, bottom
-
-
 class MeshReader:
-    """Read a `Mesh` from aligned pictures. Raises `WeightsMissing` or `WeightsCorrupt`."""
+    """Find points in aligned pictures. Raises `WeightsMissing` or `WeightsCorrupt`."""
 
     def __init__(self) -> None:
-        self.face, self.eye = (
-            PictureNetwork(find("face_landmark.tflite")),
-            PictureNetwork(find("iris_landmark.tflite")),
-        )
+        self.face = PictureNetwork(find("face_landmark.tflite"))
+        self.eye = PictureNetwork(find("iris_landmark.tflite"))
 
     @torch.no_grad()
-    def __call__(self, images: torch.Tensor) -> Mesh:
-        """Read `images (N, 3, S, S)` in [-1, 1]."""
+    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Find in `images (N, 3, S, S)` in [-1, 1] the mesh `(N, 468, 3)`, the contours of both eyes
+        `(N, 2, 71, 2)`, and their irises `(N, 2, 5, 2)`: centre, left, top, right, bottom."""
         unit = (resize(images, SIDE) + 1).clamp(0, 2) / 2
-        n = len(unit)
-        x, y, side = (torch.full((n,), value) for value in FIRST_BOX)
-        points, _ = self._mesh(unit, torch.stack([x, y], 1), side)
+        x, y, side = (torch.full((len(unit),), value) for value in FIRST_BOX)
+        points = self._mesh(unit, torch.stack([x, y], 1), side)
         low, high = points[..., :2].amin(1), points[..., :2].amax(1)
-        points, score = self._mesh(unit, (low + high) / 2, AROUND * (high - low).amax(1))
-        eyes = [self._eye(unit, points, *corners, mirrored=k == 1) for k, corners in enumerate(EYES)]
+        points = self._mesh(unit, (low + high) / 2, AROUND * (high - low).amax(1))
+        eyes = [self._eye(unit, points[:, pair, :2], k == 1) for k, pair in enumerate(EYES)]
         contours, irises = (torch.stack(one, 1) for one in zip(*eyes, strict=True))
-        return Mesh(points, score, contours, irises)
+        return points, contours, irises
 
     def _mesh(self, unit, centre, side):
-        zero = torch.zeros(len(unit))
-        out = self.face(cut(unit, centre, side, zero, self.face.side))
+        turn = torch.zeros(len(unit))
+        out = self.face(cut(unit, centre, side, turn, self.face.side))
         points = out["conv2d_20"].view(-1, 468, 3) / self.face.side
-        points[..., :2] = placed(points[..., :2], centre, side, zero)
+        points[..., :2] = placed(points[..., :2], centre, side, turn)
         points[..., 2] *= side[:, None]
-        return points, out["conv2d_30"][:, 0].sigmoid()
+        return points
 
-    def _eye(self, unit, points, first: int, last: int, mirrored: bool):
-        a, b = points[:, first, :2], points[:, last, :2]
-        across = b - a
+    def _eye(self, unit, corners, mirrored: bool):
+        centre, across = (corners[:, 0] + corners[:, 1]) / 2, corners[:, 1] - corners[:, 0]
         side = IRIS_AROUND * across.abs().amax(1)
         angle = torch.atan2(across[:, 1], across[:, 0])
-        chip = cut(unit, (a + b) / 2, side, angle, self.eye.side)
+        chip = cut(unit, centre, side, angle, self.eye.side)
         out = self.eye(chip.flip(3) if mirrored else chip)
         found = []
         for name, count in (("output_eyes_contours_and_brows", 71), ("output_iris", 5)):
             xy = out[name].view(-1, count, 3)[..., :2] / self.eye.side
             if mirrored:
-                xy = torch.stack([1 - xy[..., 0], xy[..., 1]], -1)
-            found.append(placed(xy, (a + b) / 2, side, angle))
+                xy[..., 0] = 1 - xy[..., 0]
+            found.append(placed(xy, centre, side, angle))
         return found
 
 
@@ -97,36 +82,39 @@ def placed(xy, centre, side, angle) -> torch.Tensor:
     return (xy - 0.5) * side[:, None, None] @ turn.transpose(1, 2) + centre[:, None]
 
 
-def geometry(mesh: Mesh) -> dict[str, torch.Tensor]:
-    """Read a mesh, `(N,)` each: lengths in distances of the outer eye corners, angles in degrees.
+def geometry(
+    mesh: torch.Tensor, contours: torch.Tensor, irises: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Measure what `MeshReader` found, `(N,)` each: lengths in distances of the outer eye corners,
+    angles in degrees.
 
     `gaze_x`, `gaze_y`: the iris's centre against the middle between the corners of its eye, for an
     eyeball of 12 mm in an eye 30 mm wide, mean of both eyes. `eye_opening`: between the lids, in
     widths of the eye. `yaw` and `pitch` by the 3-D points.
     """
-    points = mesh.points[..., :2]
+    points = mesh[..., :2]
     unit = (points[:, OUTER[0]] - points[:, OUTER[1]]).norm(dim=1)
 
     def apart(a: int, b: int) -> torch.Tensor:
         return (points[:, a] - points[:, b]).norm(dim=1) / unit
 
-    corners = torch.stack([mesh.contours[:, :, 0], mesh.contours[:, :, 8]], 2)  # (N, 2, 2, 2)
+    corners = torch.stack([contours[:, :, 0], contours[:, :, 8]], 2)  # (N, 2, 2, 2)
     across = corners[:, :, 1] - corners[:, :, 0]
     across = across * torch.tensor([1.0, -1.0])[:, None]  # both from left to right in the picture
     width = across.norm(dim=2)
-    offset = (mesh.irises[:, :, 0] - corners.mean(2)) * EYE_MM / EYEBALL_MM / width[..., None]
+    offset = (irises[:, :, 0] - corners.mean(2)) * EYE_MM / EYEBALL_MM / width[..., None]
     along = across / width[..., None]
     sideways = (offset * along).sum(2)
     down = along[..., 0] * offset[..., 1] - along[..., 1] * offset[..., 0]
     degrees = torch.rad2deg(torch.asin(torch.stack([sideways, down]).clamp(-1, 1))).mean(2)
-    lids = (mesh.contours[:, :, UPPER] - mesh.contours[:, :, LOWER]).norm(dim=3).mean(2) / width
+    lids = (contours[:, :, UPPER] - contours[:, :, LOWER]).norm(dim=3).mean(2) / width
     eyes = (points[:, 33] + points[:, 133] + points[:, 362] + points[:, 263]) / 4
     vertical = F.normalize(points[:, 152] - points[:, 10], dim=1)  # forehead to chin
 
     def below(*chosen: int) -> torch.Tensor:
         return ((points[:, chosen].mean(1) - eyes) * vertical).sum(1) / unit
 
-    x, y = (F.normalize(mesh.points[:, a] - mesh.points[:, b], dim=1) for a, b in ((263, 33), (152, 10)))
+    x, y = (F.normalize(mesh[:, a] - mesh[:, b], dim=1) for a, b in ((263, 33), (152, 10)))
     return {
         "gaze_x": degrees[0],
         "gaze_y": degrees[1],
@@ -141,21 +129,21 @@ def geometry(mesh: Mesh) -> dict[str, torch.Tensor]:
     }
 
 
-def light(images: torch.Tensor, mesh: Mesh) -> torch.Tensor:
+def light(images: torch.Tensor, mesh: torch.Tensor) -> torch.Tensor:
     """Read the light on a face by spherical harmonics, `(N, 9)`: the first is brightness, the others its
     shares by direction (Ramamoorthi and Hanrahan 2001).
 
     Luminance at the mesh's points by least squares on their normals, skin taken as of one colour.
     """
     luma = F.avg_pool2d(resize(grey((images + 1) / 2), SIDE // 4), 3, 1, 1)
-    seen = F.grid_sample(luma, 2 * mesh.points[:, None, :, :2] - 1, align_corners=False)[:, 0, 0]
-    nearest = torch.cdist(mesh.points, mesh.points).topk(NEIGHBOURS, largest=False).indices
-    around = torch.stack([one[index] for one, index in zip(mesh.points, nearest, strict=True)])
+    seen = F.grid_sample(luma, 2 * mesh[:, None, :, :2] - 1, align_corners=False)[:, 0, 0]
+    nearest = torch.cdist(mesh, mesh).topk(NEIGHBOURS, largest=False).indices
+    around = torch.stack([one[index] for one, index in zip(mesh, nearest, strict=True)])
     around = around - around.mean(2, keepdim=True)
     normals = torch.linalg.eigh(around.mT @ around).eigenvectors[..., 0]
-    outwards = mesh.points - mesh.points.mean(1, keepdim=True) - torch.tensor([0.0, 0.0, 0.3])
-    outwards = (normals * outwards).sum(-1, keepdim=True).sign()
-    x, y, z = (normals * torch.where(outwards < 0, -1.0, 1.0)).unbind(-1)
+    outwards = mesh - mesh.mean(1, keepdim=True) - torch.tensor([0.0, 0.0, 0.3])
+    inwards = (normals * outwards).sum(-1, keepdim=True) < 0
+    x, y, z = normals.where(~inwards, -normals).unbind(-1)
     shares = x, y, z, x * y, x * z, y * z, x**2 - y**2, 3 * z**2 - 1
     basis = torch.stack([torch.ones_like(x), *shares], -1)
     gram = basis.mT @ basis + 1e-2 * len(x[0]) * torch.eye(9)

@@ -1,9 +1,6 @@
-"""All judges on aligned pictures: one table of readings, a row a picture."""
+"""All judges on aligned pictures: what each says of every picture, by name."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +8,7 @@ from torch import nn
 
 from ...identity.population import skin_tones
 from ...metrics.packages import find
-from ...metrics.tensorflow_js import Compiled, tfjs
+from ...metrics.tensorflow_js import TensorFlowJs
 from ...perception.networks import EXPRESSION_BOX
 from ...recognizers import OnnxRecognizer, crop
 from ...recognizers.onnx import PictureNetwork
@@ -29,6 +26,8 @@ LAST = ("conv_pw_13/convolution/merged_input", "conv_pw_13_bn/batchnorm_1/sub") 
 BATCH = 8  # pictures at a time: a gigabyte less than all at once
 FOUND = 0.5  # BlazeFace's score of a face
 
+Reading = dict[str, torch.Tensor]  # of `N` pictures, see `Judges`
+
 
 def load_mobilefacenet() -> OnnxRecognizer:
     """Load the strong recogniser (192-d), to judge only. Raises `WeightsMissing`, `WeightsCorrupt`."""
@@ -44,8 +43,8 @@ class FaceRes:
     box, side, dim = (36.0, 50.0, 476.0, 490.0), 224, 1024
 
     def __init__(self) -> None:
-        self.network, self.mean = tfjs("faceres"), torch.zeros(self.dim)
-        self.compiled = Compiled(self.network, 3, self.side, FEATURES, STEM)
+        self.network = TensorFlowJs("faceres", 3, self.side, FEATURES, STEM)
+        self.mean = torch.zeros(self.dim)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Embed FFHQ-aligned `images (N, 3, S, S)` in [-1, 1]: `(N, 1024)`."""
@@ -53,11 +52,12 @@ class FaceRes:
 
     def features(self, images: torch.Tensor, node: str = STEM) -> torch.Tensor:
         """Return the value of `FEATURES` or `STEM`; by default what `last_layer` is given."""
-        return self.compiled(127.5 * (crop(images, self.box, self.side) + 1))[node]
+        return self.network(127.5 * (crop(images, self.box, self.side) + 1))[node]
 
     def last_layer(self) -> LastLayer:
         """Return a copy of the last 1024 filters (a million weights), which learns."""
-        return LastLayer(*(self.network.weights[name] for name in LAST))
+        filters, bias = (torch.from_numpy(self.network.weights[name]) for name in LAST)
+        return LastLayer(filters.permute(3, 2, 0, 1), bias)
 
 
 class LastLayer(nn.Module):
@@ -71,59 +71,44 @@ class LastLayer(nn.Module):
         return F.relu6(F.conv2d(given, self.weight) + self.bias[:, None, None]).mean((2, 3))
 
 
-@dataclass
-class Reading:
-    """Hold what the judges say of `N` pictures."""
-
-    numbers: dict[str, torch.Tensor]  # (N,) each
-    labels: dict[str, torch.Tensor]  # (N, classes) chances
-    points: torch.Tensor  # (N, 468, 3)
-    light: torch.Tensor  # (N, 9)
-
-
-def joined(parts: Sequence[Reading]) -> Reading:
-    """Join the readings of several batches."""
-    every = [[getattr(one, kind) for one in parts] for kind in ("numbers", "labels")]
-    tables = [{name: torch.cat([one[name] for one in kind]) for name in kind[0]} for kind in every]
-    rows = [torch.cat([getattr(one, kind) for one in parts]) for kind in ("points", "light")]
-    return Reading(*tables, *rows)
-
-
 class Judges:
     """Ask the estimators of `packages`. Raises `WeightsMissing` or `WeightsCorrupt`."""
 
     def __init__(self) -> None:
-        self.mesh, self.worn = MeshReader(), Worn()
+        self.mesh, self.worn, self.expression = MeshReader(), Worn(), FaceApiExpression()
         self.finder = PictureNetwork(find("face_detection_back.tflite"))
-        self.expression = FaceApiExpression(
-            find("face_expression_model-weights_manifest.json"), find("face_expression_model.bin")
-        )
-        self.gear = Compiled(tfjs("gear"), 3, 198)
+        self.gear = TensorFlowJs("gear", 3, 198)
 
     @torch.no_grad()
     def __call__(self, images: torch.Tensor) -> Reading:
-        """Read aligned `images (N, 3, S, S)` in [-1, 1]."""
-        return joined([self._read(batch.float()) for batch in images.split(BATCH)])
+        """Read aligned `images (N, 3, S, S)` in [-1, 1].
+
+        Numbers are `(N,)`; `expression`, `ethnicity` and `gender` chances `(N, classes)`, `points`
+        `(N, 468, 3)` and `light` `(N, 9)`.
+        """
+        read = [self._read(batch.float()) for batch in images.split(BATCH)]
+        return {name: torch.cat([one[name] for one in read]) for name in read[0]}
 
     def _read(self, images: torch.Tensor) -> Reading:
-        mesh = self.mesh(images)
-        labels = {
-            "expression": self.expression(127.5 * (crop(images, EXPRESSION_BOX, 112) + 1)).softmax(1),
-        }
+        mesh, contours, irises = self.mesh(images)
+        expression = self.expression(127.5 * (crop(images, EXPRESSION_BOX, 112) + 1)).softmax(1)
         gear = self.gear((crop(images, GEAR_BOX, 198) + 1) / 2)
-        labels["ethnicity"], labels["gender"] = gear["Identity_2"], gear["Identity_1"]
         lit = light(images, mesh)
-        numbers = {
-            **geometry(mesh),
+        return {
+            **geometry(mesh, contours, irises),
+            "points": mesh,
+            "light": lit,
             "light_x": lit[:, 1],
             "light_y": lit[:, 2],
-            "happy": labels["expression"][:, 1],
+            "expression": expression,
+            "happy": expression[:, 1],
+            "ethnicity": gear["Identity_2"],
+            "gender": gear["Identity_1"],
             "age": gear["Identity"] @ torch.tensor(AGES),
             "tone": torch.from_numpy(skin_tones(images)),
             "found": self.found(images),
             **self.worn(images),
         }
-        return Reading(numbers, labels, mesh.points, lit)
 
     def found(self, images: torch.Tensor) -> torch.Tensor:
         """Return `(N,)`: 1 where the box of a BlazeFace face holds the picture's middle, else 0."""
