@@ -6,7 +6,6 @@ not make them again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from tqdm.auto import tqdm
 
 from ..errors import InputMissing
+from ..identity.population import Population
 from ..metrics.intervals import bootstrap, interval
 from ..metrics.realism import FEATURES, frechet_distance, load_features, precision_recall
 from ..pipeline import Anonymizer
@@ -49,14 +49,13 @@ class Evaluation:
 
     sets: dict[str, dict] = field(default_factory=dict)
     problems: list[dict[str, str]] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)  # of judging, a person
     people: dict[str, list[Pictures]] = field(default_factory=dict)
     judges: list[Judge] = field(default_factory=list)
     embeddings: dict[str, dict[str, Embeddings]] = field(default_factory=dict)  # by set and judge
 
     def record(self) -> dict:
         """Return the content of `judged.json`."""
-        return {"sets": self.sets, "problems": self.problems, "seconds_a_person": self.seconds}
+        return {"sets": self.sets, "problems": self.problems}
 
 
 def evaluate(
@@ -92,24 +91,19 @@ def evaluate(
     shown |= {name: name for name in methods if not name.startswith("other photo")}
     shown |= {f"k-same {count}": f"k-same {count}" for count in k}
     similarity = Similarity(anonymizer.detector, anonymizer.device)
-    wall, processor = time.monotonic(), time.process_time()
     taught = {one.name: embed(one, learned) for one in judges if learned}
     for name, one in result.people.items():
         mix(one, k)
-        seen = result.embeddings[name] = {}
-        for judge in tqdm(judges, f"{name}: recognisers", unit="recogniser", disable=not progress):
-            seen[judge.name] = embed(judge, one)
+        asking = tqdm(judges, f"{name}: recognisers", unit="recogniser", disable=not progress)
+        seen = result.embeddings[name] = {judge.name: embed(judge, one) for judge in asking}
         result.sets[name] = {
             "people": len(one),
             "similarity": similar(one, similarity, shown, progress),
             **(judged(one, estimators, shown, progress) if estimators else {}),
             "realism": realism(one),
-            "found": who_is_found(one, judges, seen, shown, taught, learned, anonymizer),
+            "found": who_is_found(one, judges, seen, shown, taught, learned, anonymizer.population),
             "fingerprint": fingerprints_of(anonymizer),
         }
-    spent = {"wall": time.monotonic() - wall, "processor": time.process_time() - processor}
-    count = sum(map(len, result.people.values()))
-    result.seconds = {kind: seconds / count for kind, seconds in spent.items()}
     return result
 
 
@@ -142,18 +136,17 @@ def who_is_found(
     shown: dict[str, str],
     taught: Mapping[str, Embeddings],
     learned: Sequence[Pictures],
-    anonymizer: Anonymizer,
+    population: Population,
 ) -> dict:
     """Ask every recogniser for `privacy.found`, and all that took no part together."""
-    asked = {
-        one.name: attacks(one, embeddings[one.name], taught.get(one.name), anonymizer.population)
-        for one in judges
-    }
+    made, unseen = {}, []
     for one in judges:
+        seen = embeddings[one.name]
+        asked = attacks(one, seen, taught.get(one.name), population)
         if isinstance(one.recognizer, FaceRes) and len(people) > 1:
-            asked[one.name][TUNED] = tuned_distances(one.recognizer, people, learned)
-    made = {one.name: found(one, embeddings[one.name], asked[one.name], shown) for one in judges}
-    unseen = [asked[one.name] for one in judges if not one.seen]
+            asked[TUNED] = tuned_distances(one.recognizer, people, learned)
+        made[one.name] = found(one, seen, asked, shown)
+        unseen += [] if one.seen else [asked]
     return made | ({UNION: united(unseen)} if len(unseen) > 1 else {})
 
 
@@ -190,33 +183,32 @@ def similar(
     rows: dict[str, list[dict]] = {}
     for one in tqdm(people, "similarity", unit="person", disable=not progress):
         was = similarity.look(one.image("photo"))
-        for name, picture in (shown | {OTHER_PHOTO: "other photo"}).items():
-            if picture == "photo":  # which is the same
-                continue
-            mask = None if name == OTHER_PHOTO else one.mask
-            rows.setdefault(name, []).append(similarity.compare(was, one.image(picture), mask))
-    return {
-        name: {
-            key: {"mean": float(np.mean(values)), "interval": list(spread(np.array(values)))}
-            for key in found[0]
-            for values in [[row[key] for row in found]]
-            for spread in [interval if key in SHARES else bootstrap]
-        }
-        for name, found in rows.items()
-    }
+        for name, picture in shown.items():
+            if picture != "photo":
+                found = similarity.compare(was, one.image(picture), one.mask)
+                rows.setdefault(name, []).append(found)
+        found = similarity.compare(was, one.image("other photo"), None)
+        rows.setdefault(OTHER_PHOTO, []).append(found)
+    return {name: {key: averaged(key, found) for key in found[0]} for name, found in rows.items()}
+
+
+def averaged(key: str, rows: Sequence[dict]) -> dict:
+    """Return the mean of one measure over people, with its interval."""
+    values = np.array([row[key] for row in rows])
+    spread = interval if key in SHARES else bootstrap
+    return {"mean": float(values.mean()), "interval": list(spread(values))}
 
 
 def judged(
     people: Sequence[Pictures], estimators: Judges, shown: dict[str, str], progress: bool = False
 ) -> dict:
     """Ask the estimators: `kept` by method, floor and another photo, `cells`, `truth`."""
-    photos = stacked(people, "photo")
-    sets = {"unchanged": "photo", **shown, OTHER_PHOTO: "other photo"}
+    sets = {**shown, OTHER_PHOTO: "other photo"}
     del sets[ORIGINAL]
-    before, read = estimators(photos), {}
+    photos = stacked(people, "photo")
+    before, read = estimators(photos), {"unchanged": estimators(floor(photos))}
     for name, picture in tqdm(sets.items(), "estimators", unit="method", disable=not progress):
-        images = stacked(people, picture)
-        read[name] = estimators(floor(images) if name == "unchanged" else images)
+        read[name] = estimators(stacked(people, picture))
     stated = {"photo": before, OTHER_PHOTO: read[OTHER_PHOTO], "result": read["result"]}
     return {
         "kept": {name: kept(before, after) for name, after in read.items()},
@@ -240,12 +232,16 @@ def realism(people: Sequence[Pictures]) -> dict:
         return torch.cat([embed_faces(crop(one[None], INNER, INNER_SIDE)) for one in images])
 
     photos = stacked(people, "photo")
-    made = {"unchanged": floor(photos), "result": stacked(people, "result")}
-    made[OTHER_PHOTO] = stacked(people, "other photo")
     real = features(photos)
     told: dict = {"pictures": len(photos), "side": INNER_SIDE, "backbone": FEATURES}
-    for name, images in made.items():
+    for name, images in (
+        ("unchanged", floor(photos)),
+        ("result", stacked(people, "result")),
+        (OTHER_PHOTO, stacked(people, "other photo")),
+    ):
         other = features(images)
-        scores = frechet_distance(real, other), *precision_recall(real, other)
-        told[name] = dict(zip(("frechet", "precision", "recall"), scores, strict=True))
+        precision, recall = precision_recall(real, other)
+        told[name] = {
+            "frechet": frechet_distance(real, other), "precision": precision, "recall": recall
+        }  # fmt: skip
     return told

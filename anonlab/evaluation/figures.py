@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from ..metrics.privacy import roc
 from ..notebook.plots import gallery, one_axis
@@ -35,6 +34,8 @@ def tradeoff_figure(found: dict, judge: str) -> Figure:
     methods = found["found"][judge]["methods"]
     means = found["similarity"] | {ORIGINAL: {"st_lpips": {"mean": 0.0}}}
     x = {name: means[name]["st_lpips"]["mean"] for name in methods}
+    ours = [name for name in x if name.startswith("anonlab") and "strength" not in name]
+    areas = {AREA: "result"} | {float(name.split()[1]): name for name in ours}
     colour = {name: OURS if name.startswith(("result", "anonlab")) else THEIRS for name in methods}
     figure = Figure(figsize=(13, 6.4), layout="constrained")
     chance = f"chance {next(iter(methods.values()))['chance']:.1%}"
@@ -43,27 +44,28 @@ def tradeoff_figure(found: dict, judge: str) -> Figure:
         "rank_1": f"nearest to the same person's other photo, of {found['people']} ({chance})",
     }
     for axis, (measure, title) in zip(figure.subplots(1, 2), asked.items(), strict=True):
-        for scale in (axis.set_xscale, axis.set_yscale):
-            scale("function", functions=(lambda value: np.sqrt(np.maximum(value, 0)), np.square))
+        roots = {"functions": (lambda value: np.sqrt(np.maximum(value, 0)), np.square)}
+        axis.set_xscale("function", **roots)
+        axis.set_yscale("function", **roots)
         axis.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
         axis.set_yticks(TICKS, [f"{tick:.0%}" for tick in TICKS])
-        axis.set(xlim=(0, max(0.1, *x.values()) * 1.08), ylim=(0, 1.08))
+        axis.set(
+            xlim=(0, max(0.1, *x.values()) * 1.08),
+            ylim=(0, 1.08),
+            title=f"{title}\n{judge}",
+            xlabel="ST-LPIPS to the photo (left: it is still my photo)",
+        )
         axis.grid(alpha=0.3)
-        axis.set(title=f"{title}\n{judge}", xlabel="ST-LPIPS to the photo (left: it is still my photo)")
         for number, (name, one) in enumerate(methods.items(), 1):
+            look = {"color": colour[name], "label": f"{number}  {name}"}
             axis.plot([x[name]] * 2, one[f"{measure}_interval"], color=colour[name], lw=1, alpha=0.35)
-            axis.plot(x[name], one[measure], "o", color=colour[name], ms=11, zorder=3, clip_on=False)
+            axis.plot(x[name], one[measure], "o", ms=11, zorder=3, clip_on=False, **look)
             axis.text(x[name], one[measure], str(number), fontsize=7, color="white", ha="center",
                       va="center", zorder=4)  # fmt: skip
-        areas = {float(name.split()[1]): name for name in x if name.startswith("anonlab")
-                 and "strength" not in name} | {AREA: "result"}  # fmt: skip
-        line = [(x[name], methods[name][measure]) for _, name in sorted(areas.items())]
+        line = [(x[areas[area]], methods[areas[area]][measure]) for area in sorted(areas)]
         axis.plot(*zip(*line, strict=True), color=OURS, lw=1.6, zorder=2)
-    key = [
-        Line2D([], [], marker="o", ls="", color=colour[name], label=f"{number}  {name}")
-        for number, name in enumerate(methods, 1)
-    ]
-    figure.legend(handles=key, loc="outside right center", frameon=False, fontsize=8)
+    key = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*key, loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 
@@ -93,10 +95,8 @@ def attackers_figure(found: dict) -> Figure:
     """Draw rank 1 of every attacker on one data set with its interval, one colour a recogniser; the
     dashed line is chance."""
     judges = found["found"]
-    best: dict[str, float] = {}
-    for one in judges.values():
-        for name, attack in one["attacks"].items():
-            best[name] = max(best.get(name, 0.0), attack["rank_1"])
+    every = [item for one in judges.values() for item in one["attacks"].items()]
+    best = {name: max(one["rank_1"] for key, one in every if key == name) for name, _ in every}
     names = sorted(best.keys() - {KEYED}, key=lambda name: (best[name], name))
     figure, axis = one_axis(8, 0.8 + 0.42 * len(names))
     for number, (judge, one) in enumerate(judges.items()):
@@ -128,17 +128,15 @@ def nearness(evaluation: Evaluation, dataset: str) -> np.ndarray:
         seen = evaluation.embeddings[dataset][judge.name]
         about = evaluation.sets[dataset]["found"][judge.name]
         limit = max(about["threshold"], about["threshold_published"], 1e-9)
-        found += [
-            distance(judge.recognizer, seen["result"], seen[other]).numpy() / limit
-            for other in ("photo", "other photo")
-        ]
+        of = (distance(judge.recognizer, seen["result"], seen[x]) for x in ("photo", "other photo"))
+        found += [distances.numpy() / limit for distances in of]
     return np.min(found, 0)
 
 
 def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] = ()) -> list[Figure]:
     """Draw a line of pictures for each person, worst hidden first: the photo, methods, another photo.
 
-    Under each is the distance that an unseen recogniser sees, or the guide without one.
+    Above each is the distance that an unseen recogniser sees, or the guide without one.
     """
     people = evaluation.people[dataset]
     judge = next((one for one in evaluation.judges if not one.seen), evaluation.judges[0])
@@ -148,20 +146,15 @@ def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] 
     gaps = {
         name: distance(judge.recognizer, seen[one], seen["other photo"]) for name, one in shown.items()
     }
-    order = nearness(evaluation, dataset).argsort(kind="stable")
-    titles = [name.replace("anonlab", "ours") for name in shown]
+    order = nearness(evaluation, dataset).argsort(kind="stable").tolist()
     sheets = []
     for start in range(0, len(order), SHEET):
-        chosen = order[start : start + SHEET].tolist()
-        images = [people[index].image(one) for index in chosen for one in shown.values()]
-        names = [people[index].person.name[:16] for index in chosen]
-        figure = gallery(images, titles, len(shown), names)
-        below = [f"{gaps[name][index]:.2f}" for index in chosen for name in shown]
-        for axis, text in zip(figure.axes, below, strict=True):
-            axis.set_xlabel(text, fontsize=7, labelpad=1)
-        figure.supxlabel(
-            f"distance by {judge.name} to another photo of the person; matched below "
-            f"{judge.recognizer.threshold:.3g}", fontsize=8,
-        )  # fmt: skip
+        cells = [(index, name) for index in order[start : start + SHEET] for name in shown]
+        images = [people[index].image(shown[name]) for index, name in cells]
+        titles = [f"{name}: {gaps[name][index]:.2f}".replace("anonlab", "ours") for index, name in cells]
+        rows = [people[index].person.name[:16] for index in order[start : start + SHEET]]
+        figure = gallery(images, titles, len(shown), rows)
+        limit = f"matched below {judge.recognizer.threshold:.3g}"
+        figure.supxlabel(f"distance by {judge.name} to another photo of the person; {limit}", fontsize=8)
         sheets.append(figure)
     return sheets

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from tqdm.auto import tqdm
+from tqdm.contrib.concurrent import thread_map
 
 from ..controls import Controls
 from ..device import cores
@@ -71,19 +71,9 @@ def stacked(people: Sequence[Pictures], name: str) -> torch.Tensor:
     return torch.cat([one.image(name) for one in people])
 
 
-@dataclass
-class Faces:
-    """Hold the aligned faces of one person, 8 bits each."""
-
-    person: Person
-    digests: list[str] = field(default_factory=list)  # of the photos
-    pixels: list[np.ndarray] = field(default_factory=list)  # (SIZE, SIZE, 3) uint8
-    sides: list[float] = field(default_factory=list)  # pixels of the aligned square in the photo
-
-
 class Sitting:
-    """Analyse aligned photos of one person when they are first needed, and make what a tool makes of
-    them with the user's key or with an attacker's."""
+    """Make what a tool makes of one person's aligned photos `(SIZE, SIZE, 3)` uint8, with the user's key
+    or with an attacker's. Each photo is analysed once, when that is first needed."""
 
     def __init__(
         self, anonymizer: Anonymizer, pixels: Sequence[np.ndarray], seed: int, key: str = "user"
@@ -93,30 +83,24 @@ class Sitting:
             anonymizer.replace(key=f"{who} {seed}: for measuring only".encode())
             for who in (key, "attacker")
         )
-        self._seen: dict[int, tuple[AlignedFace, torch.Tensor]] = {}
-
-    def face(self, number: int) -> AlignedFace:
-        """Analyse photo `number`, from 0."""
-        return self._look(number)[0]
+        self.look = cache(self._look)
 
     def image(self, number: int) -> torch.Tensor:
-        """Return the photo `(1, 3, SIZE, SIZE)` without an analysis."""
+        """Return the photo `(1, 3, SIZE, SIZE)` of that number, from 0."""
         return to_tensor(self.pixels[number])
+
+    def _look(self, number: int) -> tuple[AlignedFace, torch.Tensor]:
+        face = self.anonymizer.analyze(self.image(number).to(self.anonymizer.device))
+        return face, self.anonymizer.perception(face.image)
 
     def mask(self, number: int, area: float = AREA) -> torch.Tensor:
         """Build the mask `(1, 1, SIZE, SIZE)`, 1 = regenerated."""
-        return build_mask(self._look(number)[1], Controls(mask_area=area), None, SIZE)
+        return build_mask(self.look(number)[1], Controls(mask_area=area), None, SIZE)
 
     def make(self, number: int, tool: Anonymizer | None = None, area: float = AREA, **controls):
         """Make the composite `(1, 3, SIZE, SIZE)` of one attempt, by the user's tool or another."""
         chosen = Controls(mask_area=area, **{"seed": self.seed} | controls)
-        return (tool or self.user).regenerate(self.face(number), self.mask(number, area), chosen)[2]
-
-    def _look(self, number: int) -> tuple[AlignedFace, torch.Tensor]:
-        if number not in self._seen:
-            face = self.anonymizer.analyze(self.image(number).to(self.anonymizer.device))
-            self._seen[number] = face, self.anonymizer.perception(face.image)
-        return self._seen[number]
+        return (tool or self.user).regenerate(self.look(number)[0], self.mask(number, area), chosen)[2]
 
 
 Recipe = Callable[[Sitting], torch.Tensor]
@@ -128,7 +112,7 @@ BASE: dict[str, Recipe] = {
     "other photo, other settings": lambda s: s.make(1, s.attacker, OTHER_AREA, seed=s.seed + 1),
     "other photo, same key": lambda s: s.make(1),
     OPTIONAL: lambda s: s.make(2),
-    "stranger": lambda s: stranger(s.anonymizer, s.face(0), s.mask(0)),
+    "stranger": lambda s: stranger(s.anonymizer, s.look(0)[0], s.mask(0)),
     "mask": lambda s: 2 * s.mask(0).expand(-1, 3, -1, -1) - 1,
     "surroundings": lambda s: surroundings(s.image(0), s.mask(0)),
     "other surroundings": lambda s: surroundings(s.image(1), s.mask(1)),
@@ -175,6 +159,7 @@ def with_what_stays(pixels: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
     No result with the larger mask is kept; for it only what lies within the smaller mask's edge counts.
     """
+    made = dict(pixels)
     for name, photo, result in (
         ("surroundings", "photo", "result"),
         ("other surroundings", "other photo", "other photo, same key"),
@@ -186,8 +171,8 @@ def with_what_stays(pixels: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         inside = F.max_pool2d(seen, 2 * EDGE + 1, 1, EDGE)[0, ..., None] == 0
         for which, where in ((name, stays), (f"strict {name}", stays & inside)):
             if which in pixels:
-                pixels |= {which: torch.where(where, pixels[photo], pixels[which])}
-    return pixels
+                made[which] = torch.where(where, pixels[photo], pixels[which])
+    return made
 
 
 @torch.no_grad()
@@ -216,42 +201,42 @@ class Gallery:
 
     def pictures(
         self,
-        faces: Faces,
+        digests: Sequence[str],
+        photos: Callable[[], Sequence[np.ndarray]],
         recipes: Mapping[str, Recipe],
         key: str = "user",
-        draw: Callable[[], np.ndarray] | None = None,
-    ) -> Pictures:
-        """Return the pictures of `recipes`; those in the folder are read, others are made and added.
-        `draw` makes the photo of a generated person."""
-        digest = hashlib.sha256(json.dumps([self.setting, key, faces.digests]).encode()).hexdigest()
+    ) -> dict[str, torch.Tensor]:
+        """Return the pictures of `recipes`; those in the folder are read, others are made of `photos`
+        and added. `digests` say which photos they are."""
+        digest = hashlib.sha256(json.dumps([self.setting, key, digests]).encode()).hexdigest()
         path = self.folder / f"{digest[:24]}.safetensors"
         kept: dict[str, torch.Tensor] = {}
         with suppress(SafetensorError, OSError):  # none yet, or a damaged one, which is made again
             kept = load_file(path)
         missing = [name for name in recipes if name not in kept]
         if missing:
-            sitting = Sitting(self.anonymizer, [draw()] if draw else faces.pixels, self.seed, key)
+            sitting = Sitting(self.anonymizer, photos(), self.seed, key)
             kept |= {name: small(recipes[name](sitting)) for name in missing}
-            with atomic_path(path) as partial_path:
-                save_file(kept, partial_path)
-        pixels = with_what_stays({name: kept[name] for name in recipes})
-        return Pictures(faces.person, pixels, faces.sides[0] if faces.sides else 0.0)
+            with atomic_path(path) as half:
+                save_file(kept, half)
+        return with_what_stays({name: kept[name] for name in recipes})
 
     def people(
         self, people: Sequence[Person], recipes: Mapping[str, Recipe], problems: list, progress: bool
     ) -> list[Pictures]:
         """Return all people with two usable photos; the others, and why, are added to `problems`."""
 
-        def one(person: Person) -> tuple[list, Pictures | None]:
+        def one(person: Person) -> tuple[list, list[Pictures]]:
             faces, wrong = aligned_faces(self.anonymizer, person)
             if len(faces.pixels) < 2:
-                return wrong, None
+                return wrong, []
             wanted = {k: v for k, v in recipes.items() if k != OPTIONAL or len(faces.pixels) > 2}
-            return wrong, self.pictures(faces, wanted)
+            made = self.pictures(faces.digests, lambda: faces.pixels, wanted)
+            return wrong, [Pictures(person, made, faces.side)]
 
-        made = self._each(one, people, "making pictures", progress)
-        problems.extend(problem for wrong, _ in made for problem in wrong)
-        return [pictures for _, pictures in made if pictures]
+        wrong, made = zip(*self._each(one, people, "making pictures", progress), strict=True)
+        problems += chain.from_iterable(wrong)
+        return [*chain.from_iterable(made)]
 
     def pairs(self, count: int, progress: bool) -> list[Pictures]:
         """Make `LEARNED` for generated people of their own seeds, each with a key of its own."""
@@ -259,8 +244,9 @@ class Gallery:
 
         def one(number: int) -> Pictures:
             name = f"generated {number}"
-            draw = partial(drawn, self.anonymizer, number)
-            return self.pictures(Faces(Person(name, ()), [name]), recipes, f"attacker, {name}", draw)
+            photos = partial(drawn, self.anonymizer, number)
+            made = self.pictures([name], photos, recipes, f"attacker, {name}")
+            return Pictures(Person(name, ()), made)
 
         return self._each(one, range(count), "making pairs", progress)
 
@@ -268,22 +254,20 @@ class Gallery:
         """Make something of each source; on a CPU with several threads one on each of them."""
         threads = torch.get_num_threads()
         workers = min(MOST_WORKERS, cores(), threads) if self.anonymizer.device.type == "cpu" else 1
-        with folder_lock(self.folder), ThreadPoolExecutor(workers) as pool:
-            torch.set_num_threads(1 if workers > 1 else threads)
-            try:
-                made = (pool.map if workers > 1 else map)(make, sources)
-                return list(tqdm(made, title, len(sources), disable=not progress))
-            finally:
-                pool.shutdown(cancel_futures=True)  # after an interruption only what was begun is done
-                torch.set_num_threads(threads)
+        torch.set_num_threads(1 if workers > 1 else threads)
+        try:
+            with folder_lock(self.folder):
+                return thread_map(make, sources, max_workers=workers, desc=title, disable=not progress)
+        finally:
+            torch.set_num_threads(threads)
 
 
 @torch.no_grad()
-def drawn(anonymizer: Anonymizer, number: int) -> np.ndarray:
+def drawn(anonymizer: Anonymizer, number: int) -> list[np.ndarray]:
     """Draw a generated person's face, `(SIZE, SIZE, 3)` uint8."""
     rng = torch.Generator().manual_seed(PAIR_SEED + number)
     codes = draw_codes(anonymizer.generator, 1, rng)
-    return to_uint8(anonymizer.generator.synthesis(codes, SIZE).clamp(-1, 1))
+    return [to_uint8(anonymizer.generator.synthesis(codes, SIZE).clamp(-1, 1))]
 
 
 def small(image: torch.Tensor) -> torch.Tensor:
@@ -291,9 +275,18 @@ def small(image: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(to_uint8(resize(image.detach().cpu(), SIDE)))
 
 
+@dataclass
+class Faces:
+    """Hold the aligned faces of one person."""
+
+    digests: list[str] = field(default_factory=list)  # of the photos
+    pixels: list[np.ndarray] = field(default_factory=list)  # (SIZE, SIZE, 3) uint8
+    side: float = 0.0  # pixels of the first one's aligned square in the photo
+
+
 def aligned_faces(anonymizer: Anonymizer, person: Person) -> tuple[Faces, list[dict]]:
     """Align the first three usable photos of a person; also say what is wrong with others."""
-    faces, problems = Faces(person), []
+    faces, problems = Faces(), []
     for source in person.photos:
         if len(faces.pixels) == 3:
             break
@@ -301,13 +294,12 @@ def aligned_faces(anonymizer: Anonymizer, person: Person) -> tuple[Faces, list[d
             opened = open_photo(source, anonymizer.generator) if isinstance(source, str) else source
             photo = read_photo(opened)
             found = anonymizer.detector.once(photo)[0]
-            face = align(photo, found, SIZE)
+            faces.pixels.append(to_uint8(align(photo, found, SIZE)))
         except AnonlabError as error:
             problems.append({"person": person.name, "photo": str(source), "problem": str(error)})
             continue
         faces.digests.append(hashlib.sha256(photo.pixels.tobytes()).hexdigest())
-        faces.pixels.append(to_uint8(face))
-        faces.sides.append(found.side)
+        faces.side = faces.side or found.side
     if len(faces.pixels) < 2:
         what = "one usable photo only; add another" if faces.pixels else "no usable photo"
         problems.append({"person": person.name, "photo": "", "problem": what})
@@ -315,17 +307,17 @@ def aligned_faces(anonymizer: Anonymizer, person: Person) -> tuple[Faces, list[d
 
 
 def fingerprints_of(anonymizer: Anonymizer) -> dict[str, str]:
-    """Fingerprint the networks that make a result."""
+    """Hash the parameters of the networks that make a result to the bit, so that one altered tensor
+    tells; of what is no network name the kind."""
     encoder = getattr(anonymizer.regenerator.start, "encoder", None)
     parts = {"generator": anonymizer.generator, "recognizer": anonymizer.recognizer, "encoder": encoder}
-    return {name: _fingerprint(part) for name, part in parts.items()}
-
-
-def _fingerprint(part: object) -> str:
-    """Hash a network's parameters to the bit, so that one altered tensor tells; else name its kind."""
-    if not isinstance(part, torch.nn.Module):
-        return type(part).__name__
-    digest = hashlib.sha256()
-    for name, parameter in part.named_parameters():  # buffers are measured, and differ between CPUs
-        digest.update(name.encode() + parameter.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    found = {}
+    for name, part in parts.items():
+        if not isinstance(part, torch.nn.Module):
+            found[name] = type(part).__name__
+            continue
+        digest = hashlib.sha256()
+        for key, parameter in part.named_parameters():  # buffers are measured, and differ between CPUs
+            digest.update(key.encode() + parameter.detach().cpu().contiguous().numpy().tobytes())
+        found[name] = digest.hexdigest()[:16]
+    return found

@@ -19,22 +19,9 @@ from ..notebook.plots import stages_figure
 from ..notebook.samples import ASTRONAUT, sample_photo
 from ..pipeline import Anonymizer
 from ..weights.store import data_folder
+from . import tables
 from .privacy import ANOTHER
-from .tables import (
-    NAMED,
-    cells_table,
-    kept_table,
-    leakage_table,
-    methods_table,
-    percent,
-    privacy_table,
-    realism_table,
-    recognisers_table,
-    table,
-    title,
-    truth_table,
-    unseen,
-)
+from .tables import percent, table
 
 BEGIN, END = "<!-- made by make tables -->", "<!-- end -->"
 KEY = b"the key of the README's picture"
@@ -44,15 +31,19 @@ def reference(judged: dict) -> str:
     """Write all tables, set by set."""
     parts = []
     for name, found in judged["sets"].items():
-        chance = next(iter(unseen(found).values()))["originals"]["chance"]
-        parts += [f"### {title(name, found)}"]
-        parts += ["What stays:", kept_table(found), "By group:", cells_table(found)]
-        parts += ["Realism:", realism_table(found)] if found["realism"] else []
-        parts += ["Against what people state:", truth_table(found)] if found["truth"] else []
-        parts += ["Recognisers that took no part:", recognisers_table(found)]
-        parts += [f"Who is found (chance {chance:.1%} at rank 1):", privacy_table(found)]
-        parts += ["What the face adds to its surroundings:", leakage_table(found)]
-        parts += ["Ways to hide a face:", methods_table(found)]
+        chance = next(iter(tables.unseen(found).values()))["originals"]["chance"]
+        made = {
+            "What stays": tables.kept_table(found),
+            "By group": tables.cells_table(found),
+            "Realism": tables.realism_table(found) if found["realism"] else "",
+            "Against what people state": tables.truth_table(found) if found["truth"] else "",
+            "Recognisers that took no part": tables.recognisers_table(found),
+            f"Who is found (chance {chance:.1%} at rank 1)": tables.privacy_table(found),
+            "What the face adds to its surroundings": tables.leakage_table(found),
+            "Ways to hide a face": tables.methods_table(found),
+        }
+        parts += [f"### {tables.title(name, found)}"]
+        parts += [f"{head}:\n\n{text}" for head, text in made.items() if text]
     return "\n\n".join(parts)
 
 
@@ -61,7 +52,7 @@ def screen(judged: dict) -> str:
     name, found = min(judged["sets"].items())
     others = "stranger of the group, another photo", "same tool, another key", "surroundings"
     rows = []
-    for judge, one in unseen(found).items():
+    for judge, one in tables.unseen(found).items():
         attacks, worst = one["attacks"], one["attacks"][ANOTHER]
         low, high = worst["rank_1_interval"]
         cells = [judge, percent(one["originals"]["rank_1"])]
@@ -70,15 +61,17 @@ def screen(judged: dict) -> str:
         rows.append([*cells, f"{one['leakage']['result']['value']:+.1%}"])
     head = ["found first, by", "before", "anonymized (95 %)", "a stranger of the group", "same tool",
             "surroundings alone", "the face adds"]  # fmt: skip
-    return "\n\n".join([f"{title(name, found)}:", kept_table(found, NAMED), table(head, rows)])
+    what_stays = tables.kept_table(found, tables.NAMED)
+    return "\n\n".join([f"{tables.title(name, found)}:", what_stays, table(head, rows)])
 
 
 def marked(text: str, made: str, path: Path) -> str:
     """Put `made` between the marks of `text`. Raises `InputDamaged` where there are none."""
-    start, end = text.find(BEGIN), text.find(END)
-    if not 0 <= start < end:
+    above, begin, rest = text.partition(BEGIN)
+    _, end, below = rest.partition(END)
+    if not (begin and end):
         raise InputDamaged(f"{path} lacks the marks {BEGIN} and {END}; put them where the table goes")
-    return f"{text[:start]}{BEGIN}\n\n{made}\n\n{text[end:]}"
+    return f"{above}{BEGIN}\n\n{made}\n\n{END}{below}"
 
 
 def controls_table() -> str:
@@ -96,13 +89,6 @@ def pages() -> dict[Path, str]:
     return {path: marked(path.read_text(), text, path) for path, text in made.items()}
 
 
-def write() -> None:
-    """Write the pages."""
-    for page, text in pages().items():
-        with atomic_path(page) as partial:
-            partial.write_text(text)
-
-
 def draw() -> None:
     """Anonymize the astronaut and save its stages as `data/pictures/stages.jpg`."""
     result = Anonymizer.load(key=KEY)(sample_photo(ASTRONAUT), progress=True)
@@ -111,4 +97,9 @@ def draw() -> None:
 
 
 if __name__ == "__main__":
-    draw() if sys.argv[1:] == ["picture"] else write()
+    if sys.argv[1:] == ["picture"]:
+        draw()
+    else:
+        for page, text in pages().items():
+            with atomic_path(page) as partial:
+                partial.write_text(text)

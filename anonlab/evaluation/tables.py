@@ -11,6 +11,8 @@ SMALL = 40  # people below which a number is a trial of the protocol
 DAYS = {"lfw": "LFW (mostly different days)", "london": "London (one session)"}
 WORN = tuple(f"{name}_{what}" for name in PLACES for what in ("kept", "come"))
 SHARES = ("found", *WORN, *(f"{name}_kept" for name in LABELS))
+IN_CELLS = ("gaze_error", "eye_error", "mouth_error", "mesh_error", "expression_kept", "ethnicity_kept",
+            "age_error")  # fmt: skip
 NAMED = {  # of the table that fits a screen: measure -> what a reader calls it
     "gaze_error": "gaze off by, degrees",
     "gaze_x, correlation": "gaze sideways, correlation",
@@ -38,62 +40,54 @@ def number(name: str, value: float | None) -> str:
     return written(value, ".0%" if name in SHARES else ".2f")
 
 
-def kept_table(found: dict, names: dict[str, str] | None = None) -> str:
-    """Tell what stays: of an unchanged face, the result with its interval, another photo."""
-    kept = found["kept"]
-    rows = []
-    for name in names or kept["result"]:
-        low, high = (number(name, one) for one in kept["result"][name]["interval"])
-        unchanged, result, other = (
-            number(name, kept[which][name]["value"]) for which in ("unchanged", "result", OTHER_PHOTO)
-        )
-        rows.append([(names or {}).get(name, name), unchanged, f"**{result}** ({low} to {high})", other])
-    return table(["", "unchanged", "anonymized (95 %)", OTHER_PHOTO], rows)
-
-
 def percent(value: float | None, interval: list[float] | None = None) -> str:
     """Write a share, with its interval; a dash where there is none."""
     return written(value, ".1%") + (f" ({interval[0]:.0%}–{interval[1]:.0%})" if interval else "")
 
 
+def kept_table(found: dict, names: dict[str, str] | None = None) -> str:
+    """Tell what stays: of an unchanged face, the result with its interval, another photo."""
+    unchanged, result, other = (found["kept"][one] for one in ("unchanged", "result", OTHER_PHOTO))
+    rows = []
+    for name in names or result:
+        low, high = (number(name, one) for one in result[name]["interval"])
+        before, now, away = (number(name, one[name]["value"]) for one in (unchanged, result, other))
+        rows.append([(names or {}).get(name, name), before, f"**{now}** ({low} to {high})", away])
+    return table(["", "unchanged", "anonymized (95 %)", OTHER_PHOTO], rows)
+
+
 def cells_table(found: dict) -> str:
     """List each cell of yaw, size and stated group; the worst of each measure in bold."""
-    measures = ["gaze_error", "eye_error", "mouth_error", "mesh_error", "expression_kept",
-                "ethnicity_kept", "age_error"]  # fmt: skip
-    rows, worst = [], found["cells"]["worst"]
-    for name, one in found["cells"].items():
-        if name == "worst":
-            continue
-        values = {key: number(key, one[key]) for key in measures}
-        cells = [f"**{value}**" if worst[key] == name else value for key, value in values.items()]
-        rows.append([name, str(one["people"]), *cells])
-    return table(["people who are", "n", *(one.replace("_", " ") for one in measures)], rows)
+    cells, rows = dict(found["cells"]), []
+    worst = cells.pop("worst")
+    for name, one in cells.items():
+        values = {key: number(key, one[key]) for key in IN_CELLS}
+        bold = [f"**{value}**" if worst[key] == name else value for key, value in values.items()]
+        rows.append([name, str(one["people"]), *bold])
+    return table(["people who are", "n", *(one.replace("_", " ") for one in IN_CELLS)], rows)
 
 
 def truth_table(found: dict) -> str:
     """Compare GEAR with what people say of themselves: accuracy on both photos, and on the result."""
-    photo, other, result = (found["truth"][name] for name in ("photo", OTHER_PHOTO, "result"))
+    photo, *others = (found["truth"][name] for name in ("photo", OTHER_PHOTO, "result"))
     rows = []
     for name, one in photo.items():
-        of = (one, other[name], result[name])
+        of = [one, *(other[name] for other in others)]
         if name == "age":
             cells = [f"{each['error']:.1f} years, bias {each['bias']:+.1f}" for each in of]
-            read = "–"
         else:
             cells = [percent(each["right"] / each["people"]) for each in of]
-            read = ", ".join(f"{count} {word}" for word, count in one["read_as"].items())
-        rows.append([name, str(one["people"]), *cells, read])
+        read = ", ".join(f"{count} {word}" for word, count in one.get("read_as", {}).items())
+        rows.append([name, str(one["people"]), *cells, read or "–"])
     head = ["stated", "people", "right on the photo", "on another photo", "anonymized"]
     return table([*head, "the photo is read as"], rows)
 
 
 def realism_table(found: dict) -> str:
     """Compare inner faces as a set with the unchanged ones and the other photos."""
-    one = found["realism"]
-    rows = [
-        [name, *(f"{one[name][key]:.3f}" for key in ("frechet", "precision", "recall"))]
-        for name in ("unchanged", "result", OTHER_PHOTO)
-    ]
+    one, measures = found["realism"], ("frechet", "precision", "recall")
+    names = ("unchanged", "result", OTHER_PHOTO)
+    rows = [[name, *(f"{one[name][key]:.3f}" for key in measures)] for name in names]
     head = f"{one['pictures']} inner faces of {one['side']} px; {one['backbone']}"
     return table([head, "Fréchet", "precision", "recall"], rows)
 
@@ -113,11 +107,10 @@ def privacy_table(found: dict) -> str:
     """List every attack by every recogniser, most found first: rank 1 with its interval, rank 5, and the
     share that matches at a false-accept rate of 1e-3 (a dash with too few pairs)."""
     judges = found["found"]
-    names = list(dict.fromkeys(name for one in judges.values() for name in one["attacks"]))
+    names = dict.fromkeys(name for one in judges.values() for name in one["attacks"])
     of = {name: [one["attacks"].get(name) for one in judges.values()] for name in names}
-    names.sort(key=lambda name: -max(one["rank_1"] for one in of[name] if one))
     rows = []
-    for name in names:
+    for name in sorted(names, key=lambda name: -max(one["rank_1"] for one in of[name] if one)):
         cells = [name]
         for one in of[name]:
             cells += ["–", "–"] if one is None else [
@@ -131,45 +124,41 @@ def privacy_table(found: dict) -> str:
 
 def recognisers_table(found: dict) -> str:
     """Tell how well each recogniser works before anything is done."""
-    keys = ("rank_1", "rank_5", "tar_0.01", "tar_0.001", "tar_0.0001", "auc", "eer")
-    titles = ["rank 1", "rank 5", "TAR, FAR 1e-2", "1e-3", "1e-4", "AUC", "EER"]
+    titles = {"rank_1": "rank 1", "rank_5": "rank 5", "tar_0.01": "TAR, FAR 1e-2", "tar_0.001": "1e-3",
+              "tar_0.0001": "1e-4", "auc": "AUC", "eer": "EER"}  # fmt: skip
     rows = [
-        [name, *(written(one["originals"][x], ".3f") for x in keys)]
+        [name, *(written(one["originals"][x], ".3f") for x in titles)]
         for name, one in unseen(found).items()
     ]
-    return table(["untouched photos", *titles], rows)
+    return table(["untouched photos", *titles.values()], rows)
 
 
 def leakage_table(found: dict) -> str:
     """Tell what the face adds to its surroundings, how linkable two keys' results are, and how often
     different people match."""
-    rows = []
+    rows, head = [], [""]
     for name, one in unseen(found).items():
-        leaks = [
-            f"{leak['value']:+.1%} ({leak['interval'][0]:+.0%} to {leak['interval'][1]:+.0%})"
-            for leak in one["leakage"].values()
-        ]
-        rows.append([name, *leaks, *(f"{value:.2f}" for value in one["d_sys"].values()),
-                     *(f"{value:.2%}" for value in one["collapse"].values())])  # fmt: skip
-    first = next(iter(unseen(found).values()))
-    head = [f"L, {name}" for name in first["leakage"]] + [f"D_sys, {name}" for name in first["d_sys"]]
-    return table(["", *head, *(f"different {name} match" for name in first["collapse"])], rows)
+        cells = {f"L, {key}": f"{leak['value']:+.1%} ({leak['interval'][0]:+.0%} to "
+                 f"{leak['interval'][1]:+.0%})" for key, leak in one["leakage"].items()}  # fmt: skip
+        cells |= {f"D_sys, {key}": f"{value:.2f}" for key, value in one["d_sys"].items()}
+        cells |= {f"different {key} match": f"{value:.2%}" for key, value in one["collapse"].items()}
+        rows.append([name, *cells.values()])
+        head = ["", *cells]
+    return table(head, rows)
 
 
 def methods_table(found: dict) -> str:
     """List every way to hide the face, by every recogniser: matched with another photo, rank 1, and that
     in a gallery that went through the same method; and how similar it is."""
     judges = {name: one for name, one in found["found"].items() if "methods" in one}
-    names = list(next(iter(judges.values()))["methods"])
-    similar = ("st_lpips", "ssim_outside", "landmark_error")
     rows = []
-    for name in [*names, OTHER_PHOTO]:
+    for name in [*next(iter(judges.values()))["methods"], OTHER_PHOTO]:
         cells = [name]
         for one in judges.values():
             said = one["methods"].get(name, {})
             cells += [percent(said.get(x)) for x in ("match_rate_other", "rank_1", "rank_1_same_tool")]
         means = {x: one["mean"] for x, one in found["similarity"].get(name, {}).items()}
-        cells += [written(means.get(x), ".3f") for x in similar]
+        cells += [written(means.get(x), ".3f") for x in ("st_lpips", "ssim_outside", "landmark_error")]
         rows.append([*cells, percent(means.get("detected"))])
     head = heads(judges, "matched", "rank 1", "same tool, rank 1")
     return table(["", *head, "ST-LPIPS", "SSIM outside", "68 points", "face found"], rows)

@@ -61,15 +61,15 @@ def honest(shipped) -> Anonymizer:
 def results(honest, accepted) -> Callable[[Anonymizer], list[Pictures]]:
     """What an anonymizer makes of the accepted run's people, whose photos are aligned once."""
     [(source, count)] = accepted.parameters["PEOPLE"].items()
-    faces = [aligned_faces(honest, one)[0] for one in load_people(source, count)]
+    faces = [(one, aligned_faces(honest, one)[0]) for one in load_people(source, count)]
 
     def make(anonymizer: Anonymizer) -> list[Pictures]:
         made = []
-        for one in faces:
+        for person, one in faces:
             sitting = Sitting(anonymizer, one.pixels, accepted.parameters["SEED"])
             names = ("photo", "other photo", "result", "mask")
             pixels = {name: small(BASE[name](sitting)) for name in names}
-            made.append(Pictures(one.person, pixels, one.sides[0]))
+            made.append(Pictures(person, pixels, one.side))
         return made
 
     return make
