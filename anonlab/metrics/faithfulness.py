@@ -35,30 +35,19 @@ def deletion_curve(
     The deletion test of Petsiuk et al. 2018 with blurring as deletion: the faster it rises, the
     better the ranking (any attribution, `(1, 1, S, S)`) knows where the identity is.
     """
-    return _curve(recognizer, image, ranking, areas, image, blurred(image, BLUR_SIGMA))
+    return _curve(recognizer, image, image, blurred(image, BLUR_SIGMA), ranking, areas)
 
 
 def insertion_curve(
     recognizer: Recognizer, image: torch.Tensor, ranking: torch.Tensor, areas: Sequence[float]
 ) -> list[float]:
     """Measure the distance to the person when only the top share of `ranking` is sharp, for each of
-    `areas`.
-
-    The insertion test of Petsiuk et al. 2018: the faster it falls, the better.
-    """
-    return _curve(recognizer, image, ranking, areas, blurred(image, BLUR_SIGMA), image)
+    `areas`: the insertion test of Petsiuk et al. 2018; the faster it falls, the better."""
+    return _curve(recognizer, image, blurred(image, BLUR_SIGMA), image, ranking, areas)
 
 
 @torch.no_grad()
-def _curve(
-    recognizer: Recognizer,
-    image: torch.Tensor,
-    ranking: torch.Tensor,
-    areas: Sequence[float],
-    outside: torch.Tensor,
-    inside: torch.Tensor,
-) -> list[float]:
-    """Measure the distances of `inside` put into `outside` through the masks of all `areas`."""
+def _curve(recognizer: Recognizer, image, outside, inside, ranking, areas) -> list[float]:
     masks = torch.cat([mask_from_attribution(ranking, area, 0, image.shape[-1]) for area in areas])
     mixed = pasted(outside, inside, masks)
     return distance(recognizer, recognizer.embed(mixed), recognizer.embed(image)).tolist()
@@ -155,25 +144,23 @@ def compare_methods(
     discs = [whole(deletion_curve(recognizer, face, disc_ranking(size), areas)) for face in faces]
     table = {}
     for name, make in tqdm(makers.items(), desc="methods", disable=not progress):
-        maps, seconds = zip(*(_timed(make, face) for face in faces), strict=True)
+        maps, seconds = [], []
+        for face in faces:
+            start = perf_counter()
+            maps.append(make(face))
+            seconds.append(perf_counter() - start)
         pairs = list(zip(faces, maps, strict=True))
-        deleted = [deletion_curve(recognizer, *pair, [*areas, 0.1]) for pair in pairs]
-        inserted = [insertion_curve(recognizer, *pair, areas) for pair in pairs]
-        won = [whole(own[:-1]) > disc for own, disc in zip(deleted, discs, strict=True)]
+        deleted = np.array([deletion_curve(recognizer, *pair, [*areas, 0.1]) for pair in pairs])
+        inserted = np.array([insertion_curve(recognizer, *pair, areas) for pair in pairs])
         table[name] = {
-            "deletion": whole(np.mean(deleted, 0)[:-1]),
-            "insertion": whole(np.mean(inserted, 0)),
-            "deletion_at_10": float(np.mean(deleted, 0)[-1]),
+            "deletion": whole(deleted.mean(0)[:-1]),
+            "insertion": whole(inserted.mean(0)),
+            "deletion_at_10": float(deleted.mean(0)[-1]),
             "stability": stability(make, faces[0], rng, shifts, reference=maps[0]),
-            "beats_disc": sum(won) / len(won),
+            "beats_disc": float(np.mean([whole(own[:-1]) for own in deleted] > np.array(discs))),
             "seconds": float(np.median(seconds)),
         }
     return table
-
-
-def _timed(make: Callable[[torch.Tensor], torch.Tensor], face: torch.Tensor) -> tuple:
-    start = perf_counter()
-    return make(face), perf_counter() - start
 
 
 def disc_ranking(size: int) -> torch.Tensor:

