@@ -17,18 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
-from nbformat import NotebookNode
+import nbformat
 
-from ..errors import AnonlabError
 from ..notebook.measured import Measured, from_json
 from ..notebook.record import HEADLESS
 from .regression import Comparison, Row
 
 PLACES = ("OUTPUT", "STATE")  # parameters that say where files go; no number depends on them
-
-
-class NotebookFailed(AnonlabError):
-    """A notebook did not run to its end, cell by cell."""
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal
 
 
 @dataclass(frozen=True)
@@ -47,13 +43,12 @@ class Notebook:
 
     def parameters(self, given: dict) -> dict:
         """Return all parameters of a run, `given` over the profile's, without `PLACES`."""
-        every = self.declared | self.chosen | self.own(given)
-        every = {name: value for name, value in every.items() if name not in PLACES}
+        every = {
+            name: given.get(name, self.chosen.get(name, default))
+            for name, default in (self.declared | self.chosen).items()
+            if name not in PLACES
+        }
         return json.loads(json.dumps(every, default=str))  # as a file remembers them
-
-    def own(self, given: dict) -> dict:
-        """Return those of the parameters `given` that this notebook declares."""
-        return {name: value for name, value in given.items() if name in self.declared}
 
 
 @dataclass
@@ -88,7 +83,7 @@ class Run:
         return self.comparison.named("failed") if self.comparison else []
 
 
-def tags_of(cell: NotebookNode) -> set[str]:
+def tags_of(cell: nbformat.NotebookNode) -> set[str]:
     """Return a cell's tags."""
     return {*cell.metadata.get("tags", [])}
 
@@ -102,7 +97,7 @@ def read_notebook(path: Path, profile: str) -> Notebook:
     """Read parameters and metadata of the notebook `path`."""
     import papermill
 
-    about = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("anonlab", {})
+    about = nbformat.read(path, as_version=4).metadata.get("anonlab", {})
     defaults = papermill.inspect_notebook(str(path))
     declared = {name: literal(one["default"]) for name, one in defaults.items()}
     chosen = about.get("profiles", {}).get(profile, {})
@@ -118,7 +113,8 @@ def literal(text: str) -> object:
 
 
 def execute(notebook: Notebook, given: dict, target: Path, switches: Mapping[str, str]) -> Run:
-    """Run `notebook` with the parameters `given`; what it makes goes to the folder `target`.
+    """Run `notebook` with those of the parameters `given` that it declares; what it makes goes to the
+    folder `target`.
 
     `switches` are environment variables of the notebook's kernel, set before any library is loaded.
     Nothing is raised: a failure is the status of the `Run`, and the others go on.
@@ -128,6 +124,7 @@ def execute(notebook: Notebook, given: dict, target: Path, switches: Mapping[str
     output, executed = target / notebook.name, target / notebook.path.name
     output.mkdir(parents=True, exist_ok=True)
     one = Run(notebook.name, notebook.parameters(given), status="failed")
+    own = {name: value for name, value in given.items() if name in notebook.declared}
     print(f"{notebook.name} …", flush=True)
     start = time.monotonic()
     try:
@@ -135,21 +132,23 @@ def execute(notebook: Notebook, given: dict, target: Path, switches: Mapping[str
             done = papermill.execute_notebook(
                 str(notebook.path),
                 str(executed),
-                notebook.chosen | notebook.own(given | {"OUTPUT": str(output)}),
+                notebook.chosen | own | {"OUTPUT": str(output)},
                 kernel_name="python3",
                 cwd=str(notebook.path.parent),
                 progress_bar=sys.stderr.isatty(),
                 extra_arguments=["--log-level=ERROR"],  # of the kernel, whose warnings are not ours
             )
-        for cell in done.cells:
-            if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
-                raise NotebookFailed(f"a cell of {executed.name} was not executed: {cell.source[:80]!r}")
-        one.metrics = from_json(json.loads((output / "metrics.json").read_text()))
-        one.status = "ok"
-    except FileNotFoundError:
-        one.error = f"{executed.name} recorded no metrics"
+        code = [cell for cell in done.cells if cell.cell_type == "code" and cell.source.strip()]
+        skipped = [cell.source[:80] for cell in code if cell.execution_count is None]
+        if skipped:
+            one.error = f"a cell of {executed.name} was not executed: {skipped[0]!r}"
+        elif not (output / "metrics.json").is_file():
+            one.error = f"{executed.name} recorded no metrics"
+        else:
+            one.metrics = from_json(json.loads((output / "metrics.json").read_text()))
+            one.status = "ok"
     except papermill.PapermillExecutionError as error:
-        told = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
+        told = COLOURS.sub("", "\n".join(error.traceback))
         one.error = f"{error.ename}: {error.evalue}\n{told}"
     except Exception as error:  # a dead kernel, a broken file: this notebook's failure, not the run's
         one.error = f"{type(error).__name__}: {error}"

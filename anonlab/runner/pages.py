@@ -25,21 +25,14 @@ MATHJAX = "mathjax"  # the folder of it beside the pages
 PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # of MathJax: all that formulas in TeX need
 TEMPLATES = Path(__file__).parent / "templates"
 ADVICE = {  # what the accepted run had otherwise → what to do
-    ("weights",): (
-        "Weights are not the accepted ones: python -m anonlab doctor says whether they are those of "
-        "this commit, and how to repair them. If they are, the accepted numbers are older: see the last "
-        "advice."
-    ),
-    ("cpu", "device", "hardware", "python", "packages"): (
-        "The machine or the packages are not the accepted ones (see below). If the same commit passes "
-        "on another machine, anonlab is not at fault but a tolerance is too narrow: report the table "
-        "below."
-    ),
-    ("commit",): (
-        "The code is not the accepted one (see below): read that difference first. If the change was "
-        "meant, accept it: python -m anonlab run --accept --only ONLY"
-    ),
-}
+    ("weights",): "Weights are not the accepted ones: python -m anonlab doctor says whether they are of"
+    " this commit, and how to repair them.",
+    ("cpu", "device", "hardware", "python", "packages"): "The machine or the packages are not the"
+    " accepted ones: if the same commit passes on another machine, report the table below, because a"
+    " tolerance is too narrow.",
+    ("commit",): "The code is not the accepted one: read that difference first. If the change was meant,"
+    " accept it: python -m anonlab run --accept --only ONLY",
+}  # fmt: skip
 UNEXPLAINED = (
     "Commit, packages and machine are the accepted ones: look for chance that the tolerances do not "
     "cover. Repeat: python -m anonlab run --only ONLY"
@@ -51,9 +44,11 @@ def answers(runs: Sequence[Run]) -> list[tuple[str, bool | None, str]]:
     broken = [one for one in runs if one.status != "ok"]
     held = [one for one in runs if one.comparison and not one.comparison.differing]
     judged = [row for one in held for row in one.comparison.rows if row.verdict != "shown"]
-    failed = sum(row.verdict == "failed" for row in judged)
+    found = [row.verdict for row in judged]
+    failed = found.count("failed")
     minutes = max(1, round(sum(one.seconds for one in runs) / 60))
-    ran = f"Yes: {_notebooks(len(runs))} ran to the end in about {minutes} min."
+    many = f"{len(runs)} notebook{'s' * (len(runs) != 1)}"
+    ran = f"Yes: {many} ran to the end in about {minutes} min."
     if broken:
         reasons = [f"{one.name[:2]} {one.status} ({one.error.splitlines()[0]})" for one in broken]
         ran = f"No: {'; '.join(reasons)}."
@@ -61,28 +56,25 @@ def answers(runs: Sequence[Run]) -> list[tuple[str, bool | None, str]]:
     if failed:
         kept = f"No: {failed} of {len(judged)} judged numbers do not hold."
     if left := len(runs) - len(held) - len(broken):
-        kept += f" Without accepted numbers for these parameters: {_notebooks(left)}."
+        kept += f" Without accepted numbers for these parameters: {left} of {many}."
+    next_step = "Nothing."
+    if broken:
+        next_step = "Open the page of the first notebook that failed: its last cell shows the error."
+    elif failed:
+        changed = [line for one in held if one.failed for line in one.changed]
+        told = [said for kinds, said in ADVICE.items() if any(x.startswith(kinds) for x in changed)]
+        only = ",".join(one.name[:2] for one in held if one.failed)
+        next_step = " ".join(told or [UNEXPLAINED]).replace("ONLY", only)
+    elif {"better", "new"} & {*found}:
+        next_step = (
+            f"Judged numbers that are better than accepted: {found.count('better')}, new ones: "
+            f"{found.count('new')}. If that was meant, accept them: python -m anonlab run --accept"
+        )
     return [
         ("Did everything run?", not broken, ran),
         ("Are anonlab's own numbers as accepted?", not failed if judged else None, kept),
-        ("What to do next?", not (broken or failed), _advice(runs, bool(broken))),
+        ("What to do next?", not (broken or failed), next_step),
     ]
-
-
-def _advice(runs: Sequence[Run], broken: bool) -> str:
-    if broken:
-        return "Open the page of the first notebook that failed: its last cell shows the error."
-    failed = [one for one in runs if one.failed]
-    if failed:
-        only = ",".join(one.name[:2] for one in failed)
-        changed = [line for one in failed for line in one.changed]
-        advice = [said for kinds, said in ADVICE.items() if any(x.startswith(kinds) for x in changed)]
-        return " ".join(advice or [UNEXPLAINED]).replace("ONLY", only)
-    found = {row.verdict for one in runs if one.comparison for row in one.comparison.rows}
-    told = "Some numbers are better than accepted. " * ("better" in found)
-    told += "Some judged numbers are new. " * ("new" in found)
-    accept = "If that was meant, accept them: python -m anonlab run --accept"
-    return told + accept if told else "Nothing."
 
 
 def headline(runs: Sequence[Run]) -> list[str]:
@@ -168,12 +160,8 @@ def copy_mathjax(target: Path) -> bool:
     """Copy what pages need of MathJax into the folder `target`; False where it is not installed."""
     if find_spec("mathjax") is None:
         return False
-    origin = Path(str(files("mathjax") / "static" / "mathjax" / "es5"))
+    origin = files("mathjax") / "static" / "mathjax" / "es5"
     if not (target / PARTS[0]).is_file():
-        shutil.copytree(origin / PARTS[1], target / PARTS[1], dirs_exist_ok=True)
-        shutil.copyfile(origin / PARTS[0], target / PARTS[0])
+        shutil.copytree(str(origin / PARTS[1]), target / PARTS[1], dirs_exist_ok=True)
+        shutil.copyfile(str(origin / PARTS[0]), target / PARTS[0])
     return True
-
-
-def _notebooks(count: int) -> str:
-    return f"{count} notebook{'s' * (count != 1)}"

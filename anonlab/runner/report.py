@@ -7,7 +7,7 @@ there. Its judged numbers are compared with bounds and accepted numbers (see `re
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,13 +63,15 @@ def run(
     stored = {one.name: accepted / f"{one.name}-{profile}.json" for one in notebooks}
     for path in stored.values():  # a damaged one is reported before the work, not after it
         regression.read_accepted(path)
-    used = [notebook.parameters(given).get("SEED") for notebook in notebooks]
-    origin = provenance(seeds=dict.fromkeys(seed for seed in used if isinstance(seed, int)))
+    seeds = dict.fromkeys(notebook.parameters(given).get("SEED") for notebook in notebooks)
+    origin = provenance(seeds=[seed for seed in seeds if isinstance(seed, int)])
     target, runs = _new_folder(out), []
     if accept and any("STATE" in notebook.declared for notebook in notebooks):
         given = {"STATE": str(target / "people")} | given  # what is accepted is measured now
     for notebook in notebooks:
-        one = _one(notebook, given, target, profile, runs, regression.ENVIRONMENTS[environment])
+        one = _refused(notebook, profile, runs) or execute(
+            notebook, given, target, regression.ENVIRONMENTS[environment]
+        )
         print(f"{notebook.name}: {one.status} ({one.seconds:.0f} s)", flush=True)
         if one.status == "ok" and accept:
             _accept(notebook, one, given, target, origin, repeats, stored[notebook.name])
@@ -84,19 +86,18 @@ def run(
     return 1 if any(one.status != "ok" or one.failed for one in runs) else 0
 
 
-def _one(
-    notebook: Notebook, given: dict, target: Path, profile: str, before: Sequence[Run], switches: Mapping
-) -> Run:
-    """Run a notebook, unless it lacks what it needs."""
+def _refused(notebook: Notebook, profile: str, before: Sequence[Run]) -> Run | None:
+    """Return why a notebook is not run, as the `Run` of it; None where nothing speaks against it."""
     unknown = ", ".join(sorted(notebook.chosen.keys() - notebook.declared.keys()))
+    broken = ", ".join(
+        one.name[:2] for one in before if one.status != "ok" and one.name[:2] in notebook.needs
+    )
     if unknown:
         told = f"profile {profile} sets {unknown}, which the notebook does not declare"
         return Run(notebook.name, status="failed", error=told)
-    broken = sorted({one.name[:2] for one in before if one.status != "ok"} & {*notebook.needs})
     if broken:
-        told = f"needs {', '.join(broken)}, which did not run"
-        return Run(notebook.name, status="skipped", error=told)
-    return execute(notebook, given, target, switches)
+        return Run(notebook.name, status="skipped", error=f"needs {broken}, which did not run")
+    return None
 
 
 def _compare(one: Run, target: Path, origin: dict, stored: Path) -> None:
@@ -121,7 +122,7 @@ def _accept(
     given: dict,
     target: Path,
     origin: dict,
-    repeats: Sequence,
+    repeats: Sequence[tuple[str, int]],
     path: Path,
 ) -> None:
     """Repeat a notebook and write its accepted numbers; a repeat's failure is the notebook's."""
@@ -129,7 +130,7 @@ def _accept(
     kinds, done = [{"environment": regression.NATIVE, "switches": {}, "seed": seed}], [one.metrics]
     for number, (name, added) in enumerate(repeats, 1):
         switches, value = regression.ENVIRONMENTS[name], None if seed is None else seed + added
-        print(f"  again: {name}" + ("" if value is None else f", SEED {value}"), flush=True)
+        print(f"  again: {name}, SEED {value}", flush=True)
         place = target / "repeats" / f"{notebook.name}-{number}"
         # where a notebook keeps what it measured: every repeat measures
         own = given | {"SEED": value, "STATE": str(place / "state")}
@@ -141,20 +142,22 @@ def _accept(
         done.append(again.metrics)
         kinds.append({"environment": name, "switches": switches, "seed": value})
     new = regression.accept(done, kinds, one.parameters, origin, target.name)
-    for line in (*regression.difference(regression.read_accepted(path), new), *regression.weak(new)):
-        print(f"  {line}")
+    lines = regression.difference(regression.read_accepted(path), new) + regression.weak(new)
+    print(*(f"  {line}" for line in lines), sep="\n")
     write_json(path, asdict(new))
 
 
 def _parse(parameters: Sequence[str], notebooks: Sequence[Notebook]) -> dict:
     """Read `NAME=VALUE`, of names that one of the notebooks declares."""
-    pairs = [text.partition("=") for text in parameters]
-    for name, equals, _ in pairs:
+    given = {}
+    for text in parameters:
+        name, equals, value = text.partition("=")
         if not equals:
             raise UnknownOption(f"parameter {name!r} is not of the form NAME=VALUE")
         if not any(name in notebook.declared for notebook in notebooks):
             raise UnknownOption(f"no notebook declares a parameter {name}; see their parameters cells")
-    return {name: literal(value) for name, _, value in pairs}
+        given[name] = literal(value)
+    return given
 
 
 def _new_folder(out: Path) -> Path:

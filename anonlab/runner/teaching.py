@@ -56,14 +56,12 @@ def assignment(node: NotebookNode, tool: str, solved: bool) -> NotebookNode:
             exercise.source = answered(exercise.source, check.source, solution.source)
         if tool == "nbgrader":
             check.source += f"\nassert {call}.right, {call}"
-            about = {"schema_version": 3, "task": False}
-            exercise.metadata.nbgrader = about | {
-                "grade": False, "solution": True, "locked": False, "grade_id": f"exercise-{number}"
-            }  # fmt: skip
-            check.metadata.nbgrader = about | {
-                "grade": True, "solution": False, "locked": True, "grade_id": f"check-{number}",
-                "points": 1,
-            }  # fmt: skip
+            for cell, kind in ((exercise, "exercise"), (check, "check")):
+                graded = kind == "check"
+                cell.metadata.nbgrader = {
+                    "schema_version": 3, "task": False, "grade": graded, "solution": not graded,
+                    "locked": graded, "grade_id": f"{kind}-{number}",
+                } | ({"points": 1} if graded else {})  # fmt: skip
         else:
             grade = nbformat.v4.new_code_cell(f'grader.check("q{number}")', id=f"grade-{number}")
             node.cells.insert(node.cells.index(check) + 1, grade)
@@ -85,15 +83,15 @@ def write_assignments(out: Path) -> list[Path]:
     written = []
     for path in notebook_paths(notebooks_folder()):
         node = nbformat.read(path, as_version=4)
-        checks = [cell.source for cell in node.cells if "check" in tags_of(cell)]
-        copies = ("nbgrader/source", True), ("otter/student", False), ("otter/solved", True)
-        for place, solved in copies:
+        calls = [cell.source.splitlines()[-1] for cell in node.cells if "check" in tags_of(cell)]
+        for place in ("nbgrader/source", "otter/student", "otter/solved"):
             folder, tool = output_folder(out / place / path.stem), place.partition("/")[0]
-            nbformat.write(assignment(node, tool, solved), folder / path.name)
+            made = assignment(node, tool, solved=place != "otter/student")
+            nbformat.write(made, folder / path.name)
             written.append(folder / path.name)
-            for number, source in enumerate(checks if tool == "otter" else (), 1):
-                text = OTTER.format(number, source.splitlines()[-1])
-                (output_folder(folder / "tests") / f"q{number}.py").write_text(text, encoding="utf-8")
+            for number, call in enumerate(calls if tool == "otter" else (), 1):
+                test = output_folder(folder / "tests") / f"q{number}.py"
+                test.write_text(OTTER.format(number, call), encoding="utf-8")
     with atomic_path(out / "nbgrader" / "nbgrader_config.py") as partial:
         partial.write_text(NBGRADER, encoding="utf-8")
     return written
