@@ -12,22 +12,12 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ..images import resize
-from ..metrics.faithfulness import DISC, RANDOM
 from ..perception.attribution import AttributionInputs, integrated_gradients
 from ..perception.perception import as_map
-from .measured import Declaration, Measured, declare, higher, lower, reference, shown
 from .plots import HEAT, gallery, one_axis, overlay, picture
 
 SHOWN = 256  # pixels of a map
 POINTS = 21  # of the drawn path
-BETTER: dict[str, Declaration] = {  # of the columns of `compare_methods`
-    "deletion": higher,  # distance when what a map found is hidden, ...
-    "insertion": lower,  # ... and when only that is shown
-    "deletion_at_10": higher,
-    "stability": higher,
-    "beats_disc": higher,  # share of the faces on which its deletion curve is above the disc's
-    "seconds": shown,  # a map
-}
 
 
 def integration_figure(inquiry: AttributionInputs, steps: int, baseline: str) -> Figure:
@@ -40,29 +30,29 @@ def integration_figure(inquiry: AttributionInputs, steps: int, baseline: str) ->
         inquiry, steps=steps, baseline=baseline, rng=torch.Generator().manual_seed(0)
     )  # the same noise for the path and for its end
     start, score = inquiry.baseline_image(), inquiry.score()
-    fresh = replace(inquiry, rng=torch.Generator().manual_seed(0))
-    signed = integrated_gradients(fresh)
+    signed = integrated_gradients(replace(inquiry, rng=torch.Generator().manual_seed(0)))
     alphas = torch.linspace(0, 1, POINTS)
     with torch.no_grad():
         points = start + alphas.view(-1, 1, 1, 1) * (inquiry.image - start)
         scores = torch.cat([score(part) for part in points.split(8)])
-    rise = (scores[-1] - scores[0]).item()
+    share = (signed.sum() / (scores[-1] - scores[0])).item()
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     first, curve, last = figure.subplots(1, 3)
-    first.imshow(picture(start))
-    first.set_title(f"start: {baseline}, score {scores[0]:.2f}", fontsize=10)
+    for axis, image, title in (
+        (first, picture(start), f"start: {baseline}, score {scores[0]:.2f}"),
+        (last, overlay(inquiry.image, as_map(signed)), "where the rise comes from"),
+    ):
+        axis.imshow(image)
+        axis.set_title(title, fontsize=10)
+        axis.set_axis_off()
     curve.plot(alphas, scores, color="#2e86ab")
     nodes = (np.polynomial.legendre.leggauss(steps)[0] + 1) / 2
     curve.plot(nodes, [0] * steps, "|", color="black", ms=8, label="slopes are taken here")
     curve.set(xlabel="α: 0 is the start, 1 the face", ylabel="score")
     curve.set_ylim(min(-0.05, scores.min().item()), 1.08)
     curve.legend(frameon=False, fontsize=8, loc="upper left")
-    curve.set_title(f"{steps} slopes add up to {signed.sum() / rise:.1%} of the rise", fontsize=10)
+    curve.set_title(f"{steps} slopes add up to {share:.1%} of the rise", fontsize=10)
     curve.spines[["top", "right"]].set_visible(False)
-    last.imshow(overlay(inquiry.image, as_map(signed)))
-    last.set_title("where the rise comes from", fontsize=10)
-    first.set_axis_off()
-    last.set_axis_off()
     return figure
 
 
@@ -98,12 +88,3 @@ def differences_figure(
     axis.set_xticks(range(len(x)), [f"{value:.0%}" for value in x])
     axis.legend(frameon=False, fontsize=9)
     return figure
-
-
-def declared(table: dict[str, dict[str, float]]) -> dict[str, dict[str, Measured]]:
-    """Declare which way is better in a table of `compare_methods`; disc and chance are references."""
-    fixed = dict.fromkeys(BETTER, reference) | {"seconds": shown}
-    return {
-        method: declare(row, fixed if method in (DISC, RANDOM) else BETTER)
-        for method, row in table.items()
-    }

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from ..encoding.encoder import EncoderConfig
 from .plots import one_axis
 
-COLOURS = {"whole": "#dcebf7", "stays": "#e3f1dc", "person": "#fbe9d0", "fusion": "#eee4f3"}
+WHOLE, STAYS, PERSON, FUSION, PLAIN = "#dcebf7", "#e3f1dc", "#fbe9d0", "#eee4f3", "#f4f4f4"
 BARS = ("#9aa5b1", "#2e86ab", "#e28413")
 
 
@@ -27,60 +26,50 @@ def token_counts(config: EncoderConfig) -> dict[str, int]:
 
 def encoder_diagram(config: EncoderConfig) -> Figure:
     """The encoder from left to right, with the shape of everything that flows."""
-    size, c = config.resolution, config.channels
+    size, width, w_dim, rows = config.resolution, config.width, config.w_dim, config.num_ws
     counts = token_counts(config)
-    levels = [f"({c[i]}, {size // 4 // 2**i}²)" for i in range(4)]
+    whole, *kept, person = map(str, counts.values())
+    levels = [f"({channels}, {size // 4 // 2**i}²)" for i, channels in enumerate(config.channels[:4])]
+    semantic = f"semantic pyramid\n{' → '.join(levels[2:])}\nlast level is used"
+    preservation = f"preservation pyramid\n{' → '.join(levels[1:])}\nthree levels are used"
+    fusion = f"{config.layers} × fusion:\ncross-attention,\nself-attention, MLP"
+    boxes = (  # left, bottom, width, height, colour, text
+        (0, 42, 18, 8, WHOLE, f"photo x\n(3, {size}²)"),
+        (22, 42, 29, 8, WHOLE, semantic),
+        (0, 30, 18, 8, STAYS, f"what stays, and mask\n[x·(1 − m), m]\n(4, {size}²)"),
+        (22, 30, 29, 8, STAYS, preservation),
+        (0, 18, 18, 8, PERSON, f"identity e\n({config.identity_dim},)"),
+        (22, 18, 29, 8, PERSON, "MLP"),
+        (63, 30, 14, 8, PLAIN, f"tokens\n({sum(counts.values())}, {width})"),
+        (63, 42, 14, 8, FUSION, f"queries\n({rows}, {width})"),
+        (82, 29, 19, 11, FUSION, fusion),
+        (106, 29, 19, 11, PLAIN, f"to_ws, row by row\n({rows}, {w_dim})"),
+        (22, 4, 55, 8, PERSON, f"linear start: x as 16² pixels, and e, to one w  ({w_dim},)"),
+        (106, 4, 19, 8, "#ffffff", f"ws\n({rows}, {w_dim})"),
+    )
+    arrows = (  # from x, y to x, y
+        (18, 46, 22, 46), (18, 34, 22, 34), (18, 22, 22, 22), (51, 46, 63, 36), (51, 34, 63, 34),
+        (51, 22, 63, 32), (77, 34, 82, 34), (77, 45, 82, 39), (101, 34.5, 106, 34.5), (9, 18, 22, 9),
+        (-0.6, 7, 22, 7), (77, 8, 106, 8), (115.5, 29, 115.5, 12),
+    )  # fmt: skip
+    words = (
+        (52, 47, f"{whole} tokens"), (52, 35, f"{' + '.join(kept[:-1])} +\n{kept[-1]} tokens"),
+        (52, 17.5, f"{person} token"), (117, 19, "+"),
+    )  # fmt: skip
     figure, axis = one_axis(12.8, 5.2)
     axis.set(xlim=(-1, 126), ylim=(0, 52))
     axis.set_axis_off()
-    semantic = "semantic pyramid\n" + " → ".join(levels[2:]) + "\nlast level is used"
-    preservation = "preservation pyramid\n" + " → ".join(levels[1:]) + "\nthree levels are used"
-    whole, *kept, person = map(str, counts.values())
-    photo, stays = f"photo x\n(3, {size}²)", f"what stays, and mask\n[x·(1 − m), m]\n(4, {size}²)"
-    branches = (
-        ("whole", 42, photo, semantic, f"{whole} tokens"),
-        ("stays", 30, stays, preservation, f"{' + '.join(kept[:-1])} +\n{kept[-1]} tokens"),
-        ("person", 18, f"identity e\n({config.identity_dim},)", "MLP", f"{person} token"),
-    )
-    for kind, y, given, branch, tokens in branches:
-        _box(axis, 0, y, 18, given, COLOURS[kind])
-        _arrow(axis, (18, y + 4), (22, y + 4))
-        _box(axis, 22, y, 29, branch, COLOURS[kind])
-        _arrow(axis, (51, y + 4), (63, 34 + (y - 30) / 6))
-        under = kind == "person"
-        place = (52, y + 2.5) if under else (52, y + 5)
-        axis.text(*place, tokens, fontsize=8.5, color="#444444", va="top" if under else "bottom")
-    _box(axis, 63, 30, 14, f"tokens\n({sum(counts.values())}, {config.width})", "#f4f4f4")
-    _box(axis, 63, 42, 14, f"queries\n({config.num_ws}, {config.width})", COLOURS["fusion"])
-    _arrow(axis, (77, 34), (82, 34))
-    _arrow(axis, (77, 45), (82, 39))
-    fusion = f"{config.layers} × fusion:\ncross-attention,\nself-attention, MLP"
-    _box(axis, 82, 29, 19, fusion, COLOURS["fusion"], 11)
-    _arrow(axis, (101, 34.5), (106, 34.5))
-    _box(axis, 106, 29, 19, f"to_ws, row by row\n({config.num_ws}, {config.w_dim})", "#f4f4f4", 11)
-    start = f"linear start: x as 16² pixels, and e, to one w  ({config.w_dim},)"
-    _box(axis, 22, 4, 55, start, COLOURS["person"])
-    _arrow(axis, (9, 18), (22, 9))
-    axis.plot([-0.6, -0.6], [46, 7], color="#555555", lw=1.1)
-    _arrow(axis, (-0.6, 7), (22, 7))
-    _box(axis, 106, 4, 19, f"ws\n({config.num_ws}, {config.w_dim})", "#ffffff")
-    _arrow(axis, (77, 8), (106, 8))
-    _arrow(axis, (115.5, 29), (115.5, 12))
-    axis.text(117, 19, "+", fontsize=13)
+    axis.plot([-0.6, -0.6], [46, 7], color="#555555", lw=1.1)  # from the photo down to the linear start
+    style = {"boxstyle": "round,pad=0,rounding_size=1", "ec": "#888888", "lw": 0.8}
+    for x, y, w, h, colour, text in boxes:
+        axis.add_patch(FancyBboxPatch((x, y), w, h, fc=colour, **style))
+        axis.text(x + w / 2, y + h / 2, text, ha="center", va="center", fontsize=8.5)
+    for x, y, to_x, to_y in arrows:
+        line = {"arrowstyle": "->", "color": "#555555", "lw": 1.1}
+        axis.annotate("", xy=(to_x, to_y), xytext=(x, y), arrowprops=line)
+    for x, y, text in words:
+        axis.text(x, y, text, fontsize=8.5, color="#444444", va="bottom")
     return figure
-
-
-def _box(axis: Axes, x: float, y: float, width: float, text: str, colour: str, height: float = 8):
-    shape = FancyBboxPatch(
-        (x, y), width, height, boxstyle="round,pad=0,rounding_size=1", fc=colour, ec="#888888", lw=0.8
-    )
-    axis.add_patch(shape)
-    axis.text(x + width / 2, y + height / 2, text, ha="center", va="center", fontsize=8.5)
-
-
-def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    arrow = {"arrowstyle": "->", "color": "#555555", "lw": 1.1}
-    axis.annotate("", xy=end, xytext=start, arrowprops=arrow)
 
 
 def attention_maps(weights: torch.Tensor, config: EncoderConfig) -> torch.Tensor:

@@ -54,33 +54,31 @@ class Check:
 
     def __call__(self, *answers: object) -> Verdict:
         """Judge the answers; one of the wrong kind is not right, and the notebook goes on after it."""
-        if any(answer is ... for answer in answers):
-            return Verdict(self.number, False, OPEN)
         try:
             passed = bool(self.right(*map(plain, answers)))
+            return Verdict(self.number, passed, "" if passed else self.hint)
         except _Open:
             return Verdict(self.number, False, OPEN)
         except Exception as error:  # whatever a beginner's answer does to it
             said = f"The check stumbled ({type(error).__name__}: {error}). {self.hint}"
             return Verdict(self.number, False, said)
-        return Verdict(self.number, passed, "" if passed else self.hint)
 
     def solved(self, *answers: object) -> Verdict:
         """Judge our answers, and by them the check: other spellings of them pass, nonsense of their
         shape does not. Raises `CheckTooStrict` and `CheckTooWeak`."""
         forms = *SPELLINGS, lambda a: np.round(a, self.digits)
-        spelled = [tuple(_changed(answer, form) for answer in answers) for form in forms]
-        refused = [one for one in [answers, *spelled] if not self(*one).right]
-        if refused:
-            raise CheckTooStrict(
-                f"the check of exercise {self.number} refuses {refused[0]!r}, a spelling of the "
-                f"solution: {self(*refused[0]).remark}"
-            )
+        spelled = [answers, *(tuple(_changed(answer, form) for answer in answers) for form in forms)]
+        for one in spelled:
+            if not self(*one).right:
+                raise CheckTooStrict(
+                    f"the check of exercise {self.number} refuses {one!r}, a spelling of the solution: "
+                    f"{self(*one).remark}"
+                )
         mangled = [tuple(_changed(answer, form) for answer in answers) for form in NONSENSE]
         mangled = [one for one in mangled if not all(map(_alike, one, answers))]
         self._refuse(mangled)
         wrong = len(mangled) + len(self.wrong)
-        said = f"{len(spelled) + 1} spellings of it pass, {wrong} wrong answers do not."
+        said = f"{len(spelled)} spellings of it pass, {wrong} wrong answers do not."
         return Verdict(self.number, True, said)
 
     def _refuse(self, wrong: Iterable[tuple]) -> None:
@@ -92,7 +90,7 @@ class Check:
 
 
 class _Open(Exception):
-    """A function that still returns dots."""
+    """An answer is still dots, or a function returns them."""
 
 
 def nearly(*truths: object, within: float) -> Callable[..., bool]:
@@ -116,13 +114,9 @@ def same(reference: Callable, *cases: tuple, within: float) -> Callable[[Callabl
     `reference` does, to within `within`."""
 
     def right(function: Callable) -> bool:
-        for case in cases:
-            found = function(*case)
-            if found is ...:
-                raise _Open
-            if not nearly(reference(*case), within=within)(found):
-                return False
-        return True
+        answers = [plain(function(*case)) for case in cases]
+        truths = [reference(*case) for case in cases]
+        return nearly(*truths, within=within)(*answers)
 
     return right
 
@@ -130,6 +124,8 @@ def same(reference: Callable, *cases: tuple, within: float) -> Callable[[Callabl
 def plain(answer: object) -> object:
     """Return a single number as `float`, several as a float32 tensor, and functions and text as they
     are."""
+    if answer is ...:
+        raise _Open
     if callable(answer) or isinstance(answer, str):
         return answer
     found = _array(answer)

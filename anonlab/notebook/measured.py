@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..errors import UndeclaredMetric
 
@@ -54,9 +55,7 @@ class Guard:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-def as_accepted(sentence: str, noticed: float | None = None, step: float | None = None) -> Guard:
-    """Guard a sentence by comparing its number with the accepted one."""
-    return Guard(sentence, noticed=noticed, step=step)
+as_accepted = Guard  # by the accepted number
 
 
 def at_least(low: float, sentence: str) -> Guard:
@@ -83,16 +82,9 @@ class Measured:
 
 
 Declaration = Callable[..., Measured]
-
-
-def _declaration(better: str) -> Declaration:
-    """Return the function that declares a value so, with the number of its cases where it is a share."""
-    return lambda value, cases=None: Measured(value, better, cases)
-
-
-higher, lower = _declaration(HIGHER), _declaration(LOWER)  # more or less of it is better
-reference = _declaration(REFERENCE)  # of the measuring: an input, an untouched photo, another method
-shown = _declaration(SHOWN)  # no direction: times, memory, sentences
+higher, lower = partial(Measured, better=HIGHER), partial(Measured, better=LOWER)
+reference = partial(Measured, better=REFERENCE)  # an input, an untouched photo, another method
+shown = partial(Measured, better=SHOWN)  # times, memory, sentences
 
 
 def declare(
@@ -105,9 +97,8 @@ def declare(
     Raises `UndeclaredMetric`.
     """
     for name in values:
-        if name not in table:
-            raise undeclared(name)
-    return {name: table[name](value, (cases or {}).get(name)) for name, value in values.items()}
+        _check(name in table, name)
+    return {name: table[name](one, cases=(cases or {}).get(name)) for name, one in values.items()}
 
 
 def flatten(metrics: object, judged: Mapping[str, Guard] | None = None) -> dict[str, Measured]:
@@ -127,6 +118,18 @@ def flatten(metrics: object, judged: Mapping[str, Guard] | None = None) -> dict[
     return flat
 
 
+def _leaves(value: object, name: str, outer: Measured | None) -> Iterable[tuple[str, Measured]]:
+    if isinstance(value, Measured):
+        _check(value.better in WORDS, name)
+        yield from _leaves(value.value, name, value)
+    elif isinstance(value, dict | list):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(one, f"{name}/{key}" if name else str(key), outer)
+    else:
+        _check(outer is not None, name)
+        yield name, replace(outer, value=value)
+
+
 def to_json(metrics: object, judged: Mapping[str, Guard] | None = None) -> dict[str, dict]:
     """Return the flat form that a notebook leaves in a file. Raises `UndeclaredMetric`."""
     return {
@@ -137,35 +140,18 @@ def to_json(metrics: object, judged: Mapping[str, Guard] | None = None) -> dict[
     }
 
 
-def from_json(recorded: object) -> dict[str, Measured]:
+def from_json(recorded: Mapping[str, dict]) -> dict[str, Measured]:
     """Read what `to_json` wrote. Raises `UndeclaredMetric`."""
     metrics = {}
-    for name, one in recorded.items() if isinstance(recorded, dict) else ():
-        if not isinstance(one, dict) or "value" not in one or one.get("better") not in WORDS:
-            raise undeclared(name)
-        guard = Guard(**one["guard"]) if "guard" in one else None
-        metrics[name] = Measured(one["value"], one["better"], one.get("cases"), guard)
+    for name, one in recorded.items():
+        _check(isinstance(one, dict) and "value" in one and one.get("better") in WORDS, name)
+        metrics[name] = Measured(**one | {"guard": Guard(**one["guard"]) if "guard" in one else None})
     return metrics
 
 
-def _leaves(value: object, name: str, outer: Measured | None) -> Iterable[tuple[str, Measured]]:
-    if isinstance(value, Measured):
-        if value.better not in WORDS:
-            raise undeclared(name)
-        yield from _leaves(value.value, name, value)
-    elif isinstance(value, dict | list):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, one in items:
-            yield from _leaves(one, f"{name}/{key}" if name else str(key), outer)
-    elif outer is None:
-        raise undeclared(name)
-    else:
-        yield name, replace(outer, value=value)
-
-
-def undeclared(name: str) -> UndeclaredMetric:
-    """Return the error to raise for a metric of that name."""
-    return UndeclaredMetric(
-        f"the metric {name} does not say which way is better; "
-        "declare it as higher, lower, reference or shown (anonlab.notebook.measured)"
-    )
+def _check(declared: bool, name: str) -> None:
+    if not declared:
+        raise UndeclaredMetric(
+            f"the metric {name} does not say which way is better; "
+            "declare it as higher, lower, reference or shown (anonlab.notebook.measured)"
+        )

@@ -1,4 +1,4 @@
-"""What a generator's inputs do to a face: rows of W+ from another person, truncation, noise.
+"""What a generator's inputs do to a face: rows of W+ from another person, and truncation.
 
 Style mixing is an idea of StyleGAN (Karras et al. 2019, section 3.1), the truncation of `w` too
 (appendix B). Each row of W+ styles the layers of one size, so which rows are exchanged decides
@@ -10,24 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
+from matplotlib.figure import Figure
 
-from ..generators import Generator, MobileStyleGAN, StyleGAN2
+from ..generators import Generator
 from ..generators.base import draw_z
 from ..recognizers import Recognizer, distance
 
-GROUPS = {"coarse": 5, "middle": 9}  # the first row that is no longer in the group; the rest is fine
-
-
-def size_of_row(row: int) -> int:
-    """Compute the side in pixels of the features that a row of W+ styles: 4, 8, 8, 16, 16 …"""
-    return 4 * 2 ** ((row + 1) // 2)
+# the first row that is no longer in the group, and its colour; the rest is fine
+GROUPS = {"coarse": (5, "#2e86ab"), "middle": (9, "#e28413"), "fine": (99, "#7d5ba6")}
 
 
 def row_groups(num_ws: int) -> dict[str, range]:
     """Group all rows of W+ by the size of what they style: `coarse` (4 to 16 pixels), `middle` (32 and
     64) and `fine` (from 128 pixels on, and the colours at the end)."""
-    ends = [0, *(min(end, num_ws) for end in GROUPS.values()), num_ws]
-    return dict(zip((*GROUPS, "fine"), map(range, ends, ends[1:]), strict=False))
+    ends = [0, *(min(end, num_ws) for end, _ in GROUPS.values())]
+    return dict(zip(GROUPS, map(range, ends, ends[1:]), strict=False))
 
 
 def swapped(ws_a: torch.Tensor, ws_b: torch.Tensor, rows: Iterable[int]) -> torch.Tensor:
@@ -39,8 +36,7 @@ def swapped(ws_a: torch.Tensor, ws_b: torch.Tensor, rows: Iterable[int]) -> torc
 
 @torch.no_grad()
 def codes(generator: Generator, seed: int, truncation_psi: float = 0.7) -> torch.Tensor:
-    """Make W+ `(1, num_ws, w_dim)` of a generated person, the person of
-    `sample_photo("synthetic-SEED")`."""
+    """Make W+ `(1, num_ws, w_dim)` of the person of `sample_photo("synthetic-SEED")`."""
     return generator.broadcast(generator.mapping(draw_z(generator, seed), truncation_psi))
 
 
@@ -59,49 +55,6 @@ def swap_groups(generator: Generator, ws_a: torch.Tensor, ws_b: torch.Tensor) ->
     return drawn(generator, {"A": ws_a} | mixed | {"B": ws_b})
 
 
-def swap_rows(generator: Generator, ws_a: torch.Tensor, ws_b: torch.Tensor) -> torch.Tensor:
-    """Draw A, and A with one row of B at a time: `(num_ws + 1, 3, 256, 256)`."""
-    single = {str(row): swapped(ws_a, ws_b, [row]) for row in range(generator.num_ws)}
-    return torch.cat([*drawn(generator, {"A": ws_a} | single).values()])
-
-
-def ladder(generator: Generator, seed: int, psis: Sequence[float]) -> dict[str, torch.Tensor]:
-    """Draw one `z` at several `truncation_psi`: `{"psi 0.7": (1, 3, 256, 256)}`. 0 is the average
-    face."""
-    return drawn(generator, {f"psi {psi:g}": codes(generator, seed, psi) for psi in psis})
-
-
-@torch.no_grad()
-def noise_pictures(generator: Generator, seed: int) -> dict[str, torch.Tensor]:
-    """Draw one person under different noise, `{noise: (1, 3, R, R)}` at the native size.
-
-    A `StyleGAN2` adds the noise of its file (`const`), or other draws, or none. `MobileStyleGAN` has
-    its noise among the weights, so there is only with and without.
-    """
-    ws = codes(generator, seed)
-    pictures = {"const": generator.synthesis(ws)}
-    if isinstance(generator, StyleGAN2):
-        for number, name in enumerate(("random", "random again")):
-            rng = torch.Generator(ws.device).manual_seed(number)
-            pictures[name] = generator.synthesis(ws, noise_mode="random", rng=rng)
-        pictures["none"] = generator.synthesis(ws, noise_mode="none")
-    else:
-        assert isinstance(generator, MobileStyleGAN), f"{generator.name} has no noise that is known"
-        pictures["none"] = without_noise(generator).synthesis(ws)
-    return {name: image.clamp(-1, 1) for name, image in pictures.items()}
-
-
-def without_noise(generator: MobileStyleGAN) -> MobileStyleGAN:
-    """Copy a network, in torch, with all of its noise at zero."""
-    plain = MobileStyleGAN()
-    plain.load_state_dict(generator.state_dict())
-    plain = plain.to(generator.w_avg.device).to(memory_format=torch.channels_last).eval()
-    for name, parameter in plain.requires_grad_(False).named_parameters():
-        if name.endswith(".noise"):
-            parameter.zero_()
-    return plain
-
-
 @torch.no_grad()
 def changes(recognizer: Recognizer, pictures: torch.Tensor) -> tuple[list[float], list[float]]:
     """Measure how far `pictures (1 + N, 3, R, R)` are from the first of them: the mean change of a
@@ -109,3 +62,22 @@ def changes(recognizer: Recognizer, pictures: torch.Tensor) -> tuple[list[float]
     first, *others = recognizer.embed(pictures).split(1)
     pixels = (pictures[1:] - pictures[:1]).abs().mean((1, 2, 3)) * 127.5
     return pixels.tolist(), [distance(recognizer, first, other).item() for other in others]
+
+
+def row_changes_figure(pixels: Sequence[float], distances: Sequence[float], threshold: float) -> Figure:
+    """What exchanging a single row of W+ changes: bars of pixels (of 255) and of recogniser distance,
+    one for each row, coloured by group; above the dashed threshold it is somebody else."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots(2, 1, sharex=True)
+    labels = "pixels: mean change of 255", "identity: distance to A"
+    for axis, values, label in zip(axes, (pixels, distances), labels, strict=True):
+        for name, rows in row_groups(len(values)).items():
+            axis.bar(rows, [values[row] for row in rows], color=GROUPS[name][1], label=name)
+        axis.set_ylabel(label)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[1].axhline(threshold, color="black", ls="--", lw=1)
+    sizes = [f"{row}\n{4 * 2 ** ((row + 1) // 2)} px" for row in range(len(pixels) - 1)]
+    axes[1].set_xticks(range(len(pixels)), [*sizes, f"{len(sizes)}\nRGB"], fontsize=8)
+    axes[1].set_xlabel("row of W+, and the size of the features that it styles")
+    axes[0].legend(frameon=False, ncols=3, loc="upper center")
+    return figure

@@ -159,22 +159,21 @@ def training_figure(log: list[dict], validation: list[dict]) -> Figure:
     `log` and `validation` are rows with a `step`, as in `log.csv` and `validation.csv`.
     """
     curves = [
-        (kind, name, colour, [(row["step"], row[name]) for row in rows if name in row])
+        (f"{kind}: {name}", colour, points)
         for kind, rows, colour in (("loss", log, "C0"), ("validation", validation, "C1"))
         for name in dict.fromkeys(name for row in rows for name in row)
-        if name not in ("step", "images", "lr") and sum(name in row for row in rows) > 2
+        if name not in ("step", "images", "lr")
+        if len(points := [(row["step"], row[name]) for row in rows if name in row]) > 2
     ]
     columns = 2 if len(curves) <= 4 else 4
     lines = max(1, -(-len(curves) // columns))
     figure = Figure(figsize=(12, 9 / columns * lines), layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False).flat
-    for (kind, name, colour, points), axis in zip(curves, axes, strict=False):
+    for number, (title, colour, points) in enumerate(curves, 1):
+        axis = figure.add_subplot(lines, columns, number)
         axis.plot(*zip(*points, strict=True), "o-", ms=2, c=colour)
-        axis.set_title(f"{kind}: {name}", fontsize=9)
+        axis.set_title(title, fontsize=9)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
-    for axis in list(axes):
-        axis.set_axis_off()
     return figure
 
 

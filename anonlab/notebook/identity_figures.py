@@ -1,9 +1,8 @@
-"""Figures of stage 3: the turn of an identity, seams close up."""
+"""The turn of an identity, drawn in its plane."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,8 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Arc
 
 from ..identity.virtual import IdentityPath
-from ..images import to_uint8
-from .plots import gallery, one_axis
+from .plots import one_axis
 
 PERSON, NEW, REST = "#2e86ab", "#c44e52", "#b8c0c8"
 
@@ -59,38 +57,3 @@ def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
              ylim=(min(1.1 * low, -0.3 * near), 1.2 * radius))  # fmt: skip
     axis.legend(frameon=False, fontsize=8, loc="lower left")
     return figure
-
-
-def seam_ring(mask: torch.Tensor) -> torch.Tensor:
-    """Where a seam would show: the photo's pixels around a mask, `(N, 1, S, S)` 0 or 1. They are within
-    8 pixels of 256 of where the mask is over one half, and not themselves in the mask."""
-    reach = 2 * round(8 * mask.shape[-1] / 256) + 1
-    half = (mask > 0.5).to(mask)
-    wider = F.max_pool2d(half, reach, stride=1, padding=reach // 2)
-    return wider * (mask < 0.02)
-
-
-def worst_places(error: torch.Tensor, count: int, side: int) -> list[tuple[int, int]]:
-    """The `count` windows of `side` pixels, apart from one another, in which the mean of
-    `error (1, 1, S, S)` is largest: their (top, left), worst first."""
-    means = F.avg_pool2d(error, side, stride=side // 8)[0, 0].clone()
-    found = []
-    for _ in range(count):
-        row, column = divmod(int(means.argmax()), means.shape[1])
-        found.append((row * (side // 8), column * (side // 8)))
-        means[max(0, row - 7) : row + 8, max(0, column - 7) : column + 8] = -1
-    return found
-
-
-def crops_figure(
-    before: torch.Tensor, after: torch.Tensor, places: Sequence[tuple[int, int]], side: int
-) -> Figure:
-    """Windows of `side` pixels of two aligned pictures `(1, 3, S, S)`, close up and not smoothed: both
-    side by side for each of `places`, their top and left."""
-    windows, titles = [], []
-    for top, left in places:
-        for image in (before, after):
-            close = to_uint8(image[..., top : top + side, left : left + side].cpu())
-            windows.append(close.repeat(4, 0).repeat(4, 1))
-        titles += [f"photo, rows {top}–{top + side}, columns {left}–{left + side}", "anonymized"]
-    return gallery(windows, titles)
