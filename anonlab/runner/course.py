@@ -1,11 +1,14 @@
-"""The course as a browsable book, made of executed notebooks by Jupyter Book, without a network.
+"""What a class needs: the course as a book, assignments for nbgrader and otter-grader, and slides.
 
-What a notebook's tags fold is folded here, its solutions too, and formulas are typeset by a
-MathJax that lies beside the pages. Nothing in a page is loaded from elsewhere.
+The book is made of executed notebooks by Jupyter Book. What a notebook's tags fold is folded there, its
+solutions too, and formulas are typeset by a MathJax that lies beside the pages: nothing is loaded from a
+network. An exercise is one point of an assignment: its check cell becomes the test, its solution cell
+the teacher's answer.
 """
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import re
@@ -13,13 +16,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
 from ..errors import CourseFailed
-from ..files import output_folder
+from ..files import atomic_path, output_folder
 from ..weights.store import notebooks_folder
 from .execution import PLACES, notebook_paths, read_notebook, tags_of
 from .pages import LINK, MATHJAX, TEMPLATES, copy_mathjax, links_inside, rewrite_markdown
@@ -28,6 +32,16 @@ HIDDEN = ("#", *PLACES)  # of injected parameters: papermill's heading, and wher
 TURNING = "turning"  # pictures of the explorer
 TEACHING = "TEACHING.md"  # a page of its own, after the notebooks
 STATIC = "offline"  # not `_static`: Jupyter Book makes every page load each script in that one
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"  # as nbgrader knows them
+NBGRADER = """c = get_config()
+c.CourseDirectory.course_id = "anonlab"
+c.ClearSolutions.code_stub = {"python": "# your answer goes in place of the dots above"}
+c.ExecutePreprocessor.timeout = 1800
+"""
+OTTER = """OK_FORMAT = True
+test = {{"name": "q{0}", "points": 1, "suites": [{{"type": "doctest", "scored": True, "setup": "",
+    "teardown": "", "cases": [{{"code": ">>> {1}.right\\nTrue", "hidden": False, "locked": False}}]}}]}}
+"""
 
 
 def executed_notebooks(runs: Path, folder: Path | None = None) -> dict[str, Path]:
@@ -70,8 +84,7 @@ def build_course(
     folder = folder or notebooks_folder()
     executed = executed_notebooks(runs, folder)
     names = [path.name for path in notebook_paths(folder)]
-    out = out.resolve()
-    output_folder(out.parent)
+    out = output_folder(out.resolve().parent) / out.name
     with tempfile.TemporaryDirectory(prefix=".course-", dir=out.parent) as temporary:
         source = Path(temporary) / "source"
         (source / "pictures").mkdir(parents=True)
@@ -93,8 +106,9 @@ def build_course(
             (source / page).write_text(in_the_book(read, [*names, TEACHING]), encoding="utf-8")
         if not copy_mathjax(source / STATIC / MATHJAX):
             raise CourseFailed('the course needs more packages: pip install "anonlab[dev]"')
-        shutil.copyfile(TEMPLATES / "course.css", source / STATIC / "course.css")
-        _write_config(source, [*names, TEACHING])
+        for name, target in (("course.yml", "_config.yml"), ("toc.yml", "_toc.yml"),
+                             ("course.css", f"{STATIC}/course.css")):  # fmt: skip
+            shutil.copyfile(TEMPLATES / name, source / target)
         pages = _run_jupyter_book(source, Path(temporary))
         if (Path(temporary) / TURNING).exists():
             shutil.move(Path(temporary) / TURNING, pages / TURNING)
@@ -104,10 +118,9 @@ def build_course(
     return [Path(name).stem for name in names if Path(name).stem not in executed]
 
 
-def page_of(node: nbformat.NotebookNode, names: Collection[str] = ()) -> nbformat.NotebookNode:
-    """Return an executed notebook as the book shows it: folded where tags say so, solutions with what
+def page_of(node: NotebookNode, names: Collection[str] = ()) -> NotebookNode:
+    """Make an executed notebook what the book shows: folded where tags say so, solutions with what
     they show, without paths of the machine that ran it, and with links to the notebooks `names` only."""
-    node = copy.deepcopy(node)
     for cell in node.cells:
         tags = tags_of(cell)
         if "injected-parameters" in tags:
@@ -131,14 +144,6 @@ def in_the_book(text: str, names: Collection[str]) -> str:
     return links_inside(text, {"index.md", *names}, "pictures/")
 
 
-def _write_config(source: Path, names: Iterable[str]) -> None:
-    """Write Jupyter Book's two files; JSON is YAML."""
-    shutil.copyfile(TEMPLATES / "course.yml", source / "_config.yml")
-    chapters = [{"file": Path(name).stem} for name in names]
-    contents = {"format": "jb-book", "root": "index", "chapters": chapters}
-    (source / "_toc.yml").write_text(json.dumps(contents, indent=2), encoding="utf-8")
-
-
 def _run_jupyter_book(source: Path, target: Path) -> Path:
     """Build the pages; return their folder."""
     start = "from jupyter_book.cli.main import main; main()"
@@ -149,3 +154,97 @@ def _run_jupyter_book(source: Path, target: Path) -> Path:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise CourseFailed("Jupyter Book did not build the course:\n" + "\n".join(lines[-15:]))
     return pages
+
+
+def answered(exercise: str, check: str, solution: str) -> str:
+    """Return an exercise's cell with our answer below the open one.
+
+    The check's last line names the answers and the solution's last line ours: of `check_1(a)` and
+    `check_1.solved(b)` comes `a = b`.
+    """
+    asked, ours = (ast.parse(text).body[-1] for text in (check, solution))
+    names, answers = (", ".join(map(ast.unparse, one.value.args)) for one in (asked, ours))
+    code = "\n".join(solution.splitlines()[: ours.lineno - 1]).rstrip()
+    comma = "," if answers.startswith("*") else ""
+    return f"{exercise}\n{BEGIN}\n{code}\n{names} = {answers}{comma}\n{END}".replace(
+        "\n\n\n\n", "\n\n\n"
+    )
+
+
+def assignment(node: NotebookNode, tool: str, solved: bool) -> NotebookNode:
+    """Return a notebook as an assignment for `tool`, `nbgrader` or `otter`, without its solution cells;
+    with `solved` the answers are filled in."""
+    node = copy.deepcopy(node)
+    tagged = ([c for c in node.cells if tag in tags_of(c)] for tag in ("exercise", "check", "solution"))
+    for number, (exercise, check, solution) in enumerate(zip(*tagged, strict=True), 1):
+        call = check.source.splitlines()[-1]
+        if solved:
+            exercise.source = answered(exercise.source, check.source, solution.source)
+        if tool == "nbgrader":
+            check.source += f"\nassert {call}.right, {call}"
+            for cell, kind in ((exercise, "exercise"), (check, "check")):
+                graded = kind == "check"
+                cell.metadata.nbgrader = {
+                    "schema_version": 3, "task": False, "grade": graded, "solution": not graded,
+                    "locked": graded, "grade_id": f"{kind}-{number}",
+                } | ({"points": 1} if graded else {})  # fmt: skip
+        else:
+            grade = nbformat.v4.new_code_cell(f'grader.check("q{number}")', id=f"grade-{number}")
+            node.cells.insert(node.cells.index(check) + 1, grade)
+    node.cells = [cell for cell in node.cells if "solution" not in tags_of(cell)]
+    if tool == "otter":
+        begin = nbformat.v4.new_code_cell("import otter\n\ngrader = otter.Notebook()", id="otter")
+        node.cells.insert(1, begin)
+    return node
+
+
+def write_assignments(out: Path) -> list[Path]:
+    """Write the assignments of all notebooks and return their files.
+
+    `out/nbgrader` is a course of nbgrader, whose `source` has the answers that `nbgrader
+    generate_assignment` takes out; `out/otter` has a `student` and a `solved` copy of each notebook,
+    with its tests beside it. Raises `OutputNotWritable`.
+    """
+    shutil.rmtree(out / "nbgrader" / "source", ignore_errors=True)
+    written = []
+    for path in notebook_paths(notebooks_folder()):
+        node = nbformat.read(path, as_version=4)
+        calls = [cell.source.splitlines()[-1] for cell in node.cells if "check" in tags_of(cell)]
+        for place in ("nbgrader/source", "otter/student", "otter/solved"):
+            folder, tool = output_folder(out / place / path.stem), place.partition("/")[0]
+            made = assignment(node, tool, solved=place != "otter/student")
+            nbformat.write(made, folder / path.name)
+            written.append(folder / path.name)
+            for number, call in enumerate(calls if tool == "otter" else (), 1):
+                test = output_folder(folder / "tests") / f"q{number}.py"
+                test.write_text(OTTER.format(number, call), encoding="utf-8")
+    with atomic_path(out / "nbgrader" / "nbgrader_config.py") as partial:
+        partial.write_text(NBGRADER, encoding="utf-8")
+    return written
+
+
+def write_slides(out: Path, runs: Path, reveal: str = "") -> list[Path]:
+    """Write slides of the newest executed notebooks in `runs`, made of the cells tagged `slide`, and
+    return their files.
+
+    `reveal` is where reveal.js is, a folder or an address; by default nbconvert's, on the network.
+    Raises `OutputNotWritable`.
+    """
+    from nbconvert import SlidesExporter
+
+    exporter = SlidesExporter(exclude_input=True, exclude_output_prompt=True, reveal_scroll=True)
+    if reveal:
+        exporter.reveal_url_prefix = reveal
+    output_folder(out)
+    written = []
+    for name, path in executed_notebooks(runs).items():
+        node = nbformat.read(path, as_version=4)
+        node.cells = [cell for cell in node.cells if "slide" in tags_of(cell)]
+        node.metadata.pop("widgets", None)
+        for cell in node.cells:
+            cell.metadata["slideshow"] = {"slide_type": "slide"}
+            cell.source = cell.source.replace("../data/", f"{notebooks_folder().parent}/data/")
+        written.append(out / f"{name}.slides.html")
+        with atomic_path(written[-1]) as partial:
+            partial.write_text(exporter.from_notebook_node(node)[0], encoding="utf-8")
+    return written

@@ -61,16 +61,11 @@ class Run:
     seconds: float = 0.0
     error: str = ""
     metrics: dict[str, Measured] = field(default_factory=dict)  # flat
-    executed: Path | None = None  # the executed notebook; None if it never started
+    page: str = ""  # of the executed notebook, beside it; "" if it never started
     figures: list[str] = field(default_factory=list)
     comparison: Comparison | None = None  # None without accepted numbers
     earlier_figures: list[str] = field(default_factory=list)  # of the accepted run, if they are here
     changed: list[str] = field(default_factory=list)  # what the accepted run had otherwise
-
-    @property
-    def page(self) -> str:
-        """The page of the executed notebook, beside it."""
-        return f"{self.executed.stem}.html" if self.executed else ""
 
     @property
     def numbers(self) -> dict[str, object]:
@@ -153,6 +148,6 @@ def execute(notebook: Notebook, given: dict, target: Path, switches: Mapping[str
     except Exception as error:  # a dead kernel, a broken file: this notebook's failure, not the run's
         one.error = f"{type(error).__name__}: {error}"
     one.seconds = time.monotonic() - start
-    one.executed = executed if executed.is_file() else None
+    one.page = f"{notebook.name}.html" if executed.is_file() else ""
     one.figures = [str(picture.relative_to(target)) for picture in sorted(output.glob("*.png"))]
     return one

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DamagedAccepted
-from ..notebook.measured import HIGHER, LOWER, REFERENCE, SHOWN, WORDS, Guard, Measured
+from ..notebook.measured import HIGHER, LOWER, SHOWN, WORDS, Guard, Measured
 
 NATIVE = "native"
 ENVIRONMENTS: dict[str, dict[str, str]] = tomllib.loads(
@@ -67,7 +67,7 @@ class Row:
             return "must be " + " and ".join(f"{word} {brief(x)}" for word, x in limits if x is not None)
         if self.accepted is MISSING:
             return "nothing is accepted yet"
-        if not (_is_number(self.accepted) and _is_number(self.now)):
+        if not (is_number(self.accepted) and is_number(self.now)):
             return "must be the same"
         moved, said = abs(self.now - self.accepted), ""
         if self.guard and self.guard.noticed:
@@ -106,7 +106,7 @@ def tolerance(values: list[float], guard: Guard, cases: int | None = None) -> fl
 
 def judge(better: str, accepted: object, now: object, allowed: float) -> str:
     """Return `ok`, `better` or `failed`. What is no finite number has to be equal (NaN equals NaN)."""
-    if not (_is_number(accepted) and _is_number(now)):
+    if not (is_number(accepted) and is_number(now)):
         return "ok" if _same(accepted, now) else "failed"
     change = now - accepted
     if abs(change) <= allowed:
@@ -164,7 +164,7 @@ def accept(
         values = [one[name].value if name in one else MISSING for one in runs]
         one = {"value": first.value, "better": first.better, "tolerance": None}
         one["guard"] = first.guard.stated()
-        if all(_is_number(value) for value in values):
+        if all(is_number(value) for value in values):
             one["seen"] = [min(values), max(values)]
             if not first.guard.bounded:
                 one["tolerance"] = tolerance(values, first.guard, first.cases)
@@ -172,39 +172,6 @@ def accept(
             one["seen"] = values
         judged[name] = one
     return Accepted(origin, parameters, repeats, judged, shown, run)
-
-
-def weak(accepted: Accepted) -> list[str]:
-    """Name, with the reason, the judged numbers of which a later run could hardly fail."""
-    found = []
-    for name, one in accepted.judged.items():
-        guard, value, allowed = Guard(**one["guard"]), one["value"], one["tolerance"]
-        if guard.bounded:
-            seen = one.get("seen", [value])
-            if not all(guard.holds(x) for x in seen):
-                found.append(f"{name}: its bounds do not hold in every repeat ({seen})")
-        elif not _is_number(value):
-            if "seen" in one:
-                found.append(f"{name}: it differs between the repeats ({one['seen']})")
-        elif one["better"] in (HIGHER, REFERENCE) and value and allowed >= abs(value):
-            found.append(f"{name}: its tolerance {brief(allowed)} is as large as itself; state a bound")
-        elif guard.noticed and allowed > guard.noticed:
-            found.append(f"{name}: only {brief(allowed)} fails, and {brief(guard.noticed)} matters")
-    return found
-
-
-def difference(old: Accepted | None, new: Accepted) -> list[str]:
-    """List what accepting `new` changes of what is judged, one line a number."""
-    if old is None:
-        return [f"accepted for the first time: {len(new.judged)} judged numbers"]
-    lines = [
-        f"{name}, {kind}: {brief(before)} → {brief(after)}"
-        for name in dict.fromkeys([*old.judged, *new.judged])
-        for kind in ("value", "better", "tolerance")
-        for before, after in [[one.judged.get(name, {}).get(kind, MISSING) for one in (old, new)]]
-        if not _same(before, after)
-    ]
-    return lines or ["no change"]
 
 
 def read_accepted(path: Path) -> Accepted | None:
@@ -228,7 +195,8 @@ def brief(value: object) -> str:
     return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite number; a truth value is none."""
     return type(value) in (int, float) and math.isfinite(value)
 
 

@@ -80,8 +80,9 @@ def run(
         runs.append(one)
         _write_summary(target, profile, origin, runs)
     for notebook, one in zip(notebooks, runs, strict=True):
-        if one.executed:
-            write_page(one.executed, notebook.path.parent, {other.page for other in runs})
+        if one.page:
+            executed = target / notebook.path.name
+            write_page(executed, notebook.path.parent, {other.page for other in runs})
     print(*headline(runs), f"report: {target / 'index.html'}", sep="\n")
     return 1 if any(one.status != "ok" or one.failed for one in runs) else 0
 
@@ -142,9 +143,8 @@ def _accept(
         done.append(again.metrics)
         kinds.append({"environment": name, "switches": switches, "seed": value})
     new = regression.accept(done, kinds, one.parameters, origin, target.name)
-    lines = regression.difference(regression.read_accepted(path), new) + regression.weak(new)
-    print(*(f"  {line}" for line in lines), sep="\n")
     write_json(path, asdict(new))
+    print(f"  accepted: {len(new.judged)} judged numbers, in {path}")
 
 
 def _parse(parameters: Sequence[str], notebooks: Sequence[Notebook]) -> dict:

@@ -6,8 +6,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from anonlab.runner.course import assignment
 from anonlab.runner.execution import tags_of
-from anonlab.runner.teaching import assignment
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))

@@ -93,8 +93,7 @@ def from_here(parameter: str) -> str:
          "assignments for nbgrader and otter-grader")  # fmt: skip
 def make_course(options: argparse.Namespace) -> int:
     """Executed notebooks as a book that needs no network, or what a class needs of them."""
-    from ...runner.course import build_course
-    from ...runner.teaching import write_assignments, write_slides
+    from ...runner.course import build_course, write_assignments, write_slides
     from ..explorer.book import write_turning
 
     folder = options.out or Path("outputs") / options.what.replace("book", "course")
