@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..metrics.privacy import roc
-from ..notebook.plots import gallery, one_axis
+from ..notebook.plots import gallery, intervals_figure
 from ..recognizers import distance
 from .evaluate import Evaluation
 from .pictures import AREA
@@ -94,26 +94,17 @@ def roc_figure(evaluation: Evaluation, dataset: str) -> Figure:
 def attackers_figure(found: dict) -> Figure:
     """Draw rank 1 of every attacker on one data set with its interval, one colour a recogniser; the
     dashed line is chance."""
-    judges = found["found"]
-    every = [item for one in judges.values() for item in one["attacks"].items()]
-    best = {name: max(one["rank_1"] for key, one in every if key == name) for name, _ in every}
-    names = sorted(best.keys() - {KEYED}, key=lambda name: (best[name], name))
-    figure, axis = one_axis(8, 0.8 + 0.42 * len(names))
-    for number, (judge, one) in enumerate(judges.items()):
-        mine = {name: one["attacks"][name] for name in names if name in one["attacks"]}
-        y = [names.index(name) + 0.2 * (number - (len(judges) - 1) / 2) for name in mine]
-        x = [line["rank_1"] for line in mine.values()]
-        spread = np.array([line["rank_1_interval"] for line in mine.values()]).T
-        sides = np.abs(spread - np.array(x)).clip(0)
-        axis.errorbar(x, y, xerr=sides, fmt="o", ms=5, lw=1, capsize=2, label=judge)
+    groups = {
+        judge: {
+            name: (attack["rank_1"], *attack["rank_1_interval"])
+            for name, attack in one["attacks"].items()
+            if name != KEYED
+        }
+        for judge, one in found["found"].items()
+    }
     chance = 1 / found["people"]
-    axis.axvline(chance, color="#999", lw=1, ls="--", label=f"chance {chance:.1%}")
-    axis.set_yticks(range(len(names)), names)
-    axis.set(xlabel=f"found first (rank 1), {found['people']} people in the gallery", xlim=(0, None))
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axis.grid(axis="x", alpha=0.3)
-    axis.legend(frameon=False, fontsize=8, loc="lower right")
-    return figure
+    label = f"found first (rank 1), of {found['people']} people; dashed: chance {chance:.1%}"
+    return intervals_figure(groups, chance, label)
 
 
 def nearness(evaluation: Evaluation, dataset: str) -> np.ndarray:

@@ -95,8 +95,7 @@ class _Open(Exception):
 
 def nearly(*truths: object, within: float) -> Callable[..., bool]:
     """Return a predicate of as many answers: each has the numbers of its truth to within `within`, in
-    any spelling (`float`, list, NumPy, tensor, axes of length 1), and no others: nothing is
-    broadcast."""
+    any spelling (`float`, list, NumPy, tensor, axes of length 1); nothing is broadcast."""
     wanted = [np.squeeze(_array(truth)) for truth in truths]
 
     def right(*answers: object) -> bool:
@@ -158,7 +157,7 @@ def _alike(one: object, other: object) -> bool:
 
 
 def _array(answer: object) -> np.ndarray:
-    """Numbers as an array of doubles. Raises `TypeError` for anything else."""
+    """Return numbers as an array of doubles. Raises `TypeError` for anything else."""
     if isinstance(answer, list | tuple):
         return np.stack([_array(one) for one in answer])
     if isinstance(answer, torch.Tensor):

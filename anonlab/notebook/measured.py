@@ -70,10 +70,8 @@ def at_most(high: float, sentence: str) -> Guard:
 
 @dataclass(frozen=True)
 class Measured:
-    """Hold a value (or dicts and lists of them), one of `WORDS`, and its guard where it is judged.
-
-    A share states of how many `cases` it is made: it cannot be known better than to one of them.
-    """
+    """Hold a value (or dicts and lists of them), one of `WORDS`, and its guard where it is judged. A
+    share states of how many `cases` it is made: it cannot be known better than to one of them."""
 
     value: object
     better: str

@@ -1,8 +1,7 @@
 """What a generator's inputs do to a face: rows of W+ from another person, and truncation.
 
-Style mixing is an idea of StyleGAN (Karras et al. 2019, section 3.1), the truncation of `w` too
-(appendix B). Each row of W+ styles the layers of one size, so which rows are exchanged decides
-whether shapes or colours are.
+Both are ideas of StyleGAN (Karras et al. 2019, section 3.1 and appendix B). Each row of W+ styles the
+layers of one size, so which rows are exchanged decides whether shapes or colours are.
 """
 
 from __future__ import annotations

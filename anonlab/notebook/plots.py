@@ -10,6 +10,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from sklearn.metrics import ConfusionMatrixDisplay
 
 from ..images import resize, to_uint8
 from ..perception.masks import masked_face
@@ -138,6 +139,26 @@ def curves_figure(
     return figure
 
 
+def intervals_figure(
+    groups: Mapping[str, Mapping[str, tuple[float, float, float]]], line: float, label: str
+) -> Figure:
+    """Means with their intervals, `{group: {name: (mean, low, high)}}`: a line for each name, in it a
+    point for each group that has it; `line` is what means are compared with."""
+    names = list(dict.fromkeys(name for rows in groups.values() for name in rows))
+    figure, axis = one_axis(8, 1 + 0.42 * len(names), "top", "right", xlabel=label)
+    for number, (group, rows) in enumerate(groups.items()):
+        at = [names.index(name) + 0.2 * (number - (len(groups) - 1) / 2) for name in rows]
+        mean, low, high = np.array([*rows.values()]).T
+        sides = (mean - low).clip(0), (high - mean).clip(0)
+        axis.errorbar(mean, at, xerr=sides, fmt="o", ms=5, lw=1, capsize=2, label=group)
+    axis.axvline(line, color="black", lw=1, ls="--")
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    axis.grid(axis="x", alpha=0.3)
+    axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
 def histogram_figure(
     values: Sequence[float], threshold: float, marks: dict[str, float], label: str
 ) -> Figure:
@@ -178,16 +199,14 @@ def training_figure(log: list[dict], validation: list[dict]) -> Figure:
 
 
 def matrix_figure(matrix: dict[str, dict[str, float]], title: str) -> Figure:
-    """A square table `{row: {column: number}}` as colours with its numbers."""
-    names = list(matrix)
-    values = np.array([[matrix[a][b] for b in names] for a in names])
-    figure, axis = one_axis(1.6 + 0.62 * len(names), 1.2 + 0.5 * len(names))
-    axis.imshow(values, vmin=0, vmax=1, cmap="viridis")
-    labels = [name.replace("_", " ") for name in names]
-    axis.set_xticks(range(len(names)), labels, rotation=40, ha="right", fontsize=8)
-    axis.set_yticks(range(len(names)), labels, fontsize=8)
-    for (row, column), value in np.ndenumerate(values):
-        colour = "white" if value < 0.6 else "black"
-        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour)
-    axis.set_title(title, fontsize=10)
+    """A square table `{row: {column: number}}` of numbers from 0 to 1, as colours with its numbers."""
+    labels = [name.replace("_", " ") for name in matrix]
+    figure, axis = one_axis(1.6 + 0.62 * len(labels), 1.2 + 0.5 * len(labels), title=title)
+    values = np.array([[*row.values()] for row in matrix.values()])
+    ConfusionMatrixDisplay(values, display_labels=labels).plot(
+        ax=axis, values_format=".2f", colorbar=False,
+        im_kw={"vmin": 0, "vmax": 1}, text_kw={"fontsize": 7},
+    )  # fmt: skip
+    axis.set(xlabel="", ylabel="")
+    axis.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
     return figure

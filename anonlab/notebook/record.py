@@ -42,10 +42,11 @@ def save_figure(figure: Figure, output: str | Path, name: str) -> Image:
 
     (A `Figure` alone is only shown where matplotlib's inline backend was switched on.)
     """
-    with atomic_path(Path(output) / f"{name}.png") as partial:
+    path = Path(output) / f"{name}.png"
+    with atomic_path(path) as partial:
         figure.savefig(partial, format="png", dpi=110)
-    path, width = str(Path(output) / f"{name}.png"), int(figure.get_figwidth() * 72)
-    return Image(filename=path, width=width, alt=alternative(figure, name))
+    width = int(figure.get_figwidth() * 72)
+    return Image(filename=str(path), width=width, alt=alternative(figure, name))
 
 
 def alternative(figure: Figure, name: str) -> str:
