@@ -15,7 +15,6 @@ import torch
 from tqdm.auto import tqdm
 
 from ..errors import InputMissing
-from ..identity.population import Population
 from ..metrics.intervals import bootstrap, interval
 from ..metrics.realism import FEATURES, frechet_distance, load_features, precision_recall
 from ..pipeline import Anonymizer
@@ -94,14 +93,23 @@ def evaluate(
     taught = {one.name: embed(one, learned) for one in judges if learned}
     for name, one in result.people.items():
         mix(one, k)
-        asking = tqdm(judges, f"{name}: recognisers", unit="recogniser", disable=not progress)
-        seen = result.embeddings[name] = {judge.name: embed(judge, one) for judge in asking}
+        by_judge: dict[str, dict] = {}
+        unseen = []
+        for judge in tqdm(judges, f"{name}: recognisers", unit="recogniser", disable=not progress):
+            seen = result.embeddings.setdefault(name, {})[judge.name] = embed(judge, one)
+            asked = attacks(judge, seen, taught.get(judge.name), anonymizer.population)
+            if isinstance(judge.recognizer, FaceRes) and len(one) > 1:
+                asked[TUNED] = tuned_distances(judge.recognizer, one, learned)
+            by_judge[judge.name] = found(judge, seen, asked, shown)
+            unseen += [] if judge.seen else [asked]
+        if len(unseen) > 1:
+            by_judge[UNION] = united(unseen)
         result.sets[name] = {
             "people": len(one),
             "similarity": similar(one, similarity, shown, progress),
             **(judged(one, estimators, shown, progress) if estimators else {}),
             "realism": realism(one),
-            "found": who_is_found(one, judges, seen, shown, taught, learned, anonymizer.population),
+            "found": by_judge,
             "fingerprint": fingerprints_of(anonymizer),
         }
     return result
@@ -120,34 +128,15 @@ def mix(people: Sequence[Pictures], k: Sequence[int]) -> None:
 @torch.no_grad()
 def embed(judge: Judge, people: Sequence[Pictures]) -> Embeddings:
     """Embed every picture by one recogniser, `(N, dim)` each; NaN where a person has no such picture."""
-    names = dict.fromkeys(name for one in people for name in one.pixels if name != "mask")
     missing = torch.full((1, judge.recognizer.dim), torch.nan)
-
-    def row(one: Pictures, name: str) -> torch.Tensor:
-        return judge.recognizer.embed(one.image(name)).cpu() if name in one.pixels else missing
-
-    return {name: torch.cat([row(one, name) for one in people]) for name in names}
-
-
-def who_is_found(
-    people: Sequence[Pictures],
-    judges: Sequence[Judge],
-    embeddings: Mapping[str, Embeddings],
-    shown: dict[str, str],
-    taught: Mapping[str, Embeddings],
-    learned: Sequence[Pictures],
-    population: Population,
-) -> dict:
-    """Ask every recogniser for `privacy.found`, and all that took no part together."""
-    made, unseen = {}, []
-    for one in judges:
-        seen = embeddings[one.name]
-        asked = attacks(one, seen, taught.get(one.name), population)
-        if isinstance(one.recognizer, FaceRes) and len(people) > 1:
-            asked[TUNED] = tuned_distances(one.recognizer, people, learned)
-        made[one.name] = found(one, seen, asked, shown)
-        unseen += [] if one.seen else [asked]
-    return made | ({UNION: united(unseen)} if len(unseen) > 1 else {})
+    names = dict.fromkeys(name for one in people for name in one.pixels if name != "mask")
+    rows = {
+        name: [
+            judge.recognizer.embed(x.image(name)).cpu() if name in x.pixels else missing for x in people
+        ]
+        for name in names
+    }
+    return {name: torch.cat(row) for name, row in rows.items()}
 
 
 @torch.no_grad()
@@ -164,16 +153,15 @@ def tuned_distances(
     def given(pictures: Sequence[Pictures], name: str) -> torch.Tensor:
         return torch.cat([recognizer.features(one.image(name)).half() for one in pictures])
 
-    own = torch.arange(len(people))
+    own, others = torch.arange(len(people)), len(people) + torch.arange(len(learned))
     known = [given(people, name) for name in ("other photo", "other photo, other key")]
     known += [given(learned, name) for name in LEARNED[:2] if learned]
-    numbers = [own, own] + 2 * [len(people) + torch.arange(len(learned))]
+    numbers = torch.cat([own, own, others, others])
     layer, held = recognizer.last_layer(), given(people, "other photo, other settings")
     rng = torch.Generator().manual_seed(0)
-    directions = fine_tune(layer, torch.cat(known), torch.cat(numbers), held, own, rng)
+    directions = fine_tune(layer, torch.cat(known), numbers, held, own, rng)
     results = torch.cat([layer(given([one], "result").float()) for one in people])
-    results = torch.nn.functional.normalize(results, dim=1)
-    return 1 - results @ directions[: len(people)].T
+    return 1 - torch.nn.functional.normalize(results, dim=1) @ directions[: len(people)].T
 
 
 def similar(
@@ -226,12 +214,11 @@ def realism(people: Sequence[Pictures]) -> dict:
     """
     if len(people) < SMALLEST:
         return {}
-    embed_faces = load_features()
+    embed_faces, photos = load_features(), stacked(people, "photo")
 
     def features(images: torch.Tensor) -> torch.Tensor:
         return torch.cat([embed_faces(crop(one[None], INNER, INNER_SIDE)) for one in images])
 
-    photos = stacked(people, "photo")
     real = features(photos)
     told: dict = {"pictures": len(photos), "side": INNER_SIDE, "backbone": FEATURES}
     for name, images in (

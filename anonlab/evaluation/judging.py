@@ -81,15 +81,13 @@ class Similarity:
 
     def detected(self, image: torch.Tensor) -> bool:
         """Return whether the pipeline's detector finds a face in the middle of the aligned picture."""
-        try:
-            found = self.detector.once(Photo(to_uint8(image), "aligned face"))
-        except NoFaceFound:
-            return False
         middle = image.shape[-1] / 2
-        return any(
-            face.box[0] < middle < face.box[2] and face.box[1] < 1.1 * middle < face.box[3]
-            for face in found
-        )
+        with contextlib.suppress(NoFaceFound):
+            for face in self.detector.once(Photo(to_uint8(image), "aligned face")):
+                left, top, right, bottom = face.box
+                if left < middle < right and top < 1.1 * middle < bottom:
+                    return True
+        return False
 
     @torch.no_grad()
     def look(self, image: torch.Tensor) -> dict:
@@ -111,20 +109,18 @@ class Similarity:
         identity should stay. Without a mask the pictures are two photos, and no pixels are compared.
         """
         now = self.look(after)
-        numbers = {"detected": float(self.detected(now["small"]))}
+        before, small = was["small"], now["small"]
+        numbers = {"detected": float(self.detected(small))}
         for name, model in self.perceptual.items():
             numbers[name] = model.compare(now["perceptual"][name], was["perceptual"][name]).item()
         numbers["landmark_error"] = landmark_error(now["points"], was["points"]).item()
         if self.attributes:
             numbers["gender_kept"] = float(torch.equal(now["gender"], was["gender"]))
-        if mask is None:
-            return numbers
-        mask = resize(mask.float().cpu(), SEEN_SIZE)
-        outside = (1 - mask)[0, 0].numpy().clip(0, 1)
-        similarity = ssim_map(was["small"], now["small"])
-        return numbers | {
-            "ssim": float(similarity.mean()),
-            "ssim_outside": float(np.average(similarity, weights=outside)),
-            "psnr_outside": psnr(was["small"], now["small"], outside),
-            "changed_share": changed_share(was["small"], now["small"]),
-        }
+        if mask is not None:
+            outside = 1 - resize(mask.float().cpu(), SEEN_SIZE)[0, 0].numpy().clip(0, 1)
+            similarity = ssim_map(before, small)
+            numbers["ssim"] = float(similarity.mean())
+            numbers["ssim_outside"] = float(np.average(similarity, weights=outside))
+            numbers["psnr_outside"] = psnr(before, small, outside)
+            numbers["changed_share"] = changed_share(before, small)
+        return numbers

@@ -63,7 +63,6 @@ def fine_tune(
     first is measured; the best weights stay in the layer, the untrained ones where training does not
     help. Returns the directions `(people, dim)` on the unit sphere.
     """
-    weights = [*layer.parameters()]
 
     def embed(given: torch.Tensor) -> torch.Tensor:
         return F.normalize(layer(given.float()), dim=1)
@@ -75,16 +74,16 @@ def fine_tune(
     first = all_of(known)
     people = torch.zeros(int(who.max()) + 1, first.shape[1]).index_add_(0, who, first)
     people = F.normalize(people, dim=1).requires_grad_()
-    groups = [{"params": weights}, {"params": [people], "lr": 10 * RATE}]
+    learned = [*layer.parameters(), people]
+    groups = [{"params": learned[:-1]}, {"params": [people], "lr": 10 * RATE}]
     optimizer = torch.optim.Adam(groups, RATE)
-    best: list[torch.Tensor] = []
-    most = -1.0
+    best, most = learned, -1.0
     for step in range(STEPS + 1):
         if step % LOOK == 0:
             found = all_of(held) @ F.normalize(people.detach(), dim=1).T
             share = (found.argmax(1) == held_who).float().mean().item()
             if share > most:
-                most, best = share, [one.detach().clone() for one in (*weights, people)]
+                most, best = share, [one.detach().clone() for one in learned]
         rows = torch.randint(len(known), (BATCH,), generator=rng)
         with torch.enable_grad():
             alike = embed(known[rows]) @ F.normalize(people, dim=1).T
@@ -93,7 +92,7 @@ def fine_tune(
         loss.backward()
         optimizer.step()
     with torch.no_grad():
-        for one, kept in zip((*weights, people), best, strict=True):
+        for one, kept in zip(learned, best, strict=True):
             one.copy_(kept).requires_grad_(False)
     return F.normalize(people, dim=1)
 

@@ -28,30 +28,33 @@ def box_of(size: int) -> tuple[slice, slice]:
     return slice(top, bottom), slice(left, right)
 
 
-def _with_box(image: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
+def with_box(image: torch.Tensor, face: torch.Tensor) -> torch.Tensor:
+    """Put `face` into the box of a copy of the picture."""
     result = image.clone()
     result[..., *box_of(image.shape[-1])] = face
     return result
 
 
-def blackout(image: torch.Tensor) -> torch.Tensor:
-    """Cover the face by a black box."""
-    return _with_box(image, torch.tensor(-1.0))
-
-
-def blur(image: torch.Tensor, strength: str) -> torch.Tensor:
-    """Blur the face box by a Gaussian; the colours around it flow in."""
-    size, sigma = image.shape[-1], BLURS[strength] * (BOX[2] - BOX[0]) * 256
+def blur(image: torch.Tensor, width: float) -> torch.Tensor:
+    """Blur the face box by a Gaussian of so many widths of it; the colours around it flow in."""
+    size, sigma = image.shape[-1], width * (BOX[2] - BOX[0]) * 256
     soft = resize(blurred(resize(image, 256), sigma), size)
-    return _with_box(image, soft[..., *box_of(size)])
+    return with_box(image, soft[..., *box_of(size)])
 
 
-def pixelate(image: torch.Tensor, strength: str) -> torch.Tensor:
-    """Draw the face box in square blocks, each of its mean colour."""
-    face, across = image[..., *box_of(image.shape[-1])], BLOCKS[strength]
+def pixelate(image: torch.Tensor, across: int) -> torch.Tensor:
+    """Draw the face box in so many square blocks across, each of its mean colour."""
+    face = image[..., *box_of(image.shape[-1])]
     height, width = face.shape[-2:]
     small = F.adaptive_avg_pool2d(face, (max(1, round(across * height / width)), across))
-    return _with_box(image, F.interpolate(small, size=(height, width), mode="nearest"))
+    return with_box(image, F.interpolate(small, size=(height, width), mode="nearest"))
+
+
+def single_face_peers() -> dict[str, Peer]:
+    """Return every peer that needs only one face, by name: a black box, blur and pixels."""
+    table: dict[str, Peer] = {"blackout": lambda image: with_box(image, torch.tensor(-1.0))}
+    table |= {f"blur {name}": partial(blur, width=width) for name, width in BLURS.items()}
+    return table | {f"pixelate {name}": partial(pixelate, across=n) for name, n in BLOCKS.items()}
 
 
 def k_same(images: list[torch.Tensor], k: int) -> list[torch.Tensor]:
@@ -62,9 +65,8 @@ def k_same(images: list[torch.Tensor], k: int) -> list[torch.Tensor]:
     faces are the same, so linkage is at most 1 / k by construction. Fewer than `k` people share one.
     """
     small = torch.cat([resize(image, K_SAME_SIDE).mean(1).flatten(1) for image in images])
-    left = list(range(len(images)))
+    left, results = list(range(len(images))), list(images)
     weight = torch.from_numpy(face_oval(images[0].shape[-1])).float()
-    results: dict[int, torch.Tensor] = {}
     while left:
         away = (small[left] - small[left[0]]).norm(dim=1)
         count = k if len(left) >= 2 * k else len(left)
@@ -72,12 +74,5 @@ def k_same(images: list[torch.Tensor], k: int) -> list[torch.Tensor]:
         mean = torch.stack([images[index] for index in group]).mean(0)
         for index in group:
             results[index] = torch.lerp(images[index], mean, weight)
-        left = [index for index in left if index not in results]
-    return [results[index] for index in range(len(images))]
-
-
-def single_face_peers() -> dict[str, Peer]:
-    """Return every peer that needs only one face, by name."""
-    table: dict[str, Peer] = {"blackout": blackout}
-    table |= {f"blur {name}": partial(blur, strength=name) for name in BLURS}
-    return table | {f"pixelate {name}": partial(pixelate, strength=name) for name in BLOCKS}
+        left = [index for index in left if index not in group]
+    return results

@@ -92,8 +92,6 @@ def _indexed(index: Path) -> list[Person]:
 
 
 def _folders(folder: Path) -> list[Person]:
-    return [
-        Person(one.name, tuple(sorted(x for x in one.iterdir() if x.suffix.lower() in READABLE)))
-        for one in folder.iterdir()
-        if one.is_dir() and not one.name.startswith(".")
-    ]
+    folders = [one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")]
+    photos = {one: sorted(x for x in one.iterdir() if x.suffix.lower() in READABLE) for one in folders}
+    return [Person(one.name, tuple(paths)) for one, paths in photos.items()]

@@ -55,13 +55,12 @@ def away(judge: Judge, embeddings: Embeddings, probe: str, gallery: str) -> torc
     return metrics.pairwise(judge.recognizer, embeddings[probe], embeddings[gallery])
 
 
-def recognition(distances: torch.Tensor) -> dict[str, float | None]:
+def recognition(distances: torch.Tensor) -> dict:
     """Say how well distances `(N, M)` tell people apart: TAR at `FARS`, AUC, EER, rank 1, rank 5."""
     genuine, impostors = distances.diagonal(), strangers(distances)
     rates = {f"tar_{far:g}": metrics.true_accept_rate(genuine, impostors, far) for far in FARS}
     return {
-        # too few pairs for a rate: null in a file
-        **{name: None if math.isnan(rate) else rate for name, rate in rates.items()},
+        **{name: None if math.isnan(rate) else rate for name, rate in rates.items()},  # too few pairs
         "auc": metrics.area_under_roc(genuine, impostors),
         "eer": metrics.equal_error_rate(genuine, impostors),
         "rank_1": metrics.linkage(distances),
@@ -90,14 +89,13 @@ def attacks(
     found = {name: away(judge, embeddings, *pair) for name, pair in ATTACKS.items()}
     probes, gallery = embeddings["result"], embeddings["other photo"]
     found["least similar"] = -found[ANOTHER]
-    several = ~embeddings[OPTIONAL].isnan().any(1) if OPTIONAL in embeddings else torch.zeros(0)
+    third = embeddings.get(OPTIONAL, torch.full_like(probes, torch.nan))
+    several = ~third.isnan().any(1)
     if several.sum() > 1:  # an album of two results of one person; all others stay in the gallery
-        album = (probes + embeddings[OPTIONAL])[several] / 2
-        order = torch.cat([torch.nonzero(several), torch.nonzero(~several)])[:, 0]
+        album, order = (probes + third)[several] / 2, several.logical_not().argsort(stable=True)
         for name, which in (("photos", "other photo"), ("the same tool", "other photo, other key")):
-            found[f"two results, against {name}"] = metrics.pairwise(
-                judge.recognizer, album, embeddings[which][order]
-            )
+            entries = embeddings[which][order]
+            found[f"two results, against {name}"] = metrics.pairwise(judge.recognizer, album, entries)
     if pairs is not None:
         for name, given in (("learned", "result"), ("surroundings, learned", "surroundings")):
             guess = learn_ridge(pairs[given], pairs["photo"])
@@ -123,10 +121,8 @@ def told(found: dict[str, torch.Tensor], threshold: float | None) -> dict:
     which needs 1 / `FAR` pairs of strangers (null with fewer)."""
     made = {}
     for name, distances in found.items():
-        made[name], impostors = recognition(distances) | {"match_own": None}, strangers(distances)
-        if len(impostors) * FAR >= 1:
-            own = distances.diagonal() < metrics.calibrated_threshold(impostors, FAR)
-            made[name]["match_own"] = own.float().mean().item()
+        own = metrics.true_accept_rate(distances.diagonal(), strangers(distances), FAR)
+        made[name] = recognition(distances) | {"match_own": None if math.isnan(own) else own}
         if threshold is not None and ATTACKS.get(name, ("", ""))[1] in ("photo", "other photo"):
             made[name] |= rate(distances.diagonal() < threshold)
     return made
@@ -142,12 +138,11 @@ def found(
     """
     untouched = away(judge, embeddings, "photo", "other photo")
     threshold = metrics.calibrated_threshold(strangers(untouched), FAR)
-    leaks = {
-        name: metrics.conditional_leakage(asked[one], asked["surroundings"])
-        for name, one in LEAKS.items()
-    }
-    linkable = {"results by two keys": asked["same tool, another key"]}
-    linkable |= {"surroundings": asked["surroundings"], "originals": untouched}
+    around = asked["surroundings"]
+    linkable = {"results by two keys": asked["same tool, another key"], "surroundings": around,
+                "originals": untouched}  # fmt: skip
+    same = {"results": "result", "people": "photo"}
+    pairs = {name: strangers(away(judge, embeddings, one, one)) for name, one in same.items()}
     return {
         "people": len(untouched),
         "seen": judge.seen,
@@ -155,14 +150,13 @@ def found(
         "threshold_published": judge.recognizer.threshold,
         "originals": recognition(untouched),
         "attacks": told(asked, threshold),
-        "leakage": leaks,
+        "leakage": {
+            name: metrics.conditional_leakage(asked[one], around) for name, one in LEAKS.items()
+        },
         "d_sys": {
             name: metrics.unlinkability(one.diagonal(), strangers(one)) for name, one in linkable.items()
         },
-        "collapse": {
-            name: (strangers(away(judge, embeddings, one, one)) < threshold).float().mean().item()
-            for name, one in (("results", "result"), ("people", "photo"))
-        },
+        "collapse": {name: (one < threshold).float().mean().item() for name, one in pairs.items()},
         "methods": {
             name: method(judge, embeddings, picture, threshold) for name, picture in methods.items()
         },
@@ -173,15 +167,16 @@ def method(judge: Judge, embeddings: Embeddings, picture: str, threshold: float)
     """Measure a way to hide the face by one recogniser: against the very photo, another photo, and a
     gallery that went through the same method."""
     own = distance(judge.recognizer, embeddings[picture], embeddings["photo"])
-    other = away(judge, embeddings, picture, "other photo")
-    before = away(judge, embeddings, "photo", "other photo").diagonal() < threshold
-    made = recognition(other) | {
+    table = away(judge, embeddings, picture, "other photo")
+    other = table.diagonal()
+    before = distance(judge.recognizer, embeddings["photo"], embeddings["other photo"])
+    made = recognition(table) | {
         "distance_own": own.mean().item(),
         **rate(own < threshold, "match_rate_own"),
         "match_rate_own_published": (own < judge.recognizer.threshold).float().mean().item(),
-        "distance_other": other.diagonal().mean().item(),
-        **rate(other.diagonal() < threshold, "match_rate_other"),
-        "protection": metrics.protection(before, other.diagonal() < threshold),
+        "distance_other": other.mean().item(),
+        **rate(other < threshold, "match_rate_other"),
+        "protection": metrics.protection(before < threshold, other < threshold),
     }
     tool = "other photo, other key" if picture == "result" else of_other_photo(picture)
     if tool in embeddings:

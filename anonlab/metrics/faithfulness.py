@@ -54,15 +54,8 @@ def _curve(recognizer: Recognizer, image, outside, inside, ranking, areas) -> li
 
 
 def area_under(areas: Sequence[float], values: Sequence[float]) -> float:
-    """Compute the mean height of a curve over its areas (trapezoids): deletion wants it high, insertion
-    low."""
+    """Compute the mean height of a curve over its areas (trapezoids)."""
     return float(np.trapezoid(values, areas) / (areas[-1] - areas[0]))
-
-
-def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Compute Spearman's correlation of maps `(N, ...)` and `(N, ...)`, as `(N,)`; ties in pixel
-    order."""
-    return correlation(*(x.flatten(1).argsort(dim=1, stable=True).argsort(1).float() for x in (a, b)))
 
 
 def correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -71,13 +64,14 @@ def correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return F.cosine_similarity(a, b, dim=1)
 
 
+def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Compute Spearman's correlation likewise; ties in pixel order."""
+    return correlation(*(x.flatten(1).argsort(dim=1, stable=True).argsort(1).float() for x in (a, b)))
+
+
 def agreement(maps: dict[str, torch.Tensor]) -> dict[str, dict[str, float]]:
     """Compute the rank correlation, inside the face, between every two of several maps `(1, 1, S, S)` of
-    it.
-
-    The maps may come from different methods or from different recognisers. (Over the whole picture
-    any two maps agree: the face is hot and the background is not.)
-    """
+    it, by methods or by recognisers. (Over the whole picture any two maps agree.)"""
     inner = {name: inside_face(heat) for name, heat in maps.items()}
     return {a: {b: rank_correlation(inner[a], inner[b]).item() for b in inner} for a in inner}
 
@@ -95,22 +89,20 @@ def stability(
     shifts: int = 4,
     reference: torch.Tensor | None = None,
 ) -> float:
-    """Compute the mean rank correlation between a face's map and the maps of slightly shifted crops of
-    it.
+    """Compute the mean rank correlation between a face's map and the maps of shifted crops of it.
 
-    `image (1, 3, S, S)` is shifted by up to 2 % of its side; each map is shifted back before
-    it is compared. `reference` is the face's own map, if it is known already. 1 is a map that does
-    not depend on where exactly the aligner cut.
+    `image (1, 3, S, S)` is shifted by up to 2 % of its side, and each map back again. `reference` is the
+    face's own map, if it is known. 1 is a map that does not depend on where exactly the aligner cut.
     """
     size = image.shape[-1]
     limit = max(1, round(0.02 * size))
     reference = make_map(image) if reference is None else reference
     scale = reference.shape[-1] / size
     inner = slice(round(limit * scale) + 1, -round(limit * scale) - 1)
+    padded = F.pad(image, (limit,) * 4, mode="replicate")
     correlations = []
     for _ in range(shifts):
         dx, dy = (torch.randint(-limit, limit + 1, (2,), generator=rng)).tolist()
-        padded = F.pad(image, (limit,) * 4, mode="replicate")
         moved = padded[..., limit + dy : limit + dy + size, limit + dx : limit + dx + size]
         back = make_map(moved).roll((round(dy * scale), round(dx * scale)), (-2, -1))
         pair = [x[..., inner, inner] for x in (reference, back)]

@@ -1,6 +1,7 @@
 """Which people are still found. Embeddings are `(N, dim)`, one row a person, always in one order.
 
-Distances `(N, M)` hold probe `i` against gallery entry `j`; probe `i`'s own entry is column `i`.
+Distances `(N, M)` hold probe `i` against gallery entry `j`; probe `i`'s own entry is column `i`. Genuine
+distances `(N,)` are between two pictures of one person, impostors `(M,)` between different people.
 """
 
 from __future__ import annotations
@@ -25,12 +26,10 @@ def pairwise(recognizer: Recognizer, a: torch.Tensor, b: torch.Tensor) -> torch.
 
 
 def calibrated_threshold(impostors: torch.Tensor, far: float = 1e-3) -> float:
-    """Return the largest threshold at which at most the share `far` of the impostor distances match.
+    """Return the largest threshold below which at most the share `far` of the impostor distances lie.
 
-    Two faces match when their distance is below it; `impostors (N,)` are distances between
-    different people of the set at hand, whose threshold may differ a lot from a published one
-    (NIST FRVT reports at fixed false-match rates for that reason). With fewer than 1 / `far`
-    pairs none may match: the threshold is then the smallest of them.
+    It may differ a lot from a published one, for which reason NIST FRVT reports at fixed false-match
+    rates. With fewer than 1 / `far` pairs none may match: it is then the smallest of them.
     """
     ordered = impostors.double().sort().values
     allowed = int(len(ordered) * far + 1e-9)
@@ -38,32 +37,25 @@ def calibrated_threshold(impostors: torch.Tensor, far: float = 1e-3) -> float:
 
 
 def linked(distances: torch.Tensor, rank: int = 1) -> torch.Tensor:
-    """Return whether each probe's own gallery entry is among its `rank` nearest: booleans `(N,)`.
-
-    A tie counts for the attacker.
-    """
-    own = distances.diagonal()[:, None]
-    return (distances < own).sum(1) < rank
+    """Return whether each probe's own gallery entry is among its `rank` nearest: booleans `(N,)`. A tie
+    counts for the attacker."""
+    return (distances < distances.diagonal()[:, None]).sum(1) < rank
 
 
 def linkage(distances: torch.Tensor, rank: int = 1) -> float:
-    """Return the share of probes whose own gallery entry is among their `rank` nearest (closed-set
-    identification, the cumulative match of ISO/IEC 19795-1). Chance is `rank / M`."""
+    """Return the share of probes that are `linked` (closed-set identification, the cumulative match of
+    ISO/IEC 19795-1). Chance is `rank / M`."""
     return linked(distances, rank).float().mean().item()
 
 
 def protection(matched_before: torch.Tensor, matched_after: torch.Tensor) -> float:
-    """Return which share of the pairs that matched before no longer does (protection success rate).
-
-    Booleans `(N,)`. NaN when no pair matched before: there was nothing to protect.
-    """
-    if not matched_before.any():
-        return float("nan")
+    """Return which share of the pairs that matched before no longer does (protection success rate), from
+    booleans `(N,)`; NaN when no pair matched before."""
     return (~matched_after[matched_before]).float().mean().item()
 
 
 def roc(genuine: torch.Tensor, impostors: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return false- and true-accept rates over all thresholds, from distances `(N,)` and `(M,)`."""
+    """Return false- and true-accept rates over all thresholds."""
     labels = np.r_[np.ones(len(genuine)), np.zeros(len(impostors))]
     false, true, _ = roc_curve(labels, -torch.cat([genuine, impostors]).double().numpy())
     return false, true
@@ -83,8 +75,8 @@ def equal_error_rate(genuine: torch.Tensor, impostors: torch.Tensor) -> float:
 
 
 def true_accept_rate(genuine: torch.Tensor, impostors: torch.Tensor, far: float) -> float:
-    """Return the share of genuine distances `(N,)` below the threshold at which the share `far` of the
-    impostors `(M,)` match; NaN with fewer than 1 / `far` impostor pairs, which cannot show it."""
+    """Return the share of genuine distances below `calibrated_threshold`; NaN with fewer than 1 / `far`
+    impostor pairs, which cannot show it."""
     if len(impostors) * far < 1:
         return float("nan")
     return (genuine < calibrated_threshold(impostors, far)).float().mean().item()
@@ -93,9 +85,9 @@ def true_accept_rate(genuine: torch.Tensor, impostors: torch.Tensor, far: float)
 def unlinkability(genuine: torch.Tensor, impostors: torch.Tensor) -> float:
     """Return D_sys of Gomez-Barrero et al. (IEEE TIFS 13(6), 2018): 0 unlinkable, 1 fully linkable.
 
-    `genuine (N,)` are distances between results of one person by two keys, `impostors (M,)` between
-    those of different people. With densities p by Gaussian kernels and LR = p(s|mated) / p(s|non-mated),
-    D_sys = ∫ p(s|mated) max(0, 2 LR / (1 + LR) - 1) ds. Chance alone gives a little more than 0.
+    Genuine are here results of one person by two keys. With densities p by Gaussian kernels and
+    LR = p(s|mated) / p(s|non-mated), D_sys = ∫ p(s|mated) max(0, 2 LR / (1 + LR) - 1) ds. Chance alone
+    gives a little more than 0.
     """
     mated, other = (gaussian_kde(one.double().numpy()) for one in (genuine, impostors))
     both = torch.cat([genuine, impostors])
@@ -110,8 +102,7 @@ def conditional_leakage(result: torch.Tensor, surroundings: torch.Tensor) -> dic
     """Measure what a new face adds to hair, clothes and place: L, and its 95 % interval by person.
 
     L = rank 1 of (result ⊕ surroundings) - rank 1 of the surroundings alone, both from distances
-    `(N, M)` of the same probes to the same gallery, fused as `fused` does. The bootstrap is paired: it
-    draws people and keeps both answers of each.
+    `(N, M)` of the same probes to the same gallery. The bootstrap is paired: it draws people.
     """
     both = linked(fused([result, surroundings])).double().numpy()
     gain = both - linked(surroundings).double().numpy()
@@ -138,8 +129,6 @@ def undone_distances(population: Population, after: torch.Tensor, gallery: torch
 
 
 def fused(distances: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Add several recognisers' distances `(N, M)` of the same pairs, each standardised.
-
-    The sum rule of score fusion (Kittler et al. 1998), with z-scores of all its pairs.
-    """
+    """Add several distances `(N, M)` of the same pairs, each standardised over all its pairs: the sum
+    rule of score fusion (Kittler et al. 1998)."""
     return torch.stack([(one - one.mean()) / one.std().clamp_min(1e-9) for one in distances]).sum(0)

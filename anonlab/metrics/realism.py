@@ -46,8 +46,8 @@ def load_features() -> Callable[[torch.Tensor], torch.Tensor]:
 def frechet_distance(real: torch.Tensor, made: torch.Tensor) -> float:
     """Return the Fréchet distance of two sets of features `(N, D)` and `(M, D)` as Gaussians.
 
-    Heusel et al. 2017, by torchmetrics. It is biased upwards for few pictures: compare only
-    numbers of equally many, and see what two sets of real pictures have.
+    Heusel et al. 2017, by torchmetrics. It is biased upwards for few pictures: compare only numbers of
+    equally many, and see what two sets of real pictures have.
     """
     given = nn.Identity()  # features go in, features come out
     given.num_features = real.shape[1]

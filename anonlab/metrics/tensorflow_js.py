@@ -76,24 +76,19 @@ class TensorFlowJs:
 def _operations(ops: Any) -> dict[str, Callable]:
     """Return TensorFlow's operations in OpenVINO's, each of operands and attributes."""
 
-    def strides(attributes: dict, name: str = "strides") -> list[int]:
+    def pair(attributes: dict, name: str = "strides") -> list[int]:
         return [int(one) for one in attributes[name]["list"]["i"]][1:3]
 
     def padding(attributes: dict) -> str:
         same = base64.b64decode(attributes["padding"]["s"]) == b"SAME"
         return "same_upper" if same else "valid"
 
-    def convolution(x: Any, filters: np.ndarray, attributes: dict) -> Any:
-        where = strides(attributes), [0, 0], [0, 0], [1, 1], padding(attributes)
-        return ops.convolution(x, filters.transpose(3, 2, 0, 1), *where)
+    def places(attributes: dict) -> tuple:  # where filters look
+        return pair(attributes), [0, 0], [0, 0], [1, 1], padding(attributes)
 
-    def depthwise(x: Any, filters: np.ndarray, attributes: dict) -> Any:
-        where = strides(attributes), [0, 0], [0, 0], [1, 1], padding(attributes)
-        return ops.group_convolution(x, filters.transpose(2, 3, 0, 1)[:, :, None], *where)
-
-    def pool(x: Any, attributes: dict) -> Any:
-        size, step, pad = strides(attributes, "ksize"), strides(attributes), padding(attributes)
-        return ops.max_pool(x, step, [1, 1], [0, 0], [0, 0], size, auto_pad=pad).output(0)
+    def pool(x: Any, given: dict) -> Any:
+        zero, size = [0, 0], pair(given, "ksize")
+        return ops.max_pool(x, pair(given), [1, 1], zero, zero, size, auto_pad=padding(given)).output(0)
 
     def by_channel(operation: Callable) -> Callable:
         def run(x: Any, y: Any, _: dict) -> Any:  # a second operand of one axis is of the channels
@@ -104,9 +99,12 @@ def _operations(ops: Any) -> dict[str, Callable]:
 
     add = by_channel(ops.add)
     return {
-        "Conv2D": convolution, "DepthwiseConv2dNative": depthwise, "MaxPool": pool,
+        "Conv2D": lambda x, y, a: ops.convolution(x, y.transpose(3, 2, 0, 1), *places(a)),
+        "DepthwiseConv2dNative": lambda x, y, a: ops.group_convolution(
+            x, y.transpose(2, 3, 0, 1)[:, :, None], *places(a)
+        ),
         "MatMul": lambda x, y, _: ops.matmul(x, y, False, False),
-        "Add": add, "AddV2": add, "BiasAdd": add, "Mul": by_channel(ops.multiply),
+        "MaxPool": pool, "Add": add, "AddV2": add, "BiasAdd": add, "Mul": by_channel(ops.multiply),
         "Minimum": by_channel(ops.minimum), "Maximum": by_channel(ops.maximum),
         "Relu": lambda x, *_: ops.relu(x), "Sigmoid": lambda x, _: ops.sigmoid(x),
         "Softmax": lambda x, _: ops.softmax(x, -1), "Identity": lambda x, _: x,
