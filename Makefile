@@ -66,10 +66,10 @@ slides: $(VENV)/.installed  ## slides of the newest executed notebooks; REVEAL=f
 	$(BIN)/python -m anonlab course slides $(if $(REVEAL),--reveal $(REVEAL))
 
 tables: $(VENV)/.installed  ## the tables of the READMEs, from data/judged.json
-	$(BIN)/python -m anonlab.evaluation.readme
+	$(BIN)/python benchmarks/pages.py
 
 figure: $(VENV)/.installed  ## draw the README's picture again
-	$(BIN)/python -m anonlab.evaluation.readme picture
+	$(BIN)/python benchmarks/pages.py picture
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -5,13 +5,13 @@ import shlex
 from pathlib import Path
 
 import pytest
+from pages import pages
 
 from anonlab.apps.cli.options import COVERED, FAILED
 from anonlab.apps.cli.parser import parser
 from anonlab.apps.verify.checks import JUDGED
 from anonlab.checking import ATTEMPTS
 from anonlab.controls import Controls
-from anonlab.evaluation.readme import pages
 
 ROOT = Path(__file__).parents[1]
 

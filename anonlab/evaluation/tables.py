@@ -1,18 +1,17 @@
-"""Tables of an evaluation in Markdown, and its headline."""
+"""Tables of an evaluation in Markdown, its headline, and the numbers that a run is held to."""
 
 from __future__ import annotations
 
+from ..notebook.measured import Declaration, declare, higher, lower, reference, shown
 from .judges.kept import LABELS
 from .judges.worn import PLACES
-from .judging import HOW_TO_ADD
+from .judging import BETTER, HOW_TO_ADD, SHARES
 from .privacy import KEYED, OTHER_PHOTO
 
 SMALL = 40  # people below which a number is a trial of the protocol
 DAYS = {"lfw": "LFW (mostly different days)", "london": "London (one session)"}
 WORN = tuple(f"{name}_{what}" for name in PLACES for what in ("kept", "come"))
-SHARES = ("found", *WORN, *(f"{name}_kept" for name in LABELS))
-IN_CELLS = ("gaze_error", "eye_error", "mouth_error", "mesh_error", "expression_kept", "ethnicity_kept",
-            "age_error")  # fmt: skip
+IN_PERCENT = ("found", *WORN, *(f"{name}_kept" for name in LABELS))
 NAMED = {  # of the table that fits a screen: measure -> what a reader calls it
     "gaze_error": "gaze off by, degrees",
     "gaze_x, correlation": "gaze sideways, correlation",
@@ -22,6 +21,17 @@ NAMED = {  # of the table that fits a screen: measure -> what a reader calls it
     "ethnicity_kept": "apparent ethnicity kept",
     "age_error": "age off by, years",
 }
+
+PRIVACY: dict[str, Declaration] = {  # of what one recogniser says of one method
+    "distance_own": higher,
+    "distance_other": higher,
+    **dict.fromkeys(("match_rate_own", "match_rate_own_published", "match_rate_other"), lower),
+    "protection": higher,
+    **dict.fromkeys(("rank_1", "rank_5", "rank_1_same_tool"), lower),
+    "auc": lower,  # the attacker's
+    "eer": higher,  # the attacker's errors
+}
+NO_SHARES = ("distance_own", "distance_other", "auc", "eer")  # of PRIVACY
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
@@ -37,7 +47,7 @@ def written(value: float | None, form: str) -> str:
 
 def number(name: str, value: float | None) -> str:
     """Write a measure: shares in per cent, a dash for what no person could be asked."""
-    return written(value, ".0%" if name in SHARES else ".2f")
+    return written(value, ".0%" if name in IN_PERCENT else ".2f")
 
 
 def percent(value: float | None, interval: list[float] | None = None) -> str:
@@ -54,42 +64,6 @@ def kept_table(found: dict, names: dict[str, str] | None = None) -> str:
         before, now, away = (number(name, one[name]["value"]) for one in (unchanged, result, other))
         rows.append([(names or {}).get(name, name), before, f"**{now}** ({low} to {high})", away])
     return table(["", "unchanged", "anonymized (95 %)", OTHER_PHOTO], rows)
-
-
-def cells_table(found: dict) -> str:
-    """List each cell of yaw, size and stated group; the worst of each measure in bold."""
-    cells, rows = dict(found["cells"]), []
-    worst = cells.pop("worst")
-    for name, one in cells.items():
-        values = {key: number(key, one[key]) for key in IN_CELLS}
-        bold = [f"**{value}**" if worst[key] == name else value for key, value in values.items()]
-        rows.append([name, str(one["people"]), *bold])
-    return table(["people who are", "n", *(one.replace("_", " ") for one in IN_CELLS)], rows)
-
-
-def truth_table(found: dict) -> str:
-    """Compare GEAR with what people say of themselves: accuracy on both photos, and on the result."""
-    photo, *others = (found["truth"][name] for name in ("photo", OTHER_PHOTO, "result"))
-    rows = []
-    for name, one in photo.items():
-        of = [one, *(other[name] for other in others)]
-        if name == "age":
-            cells = [f"{each['error']:.1f} years, bias {each['bias']:+.1f}" for each in of]
-        else:
-            cells = [percent(each["right"] / each["people"]) for each in of]
-        read = ", ".join(f"{count} {word}" for word, count in one.get("read_as", {}).items())
-        rows.append([name, str(one["people"]), *cells, read or "–"])
-    head = ["stated", "people", "right on the photo", "on another photo", "anonymized"]
-    return table([*head, "the photo is read as"], rows)
-
-
-def realism_table(found: dict) -> str:
-    """Compare inner faces as a set with the unchanged ones and the other photos."""
-    one, measures = found["realism"], ("frechet", "precision", "recall")
-    names = ("unchanged", "result", OTHER_PHOTO)
-    rows = [[name, *(f"{one[name][key]:.3f}" for key in measures)] for name in names]
-    head = f"{one['pictures']} inner faces of {one['side']} px; {one['backbone']}"
-    return table([head, "Fréchet", "precision", "recall"], rows)
 
 
 def unseen(found: dict) -> dict[str, dict]:
@@ -193,3 +167,27 @@ def headline(name: str, found: dict) -> str:
         f"{title(name, found)}: the worst attack on results ({attack}, by {judge}) finds "
         f"{percent(one['rank_1'], one['rank_1_interval'])} first; chance {percent(one['chance'])}"
     )
+
+
+def numbers(judged: dict) -> dict:
+    """The numbers of `Evaluation.sets[…]`: no intervals, one level a method. Only the result can become
+    better or worse: what recognisers, untouched photos and other methods score has to stay."""
+    people = judged["people"]
+    recorded: dict = {"people": reference(people), "fingerprint": reference(judged["fingerprint"])}
+    for method, means in judged["similarity"].items():
+        found = {name: one["mean"] for name, one in means.items()}
+        recorded[method] = _declared(method, found, BETTER, dict.fromkeys(SHARES, people))
+    for judge, about in judged["found"].items():
+        for method, one in about.get("methods", {}).items():
+            found = {name: one[name] for name in PRIVACY if isinstance(one.get(name), float)}
+            shares = {name: people for name in PRIVACY if name not in NO_SHARES}
+            # rounding moves comparisons of different people past each other: no better than one of them
+            shares["auc"] = max(1, people * (people - 1))
+            recorded.setdefault(method, {})[judge] = _declared(method, found, PRIVACY, shares)
+    return recorded
+
+
+def _declared(method: str, values: dict, table: dict[str, Declaration], shares: dict[str, int]) -> dict:
+    if method != "result":
+        table = dict.fromkeys(table, shown if method == OTHER_PHOTO else reference)
+    return declare(values, table, shares)

@@ -13,7 +13,7 @@ from anonlab.evaluation.evaluate import evaluate
 from anonlab.evaluation.judging import Judge, load_judges
 from anonlab.evaluation.people import load_people
 from anonlab.evaluation.pictures import BASE, LEARNED, NAMES, Gallery, Sitting, peer_recipes
-from anonlab.evaluation.recorded import numbers
+from anonlab.evaluation.tables import numbers
 from anonlab.files import folder_lock
 from anonlab.notebook.measured import to_json
 from anonlab.notebook.samples import sample_photo

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
+from pages import BEGIN, END, marked
 
 from anonlab.errors import InputDamaged
-from anonlab.evaluation.readme import BEGIN, END, marked
 from anonlab.evaluation.tables import kept_table, number
 
 

@@ -21,7 +21,7 @@ from anonlab.evaluation.judging import Judge, Similarity
 from anonlab.evaluation.people import load_people
 from anonlab.evaluation.pictures import BASE, Pictures, Sitting, aligned_faces, fingerprints_of, small
 from anonlab.evaluation.privacy import FAR, away, method, strangers
-from anonlab.evaluation.recorded import numbers
+from anonlab.evaluation.tables import numbers
 from anonlab.images import blurred
 from anonlab.metrics.privacy import calibrated_threshold
 from anonlab.notebook.measured import Guard, flatten

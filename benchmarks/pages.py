@@ -12,19 +12,57 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from ..controls import Controls
-from ..errors import InputDamaged
-from ..files import atomic_path
-from ..notebook.plots import stages_figure
-from ..notebook.samples import ASTRONAUT, sample_photo
-from ..pipeline import Anonymizer
-from ..weights.store import data_folder
-from . import tables
-from .privacy import ANOTHER
-from .tables import percent, table
+from anonlab.controls import Controls
+from anonlab.errors import InputDamaged
+from anonlab.evaluation import tables
+from anonlab.evaluation.privacy import ANOTHER, OTHER_PHOTO
+from anonlab.evaluation.tables import number, percent, table
+from anonlab.files import atomic_path
+from anonlab.notebook.plots import stages_figure
+from anonlab.notebook.samples import ASTRONAUT, sample_photo
+from anonlab.pipeline import Anonymizer
+from anonlab.weights.store import data_folder
 
 BEGIN, END = "<!-- made by make tables -->", "<!-- end -->"
+IN_CELLS = ("gaze_error", "eye_error", "mouth_error", "mesh_error", "expression_kept", "ethnicity_kept",
+            "age_error")  # fmt: skip
 KEY = b"the key of the README's picture"
+
+
+def cells_table(found: dict) -> str:
+    """List each cell of yaw, size and stated group; the worst of each measure in bold."""
+    cells, rows = dict(found["cells"]), []
+    worst = cells.pop("worst")
+    for name, one in cells.items():
+        values = {key: number(key, one[key]) for key in IN_CELLS}
+        bold = [f"**{value}**" if worst[key] == name else value for key, value in values.items()]
+        rows.append([name, str(one["people"]), *bold])
+    return table(["people who are", "n", *(one.replace("_", " ") for one in IN_CELLS)], rows)
+
+
+def truth_table(found: dict) -> str:
+    """Compare GEAR with what people say of themselves: accuracy on both photos, and on the result."""
+    photo, *others = (found["truth"][name] for name in ("photo", OTHER_PHOTO, "result"))
+    rows = []
+    for name, one in photo.items():
+        of = [one, *(other[name] for other in others)]
+        if name == "age":
+            cells = [f"{each['error']:.1f} years, bias {each['bias']:+.1f}" for each in of]
+        else:
+            cells = [percent(each["right"] / each["people"]) for each in of]
+        read = ", ".join(f"{count} {word}" for word, count in one.get("read_as", {}).items())
+        rows.append([name, str(one["people"]), *cells, read or "–"])
+    head = ["stated", "people", "right on the photo", "on another photo", "anonymized"]
+    return table([*head, "the photo is read as"], rows)
+
+
+def realism_table(found: dict) -> str:
+    """Compare inner faces as a set with the unchanged ones and the other photos."""
+    one, measures = found["realism"], ("frechet", "precision", "recall")
+    names = ("unchanged", "result", OTHER_PHOTO)
+    rows = [[name, *(f"{one[name][key]:.3f}" for key in measures)] for name in names]
+    head = f"{one['pictures']} inner faces of {one['side']} px; {one['backbone']}"
+    return table([head, "Fréchet", "precision", "recall"], rows)
 
 
 def reference(judged: dict) -> str:
@@ -34,9 +72,9 @@ def reference(judged: dict) -> str:
         chance = next(iter(tables.unseen(found).values()))["originals"]["chance"]
         made = {
             "What stays": tables.kept_table(found),
-            "By group": tables.cells_table(found),
-            "Realism": tables.realism_table(found) if found["realism"] else "",
-            "Against what people state": tables.truth_table(found) if found["truth"] else "",
+            "By group": cells_table(found),
+            "Realism": realism_table(found) if found["realism"] else "",
+            "Against what people state": truth_table(found) if found["truth"] else "",
             "Recognisers that took no part": tables.recognisers_table(found),
             f"Who is found (chance {chance:.1%} at rank 1)": tables.privacy_table(found),
             "What the face adds to its surroundings": tables.leakage_table(found),
