@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from PIL import Image
 from PIL.ExifTags import GPSTAGS, IFD, TAGS
 
@@ -21,24 +20,23 @@ from ..errors import check_choice
 MAX_TEXT = 200  # characters
 MAX_NUMBERS = 8
 FIRST = 0  # the directory of the picture itself
-DATE, ARTIST, COPYRIGHT, MAKE, MODEL = 0x0132, 0x013B, 0x8298, 0x010F, 0x0110
 GROUPS: dict[str, dict[int, tuple[int, ...]]] = {
     "date": {  # taken, digitised and changed, with offsets and fractions
-        FIRST: (DATE,),
+        FIRST: (0x0132,),
         IFD.Exif: (0x9003, 0x9004, 0x9010, 0x9011, 0x9012, 0x9290, 0x9291, 0x9292),
     },
     "camera": {  # camera, lens, exposure
-        FIRST: (MAKE, MODEL),
+        FIRST: (0x010F, 0x0110),
         IFD.Exif: (
             *(0x829A, 0x829D, 0x8822, 0x8827, 0x8830, 0x9201, 0x9202, 0x9203, 0x9204, 0x9205, 0x9207),
             *(0x9208, 0x9209, 0x920A, 0xA402, 0xA403, 0xA404, 0xA405, 0xA406),
             *(0xA432, 0xA433, 0xA434),
         ),
     },
-    "copyright": {FIRST: (ARTIST, COPYRIGHT)},  # author and rights
+    "copyright": {FIRST: (0x013B, 0x8298)},  # author and rights
     "gps": {IFD.GPSInfo: tuple(range(0x20))},  # where it was taken
 }
-Fields = dict[tuple[int, int], object]  # by directory and number
+Fields = dict[tuple[int, int], Any]  # by directory and number
 
 
 class Text(str):
@@ -66,71 +64,58 @@ def read_fields(image: Image.Image) -> Fields:
     return {place: fields[place] for place in _places(GROUPS) if place in fields}
 
 
-def _places(names: Iterable[str]) -> list[tuple[int, int]]:
+def kept_exif(fields: Fields, names: Sequence[str]) -> tuple[Image.Exif | None, list[str]]:
+    """Make new EXIF of the fields of the named groups only (None if there are none), and a note for each
+    field that could not be kept as it is."""
+    check_groups(names)
+    kept, notes = Image.Exif(), []
+    for directory, tag in dict.fromkeys(_places(names)):
+        value = fields.get((directory, tag))
+        value = Text(value.rstrip("\0 ")) if isinstance(value, str) else value
+        if value is not None and _harmless(value) and _survives(directory, tag, value):
+            _put(kept, directory, tag, value)
+        elif (directory, tag) in fields:
+            name = (GPSTAGS if directory == IFD.GPSInfo else TAGS).get(tag, hex(tag))
+            notes.append(f"its EXIF field {name} could not be kept as it is")
+    return (kept if len(kept) else None), notes
+
+
+def _places(names: Sequence[str] | dict[str, Any]) -> list[tuple[int, int]]:
     """List directory and number of the fields of some groups."""
     groups = (GROUPS[name].items() for name in names)
     return [(directory, tag) for group in groups for directory, tags in group for tag in tags]
 
 
-def _harmless(value: object) -> object | None:
-    """Return a short text, a number, a few numbers or bytes; None for anything else."""
-    if isinstance(value, str):
-        text = Text(value.rstrip("\0 "))
+def _harmless(value: Any) -> bool:
+    """Tell whether it is a short printable text, a number, a few numbers or bytes."""
+    if isinstance(value, Text):
         try:
-            read = text.encode().decode()
+            text = value.encode().decode()
         except UnicodeDecodeError:
-            read = text
-        parts = read.split("\0")  # a copyright has two: of the photographer, of the editor
+            text = value
+        parts = text.split("\0")  # a copyright has two: of the photographer, of the editor
         bare = all(one >= " " and one != "\x7f" for part in parts for one in part)
-        return text if 0 < len(read) <= MAX_TEXT and len(parts) <= 2 and bare else None
+        return 0 < len(text) <= MAX_TEXT and len(parts) <= 2 and bare
     if isinstance(value, bytes):
-        return value if 0 < len(value) <= MAX_NUMBERS else None
-    if isinstance(value, tuple):
-        few = len(value) <= MAX_NUMBERS and all(_is_number(one) for one in value)
-        return value if value and few else None
-    return value if _is_number(value) else None
-
-
-def _is_number(value: Any) -> bool:
+        return 0 < len(value) <= MAX_NUMBERS
+    numbers = value if isinstance(value, tuple) else (value,)
     try:
-        return not isinstance(value, (str, bytes)) and math.isfinite(value)
+        return 0 < len(numbers) <= MAX_NUMBERS and all(map(math.isfinite, numbers))
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return False
 
 
-def kept_exif(fields: Fields, names: Sequence[str]) -> tuple[Image.Exif | None, list[str]]:
-    """Make new EXIF of the fields of the named groups only (None if there are none), and a note for each
-    field that could not be kept as it is."""
-    check_groups(names)
-    kept: Fields = {}
-    notes = []
-    for place in dict.fromkeys(_places(names)):
-        fit = _harmless(fields.get(place))
-        if fit is not None and _survives(place, fit):
-            kept[place] = fit
-        elif place in fields:
-            name = (GPSTAGS if place[0] == IFD.GPSInfo else TAGS).get(place[1], hex(place[1]))
-            notes.append(f"its EXIF field {name} could not be kept as it is")
-    return (_exif(kept) if kept else None), notes
-
-
-def _exif(fields: Fields) -> Image.Exif:
-    exif = Image.Exif()
-    for (directory, tag), value in fields.items():
-        (exif if directory == FIRST else exif.setdefault(directory, {}))[tag] = value
-    return exif
-
-
-def _survives(place: tuple[int, int], value: Any) -> bool:
+def _survives(directory: int, tag: int, value: Any) -> bool:
     """Tell whether a reader gets of one field what is written; not if it cannot be written."""
-    again, (directory, tag) = Image.Exif(), place
+    written, again = Image.Exif(), Image.Exif()
     try:
-        again.load(_exif({place: value}).tobytes())
-        found: Any = (again if directory == FIRST else again.get_ifd(directory)).get(tag)
-        if isinstance(value, str):
-            return found.rstrip("\0") == value
-        if isinstance(value, bytes):
-            return found == value
-        return np.allclose(np.float64(value), np.float64(found), rtol=1e-6, atol=1e-6)
+        _put(written, directory, tag, value)
+        again.load(written.tobytes())
+        found = (again.get_ifd(directory) if directory else again).get(tag)
     except Exception:  # a value that its field does not take
         return False
+    return found == value or (isinstance(found, str) and found.rstrip("\0") == value)
+
+
+def _put(exif: Image.Exif, directory: int, tag: int, value: Any) -> None:
+    (exif.setdefault(directory, {}) if directory else exif)[tag] = value

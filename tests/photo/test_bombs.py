@@ -52,17 +52,13 @@ PACKED = [(b"zTXt", 1), (b"iTXt", 1), (b"zTXt", 99), (b"iCCP", 1)]
 
 @pytest.mark.parametrize(("name", "count"), PACKED)
 def test_compressed_chunks_are_not_unpacked(tmp_path, name, count):
-    """100 kB that unpack to 100 MB, in one chunk or many: the photo is done without, unless its colours
-    depend on them."""
+    """100 kB that unpack to 100 MB, in one chunk or many."""
     packed = zlib.compress(bytes(100_000_000 // count), 9)
     content = b"name\0" + (b"\1\0\0\0" if name == b"iTXt" else b"\0") + packed
     (tmp_path / "a.png").write_bytes(png(64, 64, *[(name, content)] * count))
     tracemalloc.start()
     try:
-        if name == b"iCCP":
-            assert "re-save it in a photo editor" in refused(tmp_path / "a.png")
-        else:
-            assert not read_photo(tmp_path / "a.png").pixels.any()
+        assert "re-save it in a photo editor" in refused(tmp_path / "a.png")
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()

@@ -167,18 +167,11 @@ def test_animations_are_refused_with_the_command_that_does_them(tmp_path, suffix
         read_photo(image)
 
 
-def test_smaller_copies_in_a_tiff_are_dropped(tmp_path):
-    """A preview page shows the original face; the photo itself is done."""
-    first, preview = Image.fromarray(smooth(seed=1)), Image.fromarray(smooth(32, 40, seed=1))
-    preview.encoderinfo = {"tiffinfo": {254: 1}}
-    buffer = io.BytesIO()
-    first.save(buffer, "TIFF", save_all=True, append_images=[preview])
-    (tmp_path / "a.tif").write_bytes(buffer.getvalue())
-    notes = changed_copy(tmp_path / "a.tif", tmp_path / "b.tif")
-    assert notes == ["smaller copies in the file are dropped: they show the face"]
-    with Image.open(tmp_path / "b.tif") as after:
-        assert not after.is_animated
-        np.testing.assert_array_equal(outside(np.array(after)), outside(smooth(seed=1)))
+def test_a_tiff_of_several_pages_is_refused(tmp_path):
+    first, second = (Image.fromarray(smooth(seed=seed)) for seed in (1, 2))
+    first.save(tmp_path / "a.tif", save_all=True, append_images=[second])
+    with pytest.raises(SeveralPictures, match="save each as a file of its own"):
+        read_photo(tmp_path / "a.tif")
 
 
 def test_only_the_first_picture_of_a_phone_is_written(tmp_path):

@@ -156,7 +156,7 @@ def _is_lossy(photo: Photo) -> bool:
         return True
     if original.format == "TIFF":
         return original.options.get("compression") == "jpeg"
-    return original.format not in ("PNG", "BMP", "GIF", "PPM") and not original.options.get("lossless")
+    return original.format not in ("PNG", "BMP", "PPM") and not original.options.get("lossless")
 
 
 def _check_face(
