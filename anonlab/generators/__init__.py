@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..errors import DeviceUnavailable, UnknownOption, WeightsMissing, check_choice
+from ..errors import DeviceUnavailable, UnknownOption, check_choice
 from ..images import FACE_SIZE
 from ..openvino_runtime import openvino_problem
 from ..weights import store
@@ -38,16 +38,35 @@ def load_generator(
     Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
     """
     check_choice("generator", name, GENERATORS)
+    check_choice("backend", backend, BACKENDS)
     if name != "mobile" and backend == "openvino":
         raise UnknownOption(f"generator {name} has no OpenVINO backend; choose auto or torch")
     if name == "mobile" and path is not None:
         raise UnknownOption(f"generator mobile has its own weights, not {path}; choose stylegan2")
     if name == "mobile":
-        model: Any = _mobile(_by_openvino(backend, torch.device(device).type == "cpu"))
+        model: Any = _mobile(backend, torch.device(device).type == "cpu")
+    elif path is None:
+        key = next(filter(store.find, OFFICIAL), OFFICIAL[0])
+        model = load_stylegan2(store.locate(key))
     else:
-        model = load_stylegan2(Path(path) if path is not None else _official())
+        model = load_stylegan2(Path(path))
     # this layout is faster on CPUs and no slower on GPUs
     return model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+
+
+def _mobile(backend: str, on_cpu: bool) -> MobileStyleGAN:
+    """Load the embedded generator; its pictures are made by OpenVINO where that is wanted and works."""
+    wanted = backend == "openvino" or (backend == "auto" and on_cpu)
+    problem = (openvino_problem() if on_cpu else "it runs on CPUs only") if wanted else ""
+    if problem and backend == "openvino":
+        raise DeviceUnavailable(
+            f"OpenVINO cannot make pictures here ({problem}); load the generator with backend torch"
+        )
+    model = OpenVINOMobileStyleGAN() if wanted and not problem else MobileStyleGAN()
+    keys = [key for key in store.WEIGHTS if key.startswith("mobile-")]
+    read = lambda: read_openvino(store.path_of("mobile-mapping").parent)  # noqa: E731
+    model.load_state_dict(store.converted("mobile-stylegan", keys, read))
+    return model
 
 
 def find_stylegan2(
@@ -69,35 +88,3 @@ def require_preview(generator: Generator) -> Generator:
             f"{FACE_SIZE} or more to anonymize; choose another file of weights"
         )
     return generator
-
-
-def _mobile(by_openvino: bool) -> MobileStyleGAN:
-    keys = [key for key in store.WEIGHTS if key.startswith("mobile-")]
-    model = OpenVINOMobileStyleGAN() if by_openvino else MobileStyleGAN()
-    read = lambda: read_openvino(store.path_of("mobile-mapping").parent)  # noqa: E731
-    model.load_state_dict(store.converted("mobile-stylegan", keys, read))
-    return model
-
-
-def _by_openvino(backend: str, on_cpu: bool) -> bool:
-    """Tell whether pictures are made by OpenVINO."""
-    check_choice("backend", backend, BACKENDS)
-    if backend == "torch" or (backend == "auto" and not on_cpu):
-        return False
-    problem = openvino_problem() if on_cpu else "it runs on CPUs only"
-    if problem and backend == "openvino":
-        raise DeviceUnavailable(
-            f"OpenVINO cannot make pictures here ({problem}); load the generator with backend torch"
-        )
-    return not problem
-
-
-def _official() -> Path:
-    """Find the first official file that is here, verified."""
-    key = next(filter(store.find, OFFICIAL), None)
-    if key is None:
-        raise WeightsMissing(
-            f"{store.path_of(OFFICIAL[0])} (StyleGAN2) is missing; give a file of weights "
-            f"(--generator-weights), or fetch it with: {store.repair(OFFICIAL[0])}"
-        )
-    return store.locate(key)

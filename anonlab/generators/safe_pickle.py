@@ -11,9 +11,9 @@ import io
 import pickle
 import re
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FunctionType
 from typing import Any, BinaryIO
 
 import torch
@@ -25,9 +25,8 @@ from ..errors import WeightsCorrupt, WeightsMismatch
 class SavedModule:
     """A module of a pickle with all below it, as plain data with dotted names."""
 
-    class_name: str
     tensors: dict[str, torch.Tensor]  # parameters and buffers
-    settings: dict[str, object]  # its other attributes, where they are numbers, text or None
+    clamps: list[float]  # of activations, where its layers have one
 
 
 class Refused(pickle.UnpicklingError):
@@ -37,47 +36,29 @@ class Refused(pickle.UnpicklingError):
 class _Ignored:
     """Stands for what is not needed, such as numpy's numbers and the dtype of a statistic."""
 
-    __slots__ = ()
+    def __init__(self, *_: object):
+        pass
 
     def __setstate__(self, _: object) -> None:
         pass
 
 
-class _Function:
-    """A function that a file may call, and may not change."""
-
-    __slots__ = ("call",)
-
-    def __init__(self, call: Callable):
-        self.call = call
-
-    def __call__(self, *arguments: object) -> object:
-        return self.call(*arguments)
-
-    def __setstate__(self, _: object) -> None:  # what a pickle's BUILD asks for
-        raise Refused("a change to a function")
-
-
 def _module(meta: dict) -> SavedModule:
     """Flatten a module; children come before their parents in a pickle, so they are flat already."""
     state = meta["state"]
-    tensors = {
-        name: tensor
-        for kind in ("_parameters", "_buffers")
-        for name, tensor in state.get(kind, {}).items()
-        if isinstance(tensor, torch.Tensor)
-    }
-    plain = (bool, int, float, str, type(None))
-    settings: dict[str, object] = {k: v for k, v in state.items() if isinstance(v, plain)}
+    own = {**state.get("_parameters", {}), **state.get("_buffers", {})}
+    tensors = {name: tensor for name, tensor in own.items() if isinstance(tensor, torch.Tensor)}
+    clamp = state.get("conv_clamp")
+    clamps = [float(clamp)] if isinstance(clamp, (int, float)) else []
     for name, child in state.get("_modules", {}).items():
         tensors |= {f"{name}.{inner}": tensor for inner, tensor in child.tensors.items()}
-        settings |= {f"{name}.{inner}": value for inner, value in child.settings.items()}
-    return SavedModule(str(meta["class_name"]), tensors, settings)
+        clamps += child.clamps
+    return SavedModule(tensors, clamps)
 
 
 def _storage(blob: bytes) -> torch.Tensor:
     """Read the flat tensor of a storage, which is itself a file of torch.save."""
-    storage = load_torch(io.BytesIO(blob))
+    storage = _load_torch(io.BytesIO(blob))
     return torch.empty(0, dtype=storage.dtype).set_(storage)
 
 
@@ -88,6 +69,10 @@ def _tensor(flat: torch.Tensor, offset: int, size: tuple, stride: tuple, *_: obj
     return view.clone()
 
 
+def _parameter(tensor: torch.Tensor, *_: object) -> torch.Tensor:
+    return tensor
+
+
 def _text(text: str, encoding: str) -> bytes:
     """Read bytes as protocol 2 writes them."""
     if encoding != "latin1":
@@ -95,50 +80,44 @@ def _text(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-_IGNORE = _Function(lambda *_: _Ignored())
-
+BUILTINS = ("builtins", "__builtin__")
+IGNORED = (
+    *(f"torch.{name}" for name in ("device", "float16", "float32", "float64", "int64", "uint8")),
+    *("numpy.dtype", "numpy.ndarray", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"),
+    *("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"),
+)
 # Classes are those of Python itself, so that a pickle cannot change them.
-_TABLE: dict[str, object] = {
+_TABLE: dict[str, Any] = {
     "collections.OrderedDict": OrderedDict,
     "dnnlib.util.EasyDict": dict,
     "torch.Size": tuple,
-    "torch_utils.persistence._reconstruct_persistent_obj": _Function(_module),
-    "torch.storage._load_from_bytes": _Function(_storage),
-    "torch._utils._rebuild_tensor_v2": _Function(_tensor),
-    "torch._utils._rebuild_parameter": _Function(lambda tensor, *_: tensor),
-    "_codecs.encode": _Function(_text),
-    "torch.device": _IGNORE,
-    "numpy.dtype": _IGNORE,
-    "numpy.ndarray": "numpy.ndarray",
+    "torch_utils.persistence._reconstruct_persistent_obj": _module,
+    "torch.storage._load_from_bytes": _storage,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": _parameter,
+    "_codecs.encode": _text,
+    **{f"{room}.{one.__name__}": one for room in BUILTINS for one in (set, dict, list, tuple)},
+    **dict.fromkeys(IGNORED, _Ignored),
 }
-for _name, _builtin in {"set": set, "dict": dict, "list": list, "tuple": tuple}.items():
-    _TABLE |= {f"builtins.{_name}": _builtin, f"__builtin__.{_name}": _builtin}
-for _folder in ("numpy.core", "numpy._core"):
-    _TABLE |= {f"{_folder}.multiarray.{_name}": _IGNORE for _name in ("scalar", "_reconstruct")}
-for _name in ("float16", "float32", "float64", "int64", "uint8"):
-    _TABLE[f"torch.{_name}"] = f"torch.{_name}"
 
 
 class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> object:
+    def find_class(self, module: str, name: str) -> Any:
         """Look a global up in the table."""
         if f"{module}.{name}" not in _TABLE:
             raise Refused(f"{module}.{name}")
-        return _TABLE[f"{module}.{name}"]
+        found = _TABLE[f"{module}.{name}"]
+        # a new one each time, because a pickle can ask for changes to what it gets
+        return (lambda *given: found(*given)) if isinstance(found, FunctionType) else found
 
-    def persistent_load(self, pid: object) -> object:
-        raise Refused("objects outside the file")
 
-
-def load_torch(file: BinaryIO) -> Any:
+def _load_torch(file: BinaryIO) -> Any:
     """Read a file by torch's own restricted reader. Raises `Refused` with the global's name."""
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"(?:GLOBAL|[Uu]nsupported (?:class|operand)) ([\w.]+)", str(error))
-        if named is None:
-            raise
-        raise Refused(named[1]) from None
+        raise Refused(named[1]) if named else error from None
 
 
 def read_safely(path: Path, torch_file: bool) -> object:
@@ -149,17 +128,15 @@ def read_safely(path: Path, torch_file: bool) -> object:
     """
     try:
         with path.open("rb") as file:
-            return load_torch(file) if torch_file else _Unpickler(file).load()
+            return _load_torch(file) if torch_file else _Unpickler(file).load()
     except Refused as error:
+        remedy = "get the file from its publisher, or keep only its tensors"
         if str(error).startswith("dnnlib.tflib"):
-            raise WeightsMismatch(
-                f"{path} is a pickle of the TensorFlow era, of StyleGAN or StyleGAN2 ({error}); convert "
-                f"a StyleGAN2 with legacy.py of NVIDIA's stylegan2-ada-pytorch first"
-            ) from None
+            remedy = "it is of the TensorFlow era, so convert it with legacy.py of stylegan2-ada-pytorch"
         raise WeightsMismatch(
             f"{path} was not loaded because it asks for {error}, which no StyleGAN2 needs, and nothing "
-            f"in it was executed; get the file from its publisher, or keep only its tensors"
+            f"in it was executed; {remedy}"
         ) from None
     except Exception as error:  # a damaged pickle can raise anything
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        first_line = str(error).partition("\n")[0] or type(error).__name__
         raise WeightsCorrupt(f"{path} is truncated or damaged ({first_line}); copy it again") from None

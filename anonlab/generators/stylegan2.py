@@ -15,11 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..errors import UnknownOption
+from ..errors import check_choice
 from ..images import FACE_SIZE, resize
 from .base import LRELU_GAIN, Generator
-
-NOISE_MODES = ("const", "random", "none")
 
 
 @dataclass(frozen=True)
@@ -101,14 +99,12 @@ class StyledConv(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.register_buffer("noise", torch.zeros(size, size))
 
-    def forward(
-        self, x: torch.Tensor, w: torch.Tensor, taps: torch.Tensor, noise: torch.Tensor | None
-    ) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, w: torch.Tensor, taps: torch.Tensor, noisy: bool) -> torch.Tensor:
         x = modulated_conv2d(x, self.weight, self.affine(w), up=self.up)
         if self.up:
             x = upfirdn2d(x, taps, padding=(1, 1), gain=4)
-        if noise is not None:
-            x = x + noise * self.noise_strength
+        if noisy:
+            x = x + self.noise * self.noise_strength
         x = F.leaky_relu(x + self.bias[:, None, None], 0.2) * LRELU_GAIN
         return x.clamp(-self.clamp, self.clamp) if self.clamp else x
 
@@ -158,40 +154,18 @@ class StyleGAN2(Generator):
         self.register_buffer("taps", torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8, persistent=False)
 
     def synthesis(
-        self,
-        ws: torch.Tensor,
-        resolution: int | None = None,
-        noise_mode: str = "const",
-        rng: torch.Generator | None = None,
+        self, ws: torch.Tensor, resolution: int | None = None, noise_mode: str = "const"
     ) -> torch.Tensor:
         """Draw `ws (N, num_ws, w_dim)` as images `(N, 3, R, R)`, R one of `resolutions` (default
-        native).
-
-        `noise_mode` is `const` (the same picture every time), `random` (drawn from `rng`) or
-        `none`. Raises `UnknownOption`.
-        """
+        native). `noise_mode` is `const` (that of the file) or `none`. Raises `UnknownOption`."""
         resolution = self._checked(ws, resolution)
-        if noise_mode not in NOISE_MODES or (noise_mode == "random") != (rng is not None):
-            raise UnknownOption(
-                f"noise_mode {noise_mode!r} with rng {rng} is not possible; choose const or none, or "
-                f"random with a torch.Generator"
-            )
+        check_choice("noise_mode", noise_mode, ("const", "none"))
         x = self.const.expand(len(ws), -1, -1, -1)
         image = x.new_zeros(())
         for level in range(len(self.sizes)):
             for row in range(max(0, 2 * level - 1), 2 * level + 1):
-                conv = self.convs[row]
-                x = conv(x, ws[:, row], self.taps, self._noise(conv, len(ws), noise_mode, rng))
+                x = self.convs[row](x, ws[:, row], self.taps, noise_mode == "const")
             if level:
                 image = upfirdn2d(image, self.taps, up=2, padding=(2, 1), gain=4)
             image = image + self.to_rgbs[level](x, ws[:, 2 * level + 1])
         return resize(image, resolution)
-
-    def _noise(
-        self, conv: StyledConv, n: int, mode: str, rng: torch.Generator | None
-    ) -> torch.Tensor | None:
-        """Return the noise `(size, size)` or `(N, 1, size, size)`, before its strength."""
-        if rng is None:
-            return conv.noise if mode == "const" else None
-        drawn = torch.randn(n, 1, *conv.noise.shape, generator=rng, device=rng.device)
-        return drawn.to(conv.noise)
