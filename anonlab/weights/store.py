@@ -6,6 +6,7 @@ and fetched only on request, by name.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -81,6 +82,11 @@ def ship_folder() -> Path:
     return data_folder()
 
 
+def cache_folder() -> Path:
+    """Return `$ANONLAB_CACHE`, or the user's cache folder for anonlab."""
+    return Path(os.environ.get("ANONLAB_CACHE") or user_cache_path("anonlab"))
+
+
 def weight_of(key: str) -> Weight:
     """Return the table's entry for `key`. Encoders of other generators need none."""
     if key not in WEIGHTS and key.startswith("encoder-"):
@@ -101,16 +107,12 @@ def other_encoders() -> list[str]:
 
 
 def path_of(key: str) -> Path:
-    """Find where the file of `key` is or would be. Raises `WeightsMissing` without its package."""
+    """Find where the file of `key` is or would be."""
     weight = weight_of(key)
     if weight.module:
         spec = importlib.util.find_spec(weight.module)
-        if spec is None or not spec.submodule_search_locations:
-            raise WeightsMissing(
-                f"{weight.path} ({weight.what}) is missing because the package {weight.package} "
-                f"is not installed; repair it with: {repair(key)}"
-            )
-        return Path(spec.submodule_search_locations[0]) / weight.path
+        places = spec.submodule_search_locations if spec else None
+        return Path(places[0] if places else weight.module) / weight.path
     if weight.optional:
         return Path(torch.hub.get_dir()) / "checkpoints" / weight.path
     return data_folder() / weight.path
@@ -118,10 +120,7 @@ def path_of(key: str) -> Path:
 
 def find(key: str) -> Path | None:
     """Find the file of `key`, unverified; None where there is none."""
-    try:
-        path = path_of(key)
-    except WeightsMissing:
-        return None
+    path = path_of(key)
     return path if path.is_file() else None
 
 
@@ -141,19 +140,21 @@ def repair(key: str) -> str:
 
 def card_of(key: str) -> dict:
     """Read the JSON card beside a file that we trained: its sha256, and how it was made; {} without."""
-    path = path_of(key).with_suffix(".json")
     try:
-        return json.loads(path.read_text())
+        return json.loads(path_of(key).with_suffix(".json").read_text())
     except (OSError, ValueError):
         return {}
 
 
+def sha256(path: Path) -> str:
+    """Compute the sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def expected_sha256(key: str) -> str:
     """Return the sha256 that the file of `key` must have: from the table, from the card of what we
-    trained, or from the seal that its download left.
-
-    "" when there is none: a trained file without its card is not trusted.
-    """
+    trained, or from the seal that its download left; "" without any."""
     weight = weight_of(key)
     if weight.train:
         return card_of(key).get("sha256", "")
@@ -175,20 +176,35 @@ def _sealed(path: Path) -> str:
 def locate(key: str) -> Path:
     """Return the verified path of a pretrained file.
 
-    Raises `WeightsMissing` when it is not there and `WeightsCorrupt` when its sha256 is not the
-    one in the table; both name the file, the package and the command that repairs it.
+    Raises `WeightsMissing` when it is not there and `WeightsCorrupt` when its sha256 is another, or a
+    file that we trained has no card; both name the file, the package and the command that repairs it.
     """
-    weight, path = weight_of(key), path_of(key)
-    origin = f"from the package {weight.package}" if weight.package else "of anonlab"
-    expected = expected_sha256(key)
-    error: type[AnonlabError]
+    weight, path, expected = weight_of(key), path_of(key), expected_sha256(key)
+    error: type[AnonlabError] | None = None
     if not path.is_file():
         error, fault = WeightsMissing, "is missing"
     elif not sha256(path).startswith(expected) or (weight.train and not expected):
         error, fault = WeightsCorrupt, "is not the file it should be"
-    else:
-        return path
-    raise error(f"{path} ({weight.what}, {origin}) {fault}; repair it with: {repair(key)}")
+    if error:
+        origin = f"from the package {weight.package}" if weight.package else "of anonlab"
+        raise error(f"{path} ({weight.what}, {origin}) {fault}; repair it with: {repair(key)}")
+    return path
+
+
+def load_shipped(key: str) -> dict[str, torch.Tensor]:
+    """Load the tensors of a safetensors file that ships in `data/`, verified."""
+    return load_file(locate(key))
+
+
+def status(key: str) -> tuple[str, str]:
+    """Return `ok`, `missing`, `corrupt` or `optional`, and a path or the sentence with the remedy."""
+    try:
+        return "ok", str(locate(key))
+    except WeightsMissing as error:
+        spare = weight_of(key).optional or key.startswith("encoder")
+        return ("optional" if spare else "missing"), str(error)
+    except WeightsCorrupt as error:
+        return "corrupt", str(error)
 
 
 def download(key: str, digest: str = "") -> Path:
@@ -219,48 +235,15 @@ def converted(name: str, keys: list[str], convert: Callable[[], dict]) -> dict[s
     The copy's name carries the sha256 of what it was made from, and a second file its own, so a
     stale or damaged copy is made again. A cache that cannot be written is done without.
     """
-    digests = [WEIGHTS[key].sha256 for key in keys]  # those of the files, or `locate` refuses them
-    source = hashlib.sha256("".join(digests).encode()).hexdigest()
+    for key in keys:
+        locate(key)
+    source = hashlib.sha256("".join(expected_sha256(key) for key in keys).encode()).hexdigest()
     path = cache_folder() / f"{name}-{source[:16]}.safetensors"
-    sealed = path.is_file() and _sealed(path) == sha256(path)
-    if any(map(find, keys)) or not sealed:
-        for key in keys:  # without its package a sealed copy is enough: machines without pip
-            locate(key)
-    if sealed:
+    if path.is_file() and _sealed(path) == sha256(path):
         return load_file(path)
     state = {key: tensor.contiguous() for key, tensor in convert().items()}
-    try:
+    with contextlib.suppress(OSError, OutputNotWritable):
         with atomic_path(path) as partial:
             save_file(state, partial)
         _seal(path)
-    except (OSError, OutputNotWritable):
-        pass
     return state
-
-
-def cache_folder() -> Path:
-    """Return `$ANONLAB_CACHE`, or the user's cache folder for anonlab."""
-    chosen = os.environ.get("ANONLAB_CACHE")
-    return Path(chosen) if chosen else user_cache_path("anonlab")
-
-
-def sha256(path: Path) -> str:
-    """Compute the sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def status(key: str) -> tuple[str, str]:
-    """Return `ok`, `missing`, `corrupt` or `optional`, and a path or the sentence with the remedy."""
-    try:
-        return "ok", str(locate(key))
-    except WeightsMissing as error:
-        spare = weight_of(key).optional or key.startswith("encoder")
-        return ("optional" if spare else "missing"), str(error)
-    except WeightsCorrupt as error:
-        return "corrupt", str(error)
-
-
-def load_shipped(key: str) -> dict[str, torch.Tensor]:
-    """Load the tensors of a safetensors file that ships in `data/`, verified."""
-    return load_file(locate(key))
