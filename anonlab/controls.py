@@ -65,7 +65,9 @@ class Controls:
         *(None, "of optimisation, from the method's start", 0, MAX_REFINE_STEPS), metavar="0-100"
     )
     perception: str = _control(
-        "integrated_gradients", "how the mask is found (default integrated_gradients)", metavar="METHOD"
+        "auto",
+        "how the mask is found (default auto: network, or integrated_gradients where it has none)",
+        metavar="METHOD",
     )
     mask_threshold: float | None = _control(
         *(None, "the attribution from which on pixels are regenerated, instead of --mask-area", 0, 1),
@@ -106,7 +108,7 @@ class Controls:
             raise UnknownOption(
                 f"target_distance {self.target_distance} is not between 0 and 2; strength 0 does nothing"
             )
-        check_choice("perception", (self.perception,), PERCEPTIONS)
+        check_choice("perception", (self.perception,), ("auto", *PERCEPTIONS))
         check_choice("keep", self.keep, KEEP)
         check_choice("region", (*self.include, *self.exclude), REGIONS)
 

@@ -58,7 +58,7 @@ def main() -> None:
             start = time.monotonic()
             maps[name] = perception(face, name)
             seconds[name].append(time.monotonic() - start)
-        slow = perception(face, steps=40)
+        slow = perception(face, "integrated_gradients", steps=40)
         for name, heat in maps.items():
             whole, inside = (resize(heat, 64), resize(slow, 64)), (inside_face(heat), inside_face(slow))
             correlations[name].append([rank_correlation(*pair).item() for pair in (whole, inside)])

@@ -62,7 +62,7 @@ class Perception:
     def __call__(
         self,
         image: torch.Tensor,
-        method: str = "integrated_gradients",
+        method: str = "auto",
         smoothing: float = SMOOTHING_SIGMA,
         steps: int = MAP_STEPS,
         baseline: str = "blurred",
@@ -71,10 +71,14 @@ class Perception:
     ) -> torch.Tensor:
         """Find where the identity is: `(1, 1, 256, 256)` between 0 and 1, for one aligned face.
 
+        `auto` is the network for the recogniser that it learned from, else integrated gradients.
+
         Raises `UnknownOption`, with the reason, for a method, baseline or layer that does not exist or
         that the recogniser cannot answer.
         """
         image = resize(image, FACE_SIZE)
+        if method == "auto":
+            method = "network" if self.recognizer.name == "dlib" else "integrated_gradients"
         check_choice("method", method, PERCEPTIONS)
         if method in NEED_GRADIENTS and not self.recognizer.differentiable:
             raise UnknownOption(
