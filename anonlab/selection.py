@@ -93,10 +93,10 @@ def nearness(
     recognizer: Recognizer, population: Population, faces: torch.Tensor, people: torch.Tensor
 ) -> torch.Tensor:
     """Measure how near `faces (N, dim)` are to `people (M, dim)`, as `(N, M)`: their distances, over the
-    geometric mean of both faces' distances to their nearest members of the population."""
+    geometric mean of both faces' distances to their nearest people of the population as drawn."""
 
     def crowding(embeddings: torch.Tensor) -> torch.Tensor:
-        away = _distances(recognizer, embeddings, population.embeddings.to(embeddings))
+        away = _distances(recognizer, embeddings, population.as_drawn.to(embeddings))
         return away.topk(COHORT, largest=False).values.mean(1)
 
     scale = (crowding(faces)[:, None] * crowding(people)[None]).sqrt()

@@ -25,11 +25,11 @@ class LinearInitialization:
         with torch.no_grad():
             pictures = population.thumbnails.flatten(1)
             self.picture_mean, self.picture_std = pictures.mean(0), pictures.std()
-            self.embedding_mean = population.mean[0]
-            self.embedding_std = population.embeddings.std()
-            inputs = self._inputs(population.thumbnails, population.embeddings)
+            self.embedding_mean = population.as_drawn.mean(0)
+            self.embedding_std = population.as_drawn.std()
+            inputs = self._inputs(population.thumbnails, population.as_drawn)
             if generator.name == population.generator:
-                w = generator.mapping(draw_z(generator, POPULATION_SEED, len(population.embeddings)))
+                w = generator.mapping(draw_z(generator, POPULATION_SEED, len(pictures)))
                 self.matrix = ridge(inputs, (w - generator.w_avg) / generator.w_std, DAMPING)
             else:
                 self.matrix = inputs.new_zeros(inputs.shape[1], generator.w_dim)

@@ -60,7 +60,7 @@ def load_judges(
 
 BETTER: dict[str, Declaration] = {  # of what `Similarity` measures
     **dict.fromkeys(("detected", "ssim", "ssim_outside", "psnr_outside", "gender_kept"), higher),
-    **dict.fromkeys(("st_lpips", "lpips", "landmark_error"), lower),
+    **dict.fromkeys(("st_lpips", "lpips", "landmark_error", "age_difference"), lower),
     "changed_share": reference,  # it is asked for, by mask_area
 }
 SHARES = ("detected", "gender_kept")  # each is 0 or 1 for a person
@@ -68,7 +68,7 @@ SHARES = ("detected", "gender_kept")  # each is 0 or 1 for a person
 
 class Similarity:
     """Compare aligned pictures by what is installed with anonlab: perceptual distances, pixels,
-    landmarks, the detector, gender. Some of these guide; `judges` are those that do not."""
+    landmarks, the detector, gender and age. Some of these guide; `judges` are those that do not."""
 
     def __init__(self, detector: Detector, device: torch.device | str = "cpu"):
         self.detector, self.device = detector, device
@@ -97,7 +97,7 @@ class Similarity:
         return {
             "small": small,
             "points": self.landmarks(small),
-            "gender": self.attributes(small)[0] if self.attributes else None,
+            "attributes": self.attributes(small) if self.attributes else None,
             "perceptual": {name: model.features(there) for name, model in self.perceptual.items()},
         }
 
@@ -115,7 +115,9 @@ class Similarity:
             numbers[name] = model.compare(now["perceptual"][name], was["perceptual"][name]).item()
         numbers["landmark_error"] = landmark_error(now["points"], was["points"]).item()
         if self.attributes:
-            numbers["gender_kept"] = float(torch.equal(now["gender"], was["gender"]))
+            (gender, age), (new_gender, new_age) = was["attributes"], now["attributes"]
+            numbers["gender_kept"] = float(torch.equal(gender, new_gender))
+            numbers["age_difference"] = (new_age - age).abs().item()
         if mask is not None:
             outside = 1 - resize(mask.float().cpu(), SEEN_SIZE)[0, 0].numpy().clip(0, 1)
             similarity = ssim_map(before, small)

@@ -1,4 +1,7 @@
-"""The reference population: generated people, from whom virtual identities are drawn."""
+"""The reference population: generated people, from whom virtual identities are drawn.
+
+Most are as the generator draws people; others make rare skin tones less rare.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,8 @@ class Population:
         self.gender = tensors["gender"].to(device, torch.float32)  # (N,), -1 or 1
         self.age = tensors["age"].to(device, torch.float32)  # (N,), years
         self.tone = tensors["tone"].to(device, torch.float32)  # (N,), degrees
-        self.thumbnails = from_bytes(tensors["thumbnails"].to(device))  # (N, 3, 16, 16)
+        self.thumbnails = from_bytes(tensors["thumbnails"].to(device))  # (n, 3, 16, 16), of the first
+        self.as_drawn = self.embeddings[: len(self.thumbnails)]  # (n, dim), of the first
         self.mean = self.embeddings.mean(0, keepdim=True)
         labels = torch.stack([self.gender, self.age, self.tone], 1)
         centred = self.embeddings - self.mean

@@ -53,8 +53,8 @@ def _unseen_difference(generator: Generator, seed: int, photo: int) -> torch.Ten
     """Draw another person's difference from the average, without what a linear map from `w` to dlib's
     embedding can see: `(1, w_dim)` in standard deviations."""
     population = Population.load(generator.w_avg.device)
-    w = generator.mapping(draw_z(generator, POPULATION_SEED, len(population.embeddings)))
-    centred = population.embeddings - population.mean
+    w = generator.mapping(draw_z(generator, POPULATION_SEED, len(population.as_drawn)))
+    centred = population.as_drawn - population.as_drawn.mean(0)
     identity = ridge((w - generator.w_avg) / generator.w_std, centred, DAMPING)  # (w_dim, dim)
     directions, _ = torch.linalg.qr(identity)
     drawn = generator.mapping(draw_z(generator, 1_000_000 * photo + seed))

@@ -35,7 +35,7 @@ def population(everybody) -> Population:
     """The reference population without the fifty who play the users."""
     others = torch.ones(len(everybody["age"]), dtype=torch.bool)
     others[ROWS] = False
-    return Population({key: x[others] for key, x in everybody.items() if key != "mean"})
+    return Population({key: x[others[: len(x)]] for key, x in everybody.items() if key != "mean"})
 
 
 @pytest.fixture(scope="module")

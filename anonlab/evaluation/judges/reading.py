@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 
 import torch
@@ -10,8 +9,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...identity.population import skin_tones
+from ...metrics.estimators import FaceApi
 from ...metrics.packages import find
-from ...metrics.tensorflow_js import TensorFlowJs, read_weights
+from ...metrics.tensorflow_js import TensorFlowJs
 from ...perception.networks import EXPRESSION_BOX
 from ...recognizers import OnnxRecognizer, crop
 from ...recognizers.onnx import PictureNetwork
@@ -21,7 +21,6 @@ from .worn import Worn
 # crop in an aligned picture of side 512: what the network was trained to see of a face
 GEAR_BOX = (76.0, 60.0, 436.0, 440.0)
 ETHNICITIES = ("white", "black", "asian", "indian", "other")
-MEAN = (122.782, 117.001, 104.298)  # of face-api's pixels
 AGES = (15.0, 23.0, 28.0, 35.5, 45.5, 55.5, 65.0)  # GEAR's seven classes, years
 FEATURES = "global_pooling/Mean"  # FaceRes's node of the identity
 STEM = "conv_dw_13_relu/clip_by_value"  # ... and of what its last layer of filters is given
@@ -74,36 +73,21 @@ class LastLayer(nn.Module):
         return F.relu6(F.conv2d(given, self.weight) + self.bias[:, None, None]).mean((2, 3))
 
 
-class FaceApiExpression:
-    """Run face-api's expression network (MIT): `(N, 3, 112, 112)` in 0–255 to logits `(N, 7)` of
-    neutral, happy, sad, angry, fearful, disgusted and surprised.
+class FaceApiExpression(FaceApi):
+    """Seven expressions by face-api's network."""
 
-    Raises `WeightsMissing` or `WeightsCorrupt`.
-    """
-
-    def __init__(self) -> None:
-        manifest = json.loads(find("face_expression_model-weights_manifest.json").read_text())
-        arrays = read_weights(manifest, find("face_expression_model.bin").read_bytes())
-        self.weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    name = "face_expression_model"
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Return logits `(N, 7)`."""
-        x = (images - torch.tensor(MEAN)[:, None, None]) / 255
+        """Estimate of aligned `images (N, 3, S, S)` logits `(N, 7)` of neutral, happy, sad, angry,
+        fearful, disgusted and surprised."""
+        x = self.seen(images, EXPRESSION_BOX)
         for block in range(4):
-            total = x = self._convolution(x, f"dense{block}/conv0", 2).relu()
+            total = x = self.convolution(x, f"dense{block}/conv0", 2).relu()
             for layer in (1, 2, 3):
-                total = total + self._convolution(x, f"dense{block}/conv{layer}", 1)
+                total = total + self.convolution(x, f"dense{block}/conv{layer}")
                 x = total.relu()
-        return x.mean((2, 3)) @ self.weights["fc/weights"] + self.weights["fc/bias"]
-
-    def _convolution(self, x: torch.Tensor, name: str, stride: int) -> torch.Tensor:
-        x = F.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))  # SAME, of even sides
-        bias, filters = self.weights[f"{name}/bias"], self.weights.get(f"{name}/filters")
-        if filters is not None:
-            return F.conv2d(x, filters.permute(3, 2, 0, 1), bias, stride)
-        depthwise = self.weights[f"{name}/depthwise_filter"].permute(2, 3, 0, 1)
-        x = F.conv2d(x, depthwise, None, stride, groups=x.shape[1])
-        return F.conv2d(x, self.weights[f"{name}/pointwise_filter"].permute(3, 2, 0, 1), bias)
+        return self.dense(x.mean((2, 3)), "fc")
 
 
 @cache
@@ -137,7 +121,7 @@ class Judges:
 
     def _read(self, images: torch.Tensor) -> Reading:
         mesh, contours, irises = self.mesh(images)
-        expression = self.expression(127.5 * (crop(images, EXPRESSION_BOX, 112) + 1)).softmax(1)
+        expression = self.expression(images).softmax(1)
         gear = self.gear((crop(images, GEAR_BOX, 198) + 1) / 2)
         lit = light(images, mesh)
         return {
