@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from skimage.metrics import structural_similarity
 
 from ..errors import NoFaceFound, UnknownOption, WeightsMissing
 from ..images import resize, to_uint8
 from ..metrics.estimators import AttributeEstimator, DlibLandmarks
-from ..metrics.similarity import changed_share, psnr, ssim_map
 from ..notebook.measured import Declaration, higher, lower, reference
 from ..perception.networks import landmark_error, load_landmarks
 from ..photo.detection import Detector
@@ -20,6 +20,7 @@ from ..photo.photos import Photo
 from ..recognizers import OnnxRecognizer, Recognizer, check_options, load_recognizer
 from ..recognizers.perceptual import PerceptualDistance, load_lpips, load_stlpips
 
+VISIBLE = 2  # of 255: a smaller difference is rounding
 SEEN_SIZE = 256  # pixels at which perceptual distances, SSIM and the detector look
 HOW_TO_ADD = "`python -m anonlab doctor` names some, or name an embedding model (`--unseen FILE.onnx`)"
 
@@ -64,6 +65,31 @@ BETTER: dict[str, Declaration] = {  # of what `Similarity` measures
     "changed_share": reference,  # it is asked for, by mask_area
 }
 SHARES = ("detected", "gender_kept")  # each is 0 or 1 for a person
+
+
+def ssim_map(before: torch.Tensor, after: torch.Tensor) -> np.ndarray:
+    """Return every pixel's structural similarity between two pictures `(1, 3, S, S)`, `(S, S)`, 1 where
+    nothing changed; its mean is SSIM (Wang et al. 2004, with their Gaussian window)."""
+    _, similarity = structural_similarity(
+        to_uint8(before), to_uint8(after), channel_axis=2, data_range=255, full=True,
+        gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+    )  # fmt: skip
+    return similarity.mean(2)
+
+
+def psnr(before: torch.Tensor, after: torch.Tensor, weight: np.ndarray | None = None) -> float:
+    """Return the peak signal-to-noise ratio of two pictures `(1, 3, S, S)` in decibels, on 8-bit pixels;
+    100 at most (for no change). `weight (S, S)` in [0, 1] says how much each pixel counts."""
+    difference = to_uint8(before).astype(np.float64) - to_uint8(after)
+    squared = (difference**2).mean(2)
+    error = squared.mean() if weight is None else (squared * weight).sum() / weight.sum()
+    return float(min(100.0, 10 * np.log10(255**2 / max(error, 1e-12))))
+
+
+def changed_share(before: torch.Tensor, after: torch.Tensor) -> float:
+    """Return the share of pixels of which a colour changed by more than `VISIBLE`."""
+    difference = np.abs(to_uint8(before).astype(int) - to_uint8(after))
+    return float((difference.max(2) > VISIBLE).mean())
 
 
 class Similarity:

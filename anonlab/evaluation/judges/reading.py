@@ -16,7 +16,7 @@ from ...perception.networks import EXPRESSION_BOX
 from ...recognizers import OnnxRecognizer, crop
 from ...recognizers.onnx import PictureNetwork
 from .mesh import MeshReader, geometry, light
-from .worn import Worn
+from .worn import worn
 
 # crop in an aligned picture of side 512: what the network was trained to see of a face
 GEAR_BOX = (76.0, 60.0, 436.0, 440.0)
@@ -105,7 +105,7 @@ class Judges:
     """Ask the estimators of `packages`. Raises `WeightsMissing` or `WeightsCorrupt`."""
 
     def __init__(self) -> None:
-        self.mesh, self.worn, self.expression = MeshReader(), Worn(), FaceApiExpression()
+        self.mesh, self.expression = MeshReader(), FaceApiExpression()
         self.finder = PictureNetwork(find("face_detection_back.tflite"))
         self.gear = TensorFlowJs("gear", 3, 198)
 
@@ -137,7 +137,7 @@ class Judges:
             "age": gear["Identity"] @ torch.tensor(AGES),
             "tone": torch.from_numpy(skin_tones(images)),
             "found": self.found(images),
-            **self.worn(images),
+            **worn(images),
         }
 
     def found(self, images: torch.Tensor) -> torch.Tensor:

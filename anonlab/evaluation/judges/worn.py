@@ -50,16 +50,12 @@ def features(images: torch.Tensor, place: Place) -> np.ndarray:
     return np.concatenate([found, colours.flatten(1).numpy()], 1)
 
 
-class Worn:
-    """Read what is worn, by `data/worn.json`: positive where it is."""
-
-    def __init__(self) -> None:
-        kept = json.loads((data_folder() / "worn.json").read_text())
-        self.readouts = {name: (np.array(kept[name]["weights"]), kept[name]["bias"]) for name in PLACES}
-
-    def __call__(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return logits `(N,)` by the names of `PLACES`, of aligned `images (N, 3, S, S)` in [-1, 1]."""
-        return {
-            name: torch.from_numpy(features(images, PLACES[name]) @ weights + bias).float()
-            for name, (weights, bias) in self.readouts.items()
-        }
+def worn(images: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Read what is worn, by `data/worn.json`: logits `(N,)` by the names of `PLACES`, of aligned
+    `images (N, 3, S, S)` in [-1, 1]."""
+    readouts = json.loads((data_folder() / "worn.json").read_text())
+    found = {}
+    for name, place in PLACES.items():
+        logits = features(images, place) @ np.array(readouts[name]["weights"])
+        found[name] = torch.from_numpy(logits + readouts[name]["bias"]).float()
+    return found

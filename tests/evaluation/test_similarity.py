@@ -5,8 +5,8 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from anonlab.evaluation.judging import changed_share, psnr, ssim_map
 from anonlab.images import blurred, resize, to_tensor, to_uint8
-from anonlab.metrics.similarity import changed_share, psnr, ssim_map
 
 LEVEL = 2 / 255  # one step of 8-bit pixels
 
