@@ -21,7 +21,8 @@ from pathlib import Path
 
 import torch
 
-from anonlab.apps.scale import LOADING, anonymize_set
+from anonlab.apps.scale import anonymize_set
+from anonlab.apps.scale.worker import LOADING
 from anonlab.generators import load_generator
 from anonlab.notebook.samples import sample_photo
 from anonlab.photo.photos import read_photo, write_photo
@@ -65,7 +66,7 @@ def scaled(photos: Path, out: Path, workers: int, rows: int) -> dict[str, float]
         over.set()
         watching.join()
     end = max(path.stat().st_mtime for path in (out / "manifest").iterdir())
-    return {"start": begun[0] - start, "seconds": end - begun[0], "failed": found.failed}
+    return {"start": begun[0] - start, "seconds": end - begun[0], "failed": found["failed"]}
 
 
 def main(arguments: list[str] | None = None) -> int:

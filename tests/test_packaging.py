@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from pages import pages
 
-from anonlab.apps.cli.options import COVERED, FAILED
-from anonlab.apps.cli.parser import parser
+from anonlab.apps.cli.parser import COVERED, FAILED, parser
 from anonlab.apps.verify.checks import JUDGED
 from anonlab.checking import ATTEMPTS
 from anonlab.controls import Controls

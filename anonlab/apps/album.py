@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,6 @@ from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sklearn.cluster import HDBSCAN
-from tqdm.auto import tqdm
 
 from ..errors import AnonlabError, InputDamaged
 from ..files import atomic_path
@@ -81,43 +80,32 @@ class Album:
     def save(self, path: Path, key: bytes) -> None:
         """Write all people, encrypted: a recogniser knows a person from the mean embedding. Raises
         `OutputNotWritable`."""
-        rows = [asdict(one) | {"embedding": one.embedding[0].tolist()} for one in self.people]
-        rows = [row | {"attributes": [*row["attributes"].values()]} for row in rows]
+        rows = [
+            {
+                "embedding": one.embedding[0].tolist(),
+                "attributes": astuple(one.attributes),
+                "faces": one.faces,
+            }
+            for one in self.people
+        ]
         with atomic_path(path) as partial:
             partial.write_bytes(_cipher(key).encrypt(json.dumps({"people": rows}).encode()))
 
-    def look(self, anonymizer: Anonymizer, photos: Sequence[Path], progress: bool = False) -> int:
-        """Find the people in `photos`; new ones join the album. Returns how many faces there are.
-
-        Photos that cannot be read and faces that cannot be aligned are passed over: the run that
-        anonymizes them next says why.
-        """
-        seen: list[AlignedFace] = []
-        where: list[int] = []
-        for number, path in enumerate(tqdm(photos, "people", unit="photo", disable=not progress)):
-            with contextlib.suppress(Exception):  # whatever it is, the other photos are still looked at
-                photo = read_photo(path)
-                for face in anonymizer.detector(photo):
-                    with contextlib.suppress(AnonlabError):  # too much of it is beyond the frame
-                        looked = anonymizer.analyze(align(photo, face, SIZE).to(anonymizer.device))
-                        kept = replace(looked, image=torch.empty(0), embedding=looked.embedding.cpu())
-                        seen.append(kept)
-                        where.append(number)
-        self.add(seen, where)
-        return len(seen)
-
-    def add(self, seen: list[AlignedFace], where: list[int]) -> None:
-        """Add the people of faces, each in the photo of its number, that are not in the album yet."""
-        new = [row for row, face in enumerate(seen) if self.nearest(face.embedding) is None]
+    def add(self, photos: Sequence[Sequence[AlignedFace]]) -> None:
+        """Add the people of each photo's faces who are not in the album yet."""
+        new = [
+            (face, number)
+            for number, faces in enumerate(photos)
+            for face in faces
+            if self.nearest(face.embedding) is None
+        ]
         if not new:
             return
-        embeddings = torch.cat([seen[row].embedding for row in new])
-        for members in group(embeddings, [where[row] for row in new], self.threshold, self.strangers):
-            faces = [seen[new[member]] for member in members]
-            rows = zip(*(astuple(face.attributes) for face in faces), strict=True)
-            attributes = Attributes(*(sum(row) / len(faces) for row in rows))
-            mean = embeddings[members].mean(0, keepdim=True)
-            self.people.append(Person(mean, attributes, len(faces)))
+        embeddings = torch.cat([face.embedding.cpu() for face, _ in new])
+        for members in group(embeddings, [number for _, number in new], self.threshold, self.strangers):
+            attributes = [astuple(new[member][0].attributes) for member in members]
+            mean = Attributes(*np.mean(attributes, 0).tolist())
+            self.people.append(Person(embeddings[members].mean(0, keepdim=True), mean, len(members)))
 
     def nearest(self, embedding: torch.Tensor) -> Person | None:
         """Find the person of a face with `embedding (1, dim)`; None for a stranger."""
@@ -134,6 +122,17 @@ class Album:
             return face
         embedding = person.embedding.to(face.embedding)
         return replace(face, embedding=embedding, attributes=person.attributes)
+
+
+def faces_in(anonymizer: Anonymizer, source: Path) -> list[AlignedFace]:
+    """Read every face of a photo, without its picture; one that is cut off by the frame is left out.
+    Raises `UnreadableImage` or `NoFaceFound`."""
+    photo, faces = read_photo(source), []
+    for face in anonymizer.detector(photo):
+        with contextlib.suppress(AnonlabError):
+            found = anonymizer.analyze(align(photo, face, SIZE).to(anonymizer.device))
+            faces.append(replace(found, image=torch.empty(0)))
+    return faces
 
 
 def group(
@@ -153,8 +152,8 @@ def group(
         away = (embeddings[members] - embeddings[members].mean(0)).norm(dim=1)
         taken: dict[int, int] = {}
         for distance, member in sorted(zip(away.tolist(), members, strict=True)):
-            if distance < NEAR * threshold and photos[member] not in taken:
-                taken[photos[member]] = member
+            if distance < NEAR * threshold:
+                taken.setdefault(photos[member], member)
         groups.append(sorted(taken.values()))
     alone = {*range(len(embeddings))}.difference(*groups)
     return sorted([members for members in groups if members] + [[row] for row in alone])
@@ -167,10 +166,8 @@ def _cipher(key: bytes) -> Fernet:
 
 
 class RememberingDetector:
-    """A detector that searches each photo once: an album goes through its photos twice.
-
-    It keeps boxes and points, by the hash of a photo's pixels.
-    """
+    """A detector that searches each photo, by the hash of its pixels, once: an album goes through its
+    photos twice."""
 
     def __init__(self, detector: Detector):
         self.detector = detector

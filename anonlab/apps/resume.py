@@ -1,5 +1,6 @@
-"""Going on with work that was stopped, in one way for photos, clips and large jobs: a folder that is
-locked, and settings that must be the same. What is kept there is theirs to say.
+"""Going on with work that was stopped: settings and key must be those of before, by name.
+
+In one way for folders, clips and large jobs; which parts of the work are finished is theirs to know.
 """
 
 from __future__ import annotations
@@ -16,27 +17,20 @@ from ..files import write_json
 FINGERPRINT_BYTES = 4  # too few to guess a key by, enough to notice that it is another one
 
 
-def fingerprint(key: bytes | None, salt: str | None = None) -> dict | None:
-    """What is kept of a key: a salt, and 4 bytes of scrypt; None for a key that is not kept."""
-    if key is None:
-        return None
-    salt = salt or secrets.token_hex(8)
-    slow = hashlib.scrypt(key, salt=salt.encode(), n=1 << 14, r=8, p=1, dklen=FINGERPRINT_BYTES)
-    return {"salt": salt, "scrypt": slow.hex()}
-
-
-def salt_of(settings: Mapping) -> str | None:
-    """The salt in settings of an earlier run, to take the fingerprint of a key again."""
-    return (settings.get("key") or {}).get("salt")
-
-
-def check_same(before: Mapping, now: Mapping, where: Path) -> None:
-    """Raise `InputDamaged` if the work in `where` was begun with other settings."""
-    differing = ", ".join(name for name in now if before.get(name) != now[name])
+def same_settings(before: Mapping, settings: Mapping, key: bytes | None, where: Path) -> dict:
+    """Return `settings` as a JSON file has them, with a fingerprint of the key: a salt and 4 bytes of
+    scrypt. Raises `InputDamaged` if the work in `where` was begun with others; `before` may be empty."""
+    salt, mark = (before.get("key") or {}).get("salt") or secrets.token_hex(8), None
+    if key is not None:
+        slow = hashlib.scrypt(key, salt=salt.encode(), n=1 << 14, r=8, p=1, dklen=FINGERPRINT_BYTES)
+        mark = {"salt": salt, "scrypt": slow.hex()}
+    now = json.loads(json.dumps({**settings, "key": mark}))  # lists for tuples
+    differing = ", ".join(name for name in now if before and before.get(name) != now[name])
     if differing:
         raise InputDamaged(
             f"{where} was begun with another {differing}; use the same, or choose another output"
         )
+    return now
 
 
 def keep_settings(path: Path, settings: Mapping, key: bytes | None, resume: bool) -> bool:
@@ -45,16 +39,10 @@ def keep_settings(path: Path, settings: Mapping, key: bytes | None, resume: bool
     before = {}
     if resume and path.is_file():
         try:
-            before = json.loads(path.read_text())
-            salt = salt_of(before)
-        except (ValueError, AttributeError):
+            before = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError):
             raise InputDamaged(f"{path} is damaged; choose another output") from None
-        check_same(before, _plain(settings | {"key": fingerprint(key, salt)}), path.parent)
-    else:
-        write_json(path, _plain(settings | {"key": fingerprint(key)}))
+    now = same_settings(before, settings, key, path.parent)
+    if not before:
+        write_json(path, now)
     return bool(before)
-
-
-def _plain(settings: Mapping) -> dict:
-    """Settings as a file has them: lists for tuples."""
-    return json.loads(json.dumps(settings))

@@ -71,10 +71,10 @@ def test_later_photos_join_and_move_nobody(population):
     album = Album([], THRESHOLD, population)
     views = people(2, 4, 0.2)
     faces = [AlignedFace(torch.empty(0), view[None], Attributes(1.0, 30.0, 40.0)) for view in views]
-    album.add([*faces[:3], faces[4], faces[5]], [0, 1, 2, 3, 4])
+    album.add([[face] for face in (*faces[:3], faces[4], faces[5])])
     before = [person.embedding.clone() for person in album.people]
     assert [person.faces for person in album.people] == [3, 2]
-    album.add([faces[3], faces[6], faces[7]], [5, 6, 7])
+    album.add([[faces[3]], [faces[6]], [faces[7]]])
     assert len(album.people) == 2
     assert all(torch.equal(a, b.embedding) for a, b in zip(before, album.people, strict=True))
     assert torch.equal(album.known(faces[3]).embedding, before[0])
@@ -88,7 +88,7 @@ def test_two_photos_of_a_person_aim_at_one_identity(shipped, recognizer, populat
         decoded = read_photo(one)
         seen.append(shipped.analyze(align(decoded, shipped.detector(decoded)[0], 256)))
     album = Album([], recognizer.threshold, population)
-    album.add(seen, [0, 1])
+    album.add([[face] for face in seen])
     [person] = album.people
     assert person.faces == 2
     alone, together = (

@@ -1,120 +1,62 @@
-"""What people run on files: `anonlab anonymize`, `album` (a person has one new face in all photos),
-`verify`, `video` (a clip) and `scale` (millions of photos).
-
-Imports are inside, here as in every command, so that `--help` and a mistyped option do not wait for
-torch.
-"""
+"""What people run on files: photos and folders of photos, albums, their checks, clips, large jobs."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ...controls import FACES
-from ...files import printable
-from .options import (
-    COVERED,
-    FAILED,
-    PARTS,
-    chosen_controls,
-    chosen_key,
-    chosen_of,
-    command,
-    complain,
-    controls,
-    faces,
-    make_key,
-    option,
-    out,
-    positive,
-    seconds,
-    shared,
-    switch,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from ...pipeline import Anonymizer
-    from ..album import Album
-
-# fmt: off
-PEOPLE = {"type": Path, "nargs": "+", "default": ()}
-PHOTOS = {
-    "photos": {"nargs": "+", "type": Path, "metavar": "PHOTO_OR_FOLDER"},
-    **out("folder for the results"),
-    **controls(),
-    "--faces": option("all|largest|1,3", "which of them, 1 for the largest; --preview shows the numbers",
-                      type=faces, default="all"),
-    "--leave": option("PHOTO", "people to leave alone: the largest face of each photo", **PEOPLE),
-    "--only": option("PHOTO", "anonymize only faces that may be these people, the largest of each photo",
-                     **PEOPLE),
-    "--preview": switch("only write pictures that number the faces, which are covered in them"),
-    **shared(*PARTS, "--fallback", "--keep-metadata"),
-    "--json": option("FILE", "where the record goes (default OUT/record.json)"),
-    "--resume": switch("leave alone what the record says is done: the same photo, settings and key"),
-    "--verify": switch("check the results as `anonlab verify` does, at the end"),
-}
-VERIFY = {
-    "originals": {"type": Path, "help": "a photo or a folder"},
-    "anonymized": {"type": Path, "help": "a photo, or a folder of the same names"},
-    **out("folder for the page and its numbers", "outputs/verify"),
-    **shared("--unseen", "--unseen-options", "--device"),
-}
-VIDEO = {
-    "clip": {"type": Path, "metavar": "CLIP"},
-    **out("the result; in a folder it keeps the clip's name", metavar="FILE_OR_FOLDER"),
-    **controls(without=("target_distance", "refine_steps")),
-    **shared("--fallback", "--device"),
-    "--from": option("SECONDS", "the result begins here; also as 1:30", dest="start", type=seconds,
-                     default=0.0),
-    "--to": option("SECONDS", "and ends before this", dest="end", type=seconds, default=float("inf")),
-    "--resume": switch("go on with a run that was stopped"),
-    "--json": option("FILE", "where a record goes"),
-}
-SCALE = {
-    "photos": option("MANIFEST.parquet|FOLDER", "a Parquet file with a column path (files or URLs) and "
-                     "perhaps id, or a folder of photos", type=Path),
-    **out("folder for results, manifest and job"),
-    "--workers": option("N", "processes that anonymize (default: one a CPU)", type=positive),
-    "--rows-per-part": option("N", "photos in a part of the manifest (default 100); as many are done "
-                              "again when a worker dies", type=positive, default=100),
-    **controls(),
-    **shared(*PARTS, "--fallback", "--keep-metadata"),
-    "--faces": chosen_of(*FACES),
-    "--resume": switch("go on with a job that was stopped"),
-}
-# fmt: on
+from ...controls import Controls, make_controls
+from ...device import pick_device
+from ...files import atomic_path, folder_lock, output_folder, printable, write_json
+from ...photo.detection import Detector
+from ...photo.photos import read_photo
+from ...pipeline import Anonymizer, Known
+from ...recognizers import load_recognizer
+from ...selection import Selection
+from ..album import Album, RememberingDetector, faces_in
+from ..folders.batch import anonymize_files
+from ..folders.numbered import left_page, numbered
+from ..folders.settings import make_key, read_key, read_settings
+from ..folders.sources import each, plan
+from ..verify import pair_photos, pairs_of_record, report, verify_pairs
+from .parser import COVERED, FAILED, complain
 
 
-@command("anonymize", PHOTOS, help="anonymize photos or folders of photos")
-def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album] | None = None) -> int:
-    """Photos in, anonymized photos and a record out. `people` finds the people in them, for an album."""
-    from ...files import atomic_path
-    from ...pipeline import Anonymizer
-    from ..album import RememberingDetector
-    from ..folders.batch import anonymize_files
-    from ..folders.numbered import left_page
-    from ..verify import pairs_of_record, report, verify_pairs
+def chosen(options: argparse.Namespace) -> tuple[Controls, bytes | None]:
+    """Controls and secret: of a settings file, and over them those that were given as options; a secret
+    of None is to be drawn. Raises `InputMissing`, `InputDamaged` or `UnknownOption`.
 
+    Area and threshold are two ways to say one mask: an area that is given replaces a saved threshold.
+    """
+    saved, key = read_settings(options.settings) if options.settings else ({}, None)
+    given = {one.name: getattr(options, one.name, None) for one in fields(Controls)}
+    given = {name: value for name, value in given.items() if value is not None}
+    if "mask_area" in given:
+        saved["mask_threshold"] = None
+    return make_controls(saved | given), read_key(options.key) if options.key else key
+
+
+def anonymize(options: argparse.Namespace, album: bool = False) -> int:
+    """Photos in, anonymized photos and a record out; of an `album` the people are found first."""
     if options.preview:
         return preview(options)
-    chosen, key, weights = chosen_controls(options), chosen_key(options), options.generator_weights
-    made_by = {"generator": options.generator, "generator_weights": weights and str(weights)}
-    made_by |= {"method": options.method} | ({"album": True} if people else {})
+    (controls, key), weights, known = chosen(options), options.generator_weights, None
     anonymizer = Anonymizer.load(
         options.generator, options.method, options.device, key, generator_path=weights
     )
-    if people:  # which goes through the photos before they are anonymized
+    made_by = {"generator": options.generator, "generator_weights": weights and str(weights)}
+    made_by |= {"method": options.method} | ({"album": True} if album else {})
+    if album:
         anonymizer = anonymizer.replace(detector=RememberingDetector(anonymizer.detector))
+        known = find_people(anonymizer, options, key)
     path = options.json or options.out / "record.json"
     record = anonymize_files(
-        anonymizer, options.photos, options.out, chosen, options.faces, path, sys.stderr.isatty(),
-        fallback=options.fallback, leave=options.leave, only=options.only,
-        known=people(anonymizer).known if people else None, resume=options.resume,
-        keep_metadata=options.keep_metadata, key=key, made_by=made_by,
+        anonymizer, options.photos, options.out, controls, options.faces, path,
+        fallback=options.fallback, leave=options.leave, only=options.only, known=known,
+        resume=options.resume, keep_metadata=options.keep_metadata, key=key, made_by=made_by,
     )  # fmt: skip
     status = tell_photos(record)
     if any(face.get("taken_for") for photo in record["photos"] for face in photo["faces"]):
@@ -122,95 +64,70 @@ def anonymize(options: argparse.Namespace, people: Callable[[Anonymizer], Album]
         with atomic_path(page) as partial:
             partial.write_text(left_page(record, anonymizer.detector), encoding="utf-8")
         print(f"faces that were left alone: {page}")
-    if not options.verify:
-        return status
-    checks = verify_pairs(
-        pairs_of_record(record), anonymizer.detector, anonymizer.recognizer, device=anonymizer.device,
-        progress=sys.stderr.isatty(),
-    )  # fmt: skip
-    return FAILED if report(checks, path.with_name("verify.html")) else status
+    if options.verify:
+        parts = anonymizer.detector, anonymizer.recognizer
+        checks = verify_pairs(pairs_of_record(record), *parts, device=anonymizer.device)
+        if report(checks, path.with_name("verify.html")):
+            return FAILED
+    return status
 
 
-@command("album", PHOTOS, help="the same, and a person gets one new face in all photos, also later ones")
 def album(options: argparse.Namespace) -> int:
-    """First find the people in the photos, then anonymize them all.
-
-    The key is made if its file does not exist; with it, the album's people are kept for the next photos.
-    """
-    from ...files import folder_lock, output_folder
-    from ..album import Album
-    from ..folders.sources import plan
-
-    if options.preview:
-        return preview(options)
-    output_folder(options.out)
-    if not options.key and not chosen_key(options):
-        options.key = options.out / "album.key"
-    if options.key:
-        with folder_lock(options.out):
-            make_key(options.key)
-    key = chosen_key(options)
-
-    def people(anonymizer: Anonymizer) -> Album:
-        kept = options.out / "album.people"
-        with folder_lock(options.out):
-            found = Album.open(kept, key, anonymizer)
-            before = len(found.people)
-            photos = [source for source, _ in plan(options.photos, options.out)[0]]
-            count = found.look(anonymizer, photos, sys.stderr.isatty())
-            found.save(kept, key)
-        print(f"{count} faces of {len(found.people)} people, {len(found.people) - before} of them new")
-        return found
-
-    return anonymize(options, people)
+    """The key is made if its file does not exist; with it, the album's people are kept for the next
+    photos."""
+    if not options.preview and (options.key or not chosen(options)[1]):
+        options.key = options.key or options.out / "album.key"
+        with folder_lock(output_folder(options.out)):
+            if make_key(options.key):
+                print(f"a new key is in {options.key}: keep it, nothing else gives the same faces again")
+    return anonymize(options, album=True)
 
 
-@command("verify", VERIFY, help="compare photos with their anonymized ones, and name every leak")
+def find_people(anonymizer: Anonymizer, options: argparse.Namespace, key: bytes) -> Known:
+    """The people of an album: those that it knew, and those that its photos add. What cannot be read is
+    passed over here: the run that anonymizes it next says why."""
+    kept = output_folder(options.out) / "album.people"
+    with folder_lock(options.out):
+        people = Album.open(kept, key, anonymizer)
+        before, (pairs, _) = len(people.people), plan(options.photos, options.out)
+        looked = each(pairs, options.out, lambda photo, _: faces_in(anonymizer, photo))
+        photos = [faces or [] for _, _, faces, _ in looked]
+        people.add(photos)
+        people.save(kept, key)
+    print(
+        f"{sum(map(len, photos))} faces of {len(people.people)} people, "
+        f"{len(people.people) - before} of them new"
+    )
+    return people.known
+
+
 def verify(options: argparse.Namespace) -> int:
-    """A table, a page, and status 1 if anything leaks."""
-    from ...device import pick_device
-    from ...files import output_folder, write_json
-    from ...photo.detection import Detector
-    from ...recognizers import load_recognizer
-    from ..verify import not_compared, pair_photos, report, verify_pairs
-
+    """A line a photo, a page, and status 1 if anything leaks."""
     output_folder(options.out)
-    pairs = pair_photos(options.originals, options.anonymized)
-    tell_left_out(not_compared(options.originals, options.anonymized))
+    pairs, left_out = pair_photos(options.originals, options.anonymized)
+    tell_left_out(left_out)
     device = pick_device(options.device)
     checks = verify_pairs(
         pairs, Detector(device), load_recognizer("dlib", device=device), options.unseen,
-        options.unseen_options, device, progress=sys.stderr.isatty(),
+        options.unseen_options, device,
     )  # fmt: skip
     leaks = report(checks, options.out / "verify.html")
-    write_json(options.out / "verify.json", [one.record() for one in checks])
+    write_json(options.out / "verify.json", [asdict(one) for one in checks])
     return FAILED if leaks else 0
 
 
-@command(
-    "video",
-    VIDEO,
-    help="anonymize a clip: a video, or an animated GIF, WebP or PNG",
-    description="Every face is followed through the clip; a person has one new face in all of it. "
-    "Timestamps, sound and what is outside of faces stay; place, time, titles and other data that the "
-    "file carries do not. A clip in which no face is found is not written. Exit status: 0 all faces "
-    "were replaced, 1 nothing was written, or only the frames that can be decoded, 2 bad usage, 3 in "
-    "some frames a face is only covered.",
-)
-def anonymize_video(options: argparse.Namespace) -> int:
+def video(options: argparse.Namespace) -> int:
     """A clip in, an anonymized clip out."""
-    from ...files import write_json
-    from ...pipeline import Anonymizer
-    from ..video.anonymize_clip import anonymize_clip
+    from ..video.anonymize_clip import anonymize_clip  # which needs `anonlab[video]`
     from ..video.clips import open_clip
 
-    chosen, key = chosen_controls(options), chosen_key(options)
+    controls, key = chosen(options)
     folder = options.out.is_dir() or not options.out.suffix
     result = options.out / options.clip.name if folder else options.out
     # what is wrong with it is said before networks are loaded
     open_clip(options.clip, result, options.start, options.end)
     record = anonymize_clip(
-        Anonymizer.load(device=options.device, key=key), options.clip, result, chosen,
+        Anonymizer.load(device=options.device, key=key), options.clip, result, controls,
         fallback=options.fallback, start=options.start, end=options.end, key=key,
         resume=options.resume, progress=sys.stderr.isatty(),
     )  # fmt: skip
@@ -232,109 +149,91 @@ def anonymize_video(options: argparse.Namespace) -> int:
     return COVERED if covered else 0
 
 
-@command(
-    "scale",
-    SCALE,
-    help="anonymize millions of photos: many processes, a job that resumes",
-    description="Results are in OUT/photos, named by a keyed hash; OUT/manifest (Parquet) has a row for "
-    "every photo, also one that failed. Needs: pip install anonlab[scale]. Exit status: 0 all done, 1 "
-    "some photos failed, 2 bad usage, 3 all is done, but a face could only be covered.",
-)
-def anonymize_at_scale(options: argparse.Namespace) -> int:
+def scale(options: argparse.Namespace) -> int:
     """A manifest or folder in, hashed names and a manifest out."""
-    from ..scale import anonymize_set
+    from ..scale import anonymize_set  # which needs `anonlab[scale]`
 
-    weights = options.generator_weights
-    found = anonymize_set(
-        options.photos, options.out, chosen_key(options), chosen_controls(options),
-        workers=options.workers, rows_per_part=options.rows_per_part, resume=options.resume,
-        progress=sys.stderr.isatty(), faces=options.faces, fallback=options.fallback,
-        keep_metadata=tuple(options.keep_metadata), generator=options.generator,
-        generator_weights=str(weights.absolute()) if weights else None, method=options.method,
-        device=options.device,
-    )  # fmt: skip
-    print(
-        f"{found.photos} photos: {found.photos - found.failed} anonymized, {found.failed} failed, "
-        f"{found.covered} with a face that is only covered; manifest: {options.out / 'manifest'}"
+    controls, key = chosen(options)
+    if options.generator_weights:
+        options.generator_weights = str(options.generator_weights.absolute())
+    same = ("workers", "rows_per_part", "resume", "faces", "fallback", "keep_metadata", "generator",
+            "generator_weights", "method", "device")  # fmt: skip
+    made = anonymize_set(
+        options.photos, options.out, key, controls, **{name: getattr(options, name) for name in same}
     )
-    return FAILED if found.failed else COVERED if found.covered else 0
+    print(
+        f"{made['photos']} photos: {made['photos'] - made['failed']} anonymized, {made['failed']} "
+        f"failed, {made['covered']} with a face that is only covered; manifest: "
+        f"{options.out / 'manifest'}"
+    )
+    return FAILED if made["failed"] else COVERED if made["covered"] else 0
 
 
 def preview(options: argparse.Namespace) -> int:
     """`anonymize --preview`: which number each face has and which stay, and nothing else is done."""
-    from ...files import atomic_path
-    from ...photo.detection import Detector
-    from ...photo.photos import read_photo
-    from ...pipeline import Anonymizer
-    from ...selection import Selection
-    from ..folders.numbered import numbered
-    from ..folders.sources import Targets, plan
-
-    anonymizer = selection = None
-    if options.leave:
-        anonymizer = Anonymizer.load(device=options.device)
-        names = [str(path) for path in options.leave]
-        selection = Selection(leave=anonymizer.recognise(options.leave), names=names)
-    pairs, left_out = plan(options.photos, options.out)
+    anonymizer = Anonymizer.load(device=options.device) if options.leave else None
     detector = anonymizer.detector if anonymizer else Detector()
-    targets, failed = Targets(pairs, options.out), 0
-    for source, output in pairs:
-        target = output.with_name(f"{output.name}.faces.png")
+    leave = anonymizer.recognise(options.leave) if anonymizer else None
+    selection = Selection(leave=leave, names=[str(path) for path in options.leave])
+    pairs, left_out = plan(options.photos, options.out)
+    pairs = [(source, output.with_name(f"{output.name}.faces.png")) for source, output in pairs]
 
-        def number(source: Path = source, target: Path = target) -> int:
-            photo = read_photo(source)
-            found = detector(photo)
-            left = anonymizer.left(photo, dict(enumerate(found, 1)), selection) if selection else []
-            stays = {one.number: f"{Path(one.taken_for).name} ({one.nearness:.2f})" for one in left}
-            with atomic_path(target) as partial:
-                numbered(photo, found, stays).save(partial, format="png")
-            return len(found)
+    def number(source: Path, target: Path) -> int:
+        photo = read_photo(source)
+        faces = detector(photo)
+        left = anonymizer.left(photo, dict(enumerate(faces, 1)), selection) if anonymizer else []
+        stays = {one.number: f"{Path(one.taken_for).name} ({one.nearness:.2f})" for one in left}
+        with atomic_path(target) as partial:
+            numbered(photo, faces, stays).save(partial, format="png")
+        return len(faces)
 
-        count, error = targets.attempt(source, target, number)
+    status = 0
+    for source, target, count, error in each(pairs, options.out, number):
         if error:
-            failed += 1
+            status = FAILED
             complain(error)
         else:
             print(printable(f"{source} -> {target} ({count} face{'s' * (count != 1)})"))
     tell_left_out(left_out)
-    return FAILED if failed else 0
+    return status
 
 
 def tell_photos(record: dict) -> int:
     """A line for every photo; the exit status: 1 if one failed, `COVERED` if a face was only covered."""
-    failed = covered = 0
+    status = 0
     tell_left_out(record.get("left_out", ()))
     for photo in record["photos"]:
         if photo["error"]:
-            failed += 1
+            status = FAILED
             complain(photo["error"])
             continue
-        said, doubts = [], []
+        words = ", ".join(map(face_in_words, photo["faces"]))
+        print(printable(f"{photo['source']} -> {photo['output']} ({words})"))
         for face in photo["faces"]:
             if "covered" in face:
-                said.append(f"{face['number']} covered")
+                status = status or COVERED
                 doubt = ", and may be no face" if face.get("doubtful") else ""
-                doubts.append(f"face {face['number']} is covered{doubt}, not replaced: {face['reason']}")
-            elif "left" in face:
-                person = face.get("taken_for")
-                why = f", taken for {person}: {face['nearness']:.2f}" if person else ""
-                said.append(f"{face['number']} left alone{why}")
-            else:
-                said.append(f"distance {face['distance']:.2f}")
-        print(printable(f"{photo['source']} -> {photo['output']} ({', '.join(said)})"))
-        for doubt in doubts:
-            complain(doubt)
-        covered += len(doubts)
-    return FAILED if failed else COVERED if covered else 0
+                complain(f"face {face['number']} is covered{doubt}, not replaced: {face['reason']}")
+    return status
+
+
+def face_in_words(face: Mapping) -> str:
+    """What was done with a face, by its entry of the record."""
+    if "covered" in face:
+        return f"{face['number']} covered"
+    if "left" in face:
+        why = f", taken for {face['taken_for']}: {face['nearness']:.2f}" if "taken_for" in face else ""
+        return f"{face['number']} left alone{why}"
+    return f"distance {face['distance']:.2f}"
 
 
 def tell_left_out(left_out: Iterable[Mapping]) -> None:
     """Print a line for each kind of pictures in the folders that are not done; the record names every
     file."""
-    kinds: dict[tuple[str, str], list[str]] = {}
+    kinds: dict[str, list[str]] = {}
     for one in left_out:
         if one["remedy"]:
-            kinds.setdefault((one["what"], one["remedy"]), []).append(str(one["source"]))
-    for (what, remedy), names in kinds.items():
+            kinds.setdefault(f"({one['what']}); {one['remedy']}", []).append(str(one["source"]))
+    for kind, names in kinds.items():
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        complain(f"left out: {', '.join(names[:3])}{more} ({what}); {remedy}")
+        complain(f"left out: {', '.join(names[:3])}{more} {kind}")

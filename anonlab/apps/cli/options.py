@@ -1,53 +1,26 @@
-"""Commands and their options: what several of them share, how values are read, what a command says."""
+"""Every command and its options, and how values are read."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import secrets
-import sys
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from ...controls import FACES, FALLBACKS, METHODS, Controls, make_controls
-from ...errors import InputMissing
-from ...files import atomic_path, printable
-from ..folders.settings import check_key, read_settings
+from ...controls import FACES, FALLBACKS, METHODS, Controls
 
-FAILED = 1  # something failed; the rest is still done
-BAD_USAGE = 2
-COVERED = 3  # all is written, but a face could only be covered
-STOPPED = 130  # by the user
-KINDS = {"float": float, "int": int, "str": str, "bool": bool}
+KINDS = {"float": float, "int": int, "str": str}
 Options = dict[str, dict]  # name or flag -> arguments of `ArgumentParser.add_argument`
-Run = Callable[[argparse.Namespace], int]
-COMMANDS: list[tuple[str, Run, Options, dict]] = []  # name, what it does, options, texts
-
-
-def command(name: str, options: Options, **texts: str) -> Callable[[Run], Run]:
-    """Add a function to the commands of the menu; `texts` are its `help` and `description`."""
-
-    def added(run: Run) -> Run:
-        COMMANDS.append((name, run, options, texts))
-        return run
-
-    return added
-
-
-def complain(message: object) -> None:
-    """Print one line on standard error."""
-    print(f"anonlab: {printable(str(message))}", file=sys.stderr)
 
 
 def faces(text: str) -> str | tuple[int, ...]:
     """`all`, `largest`, or `1,3` as a tuple."""
     if text in FACES:
         return text
-    with contextlib.suppress(ValueError):
-        if min(numbers := tuple(int(part) for part in text.split(","))) >= 1:
-            return numbers
+    if re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
+        return tuple(map(int, text.split(",")))
     choices = f"{', '.join(FACES)} or numbers from 1, like 1,3"
     raise argparse.ArgumentTypeError(f"{text!r} is no choice of faces; take {choices}")
 
@@ -98,39 +71,26 @@ def out(help: str, default: str | None = None, metavar: str = "FOLDER") -> Optio
     return {"--out": option(metavar, help, default=path, required=not default)}
 
 
+# fmt: off
 SHARED: Options = {  # by several commands
     "--settings": option("FILE", "controls and key saved by the explorer; options win"),
-    "--key": option(
-        "FILE",
-        "secret: the same person gets the same new face (default: the one in --settings, or a new one)",
-    ),
-    "--method": chosen_of(
-        *METHODS,
-        help="encode, by the trained encoder, takes a second a face (auto, the default, where there is "
-        "one); optimize takes a minute; one-pass, the linear start, is the coarsest",
-    ),
+    "--key": option("FILE", "secret: the same person gets the same new face (default: the one in "
+                    "--settings, or a new one)"),
+    "--method": chosen_of(*METHODS, help="encode, by the trained encoder, takes a second a face (auto, "
+                          "the default, where there is one); optimize takes a minute; one-pass, the "
+                          "linear start, is the coarsest"),
     "--generator": chosen_of("mobile", "stylegan2"),
-    "--generator-weights": option(
-        "FILE", "of stylegan2: .pkl of NVIDIA, .pt of rosinality, or .safetensors of their tensors"
-    ),
+    "--generator-weights": option("FILE", "of stylegan2: .pkl of NVIDIA, .pt of rosinality, or "
+                                  ".safetensors of their tensors"),
     "--device": chosen_of("auto", "cpu", "cuda"),
     "--unseen": option("FILE.onnx", "a recogniser that took no part"),
-    "--unseen-options": option(
-        "JSON",
-        'its crop, scaling and threshold, such as {"size": 112, "bgr": true, "threshold": 0.6}',
-        type=json.loads,
-        default={},
-    ),
-    "--fallback": chosen_of(
-        *FALLBACKS,
-        help="how a face is covered that cannot be generated (exit status 3); none refuses the photo",
-    ),
-    "--keep-metadata": option(
-        "GROUPS",
-        "EXIF that stays: date,camera,copyright,gps (default none); never a thumbnail or MakerNote",
-        type=names,
-        default=(),
-    ),
+    "--unseen-options": option("JSON", "its crop, scaling and threshold, such as "
+                               '{"size": 112, "bgr": true, "threshold": 0.6}', type=json.loads,
+                               default={}),
+    "--fallback": chosen_of(*FALLBACKS, help="how a face is covered that cannot be generated (exit "
+                            "status 3); none refuses the photo"),
+    "--keep-metadata": option("GROUPS", "EXIF that stays: date,camera,copyright,gps (default none); "
+                              "never a thumbnail or MakerNote", type=names, default=()),
 }
 PARTS = ("--method", "--generator", "--generator-weights", "--device")  # what makes the pictures
 
@@ -144,57 +104,125 @@ def controls(without: Sequence[str] = ()) -> Options:
     """An option for every field of `Controls`, a file of them, and the key."""
     made = shared("--settings")
     for one in fields(Controls):
-        kind = names if isinstance(one.default, tuple) else KINDS[one.type.split()[0]]
-        how = option(one.metadata["metavar"], one.metadata["help"], type=kind)
-        if kind is bool:
-            how = switch(one.metadata["help"]) | {"default": None}
+        help, kind = one.metadata["help"], KINDS.get(one.type.split()[0], names)
+        how = option(one.metadata["metavar"], help, type=kind)
         if one.name not in without:
-            made["--" + one.name.replace("_", "-")] = how
+            flag = "--" + one.name.replace("_", "-")
+            made[flag] = switch(help) | {"default": None} if one.default is False else how
     return made | shared("--key")
 
 
-def chosen_controls(options: argparse.Namespace) -> Controls:
-    """The controls of a settings file, and over them those that were given as options.
-
-    Area and threshold are two ways to say one mask: an area that is given replaces a saved threshold.
-    """
-    saved = read_settings(options.settings).controls if options.settings else {}
-    given = {one.name: getattr(options, one.name, None) for one in fields(Controls)}
-    given = {name: value for name, value in given.items() if value is not None}
-    if "mask_area" in given:
-        saved = saved | {"mask_threshold": None}
-    return make_controls(saved | given)
-
-
-def chosen_key(options: argparse.Namespace) -> bytes | None:
-    """The secret: of `--key`, or else of the settings file; None for a new one. Raises `InputMissing` or
-    `InputDamaged`."""
-    if options.key:
-        return read_key(options.key)
-    saved = read_settings(options.settings).key if options.settings else None
-    return saved.encode() if saved else None
-
-
-def read_key(path: Path) -> bytes:
-    """The secret in a file. Raises `InputMissing`, or `InputDamaged` for one that is too short."""
-    try:
-        key = path.read_bytes().strip()
-    except OSError as error:
-        raise InputMissing(
-            f"key file {path} cannot be read ({error.strerror}); make one with: "
-            f'python -c "import secrets; print(secrets.token_hex(32))" > {path}'
-        ) from None
-    check_key(key, f"key file {path}")
-    return key
-
-
-def make_key(path: Path) -> None:
-    """Write a new secret to a file that only its owner can read, unless the file exists. Raises
-    `OutputNotWritable`."""
-    if path.exists():
-        return
-    with atomic_path(path) as unfinished:
-        unfinished.write_text(secrets.token_hex(32) + "\n")
-    with contextlib.suppress(OSError):  # a stick or share has no permissions
-        path.chmod(0o600)
-    print(f"a new key is in {path}: keep it, nothing else gives the same faces again")
+PEOPLE: dict = {"type": Path, "nargs": "+", "default": ()}
+PHOTOS = {
+    "photos": {"nargs": "+", "type": Path, "metavar": "PHOTO_OR_FOLDER"},
+    **out("folder for the results"),
+    **controls(),
+    "--faces": option("all|largest|1,3", "which of them, 1 for the largest; --preview shows the numbers",
+                      type=faces, default="all"),
+    "--leave": option("PHOTO", "people to leave alone: the largest face of each photo", **PEOPLE),
+    "--only": option("PHOTO", "anonymize only faces that may be these people, the largest of each photo",
+                     **PEOPLE),
+    "--preview": switch("only write pictures that number the faces, which are covered in them"),
+    **shared(*PARTS, "--fallback", "--keep-metadata"),
+    "--json": option("FILE", "where the record goes (default OUT/record.json)"),
+    "--resume": switch("leave alone what the record says is done: the same photo, settings and key"),
+    "--verify": switch("check the results as `anonlab verify` does, at the end"),
+}
+VERIFY = {
+    "originals": {"type": Path, "help": "a photo or a folder"},
+    "anonymized": {"type": Path, "help": "a photo, or a folder of the same names"},
+    **out("folder for the page and its numbers", "outputs/verify"),
+    **shared("--unseen", "--unseen-options", "--device"),
+}
+VIDEO = {
+    "clip": {"type": Path, "metavar": "CLIP"},
+    **out("the result; in a folder it keeps the clip's name", metavar="FILE_OR_FOLDER"),
+    **controls(without=("target_distance", "refine_steps")),
+    **shared("--fallback", "--device"),
+    "--from": option("SECONDS", "the result begins here; also as 1:30", dest="start", type=seconds,
+                     default=0.0),
+    "--to": option("SECONDS", "and ends before this", dest="end", type=seconds, default=float("inf")),
+    "--resume": switch("go on with a run that was stopped"),
+    "--json": option("FILE", "where a record goes"),
+}
+SCALE = {
+    "photos": option("MANIFEST.parquet|FOLDER", "a Parquet file with a column path (files or URLs) and "
+                     "perhaps id, or a folder of photos", type=Path),
+    **out("folder for results, manifest and job"),
+    "--workers": option("N", "processes that anonymize (default: one a CPU)", type=positive),
+    "--rows-per-part": option("N", "photos in a part of the manifest (default 100); as many are done "
+                              "again when a worker dies", type=positive, default=100),
+    **controls(),
+    **shared(*PARTS, "--fallback", "--keep-metadata"),
+    "--faces": chosen_of(*FACES),
+    "--resume": switch("go on with a job that was stopped"),
+}
+RUN = {
+    "--profile": chosen_of("quick", "full"),
+    "--only": option("NN,NN", "these notebooks, by number"),
+    **out("folder for executed notebooks and the report", "outputs/runs"),
+    "-p --parameter": option("NAME=VALUE", "set a notebook parameter; an unknown name is an error",
+                             action="append", default=[]),
+    "--accepted": option("FOLDER", "accepted numbers to compare with (default tests/accepted)"),
+    "--accept": switch(
+        "make this run's numbers the accepted ones, notebook by notebook, and say what changes; the "
+        "tolerances are measured by repeating each with other seeds and instruction sets"
+    ),
+    "--environment": option("NAME", "compute as another machine does: sse41, avx, avx2, "
+                            "avx2-1-thread or avx512", default="native"),
+}
+COURSE = {
+    "what": {"choices": ("book", "assignments", "slides"), "nargs": "?", "default": "book"},
+    "--runs": option("FOLDER", "where executed notebooks are", default=Path("outputs/runs")),
+    "--out": option("FOLDER", "default outputs/course, outputs/assignments or outputs/slides"),
+    "--reveal": option(help="folder or address of reveal.js, for slides", default=""),
+}
+NETWORKS = ("expression", "glasses", "landmarks", "perception", "rims")
+TRAIN = {
+    "what": {"choices": ("correction", "encoder", *NETWORKS)},
+    "--out": option("FOLDER", "default outputs/train/WHAT"),
+    **dict.fromkeys(("--steps", "--batch", "--seed"), option(type=int)),
+    "--learning-rate": option(type=float),
+    "--samples": option(help="generated faces to learn from", type=int),
+    "--photos": option("FOLDER", "learn from these faces as well"),
+    "--size": chosen_of("base", "medium", "small", help="of the encoder"),
+    **shared("--generator", "--generator-weights", "--device"),
+    "--start": option("FILE", "go on from these encoder's weights"),
+    "--resume": switch("go on from OUT/checkpoint.pt"),
+    "--minutes": option(help="stop with a checkpoint after this time", type=float),
+    "--ship": switch("put the result where anonlab loads it"),
+}
+EVALUATE = {
+    "people": option("FOLDER[:COUNT]", "folders in the layout person/photo.jpg, or embedded, or lfw "
+                     "(scikit-learn's cache)", nargs="+"),
+    **out("for judged.json; pictures are kept below it, so that an interrupted run goes on",
+          "outputs/evaluation"),
+    **shared("--unseen", "--unseen-options", "--device"),
+    "--pairs": option(help="generated people that attackers learn from; 0 for none", type=int,
+                      default=300),
+    "--rivals": switch("also a box, blur, pixels and k-same, by the same judges"),
+    "--seed": option(type=int, default=0),
+}
+DOCTOR = {
+    "--download": option("NAME", "fetch one optional model"),
+    "--sha256": option("HEX", "what the download must have, if you know it", default=""),
+    "--judges": option("ARCHIVE", "take the evaluation's judges out of these archives, which the list "
+                       "names", nargs="+", type=Path, default=()),
+}
+COMMANDS: dict[str, tuple[str, Options, str]] = {  # where its function is, its options, what it does
+    "anonymize": ("files", PHOTOS, "anonymize photos or folders of photos"),
+    "album": ("files", PHOTOS, "the same, and a person gets one new face in all photos, later ones too"),
+    "verify": ("files", VERIFY, "compare photos with their anonymized ones, and name every leak"),
+    "video": ("files", VIDEO, "anonymize a clip (a video, or an animated GIF, WebP or PNG): a person "
+              "has one new face in all of it; a clip in which no face is found is not written"),
+    "scale": ("files", SCALE, "anonymize millions of photos, by a job of many processes that resumes: "
+              "results in OUT/photos, named by a keyed hash, and a row for every photo in OUT/manifest"),
+    "run": ("research", RUN, "execute the notebooks and write an HTML report"),
+    "course": ("research", COURSE, "make a browsable book of the newest executed notebooks, or slides, "
+               "or assignments for nbgrader and otter-grader"),
+    "train": ("research", TRAIN, "train a network on generated faces"),
+    "evaluate": ("research", EVALUATE, "measure privacy and what stays of people, by judges that guide "
+                 "nothing"),
+    "doctor": ("research", DOCTOR, "which weights are here, what is missing"),
+}
+# fmt: on

@@ -1,4 +1,4 @@
-"""The command line. Each file of commands has their options; `options` has those that several share.
+"""The command line: `options` has all commands, `files` and `research` what they do.
 
 Exit status: 0 all done, 1 something failed or a file that was named is missing (the rest is still
 done), 2 bad usage, 3 all is done, but a face could only be covered.
@@ -7,11 +7,18 @@ done), 2 bad usage, 3 all is done, but a face could only be covered.
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
+from importlib import import_module
 
 from ...errors import AnonlabError, UnknownOption
-from . import files, research  # noqa: F401  (they add their commands)
-from .options import BAD_USAGE, COMMANDS, FAILED, STOPPED, complain
+from ...files import printable
+from .options import COMMANDS
+
+FAILED = 1  # something failed; the rest is still done
+BAD_USAGE = 2
+COVERED = 3  # all is written, but a face could only be covered
+STOPPED = 130  # by the user
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,7 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # damaged files end in one named error
     try:
-        return options.command(options)
+        # only now, so that `--help` and a mistyped option do not wait for torch
+        commands = import_module(f".{COMMANDS[options.command][0]}", __package__)
+        return getattr(commands, options.command)(options)
     except AnonlabError as error:
         complain(error)
         return BAD_USAGE if isinstance(error, UnknownOption) else FAILED
@@ -34,10 +43,15 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="anonlab", description="High-similarity, controllable face anonymization."
     )
-    menu = root.add_subparsers(required=True, metavar="COMMAND")
-    for name, run, options, texts in COMMANDS:
-        one = menu.add_parser(name, **texts)
-        one.set_defaults(command=run)
+    status = "Exit status: 0 all done, 1 something failed, 2 bad usage, 3 a face is only covered."
+    menu = root.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    for name, (_, options, does) in COMMANDS.items():
+        one = menu.add_parser(name, help=does, description=does, epilog=status)
         for flags, arguments in options.items():
             one.add_argument(*flags.split(), **arguments)
     return root
+
+
+def complain(message: object) -> None:
+    """Print one line on standard error."""
+    print(f"anonlab: {printable(str(message))}", file=sys.stderr)

@@ -8,72 +8,14 @@ import os
 import sys
 from pathlib import Path
 
-from .options import FAILED, chosen_of, command, complain, option, out, shared, switch
-
-# fmt: off
-RUN = {
-    "--profile": chosen_of("quick", "full"),
-    "--only": option("NN,NN", "these notebooks, by number"),
-    **out("folder for executed notebooks and the report", "outputs/runs"),
-    "-p --parameter": option("NAME=VALUE", "set a notebook parameter; an unknown name is an error",
-                             action="append", default=[]),
-    "--accepted": option("FOLDER", "accepted numbers to compare with (default tests/accepted)"),
-    "--accept": switch(
-        "make this run's numbers the accepted ones, notebook by notebook, and say what changes; the "
-        "tolerances are measured by repeating each with other seeds and instruction sets"
-    ),
-    "--environment": option("NAME", "compute as another machine does: sse41, avx, avx2, "
-                            "avx2-1-thread or avx512", default="native"),
-}
-COURSE = {
-    "what": {"choices": ("book", "assignments", "slides"), "nargs": "?", "default": "book"},
-    "--runs": option("FOLDER", "where executed notebooks are", default=Path("outputs/runs")),
-    "--out": option("FOLDER", "default outputs/course, outputs/assignments or outputs/slides"),
-    "--reveal": option(help="folder or address of reveal.js, for slides", default=""),
-}
-NETWORKS = ("expression", "glasses", "landmarks", "perception", "rims")
-TRAIN = {
-    "what": {"choices": ("correction", "encoder", *NETWORKS)},
-    "--out": option("FOLDER", "default outputs/train/WHAT"),
-    "--steps": option(type=int),
-    "--batch": option(type=int),
-    "--learning-rate": option(type=float),
-    "--seed": option(type=int),
-    "--samples": option(help="generated faces to learn from", type=int),
-    "--photos": option("FOLDER", "learn from these faces as well"),
-    "--size": chosen_of("base", "medium", "small", help="of the encoder"),
-    **shared("--generator", "--generator-weights", "--device"),
-    "--start": option("FILE", "go on from these encoder's weights"),
-    "--resume": switch("go on from OUT/checkpoint.pt"),
-    "--minutes": option(help="stop with a checkpoint after this time", type=float),
-    "--ship": switch("put the result where anonlab loads it"),
-}
-EVALUATE = {
-    "people": option("FOLDER[:COUNT]", "folders in the layout person/photo.jpg, or embedded, or lfw "
-                     "(scikit-learn's cache)", nargs="+"),
-    **out("for judged.json; pictures are kept below it, so that an interrupted run goes on",
-          "outputs/evaluation"),
-    **shared("--unseen", "--unseen-options", "--device"),
-    "--pairs": option(help="generated people that attackers learn from; 0 for none", type=int,
-                      default=300),
-    "--rivals": switch("also a box, blur, pixels and k-same, by the same judges"),
-    "--seed": option(type=int, default=0),
-}
-DOCTOR = {
-    "--download": option("NAME", "fetch one optional model"),
-    "--sha256": option("HEX", "what the download must have, if you know it", default=""),
-    "--judges": option("ARCHIVE", "take the evaluation's judges out of these archives, which the list "
-                       "names", nargs="+", type=Path, default=()),
-}
-# fmt: on
+from .parser import FAILED, complain
 
 
-@command("run", RUN, help="execute the notebooks and write an HTML report")
-def run_notebooks(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
     """Every notebook by papermill, and an index of what they made."""
-    from ...runner.report import run
+    from ...runner import report
 
-    status = run(
+    status = report.run(
         options.profile, options.only, options.out, [from_here(one) for one in options.parameter],
         accepted=options.accepted, accept=options.accept, environment=options.environment,
     )  # fmt: skip
@@ -89,9 +31,7 @@ def from_here(parameter: str) -> str:
     return f"{name}={os.path.abspath(value)}" if is_path else parameter
 
 
-@command("course", COURSE, help="make a browsable book of the newest executed notebooks, or slides, or "
-         "assignments for nbgrader and otter-grader")  # fmt: skip
-def make_course(options: argparse.Namespace) -> int:
+def course(options: argparse.Namespace) -> int:
     """Executed notebooks as a book that needs no network, or what a class needs of them."""
     from ...runner.course import build_course, write_assignments, write_slides
     from ..explorer.book import write_turning
@@ -110,8 +50,7 @@ def make_course(options: argparse.Namespace) -> int:
     return 0
 
 
-@command("train", TRAIN, help="train a network on generated faces")
-def train_network(options: argparse.Namespace) -> int:
+def train(options: argparse.Namespace) -> int:
     """Weights, a card, a log and its curves."""
     from ...files import folder_lock, output_folder
     from ...training.command import train_part
@@ -127,12 +66,9 @@ def train_network(options: argparse.Namespace) -> int:
     return 0
 
 
-@command(
-    "evaluate", EVALUATE, help="measure privacy and what stays of people, by judges that guide nothing"
-)
-def evaluate_people(options: argparse.Namespace) -> int:
+def evaluate(options: argparse.Namespace) -> int:
     """Every data set by itself, `judged.json` below the output folder."""
-    from ...evaluation.evaluate import evaluate
+    from ...evaluation import evaluate as evaluation
     from ...evaluation.judges.reading import FaceRes, Judges, load_mobilefacenet
     from ...evaluation.judging import Judge, load_judges
     from ...evaluation.pictures import peer_recipes
@@ -146,7 +82,7 @@ def evaluate_people(options: argparse.Namespace) -> int:
     estimators = Judges()
     anonymizer = Anonymizer.load(device=options.device)
     guide, *own = load_judges(anonymizer.recognizer, options.unseen, options.unseen_options)
-    made = evaluate(
+    made = evaluation.evaluate(
         dict(source_and_count(text) for text in options.people),
         anonymizer, [guide, *strong, *own], options.out / "pictures", estimators=estimators,
         methods=peer_recipes() if options.rivals else {}, k=(5, 10) if options.rivals else (),
@@ -168,8 +104,7 @@ def source_and_count(text: str) -> tuple[str, int | None]:
     return (source, int(count)) if colon and count.isdigit() else (text, None)
 
 
-@command("doctor", DOCTOR, help="which weights are here, what is missing")
-def check_weights(options: argparse.Namespace) -> int:
+def doctor(options: argparse.Namespace) -> int:
     """One line for each pretrained file."""
     from ...metrics.packages import PACKAGES, install, missing
     from ...weights import store

@@ -28,7 +28,7 @@ from ...pipeline import Anonymizer
 from ...results import Result
 from ...watch import Watch
 from ...weights.store import notebooks_folder
-from ..folders.settings import Settings, check_key
+from ..folders.settings import checked_key, settings_text
 from .figures import SHARP, View, data_uri, layers, small
 from .workbench import Workbench
 
@@ -157,7 +157,7 @@ class Explorer:
         self._draw(final)
 
     def _set_key(self, key: str) -> None:
-        check_key(key.strip(), "the key")
+        checked_key(key.strip(), "the key")
         self.keys[is_sample(self.photo)] = key.strip()
         self._show_face()
 
@@ -205,7 +205,7 @@ class Explorer:
             shares=view.shares,
             stays=f"{1 - view.share_of_face:.0%} of the face stays",
             warning="" if view.share > 0 else EMPTY,
-            settings=Settings(asdict(controls), key if self.with_key else None).to_json(),
+            settings=settings_text(asdict(controls), key if self.with_key else None),
             heat=heat,
             **view.measured("the person when the mask is blurred", view.distance),
             **layers(view.mask),

@@ -6,9 +6,8 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, ImageDraw, ImageFont
 
 from ...photo.cover import cover
@@ -37,11 +36,9 @@ def numbered(photo: Photo, faces: Sequence[Face], stays: Mapping[int, str] = {})
     draw = ImageDraw.Draw(image)
     for number, face in enumerate(faces, 1):
         left, top, right, bottom = (side * scale for side in face.box)
-        font = ImageFont.load_default(max(12.0, (right - left) / 3))
-        draw.rectangle(
-            (left, top, right, bottom), outline=LINE, width=max(2, round((right - left) / 40))
-        )
-        label = f"{number} stays: {stays[number]}" if number in stays else str(number)
+        label = f"{number} stays: {stays[number]}" if number in stays else f"{number}"
+        font, line = ImageFont.load_default(max(12.0, (right - left) / 3)), round((right - left) / 40)
+        draw.rectangle((left, top, right, bottom), outline=LINE, width=max(2, line))
         text = draw.textbbox((left, top), label, font=font)
         draw.rectangle((left, top, text[2] + 4, text[3] + 4), fill=LINE)
         draw.text((left + 2, top), label, fill=DIGITS, font=font)
@@ -52,9 +49,7 @@ def face_picture(photo: Photo, box: Sequence[float]) -> str:
     """Cut out one face of a photo, small, as a data URI."""
     left, top, right, bottom = box
     x, y = MARGIN * (right - left), MARGIN * (bottom - top)
-    first = max(0, round(left - x)), max(0, round(top - y))
-    last = min(photo.size[0], round(right + x)), min(photo.size[1], round(bottom + y))
-    image = Image.fromarray(photo.pixels[first[1] : last[1], first[0] : last[0]])
+    image = Image.fromarray(photo.pixels).crop((left - x, top - y, right + x, bottom + y))
     image.thumbnail((SHOWN, SHOWN))
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=80)
@@ -64,24 +59,23 @@ def face_picture(photo: Photo, box: Sequence[float]) -> str:
 def left_page(record: Mapping, detector: Detector) -> str:
     """Build a page of the faces that a run left for `--leave`, by its `record`, each beside the person
     that it was taken for."""
-    known: dict[str, str] = {}
-    faces = []
-    for entry in record["photos"]:
-        left = [face for face in entry["faces"] if face.get("taken_for")]
-        photo = read_photo(entry["source"]) if left else None
-        for face in left:
-            name = face["taken_for"]
-            if name not in known:
-                person = read_photo(name)
-                known[name] = face_picture(person, detector(person)[0].box)
-            shown = {"known": known[name], "picture": face_picture(photo, face["box"])}
-            faces.append(face | shown | {"person": Path(name).name, "source": entry["source"]})
-    return template("folders", "left.html").render(faces=faces)
+    faces = [
+        face | {"source": entry["source"]}
+        for entry in record["photos"]
+        for face in entry["faces"]
+        if face.get("taken_for")
+    ]
+    people = {name: read_photo(name) for name in {face["taken_for"] for face in faces}}
+    known = {name: face_picture(photo, detector(photo)[0].box) for name, photo in people.items()}
+    for face in faces:
+        face["picture"] = face_picture(read_photo(face["source"]), face["box"])
+    return page_of("folders", "left.html", faces=faces, known=known)
 
 
-def template(room: str, name: str) -> Template:
-    """A page of one of the rooms of `apps`, in whose texts nothing is taken for HTML."""
-    return Environment(
+def page_of(room: str, name: str, **told: object) -> str:
+    """Fill in a page of one of the rooms of `apps`, in whose texts nothing is taken for HTML."""
+    pages = Environment(
         loader=PackageLoader(f"anonlab.apps.{room}"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
-    ).get_template(name)  # fmt: skip
+    )  # fmt: skip
+    return pages.get_template(name).render(**told)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
+
+from tqdm import tqdm
 
 from ...errors import AnonlabError, OutputNotWritable, UnreadableImage
 from ...files import open_file
@@ -15,9 +17,10 @@ from ...photo.containers import passed_over
 from ...photo.photos import READABLE
 
 T = TypeVar("T")
+Pairs = list[tuple[Path, Path]]  # a photo, and where its result goes
 
 
-def plan(sources: list[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[dict[str, str]]]:
+def plan(sources: Sequence[Path], out: Path) -> tuple[Pairs, list[dict[str, str]]]:
     """List (photo, output) for each photo, and everything else that is in the folders: its `source`,
     `what` it is, and a `remedy`.
 
@@ -29,11 +32,9 @@ def plan(sources: list[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[
     for source in sources:
         inside = []
         for path in sorted(_files(source, out.resolve())) if is_folder(source) else ():
-            hidden = path.name.startswith(".")
-            other = None if path.is_dir() and not hidden else passed_over(path, READABLE)
-            if other:
-                what, remedy = other
-                left_out.append({"source": str(path), "what": what, "remedy": remedy})
+            folder = path.is_dir() and not path.name.startswith(".")
+            if not folder and (other := passed_over(path, READABLE)):
+                left_out.append({"source": str(path), "what": other[0], "remedy": other[1]})
             else:
                 inside.append((path, out / path.relative_to(source)))
         pairs += inside or [(source, out / source.name)]
@@ -45,11 +46,11 @@ def _files(folder: Path, out: Path) -> Iterable[Path]:
     folders, which are named themselves."""
     failed: list[str] = []
     for place, below, names in os.walk(folder, onerror=lambda error: failed.append(error.filename)):
-        here = Path(place)
-        below[:] = [one for one in below if (here / one).resolve() != out]
-        named = [one for one in below if one.startswith(".") or (here / one).is_symlink()]  # to anywhere
-        below[:] = [one for one in below if one not in named]
-        yield from (here / one for one in (*named, *names))
+        paths = [path for one in below if (path := Path(place, one)).resolve() != out]
+        named = [path for path in paths if path.name.startswith(".") or path.is_symlink()]
+        below[:] = [path.name for path in paths if path not in named]
+        yield from named
+        yield from (Path(place, one) for one in names)
     yield from map(Path, failed)
 
 
@@ -61,51 +62,51 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-class Targets:
-    """Where results may go: never over an original, through a link, or over another result."""
+def each(
+    pairs: Pairs, out: Path, work: Callable[[Path, Path], T]
+) -> Iterator[tuple[Path, Path, T | None, str | None]]:
+    """Do `work(photo, output)` for each pair, and yield it with the result, or with None and a sentence
+    that says what went wrong. One photo never costs the others, whatever is raised.
 
-    def __init__(self, pairs: list[tuple[Path, Path]], out: Path):
-        self.out = out
-        self.taken: set[Path] = set()  # outputs that this run has written
-        self.originals = {one for source, _ in pairs if (one := _identity(source))}
-
-    def attempt(self, source: Path, output: Path, work: Callable[[], T]) -> tuple[T | None, str | None]:
-        """Do a photo's `work`: its result and None, or None and a sentence. One photo never costs the
-        others, whatever is raised."""
+    No output may be over an original, through a link below `out`, or over another output.
+    """
+    originals = {one for source, _ in pairs if (one := _identity(source))}
+    taken: set[Path] = set()
+    for source, output in tqdm(pairs, unit="photo", disable=None, smoothing=0.1):
+        result = problem = None
         try:
-            self.check(source, output)
-            result = work()
+            _check(source, output, out, originals, taken)
+            result = work(source, output)
+            taken.add(output)
         except Exception as error:
-            return None, sentence(error, source)
-        self.taken.add(output)
-        return result, None
+            problem = sentence(error, source)
+        yield source, output, result, problem
 
-    def check(self, source: Path, output: Path) -> None:
-        """Raise `OutputNotWritable`, or `UnreadableImage` for a folder."""
-        if is_folder(source):
-            why = "is a folder without photos; name one that has some"
-            if source.is_symlink():
-                why = "is a link to a folder and not followed; name it on its own"
-            elif not os.access(source, os.R_OK | os.X_OK):
-                why = "cannot be listed; check its permissions"
-            raise UnreadableImage(f"{source} {why}")
-        existing = _identity(output)
-        if existing and existing == _identity(source):
-            raise OutputNotWritable(f"{source} would be overwritten; choose another output folder")
-        if existing in self.originals:  # the same file, by whatever name
+
+def _check(source: Path, output: Path, out: Path, originals: set, taken: set[Path]) -> None:
+    """Raise `OutputNotWritable`, or `UnreadableImage` for a folder."""
+    if is_folder(source):
+        why = "is a folder without photos; name one that has some"
+        if source.is_symlink():
+            why = "is a link to a folder and not followed; name it on its own"
+        elif not os.access(source, os.R_OK | os.X_OK):
+            why = "cannot be listed; check its permissions"
+        raise UnreadableImage(f"{source} {why}")
+    another = "choose another output folder"
+    existing = _identity(output)
+    if existing and existing == _identity(source):
+        raise OutputNotWritable(f"{source} would be overwritten; {another}")
+    if existing in originals:  # the same file, by whatever name
+        raise OutputNotWritable(f"{source} would replace the photo {output}; {another}")
+    for path in [output, *output.parents[: len(output.relative_to(out).parts) - 1]]:
+        if os.path.islink(path):
             raise OutputNotWritable(
-                f"{source} would replace the photo {output}; choose another output folder"
+                f"{path} is a link, and results are not written through one; remove it, or {another}"
             )
-        for path in [output, *output.parents[: len(output.relative_to(self.out).parts) - 1]]:
-            if os.path.islink(path):
-                raise OutputNotWritable(
-                    f"{path} is a link, and results are not written through one; remove it, or choose "
-                    f"another output folder"
-                )
-        if output in self.taken:
-            raise OutputNotWritable(
-                f"{source} has the same name as a photo before it; anonymize it into another folder"
-            )
+    if output in taken:
+        raise OutputNotWritable(
+            f"{source} has the same name as a photo before it; anonymize it into another folder"
+        )
 
 
 def sentence(error: Exception, source: Path | str) -> str:
@@ -117,8 +118,8 @@ def sentence(error: Exception, source: Path | str) -> str:
 
 
 def digest(path: Path) -> str | None:
-    """The SHA-256 of a file's content; None where there is no file."""
-    with contextlib.suppress(AnonlabError), open_file(path) as file:
+    """The SHA-256 of a file's content; None where there is none to read."""
+    with contextlib.suppress(AnonlabError, OSError), open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
     return None
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from importlib.util import find_spec
 
 from ...errors import PackageMissing
 
@@ -31,17 +32,12 @@ ENVIRONMENT = {
 }
 if "ray" not in sys.modules:
     os.environ.update(ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
-try:
-    import fsspec  # noqa: F401
-    import pyarrow  # noqa: F401
-    import ray.data  # noqa: F401
-except ImportError as missing:
+if missing := [name for name in ("fsspec", "pyarrow", "ray") if not find_spec(name)]:
     raise PackageMissing(
-        f'large jobs need {missing.name}; install with: pip install "anonlab[scale]" (or: pip install '
-        f'"ray[data]" pyarrow fsspec)'
-    ) from None
+        f'large jobs need {", ".join(missing)}; install with: pip install "anonlab[scale]" (or: pip '
+        f'install "ray[data]" pyarrow fsspec)'
+    )
 
-from .job import anonymize_set, names_by, write_work  # noqa: E402
-from .worker import LIMIT, LOADING, Task  # noqa: E402
+from .job import anonymize_set  # noqa: E402
 
-__all__ = ["LIMIT", "LOADING", "Task", "anonymize_set", "names_by", "write_work"]
+__all__ = ["anonymize_set"]

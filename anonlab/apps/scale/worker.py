@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -44,10 +45,6 @@ class WorkerDies(AnonlabError):
     """The same photo, or loading the weights, ended several workers."""
 
 
-class JobFailed(AnonlabError):
-    """A job could not go on; what was finished stays, and the job can be resumed."""
-
-
 def load(task: Task) -> Callable:
     """Load the anonymizer of a task."""
     from ...pipeline import Anonymizer
@@ -82,19 +79,21 @@ class Task:
         return self.out / "job" / "attempts"
 
 
-def begin(folder: Path, name: str, limit: int = LIMIT) -> bool:
-    """Note that something is begun: what stays noted ended the process. False at the `limit`."""
-    path = folder / name
-    if path.exists() and path.stat().st_size >= limit:
-        return False
-    with open(path, "ab") as file:
+@contextlib.contextmanager
+def attempt(note: Path, what: str, limit: int = LIMIT) -> Iterator[None]:
+    """Note that something is begun: a note that stays means that it ended its process. Raises
+    `WorkerDies` at the `limit`."""
+    if note.exists() and note.stat().st_size >= limit:
+        raise WorkerDies(
+            f"{what} ended its worker {LIMIT} times (out of memory, or a decoder that crashes); try a "
+            f"smaller copy, fewer workers, or a machine with more memory"
+        )
+    with open(note, "ab") as file:
         file.write(b".")
-    return True
-
-
-def end(folder: Path, name: str) -> None:
-    """Note that it ended well."""
-    (folder / name).unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
 
 
 class Worker:
@@ -103,70 +102,50 @@ class Worker:
     def __init__(self, task: Task):
         """Raises what loading raises, and `WorkerDies` when it has ended the process several times."""
         self.task = task
-        if not begin(task.attempts, LOADING, LIMIT * task.workers):
-            raise WorkerDies(
-                f"workers died {LIMIT} times while they loaded the weights; take fewer of them, or a "
-                f"machine with more memory"
-            )
-        self.anonymize = task.load(task)
-        end(task.attempts, LOADING)
+        with attempt(task.attempts / LOADING, "loading the weights", LIMIT * task.workers):
+            self.anonymize = task.load(task)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """Anonymize the photos of rows with name, id and path, and write their `ROWS` as a part of the
         manifest; returns their names."""
-        rows = pa.Table.from_pylist([self.row(photo) for photo in block.to_pylist()], schema=ROWS)
+        rows = pa.Table.from_pylist([self.row(**photo) for photo in block.to_pylist()], schema=ROWS)
         part = self.task.out / "manifest" / f"{block['name'][0].as_py()}.parquet"
         with atomic_path(part) as partial:
             pq.write_table(rows, partial)
         return rows.select(["name"])
 
-    def row(self, photo: dict) -> dict:
+    def row(self, name: str, id: str, path: str) -> dict:
         """Anonymize and write one photo; what is not in the row is null there."""
-        start, name, path = time.monotonic(), photo["name"], photo["path"]
-        row: dict = {"name": name, "id": photo["id"], "source": path}
-        folder = self.task.out / "photos" / name[:3]
-        begun = begin(self.task.attempts, name)
+        start, task, row = time.monotonic(), self.task, {"name": name, "id": id, "source": path}
+        folder = task.out / "photos" / name[:3]
         try:
-            if not begun:
-                raise WorkerDies(
-                    f"{path} ended its worker {LIMIT} times (out of memory, or a decoder that crashes); "
-                    f"try a smaller copy"
-                )
-            data = fetch(path)
-            row["source_sha256"] = hashlib.sha256(data).hexdigest()
-            row |= self.written(data, path, folder / name)
+            with attempt(task.attempts / name, path):
+                file = io.BytesIO(fetch(path))
+                row["source_sha256"] = hashlib.sha256(file.getbuffer()).hexdigest()
+                file.name = path
+                photo = read_photo(file)
+                kind = photo.original.format
+                output = folder / f"{name}{SUFFIX.get(kind, f'.{kind.lower()}')}"
+                row |= anonymize_photo(
+                    self.anonymize, photo, output, task.controls, task.keep_metadata,
+                    faces=task.faces, fallback=task.fallback,
+                )  # fmt: skip
+                faces = row["faces"]
+                counts = {what: sum(what in face for face in faces) for what in ("covered", "left")}
+                row |= counts | {"replaced": len(faces) - sum(counts.values())}
+                row |= {"output": output.relative_to(task.out).as_posix(), "faces": json.dumps(faces)}
         except Exception as error:  # whatever it is, the other photos are still done
             row["error"] = sentence(error, path)
             for one in folder.glob(f"{name}.*"):  # of an earlier attempt, whose row was lost
                 one.unlink()
-        if begun:
-            end(self.task.attempts, name)
         return row | {"seconds": time.monotonic() - start}
-
-    def written(self, data: bytes, path: str, target: Path) -> dict:
-        """Decode, anonymize and write; the format's suffix is added to `target`. Returns columns."""
-        file, task = io.BytesIO(data), self.task
-        file.name = path
-        photo = read_photo(file)
-        kind = photo.original.format
-        target = target.with_name(target.name + SUFFIX.get(kind, f".{kind.lower()}"))
-        choice = {"faces": task.faces, "fallback": task.fallback}
-        made = anonymize_photo(
-            self.anonymize, photo, target, task.controls, task.keep_metadata, **choice
-        )
-        covered, left = (sum(what in one for one in made["faces"]) for what in ("covered", "left"))
-        replaced, faces = len(made["faces"]) - covered - left, json.dumps(made["faces"])
-        relative = target.relative_to(task.out).as_posix()
-        counts = {"replaced": replaced, "covered": covered, "left": left}
-        return made | counts | {"output": relative, "faces": faces}
 
 
 def fetch(path: str) -> bytes:
     """Read a file or URL. Raises `UnreadableImage`, and whatever the protocol raises."""
-    parts = urlparse(path) if "://" in path else None
-    if parts and parts.scheme == "file":
-        path, parts = unquote(parts.path), None
-    with fsspec.open(path, "rb") if parts else open_file(Path(path)) as file:
+    if path.startswith("file://"):
+        path = unquote(urlparse(path).path)
+    with fsspec.open(path, "rb") if "://" in path else open_file(Path(path)) as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise UnreadableImage(f"{path} has more than {MAX_BYTES >> 20} MB; scale it down first")

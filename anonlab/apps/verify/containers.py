@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from struct import unpack_from
 
 from PIL import Image
 from PIL.ExifTags import IFD, TAGS
@@ -41,93 +42,81 @@ def hidden_parts(path: Path, kept: Sequence[str] = ()) -> list[str]:
         file.seek(0)
         try:
             with Image.open(file) as image:
-                found = _of_image(image, kept)
-                kind = image.format
+                found, kind = _of_image(image, kept), image.format
         except Exception:
             return ["cannot be read as a picture"]
-    if kind in ("JPEG", "MPO"):
-        found += _of_jpeg(data)
-    elif kind == "PNG":
-        found += _of_chunks(data, 8, PNG_PARTS, b"IEND")
-    elif kind == "WEBP":
-        found += _of_chunks(data, 12, WEBP_PARTS)
-    elif (kind == "GIF" and not data.endswith(b";")) or (
-        kind == "BMP" and len(data) > int.from_bytes(data[2:6], "little")
-    ):
-        found.append(BEHIND)
-    elif kind in ("AVIF", "HEIF"):
-        found += _of_boxes(data)
+    readers = {
+        "JPEG": _of_jpeg, "MPO": _of_jpeg, "PNG": _of_png, "WEBP": _of_webp, "AVIF": _of_boxes,
+        "HEIF": _of_boxes, "GIF": lambda data: [] if data.endswith(b";") else [BEHIND],
+        "BMP": lambda data: [BEHIND] if len(data) > unpack_from("<I", data, 2)[0] else [],
+    }  # fmt: skip
+    found += readers[kind](data) if kind in readers else []
     return list(dict.fromkeys(found))
 
 
 def _of_image(image: Image.Image, kept: Sequence[str]) -> list[str]:
     """What Pillow tells of any format: frames, comments, XMP, EXIF fields."""
     found = ["more than one picture"] if getattr(image, "is_animated", False) else []
-    info = {key for key in ("comment", "xmp", "photoshop", "XML:com.adobe.xmp") if image.info.get(key)}
-    found += sorted(f"{name} block" for name in info)
+    blocks = ("XML:com.adobe.xmp", "comment", "photoshop", "xmp")
+    found += [f"{name} block" for name in blocks if image.info.get(name)]
     exif = image.getexif()
-    directories = {FIRST: dict(exif)} | {one: exif.get_ifd(one) for one in (IFD.Exif, IFD.GPSInfo)}
-    for directory, values in directories.items():
+    for directory in (FIRST, IFD.Exif, IFD.GPSInfo):
         allowed = {tag for group in kept for tag in GROUPS.get(group, {}).get(directory, ())}
-        unknown = [tag for tag in values if tag not in allowed]
+        unknown = {*(exif.get_ifd(directory) if directory else exif)} - allowed
         if directory == IFD.GPSInfo:
             found += ["place (GPS)"] if unknown else []
         else:
-            found += [f"EXIF {TAGS.get(tag, hex(tag))}" for tag in unknown if tag not in LAYOUT]
+            found += [f"EXIF {TAGS.get(tag, hex(tag))}" for tag in sorted(unknown - LAYOUT)]
     return found + (["EXIF thumbnail"] if exif.get_ifd(IFD.IFD1) else [])
 
 
 def _of_jpeg(data: bytes) -> list[str]:
     """Segments are FF, a number, two bytes of length; in the scans FF is followed by 0 or RST."""
     found, at = [], 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        number, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xD9:
+        number, length = unpack_from(">BH", data, at + 1)
         content = data[at + 4 : at + 2 + length]
-        if number == 0xFF:  # fill
-            at += 1
-            continue
-        if number == 0xD9:
-            break
-        if number == 0xE0 and content.startswith(JFIF) and len(content) > JFIF_BYTES:
-            found.append("JFIF thumbnail")
-        harmless = content.startswith((JFIF, ADOBE, ICC, EXIF))  # EXIF is looked at field by field
-        if 0xE0 <= number <= 0xEF and not harmless:
-            found.append(f"APP{number - 0xE0} segment")
-        if number == 0xFE:
+        if number == 0xE0 and content.startswith(JFIF):
+            found += ["JFIF thumbnail"] if len(content) > JFIF_BYTES else []
+        elif 0xE0 <= number <= 0xEF and not content.startswith((JFIF, ADOBE, ICC, EXIF)):
+            found.append(f"APP{number - 0xE0} segment")  # EXIF is looked at field by field
+        elif number == 0xFE:
             found.append("comment")
-        at += 2 + length
+        at += 1 if number == 0xFF else 2 + length  # FF alone fills
         if number == 0xDA:
             following = MARKER.search(data, at)
             at = following.start() if following else len(data)
-    if data[at + 2 :].strip(b"\0"):
-        found.append(BEHIND)
-    return found
+    return found + ([BEHIND] if data[at + 2 :].strip(b"\0") else [])
 
 
-def _of_chunks(data: bytes, at: int, harmless: set[bytes], last: bytes = b"") -> list[str]:
-    """PNG: length, name, content, checksum. WebP: name, length, content, padded to even."""
-    found, end = [], len(data) if last else 8 + int.from_bytes(data[4:8], "little")
-    while at + (12 if last else 8) <= end:
-        first, second = data[at : at + 4], data[at + 4 : at + 8]
-        name, length = (second, first) if last else (first, second)
-        size = int.from_bytes(length, "big" if last else "little")
-        if name not in harmless:
-            found.append(f"{name.decode('latin-1').strip()} chunk")
-        at += 12 + size if last else 8 + size + size % 2
-        if name == last:
-            end = at
-    behind = data[at:] if last else data[end:].strip(b"\0")
-    return found + ([BEHIND] if behind else [])
+def _of_png(data: bytes) -> list[str]:
+    """Chunks are length, name, content, checksum."""
+    found, at, name = [], 8, b""
+    while at + 12 <= len(data) and name != b"IEND":
+        length, name = unpack_from(">I4s", data, at)
+        found += [f"{name.decode('latin-1').strip()} chunk"] if name not in PNG_PARTS else []
+        at += 12 + length
+    return found + ([BEHIND] if data[at:] else [])
+
+
+def _of_webp(data: bytes) -> list[str]:
+    """Chunks are name, length, content, padded to even."""
+    found, at, end = [], 12, 8 + unpack_from("<I", data, 4)[0]
+    while at + 8 <= min(end, len(data)):
+        name, length = unpack_from("<4sI", data, at)
+        found += [f"{name.decode('latin-1').strip()} chunk"] if name not in WEBP_PARTS else []
+        at += 8 + length + length % 2
+    return found + ([BEHIND] if data[end:].strip(b"\0") else [])
 
 
 def _of_boxes(data: bytes) -> list[str]:
-    """AVIF and HEIC: length (1: 8 more bytes of it, 0: the rest), name, content."""
-    found, at = [], 0
+    """Boxes of AVIF and HEIC are length (1: 8 more bytes of it, 0: the rest), name, content."""
+    at = 0
     while at + 8 <= len(data):
-        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        length, name = unpack_from(">I4s", data, at)
+        if name not in BOXES:
+            return [BEHIND if at else f"{name!r} box"]
         if length == 1:
             length = int.from_bytes(data[at + 8 : at + 16], "big")
-        if name not in BOXES:
-            return [*found, BEHIND if found or at else f"{name!r} box"]
         at += max(length, 8) if length else len(data)
-    return found + ([BEHIND] if at < len(data) else [])
+    return [BEHIND] if at < len(data) else []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from ...photo.containers import CLIP, passed_over
 from ...photo.photos import READABLE
 from ..folders.sources import digest, plan
 
-RECORD = "record.json"
 PHOTOS_ONLY = "verify compares photos only"
 
 
@@ -28,65 +28,50 @@ class Pair:
     error: str | None = None  # why nothing was written, by the record
 
 
-def pair_photos(originals: Path, anonymized: Path) -> list[Pair]:
-    """Pairs by relative path, of two folders or two files. Raises `InputMissing`."""
+def pair_photos(originals: Path, anonymized: Path) -> tuple[list[Pair], list[dict]]:
+    """Pair two folders by relative path, or two files; also list what else the folders hold that may
+    show a face: `source`, `what` it is and the `remedy`. Raises `InputMissing`."""
     for path in (originals, anonymized):
         if not path.exists():
             raise InputMissing(f"{path} does not exist; check the spelling")
+        if path.is_file() and (passed_over(path, READABLE) or ("",))[0] == CLIP[0]:
+            raise InputMissing(f"{path} is a clip; {PHOTOS_ONLY}")
     if originals.is_dir() != anonymized.is_dir():
         raise InputMissing(f"{originals} and {anonymized} must be two folders, or two photos")
-    record = _record_beside(anonymized)
+    record, left_out = {}, []
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        folder = anonymized if anonymized.is_dir() else anonymized.parent
+        record = dict(json.loads((folder / "record.json").read_text()))
     if not originals.is_dir():
-        for path in (originals, anonymized):
-            if (passed_over(path, READABLE) or ("",))[0] == CLIP[0]:
-                raise InputMissing(f"{path} is a clip; {PHOTOS_ONLY}")
-        return [_pair(anonymized.name, originals, anonymized, record)]
-    before, after = _photos(originals, anonymized), _photos(anonymized, originals)
-    names = sorted({*before, *after})
-    pairs = [_pair(name, before.get(name), after.get(name), record) for name in names]
-    if not pairs:
+        return _pairs([(anonymized.name, originals, anonymized)], record), []
+    photos: list[dict[str, Path]] = []
+    for folder, other in ((originals, anonymized), (anonymized, originals)):
+        found, others = plan([folder], other)
+        photos.append({str(one.relative_to(folder)): one for one, _ in found if not one.is_dir()})
+        left_out += [one | {"remedy": PHOTOS_ONLY} for one in others if one["remedy"]]
+    before, after = photos
+    if not before and not after:
         raise InputMissing(f"{originals} has no photos; name a folder that has some")
-    return pairs
+    names = sorted({*before, *after})
+    return _pairs([(name, before.get(name), after.get(name)) for name in names], record), left_out
 
 
 def pairs_of_record(record: Mapping) -> list[Pair]:
-    """Pairs as a run has just written them."""
-    pairs = []
-    for one in record["photos"]:
-        source, output = one["source"], one["output"]
-        pairs.append(_pair(output or source, Path(source), Path(output) if output else None, record))
-    return pairs
+    """Pair photos as a run has just written them."""
+    photos = [(one["source"], one["output"]) for one in record["photos"]]
+    return _pairs([(new or old, Path(old), new and Path(new)) for old, new in photos], record)
 
 
-def not_compared(originals: Path, anonymized: Path) -> list[dict]:
-    """List what else two folders hold that may show a face: `source`, `what` it is and the `remedy`."""
-    folders = (originals, anonymized), (anonymized, originals)
-    left_out = [one for first, other in folders if first.is_dir() for one in plan([first], other)[1]]
-    return [one | {"remedy": PHOTOS_ONLY} for one in left_out if one["remedy"]]
-
-
-def _photos(folder: Path, other: Path) -> dict[str, Path]:
-    """Photos below a folder by relative name, without those of the other folder."""
-    found = (path for path, _ in plan([folder], other)[0])
-    return {str(path.relative_to(folder)): path for path in found if not path.is_dir()}
-
-
-def _record_beside(anonymized: Path) -> Mapping:
-    folder = anonymized if anonymized.is_dir() else anonymized.parent
-    try:
-        record = json.loads((folder / RECORD).read_text())
-        return record if isinstance(record, dict) else {}
-    except (OSError, ValueError):
-        return {}
-
-
-def _pair(name: str, original: Path | None, anonymized: Path | None, record: Mapping) -> Pair:
+def _pairs(files: Iterable[tuple[str, Path | None, Path | None]], record: Mapping) -> list[Pair]:
     """With what the record says of these very bytes. Its verdicts are not asked."""
     kept = tuple((record.get("run") or {}).get("keep_metadata", ()))
-    path, field = (anonymized, "output_sha256") if anonymized else (original, "source_sha256")
-    found = digest(path)
-    for one in record.get("photos", ()):
-        if found and one.get(field) == found:
-            left = tuple(tuple(face["box"]) for face in one.get("faces", ()) if face.get("left"))
-            return Pair(name, original, anonymized, left, kept, one.get("error"))
-    return Pair(name, original, anonymized, kept=kept)
+    entries = [*record.get("photos", ())]
+    done = {one["output_sha256"]: one for one in entries if one.get("output_sha256")}
+    failed = {one.get("source_sha256"): one for one in entries if one.get("error")}
+    pairs = []
+    for name, original, anonymized in files:
+        entry = done.get(digest(anonymized)) if anonymized else failed.get(digest(original))
+        faces, error = (entry.get("faces", ()), entry.get("error")) if entry else ([], None)
+        left = tuple(tuple(face["box"]) for face in faces if face.get("left"))
+        pairs.append(Pair(name, original, anonymized, left, kept, error))
+    return pairs

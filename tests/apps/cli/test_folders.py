@@ -12,8 +12,7 @@ import pytest
 from faked import Inverter, files, noise, photo_file, pixels_of
 from PIL import Image
 
-from anonlab.apps.folders.batch import anonymize_files
-from anonlab.apps.folders.record import Record, read_previous
+from anonlab.apps.folders.batch import anonymize_files, read_previous, recording
 from anonlab.apps.resume import FINGERPRINT_BYTES
 from anonlab.controls import Controls
 from anonlab.errors import FolderBusy, InputDamaged, OutputNotWritable
@@ -149,7 +148,9 @@ def test_a_torn_line_of_the_journal_costs_one_photo(folder, tmp_path):
 def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder, tmp_path):
     made = anonymize(Inverter(), folder, tmp_path / "out")
     head = {name: made[name] for name in ("controls", "run")}
-    Record(tmp_path / "out" / "record.json", head, None, resume=True)
+    killed = recording(tmp_path / "out" / "record.json", head, None, resume=True)
+    killed.__enter__()  # and nothing more: its end is not reached while it is held
+    assert (tmp_path / "out" / "record.journal").is_file()
     assert read_previous(tmp_path / "out" / "record.json") == (
         made["controls"] | made["run"],
         made["photos"],
@@ -215,14 +216,15 @@ def test_resume_and_keep_metadata_are_options(folder, tmp_path, command, loads):
 
 def test_verify_at_the_end(folder, tmp_path, command, monkeypatch):
     from anonlab.apps import verify
+    from anonlab.apps.cli import files as commands
 
     asked = []
 
     def check(pairs: list, *_: object, **__: object) -> list:
         asked.append([(one.original, one.anonymized) for one in pairs])
-        return [verify.PhotoCheck(one.name, hidden=["comment"] * leaks) for one in pairs]
+        return [verify.PhotoCheck(one.name, ["comment"] * leaks) for one in pairs]
 
-    monkeypatch.setattr(verify, "verify_pairs", check)
+    monkeypatch.setattr(commands, "verify_pairs", check)
     for name in ("detector", "recognizer", "device"):
         monkeypatch.setattr(Inverter, name, None, raising=False)
     for leaks in (0, 1):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from anonlab import Anonymizer, Controls
 from anonlab.apps import cli
-from anonlab.apps.cli import options as cli_chosen
+from anonlab.apps.cli.files import chosen as chosen_by
 from anonlab.apps.explorer import panel
 from anonlab.apps.explorer.figures import SHARP
 from anonlab.apps.explorer.panel import Explorer
@@ -240,18 +240,18 @@ def test_saved_settings_and_key_are_what_the_command_line_takes(page, tmp_path):
         )
 
     path.write_text(page.set(mask_area=0.31, exclude=["mouth"], seed=7)["mask"]["settings"])
-    assert read_settings(path).controls == json.loads(json.dumps(asdict(page.explorer.controls)))
-    chosen = cli_chosen.chosen_controls(parsed("--seed", "8"))
+    assert read_settings(path)[0] == json.loads(json.dumps(asdict(page.explorer.controls)))
+    chosen, _ = chosen_by(parsed("--seed", "8"))
     assert (chosen.mask_area, chosen.exclude, chosen.seed) == (0.31, ("mouth",), 8)
-    assert cli_chosen.chosen_key(parsed()) is None  # a new one
+    assert chosen_by(parsed())[1] is None  # a new one
     path.write_text(page.ask("set", controls={}, with_key=True)["mask"]["settings"])
-    assert cli_chosen.chosen_key(parsed()) == CLASSROOM
+    assert chosen_by(parsed())[1] == CLASSROOM
     other = tmp_path / "other.key"
     other.write_text("another key, given by hand")
-    assert cli_chosen.chosen_key(parsed("--key", str(other))) == b"another key, given by hand"
+    assert chosen_by(parsed("--key", str(other)))[1] == b"another key, given by hand"
     path.write_text('{"mask_area": 0.3, "mask_threshold": 0.1}')
-    assert cli_chosen.chosen_controls(parsed()).mask_threshold == 0.1
-    chosen = cli_chosen.chosen_controls(parsed("--mask-area", "0.2"))  # replaces a saved threshold
+    assert chosen_by(parsed())[0].mask_threshold == 0.1
+    chosen, _ = chosen_by(parsed("--mask-area", "0.2"))  # replaces a saved threshold
     assert (chosen.mask_area, chosen.mask_threshold) == (0.2, None)
 
 

@@ -15,7 +15,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from anonlab.apps.scale import Task, anonymize_set
+from anonlab.apps.scale import anonymize_set
+from anonlab.apps.scale.worker import Task
 from anonlab.controls import Controls
 from anonlab.errors import AnonlabError, NoFaceFound
 from anonlab.photo.photos import Photo
@@ -63,7 +64,7 @@ def main() -> None:
         found = anonymize_set(Path(source), Path(out), key.encode(), **given)
     except AnonlabError as error:
         sys.exit(f"{type(error).__name__}: {error}")
-    print(json.dumps(found._asdict()))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
