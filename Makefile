@@ -54,7 +54,7 @@ lab: $(VENV)/.installed  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 explore: $(VENV)/.installed  ## the mask explorer as a web page, on this machine only
-	$(BIN)/python -m anonlab.apps.explorer.server
+	$(BIN)/python -m anonlab explore
 
 course: $(VENV)/.installed  ## the newest executed notebooks as a book to browse, without a network
 	$(BIN)/python -m anonlab course

@@ -177,6 +177,10 @@ COURSE = {
     "--out": option("FOLDER", "default outputs/course, outputs/assignments or outputs/slides"),
     "--reveal": option(help="folder or address of reveal.js, for slides", default=""),
 }
+EXPLORE = {
+    "--port": option(type=int, default=8866),
+    "--no-browser": switch("open no browser"),
+}
 NETWORKS = ("expression", "glasses", "landmarks", "perception", "rims")
 TRAIN = {
     "what": {"choices": ("correction", "encoder", *NETWORKS)},
@@ -220,6 +224,7 @@ COMMANDS: dict[str, tuple[str, Options, str]] = {  # where its function is, its 
     "run": ("research", RUN, "execute the notebooks and write an HTML report"),
     "course": ("research", COURSE, "make a browsable book of the newest executed notebooks, or slides, "
                "or assignments for nbgrader and otter-grader"),
+    "explore": ("research", EXPLORE, "serve the mask explorer as a web page, for this machine only"),
     "train": ("research", TRAIN, "train a network on generated faces"),
     "evaluate": ("research", EVALUATE, "measure privacy and what stays of people, by judges that guide "
                  "nothing"),

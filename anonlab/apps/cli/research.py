@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -47,6 +49,15 @@ def course(options: argparse.Namespace) -> int:
         if missing:
             print(f"not run yet, so shown without results: {', '.join(missing)}; run: make run")
         print(f"course: {folder / 'index.html'}")
+    return 0
+
+
+def explore(options: argparse.Namespace) -> int:
+    """The explorer's page until Ctrl-C."""
+    from ..explorer.server import serve
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(options.port, not options.no_browser))
     return 0
 
 

@@ -37,23 +37,18 @@ def write_turning(
     """
     bench = Workbench(anonymizer or Anonymizer.load(key=KEY))
     bench.open(sample_photo(SAMPLE, bench.anonymizer.generator))
-    folder.mkdir(parents=True)
-
-    def save(pixels: object, name: str) -> None:
-        Image.fromarray(pixels).save(folder / name, quality=80)
-
-    save(picture(bench.sharp, SHARP), "person.jpg")
-    rows = []
+    pictures, rows = {"person": picture(bench.sharp, SHARP)}, []
     for row, area in enumerate(tqdm(areas, desc="the book's explorer", disable=None)):
-        setting = Controls(mask_area=area, perception="network")
-        view = bench.view(setting)
-        drawn = mask_overlay_with_heat(replace(view, image=bench.sharp), SHARP)
-        save(drawn, f"mask-{row}.jpg")
-        cells = []
+        view = bench.view(Controls(mask_area=area, perception="network"))
+        pictures[f"mask-{row}"] = mask_overlay_with_heat(replace(view, image=bench.sharp), SHARP)
+        faces = []
         for column, strength in enumerate(strengths):
             found = bench.preview(view, Controls(mask_area=area, strength=strength), side=SHARP)
-            save(picture(found.preview, SHARP), f"face-{row}-{column}.jpg")
-            cells.append(found.measured("the new face", found.preview_distance))
-        rows.append({"mask": f"mask: {view.shares}", "faces": cells})
+            pictures[f"face-{row}-{column}"] = picture(found.preview, SHARP)
+            faces.append(found.measured("the new face", found.preview_distance))
+        rows.append({"mask": f"mask: {view.shares}", "faces": faces})
+    folder.mkdir(parents=True)
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=80)
     told = json.dumps({"folder": folder.name, "rows": rows, "strengths": list(strengths)})
     return page_file("book.html").replace("/*told*/", told.replace("<", "\\u003c"))

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,8 @@ from ...controls import KEEP, PERCEPTIONS, REGIONS, Controls, make_controls
 from ...errors import AnonlabError, InputMissing, StaleRequest, UnreadableImage
 from ...notebook.plots import overlay, picture
 from ...notebook.samples import SAMPLES, open_photo
-from ...photo.photos import READABLE, Photo, write_photo
+from ...photo.photos import READABLE, write_photo
 from ...pipeline import Anonymizer
-from ...results import Result
-from ...watch import Watch
 from ...weights.store import notebooks_folder
 from ..folders.settings import checked_key, settings_text
 from .figures import SHARP, View, data_uri, layers, small
@@ -36,13 +34,15 @@ LARGEST_UPLOAD = 200 * 10**6  # bytes; it arrives in parts, so no server's own l
 SEEDS = range(6)  # of the gallery
 EMPTY = "The mask is empty: nothing would be changed. Raise the area, or lower the threshold."
 Message = dict[str, Any]
+Check = Callable[[], None]  # raises `StaleRequest` when a newer request has come
 
 
 class Explorer:
     """One page: its photo, setting and key. `explorer.panel` is what a notebook shows.
 
-    `hear` takes a message of the page; `tell` is called with each answer, from several threads. Samples
-    use the key of `anonymizer` if it is text, and a user's own photos one that is drawn here.
+    `hear` takes a message of the page, whose `do` names one of the methods `do_…`; `tell` is called with
+    each answer, from several threads. Samples use the key of `anonymizer` if it is text, and a user's
+    own photos one that is drawn here.
     """
 
     def __init__(
@@ -58,7 +58,10 @@ class Explorer:
         self.photo, self.controls, self.with_key = photo, controls, False
         self.uploads: dict[str, bytes] = {}  # by file name
         self.incoming = bytearray()
-        self.keys = {True: as_text(anonymizer.key), False: secrets.token_hex(32)}  # is it a sample?
+        text = anonymizer.key.decode(errors="ignore")
+        typed = text.encode() == anonymizer.key and text.isprintable()
+        # of samples, and of other photos
+        self.keys = {True: text if typed else secrets.token_hex(32), False: secrets.token_hex(32)}
         self.heat = ""  # the method whose map the page has
         self.tell: Callable[[Message], None] = lambda _: None
 
@@ -73,14 +76,10 @@ class Explorer:
         return widget
 
     def hear(self, message: Message) -> None:
-        """Do what the page asks for: `do` names it. Errors are told, and `ready` at the end."""
-        does = {
-            "hello": self._hello, "open": self._open, "upload": self._upload, "choose": self._choose,
-            "set": self._set, "key": self._set_key, "seeds": self._seeds, "make": self._make,
-            "cancel": self._cancel,
-        }  # fmt: skip
+        """Do what the page asks for. Errors are told, and `ready` at the end."""
         try:
-            does[message["do"]](**{name: value for name, value in message.items() if name != "do"})
+            does = getattr(self, f"do_{message['do']}")
+            does(**{name: value for name, value in message.items() if name != "do"})
         except Exception as error:  # shown on the page, whatever it is
             self._fail(error)
         self._show("ready")
@@ -93,26 +92,18 @@ class Explorer:
         self.uploads.clear()
         self.keys.clear()
 
-    def _show(self, what: str, **told: object) -> None:
-        self.tell({"show": what, **told})
-
-    def _hello(self) -> None:
+    def do_hello(self) -> None:
         """Tell a page that begins, or begins again, everything."""
         names = dict.fromkeys([*self.photos, *self.uploads])
-        self._show(
-            "hello",
-            photos=[[name, Path(name).name] for name in names],
-            perceptions=PERCEPTIONS,
-            regions=REGIONS,
-            keep=KEEP,
-            controls=asdict(self.controls),
-        )
+        photos, controls = [[name, Path(name).name] for name in names], asdict(self.controls)
+        choices = {"perceptions": PERCEPTIONS, "regions": REGIONS, "keep": KEEP}
+        self._show("hello", photos=photos, controls=controls, **choices)
         if self.bench.photo is None:
-            self._open(self.photo)
+            self.do_open(self.photo)
         else:
             self._show_face()
 
-    def _open(self, photo: str) -> None:
+    def do_open(self, photo: str) -> None:
         """Show a photo of the choices; one that cannot be shown takes the old face away."""
         self._clear()
         if photo in self.uploads:
@@ -126,7 +117,7 @@ class Explorer:
         self.photo = photo
         self._show_face()
 
-    def _upload(self, name: str, size: int, data: str, first: bool, last: bool) -> None:
+    def do_upload(self, name: str, size: int, data: str, first: bool, last: bool) -> None:
         """Take a part of a file (base64); with the last one it is opened."""
         if first:
             self.incoming = bytearray()
@@ -140,47 +131,98 @@ class Explorer:
         if last:
             self.uploads[name], self.incoming = bytes(self.incoming), bytearray()
             try:
-                self._open(name)
+                self.do_open(name)
             except AnonlabError:
                 del self.uploads[name]
                 raise
 
-    def _choose(self, number: int) -> None:
+    def do_choose(self, number: int) -> None:
+        """Look at another face of the photo."""
         self._outdate()
         self.bench.choose(number)
         self._show_face()
 
-    def _set(self, controls: Message, final: bool = True, with_key: bool = False) -> None:
+    def do_set(self, controls: Message, final: bool = True, with_key: bool = False) -> None:
         """Take a setting. While a slider is dragged it is not `final`, and only its mask is drawn."""
         self.controls = make_controls(vars(self.controls) | controls)
         self.with_key = with_key
         self._draw(final)
 
-    def _set_key(self, key: str) -> None:
-        checked_key(key.strip(), "the key")
-        self.keys[is_sample(self.photo)] = key.strip()
+    def do_key(self, key: str) -> None:
+        """Take a secret, for photos of this kind."""
+        self.keys[is_sample(self.photo)] = checked_key(key.strip(), "the key").decode()
         self._show_face()
 
+    def do_seeds(self) -> None:
+        """Show the same setting with several virtual identities, one by one."""
+        controls, view = self.controls, self.bench.view(self.controls)
+
+        def work(current: Check) -> None:
+            for seed in SEEDS:
+                self._show_busy(current, f"drawing seed {seed}", seed / len(SEEDS))
+                found = self.bench.preview(view, replace(controls, seed=seed), current)
+                self._show_preview("seed", found, f"seed {seed}", seed=seed)
+            self._show("idle", text="")
+
+        self._later(work)
+
+    def do_make(self, everybody: bool = True) -> None:
+        """Anonymize the photo as the command line does, and show it with its file."""
+        controls, path, bench = self.controls, Path(self.photo), self.bench
+        photo, faces = bench.photo, "all" if everybody else (bench.number,)
+        suffix = path.suffix if path.suffix.lower() in READABLE else ".png"
+        anonymizer = bench.anonymizer
+
+        def work(current: Check) -> None:
+            watch = partial(self._show_busy, current)
+            result = anonymizer(photo, controls, faces=faces, watch=watch)
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / f"picture{suffix}"
+                write_photo(result.image, file, result.icc_profile, photo)
+                content = file.read_bytes()
+            current()
+            away = ", ".join(f"{face.distance:.2f}" for face in result.faces)
+            self._show("idle", text="")
+            verdict = (
+                f"finished and checked: {anonymizer.recognizer.name} no longer recognises the photo, "
+                f"distance {away}; a match is below {anonymizer.recognizer.threshold:g}"
+            )
+            shown, file = small(result.image.convert("RGB")), base64.b64encode(content).decode()
+            name = f"{path.stem}-anonymized{suffix}"
+            self._show("result", picture=shown, name=name, file=file, verdict=verdict)
+
+        self._later(work)
+
+    def do_cancel(self) -> None:
+        """End what is being done, and draw the preview that may have had to make way."""
+        self._outdate()
+        self._show("idle", text="cancelled; nothing was made")
+        self._draw()
+
+    def _show(self, what: str, **told: object) -> None:
+        self.tell({"show": what, **told})
+
+    def _show_busy(self, current: Check, doing: str, share: float) -> None:
+        current()
+        self._show("busy", text=f"{doing} …", share=share)
+
     def _show_face(self) -> None:
-        bench, key = self.bench, self.keys[is_sample(self.photo)]
+        bench, sample = self.bench, is_sample(self.photo)
+        key = self.keys[sample]
         bench.anonymizer = bench.anonymizer.replace(key=key.encode())
         several = len(bench.faces) > 1
         width, height = (side / 100 for side in bench.photo.size)
-        boxes = [
+        boxes = [  # left, top, width and height in percent
             (left / width, top / height, (right - left) / width, (bottom - top) / height)
             for left, top, right, bottom in (face.box for face in bench.faces)
         ]
         self.heat = ""
         self._show(
-            "face",
-            photo=self.photo,
-            own=not is_sample(self.photo),
-            key=key,
-            number=bench.number,
-            boxes=boxes if several else (),  # left, top, width and height in percent
+            "face", photo=self.photo, own=not sample, key=key, number=bench.number,
+            boxes=boxes if several else (),
             whole=small(Image.fromarray(bench.photo.pixels)) if several else "",
             person=data_uri(picture(bench.sharp, SHARP), 92),
-        )
+        )  # fmt: skip
         self._draw()
 
     def _draw(self, final: bool = True) -> None:
@@ -198,111 +240,50 @@ class Explorer:
         if controls.perception != self.heat:
             heat = data_uri(overlay(self.bench.sharp, view.attribution, SHARP))
         self._show(
-            "mask",
-            area=area,
-            threshold=threshold,
-            by=by,
-            shares=view.shares,
+            "mask", area=area, threshold=threshold, by=by, shares=view.shares, heat=heat,
             stays=f"{1 - view.share_of_face:.0%} of the face stays",
             warning="" if view.share > 0 else EMPTY,
             settings=settings_text(asdict(controls), key if self.with_key else None),
-            heat=heat,
             **view.measured("the person when the mask is blurred", view.distance),
             **layers(view.mask),
-        )
+        )  # fmt: skip
         self.heat = controls.perception
+
+        def work(current: Check) -> None:
+            found = self.bench.preview(view, controls, current, SHARP)
+            self._show_preview("preview", found, "the preview")
+
         if final:
-            self._later(
-                lambda current: self.bench.preview(view, controls, current, SHARP),
-                lambda found: self._show_preview("preview", found, "the preview"),
-            )
+            self._later(work)
 
     def _show_preview(self, show: str, view: View, what: str, **more: object) -> None:
         image = data_uri(picture(view.preview, SHARP), 90)
         measured = view.measured(what, view.preview_distance)
         self._show(show, picture=image, strength=view.strength, **measured, **more)
 
-    def _seeds(self) -> None:
-        """Show the same setting with several virtual identities, one by one."""
-        controls, view = self.controls, self.bench.view(self.controls)
-
-        def work(watch: Watch, current: Callable[[], bool]) -> None:
-            for done, seed in enumerate(SEEDS):
-                watch(f"drawing seed {seed}", done / len(SEEDS))
-                found = self.bench.preview(view, replace(controls, seed=seed), current)
-                self._show_preview("seed", found, f"seed {seed}", seed=seed)
-
-        self._do_slowly(work, lambda _: None)
-
-    def _make(self, everybody: bool = True) -> None:
-        """Anonymize the photo as the command line does, and show it with its file."""
-        controls, name = self.controls, finished_name(self.photo)
-
-        def work(watch: Watch, _: Callable) -> tuple[Result, bytes]:
-            result = self.bench.anonymize(controls, everybody, watch)
-            return result, as_file(result, name, self.bench.photo)
-
-        def show(made: tuple[Result, bytes]) -> None:
-            result, content = made
-            who = self.bench.anonymizer.recognizer.name
-            away = ", ".join(f"{face.distance:.2f}" for face in result.faces)
-            self._show(
-                "result",
-                picture=small(result.image.convert("RGB")),
-                name=name,
-                file=base64.b64encode(content).decode(),
-                verdict=f"finished and checked: {who} no longer recognises the photo, distance {away}; "
-                f"a match is below {result.faces[0].threshold:g}",
-            )
-
-        self._do_slowly(work, show)
-
-    def _do_slowly(self, work: Callable, show: Callable) -> None:
-        """Do `work(watch, current)` in the background, with progress; a page can end it."""
-
-        def watched(current: Callable[[], bool]) -> object:
-            def watch(doing: str, done: float) -> None:
-                if not current():
-                    raise StaleRequest("cancelled")
-                self._show("busy", text=f"{doing} …", share=done)
-
-            try:
-                return work(watch, current)
-            finally:
-                if current():
-                    self._show("idle", text="")
-
-        self._later(watched, show)
-
-    def _later(self, work: Callable, show: Callable) -> None:
-        """Do `work(current)` in the background and `show` what it returns, unless a newer request came:
-        then `current()` is false, and `work` may raise `StaleRequest`."""
+    def _later(self, work: Callable[[Check], None]) -> None:
+        """Do `work(current)` in the background, unless a newer request comes first."""
         self._outdate()
         request = self.request
 
-        def current() -> bool:
-            return request is self.request
+        def current() -> None:
+            if request is not self.request:
+                raise StaleRequest("a newer request has come")
 
-        def one() -> None:
-            if not current():  # while it waited
-                return
+        def run() -> None:
             try:
-                then, made = show, work(current)
+                current()
+                work(current)
             except Exception as error:  # shown on the page, whatever it is
-                then, made = self._fail, error
-            if current():
-                then(made)
+                if request is self.request:
+                    self._show("idle", text="")
+                    self._fail(error)
 
-        self.background.submit(one)
+        self.background.submit(run)
 
     def _outdate(self) -> None:
         """Forget what waits in the background, and show nothing of what runs."""
         self.request = object()
-
-    def _cancel(self) -> None:
-        self._outdate()
-        self._show("idle", text="cancelled; nothing was made")
-        self._draw()  # its preview may have had to make way
 
     def _clear(self) -> None:
         """Show nothing: no face is on the bench."""
@@ -311,9 +292,8 @@ class Explorer:
         self._show("nothing")
 
     def _fail(self, error: Exception) -> None:
-        self._show(
-            "error", text=str(error) if isinstance(error, AnonlabError | OSError) else repr(error)
-        )
+        told = str(error) if isinstance(error, AnonlabError | OSError) else repr(error)
+        self._show("error", text=told)
 
 
 def page_file(name: str) -> str:
@@ -331,27 +311,3 @@ def photo_choices() -> list[str]:
 def is_sample(photo: str) -> bool:
     """Say whether a choice is a photo that comes with anonlab, which is no secret."""
     return photo.startswith(("astronaut", "synthetic-")) and not Path(photo).suffix
-
-
-def as_text(key: bytes) -> str:
-    """Return a key that was typed, or a new one in place of random bytes, which cannot be typed."""
-    try:
-        text = key.decode()
-    except UnicodeDecodeError:
-        return secrets.token_hex(32)
-    return text if text.isprintable() else secrets.token_hex(32)
-
-
-def finished_name(photo: str) -> str:
-    """Name a finished photo: `me-anonymized.jpg` of `/somewhere/me.jpg`."""
-    path = Path(photo)
-    suffix = path.suffix if path.suffix.lower() in READABLE else ".png"
-    return f"{path.stem}-anonymized{suffix}"
-
-
-def as_file(result: Result, name: str, photo: Photo) -> bytes:
-    """The bytes that the command line would write for this result of `photo` under this name."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"picture{Path(name).suffix}"
-        write_photo(result.image, path, result.icc_profile, photo)
-        return path.read_bytes()

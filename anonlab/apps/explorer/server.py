@@ -6,11 +6,9 @@ forgotten, and with them the memory they took.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import json
-import sys
 import webbrowser
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -21,27 +19,22 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, StaticFileHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from ...errors import AnonlabError
-
 if TYPE_CHECKING:
     from ...pipeline import Anonymizer
     from .panel import Explorer
 
-PORT = 8866
 KEPT = 30.0  # seconds
 HERE = r"(localhost|127\.0\.0\.1)"  # names of this machine; another site's name for it gets nothing
 KEY = b"a classroom key is no secret"  # of the sample photos; a user's own get a random one
 
 
 class Session:
-    """One page's explorer, with a thread that does what the page asks in order."""
+    """One page's explorer, and a thread that does what the page asks in order."""
 
     def __init__(self, loading: Future[Anonymizer]):
-        self.loading = loading
-        self.thread = ThreadPoolExecutor(1)
+        self.loading, self.thread, self.loop = loading, ThreadPoolExecutor(1), asyncio.get_running_loop()
         self.explorer: Explorer | None = None
         self.socket: Socket | None = None
-        self.loop = asyncio.get_running_loop()
 
     def hear(self, text: str) -> None:
         """Do what a message asks, when the networks are there."""
@@ -54,8 +47,8 @@ class Session:
 
     def tell(self, text: str) -> None:
         """Send a message to the page, if it is there."""
-        if self.socket:
-            with contextlib.suppress(WebSocketClosedError):
+        with contextlib.suppress(WebSocketClosedError):
+            if self.socket:
                 self.socket.write_message(text)
 
     def close(self) -> None:
@@ -65,13 +58,15 @@ class Session:
 
 
 class Socket(WebSocketHandler):
-    """The connection of one page, to the session that it names."""
+    """The connection of one page, to the session that it names.
+
+    A reloaded page finds its session; a copy of an open page gets one of its own.
+    """
 
     def initialize(self, sessions: dict[str, Session], loading: Future[Anonymizer]) -> None:
         self.sessions, self.loading = sessions, loading
 
     def open(self, name: str) -> None:
-        """Go on with a page that was reloaded; a copy of an open page gets a session of its own."""
         taken = name in self.sessions and self.sessions[name].socket
         self.name = f"{name}-{id(self)}" if taken else name
         self.session = self.sessions.get(self.name) or Session(self.loading)
@@ -79,11 +74,9 @@ class Socket(WebSocketHandler):
         self.session.socket = self
 
     def on_message(self, message: str | bytes) -> None:
-        """Work in the session's thread; pages don't wait for one another."""
-        self.session.thread.submit(self.session.hear, message)
+        self.session.thread.submit(self.session.hear, message)  # pages don't wait for one another
 
     def on_close(self) -> None:
-        """Keep the session for a reload."""
         self.session.socket = None
         self.session.loop.call_later(KEPT, self._forget)
 
@@ -102,7 +95,7 @@ def load() -> Anonymizer:
 
 
 async def serve(port: int, browser: bool) -> None:
-    """Answer at once, and load the networks meanwhile."""
+    """Answer at once, and load the networks meanwhile. A `port` that is taken is replaced by another."""
     loading = ThreadPoolExecutor(1).submit(load)
     page = {"path": str(Path(__file__).parent / "page"), "default_filename": "index.html"}
     app = Application(websocket_max_message_size=4 << 20)
@@ -119,21 +112,3 @@ async def serve(port: int, browser: bool) -> None:
         webbrowser.open(address)
     await asyncio.wrap_future(loading)  # an error of loading ends the server
     await asyncio.Event().wait()
-
-
-def main() -> None:
-    """Serve the page until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m anonlab.apps.explorer.server", description=__doc__)
-    parser.add_argument("--port", type=int, default=PORT)
-    parser.add_argument("--no-browser", action="store_true", help="open no browser")
-    options = parser.parse_args()
-    try:
-        asyncio.run(serve(options.port, not options.no_browser))
-    except AnonlabError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print()
-
-
-if __name__ == "__main__":
-    main()

@@ -5,6 +5,7 @@ No widgets here. Everything that does not change when a slider moves is computed
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 
 from ...controls import Controls
-from ...errors import NoFaceFound, StaleRequest
+from ...errors import NoFaceFound
 from ...images import blurred, pasted, resize
 from ...perception.attribution import BLUR_SIGMA
 from ...perception.masks import build_mask, masked_face
@@ -23,13 +24,10 @@ from ...photo.faces import Face, align
 from ...photo.photos import Photo, read_photo
 from ...pipeline import Anonymizer
 from ...recognizers import distance
-from ...results import Result
-from ...watch import Watch, quiet
 from .figures import SHARP, SIZE, View
 
-KEPT = 8  # attributions of one face that are remembered
 LARGEST_AREA = 0.6  # of a mask by threshold; more leaves nothing of a face
-SEARCHES = 5  # halvings of the strength, for a preview at a distance
+STEPS = 32  # of the strength, for a preview at a distance
 
 
 class Workbench:
@@ -56,8 +54,7 @@ class Workbench:
         faces = self.anonymizer.detector(photo)
         for number in range(1, len(faces) + 1):
             try:
-                self._look(photo, faces, number)
-                return
+                return self._look(photo, faces, number)
             except NoFaceFound:
                 if number == len(faces):
                     raise
@@ -82,8 +79,6 @@ class Workbench:
     def attribution(self, method: str) -> torch.Tensor:
         """The face's map by one method, computed once: `(1, 1, 256, 256)`."""
         if method not in self.attributions:
-            if len(self.attributions) >= KEPT:
-                self.attributions.pop(next(iter(self.attributions)))
             self.attributions[method] = self.anonymizer.perception(self.image, method)
         return self.attributions[method]
 
@@ -105,42 +100,32 @@ class Workbench:
         """Mask, what stays of the face, and how far that is from the person."""
         heat = self.attribution(controls.perception)
         mask = build_mask(heat, controls, self.points)
-        recognizer = self.anonymizer.recognizer
-        away = self._away(pasted(self.image, self.blurred, mask))
+        masked, recognizer = masked_face(self.image, mask), self.anonymizer.recognizer
         return View(
-            self.image,
-            heat,
-            mask,
-            masked_face(self.image, mask),
-            mask.mean().item(),
-            share_of_face(mask, self.whole),
-            away,
-            recognizer.threshold,
-            recognizer.name,
-        )
+            self.image, heat, mask, masked, mask.mean().item(), share_of_face(mask, self.whole),
+            self._away(pasted(self.image, self.blurred, mask)), recognizer.threshold, recognizer.name,
+        )  # fmt: skip
 
     @torch.no_grad()
     def preview(
         self,
         view: View,
         controls: Controls,
-        current: Callable[[], bool] = lambda: True,
+        current: Callable[[], None] = lambda: None,
         side: int = SIZE,
     ) -> View:
         """The view with its regenerated face in one pass: as the codes start, without refinement.
 
         `side`, 256 or 512, is that of the composite. With `target_distance` the strength is searched to
-        a 32nd. `current` is asked between the steps; raises `StaleRequest` when it says no.
+        a 32nd. `current` is called between the steps: what it raises ends them.
         """
         regenerator = self.anonymizer.regenerator
         path = self.anonymizer.path(self.face, controls)
 
         def drawn(strength: float, side: int = SIZE) -> tuple[torch.Tensor, float]:
-            if not current():
-                raise StaleRequest("the setting has changed")
+            current()
             ws = regenerator.start(self.image, view.mask, path.source, path.aim(strength))
-            if not current():
-                raise StaleRequest("the setting has changed")
+            current()
             image = self.image if side == SIZE else self.sharp
             mask = resize(view.mask, side)
             _, composite = regenerator.pictures(ws, image, mask, own_eyes=controls.own_eyes)
@@ -148,12 +133,11 @@ class Workbench:
 
         strength, wanted = controls.strength, controls.target_distance
         if wanted is not None:
-            low, high = 0.0, 1.0
-            for _ in range(SEARCHES):
-                strength = (low + high) / 2
-                low, high = (strength, high) if drawn(strength)[1] < wanted else (low, strength)
-            strength = high
+            steps = range(1, STEPS)
+            found = bisect_left(steps, wanted, key=lambda step: drawn(step / STEPS)[1])
+            strength = (1 + found) / STEPS
         composite, away = drawn(strength, side)
+        current()
         return replace(view, preview=composite, preview_distance=away, strength=strength)
 
     @torch.no_grad()
@@ -161,14 +145,3 @@ class Workbench:
         """The recogniser's distance from the face on the bench."""
         recognizer = self.anonymizer.recognizer
         return distance(recognizer, recognizer.embed(image), self.face.embedding).item()
-
-    def anonymize(self, controls: Controls, everybody: bool = True, watch: Watch = quiet) -> Result:
-        """The whole photo, as the command line would do it: slow, full size and checked.
-
-        `everybody` in it, or only the face on the bench. `watch` as the `Anonymizer` takes it. Raises
-        `StillRecognised`, `NoFaceFound`.
-        """
-        assert self.photo is not None
-        return self.anonymizer(
-            self.photo, controls, faces="all" if everybody else (self.number,), watch=watch
-        )

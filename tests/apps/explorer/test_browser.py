@@ -66,7 +66,7 @@ def browser():
 @pytest.fixture(scope="module")
 def serving() -> Iterator[tuple[psutil.Process, str]]:
     """The explorer's server, which has just begun, and its address."""
-    command = [sys.executable, "-m", "anonlab.apps.explorer.server", "--no-browser", "--port", "0"]
+    command = [sys.executable, "-m", "anonlab", "explore", "--no-browser", "--port", "0"]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         yield psutil.Process(server.pid), re.search(r"http://\S+/", server.stdout.readline())[0]

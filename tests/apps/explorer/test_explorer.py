@@ -154,7 +154,7 @@ def test_an_error_names_the_file_and_takes_the_old_face_away(page, name, content
         ({"do": "open", "photo": "/etc/hostname"}, "is not among the photos here"),
         ({"do": "set", "controls": {"mask_area": 7}}, "mask_area 7 is not between 0 and 1"),
         ({"do": "key", "key": "short"}, "the key holds 5 bytes; a secret needs at least 16"),
-        ({"do": "format"}, "KeyError('format')"),
+        ({"do": "format"}, "has no attribute 'do_format'"),
     ],
 )
 def test_what_a_page_may_not_ask_is_an_error_in_words(page, asked, reason):
