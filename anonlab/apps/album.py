@@ -81,11 +81,7 @@ class Album:
         """Write all people, encrypted: a recogniser knows a person from the mean embedding. Raises
         `OutputNotWritable`."""
         rows = [
-            {
-                "embedding": one.embedding[0].tolist(),
-                "attributes": astuple(one.attributes),
-                "faces": one.faces,
-            }
+            vars(one) | {"embedding": one.embedding[0].tolist(), "attributes": astuple(one.attributes)}
             for one in self.people
         ]
         with atomic_path(path) as partial:

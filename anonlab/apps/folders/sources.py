@@ -31,7 +31,7 @@ def plan(sources: Sequence[Path], out: Path) -> tuple[Pairs, list[dict[str, str]
     pairs, left_out = [], []
     for source in sources:
         inside = []
-        for path in sorted(_files(source, out.resolve())) if is_folder(source) else ():
+        for path in sorted(_files(source, out.resolve())) if os.path.isdir(source) else ():
             folder = path.is_dir() and not path.name.startswith(".")
             if not folder and (other := passed_over(path, READABLE)):
                 left_out.append({"source": str(path), "what": other[0], "remedy": other[1]})
@@ -52,14 +52,6 @@ def _files(folder: Path, out: Path) -> Iterable[Path]:
         yield from named
         yield from (Path(place, one) for one in names)
     yield from map(Path, failed)
-
-
-def is_folder(path: Path) -> bool:
-    """Whether it is one; a name that no file can have is none."""
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # a name that is too long, or has a zero byte
-        return False
 
 
 def each(
@@ -85,7 +77,7 @@ def each(
 
 def _check(source: Path, output: Path, out: Path, originals: set, taken: set[Path]) -> None:
     """Raise `OutputNotWritable`, or `UnreadableImage` for a folder."""
-    if is_folder(source):
+    if os.path.isdir(source):
         why = "is a folder without photos; name one that has some"
         if source.is_symlink():
             why = "is a link to a folder and not followed; name it on its own"
@@ -93,11 +85,10 @@ def _check(source: Path, output: Path, out: Path, originals: set, taken: set[Pat
             why = "cannot be listed; check its permissions"
         raise UnreadableImage(f"{source} {why}")
     another = "choose another output folder"
-    existing = _identity(output)
-    if existing and existing == _identity(source):
-        raise OutputNotWritable(f"{source} would be overwritten; {another}")
-    if existing in originals:  # the same file, by whatever name
-        raise OutputNotWritable(f"{source} would replace the photo {output}; {another}")
+    if _identity(output) in originals:  # by whatever name
+        raise OutputNotWritable(
+            f"{source} would replace the photo {output}, which would be overwritten; {another}"
+        )
     for path in [output, *output.parents[: len(output.relative_to(out).parts) - 1]]:
         if os.path.islink(path):
             raise OutputNotWritable(
