@@ -22,13 +22,6 @@ from .errors import FolderBusy, InputMissing, OutputNotWritable
 UNSUPPORTED = {errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 LOCK = ".anonlab.lock"
 PARTIAL = re.compile(r"\.anonlab-(\d{1,9})-.*\.partial")  # the number of the process that writes it
-KINDS = {
-    stat.S_IFIFO: "a FIFO",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFDIR: "a folder",
-}
 
 
 @contextlib.contextmanager
@@ -48,7 +41,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield partial
         with contextlib.suppress(PermissionError, NotImplementedError):  # not every system has rights
             partial.chmod(rights)  # safetensors puts a file in its place that only its owner reads
-        to_disk(partial)
+        _to_disk(partial)
         os.replace(partial, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -57,7 +50,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             raise _not_writable(path, error) from None
         raise
     with contextlib.suppress(OSError):  # not every system can do this with a folder
-        to_disk(path.parent)
+        _to_disk(path.parent)
 
 
 def _not_writable(path: Path, error: OSError) -> OutputNotWritable:
@@ -65,7 +58,7 @@ def _not_writable(path: Path, error: OSError) -> OutputNotWritable:
     return OutputNotWritable(f"{path} cannot be written ({error.strerror or error}); {remedy}")
 
 
-def to_disk(path: Path) -> None:
+def _to_disk(path: Path) -> None:
     """Wait until a file's or folder's content is on the disk, where its file system can say so."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -130,10 +123,11 @@ def open_file(path: Path) -> BinaryIO:
     `InputMissing` with the reason.
     """
     try:
-        kind = stat.S_IFMT(os.stat(path).st_mode)
-        if kind != stat.S_IFREG:
-            where = " in it" if kind == stat.S_IFDIR else ""
-            raise InputMissing(f"{path} is {KINDS.get(kind, 'no file')}; name a photo{where}")
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            raise InputMissing(f"{path} is a folder; name a photo in it")
+        if not stat.S_ISREG(mode):
+            raise InputMissing(f"{path} is a FIFO, a socket or a device; name a photo")
         return open(path, "rb")
     except FileNotFoundError:
         raise InputMissing(f"{path} does not exist; check the spelling") from None

@@ -8,12 +8,12 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from tqdm.auto import tqdm
 
 from .checking import (
     ATTEMPTS,
@@ -28,14 +28,17 @@ from .checking import (
     next_controls,
     refused,
 )
-from .controls import FALLBACKS, Controls, make_controls
+from .controls import FALLBACKS, METHODS, Controls, make_controls
+from .device import pick_device
+from .encoding.correction import Correction, Readers
+from .encoding.encoder import load_encoder
 from .encoding.linear import LinearInitialization
-from .encoding.start import LinearStart
-from .errors import FaceTurnedAway, NoFaceFound, StillRecognised, check_choice
-from .generators import Generator
+from .encoding.start import AIM, EncoderStart, LinearStart, Start
+from .encoding.start import OVERSHOOT as OVERSHOOT_OF_ONE_PASS
+from .errors import FaceTurnedAway, NoFaceFound, StillRecognised, UnknownOption, check_choice
+from .generators import load_generator
 from .identity.population import Attributes, Population
 from .identity.virtual import IdentityPath, identity_path
-from .loading import load_parts
 from .perception.masks import build_mask
 from .perception.perception import Perception
 from .perception.regions import share_of_face, whole_face
@@ -43,12 +46,13 @@ from .photo.detection import Detector
 from .photo.faces import JUDGED, Face, align, paste
 from .photo.grain import match_grain
 from .photo.photos import Photo, read_photo
-from .recognizers import Recognizer
-from .recognizers.perceptual import PerceptualDistance
-from .regeneration.regenerate import Regenerator
+from .recognizers import load_recognizer
+from .recognizers.perceptual import load_stlpips
+from .regeneration.regenerate import REFINE_STEPS, Regenerator
 from .results import FaceResult, LeftFace, Result
 from .selection import Selection
 from .watch import Watch, quiet
+from .weights import store
 
 
 @dataclass(frozen=True)
@@ -82,26 +86,10 @@ class Anonymizer:
         self.detector, self.regenerator, self.population = detector, regenerator, population
         self.perception = perception or Perception(regenerator.recognizer, population)
         self.key = key if key is not None else secrets.token_bytes(32)
-
-    @property
-    def generator(self) -> Generator:
-        """Draws the new faces."""
-        return self.regenerator.generator
-
-    @property
-    def recognizer(self) -> Recognizer:
-        """Finds the mask, names the identity and checks the result."""
-        return self.regenerator.recognizer
-
-    @property
-    def perceptual(self) -> PerceptualDistance:
-        """Measures in the losses how different two faces look."""
-        return self.regenerator.perceptual
-
-    @property
-    def device(self) -> torch.device:
-        """Where all parts compute."""
-        return self.generator.w_avg.device
+        self.generator = regenerator.generator  # draws the new faces
+        self.recognizer = regenerator.recognizer  # finds the mask, names the identity, checks the result
+        self.perceptual = regenerator.perceptual  # measures in the losses how different two faces look
+        self.device = self.generator.w_avg.device
 
     @classmethod
     def load(
@@ -121,23 +109,46 @@ class Anonymizer:
         `optimize`. Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or
         `WeightsMismatch`.
         """
-        return cls(*load_parts(generator, method, device, generator_path), key)
+        check_choice("method", method, METHODS)
+        chosen = pick_device(device)
+        recognizer, population = load_recognizer("dlib", device=chosen), Population.load(chosen)
+        drawn_by = load_generator(generator, generator_path, chosen)
+        perception, own = Perception(recognizer, population), drawn_by.name == population.generator
+        if method == "auto":
+            method = "encode" if store.find(f"encoder-{drawn_by.name}") else "optimize"
+        if method == "one-pass" and not own:
+            raise UnknownOption(
+                f"method one-pass is not for generator {drawn_by.name}, because the linear start knows "
+                f"only {population.generator}; choose optimize, or train an encoder and choose encode"
+            )
+        if method == "encode":
+            encoder, correction = load_encoder(drawn_by, device=chosen), None
+            if own:
+                readers = Readers.load(population, chosen)
+                weights = store.load_shipped("correction")
+                correction = Correction(weights, drawn_by, recognizer, readers)
+            start: Start = EncoderStart(encoder, correction, AIM)
+        else:
+            overshoot = OVERSHOOT_OF_ONE_PASS if method == "one-pass" else 1.0
+            start = LinearStart(LinearInitialization(drawn_by, population), overshoot)
+        steps = REFINE_STEPS if method == "optimize" else 0
+        parts = (drawn_by, recognizer, load_stlpips(chosen), start, perception.landmarks, steps)
+        return cls(Detector(chosen), Regenerator(*parts), population, perception, key)
 
     def replace(self, **parts: Any) -> Anonymizer:
         """Return the same anonymizer with other parts: `detector`, `perception`, `population`, `key`, a
         `regenerator` or one of its fields. A new generator brings the linear start unless one is given.
         Raises `UnknownOption` for a part that does not exist."""
-        own = ("detector", "regenerator", "perception", "population", "key")
+        own = ("detector", "regenerator", "population", "perception", "key")
         inner = [part.name for part in fields(Regenerator)]
         check_choice("part", [*parts], (*own, *inner))
-        changes = {name: value for name, value in parts.items() if name in inner}
+        changes = {name: parts.pop(name) for name in inner if name in parts}
         generator = changes.get("generator", self.generator)
         if "start" not in changes and generator is not self.generator:
             changes["start"] = LinearStart(LinearInitialization(generator, self.population))
-        kept = {name: getattr(self, name) for name in own}
-        if {"recognizer", "population"} & set(parts):
-            kept["perception"] = None  # it is made of these
-        kept |= {name: value for name, value in parts.items() if name in own}
+        if "recognizer" in changes or "population" in parts:
+            parts = {"perception": None} | parts  # it is made of these
+        kept = {name: getattr(self, name) for name in own} | parts
         kept["regenerator"] = replace(kept["regenerator"], **changes)
         return Anonymizer(**kept)
 
@@ -150,7 +161,6 @@ class Anonymizer:
         fallback: str = "none",
         known: Known | None = None,
         verify: bool = True,
-        progress: bool = False,
         watch: Watch = quiet,
         **changes: Any,
     ) -> Result:
@@ -164,7 +174,7 @@ class Anonymizer:
         frame, turned too far, still recognised): `blur` or `pixels` cover it, and the result says so;
         `none` raises. `known` maps a face as seen to the person as known from more photos (albums).
         `watch(message, share)` reports progress between the steps; an exception that it raises ends the
-        work, and `progress` shows a bar.
+        work.
         Raises `UnreadableImage`, `NoFaceFound`, `FaceTurnedAway`, `StillRecognised`, `UnknownOption`.
         """
         selection = faces if isinstance(faces, Selection) else Selection(faces)
@@ -173,19 +183,14 @@ class Anonymizer:
         photo = read_photo(image)
         watch("finding faces", 0.0)
         detected = dict(enumerate(self.detector(photo), 1))
-        chosen = selection.numbers(list(detected.values()), photo.name)
+        chosen = selection.numbers([*detected.values()], photo.name)
         left = [LeftFace(number, face.box) for number, face in detected.items() if number not in chosen]
         left += self.left(photo, {number: detected[number] for number in chosen}, selection)
         chosen = [number for number in chosen if number not in {face.number for face in left}]
         result = Result(photo.image(photo.pixels), icc_profile=photo.icc_profile, left=left)
         pixels = photo.pixels
-        for done, number in enumerate(tqdm(chosen, photo.name, unit="face", disable=not progress)):
-
-            def report(doing: str, share: float, done: int = done) -> None:
-                which = f"face {done + 1} of {len(chosen)}: " if len(chosen) > 1 else ""
-                watch(which + doing, (done + share) / len(chosen))
-
-            face = detected[number]
+        for done, number in enumerate(chosen):
+            face, report = detected[number], partial(_face, watch, done, len(chosen))
             try:
                 new, pixels = self.anonymize_face(
                     photo, face, controls, pixels, known=known, verify=verify, watch=report
@@ -195,9 +200,8 @@ class Anonymizer:
                 if fallback == "none":
                     raise
                 covered, pixels = cover_face(self.recognizer, photo, face, fallback, pixels)
-                result.covered.append(
-                    replace(covered, number=number, reason=str(error).partition(";")[0])
-                )
+                reason = str(error).partition(";")[0]
+                result.covered.append(replace(covered, number=number, reason=reason))
         return replace(result, image=photo.image(pixels))
 
     def anonymize_face(
@@ -224,50 +228,35 @@ class Anonymizer:
         aligned = self.analyze(align(photo, face, face.own_size).to(self.device))
         person = replace(known(aligned), image=aligned.image) if known else aligned
         canvas = photo if pixels is None else replace(photo, pixels=pixels)
-        with torch.no_grad():
-            points = self.perception.landmarks(aligned.image)
-        visible, size = whole_face(points), aligned.image.shape[-1]
+        points, size = self.perception.landmarks(aligned.image), aligned.image.shape[-1]
         heat = self.perception(aligned.image, controls.perception)  # stage 1: where identity shows, …
         best: tuple[FaceResult, np.ndarray] | None = None
         optimizes, overshoot = self.regenerator.refine_steps > 0, 1.0
         for number in range(1, ATTEMPTS + 1 if verify else 2):
-            again = f"attempt {number} of {ATTEMPTS}: " if number > 1 else ""
-
-            def refining(share: float, again: str = again) -> None:
-                watch(f"{again}refining the new face", 0.3 + 0.5 * share)
-
-            watch(f"{again}making the new face", 0.3)
+            report = partial(_attempt, watch, number)
+            report("making the new face", 0.3)
             mask = build_mask(heat, controls, points, size)  # … and the mask of it
-            ws = self.encode(person, mask, controls, overshoot, refining)  # stage 2: codes
+            ws = self.encode(person, mask, controls, overshoot, report)  # stage 2: codes
             generated, composite = self.draw(ws, aligned.image, mask, controls)  # stage 3: the new face
-            watch(f"{again}measuring the finished photo", 0.85)
+            report("measuring the finished photo", 0.85)
             new = paste(canvas, face, composite.cpu(), mask.cpu())
             new = match_grain(canvas.pixels, new, np.random.default_rng(controls.seed))
-            finished = replace(canvas, pixels=new)  # the check
-            away, drift = measure_again(
+            finished = replace(canvas, pixels=new)
+            away, drift = measure_again(  # the check
                 self.detector, self.recognizer, finished, face, aligned.embedding
             )
             tried = FaceResult(
-                box=face.box,
-                attribution=heat.cpu(),
-                mask=mask.cpu(),
-                share_of_face=share_of_face(mask, visible),
-                aligned=aligned.image.cpu(),
-                generated=generated.cpu(),
-                anonymized=composite.cpu(),
-                ws=ws.cpu(),
-                distance=away,
-                drift=drift,
-                threshold=self.recognizer.threshold,
-                controls=controls,
-                attempts=number,
+                box=face.box, attribution=heat.cpu(), mask=mask.cpu(), aligned=aligned.image.cpu(),
+                generated=generated.cpu(), anonymized=composite.cpu(), ws=ws.cpu(),
+                share_of_face=share_of_face(mask, whole_face(points)), distance=away, drift=drift,
+                threshold=self.recognizer.threshold, controls=controls, attempts=number,
                 seconds=time.monotonic() - began,
-            )
+            )  # fmt: skip
             may = acceptable(tried) or not verify
             if may and (best is None or tried.distance > best[0].distance):
                 best = tried, new
             if best and not (number == 1 and not optimizes and nearly_matched(tried)):
-                break
+                return best
             controls = next_controls(tried, optimize=number > 1 and not optimizes)
             overshoot = OVERSHOOT
         if best is None:
@@ -292,10 +281,10 @@ class Anonymizer:
         mask: torch.Tensor,
         controls: Controls = Controls(),
         overshoot: float = 1.0,
-        watch: Callable[[float], None] = lambda _: None,
+        watch: Watch = quiet,
     ) -> torch.Tensor:
         """Run stage 2 on an aligned face and its `mask (1, 1, S, S)`: `ws (1, num_ws, w_dim)`. The start
-        aims `overshoot` times as far as usual; `watch` is told the share of an optimisation."""
+        aims `overshoot` times as far as usual."""
         return self.regenerator.codes(
             face.image, mask, self.path(face, controls), controls, watch, overshoot
         )
@@ -338,3 +327,12 @@ class Anonymizer:
         """Embed the largest face of each photo: `(N, dim)`. Raises `UnreadableImage`, `NoFaceFound`."""
         read = map(read_photo, photos)
         return torch.cat([embed_face(self.recognizer, photo, self.detector(photo)[0]) for photo in read])
+
+
+def _face(watch: Watch, done: int, count: int, doing: str, share: float) -> None:
+    """Tell how far one of several faces is."""
+    watch(f"face {done + 1} of {count}: {doing}" if count > 1 else doing, (done + share) / count)
+
+
+def _attempt(watch: Watch, number: int, doing: str, share: float) -> None:
+    watch(f"attempt {number} of {ATTEMPTS}: {doing}" if number > 1 else doing, share)

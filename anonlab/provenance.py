@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -27,14 +28,15 @@ def provenance(device: torch.device | None = None, seeds: Iterable[int] = ()) ->
     which takes about a second: call it once a run. TF32 is the state of this process.
     """
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    threads = f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
     return {
         "commit": commit(),
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": {name: version(name) for name in PACKAGES if find_spec(name.replace("-", "_"))},
         "weights": {key: store.sha256(path) for key in store.WEIGHTS if (path := store.find(key))},
         "seeds": list(seeds),
         "device": device.type,
-        "hardware": hardware(device),
+        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else threads,
         "cpu": cpu(),
         "tf32": {
             "matmul": torch.get_float32_matmul_precision() != "highest",
@@ -45,42 +47,29 @@ def provenance(device: torch.device | None = None, seeds: Iterable[int] = ()) ->
 
 
 def changes(before: dict, after: dict) -> list[str]:
-    """List what differs between two provenances, by name: `packages torch 2.14.1 → 2.15.0`."""
+    """List what differs between two provenances, by name: `packages torch 2.14.1 → 2.15.0`. Of a
+    fingerprint the first eight digits."""
     lines = []
     for key in dict.fromkeys([*before, *after]):
         was, now = before.get(key), after.get(key)
         if isinstance(was, dict) and isinstance(now, dict):
             lines += [f"{key} {line}" for line in changes(was, now)]
         elif was != now:
-            lines.append(f"{key} {_short(was)} → {_short(now)}")
+            line = f"{key} {'none' if was is None else was} → {'none' if now is None else now}"
+            lines.append(re.sub(r"\b[0-9a-f]{40,64}", lambda found: found[0][:8], line))
     return lines
-
-
-def _short(value: object) -> str:
-    """Write a value as text; of a fingerprint the first eight digits."""
-    text = "none" if value is None else str(value)
-    return re.sub(r"[0-9a-f]{40,64}", lambda found: found[0][:8], text)
 
 
 def commit() -> str | None:
     """Return the commit of this checkout, `+changes` when files differ from it; None outside git."""
-    if not shutil.which("git"):
-        return None
 
     def git(*arguments: str) -> str:
         folder = Path(__file__).parent
         return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True).stdout
 
-    if not git("ls-files", Path(__file__).name):  # installed inside another repository
+    if not shutil.which("git") or not git("ls-files", Path(__file__).name):  # inside another repository
         return None
     return git("rev-parse", "HEAD").strip() + ("+changes" if git("status", "--porcelain") else "")
-
-
-def hardware(device: torch.device) -> str:
-    """Describe in words what the run ran on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{torch.get_num_threads()} CPU threads, {platform.machine()}"
 
 
 def cpu() -> dict[str, str]:
@@ -96,10 +85,3 @@ def cpu() -> dict[str, str]:
         "instructions": " ".join(name for name in INSTRUCTIONS if name in offered),
         "torch": torch.backends.cpu.get_cpu_capability(),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -184,13 +184,13 @@ def main() -> None:
     judges = [anonymizer.recognizer]
     if chosen.unseen:
         judges.append(OnnxRecognizer(chosen.unseen, **chosen.unseen_options))
-    finder, photos = Detector(thorough=False), []
+    finder, photos = Detector(), []
     for path in sorted(chosen.folder.glob("*/*.jpg")):
         if photos and photos[-1][0] == path.parent.name:
             continue
         photo = read_photo(path)
         try:
-            photos.append((path.parent.name, Image.fromarray(photo.pixels), finder(photo)[0]))
+            photos.append((path.parent.name, Image.fromarray(photo.pixels), finder.once(photo)[0]))
         except AnonlabError:
             continue
     rows = []

@@ -81,7 +81,7 @@ def main() -> None:
     )
     options.add_argument("--rolled", action="store_true")
     chosen = options.parse_args()
-    portraits, heads, detector = Detector(thorough=False), [], Detector()
+    portraits, heads, detector = [], [], Detector()
     for path in sorted(chosen.folder.glob("*/1.jpg"))[:12] or sorted(chosen.folder.glob("*/*.jpg"))[:12]:
         photo = read_photo(path)
         try:

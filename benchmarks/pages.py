@@ -129,7 +129,7 @@ def pages() -> dict[Path, str]:
 
 def draw() -> None:
     """Anonymize the astronaut and save its stages as `data/pictures/stages.jpg`."""
-    result = Anonymizer.load(key=KEY)(sample_photo(ASTRONAUT), progress=True)
+    result = Anonymizer.load(key=KEY)(sample_photo(ASTRONAUT))
     with atomic_path(data_folder() / "pictures" / "stages.jpg") as partial:
         stages_figure(result.faces).savefig(partial, format="jpg", dpi=90)
 

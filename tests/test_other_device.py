@@ -7,7 +7,7 @@ from apps.video.making import filmed, write_clip
 from other_device import elsewhere
 from PIL import Image
 
-from anonlab import Anonymizer, loading
+from anonlab import Anonymizer, pipeline
 from anonlab.apps.video.anonymize_clip import anonymize_clip
 from anonlab.evaluation.judging import Similarity
 from anonlab.notebook.samples import sample_photo
@@ -25,7 +25,7 @@ def here(shipped) -> Anonymizer:
 @pytest.fixture
 def there(monkeypatch):
     with elsewhere() as device:
-        monkeypatch.setattr(loading, "pick_device", lambda _: device)
+        monkeypatch.setattr(pipeline, "pick_device", lambda _: device)
         yield Anonymizer.load(key=KEY)
 
 

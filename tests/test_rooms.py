@@ -18,7 +18,7 @@ ORDER = (  # each may use what stands before it
     *("weights", "provenance", "photo", "recognizers"),
     "identity",  # before stage 1, which compares with its reference population
     *("generators", "perception", "encoding", "regeneration"),
-    *("results", "checking", "selection", "loading", "pipeline"),
+    *("results", "checking", "selection", "pipeline"),
     *("metrics", "notebook", "training", "evaluation", "runner", "apps"),
 )
 # the same, inside apps

@@ -38,12 +38,9 @@ ROLLED = 15.0  # degrees from which on a face is looked at once more, upright
 
 
 class Detector:
-    """MTCNN and CenterFace on photos of any size. Weights come with facenet-pytorch and anonlab.
+    """MTCNN and CenterFace on photos of any size. Weights come with facenet-pytorch and anonlab."""
 
-    `thorough` asks both; without it MTCNN looks at a photo once, which is enough for portraits.
-    """
-
-    def __init__(self, device: torch.device | str = "cpu", thorough: bool = True):
+    def __init__(self, device: torch.device | str = "cpu"):
         from facenet_pytorch import MTCNN
 
         for key in ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet"):
@@ -52,14 +49,13 @@ class Detector:
         # Pooling goes through three channels at once then, which is a fifth of the time on a CPU.
         self.mtcnn.to(memory_format=torch.channels_last)
         self.centerface = CenterFace()
-        self.thorough = thorough
 
     def __call__(self, photo: Photo) -> list[Face]:
         """Find every face, largest first. Raises `NoFaceFound` when there is none."""
-        return self._faces(photo, self.thorough)
+        return self._faces(photo, True)
 
     def once(self, photo: Photo) -> list[Face]:
-        """Find faces by one look at the whole photo, whether `thorough` or not: for portraits."""
+        """Find faces by one look of MTCNN at the whole photo, which is enough for portraits."""
         return self._faces(photo, False)
 
     def _faces(self, photo: Photo, thorough: bool) -> list[Face]:

@@ -15,10 +15,9 @@ from .base import distance as distance
 from .base import jittered as jittered
 from .base import matches as matches
 from .dlib_resnet import load_dlib
-from .facenet import load_facenet
 from .onnx import OnnxRecognizer, check_options
 
-RECOGNIZERS = ("dlib", "facenet", "onnx")
+RECOGNIZERS = ("dlib", "onnx")
 
 
 def load_recognizer(
@@ -29,17 +28,14 @@ def load_recognizer(
 ) -> Recognizer:
     """Load a pretrained recogniser by name, frozen.
 
-    `dlib` is embedded. `facenet` takes `path` or a downloaded file and `pretrained`
-    (`vggface2` or `casia-webface`). `onnx` takes the `path` of any embedding model and the options
-    of `OnnxRecognizer`. Raises `UnknownOption`, `WeightsMissing` or `WeightsCorrupt`.
+    `dlib` is embedded. `onnx` takes the `path` of any embedding model, ONNX or TensorFlow Lite, and the
+    options of `OnnxRecognizer`. Raises `UnknownOption`, `WeightsMissing` or `WeightsCorrupt`.
     """
     check_choice("recogniser", name, RECOGNIZERS)
     if name == "dlib":
         model = load_dlib()
         model.mean.copy_(store.load_shipped("population")["mean"])
         return model.to(device)
-    if name == "facenet":
-        return load_facenet(path, device=device, **options)
     if path is None:
         raise UnknownOption("recogniser 'onnx' needs the path of an .onnx file")
     check_options(options)

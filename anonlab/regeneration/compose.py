@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -72,8 +73,7 @@ def measure_blend(
     generated = displaced(generated, moved)
     front = resize(in_front(image, generated, points), size).maximum(resize(glasses(image), size))
     kept = [front, beside_the_face(points, size).to(image)]
-    if own_eyes:
-        kept.append(between_lids(points, size).to(image))
+    kept += [between_lids(points, size).to(image)] if own_eyes else []
     stays = 1 - torch.stack([1 - part for part in kept]).prod(0)
     mask = mask * (1 - stays)
     gain = exposure(generated, image, points)
@@ -89,12 +89,8 @@ def measure_blend(
 def mean_blend(blends: Sequence[Blend], weights: Sequence[float]) -> Blend:
     """Average the blends of neighbouring frames."""
     total = sum(weights)
-
-    def mean(name: str) -> torch.Tensor:
-        values = zip(weights, blends, strict=True)
-        return sum(weight * getattr(blend, name) for weight, blend in values) / total
-
-    return Blend(*(mean(one.name) for one in fields(Blend)))
+    parts = ([getattr(blend, part.name) for blend in blends] for part in fields(Blend))
+    return Blend(*(sum(map(operator.mul, weights, part)) / total for part in parts))
 
 
 def apply_blend(
@@ -162,15 +158,14 @@ def motion_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
     along = vectors[:, least] / vectors[:, least].norm()
     across, line = along.flip(0) * along.new_tensor([-1, 1]), torch.outer(along, along).to(mask)
     axes = (along, across), (across, along)
-    low, high = SHARPEST, SMEARED
-    for _ in range(HALVINGS):
-        middle = (low * high) ** 0.5
-        now = tensor(with_motion(sharp, (middle * DETAIL_SIZE / size) ** 2 * line))
+
+    def sharper(sigma: float) -> bool:
+        now = tensor(with_motion(sharp, (sigma * DETAIL_SIZE / size) ** 2 * line))
         # what of the difference is the same in all directions is left to `detail_blur`
         own, theirs = (one @ now @ one * (other @ wanted @ other) for one, other in axes)
-        sharper = own > theirs
-        low, high = (middle, high) if sharper else (low, middle)
-    return (low * DETAIL_SIZE / size) ** 2 * line
+        return bool(own > theirs)
+
+    return (_least_sigma(sharper, SMEARED) * DETAIL_SIZE / size) ** 2 * line
 
 
 def with_motion(generated: torch.Tensor, smear: torch.Tensor) -> torch.Tensor:
@@ -194,10 +189,8 @@ def with_motion(generated: torch.Tensor, smear: torch.Tensor) -> torch.Tensor:
 
 def with_blur(generated: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
     """Put `generated (1, 3, S, S)` under a Gaussian of `sigma` pixels of 512, if it is not tiny."""
-    sigma = float(sigma)
-    if sigma < SHARPEST:
-        return generated
-    return blurred(generated, sigma * generated.shape[-1] / DETAIL_SIZE)
+    small = float(sigma) < SHARPEST
+    return generated if small else blurred(generated, float(sigma) * generated.shape[-1] / DETAIL_SIZE)
 
 
 def detail_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -228,11 +221,17 @@ def detail_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
     wanted = (detail(photo).square() - noise).clamp_min(0).sqrt()
     if detail(sharp) <= wanted:
         return mask.new_zeros(())
-    low, high = SHARPEST, SOFTEST
+    sigma = _least_sigma(lambda sigma: bool(detail(blurred(sharp, sigma)) > wanted), SOFTEST)
+    return torch.tensor(sigma * DETAIL_SIZE / size).to(mask)
+
+
+def _least_sigma(too_sharp: Callable[[float], bool], most: float) -> float:
+    """Find by halving the Gaussian, of at most `most` pixels, under which a face is sharp no more."""
+    low, high = SHARPEST, most
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
-        low, high = (middle, high) if detail(blurred(sharp, middle)) > wanted else (low, middle)
-    return torch.tensor(low * DETAIL_SIZE / size).to(mask)
+        low, high = (middle, high) if too_sharp(middle) else (low, middle)
+    return low
 
 
 def _span(touched: torch.Tensor, size: int) -> slice:
@@ -282,10 +281,8 @@ def colour_shift(
     lacking = difference - shift
     weight = (-lacking.square().mean(1, keepdim=True) / (2 * TOLERANCE) ** 2).exp() * seen
     mouth = region_masks(points, size)["mouth"].to(image)
-    tint, total, near = (
-        blurred(one, LIPS * scale)
-        for one in ((lacking - lacking.mean(1, keepdim=True)) * weight, weight, mouth)
-    )
+    tint = blurred((lacking - lacking.mean(1, keepdim=True)) * weight, LIPS * scale)
+    total, near = blurred(weight, LIPS * scale), blurred(mouth, LIPS * scale)
     return shift + near * tint / total.clamp_min(1e-3)
 
 

@@ -18,6 +18,7 @@ from ..images import FACE_SIZE, resize
 from ..perception.networks import LandmarkNetwork
 from ..recognizers import Recognizer, distance
 from ..recognizers.perceptual import PerceptualDistance
+from ..watch import Watch, quiet
 from .compose import join, measure_blend
 from .optimize import LatentOptimConfig, optimize_latents
 
@@ -52,41 +53,38 @@ class Regenerator:
         mask: torch.Tensor,
         path: IdentityPath,
         controls: Controls = Controls(),
-        watch: Callable[[float], None] = lambda _: None,
+        watch: Watch = quiet,
         overshoot: float = 1.0,
     ) -> torch.Tensor:
         """Find codes `ws (1, num_ws, w_dim)` for one aligned face `(1, 3, S, S)` and its mask.
 
         `path` holds the identity of each strength. With `target_distance` the strength, and then the
         codes, are searched until the composite is within 0.02 of it, as far as mask and generator
-        allow. `watch` is told which share of an optimisation is done. The start aims `overshoot` times
+        allow. `watch` is told how far an optimisation is. The start aims `overshoot` times
         as far from the person as the identity is.
         """
         image, mask = resize(image, 2 * FACE_SIZE), resize(mask, 2 * FACE_SIZE)
         wanted, strength = controls.target_distance, controls.strength
+        steps = self.refine_steps if controls.refine_steps is None else controls.refine_steps
         rng = torch.Generator().manual_seed(controls.seed)
 
         def reached(ws: torch.Tensor, resolution: int | None = None) -> float:
             return self.reached(ws, image, mask, resolution, controls.own_eyes)
 
-        if wanted is not None and not self.refine_steps:
-
-            def one_pass(strength: float) -> float:
-                ws = self.start(image, mask, path.source, path.aim(strength))
-                return reached(ws, FACE_SIZE)
-
-            strength = _search(one_pass, wanted)
-        identity = replace(path.at(strength), target=path.aim(strength))
-        steps = self.refine_steps if controls.refine_steps is None else controls.refine_steps
-        aim = torch.lerp(path.source, identity.target, overshoot)
-        ws = self.start(image, mask, path.source, aim)
+        def start(aim: torch.Tensor) -> torch.Tensor:
+            return self.start(image, mask, path.source, aim)
 
         def optimize(ws: torch.Tensor, steps: int, distance: float | None) -> torch.Tensor:
             return optimize_latents(
                 self.generator, self.recognizer, self.perceptual, image, mask, identity, ws,
-                steps, distance, self.config, rng, watch=lambda step, *_: watch(step / steps),
+                steps, distance, self.config, rng,
+                watch=lambda step, *_: watch("refining the new face", 0.3 + 0.5 * step / steps),
             )  # fmt: skip
 
+        if wanted is not None and not self.refine_steps:
+            strength = _search(lambda strength: reached(start(path.aim(strength)), FACE_SIZE), wanted)
+        identity = replace(path.at(strength), target=path.aim(strength))
+        ws = start(torch.lerp(path.source, identity.target, overshoot))
         if steps:
             ws = optimize(ws, steps, wanted)
         if wanted is None:
@@ -95,7 +93,7 @@ class Regenerator:
             if reached(ws) >= wanted - TOLERANCE / 2:
                 break
             ws = optimize(ws, PUSH_STEPS, wanted + margin)
-        near = self.start(image, mask, path.source, path.source)
+        near = start(path.source)
         return torch.lerp(near, ws, _settle(lambda share: reached(torch.lerp(near, ws, share)), wanted))
 
     @torch.no_grad()
@@ -110,9 +108,8 @@ class Regenerator:
         """Draw the generated face and the composite, both of the size of `image (1, 3, S, S)`, at
         `resolution`, by default the least that the generator has for S. With `own_eyes` what lies
         between the lids stays the photo's."""
-        if resolution is None:
-            enough = (size for size in self.generator.resolutions if size >= image.shape[-1])
-            resolution = min(enough, default=None)
+        enough = (size for size in self.generator.resolutions if size >= image.shape[-1])
+        resolution = resolution or min(enough, default=None)
         generated = self.generator.synthesis(ws, resolution).clamp(-1, 1)
         generated = resize(generated, image.shape[-1])
         points, new_points = self.landmarks(image), self.landmarks(generated)

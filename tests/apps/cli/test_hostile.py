@@ -57,10 +57,10 @@ def test_fifos_sockets_and_devices_are_not_opened(tmp_path):
     with socket.socket(socket.AF_UNIX) as listening, contextlib.chdir(tmp_path / "in"):
         listening.bind("socket.png")
         entries = anonymize(tmp_path / "in", Path("/dev/null"), out=tmp_path / "out")
-    assert "is a FIFO; name a photo" in entries["fifo.jpg"]["error"]
-    assert "is a socket; name a photo" in entries["socket.png"]["error"]
-    assert "is a device; name a photo" in entries["zero.png"]["error"]
-    assert "is a device; name a photo" in entries["null"]["error"]
+    assert "is a FIFO, a socket or a device; name a photo" in entries["fifo.jpg"]["error"]
+    assert "is a FIFO, a socket or a device; name a photo" in entries["socket.png"]["error"]
+    assert "is a FIFO, a socket or a device; name a photo" in entries["zero.png"]["error"]
+    assert "is a FIFO, a socket or a device; name a photo" in entries["null"]["error"]
     assert files(tmp_path / "out") == ["a.png", "record.json"]
 
 
