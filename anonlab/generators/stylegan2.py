@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..errors import check_choice
 from ..images import FACE_SIZE, resize
 from .base import LRELU_GAIN, Generator
 
@@ -99,12 +98,11 @@ class StyledConv(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros(()))
         self.register_buffer("noise", torch.zeros(size, size))
 
-    def forward(self, x: torch.Tensor, w: torch.Tensor, taps: torch.Tensor, noisy: bool) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, w: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
         x = modulated_conv2d(x, self.weight, self.affine(w), up=self.up)
         if self.up:
             x = upfirdn2d(x, taps, padding=(1, 1), gain=4)
-        if noisy:
-            x = x + self.noise * self.noise_strength
+        x = x + self.noise * self.noise_strength
         x = F.leaky_relu(x + self.bias[:, None, None], 0.2) * LRELU_GAIN
         return x.clamp(-self.clamp, self.clamp) if self.clamp else x
 
@@ -153,18 +151,15 @@ class StyleGAN2(Generator):
         self.to_rgbs = nn.ModuleList(ToRGB(c, config.w_dim, rest) for c in channels)
         self.register_buffer("taps", torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8, persistent=False)
 
-    def synthesis(
-        self, ws: torch.Tensor, resolution: int | None = None, noise_mode: str = "const"
-    ) -> torch.Tensor:
+    def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
         """Draw `ws (N, num_ws, w_dim)` as images `(N, 3, R, R)`, R one of `resolutions` (default
-        native). `noise_mode` is `const` (that of the file) or `none`. Raises `UnknownOption`."""
+        native), with the noise of the file."""
         resolution = self._checked(ws, resolution)
-        check_choice("noise_mode", noise_mode, ("const", "none"))
         x = self.const.expand(len(ws), -1, -1, -1)
         image = x.new_zeros(())
         for level in range(len(self.sizes)):
             for row in range(max(0, 2 * level - 1), 2 * level + 1):
-                x = self.convs[row](x, ws[:, row], self.taps, noise_mode == "const")
+                x = self.convs[row](x, ws[:, row], self.taps)
             if level:
                 image = upfirdn2d(image, self.taps, up=2, padding=(2, 1), gain=4)
             image = image + self.to_rgbs[level](x, ws[:, 2 * level + 1])

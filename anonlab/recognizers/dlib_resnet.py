@@ -7,7 +7,8 @@ The parity test compares embeddings with dlib itself.
 
 from __future__ import annotations
 
-import re
+import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,12 @@ CHANNEL_MEANS = (122.782, 117.001, 104.298)
 # dlib cuts a chip of side 150 around five landmarks. In an FFHQ-aligned image the landmarks sit at
 # fixed places, so the chip is a fixed box too (fitted on dlib's own chips, see the parity test).
 CHIP_BOX = (78.9 - 2.392 / 2, 131.2 - 2.392 / 2, 78.9 + 2.392 * 149.5, 131.2 + 2.392 * 149.5)
-# (channels, whether the first block of the stage halves the picture), input side first
-STAGES = (
-    (32, (False, False, False)),
-    (64, (True, False, False, False)),
-    (128, (True, False, False)),
-    (256, (True, False, False)),
-    (256, (True,)),
+# (channels, whether it halves the picture) of each block, input side first
+BLOCKS = (
+    *([(32, False)] * 3),
+    *((64, True), *([(64, False)] * 3)),
+    *((128, True), *([(128, False)] * 2)),
+    *((256, True), *([(256, False)] * 2), (256, True)),
 )
 
 
@@ -78,12 +78,8 @@ class DlibResNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = convolution(3, 32, 7, 2)
-        blocks, channels = [], 32
-        for width, downs in STAGES:
-            for down in downs:
-                blocks.append(Residual(channels, width, down))
-                channels = width
-        self.blocks = nn.Sequential(*blocks)
+        pairs = pairwise([(32, False), *BLOCKS])
+        self.blocks = nn.Sequential(*(Residual(a, b, down) for (a, _), (b, down) in pairs))
         self.fc = nn.Linear(256, 128, bias=False)
         self.register_buffer("mean", torch.zeros(128))
         self.register_buffer("channel_means", torch.tensor(CHANNEL_MEANS)[:, None, None])
@@ -105,13 +101,9 @@ def read_dlib(path: Path) -> dict[str, torch.Tensor]:
 
     Raises `WeightsCorrupt` when the file does not hold exactly the 59 tensors of the network.
     """
-    blob = path.read_bytes()
-    model = DlibResNet()
-    convs = [model.stem] + [c for block in model.blocks for c in (block.first, block.second)]
-    state: dict[str, torch.Tensor] = {}
-    position = 0
+    blob, position = path.read_bytes(), 0
 
-    def take(shape: tuple[int, ...]) -> torch.Tensor:
+    def take(*shape: int) -> torch.Tensor:
         """Take the next tensor of dlib's `shape`: version 2, four packed sizes, then float32 values.
 
         A packed integer is one byte that counts the bytes that follow, least significant first.
@@ -119,25 +111,24 @@ def read_dlib(path: Path) -> dict[str, torch.Tensor]:
         nonlocal position
         header = b"\x01\x02"
         for size in shape:
-            digits = size.to_bytes(max(1, (size.bit_length() + 7) // 8), "little")
+            digits = size.to_bytes((size.bit_length() + 7) // 8, "little")
             header += bytes([len(digits)]) + digits
-        match = re.compile(re.escape(header), re.DOTALL).search(blob, position)
-        count = int(np.prod(shape))
-        if match is None or match.end() + 4 * count > len(blob):
+        at, count = blob.find(header, position) + len(header), math.prod(shape)
+        position = at + 4 * count
+        if at < len(header) or position > len(blob):
             raise WeightsCorrupt(f"{path} does not hold a tensor of shape {shape} where dlib's has one")
-        position = match.end() + 4 * count
-        values = np.frombuffer(blob, "<f4", count, match.end()).copy()
-        return torch.from_numpy(values)
+        return torch.from_numpy(np.frombuffer(blob, "<f4", count, at).copy())
 
-    names = {module: name for name, module in model.named_modules()}
-    for layer in convs:
-        weight = layer.weight
-        values = take((weight.numel() + len(weight), 1, 1, 1))
-        gamma, beta = take((2 * len(weight), 1, 1, 1)).chunk(2)
-        scaled = values[: weight.numel()].view_as(weight) * gamma[:, None, None, None]
-        state[f"{names[layer]}.weight"] = scaled
-        state[f"{names[layer]}.bias"] = values[weight.numel() :] * gamma + beta
-    state["fc.weight"] = take((256, 128, 1, 1)).view(256, 128).T.contiguous()
+    state: dict[str, torch.Tensor] = {}
+    for name, layer in DlibResNet().named_modules():
+        if isinstance(layer, nn.Conv2d):
+            weight = layer.weight
+            values = take(weight.numel() + len(weight), 1, 1, 1)
+            gamma, beta = take(2 * len(weight), 1, 1, 1).chunk(2)
+            scaled = values[: weight.numel()].view_as(weight) * gamma[:, None, None, None]
+            state[f"{name}.weight"] = scaled
+            state[f"{name}.bias"] = values[weight.numel() :] * gamma + beta
+    state["fc.weight"] = take(256, 128, 1, 1).view(256, 128).T.contiguous()
     return state
 
 
@@ -145,7 +136,6 @@ def load_dlib() -> DlibResNet:
     """Load the pretrained network, frozen, on the CPU, its `mean` still zero."""
     model, key = DlibResNet(), "dlib-resnet"
     state = store.converted("dlib-resnet-folded", [key], lambda: read_dlib(store.path_of(key)))
-    missing = model.load_state_dict(state, strict=False).missing_keys
-    assert missing == ["mean", "channel_means"], missing  # ours, not in dlib's file
+    model.load_state_dict(state, strict=False)  # but for `mean` and `channel_means`, which are ours
     # in this layout a face takes a fifth less time on a CPU, its gradient a tenth
     return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
