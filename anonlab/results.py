@@ -108,10 +108,9 @@ class LeftFace:
 
     def record(self) -> dict:
         """Return its entry in `record.json`."""
-        entry: dict = {"number": self.number, "box": rounded(self.box), "left": True}
-        if self.taken_for and self.nearness is not None:
-            entry |= {"taken_for": self.taken_for, "nearness": round(self.nearness, 4)}
-        return entry
+        near = {"taken_for": self.taken_for, "nearness": round(self.nearness or 0.0, 4)}
+        known = near if self.taken_for else {}
+        return {"number": self.number, "box": rounded(self.box), "left": True} | known
 
 
 @dataclass(frozen=True)

@@ -60,12 +60,9 @@ class Detector:
 
     def _faces(self, photo: Photo, thorough: bool) -> list[Face]:
         scale = min(ENLARGED if thorough else 1.0, DETECT_SIDE / max(photo.size))
-        faces = [
-            face
-            for face in self.by_mtcnn(photo.pixels, scale)
-            # what is tiny even in the photo is seldom a face
-            if face.area >= MIN_FACE**2 or face.confidence >= SURE
-        ]
+        faces = self.by_mtcnn(photo.pixels, scale)
+        # what is tiny even in the photo is seldom a face
+        faces = [face for face in faces if face.area >= MIN_FACE**2 or face.confidence >= SURE]
         if thorough:
             others = self.centerface(photo.pixels, NONE)
             faces = [face for face in faces if _confirmed(face, others)]
@@ -84,13 +81,10 @@ class Detector:
         """
         square = Image.fromarray(to_uint8(align(photo, face, CLOSE_SIDE)))
         matrix = face.to_photo(CLOSE_SIDE)
-        best, most = None, SAME
         before = moved(face, np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2])
-        for face_again in self.by_mtcnn(square, 1.0):
-            shared = overlap(face_again, before)
-            if shared >= most:
-                best, most = face_again, shared
-        return moved(best, matrix) if best else None
+        found = self.by_mtcnn(square, 1.0)
+        best = max(found, key=lambda one: overlap(one, before), default=None)
+        return moved(best, matrix) if best and overlap(best, before) >= SAME else None
 
     def turned(self, photo: Photo) -> list[Face]:
         """Find what CenterFace sees in a photo, scaled down, upright and turned; with exact points."""
