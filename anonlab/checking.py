@@ -17,15 +17,12 @@ from .photo.photos import Photo
 from .recognizers import Recognizer, distance
 from .results import CoveredFace, FaceResult
 
-# Of 298 photos of Labeled Faces in the Wild the head turned most has .51, and the new face's eyes, nose
-# and mouth stand at most .034 sides of the aligned square from where they were: 99 % below .03.
-MAX_TURN = 0.6  # `Face.turn` beyond which nothing is known of what the generator draws
-MAX_DRIFT = 0.06  # mean distance of the five points before and after, in sides of the square
-# One look is not certain: of 283 faces in difficult group photos a tenth is nearer than this after one
-# pass, and the distance of a finished face differs by .03 between crops of it.
+MAX_TURN = 0.6  # `Face.turn` beyond which nothing is known of what is drawn; in 298 photos (LFW) .51
+MAX_DRIFT = 0.06  # mean distance of the five points before and after, in sides; in these at most .034
 ATTEMPTS = 3  # the first, and two with more area, of which the last is refined
 OVERSHOOT = 1.5  # times as far as usual from the person do the later ones aim
-RETRY_MARGIN = 1.17  # thresholds from the person, up to which a face is tried once more
+# thresholds from the person, up to which a face is tried once more: distances differ by .03 by the crop
+RETRY_MARGIN = 1.17
 AREA_STEP, AREA_LIMIT = 1.4, 0.6  # of the mask, from one attempt to the next
 RETRY_STEPS = 20  # of refinement, in the last one
 

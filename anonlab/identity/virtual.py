@@ -23,12 +23,10 @@ from ..errors import UnknownOption
 from .population import Attributes, Population
 
 # From the reflected axis towards the keyed direction. Less lets an attacker with the method reflect the
-# target back (150 identities of 50 people: rank 1 96 % at 70°, 15 % at 80°, none from 85° on), more
-# leaves the person in it.
+# target back (rank 1 96 % at 70°, 15 % at 80°, none from 85° on), more leaves the person in it.
 TURN = math.radians(85)
-# How much farther along the arc a start aims than the identity is: what it draws stops short. Of 84
-# people, aimed at 100, 115, 130 and 145°, an unseen recogniser matches 11, 9, 4 and 2 % (rank 1: 17, 19,
-# 13 and 6 %); the drawn face's centred cosine to the person is .09, .08, .03 and -.01 (LFW).
+# How much farther along the arc a start aims than the identity is, because what it draws stops short:
+# at 100, 115, 130 and 145° an unseen recogniser matches 11, 9, 4 and 2 % of 84 people (LFW).
 BEYOND = math.radians(50)
 TILTS = 8  # rounds in which the keyed direction gets both of its properties
 
@@ -92,8 +90,7 @@ def whitened_rotation(
     """Rotate the persons' directions `axis (N, dim)` in the population's principal components, whitened,
     by `rotation (N or 1, 64, 64)`, and colour them again, so that what is drawn is as face-like.
 
-    Whitening blows the noise of a photo up, but two keys' directions are less alike by chance: their
-    cosine spreads by 0.02, in blocks of 16 components without it by 0.05 (`data/identity.json`).
+    Whitened, two keys' directions are less alike by chance (`data/identity.json`).
     """
     whitened = axis @ population.directions.T / population.spread  # (N, dim) to (N, 64)
     rotated = (rotation @ whitened[:, :, None])[:, :, 0]
