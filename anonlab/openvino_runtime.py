@@ -24,16 +24,12 @@ TELEMETRY = "openvino_telemetry"
 
 def import_openvino() -> ModuleType:
     """Import the module `openvino`. Raises `ImportError` where it is not installed or does not fit."""
-    if "openvino" in sys.modules:
-        return sys.modules["openvino"]
-    hidden = TELEMETRY not in sys.modules
-    if hidden:
-        sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # so that its import fails
+    sys.modules.setdefault(TELEMETRY, None)  # type: ignore[arg-type]  # so that its import fails
     try:
         return importlib.import_module("openvino")
     finally:
-        if hidden:
-            sys.modules.pop(TELEMETRY, None)
+        if sys.modules[TELEMETRY] is None:
+            del sys.modules[TELEMETRY]
 
 
 def openvino_problem() -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -73,11 +73,10 @@ class CenterFace:
             turned = small.transpose(turn) if turn is not None else small
             back = np.column_stack([linear, np.multiply(shift, small.size)]) * ratio[:, None]
             looks.append([moved(face, back) for face in self._in_parts(turned, confidence)])
-        before = float(TURNED_SIDE)
-        for side in _sides(max(width, height)) if fine else ():
+        sides = [TURNED_SIDE, *_sides(max(width, height))] if fine else []
+        for before, side in pairwise(sides):
             if max(width, height) > LARGER * before:
                 looks.append(self.once(pixels, confidence, side))
-            before = side
         at_edges = self._beyond_the_edges(small, confidence)
         return merged([*looks, [moved(face, _zoom(ratio)) for face in at_edges]])
 

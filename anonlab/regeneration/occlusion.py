@@ -39,26 +39,19 @@ def in_front(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor)
     rows = np.arange(SIZE)[:, None]
     brows, eyes, tip = at[17:27, 1], at[36:48, 1], at[30, 1]
     cheeks = band & (rows > eyes.max()) & (rows < at[33, 1])
-    nothing = image.new_zeros(1, 1, SIZE, SIZE)
     if not cheeks.any():
-        return nothing
+        return image.new_zeros(1, 1, SIZE, SIZE)
     band &= rows > brows.min() - FOREHEAD * (tip - at[19:25, 1].mean())
     photo, new = (_from_skin(picture, cheeks) for picture in (image, generated))
     other = closing(opening(band & (photo > OTHER) & (new < SKIN), disk(THIN)), disk(GAPS)) & band
-    pieces = label(other)
-    sizes = np.bincount(pieces.flatten())
-    face = band.sum()
-    large = [number for number in range(1, len(sizes)) if sizes[number] > SMALLEST * face]
-    if not large:
-        return nothing
     regions = region_masks(points, SIZE)
     features = torch.cat([regions[name] for name in ("eyes", "brows", "mouth")]).amax((0, 1)).numpy() > 0
-    kept = np.zeros_like(other)
-    for number in large:
-        piece = pieces == number
-        if (piece & features).sum() < piece.sum() / 2 or sizes[number] > OF_FEATURES * face:
-            kept |= piece
-    kept = dilation(kept, disk(1))  # its own edge is of both colours
+    pieces, face = label(other), band.sum()
+    sizes = np.bincount(pieces.flatten())  # by piece; 0 is what is no piece
+    on_features = np.bincount(pieces[features], minlength=len(sizes))
+    keep = (on_features < sizes / 2) | (sizes > OF_FEATURES * face)
+    keep &= (sizes > SMALLEST * face) & (np.arange(len(sizes)) > 0)
+    kept = dilation(keep[pieces], disk(1))  # its own edge is of both colours
     return blurred(torch.from_numpy(kept).float()[None, None], EDGE).to(image)
 
 
