@@ -91,11 +91,9 @@ def describe(image: Opened, name: str) -> Original:
         resolution = tuple(float(number) for number in image.info["dpi"])
         if all(1 <= number <= 65535 for number in resolution):
             options["dpi"] = resolution
-    layers = [
-        str(tile[3]) for tile in getattr(image, "tile", ()) if kind != "BMP"
-    ]  # its 16 are a pixel's
-    deep = image.info.get("bit_depth") or 8  # of a HEIC
-    if (deep > 8 or any(";16" in one for one in layers)) and not image.mode.startswith("I"):
+    deep = (image.info.get("bit_depth") or 8) > 8  # of a HEIC
+    deep |= any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    if deep and kind != "BMP" and not image.mode.startswith("I"):  # a BMP's 16 are those of a pixel
         notes.append("more than 8 bits a channel became 8")
     if not image.info.get("icc_profile") and OTHER_COLOURS.search(_head(image)):
         notes.append("its colours are not those of sRGB, and are called so")

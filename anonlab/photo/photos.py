@@ -154,9 +154,10 @@ def _decode(image: Image.Image, name: str) -> Photo:
         raise _too_large(name)
     original = originals.describe(image, name)
     image.load()
+    turn = None
     with contextlib.suppress(Exception):  # damaged EXIF says nothing
         turn = UPRIGHT.get(image.getexif().get(Base.Orientation, 1))
-        image = image if turn is None else image.transpose(turn)
+    image = image if turn is None else image.transpose(turn)
     profile, notes = image.info.get("icc_profile") or b"", list(original.notes)
     if profile and not _is_profile(profile):
         profile = b""
@@ -177,10 +178,8 @@ def _decode(image: Image.Image, name: str) -> Photo:
             alpha = np.array(image.getchannel("A"))
         if image.mode == "CMYK" and profile:
             with contextlib.suppress(ImageCms.PyCMSError, OSError):  # else by the usual formula
-                inks, srgb = (
-                    ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                    ImageCms.createProfile("sRGB"),
-                )
+                inks = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+                srgb = ImageCms.createProfile("sRGB")
                 image = ImageCms.profileToProfile(image, inks, srgb, outputMode="RGB") or image
         pixels = np.array(image if image.mode == "RGB" else image.convert("RGB"))
     red, green, blue = np.moveaxis(pixels, -1, 0)
