@@ -120,10 +120,5 @@ class Controls:
 
 def make_controls(given: Mapping[str, Any]) -> Controls:
     """Make controls from names and values. Raises `UnknownOption`, also for a wrong kind."""
-    names = [control.name for control in fields(Controls)]
-    unknown = sorted(set(given) - set(names))
-    if unknown:
-        raise UnknownOption(
-            f"control {', '.join(unknown)} does not exist; the controls are {', '.join(names)}"
-        )
+    check_choice("control", given, [control.name for control in fields(Controls)])
     return Controls(**given)
