@@ -17,7 +17,7 @@ from ..notebook.measured import Declaration, higher, lower, reference
 from ..perception.networks import landmark_error, load_landmarks
 from ..photo.detection import Detector
 from ..photo.photos import Photo
-from ..recognizers import OnnxRecognizer, Recognizer, check_options
+from ..recognizers import OnnxRecognizer, Recognizer, check_options, load_recognizer
 from ..recognizers.perceptual import PerceptualDistance, load_lpips, load_stlpips
 
 VISIBLE = 2  # of 255: a smaller difference is rounding
@@ -39,12 +39,14 @@ def load_judges(
     unseen: str | os.PathLike | None = None,
     options: dict | None = None,
 ) -> list[Judge]:
-    """Load the guide (seen), and the recogniser that took no part, if one is named: the ONNX
-    model at `unseen` with `options` of `OnnxRecognizer`.
+    """Load the guide (seen), and every recogniser that took no part: FaceNet where it was downloaded,
+    and the ONNX model at `unseen` with `options` of `OnnxRecognizer`.
 
     Raises `WeightsMissing`, `WeightsCorrupt` or `UnknownOption` for a model that was asked for.
     """
     judges = [Judge(guide.name, guide, True)]
+    with contextlib.suppress(WeightsMissing):
+        judges.append(Judge("facenet", load_recognizer("facenet"), False))
     if unseen:
         check_options(options or {})
         model = OnnxRecognizer(unseen, **(options or {}))

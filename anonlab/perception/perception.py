@@ -82,8 +82,8 @@ class Perception:
         check_choice("method", method, PERCEPTIONS)
         if method in NEED_GRADIENTS and not self.recognizer.differentiable:
             raise UnknownOption(
-                f"recogniser {self.recognizer.name} has no gradients, which {method} needs; use dlib, "
-                f"or the method occlusion"
+                f"recogniser {self.recognizer.name} has no gradients, which {method} needs; use dlib "
+                f"or facenet, or the method occlusion"
             )
         if method == "network":
             if self.recognizer.name != "dlib":

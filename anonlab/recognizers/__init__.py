@@ -15,9 +15,10 @@ from .base import distance as distance
 from .base import jittered as jittered
 from .base import matches as matches
 from .dlib_resnet import load_dlib
+from .facenet import load_facenet
 from .onnx import OnnxRecognizer, check_options
 
-RECOGNIZERS = ("dlib", "onnx")
+RECOGNIZERS = ("dlib", "facenet", "onnx")
 
 
 def load_recognizer(
@@ -28,7 +29,8 @@ def load_recognizer(
 ) -> Recognizer:
     """Load a pretrained recogniser by name, frozen.
 
-    `dlib` is embedded. `onnx` takes the `path` of any embedding model, ONNX or TensorFlow Lite, and the
+    `dlib` is embedded. `facenet` takes `path` or a downloaded file and `pretrained` (`vggface2` or
+    `casia-webface`). `onnx` takes the `path` of any embedding model, ONNX or TensorFlow Lite, and the
     options of `OnnxRecognizer`. Raises `UnknownOption`, `WeightsMissing` or `WeightsCorrupt`.
     """
     check_choice("recogniser", name, RECOGNIZERS)
@@ -36,6 +38,8 @@ def load_recognizer(
         model = load_dlib()
         model.mean.copy_(store.load_shipped("population")["mean"])
         return model.to(device)
+    if name == "facenet":
+        return load_facenet(path, device=device, **options)
     if path is None:
         raise UnknownOption("recogniser 'onnx' needs the path of an .onnx file")
     check_options(options)

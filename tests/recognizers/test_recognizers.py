@@ -54,3 +54,20 @@ def test_onnx_errors(tmp_path, exported):
         load_recognizer("onnx", exported[1], metric="manhattan")
     with pytest.raises(UnknownOption, match="sise does not exist; choose from: box, size"):
         load_recognizer("onnx", exported[1], sise=112)
+
+
+def test_facenet_from_a_path(tmp_path, synthetic_faces):
+    from facenet_pytorch import InceptionResnetV1
+
+    torch.manual_seed(0)
+    network = InceptionResnetV1(num_classes=10, classify=True).eval()
+    path = tmp_path / "weights.pt"
+    torch.save(network.state_dict(), path)
+    facenet = load_recognizer("facenet", path)
+    with torch.no_grad():
+        embeddings = facenet.embed(synthetic_faces[:2])
+    assert embeddings.shape == (2, 512)
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(2))
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(WeightsCorrupt, match=r"weights\.pt"):
+        load_recognizer("facenet", path)

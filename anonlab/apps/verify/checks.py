@@ -68,10 +68,10 @@ def verify_pairs(
     options: dict | None = None,
     device: torch.device | str = "cpu",
 ) -> list[PhotoCheck]:
-    """Check every pair with every recogniser, each at its own threshold.
+    """Check every pair with every recogniser that is installed, each at its own threshold.
 
-    Those are `guide` and the ONNX model at `unseen` with `options` of `OnnxRecognizer`. Raises
-    `WeightsMissing`, `WeightsCorrupt` or `UnknownOption`.
+    Those are `guide`, FaceNet where it was downloaded, and the ONNX model at `unseen` with `options` of
+    `OnnxRecognizer`. Raises `WeightsMissing`, `WeightsCorrupt` or `UnknownOption`.
     """
     judges = load_judges(guide, unseen, options)
     bar = tqdm(list(pairs), unit="photo", desc="verifying", disable=None)
