@@ -11,7 +11,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from ...errors import (
     check_choice,
 )
 from ...files import atomic_path
+from ...generators.openvino_mobile import OpenVINOMobileStyleGAN
 from ...pipeline import Anonymizer
 from ..folders.sources import digest
 from .clips import Clip, open_clip
@@ -36,9 +37,10 @@ from .painting import COVERED, DELAY, WIDER, Painted, Painter
 from .planning import Planner
 from .plans import BEYOND, FILLED, TrackPlan
 from .side_by_side import InOrder, side_by_side
-from .state import Arrays, State, unfinished
+from .state import State, unfinished
 
-LEAST_SEGMENT, SEGMENT = 8, 48  # frames
+Frames = Callable[[str], Iterator[Frame]]  # all of a clip, once more; what for is shown to the user
+LEAST_SEGMENT, SEGMENT = 8, 24  # frames, which are in memory together while faces are looked for
 SHARES = 4  # there are as many segments as that, or a multiple: a short clip goes on from its quarters
 
 
@@ -71,23 +73,27 @@ def anonymize_clip(
     clip = open_clip(path, out, start, end)
     if out.resolve() == path.resolve():
         raise OutputNotWritable(f"{path} would be overwritten; choose another name")
-    begun = time.monotonic()
-    length = segment_length(clip.count)
+    begun, length = time.monotonic(), segment_length(clip.count)
     settings = asdict(controls) | {
         "content": digest(path), "fallback": fallback, "part": [start, None if math.isinf(end) else end],
         "ending": out.suffix.lower(), "generator": anonymizer.generator.name, "segment": length,
     }  # fmt: skip
+
+    def frames(what: str) -> Iterator[Frame]:
+        total = clip.count
+        return iter(tqdm(clip.frames(), what, total, unit="frame", disable=not progress))
+
     with unfinished(out, settings, key, resume) as state, side_by_side(anonymizer.device) as in_order:
-        work = _Passes(anonymizer, clip, state, length, in_order, progress)
+        work = clip, state, frames, length, in_order
         try:
-            plans = work.plan(controls)
-            names = work.paint(plans, controls, fallback)
+            plans = _planned(anonymizer, *work, controls)
+            names = _painted(Painter(anonymizer, plans, controls, fallback, str(path)), *work)
         except (NoFaceFound, StillRecognised, UnreadableImage):
             state.remove()  # going on would come to the same
             raise
         with atomic_path(out) as partial:
             clip.join(map(state.kept, names), partial)
-        rows = np.concatenate([state.kept(name)["faces"] for name in names]).tolist()
+        faces = np.concatenate([state.kept(name)["faces"] for name in names]).tolist()
         state.remove()
     seconds = time.monotonic() - begun
     return {
@@ -100,7 +106,8 @@ def anonymize_clip(
         "frames_per_second": round(clip.count / seconds, 3),
         "left_out": clip.left_out,
         "tracks": [
-            _track_record(anonymizer, plan, [Painted(*row) for row in rows if row[0] == track])
+            _track_record(plan, [Painted(*row) for row in faces if row[0] == track])
+            | {"threshold": anonymizer.recognizer.threshold}
             for track, plan in enumerate(plans)
         ],
     }
@@ -112,76 +119,52 @@ def segment_length(count: int) -> int:
     return max(LEAST_SEGMENT, math.ceil(count / segments))
 
 
-@dataclass(frozen=True)
-class _Passes:
-    """The two passes over a clip, in segments of `length` frames."""
-
-    anonymizer: Anonymizer
-    clip: Clip
-    state: State
-    length: int
-    in_order: InOrder
-    progress: bool
-
-    def plan(self, controls: Controls) -> list[TrackPlan]:
-        """Find all faces (pass 1), and plan what becomes of them."""
-
-        def found(frames: Iterator[Frame], first: int) -> Iterator[Arrays]:
-            before = thumbnail(next(frames).pixels) if first else None
-            name = str(self.clip.path)
-            return map(vars, detect(self.anonymizer, frames, name, self.length, before, self.in_order))
-
-        if not self.state.has("planned"):
-            names = self._each("faces", "finding faces", 1, found)
-            self.anonymizer.detector.rest()
-            faces = joined([Detections(**self.state.kept(name)) for name in names])
-            plans = Planner(self.anonymizer, self.clip, faces, controls).plans()
-            for row, plan in enumerate(plans):
-                self.state.keep(f"plan-{row:06}", vars(plan))
-            self.state.keep("planned", {"count": np.array(len(plans))})
-        count = self.state.kept("planned")["count"]
-        return [TrackPlan(**self.state.kept(f"plan-{row:06}")) for row in range(count)]
-
-    def paint(self, plans: Sequence[TrackPlan], controls: Controls, fallback: str) -> list[str]:
-        """Paint every segment that is not there yet (pass 2); returns the names of all."""
-        painter = Painter(self.anonymizer, plans, controls, fallback, str(self.clip.path))
-
-        def painted(frames: Iterator[Frame], first: int) -> Iterator[Arrays]:
-            finished = painter.paint(frames, first, self.in_order)
-            for one in finished:
-                group = itertools.chain([one], itertools.islice(finished, self.length - 1))
-                segment = self.clip.encode(group)
-                yield {**segment, "faces": np.array(painter.painted, float).reshape(-1, 4)}
-                painter.painted.clear()
-
-        return self._each("segment", "new faces", DELAY, painted)
-
-    def _each(
-        self, kind: str, what: str, lead: int, work: Callable[[Iterator[Frame], int], Iterator[Arrays]]
-    ) -> list[str]:
-        """Keep what `work` makes of every segment after those that are there; returns all names.
-
-        `work` gets the frames from a number on, with `lead` frames before them if there are so many, and
-        that number.
-        """
-        count = self.clip.count
-        names = [f"{kind}-{row:06}" for row in range(math.ceil(count / self.length))]
-        missing = [*itertools.dropwhile(self.state.has, names)]
-        first = self.length * (len(names) - len(missing))
-        with tqdm(total=count, initial=first, desc=what, unit="frame", disable=not self.progress) as bar:
-
-            def frames() -> Iterator[Frame]:
-                for frame in self.clip.frames():
-                    if frame.number >= first - lead:
-                        bar.update(frame.number >= first)
-                        yield frame
-
-            for name, arrays in zip(missing, work(frames(), first), strict=False):
-                self.state.keep(name, arrays)
-        return names
+def _planned(
+    anonymizer: Anonymizer, clip: Clip, state: State, frames: Frames, length: int, in_order: InOrder,
+    controls: Controls,
+) -> list[TrackPlan]:  # fmt: skip
+    """Find all faces (pass 1), and plan what becomes of them."""
+    if not state.has("planned"):
+        parts, before, rest = [], None, frames("finding faces")
+        while part := [*itertools.islice(rest, length)]:
+            name = f"faces-{len(parts):06}"
+            if not state.has(name):
+                state.keep(name, vars(detect(anonymizer, part, str(clip.path), before, in_order)))
+            before = thumbnail(part[-1].pixels)
+            parts.append(Detections(**state.kept(name)))
+        anonymizer.detector.rest()
+        plans = Planner(anonymizer, clip, joined(parts), controls).plans()
+        for row, plan in enumerate(plans):
+            state.keep(f"plan-{row:06}", vars(plan))
+        state.keep("planned", {"count": np.array(len(plans))})
+        if isinstance(anonymizer.generator, OpenVINOMobileStyleGAN):
+            anonymizer.generator.networks.clear()  # painting needs another one
+    return [TrackPlan(**state.kept(f"plan-{row:06}")) for row in range(state.kept("planned")["count"])]
 
 
-def _track_record(anonymizer: Anonymizer, plan: TrackPlan, faces: Sequence[Painted]) -> dict:
+def _painted(
+    painter: Painter, clip: Clip, state: State, frames: Frames, length: int, in_order: InOrder
+) -> list[str]:
+    """Paint every segment that is not there yet (pass 2); returns the names of all."""
+    names = [f"segment-{row:06}" for row in range(math.ceil(clip.count / length))]
+    missing = [*itertools.dropwhile(state.has, names)]
+    first = length * (len(names) - len(missing))
+    wanted = (frame for frame in frames("new faces") if frame.number >= first - DELAY)
+    finished, faces = painter.paint(wanted, first, in_order), []
+
+    def segment() -> Iterator[tuple[Frame, np.ndarray]]:
+        for frame, pixels, own in itertools.islice(finished, length):
+            faces.extend(own)
+            yield frame, pixels
+
+    for name in missing:
+        encoded = clip.encode(segment())
+        state.keep(name, {**encoded, "faces": np.array(faces, float).reshape(-1, 4)})
+        faces.clear()
+    return names
+
+
+def _track_record(plan: TrackPlan, faces: Sequence[Painted]) -> dict:
     """What `--json` says of one track."""
     frames = [int(face.frame) for face in faces]
     kinds = [int(plan.kind[frame - plan.first]) for frame in frames]
@@ -196,6 +179,5 @@ def _track_record(anonymizer: Anonymizer, plan: TrackPlan, faces: Sequence[Paint
         "larger_mask": sum(face.done == WIDER for face in faces),
         "covered_frames": [int(face.frame) for face in faces if face.done == COVERED],
         "mask_area": plan.mask_area,
-        "threshold": anonymizer.recognizer.threshold,
         "least_distance": round(min(distances), 4) if distances else None,  # to the person
     }

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -38,7 +37,8 @@ LOOK_SIZE = 256  # of the aligned face for the recogniser
 THUMBNAIL = (32, 18)  # in which cuts are seen
 TURNED_EVERY = 12  # frames, half a second; how often a frame is looked at turned
 CUT = 40.0  # mean change of a thumbnail's brightness, of 255, from one frame to the next
-Found = tuple[int, Face, Photo]  # a face in the frame of a number
+# a frame, its upright faces, and what is seen in it turned
+Looks = tuple[Photo, list[Face], list[Face] | None]
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,6 @@ class Detections:
     times: np.ndarray  # (F,) seconds of every frame
     change: np.ndarray  # (F,) mean change of brightness from the frame before, of 255
 
-    def face(self, index: int) -> Face:
-        """One of them."""
-        return Face(tuple(self.box[index].tolist()), self.points[index], float(self.confidence[index]))
-
     def scenes(self) -> np.ndarray:
         """The scene of each frame, `(F,)`: a new one begins where the picture changes as a whole."""
         return np.cumsum(self.change > CUT)
@@ -64,106 +60,80 @@ class Detections:
 
 def joined(parts: Sequence[Detections]) -> Detections:
     """Those of consecutive parts of a clip, as one."""
-    names = [*vars(parts[0])]
-    return Detections(**{name: np.concatenate([vars(one)[name] for one in parts]) for name in names})
+    return Detections(*map(np.concatenate, zip(*(vars(one).values() for one in parts), strict=True)))
 
 
 def detect(
     anonymizer: Anonymizer,
-    frames: Iterable[Frame],
+    frames: Sequence[Frame],
     name: str,
-    length: int,
     before: np.ndarray | None = None,
     in_order: InOrder = map,
-) -> Iterator[Detections]:
-    """Find all faces of the frames of the clip `name`, for every `length` frames; `before` is the
-    thumbnail of the frame in front of them, and `in_order` as by `side_by_side`.
+) -> Detections:
+    """Find all faces of consecutive frames of the clip `name`; `before` is the thumbnail of the frame in
+    front of them, and `in_order` as by `side_by_side`.
 
     The embedding is not a number (NaN) where too little of a face is inside the frame.
     """
 
-    def seen(frame: Frame) -> tuple[Frame, Photo, np.ndarray, list[Face], list[Face] | None]:
+    def seen(frame: Frame) -> Looks:
         side = COARSE_SIDE if frame.number % FINE_EVERY else FINE_SIDE
         photo = Photo(frame.pixels, name)
         upright = look(anonymizer, frame.pixels, side)
         faces = merged([upright, occluded(anonymizer, photo, upright)])
-        due = frame.number % TURNED_EVERY == 0 or frame.number % length == 0
-        turned = anonymizer.detector.turned(photo) if due else None
-        return frame, photo, thumbnail(frame.pixels), faces, turned
+        due = frame.number % TURNED_EVERY == 0 or frame is frames[0]
+        return photo, faces, anonymizer.detector.turned(photo) if due else None
 
-    def followed(before: np.ndarray | None) -> Iterator[tuple[float, float, list[Found]]]:
-        for frame, photo, small, faces, turned in in_order(seen, frames):
-            if frame.number % length == 0:  # where a run may begin
-                rolled = RolledFaces(anonymizer.detector)
-            away = 0.0 if before is None else float(np.abs(small - before).mean())
-            change = 2 * CUT if frame.cut else away  # places of one size are none of another
-            before = small
-            yield frame.time, change, rolled(frame.number, photo, faces, turned)
+    def embedded(row: tuple[Photo, Face]) -> np.ndarray:
+        return embedding(anonymizer, *row)
 
-    def embedded(row: tuple[float, float, list[Found]]) -> tuple[float, float, list[tuple]]:
-        time, change, found = row
-        return time, change, [(*one, embedding(anonymizer, photo, one[1])) for *one, photo in found]
-
-    rows = iter(in_order(embedded, followed(before)))
-    while part := [*itertools.islice(rows, length)]:
-        times, changes, found = zip(*part, strict=True)
-        faces = [*itertools.chain(*found)]
-        yield Detections(
-            np.array([number for number, _, _ in faces], np.int64),
-            np.array([face.box for _, face, _ in faces], np.float64).reshape(-1, 4),
-            np.array([face.points for _, face, _ in faces], np.float64).reshape(-1, 5, 2),
-            np.array([face.confidence for _, face, _ in faces], np.float64),
-            np.array([one for _, _, one in faces], np.float32).reshape(-1, anonymizer.recognizer.dim),
-            np.array(times),
-            np.array(changes),
-        )
+    looks = [*in_order(seen, frames)]
+    faces = with_rolled(anonymizer.detector, looks)
+    rows = [(photo, face) for (photo, *_), own in zip(looks, faces, strict=True) for face in own]
+    small = [*([] if before is None else [before]), *(thumbnail(one.pixels) for one in frames)]
+    change = [np.abs(two - one).mean() for one, two in itertools.pairwise(small)]
+    # places of one size are none of another
+    cuts = np.where([one.cut for one in frames], 2 * CUT, change if before is not None else [0, *change])
+    return Detections(
+        np.repeat([one.number for one in frames], [len(own) for own in faces]),
+        np.array([face.box for _, face in rows], np.float64).reshape(-1, 4),
+        np.array([face.points for _, face in rows], np.float64).reshape(-1, 5, 2),
+        np.array([face.confidence for _, face in rows], np.float64),
+        np.array([*in_order(embedded, rows)], np.float32).reshape(-1, anonymizer.recognizer.dim),
+        np.array([one.time for one in frames]),
+        cuts,
+    )
 
 
-class RolledFaces:
-    """Follow rolled faces through consecutive frames.
+def with_rolled(detector: Detector, looks: Sequence[Looks]) -> list[list[Face]]:
+    """Follow rolled faces through consecutive frames; returns all faces of each.
 
     The detector knows upright faces, and looking at a turned frame costs as much as five other frames.
     So one frame in `TURNED_EVERY` is looked at that way; a rolled face is then looked for again from
     near, in its own upright square, in the frames after and before.
     """
 
-    def __init__(self, detector: Detector):
-        self.detector = detector
-        self.last: list[Face] = []  # those of the frame before
-        self.recent: deque[tuple[int, Photo, list[Face]]] = deque(maxlen=TURNED_EVERY)
-
-    def __call__(
-        self, number: int, photo: Photo, upright: Sequence[Face], turned: Sequence[Face] | None
-    ) -> list[Found]:
-        """All faces of the frame `number`, of which `upright` are known, and `turned` where it was
-        looked at that way; and those of earlier frames that only this one gives away."""
-        faces = [self.detector.nearer(photo, one) if one.roll > ROLLED else one for one in upright]
-        faces = merged([faces, self._again(photo, self.last)])
-        earlier: list[Found] = []
-        if turned is not None:
-            turned = [one for one in turned if one.roll > ROLLED]
-            faces = merged([faces, turned])
-            earlier = self._before([one for one in faces if among(one, turned)])
-        self.last = [one for one in faces if one.roll > ROLLED]
-        self.recent.append((number, photo, faces))
-        return earlier + [(number, face, photo) for face in faces]
-
-    def _before(self, faces: list[Face]) -> list[Found]:
-        """These faces in the frames before, back to where they are known or no longer found."""
-        found: list[Found] = []
-        for number, photo, known in reversed(self.recent):
-            faces = [one for one in self._again(photo, faces) if not among(one, known)]
-            known.extend(faces)
-            found += [(number, face, photo) for face in faces]
-        return found[::-1]
-
-    def _again(self, photo: Photo, faces: Iterable[Face]) -> list[Face]:
-        """Those of `faces` that are still there."""
+    def again(photo: Photo, faces: Iterable[Face]) -> list[Face]:
         seen: list[Face | None] = []
         for face in faces:
             with contextlib.suppress(NoFaceFound):  # it has left the frame
-                seen.append(self.detector.again(photo, face))
+                seen.append(detector.again(photo, face))
         return [face for face in seen if face is not None]
+
+    found: list[list[Face]] = []
+    for at, (photo, upright, turned) in enumerate(looks):
+        rolled = [one for one in found[-1] if one.roll > ROLLED] if found else []
+        faces = [detector.nearer(photo, one) if one.roll > ROLLED else one for one in upright]
+        faces = merged([faces, again(photo, rolled)])
+        if turned is not None:
+            turned = [one for one in turned if one.roll > ROLLED]
+            faces = merged([faces, turned])
+            new = [one for one in faces if among(one, turned)]
+            for earlier in range(at - 1, max(-1, at - 1 - TURNED_EVERY), -1):
+                new = [one for one in again(looks[earlier][0], new) if not among(one, found[earlier])]
+                found[earlier] += new
+        found.append(faces)
+    return found
 
 
 def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:

@@ -7,19 +7,22 @@ named to the user.
 from __future__ import annotations
 
 import struct
-import tomllib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
-from .frames import orientation
+from .frames import Shape
 
 UNTAGGED = (0, 2)  # values of a colour tag that say nothing
 FULL = 2  # AVCOL_RANGE_JPEG
 UPRIGHT = (1 << 16, 0, 0, 0, 1 << 16)  # how a display matrix begins that turns nothing
-TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-MARKS, TECHNICAL = TABLE["marks"], {*TABLE["technical"]}
+COLOUR_TAGS = {"matrix": "colorspace", "transfer": "color_trc", "primaries": "color_primaries"}
+ATTACHED = ("SPHERICAL", "STEREO3D", "MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "A53_CC",
+            "DYNAMIC_HDR_PLUS", "DOVI_METADATA", "ICC_PROFILE")  # fmt: skip
+# tags of a file that say nothing of its maker or its content
+TECHNICAL = {"major_brand", "minor_version", "compatible_brands", "encoder", "handler_name",
+             "vendor_id", "language", "duration", "rotate", "number_of_frames", "number_of_bytes", "bps",
+             "alpha_mode", "software"}  # fmt: skip
 
 
 def facts(container: Any, frame: Any, picture: Any, sounds: Sequence[int]) -> dict[str, object]:
@@ -27,24 +30,23 @@ def facts(container: Any, frame: Any, picture: Any, sounds: Sequence[int]) -> di
 
     `frame` is the first of the stream `picture`, `sounds` are indices of streams.
     """
-    kind, matrix, marks = frame.format, display_matrix(frame), attached(frame)
+    kind, marks, aspect = frame.format, attached(frame), picture.sample_aspect_ratio or Fraction(1)
+    shape = Shape(frame.width, frame.height, aspect, display_matrix(frame))
     colours = [one for one in kind.components if not one.is_alpha]
     wide, high = kind.chroma_width(8) // 2, 8 // kind.chroma_height(8)
     found: dict[str, object] = {
         "codec": picture.codec_context.codec.canonical_name,
-        "size": f"{frame.width}×{frame.height}",
-        "pixel aspect": picture.sample_aspect_ratio or Fraction(1),
-        "orientation": orientation(matrix),
+        "orientation": shape.orientation,
+        **shown_size(shape),
         "bits a colour": max((one.bits for one in colours), default=8),
         "samples of colour": len(colours) > 1 and f"4:{wide}:{wide if high == 1 else 0}",
         "transparency": len(colours) < len(kind.components) or picture.metadata.get("alpha_mode") == "1",
         "interlacing": bool(frame.interlaced_frame),
         "full range": not kind.is_rgb and (frame.color_range == FULL or "yuvj" in kind.name),
     }
-    tags = {"matrix": "colorspace", "transfer": "color_trc", "primaries": "color_primaries"}
-    for name, tag in tags.items():
+    for name, tag in COLOUR_TAGS.items():
         found[f"colour {name}"] = getattr(frame, tag) not in UNTAGGED and getattr(frame, tag)
-    found |= {words: name in marks for name, words in MARKS.items()}
+    found |= {name.replace("_", " ").lower(): name in marks for name in ATTACHED}
     for number, index in enumerate(sounds, 1):
         stream = container.streams[index]
         found[f"language of sound {number}"] = language(stream) != "und" and language(stream)
@@ -52,11 +54,17 @@ def facts(container: Any, frame: Any, picture: Any, sounds: Sequence[int]) -> di
     return found
 
 
+def shown_size(shape: Shape) -> dict[str, object]:
+    """The facts of a picture's size, as a player shows it."""
+    shown = shape.upright()
+    return {"size": f"{shown.width}×{shown.height}", "pixel aspect": shown.aspect}
+
+
 def changed(before: dict[str, object], after: dict[str, object]) -> Iterator[str]:
-    """Name what a file says and its result does not."""
+    """Name what a file says and its result does not, but for how its pictures are stored."""
     for name, value in before.items():
         now = after.get(name, False)
-        if value and value != now:
+        if value and value != now and name != "orientation":
             yield name if value is True else f"{name} ({value} became {now or 'nothing'})"
 
 

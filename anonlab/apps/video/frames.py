@@ -1,4 +1,4 @@
-"""Frames of a clip: orientation, pixel formats, and putting changed pixels back into them.
+"""Frames of a clip: how pictures are stored and shown, and putting changed pixels back into them.
 
 A frame that goes to RGB and back as a whole comes back slightly different everywhere. `patched` replaces
 only the samples under changed pixels.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,31 @@ class Frame:
     pixels: np.ndarray  # (H, W, 3) uint8 RGB, upright; H and W are the same in all frames of a clip
     native: Any  # as the format has it, for `encode`
     cut: bool = False  # the stream's size, shape or orientation changes before this frame
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a picture is stored: its size in samples, of which each is `aspect` as wide as high."""
+
+    width: int
+    height: int
+    aspect: Fraction = Fraction(1)
+    matrix: tuple[int, ...] = ()  # the display matrix; empty where it turns nothing
+
+    @property
+    def orientation(self) -> Orientation:
+        """How a player turns it."""
+        return orientation(self.matrix)
+
+    def upright(self) -> Shape:
+        """The same picture stored as a player shows it."""
+        if self.orientation[1] % 2:
+            return Shape(self.height, self.width, 1 / self.aspect)
+        return replace(self, matrix=())
+
+    def even(self) -> Shape:
+        """The same with sides of even numbers."""
+        return replace(self, width=self.width + self.width % 2, height=self.height + self.height % 2)
 
 
 def orientation(matrix: Sequence[int]) -> Orientation:
@@ -67,43 +93,23 @@ def patched(frame: Any, before: np.ndarray, after: np.ndarray) -> Any:
     Its format has a `sample_type`. `before` and `after` are `(H, W, 3)` uint8, the frame's own RGB and
     what it shall be. A colour sample that several pixels share is replaced where one of them has
     changed. Alpha and colour tags are kept; nothing else that is attached to the frame (captions, camera
-    data) is.
+    data, thumbnails) is.
     """
-    changed = (before != after).any(2)
-    new = (
-        type(frame)
-        .from_ndarray(np.ascontiguousarray(after), "rgb24")
-        .reformat(
-            format=frame.format.name, dst_colorspace=frame.colorspace, dst_color_range=frame.color_range
-        )
-    )
-    planes = []
-    for row, (own, other) in enumerate(zip(frame.planes, new.planes, strict=True)):
-        rows, columns = -(-frame.height // own.height), -(-frame.width // own.width)
-        padded = np.pad(changed, ((0, -frame.height % rows), (0, -frame.width % columns)))
-        replace = padded.reshape(own.height, rows, own.width, columns).any((1, 3)) & (row < COLOURS)
-        planes.append(np.where(replace, _samples(frame, other), _samples(frame, own)))
-    return _like(frame, frame.width, frame.height, planes)
-
-
-def enlarged(frame: Any, width: int, height: int) -> Any:
-    """Repeat the last column and row of a `VideoFrame` up to a larger size."""
-    return _like(frame, width, height, [_samples(frame, plane) for plane in frame.planes])
-
-
-def _like(frame: Any, width: int, height: int, planes: Sequence[np.ndarray]) -> Any:
-    """A new frame of the format and the colour tags of another, of these samples."""
-    result = type(frame)(width, height, frame.format.name)
-    for samples, target in zip(planes, result.planes, strict=True):
-        more = [
-            (0, now - was) for now, was in zip((target.height, target.width), samples.shape, strict=True)
-        ]
-        _samples(frame, target)[:] = np.pad(samples, more, mode="edge")
+    differs, kind = before != after, frame.format.name
+    changed = differs[..., 0] | differs[..., 1] | differs[..., 2]  # eight times as fast as `any(2)`
+    tags = {"dst_colorspace": frame.colorspace, "dst_color_range": frame.color_range}
+    new = type(frame).from_ndarray(np.ascontiguousarray(after), "rgb24").reformat(format=kind, **tags)
+    result = type(frame)(frame.width, frame.height, kind)
     result.colorspace, result.color_range = frame.colorspace, frame.color_range
+    for row, planes in enumerate(zip(frame.planes, new.planes, result.planes, strict=True)):
+        own, other, target = (_samples(plane, kind) for plane in planes)
+        rows, columns = -(-frame.height // own.shape[0]), -(-frame.width // own.shape[1])
+        padded = np.pad(changed, ((0, -frame.height % rows), (0, -frame.width % columns)))
+        replaced = padded.reshape(own.shape[0], rows, own.shape[1], columns).any((1, 3))
+        target[:] = np.where(replaced & (row < COLOURS), other, own)
     return result
 
 
-def _samples(frame: Any, plane: Any) -> np.ndarray:
+def _samples(plane: Any, kind: str) -> np.ndarray:
     """A plane as an array `(height, width)` that shares its memory."""
-    rows = np.frombuffer(plane, sample_type(frame.format.name)).reshape(plane.height, -1)
-    return rows[:, : plane.width]
+    return np.frombuffer(plane, sample_type(kind)).reshape(plane.height, -1)[:, : plane.width]

@@ -8,7 +8,8 @@ they need to be no longer recognised. Then the codes of the key frames are found
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,6 @@ import torch
 from ...checking import ATTEMPTS
 from ...controls import Controls
 from ...errors import AnonlabError, NoFaceFound
-from ...generators.openvino_mobile import OpenVINOMobileStyleGAN
 from ...identity.population import Attributes
 from ...images import FACE_SIZE
 from ...photo.faces import Face, align
@@ -25,9 +25,8 @@ from ...photo.photos import Photo
 from ...pipeline import AlignedFace, Anonymizer
 from ...recognizers import distance
 from .clips import Clip
-from .codes import Follower
 from .detections import Detections
-from .plans import BEYOND, FILLED, FOUND, MARGIN, TrackPlan
+from .plans import BEYOND, FILLED, FOUND, MARGIN, Follower, TrackPlan
 from .smoothing import filled, steady_points
 from .tracks import Track, link, mean_embedding, people
 
@@ -69,9 +68,14 @@ class Planner:
             for index in own:
                 plan = replace(plans[index], mean=mean, target=target)
                 plans[index] = self._masked(plan, samples[index] or faces)
-        plans = self._with_codes(plans)
-        if isinstance(self.anonymizer.generator, OpenVINOMobileStyleGAN):
-            self.anonymizer.generator.networks.clear()  # painting needs another one
+        codes: list[dict[int, np.ndarray]] = [{} for _ in plans]
+        for number, index, image in self._aligned(plans, (plan.keys.tolist() for plan in plans)):
+            mask = plans[index].mask(self.controls, plans[index].mask_area).to(image)
+            ws = self.follower.key_codes(plans[index], image, mask)
+            if ws is not None:
+                codes[index][number] = ws[0].cpu().numpy()
+        plans = [replace(plan, keys=np.array([*own], int), codes=np.array([*own.values()], np.float32))
+                 for plan, own in zip(plans, codes, strict=True)]  # fmt: skip
         return sorted(plans, key=lambda plan: plan.first)
 
     def _placed(self, track: Track, person: int) -> TrackPlan:
@@ -104,31 +108,28 @@ class Planner:
 
     def _good_frames(self, track: Track) -> list[int]:
         """The frame with the surest and largest face of each third of a track."""
-        found = self.found
-        size = np.sqrt((found.box[track][:, 2:] - found.box[track][:, :2]).prod(1))
-        thirds = np.array_split(np.argsort(found.frame[track]), SAMPLES)
-        good = found.confidence[track] * size
-        return [int(found.frame[track[one[good[one].argmax()]]]) for one in thirds if len(one)]
+        found, own = self.found, np.array(track)
+        size = np.sqrt((found.box[own][:, 2:] - found.box[own][:, :2]).prod(1))
+        good = found.confidence[own] * size
+        thirds = np.array_split(np.arange(len(own)), min(SAMPLES, len(own)))
+        return [int(found.frame[own[one[good[one].argmax()]]]) for one in thirds]
 
     def _aligned(
-        self, plans: Sequence[TrackPlan], numbers: Iterator[Sequence[int]]
+        self, plans: Sequence[TrackPlan], numbers: Iterable[Sequence[int]]
     ) -> Iterator[tuple[int, int, torch.Tensor]]:
         """Aligned faces `(1, 3, S, S)` of some frames of each track, with both their numbers.
 
         The clip is decoded once more for them, up to the last.
         """
-        wanted: dict[int, list[int]] = {}
-        for index, own in enumerate(numbers):
-            for number in own:
-                wanted.setdefault(number, []).append(index)
-        frames = self.clip.frames()
-        while wanted:
-            frame = next(frames)
-            for index in wanted.pop(frame.number, []):
-                photo, face = Photo(frame.pixels, self.clip.path.name), plans[index].face(frame.number)
+        wanted = [{*own} for own in numbers]
+        count = 1 + max((number for own in wanted for number in own), default=-1)
+        for frame in itertools.islice(self.clip.frames(), count):
+            photo = Photo(frame.pixels, self.clip.path.name)
+            for index in (row for row, own in enumerate(wanted) if frame.number in own):
+                plan = plans[index]
                 with contextlib.suppress(NoFaceFound):  # cut off by the edge
-                    image = align(photo, face, plans[index].resolution).to(self.anonymizer.device)
-                    yield frame.number, index, image
+                    image = align(photo, plan.face(frame.number), plan.resolution)
+                    yield frame.number, index, image.to(self.anonymizer.device)
 
     def _target(self, mean: np.ndarray, faces: Sequence[AlignedFace]) -> np.ndarray:
         """The embedding `(dim,)` that is aimed at for a person; NaN where none was measured."""
@@ -160,25 +161,13 @@ class Planner:
     @torch.no_grad()
     def _far_enough(self, plan: TrackPlan, face: AlignedFace) -> bool:
         """Whether the face of one frame is no longer recognised with the plan's mask."""
-        regenerator, recognizer = self.anonymizer.regenerator, self.anonymizer.recognizer
-        mask = plan.mask(self.controls, plan.mask_area).to(face.image)
+        recognizer, mask = self.anonymizer.recognizer, plan.mask(self.controls, plan.mask_area)
         try:
-            ws = plan.start(self.anonymizer, face.image, mask)
-            own_eyes = self.controls.own_eyes
-            _, made = regenerator.pictures(ws, face.image, mask, FACE_SIZE, own_eyes)
+            ws, mask = plan.start(self.anonymizer, face.image, mask), mask.to(face.image)
+            pictures = self.anonymizer.regenerator.pictures
+            _, made = pictures(ws, face.image, mask, FACE_SIZE, self.controls.own_eyes)
         except (AnonlabError, RuntimeError):
             return True  # another area would not help: its frames are covered
         new = recognizer.embed(made)
         own = distance(recognizer, new, face.embedding).item()
         return min(own, plan.distance(self.anonymizer, new)) >= recognizer.threshold + MARGIN
-
-    def _with_codes(self, plans: Sequence[TrackPlan]) -> list[TrackPlan]:
-        """The plans with the codes of those key frames that have any."""
-        known: list[dict[int, np.ndarray]] = [{} for _ in plans]
-        for number, index, image in self._aligned(plans, (plan.keys.tolist() for plan in plans)):
-            mask = plans[index].mask(self.controls, plans[index].mask_area).to(image)
-            codes = self.follower.key_codes(plans[index], image, mask)
-            if codes is not None:
-                known[index][number] = codes[0].cpu().numpy()
-        return [replace(plan, keys=np.array([*own], int), codes=np.array([*own.values()], np.float32))
-                for plan, own in zip(plans, known, strict=True)]  # fmt: skip

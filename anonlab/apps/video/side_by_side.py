@@ -33,8 +33,7 @@ def side_by_side(device: torch.device) -> Iterator[InOrder]:
             waiting.append(pool.submit(work, item))
             if len(waiting) > threads:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from (one.result() for one in waiting)
 
     try:
         yield in_order

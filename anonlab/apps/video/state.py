@@ -9,9 +9,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,8 +44,7 @@ def unfinished(out: Path, settings: dict, key: bytes | None, resume: bool) -> It
         yield State(folder)
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """What is kept in the folder of a clip: arrays by name."""
 
     folder: Path

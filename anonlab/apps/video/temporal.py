@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +17,7 @@ from .clips import open_clip
 from .detections import FINE_SIDE, LOOK_SIZE, look
 
 
-@dataclass(frozen=True)
-class Strip:
+class Strip(NamedTuple):
     """A clip and its result."""
 
     before: list[np.ndarray]  # some frames, (H, W, 3) uint8

@@ -32,31 +32,22 @@ Track = list[int]  # one face over time: which of the detections are its own, in
 
 def link(found: Detections, distance: Distance) -> list[Track]:
     """All tracks, in the order in which they begin. `distance` is over the recogniser's threshold."""
-    linker = _Linker(found, distance)
-    linker.follow(1)
-    linker.follow(-1)
-    return sorted(linker.tracks, key=lambda track: (found.frame[track[0]], track[0]))
+    tracks: list[Track] = []
+    scene, times = found.scenes(), found.times
 
+    def goes_on(track: Track, number: int, direction: int) -> bool:
+        """Whether a track ended before a frame, not long ago, in the same scene."""
+        end = int(found.frame[track[-1 if direction > 0 else 0]])
+        soon = abs(times[number] - times[end]) <= GAP_SECONDS or abs(number - end) == 1
+        return (number - end) * direction > 0 and scene[end] == scene[number] and bool(soon)
 
-class _Linker:
-    """The tracks so far, and what may continue them."""
-
-    def __init__(self, found: Detections, distance: Distance):
-        self.found, self.distance = found, distance
-        self.scene = found.scenes()
-        self.tracks: list[Track] = []
-
-    def follow(self, direction: int) -> None:
-        """Go through the frames in one direction, and give each track what continues it there."""
-        found, taken = self.found, {index for track in self.tracks for index in track}
-        free = np.array([index for index in range(len(found.frame)) if index not in taken], int)
+    free = np.arange(len(found.frame))
+    for direction in (1, -1):
         for number in np.unique(found.frame[free])[::direction].tolist():
             faces = free[found.frame[free] == number]
-            going = [one for one in self.tracks if self._open(one, number, direction)]
-            cost = np.full((len(going), len(faces)), IMPOSSIBLE)
-            for row, track in enumerate(going):
-                cost[row] = self._costs(track, number, faces, direction)
-            assigned = set()
+            going = [one for one in tracks if goes_on(one, number, direction)]
+            near = [_costs(found, one[::-direction], number, faces, distance) for one in going]
+            cost, assigned = np.reshape(near, (len(going), len(faces))), set()
             for row, column in zip(*linear_sum_assignment(cost), strict=True):
                 if cost[row, column] < IMPOSSIBLE:
                     index = int(faces[column])
@@ -64,34 +55,32 @@ class _Linker:
                     assigned.add(index)
             if direction > 0:
                 new = (index for index in faces.tolist() if index not in assigned)
-                self.tracks += [[index] for index in new if found.confidence[index] >= SURE]
+                tracks += [[index] for index in new if found.confidence[index] >= SURE]
+        free = np.setdiff1d(free, [index for track in tracks for index in track])
+    return sorted(tracks, key=lambda track: (found.frame[track[0]], track[0]))
 
-    def _open(self, track: Track, number: int, direction: int) -> bool:
-        """Whether a track may go on in a frame: it ended before it, not long ago, in the same scene."""
-        end, times = int(self.found.frame[track[-1 if direction > 0 else 0]]), self.found.times
-        if (number - end) * direction <= 0 or self.scene[end] != self.scene[number]:
-            return False
-        return abs(times[number] - times[end]) <= GAP_SECONDS or abs(number - end) == 1
 
-    def _costs(self, track: Track, number: int, faces: np.ndarray, direction: int) -> np.ndarray:
-        """What it costs to continue a track with each of `faces`: what they lack of overlap with the
-        place where it is expected, and how far they are from the person."""
-        found, own = self.found, track[:: 1 if direction < 0 else -1]  # nearest in time first
-        frames, boxes = found.frame[own[:MOTION]], found.box[own[:MOTION]]
-        gap, others = abs(number - int(frames[0])), found.box[faces]
-        expected = boxes[0].copy()
-        if len(boxes) > 1:
-            speed = (boxes[0] - boxes[-1]) / (frames[0] - frames[-1])
-            expected += np.tile(_centre(speed), 2) * (number - frames[0])
-        shared = box_iou(torch.from_numpy(expected[None]), torch.from_numpy(others))[0].numpy()
-        away = self.distance(mean_embedding(found.embedding[own[:MEMORY]]), found.embedding[faces])
-        away = np.nan_to_num(away, nan=1.0)  # of a face without an embedding
-        wide, high = boxes[0][2:] - boxes[0][:2]
-        shift = np.hypot(*(_centre(others) - _centre(expected)).T) / max(wide, high)
-        sizes = (others[:, 2] - others[:, 0]) / wide
-        near = (shift < REACH * min(1 + gap / 10, 3)) & (sizes > 0.4) & (sizes < 2.5)
-        by_place = (shared >= SAME_PLACE) & (away < (FAR_LOOK if gap <= 2 else LATER_LOOK))
-        return np.where(by_place | (near & (away < SAME_PERSON)), (1 - shared) + away, IMPOSSIBLE)
+def _costs(
+    found: Detections, own: Track, number: int, faces: np.ndarray, distance: Distance
+) -> np.ndarray:
+    """What it costs to continue a track, its detections nearest in time first, with each of `faces`:
+    what they lack of overlap with the place where it is expected, and how far they are from the person.
+    """
+    frames, boxes = found.frame[own[:MOTION]], found.box[own[:MOTION]]
+    gap, others = abs(number - int(frames[0])), found.box[faces]
+    expected = boxes[0].copy()
+    if len(boxes) > 1:
+        speed = (boxes[0] - boxes[-1]) / (frames[0] - frames[-1])
+        expected += np.tile(_centre(speed), 2) * (number - frames[0])
+    shared = box_iou(torch.from_numpy(expected[None]), torch.from_numpy(others))[0].numpy()
+    away = distance(mean_embedding(found.embedding[own[:MEMORY]]), found.embedding[faces])
+    away = np.nan_to_num(away, nan=1.0)  # of a face without an embedding
+    wide, high = boxes[0][2:] - boxes[0][:2]
+    shift = np.hypot(*(_centre(others) - _centre(expected)).T) / max(wide, high)
+    sizes = (others[:, 2] - others[:, 0]) / wide
+    near = (shift < REACH * min(1 + gap / 10, 3)) & (sizes > 0.4) & (sizes < 2.5)
+    by_place = (shared >= SAME_PLACE) & (away < (FAR_LOOK if gap <= 2 else LATER_LOOK))
+    return np.where(by_place | (near & (away < SAME_PERSON)), (1 - shared) + away, IMPOSSIBLE)
 
 
 def mean_embedding(embeddings: np.ndarray) -> np.ndarray:
@@ -110,14 +99,14 @@ def people(found: Detections, tracks: list[Track], distance: Distance) -> list[i
 
     Average linkage by the distance of the tracks' mean embeddings.
     """
+    if len(tracks) < 2:
+        return [0] * len(tracks)
     means = np.stack([mean_embedding(found.embedding[track]) for track in tracks])
     frames = [{*found.frame[track].tolist()} for track in tracks]
     between = np.nan_to_num(np.stack([distance(mean, means) for mean in means]), nan=IMPOSSIBLE)
     together = [[not a.isdisjoint(b) for b in frames] for a in frames]
     between = np.where(together, IMPOSSIBLE, (between + between.T) / 2)
-    groups = np.ones(1, int)
-    if len(tracks) > 1:
-        upper = between[np.triu_indices(len(tracks), 1)]
-        groups = fcluster(linkage(upper, "average"), np.nextafter(ONE_PERSON, 0), "distance")
-    first = {group: row for row, group in enumerate(dict.fromkeys(groups.tolist()))}
-    return [first[group] for group in groups.tolist()]
+    upper = between[np.triu_indices(len(tracks), 1)]
+    groups = fcluster(linkage(upper, "average"), np.nextafter(ONE_PERSON, 0), "distance").tolist()
+    order = [*dict.fromkeys(groups)]
+    return [order.index(group) for group in groups]

@@ -11,112 +11,130 @@ import heapq
 import io
 import itertools
 import math
+import os
+import tomllib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
 from ...errors import OutputNotWritable
-from .encoders import ERRORS, Settings
-from .facts import attached, facts, language
-from .frames import Frame, Segment, patched, stored
-from .sound import sound_packets
+from .facts import facts, language
+from .frames import Frame, Segment, Shape, patched, sample_type, stored
+from .packets import ERRORS, sound_packets
 
-IN_CONTAINER = {"SPHERICAL", "STEREO3D"}  # what a stream of the same codec can bring along
-ENCODED = ("width", "height", "pix_fmt", "framerate", "sample_aspect_ratio", "color_primaries",
-           "color_trc", "colorspace", "color_range", "field_order", "extradata")  # fmt: skip
+if TYPE_CHECKING:
+    from .video_files import Decoded, VideoFile
+
+os.environ.setdefault("SVT_LOG", "1")  # this encoder prints, whatever the level
+CODECS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+FALLBACK = CODECS.pop("fallback")  # codecs by the ending of the result; else H.264
+STRICT = {ending for one in CODECS.values() for ending in one.get("shown_in", ())}
+QUALITY_UNIT = 118  # FF_QP2LAMBDA
+SOME = 500  # packets of sound in which every track begins
+BT709, LIMITED = 1, 1  # colour matrix and range that RGB becomes
 
 
 class Writer:
-    """Encode and mux the frames of a `clip` (`VideoFile`) by `settings`, which were made for the frame
-    `first` (`Decoded`). Raises `OutputNotWritable`."""
+    """Encode and mux the frames of a `clip`, of which `first` is one, by a `codec` of the table, in a
+    pixel format and shape. Methods raise `OutputNotWritable`."""
 
-    def __init__(self, clip: Any, settings: Settings, first: Any):
-        self.clip, self.settings, self.first = clip, settings, first
+    def __init__(self, clip: VideoFile, first: Decoded, codec: str, pixel_format: str, shape: Shape):
+        self.clip, self.first, self.shape = clip, first, shape
+        self.encoder, self.pixel_format = _encoder(codec), pixel_format
+        self.options = dict(CODECS[codec].get("options", {}))
+        native = first.native
+        rgb = native.format.is_rgb or native.format.has_palette
+        self.colours = {
+            "color_primaries": native.color_primaries,
+            "color_trc": native.color_trc,
+            "colorspace": BT709 if rgb else native.colorspace,
+            "color_range": LIMITED if rgb else native.color_range,
+        }
 
     def encode(self, frames: Iterable[tuple[Frame, np.ndarray]]) -> Segment:
         """Encode one segment: its packets one after the other, and a table `(N, 4)` of their timestamps,
         durations, sizes and whether they are key frames."""
-        context, turn = self._context(), self.settings.shape.orientation
-        fields = self.settings.marking(context) if self.settings.fields else None
-        packets, times = [], []
-        for frame, pixels in frames:
-            native, *time = frame.native
-            image = patched(native, stored(frame.pixels, turn), stored(pixels, turn))
-            # the encoder counts frames: not every codec knows every clock
-            image.pts, image.time_base = len(times), context.time_base
-            times.append(time)
-            with self._writing():
-                if fields is not None:
-                    fields.push(image)
-                    image = fields.pull()
-                packets += context.encode(image)
+        turn, packets, times = self.shape.orientation, [], []
         with self._writing():
+            context = av.CodecContext.create(self.encoder, "w")
+            self._set_up(context)
+            for frame, pixels in frames:
+                native, *time = frame.native
+                image = patched(native, stored(frame.pixels, turn), stored(pixels, turn))
+                # the encoder counts frames: not every codec knows every clock
+                image.pts, image.time_base = len(times), context.time_base
+                times.append(time)
+                packets += context.encode(image)
             packets += context.encode(None)
             if [one.pts for one in packets] != [*range(len(times))]:
-                raise ValueError(f"{self.settings.encoder} does not keep the order of frames")
+                raise ValueError(f"{self.encoder} does not keep the order of frames")
         table = [(*times[one.pts], one.size, one.is_keyframe) for one in packets]
         data = np.frombuffer(b"".join(map(bytes, packets)), np.uint8)
-        header = np.frombuffer(context.extradata or b"", np.uint8)
-        return {"table": np.array(table, np.int64), "data": data, "header": header}
+        return {"table": np.array(table, np.int64), "data": data}
 
     def mux(self, segments: Iterable[Segment], target: Any, most: float = math.inf) -> None:
-        """Write segments, and of each sound at most so many packets, to a file or a name, in the order
-        of time."""
+        """Write segments and sound, of which at most so many packets are read, to a file or a name, in
+        the order of time."""
         clip, rest, shift = self.clip, iter(segments), 0.0
         first = next(rest)
         if clip.start > 0:
             shift = float(int(first["table"][0, 0]) * clip.time_base) - clip.origin
-        options = {"fflags": "+bitexact", "strict": "unofficial"}  # the latter for the mark of 360°
         # ValueError for sound that the container does not take
         with clip.open() as source, self._writing(), av.open(
-            target, "w", container_options=options
+            target, "w", container_options={"fflags": "+bitexact"}
         ) as made:  # fmt: skip
-            picture = self._picture(clip.picture(source), made, first["header"].tobytes())
-            sounds = {}
-            for index in clip.sounds:
-                own = source.streams[index]
-                sounds[index] = _named(made.add_stream_from_template(own), own)
+            own, stream = clip.picture(source), made.add_stream(self.encoder, rate=clip.rate)
+            self._set_up(stream.codec_context)
+            # AVI counts frames
+            stream.time_base = 1 / clip.rate if clip.out.suffix.lower() == ".avi" else clip.time_base
+            if self.encoder == "libx265" and made.format.name in ("mp4", "mov", "ipod", "3gp"):
+                stream.codec_context.codec_tag = "hvc1"  # Apple's players refuse hev1
+            stream.set_display_matrix(self.shape.matrix or None)
+            _name(stream, own)
+            sounds = {one: made.add_stream_from_template(source.streams[one]) for one in clip.sounds}
+            for index, sound in sounds.items():
+                _name(sound, source.streams[index])
             made.start_encoding()
-            pictures = self._packets(itertools.chain([first], rest), picture, shift)
-            sound = sound_packets(clip, source, sounds, shift, most)
-            for _, packet in heapq.merge(pictures, sound, key=lambda pair: pair[0]):
+            pictures = self._packets(itertools.chain([first], rest), stream, shift)
+            packets = sound_packets(clip, source, sounds, shift, most)
+            for _, packet in heapq.merge(pictures, packets, key=lambda pair: pair[0]):
                 made.mux_one(packet)
 
     def tried(self) -> dict[str, object]:
         """The facts of a file with one frame and the beginning of the sound."""
-        frame = self.clip.frame(self.first, self.settings)
+        frame = self.clip.frame(self.first, self)
         file = io.BytesIO()
         file.name = self.clip.out.name
-        self.mux([self.encode([(frame, frame.pixels)])], file, 1)
+        self.mux([self.encode([(frame, frame.pixels)])], file, SOME)
         file.seek(0)
         with self._writing(), av.open(file, metadata_errors="replace") as made:
             stream = self.clip.picture(made)
             stream.thread_type = "NONE"
             shown = next(made.decode(stream), None)
             if shown is None:
-                raise ValueError(f"{self.settings.encoder} gives nothing to decode")
-            return facts(made, shown, stream, [sound.index for sound in made.streams.audio])
+                raise ValueError(f"{self.encoder} gives nothing to decode")
+            after = facts(made, shown, stream, [sound.index for sound in made.streams.audio])
+            if after["orientation"] != self.shape.orientation:  # then the picture itself is turned
+                raise ValueError("it cannot say how the picture is turned")
+            return after
 
-    def _picture(self, own: Any, made: Any, header: bytes) -> Any:
-        """The picture stream of the result."""
-        clip, context, marks = self.clip, self._context(), {*attached(self.first.native)}
-        codec = context.codec.canonical_name
-        if codec == clip.codec and marks & IN_CONTAINER and "DOVI_METADATA" not in marks:
-            stream = made.add_stream_from_template(own, opaque=True)  # which brings the marks along
-            context.extradata = header
-            for name in ENCODED:
-                setattr(stream.codec_context, name, getattr(context, name))
-        else:
-            stream = made.add_stream(self.settings.encoder, rate=self.settings.rate)
-            self.settings.set_up(stream.codec_context)
-        # AVI counts frames
-        stream.time_base = 1 / clip.rate if clip.out.suffix.lower() == ".avi" else clip.time_base
-        if codec == "hevc" and made.format.name in ("mp4", "mov", "ipod", "3gp"):
-            stream.codec_context.codec_tag = "hvc1"  # Apple's players refuse hev1
-        stream.set_display_matrix(self.settings.shape.matrix or None)
-        return _named(stream, own)
+    def _set_up(self, context: Any) -> None:
+        """Set a new codec context."""
+        flags = av.codec.context.Flags
+        context.width, context.height = self.shape.width, self.shape.height
+        context.pix_fmt, context.sample_aspect_ratio = self.pixel_format, self.shape.aspect
+        context.framerate, context.time_base = self.clip.rate, 1 / self.clip.rate
+        for name, value in self.colours.items():
+            setattr(context, name, value)
+        context.flags |= flags.global_header | flags.bitexact
+        options = dict(self.options)
+        if "qscale" in options:
+            context.flags |= flags.qscale
+            context.global_quality = QUALITY_UNIT * int(options.pop("qscale"))
+        context.options = options
 
     def _packets(
         self, segments: Iterable[Segment], stream: Any, shift: float
@@ -136,31 +154,49 @@ class Writer:
                 packet.duration = round(duration * finer)
                 yield float(last * clock), packet
 
-    def _context(self) -> Any:
-        with self._writing():
-            context = av.CodecContext.create(self.settings.encoder, "w")
-            self.settings.set_up(context)
-            return context
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
             yield
         except ERRORS as error:
-            raise not_writable(self.clip, error) from None
+            raise OutputNotWritable(
+                f"{self.clip.out} cannot be written ({error}); choose another ending, such as .mkv"
+            ) from None
 
 
-def not_writable(clip: Any, why: object) -> OutputNotWritable:
-    """The error for a result that cannot be written."""
-    return OutputNotWritable(
-        f"{clip.out} cannot be written ({why}); choose another ending, such as .mkv"
-    )
+def candidates(clip: VideoFile, first: Decoded) -> Iterator[Writer]:
+    """Ways to encode a `clip` like its frame `first`, best first.
+
+    Its own codec comes first where players show it in that container; then one that they do, with sides
+    as they know them.
+    """
+    ending, shape, kind = clip.out.suffix.lower(), first.shape, first.native.format
+    shown = ending not in STRICT or ending in CODECS.get(clip.codec, {}).get("shown_in", ())
+    own = [clip.codec] if clip.codec in CODECS and shown else []
+    shapes = (shape, shape.upright(), shape.even(), shape.upright().even())
+    for codec in dict.fromkeys((*own, FALLBACK.get(ending, "h264"))):
+        pixel_format = _pixel_format(_encoder(codec), kind) if codec in own else "yuv420p"
+        for one in dict.fromkeys(shapes):
+            yield Writer(clip, first, codec, pixel_format, one)
 
 
-def _named(stream: Any, own: Any) -> Any:
-    """A stream of the result with the language and the role of the clip's, and nothing else."""
+def _encoder(codec: str) -> str:
+    return CODECS[codec].get("encoder", codec)
+
+
+def _pixel_format(encoder: str, kind: Any) -> str:
+    """The clip's own where it has one component a plane and the encoder takes it, else the nearest."""
+    known = [one.name for one in av.Codec(encoder, "w").video_formats or [] if sample_type(one.name)]
+    if kind.name in known or not known:
+        return kind.name if known else "yuv420p"
+    alpha = any(one.is_alpha for one in kind.components)
+    best, _ = av.codec.find_best_pix_fmt_of_list(known, kind, alpha)
+    return best.name if best else "yuv420p"
+
+
+def _name(stream: Any, own: Any) -> None:
+    """Give a stream of the result the language and the role of the clip's, and nothing else."""
     stream.metadata.clear()
     if language(own) != "und":
         stream.metadata["language"] = language(own)
     stream.disposition = own.disposition
-    return stream

@@ -17,7 +17,7 @@ from anonlab.apps.video.frames import Frame, stored
 from anonlab.apps.video.temporal import seen_in_both, strip
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged, NoFaceFound, StillRecognised
-from anonlab.photo.faces import align
+from anonlab.photo.faces import Face, align
 from anonlab.photo.photos import Photo
 from anonlab.recognizers import distance, matches
 
@@ -275,8 +275,8 @@ def test_a_lying_face_that_comes_later_is_found_in_the_frames_before(
     there = filmed([(astronaut_still, lying)], SIZE, 14)
     wall = filmed([], SIZE, 14)
     frames = [Frame(n, n / 25, (there if n >= 5 else wall)[n], None) for n in range(14)]
-    (found,) = detections.detect(anonymizer, frames, "clip", length=14)
+    found = detections.detect(anonymizer, frames, "clip")
     assert sorted(found.frame.tolist()) == list(range(5, 14))
     truth = 70 + 30 * found.frame / 13
-    rolls = [found.face(row).roll for row in range(len(found.frame))]
+    rolls = [Face((0, 0, 1, 1), points, 1).roll for points in found.points]
     np.testing.assert_allclose(rolls, truth, atol=8)

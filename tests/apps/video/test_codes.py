@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from anonlab.apps.video.codes import Follower
-from anonlab.apps.video.plans import FOUND, TrackPlan
+from anonlab.apps.video.plans import FOUND, Follower, TrackPlan
 from anonlab.perception.networks import openings
 from anonlab.photo.faces import align
 from anonlab.photo.photos import Photo

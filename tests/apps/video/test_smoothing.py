@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from anonlab.apps.video.smoothing import FARTHEST, filled, gaussian_line, steady_points
+from anonlab.apps.video.smoothing import FARTHEST, filled, smooth, steady_points
 from anonlab.photo.faces import Face
 
 FIVE = np.array([[40.0, 40], [80, 40], [60, 60], [45, 80], [75, 80]])
@@ -11,7 +11,7 @@ FIVE = np.array([[40.0, 40], [80, 40], [60, 60], [45, 80], [75, 80]])
 def test_a_steady_motion_is_not_changed_even_at_the_ends():
     at = np.array([0, 1, 2, 3, 5, 5.5, 8, 9, 10])  # variable rate
     values = np.stack([3 * at - 1, 7 - 2 * at], 1)
-    np.testing.assert_allclose(gaussian_line(at, at, values, 2.0), values, atol=1e-9)
+    np.testing.assert_allclose(smooth(at, values, 2.0), values, atol=1e-9)
     beyond = np.array([-2.0, 12.0])
     np.testing.assert_allclose(filled(beyond, at, values), np.stack([3 * beyond - 1, 7 - 2 * beyond], 1))
 

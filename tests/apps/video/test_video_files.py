@@ -231,7 +231,6 @@ def test_a_sound_that_is_switched_off_stays_behind_unless_it_is_another_language
 
 TAGS = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 1}
 WIDE = {"colorspace": 9, "color_primaries": 9, "color_trc": 18, "color_range": 1}
-FIELDS = {"field_order": 2, "flags": 0x20040000}
 
 
 @pytest.mark.parametrize(
@@ -239,7 +238,6 @@ FIELDS = {"field_order": 2, "flags": 0x20040000}
     [
         ("mp4", "libx264", {"context": TAGS}),
         ("mov", "libx265", {"context": WIDE, "pixel_format": "yuv420p10le"}),
-        ("mts", "libx264", {"context": FIELDS}),
         ("mkv", "libx264", {"languages": ("fra", "spa")}),
         ("mp4", "libx264", {"languages": ("fra", "spa")}),
         ("mp4", "libx264", {"context": {"sample_aspect_ratio": Fraction(4, 3)}}),
