@@ -132,6 +132,7 @@ def _planned(
                 state.keep(name, vars(detect(anonymizer, part, str(clip.path), before, in_order)))
             before = thumbnail(part[-1].pixels)
             parts.append(Detections(**state.kept(name)))
+            del part  # before the next is decoded
         anonymizer.detector.rest()
         plans = Planner(anonymizer, clip, joined(parts), controls).plans()
         for row, plan in enumerate(plans):

@@ -119,8 +119,10 @@ def lost_frames(clip: VideoFile, count: int, damaged: int) -> int:
     around = maximum_filter1d(near, 2 * NEAR + 1)[1:]
     usual = steps[~around].max(initial=0) or np.median(steps)  # the longest, where times are uneven
     gaps = steps[around & (places >= clip.start) & (places < clip.end) & (kind != "avi")]
-    short = min(clip.end, end) - (last * tick - clip.origin)
-    if not mp4 and not clip.broadcast and short > (0 if any(near) else MISSING * end):
+    until = min(clip.end, end)
+    short = until - (last * tick - clip.origin)
+    ends_early = short > MISSING * end and count < (1 - MISSING) * (until - clip.start) * clip.rate
+    if not mp4 and not clip.broadcast and (ends_early or any(near)):
         gaps = np.append(gaps, short / tick)
     missing = int((np.rint(gaps / usual) - 1).clip(0).sum())
     if whole and kind == "avi":
