@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,6 +54,15 @@ class Shape:
     def even(self) -> Shape:
         """The same with sides of even numbers."""
         return replace(self, width=self.width + self.width % 2, height=self.height + self.height % 2)
+
+
+class Decoded(NamedTuple):
+    """A frame as it comes from the decoder, and its times in the stream's clock and in seconds."""
+
+    native: Any
+    pts: int
+    time: float
+    shape: Shape
 
 
 def orientation(matrix: Sequence[int]) -> Orientation:

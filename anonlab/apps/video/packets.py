@@ -6,14 +6,11 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import numpy as np
 from scipy.ndimage import maximum_filter1d
-
-if TYPE_CHECKING:
-    from .video_files import VideoFile
 
 ERRORS = (av.error.FFmpegError, ValueError, OverflowError, MemoryError)  # what PyAV raises
 # seconds by which a frame of a broadcast comes too early or too late when its clock has begun anew
@@ -47,10 +44,11 @@ class Clock:
 
 
 def sound_packets(
-    clip: VideoFile, source: Any, sounds: Mapping[int, Any], shift: float, most: float
+    clip: Any, source: Any, sounds: Mapping[int, Any], shift: float, most: float
 ) -> Iterator[tuple[float, Any]]:
-    """Packets of a clip's sound with their seconds, for the streams `sounds` of the result by their
-    index in the container `source`; `shift` seconds earlier. At most so many are read."""
+    """Packets of the sound of a `clip` (`VideoFile`) with their seconds, for the streams `sounds` of the
+    result by their index in the container `source`; `shift` seconds earlier. At most so many are read.
+    """
     if not sounds:
         return
     if clip.start > 0:
@@ -82,9 +80,9 @@ def sound_packets(
         yield time - shift, packet
 
 
-def lost_frames(clip: VideoFile, count: int, damaged: int) -> int:
-    """Estimate how many frames a clip has lost, of which `count` can be decoded, and so many `damaged`
-    packets cannot.
+def lost_frames(clip: Any, count: int, damaged: int) -> int:
+    """Estimate how many frames a `clip` (`VideoFile`) has lost, of which `count` can be decoded, and so
+    many `damaged` packets cannot.
 
     MP4 and AVI have an index. Of other files as many are missing as fit into the gaps of their times
     where the reader complains, into what no reader gets to (fragments of an MP4 behind a damaged one),

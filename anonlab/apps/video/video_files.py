@@ -18,29 +18,20 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 import numpy as np
 
 from ...errors import OutputNotWritable, UnreadableImage
 from .facts import changed, display_matrix, facts, language, personal, shown_size
-from .frames import Frame, Segment, Shape, stored, upright
+from .frames import Decoded, Frame, Segment, Shape, stored, upright
 from .packets import ERRORS, Clock, lost_frames
 from .writing import Writer, candidates
 
 MAX_SIDE = 8192
 SLOWEST, FASTEST = Fraction(1, 1000), 240  # frames a second; what a file says beyond is no rate
 BROADCAST = {"mpegts", "mpeg"}
-
-
-class Decoded(NamedTuple):
-    """A frame as it comes from the decoder, and its times in the stream's clock and in seconds."""
-
-    native: Any
-    pts: int
-    time: float
-    shape: Shape
 
 
 class VideoFile:

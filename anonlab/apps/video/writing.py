@@ -15,18 +15,15 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import numpy as np
 
 from ...errors import OutputNotWritable
 from .facts import facts, language
-from .frames import Frame, Segment, Shape, patched, sample_type, stored
+from .frames import Decoded, Frame, Segment, Shape, patched, sample_type, stored
 from .packets import ERRORS, sound_packets
-
-if TYPE_CHECKING:
-    from .video_files import Decoded, VideoFile
 
 os.environ.setdefault("SVT_LOG", "1")  # this encoder prints, whatever the level
 CODECS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
@@ -38,10 +35,10 @@ BT709, LIMITED = 1, 1  # colour matrix and range that RGB becomes
 
 
 class Writer:
-    """Encode and mux the frames of a `clip`, of which `first` is one, by a `codec` of the table, in a
-    pixel format and shape. Methods raise `OutputNotWritable`."""
+    """Encode and mux the frames of a `clip` (`VideoFile`), of which `first` is one, by a `codec` of the
+    table, in a pixel format and shape. Methods raise `OutputNotWritable`."""
 
-    def __init__(self, clip: VideoFile, first: Decoded, codec: str, pixel_format: str, shape: Shape):
+    def __init__(self, clip: Any, first: Decoded, codec: str, pixel_format: str, shape: Shape):
         self.clip, self.first, self.shape = clip, first, shape
         self.encoder, self.pixel_format = _encoder(codec), pixel_format
         self.options = dict(CODECS[codec].get("options", {}))
@@ -164,8 +161,8 @@ class Writer:
             ) from None
 
 
-def candidates(clip: VideoFile, first: Decoded) -> Iterator[Writer]:
-    """Ways to encode a `clip` like its frame `first`, best first.
+def candidates(clip: Any, first: Decoded) -> Iterator[Writer]:
+    """Ways to encode a `clip` (`VideoFile`) like its frame `first`, best first.
 
     Its own codec comes first where players show it in that container; then one that they do, with sides
     as they know them.
