@@ -6,25 +6,15 @@ same on the same machine.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
+from torchvision.transforms.v2.functional import jpeg
 
-from ..images import blurred, grey, warp
+from ..images import blurred, from_bytes, grey, to_bytes, warp
 
 CLEAN = 0.25  # share of pictures whose pose, light and colours are left as they are
-# The luminance table of JPEG (ITU-T T.81, Annex K), which its quality scales.
-JPEG_TABLE = (
-    (16, 11, 10, 16, 24, 40, 51, 61),
-    (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77),
-    (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101),
-    (72, 92, 95, 98, 112, 100, 103, 99),
-)
+DEGRADED, OCCLUDED = 0.4, 0.15  # shares of pictures
 
 
 @dataclass(frozen=True)
@@ -60,9 +50,9 @@ def augment(
     matrices = motion(n, moved, rng)
     images, maps = warp(images, matrices), warp(maps, matrices)
     images = torch.lerp(images, colour(images, rng), moved)
-    degraded = degrade(images, rng)
-    images = torch.lerp(images, degraded, chance(rng, n, 0.4, images))
-    images, occluded = occlude(images, chance(rng, n, 0.15, images), rng)
+    for number in chance(rng, n, DEGRADED, images).flatten().nonzero().flatten().tolist():
+        images[number] = degrade(images[number : number + 1], rng)[0]
+    images, occluded = occlude(images, chance(rng, n, OCCLUDED, images), rng)
     return Augmented(images.clamp(-1, 1), maps, occluded, matrices, moved.flatten() == 0)
 
 
@@ -100,39 +90,15 @@ def colour(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     return ((x - mean) * contrast + mean) * 2 - 1
 
 
-def degrade(images: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Add a soft lens, sensor noise and JPEG."""
-    n = len(images)
-    x = torch.lerp(images, blurred(images, 1.5), uniform(rng, n, 0, 1, images))
-    sigma = uniform(rng, n, 0, 0.06, images)
-    x = x + sigma * noise(images, rng)
-    return jpeg(x, uniform(rng, n, 20, 90, images))
-
-
-def noise(like: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Draw standard normal noise on the device: a CPU would take longer than the GPU's step."""
-    seed = int(torch.randint(2**62, (1,), generator=rng))
-    there = torch.Generator(like.device).manual_seed(seed)
-    return torch.randn(like.shape, generator=there, device=like.device)
-
-
-def jpeg(images: torch.Tensor, quality: torch.Tensor) -> torch.Tensor:
-    """Lose what JPEG loses: 8×8 cosine transform, quantised. `quality (N, 1, 1, 1)` 1–100.
-
-    Colour is not subsampled. Sides are multiples of 8.
-    """
-    n, c, height, width = images.shape
-    k = torch.arange(8, device=images.device, dtype=images.dtype)
-    basis = torch.cos((2 * k + 1) * k[:, None] * math.pi / 16) / 2
-    basis[0] /= 2**0.5
-    scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50).view(n, 1, 1, 1, 1, 1)
-    table = images.new_tensor(JPEG_TABLE)[:, None, :] * scale  # (N, 1, 1, 8, 1, 8)
-    table = table.round().clamp_min(1)
-    blocks = (images * 127.5 - 0.5).reshape(n, c, height // 8, 8, width // 8, 8)
-    spectrum = torch.einsum("ui,ncaibj,vj->ncaubv", basis, blocks, basis)
-    spectrum = (spectrum / table).round() * table
-    blocks = torch.einsum("ui,ncaubv,vj->ncaibj", basis, spectrum, basis)
-    return (blocks.reshape(images.shape) + 0.5) / 127.5
+def degrade(image: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Add a soft lens, sensor noise and JPEG to `image (1, 3, S, S)`."""
+    soft, sigma = uniform(rng, 1, 0, 1, image), uniform(rng, 1, 0, 0.06, image)
+    seed = int(torch.randint(2**62, (), generator=rng))
+    noise = torch.Generator(image.device).manual_seed(seed)  # the CPU's would take longer than a step
+    x = torch.lerp(image, blurred(image, 1.5), soft)
+    x = x + sigma * torch.randn(x.shape, generator=noise, device=x.device)
+    quality = int(torch.randint(20, 91, (), generator=rng))
+    return from_bytes(jpeg(to_bytes(x).cpu(), quality)).to(image)
 
 
 def occlude(

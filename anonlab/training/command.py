@@ -15,7 +15,7 @@ from ..encoding import encoder
 from ..encoding.correction import Correction, Readers
 from ..errors import UnknownOption
 from ..files import atomic_path, output_folder
-from ..generators import Generator, MobileStyleGAN, load_generator, require_preview
+from ..generators import Generator, load_generator, require_preview
 from ..identity.population import Population
 from ..notebook.plots import training_figure
 from ..openvino_runtime import cpu_precisions
@@ -31,13 +31,8 @@ from .export import export, facts_of, write_tensors
 from .labels import Labels, learn_facial_hair, learn_texture
 from .loop import Task, train
 from .networks import TASKS
-from .photos import load_photos
-from .preview import fit_preview, has_bfloat16, quick
 from .recipes import RECIPES, SIZES, Recipe
-from .surrogate import warm_up
-from .synthetic import CHUNK, Samples, join, load_samples
-
-WARM_UP = "warm-up"  # folder of its checkpoint
+from .synthetic import CHUNK, Samples, load_samples
 
 
 def train_part(
@@ -48,7 +43,6 @@ def train_part(
     generator_weights: Path | None = None,
     size: str = "base",
     samples: int | None = None,
-    photos: Path | None = None,
     start: Path | None = None,
     resume: bool = False,
     minutes: float | None = None,
@@ -60,9 +54,9 @@ def train_part(
     curves go to `out`.
 
     `generator` and `generator_weights` are name and file for `load_generator`, `changes` fields of
-    `TrainConfig`. An encoder may `start` at the weights of a file, without warm-up. Returns the card, or
-    None when `minutes` were up first (go on with `resume`). With `ship` weights and card also go where
-    anonlab loads them from. Raises `UnknownOption`, `DeviceUnavailable`, `TrainingDiverged`,
+    `TrainConfig`. An encoder may `start` at the weights of a file. Returns the card, or None when
+    `minutes` were up first (go on with `resume`). With `ship` weights and card also go where anonlab
+    loads them from. Raises `UnknownOption`, `DeviceUnavailable`, `TrainingDiverged`,
     `OutputNotWritable`, or what `load_generator` and `load_encoder` do.
     """
     if what == "glasses" and (generator != "mobile" or (samples or CHUNK) < CHUNK):
@@ -72,8 +66,6 @@ def train_part(
         )
     folders = [out, *([store.ship_folder()] if ship else [])]  # refuses an installed copy at once
     began = time.monotonic()
-    stopped_early = not (out / "checkpoint.pt").is_file() and (out / WARM_UP / "checkpoint.pt").is_file()
-    in_warm_up, resume = resume and stopped_early, resume and not stopped_early
     recipe = RECIPES[size if what == "encoder" else what]
     plan = replace(recipe.plan, **{name: value for name, value in changes.items() if value is not None})
     plan = replace(plan, warm_up=min(plan.warm_up, plan.steps // 10))
@@ -86,8 +78,6 @@ def train_part(
         made.precision = "bf16"  # a third faster; what differs does not matter to learners
     count = samples or recipe.samples or Labels.load().count()
     known = load_samples(made, dlib, population, count, watch=watch, network=maps)
-    if photos:
-        known = join([known, load_photos(photos, made, dlib, population, watch)])
     command = shlex.join(["python", "-m", "anonlab", *sys.argv[1:]])
     facts |= {"command": command, "samples": len(known), "generator": made.name}
     if what == "correction":
@@ -101,15 +91,6 @@ def train_part(
         if start is not None:
             task.model.load_state_dict(encoder.load_encoder(made, start, chosen).state_dict())
             facts["start"] = store.sha256(start)
-        elif recipe.warm_up and not resume:
-            before = warm_up(task, recipe.warm_up, out / WARM_UP, in_warm_up, minutes, watch)
-            if not before.finished:
-                print(f"the time is up at step {before.step} of the warm-up; go on with --resume")
-                return None
-        if recipe.warm_up and isinstance(made, MobileStyleGAN):
-            fitted, errors = fit_preview(made, known, watch=watch)
-            print(f"preview at 128 px: mean error {errors['before']:.4f}, fitted {errors['after']:.4f}")
-            task.preview = quick(fitted, chosen)
     if minutes is not None:
         minutes = max(0.0, minutes - (time.monotonic() - began) / 60)
     trained = train(task, plan, out, resume, minutes, watch)
@@ -151,6 +132,7 @@ def _encoder(
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")  # TF32: twice the speed, no visible difference
+    half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     judges = load_stlpips(device), load_landmarks(device), load_glasses(device)
-    networks = FrozenNetworks(made, guide, *judges, half=has_bfloat16(device))
-    return EncoderTask(known, networks, people, config, curriculum=recipe.curriculum, seed=seed)
+    networks = FrozenNetworks(made, guide, *judges, half=half)
+    return EncoderTask(known, networks, people, config, codes_only=recipe.codes_only, seed=seed)

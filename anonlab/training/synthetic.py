@@ -9,27 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
 from ..files import atomic_path
 from ..generators import Generator
 from ..generators.base import truncated
-from ..identity.population import Population
-from ..images import blurred, from_bytes, resize, to_bytes
-from ..perception.attribution import BLUR_SIGMA, identity_score
-from ..perception.networks import PerceptionNetwork, load_landmarks
-from ..perception.perception import SMOOTHING_SIGMA
+from ..identity.population import Population, ridge, skin_colours
+from ..images import from_bytes, resize, to_bytes
+from ..perception.networks import PerceptionNetwork, interocular, load_landmarks, openings
+from ..perception.perception import Perception
 from ..recognizers import Recognizer
 from ..watch import Watch, quiet
 from ..weights import store
 from .targets import wanted_identities
-from .traits import directions, exaggerate
 
 SIZE = 256  # pixels of the cached pictures
 MAP_SIZE = 64  # pixels of the cached attribution
-MAP_STEPS = 8  # Gauss-Legendre nodes of its path: the ranking is that of 40 to 0.9998
+MAP_STEPS = 8  # of its path: the ranking is that of 40 to 0.9998
 MIXED = 0.4  # share of samples whose coarse and fine rows come from two people
 PSI = (0.5, 1.0)  # truncation, drawn uniformly
 HELD_OUT = 64  # samples for validation, of many
@@ -39,6 +36,11 @@ TYPICAL = 8  # chunks that are drawn as they come; of the later ones every secon
 CHUNK, BATCH = 250, 50  # samples in a file, and at a time
 SEED = 1  # of the samples that networks learn from
 VERSION = 4  # of the files; count it up when other codes would be drawn
+KEPT = ("images", "ws", "embeddings", "attribution")  # in the files
+TRAITS = ("yaw", "pitch", "mouth", "eyes", "smile", "skin", "warmth", "light")
+RARE = {"mouth": 1, "eyes": -1, "skin": -1}  # the end that is: open, shut, dark
+STEPS = (1.0, 3.0)  # how far a trait is moved, in standard deviations
+MOVED = 2  # traits that are moved in one face
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,7 @@ class Samples:
     """Hold N faces and what is known of them. All tensors live on one device."""
 
     images: torch.Tensor  # (N, 3, 256, 256) uint8
-    ws: torch.Tensor  # (N, num_ws, w_dim) float16; zeros where unknown
-    known: torch.Tensor  # (N,) bool: generated, so that `ws` is the truth
+    ws: torch.Tensor  # (N, num_ws, w_dim) float16
     embeddings: torch.Tensor  # (N, dim) float32
     attribution: torch.Tensor  # (N, 1, 64, 64) float16, the maximum of each is 1
     targets: torch.Tensor  # (N, K, dim) float32, virtual identities
@@ -107,8 +108,7 @@ def load_samples(
     Chunks are kept in `folder` (the user's cache), so that an interrupted run goes on and a second one
     starts at once; without their targets, which change with the method of `identity`. With a `network`
     the maps are the perception network's, 50 times as fast as integrated gradients. From the ninth chunk
-    on every second one has faces with stronger traits (`traits`): turned heads, open mouths, closed
-    eyes, dark skin, light from one side.
+    on every second one has faces with stronger `TRAITS`.
     """
     folder = folder or store.cache_folder() / "samples"
     parts: list[Samples] = []
@@ -128,43 +128,17 @@ def load_samples(
             kept = _generate(generator, recognizer, chunk, own, network, traits if harder else None)
             with atomic_path(path) as partial:
                 save_file({name: one.contiguous() for name, one in kept.items()}, partial)
-        parts.append(with_targets(population, kept, own))
+        parts.append(_with_targets(population, kept, own))
     return join(parts)
 
 
-def with_targets(population: Population, known: dict[str, torch.Tensor], seed: int) -> Samples:
-    """Draw the targets `(N, K, dim)` of faces of which everything else is known."""
-    batches = zip(known["embeddings"].split(BATCH), known["images"].split(BATCH), strict=True)
-    targets = [
-        wanted_identities(population, embeddings, from_bytes(images), seed + BATCH * number)
-        for number, (embeddings, images) in enumerate(batches)
-    ]
-    return Samples(**known, targets=torch.cat(targets))
-
-
-@torch.no_grad()
-def fit_traits(generator: Generator, samples: Samples) -> torch.Tensor:
-    """Fit `traits.directions` to these samples, `(T, w_dim)`."""
-    network = load_landmarks(samples.images.device)
-    batches = torch.arange(len(samples)).split(BATCH)
-    points = torch.cat([network(samples.pictures(index)) for index in batches])
-    changes = (samples.ws.float().mean(1) - generator.w_avg) / generator.w_std
-    pictures = torch.cat([resize(samples.pictures(index), 64) for index in batches])
-    return directions(changes, points, pictures)
-
-
 def generate(
-    generator: Generator,
-    recognizer: Recognizer,
-    population: Population,
-    count: int,
-    seed: int,
-    network: PerceptionNetwork | None = None,
-    traits: torch.Tensor | None = None,
-) -> Samples:
+    generator: Generator, recognizer: Recognizer, population: Population, count: int, seed: int,
+    network: PerceptionNetwork | None = None, traits: torch.Tensor | None = None,
+) -> Samples:  # fmt: skip
     """Generate `count` faces and what is known of them; with `traits (T, w_dim)` harder ones."""
     known = _generate(generator, recognizer, count, seed, network, traits)
-    return with_targets(population, known, seed)
+    return _with_targets(population, known, seed)
 
 
 @torch.no_grad()
@@ -175,10 +149,21 @@ def _generate(
     rng = torch.Generator().manual_seed(seed)
     ws = draw_codes(generator, count, rng)
     if traits is not None:
-        ws = ws + generator.w_std * exaggerate(traits, count, rng)[:, None]
-    images = [to_bytes(synthesize(generator, codes)) for codes in ws.split(BATCH)]
-    known = torch.ones(count, dtype=torch.bool, device=ws.device)
-    return describe(recognizer, torch.cat(images), ws, known, network)
+        ws = ws + generator.w_std * _exaggerated(traits, count, rng)[:, None]
+    images = torch.cat([to_bytes(synthesize(generator, codes)) for codes in ws.split(BATCH)])
+    seen = [from_bytes(part) for part in images.split(BATCH)]
+    embeddings = torch.cat([recognizer.embed(pictures) for pictures in seen])
+    maps = torch.cat([attribution_maps(recognizer, pictures, network) for pictures in seen])
+    return dict(zip(KEPT, (images, ws.half(), embeddings, maps), strict=True))
+
+
+def _with_targets(population: Population, known: dict[str, torch.Tensor], seed: int) -> Samples:
+    parts = zip(known["embeddings"].split(BATCH), known["images"].split(BATCH), strict=True)
+    targets = [
+        wanted_identities(population, embeddings, from_bytes(images), seed + BATCH * number)
+        for number, (embeddings, images) in enumerate(parts)
+    ]
+    return Samples(**{name: known[name] for name in KEPT}, targets=torch.cat(targets))
 
 
 def synthesize(generator: Generator, ws: torch.Tensor) -> torch.Tensor:
@@ -188,48 +173,73 @@ def synthesize(generator: Generator, ws: torch.Tensor) -> torch.Tensor:
     return generator.synthesis(ws, SIZE)
 
 
-@torch.no_grad()
-def describe(
-    recognizer: Recognizer,
-    images: torch.Tensor,
-    ws: torch.Tensor,
-    known: torch.Tensor,
-    network: PerceptionNetwork | None = None,
-) -> dict[str, torch.Tensor]:
-    """Collect what the recogniser says of `images (N, 3, 256, 256)` uint8, all of `Samples` but targets;
-    maps as in `load_samples`."""
-    embeddings, maps = [], []
-    for part in images.split(BATCH):
-        pictures = from_bytes(part)
-        embeddings.append(recognizer.embed(pictures))
-        if network is None:
-            maps.append(quick_attribution(recognizer, pictures))
-        else:
-            maps.append(_normalised(network(pictures).square()))
-    return {
-        "images": images, "ws": ws.half(), "known": known,
-        "embeddings": torch.cat(embeddings), "attribution": torch.cat(maps),
-    }  # fmt: skip
-
-
-def quick_attribution(recognizer: Recognizer, pictures: torch.Tensor) -> torch.Tensor:
-    """Map where the identity is, `(N, 1, 64, 64)` float16, for a whole batch at once.
-
-    The same integral as `perception.attribute`, in few steps, because it is asked of every sample.
-    """
-    baseline = blurred(pictures, BLUR_SIGMA)
-    with torch.no_grad():
-        score = identity_score(recognizer, recognizer.embed(pictures))
-    total = torch.zeros_like(pictures)
-    for node, weight in zip(*np.polynomial.legendre.leggauss(MAP_STEPS), strict=True):
-        with torch.enable_grad():
-            point = torch.lerp(baseline, pictures, float(node + 1) / 2).requires_grad_(True)
-            [slope] = torch.autograd.grad(score(point).sum(), point)
-        total += float(weight) * slope
-    attribution = (total * (pictures - baseline)).abs().sum(1, keepdim=True)
-    return _normalised(blurred(attribution, SMOOTHING_SIGMA))
-
-
-def _normalised(maps: torch.Tensor) -> torch.Tensor:
+def attribution_maps(
+    recognizer: Recognizer, pictures: torch.Tensor, network: PerceptionNetwork | None = None
+) -> torch.Tensor:
+    """Map where the identity is, `(N, 1, 64, 64)` float16, by the network or by integrated gradients in
+    few steps."""
+    if network is None:
+        perceive = Perception(recognizer)
+        found = [perceive(one, "integrated_gradients", steps=MAP_STEPS) for one in pictures.split(1)]
+        maps = torch.cat(found)
+    else:
+        maps = network(pictures).square()
     maps = resize(maps, MAP_SIZE)
     return (maps / maps.amax((2, 3), keepdim=True).clamp_min(1e-12)).half()
+
+
+@torch.no_grad()
+def fit_traits(generator: Generator, samples: Samples) -> torch.Tensor:
+    """Find steps in standardised W, `(T, w_dim)`, each raising one of `TRAITS` by a standard deviation.
+
+    Few generated faces are turned far, have the mouth wide open, the eyes shut or dark skin; linear
+    regression from codes to what is measured on the pictures says where those are (Shen et al. 2020,
+    "Interpreting the latent space of GANs", with a regression in place of an SVM). Of all such steps
+    each is the most likely one: the smallest in the metric of the codes' own covariance.
+    """
+    network = load_landmarks(samples.images.device)
+    batches = torch.arange(len(samples)).split(BATCH)
+    points = torch.cat([network(samples.pictures(index)) for index in batches])
+    pictures = torch.cat([resize(samples.pictures(index), 64) for index in batches])
+    traits = measure_traits(points, pictures)
+    traits = (traits - traits.mean(0)) / traits.std(0)
+    x = (samples.ws.float().mean(1) - generator.w_avg) / generator.w_std
+    x = x - x.mean(0)
+    readout = ridge(x, traits)  # (w_dim, T)
+    natural = (x.T @ x / len(x)) @ readout
+    return (natural / (readout * natural).sum(0)).T
+
+
+def measure_traits(points: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
+    """Measure the traits of N faces from `points (N, 68, 2)` and `pictures (N, 3, 64, 64)`: `(N, T)`.
+
+    Yaw and pitch are where the nose's tip stands between jaw ends, and between eyes and mouth; skin
+    is the brightness of cheeks and forehead, warmth its red against its blue, light the right
+    cheek's brightness against the left one's.
+    """
+    scale, gaps = interocular(points), openings(points)
+    tip, ends = points[:, 30], points[:, (0, 16)]
+    eyes, mouth = points[:, 36:48].mean(1), points[:, 48:].mean(1)
+    left, right, forehead = skin_colours(pictures).unbind(2)
+    skin = (left + right + forehead) / 3
+    yaw = (tip[:, 0] - ends[:, :, 0].mean(1)) / scale
+    pitch = (tip[:, 1] - (eyes + mouth)[:, 1] / 2) / scale
+    smile = (points[:, 48] - points[:, 54]).norm(dim=1) / scale
+    warmth, light = skin[:, 0] - skin[:, 2], right.mean(1) - left.mean(1)
+    return torch.stack(
+        [yaw, pitch, gaps[:, 0], gaps[:, 1:].mean(1), smile, skin.mean(1), warmth, light], 1
+    )
+
+
+def _exaggerated(traits: torch.Tensor, count: int, rng: torch.Generator) -> torch.Tensor:
+    """Draw random steps `(count, w_dim)` along `MOVED` of the directions `traits (T, w_dim)`."""
+    low, high = STEPS
+    total = torch.zeros(count, traits.shape[1])
+    for _ in range(MOVED):
+        which = torch.randint(len(TRAITS), (count,), generator=rng)
+        signs = 2 * torch.randint(2, (count,), generator=rng) - 1
+        rare = torch.tensor([RARE.get(name, 0) for name in TRAITS])[which]
+        signs = torch.where(rare == 0, signs, rare)
+        size = low + (high - low) * torch.rand(count, generator=rng)
+        total += (signs * size)[:, None] * traits.cpu()[which]
+    return total.to(traits)
