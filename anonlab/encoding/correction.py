@@ -74,13 +74,11 @@ class Correction:
         generator: Generator,
         recognizer: Recognizer,
         readers: Readers,
-        rounds: int = ROUNDS,
     ):
         here = {name: tensor.to(generator.w_avg) for name, tensor in tensors.items()}
         self.codes, self.readings, self.covariance = here["codes"], here["readings"], here["covariance"]
         self.scales, self.readouts = here["scales"], {name: here[name] for name in GRAINY}
         self.generator, self.recognizer, self.readers = generator, recognizer, readers
-        self.rounds = rounds
         ends = self.readouts["texture"].shape[1], len(EXPRESSIONS)
         sizes = recognizer.dim, 1, 1, 2 * COUNT, 3 * COLOR_GRID**2, 6, 1, 1, *ends
         self.sizes = dict(zip(NOISE, sizes, strict=True))  # of the readings' groups; their sum is Y
@@ -94,7 +92,7 @@ class Correction:
         mask: torch.Tensor,
         target: torch.Tensor,
         noise: torch.Tensor | float = 0.0,
-        rounds: int | None = None,
+        rounds: int = ROUNDS,
         max_rms: float = math.inf,
     ) -> torch.Tensor:
         """Correct codes `ws (N, num_ws, w_dim)`, so that their pictures are nearer to `image (N, 3, S,
@@ -103,7 +101,7 @@ class Correction:
         to the size `max_rms`."""
         image = resize(image, FACE_SIZE)
         wanted, factor = self.read(image, target), self.factor(mask, noise)  # (N, Y), (N, Y, Y)
-        for _ in range(self.rounds if rounds is None else rounds):
+        for _ in range(rounds):
             drawn = self.generator.synthesis(ws, FACE_SIZE).clamp(-1, 1)
             ws = ws + GAIN * self.carry(self.lack(wanted, drawn), factor)
             ws = truncate_to_rms(ws, self.generator.w_avg, self.generator.w_std, max_rms)
@@ -124,8 +122,7 @@ class Correction:
     def lack(self, wanted: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
         """Compute what pictures `drawn (N, 3, 256, 256)` lack of the readings `wanted (N, Y)`, in some
         `TIMES` over."""
-        lack = wanted - self.read(drawn, self.recognizer.embed(drawn))
-        return self.times * lack
+        return self.times * (wanted - self.read(drawn, self.recognizer.embed(drawn)))
 
     def by_reading(self, values: Mapping[str, float]) -> torch.Tensor:
         """Repeat the value of each group, 1 where it has none, for each of its readings: `(Y,)`."""
@@ -142,9 +139,8 @@ class Correction:
         """Compute the square root of the diagonal of R, `(N, Y)`, for masks `(N, 1, 16, 16)` and the
         photos' `noise (N,)`."""
         hidden = mask.expand(-1, 3, COLOR_GRID, COLOR_GRID).flatten(1)
-        colours = torch.full_like(hidden, NOISE["colours"])
-        colours = torch.lerp(colours, torch.full_like(hidden, HIDDEN_NOISE), hidden)
         parts = {name: hidden.new_full((len(mask), n), NOISE[name]) for name, n in self.sizes.items()}
+        colours = torch.lerp(parts["colours"], torch.full_like(hidden, HIDDEN_NOISE), hidden)
         noisy = (torch.as_tensor(noise).to(hidden) / NOISY).square().clamp_min(1).view(-1, 1)
         parts |= {"colours": colours} | {name: noisy * parts[name] for name in GRAINY}
         return torch.cat([*parts.values()], 1)

@@ -97,8 +97,6 @@ class EncoderStart:
         aim = source + self.overshoot * (target - source)
         ws = self.encoder(image, mask, aim)
         ws = truncate_to_rms(ws, self.encoder.w_avg, self.encoder.w_std, MAX_RMS)
-        return (
-            ws
-            if self.correction is None
-            else self.correction(ws, image, mask, aim, noise, max_rms=MAX_RMS)
-        )
+        if self.correction is None:
+            return ws
+        return self.correction(ws, image, mask, aim, noise, max_rms=MAX_RMS)
