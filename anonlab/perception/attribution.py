@@ -147,12 +147,9 @@ def integrated_gradients(inquiry: AttributionInputs) -> torch.Tensor:
     """
     method = IntegratedGradients(inquiry.score())
     return method.attribute(
-        inquiry.image,
-        inquiry.baseline_image(),
-        n_steps=inquiry.steps,
-        method="gausslegendre",
+        inquiry.image, inquiry.baseline_image(), n_steps=inquiry.steps, method="gausslegendre",
         internal_batch_size=AT_ONCE,
-    ).to(inquiry.image.dtype)
+    ).to(inquiry.image.dtype)  # fmt: skip
 
 
 @contextmanager
@@ -169,8 +166,7 @@ def seeded(rng: torch.Generator) -> Iterator[None]:
 
 
 def _leaf(image: torch.Tensor) -> torch.Tensor:
-    """Make a copy that Captum may differentiate by without a warning."""
-    return image.detach().clone().requires_grad_(True)
+    return image.detach().clone().requires_grad_(True)  # else Captum warns
 
 
 def gradient_shap(inquiry: AttributionInputs) -> torch.Tensor:
@@ -253,13 +249,6 @@ def feature_ablation(inquiry: AttributionInputs) -> torch.Tensor:
     return lost[:, :1] / share[features].to(lost)
 
 
-REGISTRY: dict[str, Callable[[AttributionInputs], torch.Tensor]] = {
-    "integrated_gradients": integrated_gradients,
-    "gradient_shap": gradient_shap,
-    "saliency": saliency,
-    "input_x_gradient": input_x_gradient,
-    "smooth_grad": smooth_grad,
-    "layer_grad_cam": layer_grad_cam,
-    "occlusion": occlusion,
-    "feature_ablation": feature_ablation,
-}
+METHODS = (integrated_gradients, gradient_shap, saliency, input_x_gradient, smooth_grad, layer_grad_cam,
+           occlusion, feature_ablation)  # fmt: skip
+REGISTRY: dict[str, Callable[[AttributionInputs], torch.Tensor]] = {one.__name__: one for one in METHODS}

@@ -1,7 +1,6 @@
 """From a map to a mask: 1 is identity-relevant and will be regenerated, 0 stays as it is.
 
-By area, by threshold or by facial region; masks can be joined and taken from each other, mirrored
-and softened.
+By area, by threshold or by facial region.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ from ..controls import REGIONS, Controls
 from ..errors import UnknownOption, check_choice
 from ..images import blurred, resize
 from .regions import region_masks
-
-SOFTNESS = 3.0  # Gaussian of a mask's edge, in pixels of a 256 map
 
 
 def mask_from_attribution(
@@ -63,21 +60,20 @@ def build_mask(
         mask = mask_by_threshold(attribution, controls.mask_threshold)
     else:
         mask = mask_from_attribution(attribution, controls.mask_area, softness=0)
-    side = attribution.shape[-1]
 
     def regions(names: Sequence[str]) -> torch.Tensor:
         if points is None:
             raise UnknownOption("regions need the 68 points of the face; pass points=landmarks(image)")
-        return mask_of_regions(points, names, side).to(mask)
+        return mask_of_regions(points, names, attribution.shape[-1]).to(mask)
 
     if controls.include:
-        mask = union(mask, regions(controls.include))
+        mask = mask.maximum(regions(controls.include))
     if controls.symmetric:
-        mask = symmetric(mask)
+        mask = mask.maximum(mask.flip(-1))  # about the middle of the aligned face
     if controls.exclude:
-        mask = subtract(mask, regions(controls.exclude))
-    if 0 < mask.mean() < 1:
-        mask = soften(mask, controls.softness)
+        mask = mask * (1 - regions(controls.exclude))
+    if controls.softness > 0 and 0 < mask.mean() < 1:
+        mask = blurred(mask, controls.softness).clamp(0, 1)
     return mask if size is None else resize(mask, size).clamp(0, 1)
 
 
@@ -94,24 +90,4 @@ def mask_of_regions(points: torch.Tensor, names: Sequence[str], size: int = 256)
     `UnknownOption`."""
     check_choice("region", names, REGIONS)
     regions = region_masks(points, size)
-    return union(torch.zeros(1, 1, size, size), *(regions[name] for name in names))
-
-
-def union(*masks: torch.Tensor) -> torch.Tensor:
-    """Join masks."""
-    return torch.stack(masks).amax(0)
-
-
-def subtract(mask: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Take `other` from `mask`."""
-    return mask * (1 - other)
-
-
-def symmetric(mask: torch.Tensor) -> torch.Tensor:
-    """Join a mask with its mirror image, about the middle of the aligned face."""
-    return union(mask, mask.flip(-1))
-
-
-def soften(mask: torch.Tensor, softness: float = SOFTNESS) -> torch.Tensor:
-    """Soften a mask's edge by a Gaussian of `softness` pixels."""
-    return blurred(mask, softness).clamp(0, 1) if softness > 0 else mask
+    return torch.stack([torch.zeros(1, 1, size, size), *(regions[name] for name in names)]).amax(0)

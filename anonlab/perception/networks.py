@@ -8,7 +8,9 @@ new face to keep the old one's expression and glasses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import pairwise, starmap
 from typing import TypeVar
 
 import torch
@@ -89,13 +91,8 @@ class ExpressionNetwork(nn.Module):
     def __init__(self, channels: int = 8):
         super().__init__()
         c = channels
-        self.features = nn.Sequential(
-            conv_step(1, c),
-            level(c, 2 * c),
-            level(2 * c, 4 * c),
-            level(4 * c, 6 * c),
-            level(6 * c, 6 * c),
-        )
+        sides = c, 2 * c, 4 * c, 6 * c, 6 * c
+        self.features = nn.Sequential(conv_step(1, c), *starmap(level, pairwise(sides)))
         self.says = nn.Linear(6 * c * 16, len(EXPRESSIONS))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -154,11 +151,8 @@ class RimNetwork(nn.Module):
         super().__init__()
         c = channels
         self.first = conv_step(3, c)
-        self.to_half, self.to_quarter, self.to_eighth = (
-            level(c, 2 * c),
-            level(2 * c, 4 * c),
-            level(4 * c, 6 * c),
-        )
+        self.to_half, self.to_quarter = level(c, 2 * c), level(2 * c, 4 * c)
+        self.to_eighth = level(4 * c, 6 * c)
         self.up_quarter, self.up_half = conv_step(10 * c, 4 * c), conv_step(6 * c, 2 * c)
         self.up = nn.Sequential(conv_step(3 * c, c), nn.Conv2d(c, 1, 1))
 
@@ -216,35 +210,19 @@ class PerceptionNetwork(nn.Module):
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def _shipped(model: Network, key: str, device: torch.device | str) -> Network:
+def _shipped(make: Callable[[], Network], key: str, device: torch.device | str = "cpu") -> Network:
     """Fill a network with the weights that ship, frozen. Raises `WeightsMissing`, `WeightsCorrupt`."""
+    model = make()
     model.load_state_dict(store.load_shipped(key))
     return model.eval().requires_grad_(False).to(device)
 
 
-def load_landmarks(device: torch.device | str = "cpu") -> LandmarkNetwork:
-    """Load the network of 68 points. Raises `WeightsMissing` or `WeightsCorrupt`, as the others do."""
-    return _shipped(LandmarkNetwork(), "landmarks", device)
-
-
-def load_expression(device: torch.device | str = "cpu") -> ExpressionNetwork:
-    """Load the network of expressions."""
-    return _shipped(ExpressionNetwork(), "expression", device)
-
-
-def load_glasses(device: torch.device | str = "cpu") -> GlassesNetwork:
-    """Load the readout of glasses."""
-    return _shipped(GlassesNetwork(), "glasses", device)
-
-
-def load_rims(device: torch.device | str = "cpu") -> RimNetwork:
-    """Load the network that finds glasses."""
-    return _shipped(RimNetwork(), "rims", device)
-
-
-def load_perception_network(device: torch.device | str = "cpu") -> PerceptionNetwork:
-    """Load the network of maps, for the recogniser `dlib`."""
-    return _shipped(PerceptionNetwork(), "perception", device)
+# Each is called with a device, "cpu" by default. The map is that of the recogniser `dlib`.
+load_landmarks = partial(_shipped, LandmarkNetwork, "landmarks")
+load_expression = partial(_shipped, ExpressionNetwork, "expression")
+load_glasses = partial(_shipped, GlassesNetwork, "glasses")
+load_rims = partial(_shipped, RimNetwork, "rims")
+load_perception_network = partial(_shipped, PerceptionNetwork, "perception")
 
 
 def interocular(points: torch.Tensor) -> torch.Tensor:

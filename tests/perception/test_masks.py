@@ -1,4 +1,4 @@
-"""Masks: by threshold and region, joined, softened; and the regions of a face."""
+"""Masks: by threshold and region, mirrored, softened; and the regions of a face."""
 
 import warnings
 
@@ -17,10 +17,6 @@ from anonlab.perception.masks import (
     mask_from_attribution,
     mask_of_regions,
     masked_face,
-    soften,
-    subtract,
-    symmetric,
-    union,
 )
 from anonlab.perception.networks import load_landmarks
 from anonlab.perception.regions import region_masks
@@ -53,11 +49,6 @@ def heat():
     return (rough - rough.min()) / (rough.max() - rough.min())
 
 
-@pytest.fixture(scope="module")
-def sets():
-    return [(torch.rand(1, 1, 32, 32, generator=seeded(seed)) < 0.4).float() for seed in range(3)]
-
-
 def test_threshold_is_exact():
     ramp = torch.linspace(0, 1, 65)[:64].view(1, 1, 8, 8)  # multiples of 1/64, exact in binary
     assert mask_by_threshold(ramp, 0.5).flatten().tolist() == [0.0] * 33 + [1.0] * 31
@@ -73,33 +64,15 @@ def test_an_impossible_threshold_or_area_is_refused(value):
         mask_from_attribution(torch.ones(1, 1, 8, 8), value)
 
 
-def test_masks_are_sets(sets):
-    a, b, c = (one.bool() for one in sets)
-    x, y, z = sets
-    assert torch.equal(union(x, y, z).bool(), a | b | c)
-    assert torch.equal(subtract(x, y).bool(), a & ~b)
-    assert torch.equal(union(x, x), x)
-    assert subtract(x, x).sum() == 0
-    assert torch.equal(subtract(x, union(y, z)), subtract(subtract(x, y), z))
-
-
-def test_symmetric_is_its_own_mirror_image(sets):
-    once = symmetric(sets[0])
-    assert torch.equal(once, once.flip(-1))
-    assert torch.equal(symmetric(once), once)
-    assert (once >= sets[0]).all()
-    assert once.sum() <= 2 * sets[0].sum()
-
-
-def test_softening_keeps_the_middle_and_the_area(sets):
+def test_softening_keeps_the_middle_and_the_area():
     mask = torch.zeros(1, 1, 64, 64)
     mask[..., 16:48, 16:48] = 1
-    soft = soften(mask, 3)
+    soft = build_mask(mask, Controls(mask_threshold=0.5, softness=3))
     assert abs(soft[0, 0, 32, 32].item() - 1) < 1e-3
     assert abs(soft[0, 0, 32, 15:17].mean().item() - 0.5) < 0.01  # across the edge
     assert abs(soft.mean().item() - mask.mean().item()) < 1e-4
     assert soft.min() >= 0 and soft.max() <= 1
-    assert torch.equal(soften(sets[0], 0), sets[0])
+    assert torch.equal(build_mask(mask, Controls(mask_threshold=0.5, softness=0)), mask)
 
 
 def test_larger_areas_contain_smaller_ones_and_the_most_important_pixels(heat):
@@ -122,7 +95,7 @@ def test_a_mask_has_its_area_and_inclusion_makes_it_larger(heat, points, regions
     assert abs(plain.mean().item() - area) <= 1 / 256**2
     assert abs(build_mask(heat, Controls(mask_area=area)).mean().item() - area) < 0.01
     wider = build_mask(heat, Controls(mask_area=area, include=("mouth",), softness=0), points)
-    assert torch.equal(wider, union(plain, regions["mouth"]))
+    assert torch.equal(wider, plain.maximum(regions["mouth"]))
 
 
 def test_a_threshold_goes_before_the_area(heat):
