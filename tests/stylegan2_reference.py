@@ -1,22 +1,23 @@
 """StyleGAN2 by slow, direct formulas, and files as their publishers write them: for the tests only.
 
-Nothing here uses anonlab. The network is computed from NVIDIA's raw tensors, sample by sample and
-channel by channel where it matters; resampling inserts zeros and asks scipy.
+Nothing here uses anonlab. The network is computed from NVIDIA's raw tensors, sample by sample, in
+float64; resampling inserts zeros.
 """
 
 import io
 import math
 import pickle
 import sys
-import types
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
 import torch
-from scipy.signal import convolve2d
+import torch.nn.functional as F
 
-KERNEL = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 64
+KERNEL = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 64
 
 
 def official_channels(size: int, multiplier: int = 2) -> list[int]:
@@ -31,7 +32,6 @@ def raw_tensors(size: int, channels: list[int], w_dim: int = 16, layers: int = 2
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=rng)
 
-    filters = torch.tensor(KERNEL, dtype=torch.float32)
     raw = {"mapping.w_avg": draw(w_dim) / 4, "synthesis.b4.const": draw(channels[0], 4, 4)}
     for i in range(layers):
         raw[f"mapping.fc{i}.weight"] = draw(w_dim, w_dim) * 100  # divided by the learning rate 0.01
@@ -45,65 +45,15 @@ def raw_tensors(size: int, channels: list[int], w_dim: int = 16, layers: int = 2
 
     for level, fan_out in enumerate(channels):
         block = f"synthesis.b{4 * 2**level}"
-        raw[f"{block}.resample_filter"] = filters.clone()
+        raw[f"{block}.resample_filter"] = KERNEL.clone()
         for conv in ("conv0", "conv1")[level == 0 :]:
             layer(f"{block}.{conv}", channels[level - 1] if conv == "conv0" else fan_out, fan_out, 3)
             raw[f"{block}.{conv}.noise_strength"] = draw() / 2
             raw[f"{block}.{conv}.noise_const"] = draw(4 * 2**level, 4 * 2**level)
-            raw[f"{block}.{conv}.resample_filter"] = filters.clone()
+            raw[f"{block}.{conv}.resample_filter"] = KERNEL.clone()
         layer(f"{block}.torgb", fan_out, 3, 1)
     assert 4 * 2 ** (len(channels) - 1) == size
     return raw
-
-
-def slow_upsample(x: torch.Tensor) -> torch.Tensor:
-    """`(N, C, H, W)` to twice the size: zeros between the pixels, then a true convolution."""
-    n, c, h, w = x.shape
-    out = np.zeros((n, c, 2 * h, 2 * w))
-    for i in range(n):
-        for j in range(c):
-            sparse = np.zeros((2 * h, 2 * w))
-            sparse[::2, ::2] = x[i, j].double().numpy()
-            full = convolve2d(np.pad(sparse, ((2, 1), (2, 1))), 4 * KERNEL, mode="valid")
-            out[i, j] = full
-    return torch.tensor(out, dtype=x.dtype)
-
-
-def slow_convolution(x: np.ndarray, kernels: np.ndarray, up: bool) -> np.ndarray:
-    """`x (I, H, W)` and `kernels (I, 3, 3)` to one channel: zero-padded, or doubled and blurred."""
-    if not up:  # networks correlate, signal processing convolves
-        return sum(convolve2d(a, k[::-1, ::-1], mode="same") for a, k in zip(x, kernels, strict=True))
-    sparse = np.zeros((len(x), 2 * x.shape[1] - 1, 2 * x.shape[2] - 1))
-    sparse[:, ::2, ::2] = x
-    larger = sum(convolve2d(a, k, mode="full") for a, k in zip(sparse, kernels, strict=True))
-    return convolve2d(np.pad(larger, 1), 4 * KERNEL, mode="valid")
-
-
-def slow_styled(raw: dict, name: str, x: torch.Tensor, w: torch.Tensor, up: bool, noise: bool):
-    """A modulated convolution with an explicit kernel for every sample; noise, bias, leaky ReLU."""
-    weight = raw[f"{name}.weight"].double()
-    affine = raw[f"{name}.affine.weight"].double() / math.sqrt(w.shape[1])
-    out = []
-    for i in range(len(x)):
-        style = affine @ w[i].double() + raw[f"{name}.affine.bias"].double()
-        kernel = weight * style[None, :, None, None]
-        kernel = kernel / torch.sqrt((kernel**2).sum((1, 2, 3), keepdim=True) + 1e-8)
-        maps = [slow_convolution(x[i].double().numpy(), one.numpy(), up) for one in kernel]
-        out.append(torch.tensor(np.stack(maps)))
-    y = torch.stack(out)
-    if noise:
-        y = y + raw[f"{name}.noise_strength"].double() * raw[f"{name}.noise_const"].double()
-    y = y + raw[f"{name}.bias"].double()[:, None, None]
-    return math.sqrt(2) * torch.maximum(y, 0.2 * y)
-
-
-def slow_rgb(raw: dict, name: str, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-    """To-RGB: scaled by the fan-in, and not demodulated."""
-    affine = raw[f"{name}.affine.weight"].double() / math.sqrt(w.shape[1])
-    styles = w.double() @ affine.T + raw[f"{name}.affine.bias"].double()
-    weight = raw[f"{name}.weight"].double()[:, :, 0, 0] / math.sqrt(x.shape[1])
-    rgb = torch.einsum("oi,ni,nihw->nohw", weight, styles, x.double())
-    return rgb + raw[f"{name}.bias"].double()[:, None, None]
 
 
 def slow_mapping(raw: dict, z: torch.Tensor) -> torch.Tensor:
@@ -118,132 +68,122 @@ def slow_mapping(raw: dict, z: torch.Tensor) -> torch.Tensor:
     return x
 
 
-def slow_synthesis(raw: dict, ws: torch.Tensor, size: int, noise: bool = True) -> torch.Tensor:
-    """The skip architecture, up to `size`, in float64."""
-    x = raw["synthesis.b4.const"].double().expand(len(ws), -1, -1, -1)
-    x = slow_styled(raw, "synthesis.b4.conv1", x, ws[:, 0], False, noise)
-    image = slow_rgb(raw, "synthesis.b4.torgb", x, ws[:, 1])
-    here, row = 4, 1
-    while here < size:
-        here *= 2
-        x = slow_styled(raw, f"synthesis.b{here}.conv0", x, ws[:, row], True, noise)
-        x = slow_styled(raw, f"synthesis.b{here}.conv1", x, ws[:, row + 1], False, noise)
-        rgb = slow_rgb(raw, f"synthesis.b{here}.torgb", x, ws[:, row + 2])
-        image, row = slow_upsample(image) + rgb, row + 2
-    return image
+def slow_synthesis(raw: dict, ws: torch.Tensor, size: int) -> torch.Tensor:
+    """The skip architecture, up to `size`."""
+    raw = {name: x.double() for name, x in raw.items()}
+
+    def spread(x: torch.Tensor) -> torch.Tensor:
+        """`(C, H, W)` to twice the size, with zeros between the pixels."""
+        sparse = x.new_zeros(len(x), 2 * x.shape[1], 2 * x.shape[2])
+        sparse[:, ::2, ::2] = x
+        return sparse
+
+    def smoothed(x: torch.Tensor, before: int, after: int) -> torch.Tensor:
+        padded = F.pad(x[:, None], (before, after, before, after))
+        return F.conv2d(padded, 4 * KERNEL.double()[None, None])[:, 0]
+
+    def kernels(name: str, w: torch.Tensor) -> torch.Tensor:
+        style = raw[f"{name}.affine.weight"] @ w / math.sqrt(len(w)) + raw[f"{name}.affine.bias"]
+        return raw[f"{name}.weight"] * style[:, None, None]
+
+    def styled(name: str, x: torch.Tensor, w: torch.Tensor, up: bool = False) -> torch.Tensor:
+        """A modulated and demodulated convolution; noise, bias, leaky ReLU."""
+        kernel = kernels(name, w)
+        kernel = kernel / torch.sqrt((kernel**2).sum((1, 2, 3), keepdim=True) + 1e-8)
+        if up:  # networks correlate, signal processing convolves
+            y = smoothed(F.conv2d(spread(x)[:, :-1, :-1], kernel.flip(2, 3), padding=2), 1, 1)
+        else:
+            y = F.conv2d(x, kernel, padding=1)
+        y = y + raw[f"{name}.noise_strength"] * raw[f"{name}.noise_const"]
+        y = y + raw[f"{name}.bias"][:, None, None]
+        return math.sqrt(2) * torch.maximum(y, 0.2 * y)
+
+    def rgb(name: str, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        """Scaled by the fan-in, and not demodulated."""
+        return F.conv2d(x, kernels(name, w) / math.sqrt(len(x))) + raw[f"{name}.bias"][:, None, None]
+
+    made = []
+    for rows in ws.double():
+        x = styled("synthesis.b4.conv1", raw["synthesis.b4.const"], rows[0])
+        image = rgb("synthesis.b4.torgb", x, rows[1])
+        for level in range(3, size.bit_length()):
+            block, (first, second, third) = f"synthesis.b{2**level}", rows[2 * level - 5 :][:3]
+            x = styled(f"{block}.conv1", styled(f"{block}.conv0", x, first, up=True), second)
+            image = smoothed(spread(image), 2, 1) + rgb(f"{block}.torgb", x, third)
+        made.append(image)
+    return torch.stack(made)
 
 
-def _blob(tensor: torch.Tensor) -> bytes:
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.save(tensor.contiguous().storage(), file, _use_new_zipfile_serialization=False)
-    return file.getvalue()
+class Call:
+    """An object that is pickled as the call of a function."""
 
-
-def fake_modules() -> dict[str, types.ModuleType]:
-    """Modules with the functions that NVIDIA's pickles name, as far as pickling needs them."""
-    found = {}
-    for path in ("dnnlib.util.EasyDict", "torch_utils.persistence._reconstruct_persistent_obj"):
-        name, attribute = path.rsplit(".", 1)
-        package = name.split(".")[0]
-        found.setdefault(package, types.ModuleType(package))
-        module = found.setdefault(name, types.ModuleType(name))
-        base = (dict,) if attribute == "EasyDict" else ()
-        made = type(attribute, base, {"__module__": name, "__qualname__": attribute})
-        if not base:
-            made = lambda _: None  # noqa: E731
-            made.__module__, made.__qualname__, made.__name__ = name, attribute, attribute
-        setattr(module, attribute, made)
-    return found
-
-
-class Persistent:
-    """An object of a class with `persistence.persistent_class`: pickled as source and state."""
-
-    def __init__(self, class_name: str, state: dict, reconstruct, easy_dict):
-        self.meta = easy_dict(
-            type="class", version=6, module_src="raise SystemExit('executed')\n",
-            class_name=class_name, state=state,
-        )  # fmt: skip
-        self.reconstruct = reconstruct
-
-    def __reduce__(self):
-        return self.reconstruct, (self.meta,), None
-
-
-class Parameter:
-    """A parameter as old versions of torch pickled it: storages as nested files of torch.save."""
-
-    def __init__(self, tensor: torch.Tensor):
-        self.tensor = tensor
+    def __init__(self, function: Callable, *arguments: object):
+        self.call = function, arguments
 
     def __reduce__(self):
-        return torch._utils._rebuild_parameter, (Stored(self.tensor), False, OrderedDict())
+        return self.call
 
 
-class Stored:
-    """A tensor of such a file. `blob` replaces what is nested in it."""
-
-    def __init__(self, tensor: torch.Tensor, blob: bytes | None = None):
-        self.tensor, self.blob = tensor, blob
-
-    def __reduce__(self):
-        t = self.tensor
-        storage = Storage(self.blob or _blob(t))
-        return torch._utils._rebuild_tensor_v2, (
-            storage, 0, tuple(t.shape), t.contiguous().stride(), False, OrderedDict(),
-        )  # fmt: skip
-
-
-class Storage:
-    """A storage of such a file."""
-
-    def __init__(self, blob: bytes):
-        self.blob = blob
-
-    def __reduce__(self):
-        return torch.storage._load_from_bytes, (self.blob,)
+def stored(tensor: torch.Tensor, blob: bytes | None = None, shape: tuple | None = None) -> Call:
+    """A tensor as old versions of torch pickled it: its storage as a nested file of torch.save."""
+    if blob is None:
+        file = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.save(tensor.contiguous().storage(), file, _use_new_zipfile_serialization=False)
+        blob = file.getvalue()
+    strides = tensor.contiguous().stride() if shape is None else (0,) * len(shape)
+    return Call(
+        torch._utils._rebuild_tensor_v2, Call(torch.storage._load_from_bytes, blob), 0,
+        tuple(tensor.shape) if shape is None else shape, strides, False, OrderedDict(),
+    )  # fmt: skip
 
 
-def nvidia_pickle(
-    raw: dict, key: str = "G_ema", extra: dict | None = None, clamp=None, protocol=4
-) -> bytes:
+class EasyDict(dict):
+    """NVIDIA's, as far as pickling needs it."""
+
+    __module__ = "dnnlib.util"
+
+
+def _reconstruct_persistent_obj(meta: EasyDict) -> None:
+    """NVIDIA's, which would execute the source in `meta`."""
+
+
+_reconstruct_persistent_obj.__module__ = "torch_utils.persistence"
+NVIDIAS = ("dnnlib", "dnnlib.util", "torch_utils", "torch_utils.persistence")
+
+
+def nvidia_pickle(raw: dict, key: str = "G_ema", extra: dict | None = None, protocol: int = 4) -> bytes:
     """A pickle as stylegan2-ada-pytorch writes it: nested persistent modules, `extra` beside them."""
-    modules = fake_modules()
-    reconstruct = modules["torch_utils.persistence"]._reconstruct_persistent_obj
-    easy_dict = modules["dnnlib.util"].EasyDict
 
-    def module(prefix: str, class_name: str) -> Persistent:
+    def parameter(x: torch.Tensor) -> Call:
+        return Call(torch._utils._rebuild_parameter, stored(x), False, OrderedDict())
+
+    def module(prefix: str, class_name: str) -> Call:
         inside = {name[len(prefix) :]: x for name, x in raw.items() if name.startswith(prefix)}
         buffers = ("w_avg", "resample_filter", "noise_const")
         own = {name: x for name, x in inside.items() if "." not in name}
         children = dict.fromkeys(name.split(".")[0] for name in inside if "." in name)
         state = {
             "training": False,
-            "_parameters": OrderedDict((n, Parameter(x)) for n, x in own.items() if n not in buffers),
-            "_buffers": OrderedDict((n, Stored(x)) for n, x in own.items() if n in buffers),
+            "_parameters": OrderedDict((n, parameter(x)) for n, x in own.items() if n not in buffers),
+            "_buffers": OrderedDict((n, stored(x)) for n, x in own.items() if n in buffers),
             "_non_persistent_buffers_set": set(),
             "_backward_hooks": OrderedDict(),
             "_modules": OrderedDict((n, module(f"{prefix}{n}.", "Layer")) for n in children),
-            "_init_kwargs": easy_dict(class_name="training.networks.Generator"),
+            "_init_kwargs": EasyDict(class_name="training.networks.Generator"),
             "dtype": np.float64(3.5),
             "weights": np.arange(3.0),
         }
         if ".conv" in prefix:
-            state["conv_clamp"] = clamp
-        return Persistent(class_name, state, reconstruct, easy_dict)
+            state["conv_clamp"] = None
+        source = {"module_src": "raise SystemExit('executed')\n", "class_name": class_name}
+        meta = EasyDict(type="class", version=6, **source, state=state)
+        return Call(_reconstruct_persistent_obj, meta)
 
-    content = {key: module("", "Generator"), "training_set_kwargs": easy_dict(path="x"), **(extra or {})}
-    kept = {name: sys.modules.get(name) for name in modules}
-    sys.modules.update(modules)
-    try:
+    content = {key: module("", "Generator"), "training_set_kwargs": EasyDict(path="x"), **(extra or {})}
+    with mock.patch.dict(sys.modules, dict.fromkeys(NVIDIAS, sys.modules[__name__])):
         return pickle.dumps(content, protocol)
-    finally:
-        for name, before in kept.items():
-            sys.modules.pop(name)
-            if before is not None:
-                sys.modules[name] = before
 
 
 def rosinality(raw: dict) -> dict:
@@ -254,8 +194,8 @@ def rosinality(raw: dict) -> dict:
     for level, size in enumerate(sizes[1:]):
         row |= {f"b{size}.conv0": f"convs.{2 * level}", f"b{size}.conv1": f"convs.{2 * level + 1}"}
         row[f"b{size}.torgb"] = f"to_rgbs.{level}"
-        ema[f"convs.{2 * level}.conv.blur.kernel"] = torch.tensor(4 * KERNEL, dtype=torch.float32)
-        ema[f"to_rgbs.{level}.upsample.kernel"] = torch.tensor(4 * KERNEL, dtype=torch.float32)
+        ema[f"convs.{2 * level}.conv.blur.kernel"] = 4 * KERNEL
+        ema[f"to_rgbs.{level}.upsample.kernel"] = 4 * KERNEL
     noises = 0
     for name, x in raw.items():
         if name.startswith("mapping.fc"):

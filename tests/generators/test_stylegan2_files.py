@@ -14,11 +14,8 @@ from anonlab.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
 from anonlab.generators.stylegan2_files import load_stylegan2
 
 CHANNELS = [6, 5, 4]
-
-
-@pytest.fixture(scope="module")
-def raw():
-    return slow.raw_tensors(16, CHANNELS)
+RAW = slow.raw_tensors(16, CHANNELS)
+nvidia = slow.nvidia_pickle
 
 
 @pytest.fixture
@@ -34,14 +31,9 @@ def stored(tmp_path):
     return store
 
 
-class Attack:
+def attack(marker) -> slow.Call:
     """Leaves a file behind when it is unpickled by anything that executes."""
-
-    def __init__(self, marker):
-        self.marker = marker
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.marker}",)
+    return slow.Call(os.system, f"touch {marker}")
 
 
 def codes(model) -> torch.Tensor:
@@ -50,33 +42,33 @@ def codes(model) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_an_nvidia_pickle_is_the_network_of_the_formulas(raw, stored, protocol):
-    model = load_stylegan2(stored(slow.nvidia_pickle(raw, protocol=protocol)))
+def test_an_nvidia_pickle_is_the_network_of_the_formulas(stored, protocol):
+    model = load_stylegan2(stored(nvidia(RAW, protocol=protocol)))
     z = torch.randn(2, 16, generator=torch.Generator().manual_seed(3))
-    w = slow.slow_mapping(raw, z)
-    ws = raw["mapping.w_avg"] + 0.7 * (w - raw["mapping.w_avg"])
-    ws = ws[:, None].expand(-1, 6, -1)
+    w = slow.slow_mapping(RAW, z)
+    ws = (RAW["mapping.w_avg"] + 0.7 * (w - RAW["mapping.w_avg"]))[:, None].expand(-1, 6, -1)
     torch.testing.assert_close(codes(model).double(), ws.double(), atol=1e-5, rtol=1e-4)
-    expected = slow.slow_synthesis(raw, ws, 16)
-    torch.testing.assert_close(model.synthesis(codes(model)).double(), expected, atol=5e-5, rtol=1e-4)
+    expected, made = slow.slow_synthesis(RAW, ws, 16), model.synthesis(codes(model))
+    torch.testing.assert_close(made.double(), expected, atol=5e-5, rtol=1e-4)
+    torch.testing.assert_close(model.synthesis(codes(model)[:1]), made[:1])  # each sample for itself
     assert (model.z_dim, model.w_dim, model.num_ws, model.img_resolution) == (16, 16, 6, 16)
     assert model.config.channels == tuple(CHANNELS) and model.config.conv_clamp is None
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_rosinality_checkpoint_is_the_same_network(raw, stored, zipped):
-    one = load_stylegan2(stored(slow.nvidia_pickle(raw), "a.pkl"))
-    two = load_stylegan2(stored(slow.rosinality(raw), "b.pt", _use_new_zipfile_serialization=zipped))
+def test_a_rosinality_checkpoint_is_the_same_network(stored, zipped):
+    one = load_stylegan2(stored(nvidia(RAW), "a.pkl"))
+    two = load_stylegan2(stored(slow.rosinality(RAW), "b.pt", _use_new_zipfile_serialization=zipped))
     assert one.name == two.name
     torch.testing.assert_close(one.synthesis(codes(one)), two.synthesis(codes(one)))
     for name in ("w_avg", "w_std"):
         assert torch.equal(getattr(one, name), getattr(two, name))
 
 
-def test_a_bare_state_dict_with_known_names_is_enough(raw, stored, tmp_path):
-    first = load_stylegan2(stored(slow.nvidia_pickle(raw)))
-    save_file(raw, tmp_path / "bare.safetensors")
-    for path in (stored(raw, "bare.pt"), tmp_path / "bare.safetensors"):
+def test_a_bare_state_dict_with_known_names_is_enough(stored, tmp_path):
+    first = load_stylegan2(stored(nvidia(RAW)))
+    save_file(RAW, tmp_path / "bare.safetensors")
+    for path in (stored(RAW, "bare.pt"), tmp_path / "bare.safetensors"):
         assert torch.equal(load_stylegan2(path).synthesis(codes(first)), first.synthesis(codes(first)))
 
 
@@ -96,31 +88,28 @@ def marker(tmp_path):
     return tmp_path / "executed"
 
 
-def evil_reduce(raw, marker):
+def evil_reduce(marker):
     for protocol in (2, 4):
-        yield pickle.dumps(Attack(marker), protocol)
-        yield slow.nvidia_pickle(raw, extra={"D": Attack(marker)}, protocol=protocol)
+        yield pickle.dumps(attack(marker), protocol)
+        yield nvidia(RAW, extra={"D": attack(marker)}, protocol=protocol)
 
 
-def evil_torch(raw, marker):
+def evil_torch(marker):
     for zipped in (True, False):
         blob = io.BytesIO()
-        torch.save(Attack(marker), blob, _use_new_zipfile_serialization=zipped)
-        nested = slow.Stored(torch.zeros(3), blob.getvalue())
-        yield slow.nvidia_pickle(raw, extra={"D": nested})
-        torch.save(
-            slow.rosinality(raw) | {"args": Attack(marker)},
-            blob := io.BytesIO(),
-            _use_new_zipfile_serialization=zipped,
-        )
+        torch.save(attack(marker), blob, _use_new_zipfile_serialization=zipped)
+        nested = slow.stored(torch.zeros(3), blob.getvalue())
+        yield nvidia(RAW, extra={"D": nested})
+        content, blob = slow.rosinality(RAW) | {"args": attack(marker)}, io.BytesIO()
+        torch.save(content, blob, _use_new_zipfile_serialization=zipped)
         yield blob.getvalue()
 
 
 @pytest.mark.parametrize("files", [evil_reduce, evil_torch])
-def test_a_malicious_file_is_refused_by_name(raw, stored, marker, files):
-    assert pickle.loads(pickle.dumps(Attack(marker))) == 0 and marker.exists()  # the weapon is real
+def test_a_malicious_file_is_refused_by_name(stored, marker, files):
+    assert pickle.loads(pickle.dumps(attack(marker))) == 0 and marker.exists()  # the weapon is real
     marker.unlink()
-    for blob in files(raw, marker):
+    for blob in files(marker):
         refused(stored(blob), marker, WeightsMismatch, "posix.system", "nothing in it was executed")
 
 
@@ -131,101 +120,86 @@ def test_names_beside_the_table_are_refused(stored, marker, name):
     refused(stored(blob), marker, WeightsMismatch, name)
 
 
-def test_a_pickle_cannot_change_what_the_reader_is_made_of(raw, stored, marker):
+def test_a_pickle_cannot_change_what_the_reader_is_made_of(stored, marker):
     target = b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n"
     blob = b"\x80\x02" + target + b"N}X\x04\x00\x00\x00callX\x01\x00\x00\x00xs\x86b."  # BUILD
     refused(stored(blob), marker, WeightsMismatch, "no generator under G_ema")
-    assert load_stylegan2(stored(slow.nvidia_pickle(raw))).num_ws == 6
+    assert load_stylegan2(stored(nvidia(RAW))).num_ws == 6
 
 
-def test_a_tensor_beyond_its_storage_is_refused(raw, stored, marker):
-    class Beyond(slow.Stored):
-        def __reduce__(self):
-            make, (storage, _, _, _, *rest) = super().__reduce__()
-            return make, (storage, 0, (10**9,), (0,), *rest)
-
-    path = stored(slow.nvidia_pickle(raw, extra={"x": Beyond(torch.zeros(3))}))
+def test_a_tensor_beyond_its_storage_is_refused(stored, marker):
+    beyond = slow.stored(torch.zeros(3), shape=(10**9,))
+    path = stored(nvidia(RAW, extra={"x": beyond}))
     refused(path, marker, WeightsCorrupt, "larger than what is stored")
 
 
 @pytest.mark.parametrize("share", [0.1, 0.9, 0.999])
-def test_truncated_files_are_refused(raw, stored, marker, share, tmp_path):
-    save_file(raw, tmp_path / "ours")
-    whole = [slow.nvidia_pickle(raw), (tmp_path / "ours").read_bytes()]
+def test_truncated_files_are_refused(stored, marker, share, tmp_path):
+    save_file(RAW, tmp_path / "ours")
+    whole = [nvidia(RAW), (tmp_path / "ours").read_bytes()]
     whole += [
-        stored(slow.rosinality(raw), _use_new_zipfile_serialization=z).read_bytes() for z in (0, 1)
+        stored(slow.rosinality(RAW), _use_new_zipfile_serialization=z).read_bytes() for z in (0, 1)
     ]
     for blob in whole:
         path = stored(blob[: int(len(blob) * share)])
         refused(path, marker, WeightsCorrupt, "truncated or damaged", "copy it again")
 
 
-def without(raw, *names):
-    return {name: tensor for name, tensor in raw.items() if name not in names}
+def without(*names: str) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in RAW.items() if name not in names}
 
 
 ZEROS = torch.zeros(3)
-WRONG = {  # what is in a file, from the right tensors → what is said
-    "notes": (lambda _: b"hello, these are my notes\n", "no file of weights", "choose a .pkl"),
-    "a photo": (lambda _: b"\xff\xd8\xff\xe0" + bytes(40), "no file of weights", "choose a .pkl"),
-    "nothing": (lambda _: b"", "no file of weights"),
+GAN3 = {"synthesis.input.freqs": torch.zeros(4, 2), "mapping.fc0.weight": torch.zeros(4, 4)}
+WRONG = {  # what is in a file → what is said
+    "notes": (b"hello, these are my notes\n", "no file of weights", "choose a .pkl"),
+    "a photo": (b"\xff\xd8\xff\xe0" + bytes(40), "no file of weights", "choose a .pkl"),
+    "nothing": (b"", "no file of weights"),
     "TensorFlow's": (
-        lambda _: b"\x80\x03cdnnlib.tflib.network\nNetwork\nq\x00)\x81q\x01}q\x02b.",
+        b"\x80\x03cdnnlib.tflib.network\nNetwork\nq\x00)\x81q\x01}q\x02b.",
         *("TensorFlow era", "legacy.py"),
     ),
-    "StyleGAN3": (
-        lambda _: slow.nvidia_pickle(
-            {"synthesis.input.freqs": torch.zeros(4, 2), "mapping.fc0.weight": torch.zeros(4, 4)}
-        ),
-        *("no StyleGAN2 that anonlab knows but", "synthesis.input.freqs"),
-    ),
+    "StyleGAN3": (nvidia(GAN3), "no StyleGAN2 that anonlab knows but", "synthesis.input.freqs"),
     "without a generator": (
-        lambda raw: slow.nvidia_pickle(raw, key="D"),
+        nvidia(RAW, key="D"),
         *("no generator under G_ema", "D, training_set_kwargs"),
     ),
     "StyleGAN1": (
-        lambda _: {"g_running": {"generator.progression.0.conv1.weight": ZEROS}},
+        {"g_running": {"generator.progression.0.conv1.weight": ZEROS}},
         "no generator under G_ema or g_ema but g_running",
     ),
-    "numbers for names": (lambda _: {"g_ema": {1: ZEROS}}, "no generator under G_ema or g_ema but 1"),
+    "numbers for names": ({"g_ema": {1: ZEROS}}, "no generator under G_ema or g_ema but 1"),
     "an object": (
-        lambda raw: slow.rosinality(raw) | {"args": Namespace(size=16)},
+        slow.rosinality(RAW) | {"args": Namespace(size=16)},
         *("argparse.Namespace", "keep only"),
     ),
     "conditional": (
-        lambda raw: slow.nvidia_pickle(raw | {"mapping.embed.weight": torch.zeros(4, 4)}),
+        nvidia(RAW | {"mapping.embed.weight": torch.zeros(4, 4)}),
         "not used: mapping.embed.weight",
     ),
     "another name": (
-        lambda raw: slow.nvidia_pickle(
-            without(raw, "synthesis.b8.torgb.bias") | {"synthesis.b8.skip.weight": ZEROS}
-        ),
+        nvidia(without("synthesis.b8.torgb.bias") | {"synthesis.b8.skip.weight": ZEROS}),
         *("missing: synthesis.b8.torgb.bias", "not used: synthesis.b8.skip.weight"),
     ),
-    "without the tensor of the channels": (
-        lambda raw: slow.nvidia_pickle(without(raw, "synthesis.b8.conv1.weight")),
-        "synthesis.b8.conv1.weight",
-    ),
+    "without channels": (nvidia(without("synthesis.b8.conv1.weight")), "synthesis.b8.conv1.weight"),
     "another shape": (
-        lambda raw: slow.nvidia_pickle(raw | {"synthesis.b8.conv0.weight": torch.zeros(5, 7, 3, 3)}),
+        nvidia(RAW | {"synthesis.b8.conv0.weight": torch.zeros(5, 7, 3, 3)}),
         "of a wrong shape: synthesis.b8.conv0.weight (5, 7, 3, 3) instead of (5, 6, 3, 3)",
     ),
     "another filter": (
-        lambda raw: slow.nvidia_pickle(
-            raw | {"synthesis.b8.conv0.resample_filter": torch.ones(4, 4) / 16}
-        ),
+        nvidia(RAW | {"synthesis.b8.conv0.resample_filter": torch.ones(4, 4) / 16}),
         "another filter than [1, 3, 3, 1]",
     ),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_other_files_are_refused_by_what_they_are(raw, stored, marker, case):
-    make, *words = WRONG[case]
-    refused(stored(make(raw)), marker, WeightsMismatch, *words)
+def test_other_files_are_refused_by_what_they_are(stored, marker, case):
+    content, *words = WRONG[case]
+    refused(stored(content), marker, WeightsMismatch, *words)
 
 
-def test_no_file_and_numbers_that_are_none_are_refused(raw, stored, marker, tmp_path):
+def test_no_file_and_numbers_that_are_none_are_refused(stored, marker, tmp_path):
     refused(tmp_path / "gone.pkl", marker, WeightsMissing, ".pkl of NVIDIA", ".pt of rosinality")
-    broken = raw | {"synthesis.b8.conv0.bias": torch.full((5,), torch.nan)}
-    refused(stored(slow.nvidia_pickle(broken)), marker, WeightsCorrupt, "not finite")
+    broken = RAW | {"synthesis.b8.conv0.bias": torch.full((5,), torch.nan)}
+    refused(stored(nvidia(broken)), marker, WeightsCorrupt, "not finite")
