@@ -10,32 +10,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faked import Inverter, files, noise, photo_file, pixels_of
-from PIL import Image
+from faked import Inverter, files, photo_file, pixels_of
 
 from anonlab.apps.folders.batch import anonymize_files
 from anonlab.controls import Controls
 from anonlab.files import printable
 
 
+@pytest.fixture(autouse=True)
+def within_a_minute() -> Iterator[None]:
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it took more than a minute"))
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 def anonymize(*sources: Path, out: Path) -> dict[str, dict]:
-    with within(20):
-        record = anonymize_files(Inverter(), list(sources), out, Controls(), "all", out / "record.json")
+    record = anonymize_files(Inverter(), list(sources), out, Controls(), "all", out / "record.json")
     return {os.path.basename(one["source"]): one for one in record["photos"]}
-
-
-@contextlib.contextmanager
-def within(seconds: int) -> Iterator[None]:
-    def late(*_: object) -> None:
-        raise TimeoutError(f"it took more than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_linked_folder_is_named_and_not_followed(tmp_path):
@@ -57,10 +50,8 @@ def test_fifos_sockets_and_devices_are_not_opened(tmp_path):
     with socket.socket(socket.AF_UNIX) as listening, contextlib.chdir(tmp_path / "in"):
         listening.bind("socket.png")
         entries = anonymize(tmp_path / "in", Path("/dev/null"), out=tmp_path / "out")
-    assert "is a FIFO, a socket or a device; name a photo" in entries["fifo.jpg"]["error"]
-    assert "is a FIFO, a socket or a device; name a photo" in entries["socket.png"]["error"]
-    assert "is a FIFO, a socket or a device; name a photo" in entries["zero.png"]["error"]
-    assert "is a FIFO, a socket or a device; name a photo" in entries["null"]["error"]
+    for name in ("fifo.jpg", "socket.png", "zero.png", "null"):
+        assert "is a FIFO, a socket or a device; name a photo" in entries[name]["error"]
     assert files(tmp_path / "out") == ["a.png", "record.json"]
 
 
@@ -90,20 +81,6 @@ def test_names_of_every_kind(tmp_path, name, command):
     assert printable(name) in line
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert record["photos"][0]["source"] == str(tmp_path / "in" / name)
-
-
-def test_polyglots_lose_their_other_half(tmp_path):
-    payload = b"PK\x03\x04<script>alert(1)</script>" + b"the face again" * 50
-    (tmp_path / "in").mkdir()
-    for name in ("a.jpg", "b.png", "c.gif", "d.bmp", "e.webp", "f.tif"):
-        Image.fromarray(noise()).save(tmp_path / "in" / name)
-        with open(tmp_path / "in" / name, "ab") as file:
-            file.write(payload)
-    entries = anonymize(tmp_path / "in", out=tmp_path / "out")
-    for name, entry in entries.items():
-        assert entry["error"] is None, name
-        data = (tmp_path / "out" / name).read_bytes()
-        assert b"<script>" not in data and b"the face again" not in data
 
 
 def test_input_in_output_in_input(tmp_path):

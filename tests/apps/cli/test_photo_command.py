@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,50 +19,41 @@ from anonlab.photo.photos import READABLE, Photo
 PHOTO_KEYS = {"source", "output", "error", "faces", "source_sha256", "output_sha256", "notes"}
 
 
-def half(path: Path) -> np.ndarray:
-    """Write the first half of a photo; returns the pixels of the whole."""
-    pixels = photo_file(path, 5)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    return pixels
-
-
-def empty(path: Path) -> None:
-    """Make a folder without photos."""
-    path.mkdir()
-    for name in ("notes.txt", ".hidden.png"):
-        (path / name).write_text("no photo")
-
-
-def holds(data: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(data) and None
-
-
 RESAVE = "open and re-save it in a photo editor"
-MAKE: dict[str, tuple[Callable[[Path], object], str]] = {  # inputs that cannot be done: what is said
-    "wall.png": (
-        lambda path: written(path, noise(9) // 29),  # dark: no face
-        "shows no face that can be found; use a photo with a face",
-    ),
-    "large.png": (
-        lambda path: written(path, 250 + noise(8) // 43),  # white: too large
-        "could not be processed (out of memory); try a smaller copy",
-    ),
-    "letter.jpg": (holds(b"Dear all,\nno photo here.\n"), RESAVE),
-    "half.png": (half, RESAVE),
-    "half.jpg": (half, RESAVE),
+DARK, WHITE = noise(9) // 29, 250 + noise(8) // 43  # to the `Inverter` without a face, and too large
+CLIP = b"\0\0\0\x18ftypmp42" + bytes(99)
+BAD: dict[str, tuple[bytes | np.ndarray | str, str]] = {  # what cannot be done, and what is said
+    "wall.png": (DARK, "shows no face that can be found; use a photo with a face"),
+    "large.png": (WHITE, "could not be processed (out of memory); try a smaller copy"),
+    "letter.jpg": (b"Dear all,\nno photo here.\n", RESAVE),
+    "half.png": (noise(5), RESAVE),
+    "half.jpg": (noise(5), RESAVE),
     "dot.png": (
-        lambda path: written(path, np.full((1, 1, 3), 100, np.uint8)),
+        np.full((1, 1, 3), 100, np.uint8),
         "is only 1×1 pixels; a photo of a face needs at least",
     ),
-    "my clip.mp4": (
-        holds(b"\0\0\0\x18ftypmp42" + bytes(99)),
-        "is a clip; anonymize it with: python -m anonlab video '",
-    ),
-    "gone.jpg": (lambda _: None, "does not exist; check the spelling"),
-    "holiday": (empty, "is a folder without photos; name one that has some"),
-    "x" * 300 + ".jpg": (lambda _: None, "cannot be opened (File name too long); rename or copy it"),
+    "my clip.mp4": (CLIP, "is a clip; anonymize it with: python -m anonlab video '"),
+    "gone.jpg": ("missing", "does not exist; check the spelling"),
+    "holiday": ("a folder", "is a folder without photos; name one that has some"),
+    "x" * 300 + ".jpg": ("missing", "cannot be opened (File name too long); rename or copy it"),
 }
-IN_FOLDERS = [*MAKE][:7]
+IN_FOLDERS = [*BAD][:7]
+
+
+def make(folder: Path, name: str) -> bytes | np.ndarray | str:
+    """Write what cannot be done into a folder; returns what it is."""
+    content, path = BAD[name][0], folder / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, np.ndarray):
+        written(path, content)
+        if "half" in name:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif content == "a folder":
+        path.mkdir()
+        for other in ("notes.txt", ".hidden.png"):
+            (path / other).write_text("no photo")
+    return content
 
 
 def record_of(out: Path) -> dict:
@@ -79,13 +68,12 @@ def assert_one_error(err: str, *parts: str) -> None:
     assert all(part in line for part in parts), line
 
 
-@pytest.mark.parametrize("name", MAKE, ids=lambda name: name[:20])
+@pytest.mark.parametrize("name", BAD, ids=lambda name: name[:20])
 def test_a_photo_that_cannot_be_done(tmp_path, command, name):
-    make, said = MAKE[name]
-    make(tmp_path / name)
+    make(tmp_path, name)
     outcome = command("anonymize", tmp_path / name, "--out", tmp_path / "out")
     assert (outcome.status, outcome.out) == (1, "")
-    assert_one_error(outcome.err, name, said)
+    assert_one_error(outcome.err, name, BAD[name][1])
     assert files(tmp_path / "out") == ["record.json"]
     (photo,) = record_of(tmp_path / "out")["photos"]
     assert (photo["output"], photo["faces"]) == (None, [])
@@ -96,7 +84,7 @@ def test_a_photo_that_cannot_be_done(tmp_path, command, name):
 def test_one_photo_never_costs_the_others(tmp_path, command, monkeypatch, mode):
     photo_file(tmp_path / "in" / "z.png")
     for name in IN_FOLDERS:
-        MAKE[name][0](tmp_path / "in" / name)
+        make(tmp_path / "in", name)
     face = Face((1.0, 2.0, 30.0, 40.0), np.array([[9, 12], [21, 12], [15, 20], [10, 28], [20, 28]]), 1.0)
 
     def detect(_: object, photo: Photo) -> list[Face]:
@@ -125,7 +113,7 @@ def test_everything_in_a_folder_is_done_or_named(tmp_path, command):
     photo_file(folder / ".trash" / "b.png")
     (folder / "below").mkdir()
     for name in ("IMG.MOV", "b.mp4", "below/c.webm"):
-        MAKE["my clip.mp4"][0](folder / name)
+        (folder / name).write_bytes(CLIP)
     for name in ("IMG.DNG", "notes.txt"):
         (folder / name).write_text("what is in it does not matter")
     (folder / "shared.jpg_large").write_bytes(b"\xff\xd8\xff\xe0" + bytes(99))
@@ -161,7 +149,7 @@ def test_nothing_unanonymized_is_in_the_output(tmp_path, command):
     folder, done = tmp_path / "in", ["a.png", "below/b.png", "g.bmp"]
     inputs = {name: photo_file(folder / name, seed) for seed, name in enumerate(done, 1)}
     for name in IN_FOLDERS[:6]:
-        inputs[name] = MAKE[name][0](folder / name)
+        inputs[name] = make(folder, name)
     outcome = command("anonymize", folder, "--out", tmp_path / "out")
     assert outcome.status == 1
     assert files(tmp_path / "out") == [*done, "record.json"]
@@ -175,60 +163,44 @@ def test_nothing_unanonymized_is_in_the_output(tmp_path, command):
     assert errors == {str(folder / name): name not in done for name in inputs}
 
 
-def second(path: Path) -> list[Path]:
-    photo_file(path / "x" / "a.png", 1)
-    photo_file(path / "y" / "a.png", 2)
-    return [path / "x" / "a.png", path / "y" / "a.png"]
-
-
-def into_itself(path: Path) -> list[Path]:
-    photo_file(path / "out" / "a.png", 1)
-    photo_file(path / "out" / "below" / "b.png", 2)
-    return [path / "out"]
-
-
-def over_another(path: Path) -> list[Path]:
-    photo_file(path / "copies" / "a.png", 1)
-    photo_file(path / "out" / "a.png", 2)
-    return [path / "copies" / "a.png", path / "out" / "a.png"]
-
-
-def linked(make: Callable[[Path, Path], None], target: str) -> Callable[[Path], list[Path]]:
-    """A photo whose output is a link to something; `below/` is a folder in which a photo lies."""
-
-    def arrange(path: Path) -> list[Path]:
-        photo_file(path / "in" / target.rpartition("/")[0] / "a.png", 1)
-        photo_file(path / "mine" / "a.png", 2)
-        (path / "letter").write_text("here first")
-        (path / "out").mkdir()
-        name = "below" if "/" in target else "a.png"
-        make(path / {"a.png": "in/a.png", "below/": "mine"}.get(target, target), path / "out" / name)
-        return [path / "in"]
-
-    return arrange
-
-
-def soft(source: Path, link: Path) -> None:
-    link.symlink_to(source)
-
-
-REFUSED = {  # outputs that may not be written, and what is said
-    "a second photo of the name": (second, "has the same name as a photo before it; anonymize it into"),
-    "into the input folder": (into_itself, "would be overwritten; choose another output folder"),
-    "another photo's original": (over_another, "would replace the photo"),
-    "a hard link": (linked(os.link, "a.png"), "would be overwritten; choose another output folder"),
-    "a soft link": (linked(soft, "a.png"), "would be overwritten; choose another output folder"),
-    "a link to a letter": (linked(soft, "letter"), "is a link, and results are not written through one"),
-    "a folder that is a link": (linked(soft, "below/"), "out/below is a link"),
+OVER = "would be overwritten; choose another output folder"
+REFUSED: dict[str, tuple] = {  # photos, where a link stands and leads to, sources, what is said
+    "a second photo of the name": (
+        *(["x/a.png", "y/a.png"], (), ["x/a.png", "y/a.png"]),
+        "has the same name as a photo before it; anonymize it into",
+    ),
+    "into the input folder": (["out/a.png", "out/below/b.png"], (), ["out"], OVER),
+    "another photo's original": (
+        ["x/a.png", "out/a.png"],
+        (),
+        ["x/a.png", "out/a.png"],
+        "would replace",
+    ),
+    "a hard link": (["in/a.png"], ("out/a.png", "in/a.png"), ["in"], OVER),
+    "a soft link": (["in/a.png"], ("out/a.png", "in/a.png"), ["in"], OVER),
+    "a link to a letter": (
+        *(["in/a.png"], ("out/a.png", "letter"), ["in"]),
+        "is a link, and results are not written through one",
+    ),
+    "a folder that is a link": (
+        *(["in/below/a.png", "mine/a.png"], ("out/below", "mine"), ["in"]),
+        "out/below is a link",
+    ),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_no_result_is_written_over_or_through_anything(tmp_path, command, case):
-    arrange, said = REFUSED[case]
-    sources = arrange(tmp_path)
+    photos, link, sources, said = REFUSED[case]
+    for seed, name in enumerate(photos):
+        photo_file(tmp_path / name, seed)
+    (tmp_path / "letter").write_text("here first")
+    if link:
+        (tmp_path / "out").mkdir()
+        place, target = (tmp_path / name for name in link)
+        place.hardlink_to(target) if case == "a hard link" else place.symlink_to(target)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    outcome = command("anonymize", *sources, "--out", tmp_path / "out")
+    outcome = command("anonymize", *(tmp_path / one for one in sources), "--out", tmp_path / "out")
     assert outcome.status == 1 and said in outcome.err, outcome.err
     assert {path: path.read_bytes() for path in before} == before
 
@@ -251,7 +223,7 @@ def test_an_output_that_cannot_be_written_is_named_before_the_first_photo(
 
 def test_record_has_these_keys(tmp_path, command):
     photo_file(tmp_path / "a.png")
-    MAKE["wall.png"][0](tmp_path / "b.png")
+    written(tmp_path / "b.png", DARK)
     command(
         *("anonymize", tmp_path / "a.png", tmp_path / "b.png", "--out", tmp_path / "out"),
         *("--seed", 3, "--strength", 0.5, "--mask-area", 0.4, "--keep", "age,tone"),

@@ -26,9 +26,13 @@ def saved(path: Path, **options: object) -> Path:
 @pytest.mark.parametrize("suffix", [*WITH_EXIF, ".gif", ".bmp", ".ppm"])
 def test_what_anonlab_writes_holds_nothing(tmp_path, suffix):
     options = {"exif": EXIF.tobytes()} if suffix in WITH_EXIF else {}
-    photo = read_photo(saved(tmp_path / f"a{suffix}", **options))
-    write_photo(photo.image(photo.pixels), tmp_path / f"b{suffix}", photo.icc_profile, photo)
-    assert hidden_parts(tmp_path / f"b{suffix}") == []
+    path, out = saved(tmp_path / f"a{suffix}", **options), tmp_path / f"b{suffix}"
+    with path.open("ab") as file:  # a polyglot
+        file.write(b"PK\x03\x04<script>alert(1)</script>" + b"the face again" * 50)
+    photo = read_photo(path)
+    write_photo(photo.image(photo.pixels), out, photo.icc_profile, photo)
+    assert hidden_parts(out) == []
+    assert not any(part in out.read_bytes() for part in (b"<script>", b"the face again"))
 
 
 @pytest.mark.parametrize("suffix", WITH_EXIF)
