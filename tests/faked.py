@@ -1,5 +1,7 @@
 """An anonymizer without networks, for tests of what stands around them."""
 
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +61,12 @@ def pixels_of(path: Path) -> np.ndarray:
     """A picture on the disk as RGB."""
     with Image.open(path) as image:
         return np.array(image.convert("RGB"))
+
+
+def chunk(name: bytes, content: bytes, wrong: int = 0) -> bytes:
+    """A chunk of a PNG; `wrong` is added to its checksum."""
+    check = struct.pack(">I", (zlib.crc32(name + content) + wrong) % 2**32)
+    return struct.pack(">I", len(content)) + name + content + check
 
 
 def files(folder: Path) -> list[str]:

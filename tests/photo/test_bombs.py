@@ -6,23 +6,16 @@ import tracemalloc
 import zlib
 from pathlib import Path
 
-import numpy as np
 import pytest
+from faked import chunk, noise
 from PIL import Image
 
 from anonlab.errors import UnreadableImage
 from anonlab.photo.photos import MAX_PROFILE, read_photo, write_photo
 
-SMALL = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-
 
 def png(width: int, height: int, *more: tuple[bytes, bytes], packed: bytes | None = None) -> bytes:
     """A grey PNG with chunks of one's own before the picture, and `packed` as the picture."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(name + content))
-        return struct.pack(">I", len(content)) + name + content + check
-
     packed = zlib.compress((b"\0" + bytes(width)) * height) if packed is None else packed
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), *more, (b"IDAT", packed), (b"IEND", b"")]
@@ -69,7 +62,7 @@ def test_truncated(tmp_path, suffix):
     Image.init()
     if suffix == ".avif" and "AVIF" not in Image.SAVE:
         pytest.skip("no AVIF here")
-    Image.fromarray(SMALL).save(tmp_path / f"a{suffix}")
+    Image.fromarray(noise()).save(tmp_path / f"a{suffix}")
     data = (tmp_path / f"a{suffix}").read_bytes()
     (tmp_path / f"b{suffix}").write_bytes(data[: len(data) // 2])
     assert "re-save it in a photo editor" in refused(tmp_path / f"b{suffix}")
@@ -79,7 +72,7 @@ def test_a_huge_profile_is_dropped_and_said(tmp_path):
     """It may hold anything, and no colours need so much."""
     size = MAX_PROFILE + 1
     profile = struct.pack(">I", size) + bytes(32) + b"acsp" + bytes(size - 40)
-    Image.fromarray(SMALL).save(tmp_path / "a.jpg", icc_profile=profile)
+    Image.fromarray(noise()).save(tmp_path / "a.jpg", icc_profile=profile)
     photo = read_photo(tmp_path / "a.jpg")
     assert photo.icc_profile is None
     notes = write_photo(photo.image(photo.pixels), tmp_path / "b.jpg", photo.icc_profile, photo)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -75,7 +76,8 @@ def test_what_hides_nose_and_mouth_hides_no_face(astronaut, searching):
     left, _, right, bottom = (round(side) for side in known.box)
     pixels = astronaut.pixels.copy()
     pixels[round(known.points[2, 1]) - 20 : bottom, left:right] = (200, 140, 180)
-    assert not [face for face in _once(searching, pixels) if overlap(face, known) > 0.3]
+    once = searching.by_mtcnn(Image.fromarray(pixels), 1.0)
+    assert not [face for face in once if overlap(face, known) > 0.3]
     [face] = searching(Photo(pixels, "behind a board"))
     assert overlap(face, known) > 0.3
 
@@ -83,16 +85,17 @@ def test_what_hides_nose_and_mouth_hides_no_face(astronaut, searching):
 def test_what_a_second_look_does_not_confirm_is_none(astronaut, searching, monkeypatch):
     [known] = searching.once(astronaut)
     wall = Face((20.0, 300.0, 90.0, 400.0), known.points - 150, 0.6)
-    monkeypatch.setattr(searching, "centerface", _Sees(searching.centerface, [known, wall]))
+    look = Mock(return_value=[known, wall], near=searching.centerface.near)
+    monkeypatch.setattr(searching, "centerface", look)
     assert len(searching(astronaut)) == 1
     hardly = replace(known, confidence=CONFIRMED - 0.01)
     monkeypatch.setattr(searching, "by_mtcnn", lambda *_: [replace(known, confidence=SURE - 0.01)])
     monkeypatch.setattr(searching, "again", lambda *_: None)
-    monkeypatch.setattr(searching.centerface, "near", lambda _, face: replace(face, confidence=0.1))
-    monkeypatch.setattr(searching.centerface, "found", [hardly])
+    look.near = lambda _, face: replace(face, confidence=0.1)
+    look.return_value = [hardly]
     with pytest.raises(NoFaceFound):  # as the back of a head: neither of the two is sure, nor from near
         searching(astronaut)
-    monkeypatch.setattr(searching.centerface, "found", [replace(known, confidence=CONFIRMED)])
+    look.return_value = [replace(known, confidence=CONFIRMED)]
     assert len(searching(astronaut)) == 1
 
 
@@ -107,20 +110,6 @@ def test_a_second_look_is_sure_of_a_face_and_turns_its_points(centerface, portra
     assert np.hypot(*(near.points - face.points).T).max() < 0.1 * np.sqrt(upright.area)
     aside = replace(face, box=(10.0, 10.0, 60.0, 70.0))
     assert centerface.near(lying, aside).confidence < 0.3
-
-
-class _Sees:
-    """A CenterFace whose first look sees `found`."""
-
-    def __init__(self, centerface: CenterFace, found: list[Face]):
-        self.found, self.near = found, centerface.near
-
-    def __call__(self, *_, **__) -> list[Face]:
-        return self.found
-
-
-def _once(detector, pixels: np.ndarray) -> list[Face]:
-    return detector.by_mtcnn(Image.fromarray(pixels), 1.0)
 
 
 def test_large_pictures_are_looked_at_from_32_pixels_on_whatever_their_size():

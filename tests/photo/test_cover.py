@@ -14,10 +14,12 @@ from anonlab.photo.photos import Photo
 from anonlab.recognizers import distance
 
 
-@pytest.mark.parametrize("how", COVERS)
+@pytest.mark.parametrize("how", [*COVERS, "numbered"])
 def test_nobody_is_recognised_under_it(astronaut, astronaut_found, recognizer, how):
     face = astronaut_found
-    hidden = replace(astronaut, pixels=cover(astronaut, face, how))
+    shown = np.asarray(numbered(astronaut, [face])) if how == "numbered" else cover(astronaut, face, how)
+    assert shown.shape == astronaut.pixels.shape
+    hidden = replace(astronaut, pixels=shown)
     with torch.no_grad():
         before, after = (recognizer.embed(align(one, face)) for one in (astronaut, hidden))
     assert distance(recognizer, before, after).item() > recognizer.threshold
@@ -27,9 +29,7 @@ def test_few_numbers_are_left_of_a_face():
     rng = np.random.default_rng(0)
     face = Face((60, 40, 120, 100), np.zeros((5, 2)), 1.0)
     plain = np.full((160, 180, 3), 120, np.uint8)
-    rough = (plain.reshape(80, 2, 90, 2, 3) + 40 * np.array([1, -1]).reshape(1, 2, 1, 1, 1)).reshape(
-        plain.shape
-    )  # another picture of the same means
+    rough = plain + np.array([40, -40])[np.arange(160) % 2][:, None, None]  # of the same means
     shown = [cover(Photo(one.astype(np.uint8), "x"), face, "pixels") for one in (plain, rough)]
     inside = (slice(50, 90), slice(70, 110))
     assert np.abs(shown[0][inside].astype(int) - shown[1][inside]).max() <= 12
@@ -45,11 +45,8 @@ def test_only_an_ellipse_around_the_face_changes(how):
     changed = (cover(noise, Face((left, top, right, bottom), np.zeros((5, 2)), 1.0), how)
                != noise.pixels).any(2)  # fmt: skip
     assert changed[top:bottom, left:right].mean() > 0.97
-    rows, columns = np.nonzero(changed)
-    assert rows.min() >= top - 25
-    assert rows.max() <= bottom + 25
-    assert columns.min() >= left - 20
-    assert columns.max() <= right + 20
+    changed[top - 25 : bottom + 26, left - 20 : right + 21] = False
+    assert not changed.any()
 
 
 def test_a_face_beyond_the_frame_is_covered_as_far_as_it_is_there():
@@ -59,13 +56,3 @@ def test_a_face_beyond_the_frame_is_covered_as_far_as_it_is_there():
     assert not changed[:, 60:].any()
     away = cover(noise, Face((-90, 20, -40, 80), np.zeros((5, 2)), 1.0))
     assert (away == noise.pixels).all()
-
-
-def test_the_numbered_picture_shows_nobody(astronaut, astronaut_found, recognizer):
-    face = astronaut_found
-    image = numbered(astronaut, [face])
-    assert image.size == astronaut.size
-    with torch.no_grad():
-        shown = Photo(np.asarray(image), "numbered")
-        before, after = (recognizer.embed(align(one, face)) for one in (astronaut, shown))
-    assert distance(recognizer, before, after).item() > recognizer.threshold

@@ -82,16 +82,12 @@ def test_turning_the_photo_does_not_change_the_aligned_face(portrait):
     assert (straight[inner] - turned[inner]).abs().mean() < 0.02
 
 
-def test_no_face_is_an_error_that_names_the_photo(detector):
-    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+@pytest.mark.parametrize("size", [(200, 300), (2000, 40), (40, 2000), (33, 33)])
+def test_no_face_is_an_error_that_names_the_photo(detector, size):
+    noise = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
+    pixels = noise if size == (200, 300) else np.full_like(noise, 127)
     with pytest.raises(NoFaceFound, match=r"wall\.jpg"):
-        detector(Photo(noise, "wall.jpg"))
-
-
-@pytest.mark.parametrize("size", [(2000, 40), (40, 2000), (33, 33)])
-def test_odd_shapes_are_no_crash(detector, size):
-    with pytest.raises(NoFaceFound):
-        detector(Photo(np.full((*size, 3), 127, np.uint8), "strip.png"))
+        detector(Photo(pixels, "wall.jpg"))
 
 
 def test_a_face_half_outside_the_frame_is_an_error(astronaut, astronaut_found):

@@ -1,11 +1,12 @@
 """A result is written as its photo was: tables, depth, palette, compression; and one picture only."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, JpegImagePlugin
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 
 from anonlab.errors import SeveralPictures, UnreadableImage
 from anonlab.photo import originals
@@ -13,6 +14,8 @@ from anonlab.photo.metadata import GROUPS
 from anonlab.photo.photos import read_photo, write_photo
 
 SPOT = (slice(10, 30), slice(20, 40))  # where the tests change a picture
+THUMBNAIL = b"\xff\xd8\xff\xdb a small JPEG of the face \xff\xd9"
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def smooth(height: int = 64, width: int = 80, seed: int = 0) -> np.ndarray:
@@ -115,20 +118,24 @@ def test_lossless_stays_lossless(tmp_path, suffix, options, channels):
 
 
 def photo_with_everything(path: Path) -> None:
-    """A photo with date, camera, rights, place, serial number, MakerNote, description and thumbnail."""
+    """With colour profile, date, camera, rights, place, serial number, MakerNote, description and a
+    thumbnail, which would show the original face."""
     exif = Image.Exif()
     exif[0x010E], exif[0x013B], exif[0x8298] = "Ada at home", "Ada Lovelace", "© Ada"
     exif[0x010F], exif[0x0110], exif[0x0132] = "Maker", "Model 1", "2024:05:06 07:08:09"
     exif[ExifTags.IFD.Exif] = {
-        0x9003: "2024:05:06 07:08:09",
-        0x829A: 0.01,
-        0xA431: "serial-4711",
-        0x927C: b"maker-note-bytes",
-        0xA434: "Lens 50",
-        0xA430: "Owner Ada",
-    }
+        0x9003: "2024:05:06 07:08:09", 0x829A: 0.01, 0xA431: "serial-4711",
+        0x927C: b"maker-note-bytes", 0xA434: "Lens 50", 0xA430: "Owner Ada",
+    }  # fmt: skip
     exif[ExifTags.IFD.GPSInfo] = {1: "N", 2: (48.0, 51.0, 29.0), 3: "E", 4: (2.0, 17.0, 40.0)}
-    Image.fromarray(smooth()).save(path, exif=exif.tobytes(), comment=b"a comment")
+    block = bytearray(exif.tobytes())  # TIFF behind six bytes; a second directory is linked to the first
+    (fields,) = struct.unpack_from(">H", block, 14)
+    struct.pack_into(">I", block, 16 + 12 * fields, len(block) - 6)
+    at = len(block) - 6 + 30, len(THUMBNAIL)
+    block += struct.pack(">HHHIIHHIII", 2, 0x0201, 4, 1, at[0], 0x0202, 4, 1, at[1], 0) + THUMBNAIL
+    options = {"exif": bytes(block), "comment": b"a comment", "icc_profile": SRGB}
+    Image.fromarray(smooth()).save(path, **options)
+    assert path.suffix == ".tif" or THUMBNAIL in path.read_bytes()
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
@@ -136,8 +143,13 @@ def photo_with_everything(path: Path) -> None:
 def test_only_named_groups_stay(tmp_path, suffix, names):
     photo_with_everything(tmp_path / f"a{suffix}")
     changed_copy(tmp_path / f"a{suffix}", tmp_path / f"b{suffix}", keep_metadata=names)
-    data = (tmp_path / f"b{suffix}").read_bytes()
+    photo, alone = read_photo(tmp_path / f"a{suffix}"), tmp_path / "new" / f"c{suffix}"
+    write_photo(photo.image(photo.pixels), alone, photo.icc_profile)
+    data = (tmp_path / f"b{suffix}").read_bytes() + alone.read_bytes()
+    with Image.open(alone) as image:
+        assert image.info["icc_profile"] == SRGB and not image.getexif().get(0x013B)
     with Image.open(tmp_path / f"b{suffix}") as image:
+        assert image.info["icc_profile"] == SRGB
         exif = image.getexif()
         first, inner = dict(exif), exif.get_ifd(ExifTags.IFD.Exif)
         place = exif.get_ifd(ExifTags.IFD.GPSInfo)
@@ -149,7 +161,7 @@ def test_only_named_groups_stay(tmp_path, suffix, names):
     assert bool(place) is ("gps" in names)
     if "gps" in names:
         assert [float(one) for one in place[2]] == [48.0, 51.0, 29.0]
-    for never in (b"serial-4711", b"maker-note", b"Owner Ada", b"Ada at home", b"a comment"):
+    for never in (b"serial-4711", b"maker-note", b"Owner Ada", b"Ada at home", b"a comment", THUMBNAIL):
         assert never not in data
 
 

@@ -1,23 +1,15 @@
-"""Reading everything people have, and writing pixels and the colour profile only."""
+"""Palettes, arrays that are no photos, and results that cannot be written."""
 
 import errno
-import io
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 from faked import noise
-from PIL import ExifTags, Image, ImageCms
+from PIL import Image
 
 from anonlab.errors import OutputNotWritable, UnreadableImage
 from anonlab.photo.photos import read_photo, write_photo
-
-ARTIST = b"Ada Lovelace\0"
-COMMENT = b"taken by Ada at home"
-SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-PICTURE = np.kron([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255] * 3]], np.ones((32, 48, 1)))
-PICTURE = PICTURE.astype(np.uint8)  # each corner another colour: red, green / blue, white
 
 
 def assert_one_sentence(error: BaseException, name: str, remedy: str) -> None:
@@ -48,40 +40,6 @@ def test_another_array_is_refused_by_what_it_is(array):
         read_photo(array)
     assert_one_sentence(caught.value, "array", "must be (H, W, 3) uint8 RGB")
     assert str(array.shape) in str(caught.value) and str(array.dtype) in str(caught.value)
-
-
-def exif_with_thumbnail(thumbnail: bytes) -> bytes:
-    """An EXIF block with the artist's name and an embedded JPEG thumbnail (IFD1)."""
-    artist_at, ifd1_at, thumbnail_at = 38, 52, 94
-    ifd0 = struct.pack("<HHHIHH", 2, 0x0112, 3, 1, 1, 0)
-    ifd0 += struct.pack("<HHIII", 0x013B, 2, len(ARTIST), artist_at, ifd1_at)
-    ifd1 = struct.pack("<HHHIHH", 3, 0x0103, 3, 1, 6, 0)
-    ifd1 += struct.pack("<HHII", 0x0201, 4, 1, thumbnail_at)
-    ifd1 += struct.pack("<HHIII", 0x0202, 4, 1, len(thumbnail), 0)
-    block = b"II*\0" + struct.pack("<I", 8) + ifd0 + ARTIST + b"\0" + ifd1 + thumbnail
-    assert block[thumbnail_at:] == thumbnail
-    return b"Exif\0\0" + block
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
-def test_the_colour_profile_travels_and_nothing_else(tmp_path, suffix):
-    """Neither EXIF nor its thumbnail, which shows the original face, nor a comment."""
-    buffer = io.BytesIO()
-    Image.fromarray(noise(3, 16, 16)).save(buffer, "JPEG")
-    thumbnail, private = buffer.getvalue(), tmp_path / "private.jpg"
-    everything = {"exif": exif_with_thumbnail(thumbnail), "comment": COMMENT, "icc_profile": SRGB}
-    Image.fromarray(noise()).save(private, **everything)
-    data = private.read_bytes()
-    assert ARTIST in data and COMMENT in data and thumbnail in data
-    photo, path = read_photo(private), tmp_path / "out" / f"a{suffix}"
-    assert photo.icc_profile == SRGB
-    write_photo(photo.image(photo.pixels), path, photo.icc_profile)
-    with Image.open(path) as image:
-        assert image.info["icc_profile"] == SRGB
-        assert "exif" not in image.info and "comment" not in image.info
-        assert not image.getexif().get_ifd(ExifTags.IFD.IFD1)
-    data = path.read_bytes()
-    assert not any(one in data for one in (ARTIST.strip(b"\0"), COMMENT, thumbnail))
 
 
 @pytest.mark.parametrize("name", ["a.xyz", "a.heics", "a", "folder.png"])
