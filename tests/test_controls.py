@@ -5,12 +5,7 @@ from dataclasses import asdict
 import pytest
 
 from anonlab.apps.folders.settings import read_settings, settings_text
-from anonlab.controls import (
-    MAX_REFINE_STEPS,
-    MAX_SOFTNESS,
-    Controls,
-    make_controls,
-)
+from anonlab.controls import MAX_REFINE_STEPS, MAX_SOFTNESS, Controls, make_controls
 from anonlab.errors import UnknownOption
 
 TOO_FAR = {

@@ -27,7 +27,7 @@ def reference():
     )
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_mapping_and_images_agree_with_openvino(generator, reference, seed):
     mapping, synthesis = reference
     z = torch.randn(1, 512, generator=torch.Generator().manual_seed(seed))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import anonlab.generators
+from anonlab.device import pick_device
 from anonlab.errors import DeviceUnavailable, UnknownOption
 from anonlab.generators import MobileStyleGAN, load_generator
 from anonlab.generators.openvino_mobile import OpenVINOMobileStyleGAN
@@ -89,6 +90,8 @@ def test_the_backend_is_chosen_by_device_and_by_what_works(monkeypatch):
     assert type(load_generator(backend="torch")) is MobileStyleGAN
     with pytest.raises(UnknownOption, match=r"auto, torch, openvino"):
         load_generator(backend="onnx")
+    with pytest.raises(UnknownOption, match="auto, cpu, cuda"):
+        pick_device("abacus")
     with pytest.raises(DeviceUnavailable, match="backend torch"):
         load_generator(device="cuda", backend="openvino")
     monkeypatch.setattr(anonlab.generators, "openvino_problem", lambda: "ImportError: no such module")

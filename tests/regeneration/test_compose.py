@@ -24,6 +24,9 @@ from anonlab.regeneration.compose import (
     with_exposure,
     with_motion,
 )
+from anonlab.regeneration.thin_plate import displaced, displacement
+
+ALL = torch.ones(1, 1, 512, 512)
 
 
 def match_sharpness(generated, image, mask):
@@ -54,26 +57,26 @@ def test_the_rim_beside_the_face_stays(synthetic_faces):
 
 
 def test_the_blend_of_a_face_with_itself_changes_nothing(synthetic_faces):
-    face, mask = synthetic_faces[:1], torch.ones(1, 1, 512, 512)
+    face = synthetic_faces[:1]
     points = load_landmarks()(face)
-    blend, ready = measure_blend(face, face, mask, points, points)
+    blend, ready = measure_blend(face, face, ALL, points, points)
     assert blend.gain.eq(1).all() and blend.smear.eq(0).all()
     assert blend.blur < 0.4  # pixels of 512: what the warp's sampling costs
-    assert (apply_blend(blend, face, face, mask) - face).abs().mean() < 1e-3
-    assert torch.equal(join(blend, ready, face, mask), apply_blend(blend, face, face, mask))
+    assert (apply_blend(blend, face, face, ALL) - face).abs().mean() < 1e-3
+    assert torch.equal(join(blend, ready, face, ALL), apply_blend(blend, face, face, ALL))
     again = mean_blend([blend, blend], [1.0, 3.0])
     torch.testing.assert_close(vars(again), vars(blend))
 
 
 def test_shape_and_eyes_become_those_of_the_photo(synthetic_faces):
     """And no eye is kept where the new ones are asked for."""
-    landmarks, mask = load_landmarks(), torch.ones(1, 1, 512, 512)
+    landmarks = load_landmarks()
     photo, made = synthetic_faces[:1], synthetic_faces[1:2]
     points, own = landmarks(photo), landmarks(made)
     for own_eyes in (True, False):
-        blend, ready = measure_blend(made, photo, mask, own, points, own_eyes)
-        result = apply_blend(blend, made, photo, mask)
-        assert torch.equal(result, join(blend, ready, photo, mask))
+        blend, ready = measure_blend(made, photo, ALL, own, points, own_eyes)
+        result = apply_blend(blend, made, photo, ALL)
+        assert torch.equal(result, join(blend, ready, photo, ALL))
         eyes = between_lids(points, 512) == 1
         same = (result - photo).abs().amax(1, keepdim=True)[eyes].max()
         assert (same < 1e-6) == own_eyes
@@ -93,25 +96,24 @@ def test_the_new_face_is_as_dark_as_the_photo(synthetic_faces):
 @pytest.mark.parametrize("sigma", [1.0, 2.5])
 def test_a_sharp_face_becomes_as_soft_as_the_photo(synthetic_faces, sigma):
     sharp = synthetic_faces[:1]
-    mask = torch.ones(1, 1, 512, 512)
     soft = blurred(sharp, sigma)
-    assert (match_sharpness(sharp, soft, mask) - soft).abs().mean() < 0.003
-    assert torch.equal(match_sharpness(soft, sharp, mask), soft)  # detail cannot be invented
+    assert (match_sharpness(sharp, soft, ALL) - soft).abs().mean() < 0.003
+    assert torch.equal(match_sharpness(soft, sharp, ALL), soft)  # detail cannot be invented
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.6])
 def test_a_smeared_photo_gets_a_face_smeared_along_the_same_line(synthetic_faces, angle):
-    sharp, mask = synthetic_faces[:1], torch.ones(1, 1, 512, 512)
+    sharp = synthetic_faces[:1]
     line = torch.tensor([math.cos(angle), math.sin(angle)])
     smeared = with_motion(sharp, 64 * torch.outer(line, line))
-    found = motion_blur(sharp, smeared, mask)
+    found = motion_blur(sharp, smeared, ALL)
     assert found.trace().sqrt() == pytest.approx(8, rel=0.3)
     assert line @ found @ line > math.cos(0.15) ** 2 * found.trace()
-    round_blur = with_blur(sharp, detail_blur(sharp, smeared, mask))
-    matched = match_sharpness(sharp, smeared, mask)
+    round_blur = with_blur(sharp, detail_blur(sharp, smeared, ALL))
+    matched = match_sharpness(sharp, smeared, ALL)
     assert (matched - smeared).abs().mean() < 0.5 * (round_blur - smeared).abs().mean()
-    assert motion_blur(sharp, blurred(sharp, 3.0), mask).abs().max() == 0  # out of focus is no smear
-    assert motion_blur(synthetic_faces[1:2], sharp, mask).abs().max() == 0  # nor is another face
+    assert motion_blur(sharp, blurred(sharp, 3.0), ALL).abs().max() == 0  # out of focus is no smear
+    assert motion_blur(synthetic_faces[1:2], sharp, ALL).abs().max() == 0  # nor is another face
 
 
 def test_only_what_is_masked_says_how_sharp(synthetic_faces):
@@ -160,11 +162,27 @@ def test_harmonising_takes_no_colour_from_another_thing():
 
 
 def test_noise_of_the_photo_is_no_detail(synthetic_faces):
-    face, mask = synthetic_faces[:1], torch.ones(1, 1, 512, 512)
+    face = synthetic_faces[:1]
     rng = torch.Generator().manual_seed(0)
     soft = blurred(face, 2.0)
     noisy = soft + 0.08 * torch.randn(1, 3, 512, 512, generator=rng)
-    assert detail_blur(face, noisy, mask) > 0.5 * detail_blur(face, soft, mask)
+    assert detail_blur(face, noisy, ALL) > 0.5 * detail_blur(face, soft, ALL)
+
+
+def test_a_point_comes_to_lie_where_it_shall_and_the_edge_stays():
+    """Pictures of their own coordinates: what lies at a place is where it came from."""
+    rng = torch.Generator().manual_seed(1)
+    middles = (torch.arange(256) + 0.5) / 256
+    y, x = torch.meshgrid(middles, middles, indexing="ij")
+    own = 2 * torch.stack([x, y])[None] - 1
+    points = 0.25 + 0.5 * torch.rand(1, 20, 2, generator=rng)
+    to = points + 0.02 * torch.randn(points.shape, generator=rng)
+    came = (displaced(own, displacement(points, to)) + 1) / 2
+    columns, rows = (256 * to[0]).long().unbind(1)
+    off = came[0, :, rows, columns].T - points[0]
+    assert off.norm(dim=1).mean() < 0.006  # a pixel and a half
+    assert (came - (own + 1) / 2)[..., [0, -1], :].abs().max() < 0.003
+    assert displacement(torch.full((1, 68, 2), torch.nan), torch.rand(1, 68, 2)).abs().max() == 0
 
 
 def test_without_a_mask_nothing_is_compared(synthetic_faces):
