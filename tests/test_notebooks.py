@@ -16,16 +16,11 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 PATHS = sorted(FOLDER.glob("*.ipynb"))
 
 
-def cells(path: Path, kind: str) -> list[str]:
-    return [
-        "".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == kind
-    ]
-
-
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_anatomy(path):
     node = json.loads(path.read_text())
-    code = [cell for cell in node["cells"] if cell["cell_type"] == "code"]
+    cells = node["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
     assert node["metadata"]["kernelspec"]["name"] == "python3"
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
     assert "parameters" in code[0]["metadata"]["tags"]
@@ -37,22 +32,18 @@ def test_anatomy(path):
     assert all(cell["metadata"]["jupyter"]["source_hidden"] for cell in (code[1], code[-1]))
     hidden = [c["metadata"] for c in code if c["metadata"].get("jupyter", {}).get("source_hidden")]
     assert all({"hide-input", "remove-input"} & set(about["tags"]) for about in hidden)
-    text = "\n".join(cells(path, "markdown"))
+    for cell in code:
+        for node in ast.walk(ast.parse("".join(cell["source"]))):
+            assert not isinstance(node, ast.ClassDef | ast.While | ast.Try)
+            if isinstance(node, ast.FunctionDef):  # only exercises define functions
+                assert {"exercise", "solution"} & set(cell["metadata"]["tags"])
+    text = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
     for part in (f"# {path.name[:2]} · ", "**Objectives.**", "\n1. ", "\n2. ", "**Needs**", "**Time**",
                  "**Hardware**", "**Predict, then look.**", "## To think about",
                  "## Summary"):  # fmt: skip
         assert part in text, part
     [link] = re.findall(r"\*\*Next:\*\* .*\[.+\]\((.+)\)", text)
     assert (FOLDER / link).exists()
-
-
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_only_exercises_define_functions(path):
-    for cell in json.loads(path.read_text())["cells"]:
-        for node in ast.walk(ast.parse("".join(cell["source"]) if cell["cell_type"] == "code" else "")):
-            assert not isinstance(node, ast.ClassDef | ast.While | ast.Try)
-            if isinstance(node, ast.FunctionDef):
-                assert {"exercise", "solution"} & set(cell["metadata"]["tags"])
 
 
 def test_every_notebook_has_accepted_numbers():
@@ -134,12 +125,8 @@ def test_its_run_in_the_quick_profile(path, ran):
     assert said["check"].keys() == said["solution"].keys() and len(said["check"]) >= 3
     assert not any(said["check"].values()) and all(said["solution"].values()), said
     # the pictures are in the page, not only beside it
-    shown = [
-        output
-        for cell in executed["cells"]
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    ]
+    outputs = [one for cell in executed["cells"] for one in cell.get("outputs", [])]
+    shown = [one for one in outputs if "image/png" in one.get("data", {})]
     assert len(shown) == len(list((ran / path.stem).glob("*.png"))) >= 3
     assert all(output["metadata"]["image/png"]["alt"] for output in shown)
     assert (ran / f"{path.stem}.html").stat().st_size > 100_000

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
+from importlib.util import resolve_name
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,8 @@ def imported(path: Path, module: str, modules: set[str]) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*above, *([base] if base else [])])
-            named = {f"{base}.{alias.name}" for alias in node.names}
-            found |= (named & modules) or {base}
+            base = resolve_name("." * node.level + (node.module or ""), package)
+            found |= ({f"{base}.{alias.name}" for alias in node.names} & modules) or {base}
     return found & modules
 
 
@@ -47,8 +44,8 @@ def graph() -> dict[str, set[str]]:
     """Who imports whom, by full names."""
     paths = {}
     for path in PACKAGE.rglob("*.py"):
-        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-        paths[".".join(parts[:-1] if path.name == "__init__.py" else parts)] = path
+        name = path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".")
+        paths[name.removesuffix(".__init__")] = path
     return {module: imported(path, module, {*paths}) for module, path in paths.items()}
 
 

@@ -1,15 +1,19 @@
-"""The checks of exercises, and that every notebook keeps to their convention."""
+"""The checks of exercises, their convention in every notebook, and assignments made of them."""
 
+import ast
 import json
 import re
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
 
 from anonlab.errors import CheckTooStrict, CheckTooWeak
 from anonlab.notebook.exercises import Check, nearly, same
+from anonlab.runner.course import assignment
+from anonlab.runner.execution import tags_of
 
 TAGS = ("exercise", "check", "solution")
 PATHS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
@@ -77,9 +81,8 @@ def double(x):
     ],
 )
 def test_functions_are_tried_on_cases(function, said):
-    one = Check(
-        1, same(double, (torch.tensor([1.0, 2.0]),), (torch.tensor([3.0]),), within=0.01), [], "Twice."
-    )
+    cases = (torch.tensor([1.0, 2.0]),), (torch.tensor([3.0]),)
+    one = Check(1, same(double, *cases, within=0.01), [], "Twice.")
     assert repr(one(function)).startswith(f"Exercise 1: {said}")
 
 
@@ -116,3 +119,27 @@ def test_every_notebook_has_three_exercises_of_three_cells(path):
         assert re.search(rf"check_{number} = Check\(\s*{number},", checked)
         assert solution.splitlines()[-1].startswith(f"check_{number}.solved(") and "..." not in solution
         assert all(one["metadata"]["jupyter"]["source_hidden"] for one in cells[1:])
+
+
+def named(source: str) -> set[str]:
+    """The names that code gives a value to."""
+    tree = ast.parse(source)
+    names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return names | {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("tool", ["nbgrader", "otter"])
+def test_an_assignment_has_answers_only_where_it_is_solved(path, tool):
+    node = nbformat.read(path, as_version=4)
+    exercises, checks, _ = ([c for c in node.cells if tag in tags_of(c)] for tag in TAGS)
+    for solved in (False, True):
+        made = assignment(node, tool, solved)
+        nbformat.validate(made)
+        assert not any("solution" in tags_of(c) for c in made.cells)
+        found = [c for c in made.cells if "exercise" in tags_of(c)]
+        assert len(found) == len(exercises) >= 3
+        for old, check, cell in zip(exercises, checks, found, strict=True):
+            assert (cell.source == old.source) is not solved
+            asked = {ast.unparse(one) for one in ast.parse(check.source).body[-1].value.args}
+            assert asked <= named(cell.source)

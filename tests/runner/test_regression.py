@@ -161,15 +161,13 @@ def test_bounds_hold_whatever_was_accepted(guard, value, verdict):
 def test_what_is_not_judged_is_shown_and_a_judged_number_cannot_slip_away():
     was = {"ssim": higher(0.9), "seconds": shown(1.0)}
     guard = {"ssim": as_accepted(S)}
-    assert verdicts(was, {"ssim": higher(0.9), "seconds": shown(9.0), "mib": shown(1)}, guard) == {
-        "ssim": "ok", "seconds": "shown", "mib": "shown",
-    }  # fmt: skip
+    told = {"ssim": "ok", "seconds": "shown", "mib": "shown"}
+    assert verdicts(was, {"ssim": higher(0.9), "seconds": shown(9.0), "mib": shown(1)}, guard) == told
     assert verdicts(was, {"seconds": shown(1.0)}, guard, {}) == {"ssim": "failed", "seconds": "shown"}
     assert verdicts(was, {"ssim": higher(0.9)}, guard, {}) == {"ssim": "failed"}
     assert verdicts(was, {"ssim": lower(0.9)}, guard) == {"ssim": "failed"}  # another direction
-    assert verdicts({"x": shown(1)}, {"x": shown(1), "y": higher(2)}, {}, {"y": as_accepted(S)}) == {
-        "y": "new", "x": "shown",
-    }  # fmt: skip
+    new = verdicts({"x": shown(1)}, {"x": shown(1), "y": higher(2)}, {}, {"y": as_accepted(S)})
+    assert new == {"y": "new", "x": "shown"}
 
 
 def test_accepting_keeps_the_first_run_and_the_whole_spread():
@@ -211,9 +209,8 @@ def test_after_accepting_the_run_passes(tmp_path, run):
     assert one["value"] == 0.2 and one["seen"] == [0.2, pytest.approx(0.221)]
     assert one["tolerance"] == pytest.approx(0.042)  # the other seed's, on another machine
     assert one["guard"] == {"sentence": "faces are not matched", "noticed": 0.1}
-    assert [(a["environment"], a["seed"]) for a in made["repeats"]] == [
-        ("native", 0), ("sse41", 1), ("avx2-1-thread", 2),
-    ]  # fmt: skip
+    repeats = [(a["environment"], a["seed"]) for a in made["repeats"]]
+    assert repeats == [("native", 0), ("sse41", 1), ("avx2-1-thread", 2)]
     assert made["repeats"][1]["switches"]["ONEDNN_MAX_CPU_ISA"] == "SSE41"
     assert made["provenance"]["cpu"]["model"] and len(made["provenance"]["weights"]["dlib-resnet"]) == 64
     made["provenance"]["packages"]["torch"] = "1.0"
