@@ -145,6 +145,23 @@ def synthetic_faces(generator) -> torch.Tensor:
 
 
 @pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory) -> Path:
+    """The file of a recogniser that compares pictures of 8 by 8 pixels, one by one."""
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["image"], ["embedding"])],
+        "tiny",
+        [helper.make_tensor_value_info("image", kind, ["n", 3, 8, 8])],
+        [helper.make_tensor_value_info("embedding", kind, ["n", 192])],
+    )
+    path = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     if not (SHARED / "faces").is_dir():
         pytest.skip("the photos for measuring are not here")

@@ -31,28 +31,12 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def anonymizer(one_pass) -> Anonymizer:
-    return one_pass
-
-
-@pytest.fixture(scope="module")
-def judges(anonymizer, tmp_path_factory) -> list[Judge]:
+def judges(one_pass, tiny_onnx, tmp_path_factory) -> list[Judge]:
     """The guide, and a recogniser that compares pictures of 8 by 8 pixels."""
-    onnx = pytest.importorskip("onnx")
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        [helper.make_node("Flatten", ["image"], ["embedding"])],
-        "tiny",
-        [helper.make_tensor_value_info("image", kind, ["n", 3, 8, 8])],
-        [helper.make_tensor_value_info("embedding", kind, ["n", 192])],
-    )
-    path = tmp_path_factory.mktemp("onnx") / "tiny.onnx"
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, str(path))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TORCH_HOME", str(tmp_path_factory.mktemp("no downloads")))
         options = {"threshold": 0.02, "far": 1e-3, "name": "stranger"}
-        return load_judges(anonymizer.recognizer, path, options)
+        return load_judges(one_pass.recognizer, tiny_onnx, options)
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +65,8 @@ def state(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(anonymizer, judges, folder, state):
-    return evaluate({str(folder): None}, anonymizer, judges, state, methods=PEERS, k=(2,), pairs=6)
+def made(one_pass, judges, folder, state):
+    return evaluate({str(folder): None}, one_pass, judges, state, methods=PEERS, k=(2,), pairs=6)
 
 
 @pytest.fixture
@@ -107,22 +91,20 @@ def test_everybody_with_two_photos_is_evaluated_and_others_are_named(made):
     assert {name for name, _ in told} == {"bob", "dee", "lawn"}
 
 
-def test_nobody_to_evaluate_is_an_error(anonymizer, judges, folder, tmp_path):
+def test_nobody_to_evaluate_is_an_error(one_pass, judges, folder, tmp_path):
     (tmp_path / "index.csv").write_text(f"file,identity\n{folder / 'lawn.png'},lawn\n")
     with pytest.raises(InputMissing, match="no person has two photos"):
-        evaluate({str(tmp_path): None}, anonymizer, judges, tmp_path / "state")
+        evaluate({str(tmp_path): None}, one_pass, judges, tmp_path / "state")
 
 
-def test_the_same_people_are_read_and_give_the_same_numbers(
-    made, anonymizer, judges, folder, state, keys
-):
-    again = evaluate({str(folder): None}, anonymizer, judges, state, methods=PEERS, k=(2,), pairs=6)
+def test_the_same_people_are_read_and_give_the_same_numbers(made, one_pass, judges, folder, state, keys):
+    again = evaluate({str(folder): None}, one_pass, judges, state, methods=PEERS, k=(2,), pairs=6)
     assert keys == []  # pictures are not made again, and judges alone are
     assert json.dumps(again.sets, sort_keys=True) == json.dumps(made.sets, sort_keys=True)
 
 
 def test_an_interrupted_run_goes_on_and_a_damaged_file_is_made_again(
-    made, anonymizer, folder, tmp_path, monkeypatch, keys
+    made, one_pass, folder, tmp_path, monkeypatch, keys
 ):
     people = load_people(folder)
     recipes = {name: BASE[name] for name in ("photo", "other photo", "result")}
@@ -135,39 +117,39 @@ def test_an_interrupted_run_goes_on_and_a_damaged_file_is_made_again(
 
     monkeypatch.setattr(Sitting, "make", stop)
     with pytest.raises(KeyboardInterrupt):
-        Gallery(anonymizer, tmp_path).people(people, recipes, [], False)
+        Gallery(one_pass, tmp_path).people(people, recipes, [], False)
     assert len(list(tmp_path.iterdir())) == 1  # of ann: no half-written file, no lock
     monkeypatch.setattr(Sitting, "make", make)
     [kept] = tmp_path.glob("*.safetensors")
     content = kept.read_bytes()
-    again = Gallery(anonymizer, tmp_path).people(people, recipes, [], False)
+    again = Gallery(one_pass, tmp_path).people(people, recipes, [], False)
     assert len(keys) == 3 and kept.read_bytes() == content
     for one, other in zip(again, made.people["made"], strict=True):
         assert torch.equal(one.pixels["result"], other.pixels["result"])
     kept.write_bytes(content[: len(content) // 2])
-    Gallery(anonymizer, tmp_path).people(people, recipes, [], False)
+    Gallery(one_pass, tmp_path).people(people, recipes, [], False)
     assert len(keys) == 4 and kept.read_bytes() == content
     more = recipes | {"other photo, same key": BASE["other photo, same key"]}
-    Gallery(anonymizer, tmp_path).people(people, more, [], False)
+    Gallery(one_pass, tmp_path).people(people, more, [], False)
     assert len(keys) == 7  # what is there is not made again
-    Gallery(anonymizer, tmp_path, seed=1).people(people[:1], recipes, [], False)
+    Gallery(one_pass, tmp_path, seed=1).people(people[:1], recipes, [], False)
     assert len(keys) == 8 and len(list(tmp_path.glob("*.safetensors"))) == 4
     with folder_lock(tmp_path), pytest.raises(FolderBusy):
-        Gallery(anonymizer, tmp_path).people(people, recipes, [], False)
+        Gallery(one_pass, tmp_path).people(people, recipes, [], False)
 
 
-def test_every_pair_has_its_own_key_and_is_drawn_once(anonymizer, tmp_path, keys):
-    gallery = Gallery(anonymizer, tmp_path)
+def test_every_pair_has_its_own_key_and_is_drawn_once(one_pass, tmp_path, keys):
+    gallery = Gallery(one_pass, tmp_path)
     for count in (2, 3):
         pairs = gallery.pairs(count, progress=False)
         assert [*pairs[0].pixels] == [*LEARNED] and len(pairs) == count
     assert len(keys) == len(set(keys)) == 3  # the first two were kept
-    sitting = Sitting(anonymizer, [], 0)
+    sitting = Sitting(one_pass, [], 0)
     assert not {sitting.user.key, sitting.attacker.key} & set(keys)
 
 
-def test_other_weights_are_other_pictures(anonymizer, tmp_path):
-    first = Gallery(anonymizer, tmp_path).setting
+def test_other_weights_are_other_pictures(one_pass, tmp_path):
+    first = Gallery(one_pass, tmp_path).setting
     other = Anonymizer.load(method="one-pass", device="cpu", key=b"a secret of at least 16 bytes")
     assert Gallery(other, tmp_path).setting == first
     with torch.no_grad():
