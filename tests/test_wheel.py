@@ -40,8 +40,8 @@ def installed(tmp_path_factory) -> Path:
     """
     pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*build, "-w", str(folder), str(ROOT)], check=True)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True)
     [wheel] = folder.glob("*.whl")
     place = folder / "env"
     venv.create(place, with_pip=False)
@@ -55,11 +55,11 @@ def installed(tmp_path_factory) -> Path:
             top = file.parts[0]
             if top not in ("..", "__pycache__") and not (target / top).is_symlink():
                 (target / top).symlink_to(site / top)
-    (place / "share").mkdir(exist_ok=True)
-    (place / "share" / "jupyter").mkdir()
-    (place / "share" / "jupyter" / "nbconvert").symlink_to(Path(sys.prefix) / "share/jupyter/nbconvert")
+    templates = place / "share" / "jupyter" / "nbconvert"
+    templates.parent.mkdir(parents=True)
+    templates.symlink_to(Path(sys.prefix) / "share/jupyter/nbconvert")
     pip = [sys.executable, "-m", "pip", "--python", str(place / "bin" / "python"), "install", "-q"]
-    subprocess.run([*pip, "--no-deps", "--no-index", str(wheel)], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-index", "--no-compile", str(wheel)], check=True)
     return place
 
 

@@ -25,13 +25,6 @@ EMBEDDED = [
 ]
 
 
-@pytest.mark.parametrize("key", EMBEDDED)
-def test_every_embedded_file_is_here_and_is_the_one_we_know(key):
-    path = store.locate(key)
-    assert path.is_file()
-    assert len(store.expected_sha256(key)) == 64
-
-
 @pytest.mark.parametrize("key", [key for key in EMBEDDED if store.WEIGHTS[key].train])
 def test_what_we_trained_has_a_card_that_says_how(key, monkeypatch, tmp_path):
     card = store.card_of(key)

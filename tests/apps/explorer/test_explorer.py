@@ -235,23 +235,22 @@ def test_saved_settings_and_key_are_what_the_command_line_takes(page, tmp_path):
     path = tmp_path / "settings.json"
 
     def parsed(*given: str):
-        return cli.parser().parse_args(
-            ["anonymize", "x.jpg", "--out", "o", "--settings", str(path), *given]
-        )
+        words = ["anonymize", "x.jpg", "--out", "o", "--settings", str(path)]
+        return chosen_by(cli.parser().parse_args([*words, *given]))
 
     path.write_text(page.set(mask_area=0.31, exclude=["mouth"], seed=7)["mask"]["settings"])
     assert read_settings(path)[0] == json.loads(json.dumps(asdict(page.explorer.controls)))
-    chosen, _ = chosen_by(parsed("--seed", "8"))
+    chosen, _ = parsed("--seed", "8")
     assert (chosen.mask_area, chosen.exclude, chosen.seed) == (0.31, ("mouth",), 8)
-    assert chosen_by(parsed())[1] is None  # a new one
+    assert parsed()[1] is None  # a new one
     path.write_text(page.ask("set", controls={}, with_key=True)["mask"]["settings"])
-    assert chosen_by(parsed())[1] == CLASSROOM
+    assert parsed()[1] == CLASSROOM
     other = tmp_path / "other.key"
     other.write_text("another key, given by hand")
-    assert chosen_by(parsed("--key", str(other)))[1] == b"another key, given by hand"
+    assert parsed("--key", str(other))[1] == b"another key, given by hand"
     path.write_text('{"mask_area": 0.3, "mask_threshold": 0.1}')
-    assert chosen_by(parsed())[0].mask_threshold == 0.1
-    chosen, _ = chosen_by(parsed("--mask-area", "0.2"))  # replaces a saved threshold
+    assert parsed()[0].mask_threshold == 0.1
+    chosen, _ = parsed("--mask-area", "0.2")  # replaces a saved threshold
     assert (chosen.mask_area, chosen.mask_threshold) == (0.2, None)
 
 

@@ -30,8 +30,9 @@ COUNT, PER_PART = 80, 8
 SPECIAL = {5: "kills always", 40: "kills once", 21: "nobody", 33: "covered", 12: "missing", 66: "broken"}
 
 
-def drive(**given: object) -> subprocess.Popen:
+def drive(photos: Path, out: Path, **given: object) -> subprocess.Popen:
     """A job by the painter, in a process of its own."""
+    given |= {"source": str(photos / "manifest.parquet"), "out": str(out), "rows_per_part": PER_PART}
     paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
     return subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("painter.py")), json.dumps(given)],
@@ -64,9 +65,7 @@ def outputs(out: Path) -> list[Path]:
 def killed(photos, tmp_path_factory) -> tuple[Path, int, set[str]]:
     """What a job leaves whose driver is killed after two parts: folder, rows, where it listened."""
     out, listening = tmp_path_factory.mktemp("job") / "out", set()
-    driver = drive(
-        source=str(photos / "manifest.parquet"), out=str(out), workers=2, rows_per_part=PER_PART
-    )
+    driver = drive(photos, out, workers=2)
     deadline = time.monotonic() + 200
     while len(list((out / "manifest").glob("*.parquet"))) < 2:
         assert driver.poll() is None and time.monotonic() < deadline, driver.communicate()
@@ -90,16 +89,12 @@ def killed(photos, tmp_path_factory) -> tuple[Path, int, set[str]]:
 def resumed(photos, killed) -> tuple[Path, dict[str, dict], dict]:
     """The same job after it has gone on to its end: folder, rows by id, and what it said."""
     out = killed[0]
-    driver = drive(
-        source=str(photos / "manifest.parquet"), out=str(out), workers=1, rows_per_part=PER_PART,
-        resume=True,
-    )  # fmt: skip
+    driver = drive(photos, out, workers=1, resume=True)
     said, errors = driver.communicate(timeout=300)
     assert driver.returncode == 0, errors
     rows = pq.read_table(out / "manifest").to_pylist()
-    assert (
-        sorted(row["id"] for row in rows) == pq.read_table(photos / "manifest.parquet")["id"].to_pylist()
-    )
+    asked = pq.read_table(photos / "manifest.parquet")["id"].to_pylist()
+    assert sorted(row["id"] for row in rows) == asked
     return out, {row["id"]: row for row in rows}, json.loads(said.splitlines()[-1])
 
 
@@ -111,9 +106,7 @@ def test_it_was_in_the_middle_and_nothing_listened_beyond_this_machine(killed):
 def test_every_photo_has_one_row_and_every_output_is_anonymized_and_hides_its_name(photos, resumed):
     out, rows, found = resumed
     assert found == {"photos": COUNT, "failed": 4, "covered": 1}
-    assert {str(out / row["output"]) for row in rows.values() if row["output"]} == {
-        *map(str, outputs(out))
-    }
+    assert {out / row["output"] for row in rows.values() if row["output"]} == {*outputs(out)}
     for name, row in rows.items():
         assert (row["output"] is None) == (row["error"] is not None)
         if row["output"]:
