@@ -3,33 +3,26 @@
 import importlib.metadata
 import json
 import os
-import re
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 
 
-def needed(name: str, found: dict[str, importlib.metadata.Distribution], extra: str = "") -> None:
-    """Collect the installed distributions that `name` needs, without extras that nothing asks for."""
-    key = re.sub(r"[-_.]+", "-", name).lower()
-    if key in found and not extra:
-        return
-    try:
-        found[key] = importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
-        return  # for another system or Python
-    for line in found[key].requires or ():
-        asked, _, marker = line.partition(";")
-        if "extra" in marker and not (extra and re.search(rf"""["']{extra}["']""", marker)):
-            continue
-        [(package, extras)] = re.findall(r"^([\w.-]+)\s*(?:\[([\w, -]*)\])?", asked.strip())
-        for one in ["", *filter(None, extras.replace(" ", "").split(","))]:
-            needed(package, found, one)
+def needed(asked: str, found: dict[tuple[str, str], importlib.metadata.Distribution]) -> None:
+    """Collect the installed distributions that a requirement needs, by name and extra."""
+    wanted = Requirement(asked)
+    for extra in {"", *wanted.extras} - {extra for name, extra in found if name == wanted.name}:
+        found[wanted.name, extra] = importlib.metadata.distribution(wanted.name)
+        for line in found[wanted.name, extra].requires or ():
+            marker = Requirement(line).marker
+            if marker is None or marker.evaluate({"extra": extra}):
+                needed(line, found)
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +40,9 @@ def installed(tmp_path_factory) -> Path:
     venv.create(place, with_pip=False)
     site = Path(sys.prefix).joinpath("lib", f"python3.{sys.version_info.minor}", "site-packages")
     target = place / site.relative_to(sys.prefix)
-    found: dict[str, importlib.metadata.Distribution] = {}
+    found: dict[tuple[str, str], importlib.metadata.Distribution] = {}
     needed("anonlab", found)
-    found.pop("anonlab")
+    found.pop(("anonlab", ""))
     for one in found.values():
         for file in one.files or ():
             top = file.parts[0]
