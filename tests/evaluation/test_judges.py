@@ -45,7 +45,7 @@ def changed(reading: Reading, **numbers: torch.Tensor) -> Reading:
 
 
 def all_of(value: float) -> torch.Tensor:
-    return torch.full((PEOPLE,), value)
+    return torch.full((PEOPLE,), float(value))
 
 
 BAD = {  # a run, from the people's reading → the numbers that call it worse, and by how much

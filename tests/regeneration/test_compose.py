@@ -171,12 +171,11 @@ def test_noise_of_the_photo_is_no_detail(synthetic_faces):
 
 def test_a_point_comes_to_lie_where_it_shall_and_the_edge_stays():
     """Pictures of their own coordinates: what lies at a place is where it came from."""
-    rng = torch.Generator().manual_seed(1)
     middles = (torch.arange(256) + 0.5) / 256
     y, x = torch.meshgrid(middles, middles, indexing="ij")
     own = 2 * torch.stack([x, y])[None] - 1
-    points = 0.25 + 0.5 * torch.rand(1, 20, 2, generator=rng)
-    to = points + 0.02 * torch.randn(points.shape, generator=rng)
+    points = 0.25 + 0.5 * torch.rand(1, 20, 2, generator=torch.Generator().manual_seed(1))
+    to = points + 0.02 * torch.randn(points.shape, generator=torch.Generator().manual_seed(2))
     came = (displaced(own, displacement(points, to)) + 1) / 2
     columns, rows = (256 * to[0]).long().unbind(1)
     off = came[0, :, rows, columns].T - points[0]
