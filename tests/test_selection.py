@@ -80,7 +80,7 @@ class Crowd:
         near, far = torch.zeros(2, COHORT, 128)
         near[:, 0], near[:, 2] = 1.0, 0.4
         far[:, 1], far[:, 3] = 1.0, 0.6
-        self.embeddings = torch.cat([near, far])
+        self.as_drawn = torch.cat([near, far])
 
 
 def at(share: float, axis: int = 0) -> torch.Tensor:

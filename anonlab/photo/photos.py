@@ -223,7 +223,7 @@ def write_photo(
     could not be kept. Raises `OutputNotWritable` and `UnknownOption`.
     """
     original = like.original if like else None
-    if like and original:  # whatever the name says
+    if like and original and original.format:  # whatever the name says; a picture in memory has none
         kind, options = original.format, dict(original.options)
         if original.deep is not None:  # it is grey, so that one channel has everything
             new = np.asarray(image.convert("L"))
