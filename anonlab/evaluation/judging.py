@@ -46,7 +46,7 @@ def load_judges(
     """
     judges = [Judge(guide.name, guide, True)]
     with contextlib.suppress(WeightsMissing):
-        judges.append(Judge("facenet", load_recognizer("facenet"), False))
+        judges.append(Judge("facenet", load_recognizer("facenet", device=guide.mean.device), False))
     if unseen:
         check_options(options or {})
         model = OnnxRecognizer(unseen, **(options or {}))

@@ -77,8 +77,9 @@ class Perception:
         that the recogniser cannot answer.
         """
         image = resize(image, FACE_SIZE)
+        learned = self.recognizer.name == "dlib"  # whose maps the network learned
         if method == "auto":
-            method = "network" if self.recognizer.name == "dlib" else "integrated_gradients"
+            method = "network" if learned else "integrated_gradients"
         check_choice("method", method, PERCEPTIONS)
         if method in NEED_GRADIENTS and not self.recognizer.differentiable:
             raise UnknownOption(
@@ -86,7 +87,7 @@ class Perception:
                 f"or facenet, or the method occlusion"
             )
         if method == "network":
-            if self.recognizer.name != "dlib":
+            if not learned:
                 raise UnknownOption("the network that ships learned from dlib; use another method")
             with torch.no_grad():
                 heat = resize(self.network(image).square(), FACE_SIZE)

@@ -129,10 +129,8 @@ class LandmarkTask(NetworkTask):
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Measure landmark error and error of the openings, over the inter-ocular distance."""
-        found, wanted = (
-            model(self.samples.pictures(slice(0, self.held_out))),
-            self.wanted[: self.held_out],
-        )
+        found = model(self.samples.pictures(slice(0, self.held_out)))
+        wanted = self.wanted[: self.held_out]
         gaps = (openings(found) - openings(wanted)).abs().mean(0)
         return {
             "landmark_error": landmark_error(found, wanted).mean().item(),

@@ -82,6 +82,15 @@ def keys(monkeypatch) -> list[bytes]:
     return found
 
 
+def test_other_recognisers_compute_where_the_guide_does(one_pass, monkeypatch):
+    def load(name: str, device: torch.device):
+        assert (name, device) == ("facenet", one_pass.device)
+        return one_pass.recognizer
+
+    monkeypatch.setattr("anonlab.evaluation.judging.load_recognizer", load)
+    assert [one.seen for one in load_judges(one_pass.recognizer)] == [True, False]
+
+
 def test_everybody_with_two_photos_is_evaluated_and_others_are_named(made):
     people = made.people["made"]
     assert [one.person.name for one in people] == ["ann", "bob", "cid"]

@@ -9,7 +9,6 @@ begin a track, but they can go on with one.
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -90,10 +89,11 @@ def detect(
     looks = [*in_order(seen, frames)]
     faces = with_rolled(anonymizer.detector, looks)
     rows = [(photo, face) for (photo, *_), own in zip(looks, faces, strict=True) for face in own]
-    small = [*([] if before is None else [before]), *(thumbnail(one.pixels) for one in frames)]
-    change = [np.abs(two - one).mean() for one, two in itertools.pairwise(small)]
+    small = [thumbnail(one.pixels) for one in frames]
+    earlier = [*small[:1], *small[:-1]] if before is None else [before, *small[:-1]]
+    change = [np.abs(now - was).mean() for was, now in zip(earlier, small, strict=True)]
     # places of one size are none of another
-    cuts = np.where([one.cut for one in frames], 2 * CUT, change if before is not None else [0, *change])
+    cuts = np.where([one.cut for one in frames], 2 * CUT, change)
     return Detections(
         np.repeat([one.number for one in frames], [len(own) for own in faces]),
         np.array([face.box for _, face in rows], np.float64).reshape(-1, 4),
