@@ -84,11 +84,17 @@ def between_lids(points: torch.Tensor, size: int) -> torch.Tensor:
         rim = LID_RIM * np.ptp(corners[:, 0])
         if not np.isfinite(corners).all() or rim <= 0:
             continue
-        inside = polygon2mask((size, size), corners[:, ::-1])
-        inside[polygon_perimeter(*corners.T[::-1], shape=inside.shape, clip=True)] = True
+        first = np.floor(corners.min(0) - 2 * rim).astype(int).clip(0, size)  # farther it is 0
+        last = np.ceil(corners.max(0) + 2 * rim + 1).astype(int).clip(0, size)
+        shape = (*(last - first)[::-1],)
+        if not all(shape):
+            continue
+        inside = polygon2mask(shape, (corners - first)[:, ::-1])
+        inside[polygon_perimeter(*(corners - first).T[::-1], shape=shape, clip=True)] = True
         if inside.any():
             soft = (1.5 - distance_transform_edt(~inside) / rim).clip(0, 1)
-            eyes = torch.maximum(eyes, torch.from_numpy(soft).float()[None, None])
+            window = eyes[..., first[1] : last[1], first[0] : last[0]]
+            window[:] = torch.maximum(window, torch.from_numpy(soft).float())
     return eyes
 
 
