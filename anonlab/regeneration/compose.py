@@ -96,10 +96,22 @@ def mean_blend(blends: Sequence[Blend], weights: Sequence[float]) -> Blend:
 def apply_blend(
     blend: Blend, generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
 ) -> torch.Tensor:
-    """Put `generated (1, 3, S, S)` into `image (1, 3, S, S)` as `blend` says; in [-1, 1]."""
-    generated = with_exposure(displaced(generated, blend.moved), blend.gain)
-    ready = with_blur(with_motion(generated, blend.smear), blend.blur)
-    return join(blend, ready, image, mask)
+    """Put `generated (1, 3, S, S)` into `image (1, 3, S, S)` as `blend` says; in [-1, 1].
+
+    Computed in the window of the mask alone, and as far around as the blurs reach.
+    """
+    size, shown = image.shape[-1], mask * (1 - blend.stays)
+    if not shown.any():
+        return image
+    sigma = blend.smear.trace().clamp_min(0).sqrt() + blend.blur
+    reach = int(3 * float(sigma) * size / DETAIL_SIZE) + 2
+    window = (..., *(_span(shown.amax(axis)[0, 0], size, reach) for axis in (3, 2)))
+    ready = with_exposure(displaced(generated, blend.moved, window), blend.gain)
+    ready = with_blur(with_motion(ready, blend.smear, size), blend.blur, size)
+    ready = ready + resize(blend.shift, size)[window]
+    result = image.clone()
+    result[window] = pasted(image[window], ready, shown[window])
+    return result.clamp(-1, 1)
 
 
 def join(blend: Blend, ready: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -168,11 +180,11 @@ def motion_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor
     return (_least_sigma(sharper, SMEARED) * DETAIL_SIZE / size) ** 2 * line
 
 
-def with_motion(generated: torch.Tensor, smear: torch.Tensor) -> torch.Tensor:
-    """Blur `generated (1, C, S, S)` along the main axis of the covariance `smear (2, 2)`, in squared
-    pixels of 512."""
+def with_motion(generated: torch.Tensor, smear: torch.Tensor, size: int = 0) -> torch.Tensor:
+    """Blur `generated (1, C, H, W)`, a picture of `size` (W by default) or a part of one, along the main
+    axis of the covariance `smear (2, 2)`, in squared pixels of 512."""
     variances, axes = torch.linalg.eigh(smear.cpu())
-    sigma = variances[1].clamp_min(0).sqrt().item() * generated.shape[-1] / DETAIL_SIZE
+    sigma = variances[1].clamp_min(0).sqrt().item() * (size or generated.shape[-1]) / DETAIL_SIZE
     direction = axes[:, 1].tolist()
     if sigma < SHARPEST:
         return generated
@@ -187,10 +199,11 @@ def with_motion(generated: torch.Tensor, smear: torch.Tensor) -> torch.Tensor:
     return F.conv2d(padded, kernel, groups=generated.shape[1])
 
 
-def with_blur(generated: torch.Tensor, sigma: torch.Tensor | float) -> torch.Tensor:
-    """Put `generated (1, 3, S, S)` under a Gaussian of `sigma` pixels of 512, if it is not tiny."""
-    small = float(sigma) < SHARPEST
-    return generated if small else blurred(generated, float(sigma) * generated.shape[-1] / DETAIL_SIZE)
+def with_blur(generated: torch.Tensor, sigma: torch.Tensor | float, size: int = 0) -> torch.Tensor:
+    """Put `generated (1, 3, H, W)`, a picture of `size` (W by default) or a part of one, under a
+    Gaussian of `sigma` pixels of 512, if it is not tiny."""
+    scale = (size or generated.shape[-1]) / DETAIL_SIZE
+    return generated if float(sigma) < SHARPEST else blurred(generated, float(sigma) * scale)
 
 
 def detail_blur(generated: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -234,10 +247,9 @@ def _least_sigma(too_sharp: Callable[[float], bool], most: float) -> float:
     return low
 
 
-def _span(touched: torch.Tensor, size: int) -> slice:
+def _span(touched: torch.Tensor, size: int, reach: int = int(3 * (SOFTEST + FINE)) + 1) -> slice:
     """Find where a line `(size,)` is not zero, and as far around as a Gaussian reaches."""
     touching = touched.nonzero().flatten()
-    reach = int(3 * (SOFTEST + FINE)) + 1
     return slice(max(0, int(touching[0]) - reach), min(size, int(touching[-1]) + reach + 1))
 
 

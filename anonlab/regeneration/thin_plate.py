@@ -36,10 +36,12 @@ def displacement(points: torch.Tensor, to: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(spline(places)).float().view(1, GRID, GRID, 2).permute(0, 3, 1, 2)
 
 
-def displaced(images: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
-    """Warp `images (1, C, S, S)` in [-1, 1] by a displacement `(1, 2, GRID, GRID)`."""
+def displaced(images: torch.Tensor, moved: torch.Tensor, window: tuple = (...,)) -> torch.Tensor:
+    """Warp `images (1, C, S, S)` in [-1, 1] by a displacement `(1, 2, GRID, GRID)`; of the result the
+    `window`, an index."""
     size = images.shape[-1]
     moved = F.interpolate(moved.to(images), size=(size, size), mode="bicubic", align_corners=False)
-    still = F.affine_grid(torch.eye(2, 3).to(images)[None], [1, 1, size, size], align_corners=False)
-    grid = still + 2 * moved.permute(0, 2, 3, 1)
+    steps = (torch.arange(size).to(images) * 2 + 1) / size - 1
+    still = torch.stack(torch.meshgrid(steps, steps, indexing="xy"))[None]
+    grid = (still + 2 * moved)[window].permute(0, 2, 3, 1)
     return F.grid_sample(images, grid, "bicubic", "border", align_corners=False).clamp(-1, 1)
