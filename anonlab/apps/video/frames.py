@@ -17,6 +17,7 @@ import numpy as np
 Segment = Mapping[str, np.ndarray]  # some encoded frames, as arrays that can be kept in a file
 Orientation = tuple[bool, int]  # mirrored first, then turned by so many quarters counter-clockwise
 COLOURS = 3  # planes; a fourth is alpha
+WIDEST = 8  # pixels a side; no sample of colour has more
 PLANAR = re.compile(r"(yuv[aj]?\d{3}p|gray|gbra?p)(?P<bits>(9|1[0246])le)?")
 
 
@@ -100,22 +101,33 @@ def patched(frame: Any, before: np.ndarray, after: np.ndarray) -> Any:
     """Change the pixels of a `VideoFrame` that differ between `before` and `after`; returns a new one.
 
     Its format has a `sample_type`. `before` and `after` are `(H, W, 3)` uint8, the frame's own RGB and
-    what it shall be. A colour sample that several pixels share is replaced where one of them has
-    changed. Alpha and colour tags are kept; nothing else that is attached to the frame (captions, camera
-    data, thumbnails) is.
+    what it shall be; what lies around the changed pixels is not looked at. A colour sample that several
+    pixels share is replaced where one of them has changed. Alpha and colour tags are kept; nothing else
+    that is attached to the frame (captions, camera data, thumbnails) is.
     """
-    differs, kind = before != after, frame.format.name
-    changed = differs[..., 0] | differs[..., 1] | differs[..., 2]  # eight times as fast as `any(2)`
-    tags = {"dst_colorspace": frame.colorspace, "dst_color_range": frame.color_range}
-    new = type(frame).from_ndarray(np.ascontiguousarray(after), "rgb24").reformat(format=kind, **tags)
+    kind, tags = frame.format.name, (frame.colorspace, frame.color_range)
     result = type(frame)(frame.width, frame.height, kind)
-    result.colorspace, result.color_range = frame.colorspace, frame.color_range
-    for row, planes in enumerate(zip(frame.planes, new.planes, result.planes, strict=True)):
-        own, other, target = (_samples(plane, kind) for plane in planes)
-        rows, columns = -(-frame.height // own.shape[0]), -(-frame.width // own.shape[1])
-        padded = np.pad(changed, ((0, -frame.height % rows), (0, -frame.width % columns)))
-        replaced = padded.reshape(own.shape[0], rows, own.shape[1], columns).any((1, 3))
-        target[:] = np.where(replaced & (row < COLOURS), other, own)
+    result.colorspace, result.color_range = tags
+    for own, target in zip(frame.planes, result.planes, strict=True):
+        _samples(target, kind)[:] = _samples(own, kind)
+    changed = (before != after).view(np.uint8)
+    changed = changed[..., 0] | changed[..., 1] | changed[..., 2]  # eight times as fast as `any(2)`
+    lines = [np.flatnonzero(changed.any(axis)) for axis in (1, 0)]
+    if not len(lines[0]):
+        return result
+    # whole samples of colour, of which none is wider or higher
+    first = [int(line[0]) // WIDEST * WIDEST for line in lines]
+    window = tuple(slice(at, int(line[-1]) + 1) for at, line in zip(first, lines, strict=True))
+    part, changed = np.ascontiguousarray(after[window]), changed[window]
+    new = type(frame).from_ndarray(part, "rgb24")
+    new = new.reformat(format=kind, dst_colorspace=tags[0], dst_color_range=tags[1])
+    for fresh, plane in [*zip(new.planes, result.planes, strict=True)][:COLOURS]:
+        other, target = _samples(fresh, kind), _samples(plane, kind)
+        rows, columns = -(-frame.height // len(target)), -(-frame.width // target.shape[1])
+        padded = np.pad(changed, ((0, -len(part) % rows), (0, -part.shape[1] % columns)))
+        replaced = padded.reshape(len(other), rows, other.shape[1], columns).any((1, 3))
+        place = target[first[0] // rows :, first[1] // columns :][: len(other), : other.shape[1]]
+        place[replaced] = other[replaced]
     return result
 
 
