@@ -35,7 +35,7 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
     def __init__(self, precision: str = "f32") -> None:
         super().__init__()
         self.precision = precision
-        self.networks = Networks(lambda resolution: graph(self, resolution))  # 350 MB each, or 700
+        self.networks = Networks(lambda resolution: graph(self, resolution))  # 350 to 700 MB each
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:
         """Draw `ws (N, 16, 512)` as `(N, 3, R, R)`, like `MobileStyleGAN.synthesis`.
@@ -48,13 +48,10 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
             return super().synthesis(ws, resolution)
         resolution = self._checked(ws, resolution)
         images = torch.empty(len(ws), 3, resolution, resolution)
-        drawn = FACE_SIZE if resolution <= FACE_SIZE else self.img_resolution
-        with self.networks.acquire(drawn, self.precision) as network:
+        with self.networks.acquire(resolution, self.precision) as network:
             for row, image in zip(ws.detach().float().contiguous(), images, strict=True):
-                picture = torch.from_numpy(network([row[None].numpy()], share_outputs=True)[0])
-                if drawn > resolution:
-                    picture = F.avg_pool2d(picture, drawn // resolution)
-                image.copy_(picture[0])
+                picture = network([row[None].numpy()], share_outputs=True)[0]
+                image.copy_(torch.from_numpy(picture[0]))
         return images
 
 
@@ -126,7 +123,7 @@ def graph(model: MobileStyleGAN, resolution: int) -> Any:
     x = (doubled if resolution > FACE_SIZE else preview)(last, x, row(13), row(14))
     x = scaled(x, linear(model.to_rgb_affine, row(15)))
     weight, bias = model.to_rgb.weight, model.to_rgb.bias
-    if resolution > FACE_SIZE:
+    if resolution == model.img_resolution:
         bands = haar_matrix(len(bias))
         weight = F.conv2d(weight.transpose(0, 1), bands).transpose(0, 1)
         x = convolution(x, weight, bands[:, :, 0, 0] @ bias)
