@@ -39,14 +39,15 @@ def nearly_matched(tried: FaceResult) -> bool:
     return whole and not tried.controls.refine_steps and tried.distance < RETRY_MARGIN * tried.threshold
 
 
-def next_controls(tried: FaceResult, optimize: bool) -> Controls:
-    """Return the controls of the attempt after `tried`: more area, full strength, and steps of
-    optimisation if `optimize`."""
-    steps = tried.controls.refine_steps
+def next_controls(tried: Controls, area: float, optimize: bool) -> Controls:
+    """Return the controls of the attempt after one whose mask had this `area`: more area, full strength,
+    and steps of optimisation if `optimize`."""
+    steps = tried.refine_steps
     return replace(
-        tried.controls,
-        mask_area=min(AREA_LIMIT, max(round(tried.mask.mean().item() * AREA_STEP, 3), 0.1)),
+        tried,
+        mask_area=min(AREA_LIMIT, max(round(area * AREA_STEP, 3), 0.1)),
         mask_threshold=None,
+        give_back=0.0,
         strength=1.0,
         target_distance=None,
         refine_steps=max(steps or 0, RETRY_STEPS) if optimize else steps,

@@ -77,6 +77,14 @@ class Controls:
         (), "facial regions that are always regenerated: mouth,eyes …", metavar="REGIONS"
     )
     exclude: tuple[str, ...] = _control((), "never regenerated", metavar="REGIONS")
+    give_back: float = _control(
+        0.0,
+        "share of the mask that stays the photo's after all, where the new face hides the person least "
+        "for what it changes; with it take more --mask-area (default 0)",
+        0,
+        0.9,
+        metavar="0-0.9",
+    )
     softness: float = _control(
         3.0,
         "of the mask's edge, in 256ths of the picture (default 3)",

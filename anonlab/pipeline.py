@@ -235,9 +235,9 @@ class Anonymizer:
         for number in range(1, ATTEMPTS + 1 if verify else 2):
             report = partial(_attempt, watch, number)
             report("making the new face", 0.3)
-            mask = build_mask(heat, controls, points, size)  # … and the mask of it
-            ws = self.encode(person, mask, controls, overshoot, report)  # stage 2: codes
-            generated, composite = self.draw(ws, aligned.image, mask, controls)  # stage 3: the new face
+            where = build_mask(heat, controls, points, size)  # … and the mask of it
+            ws = self.encode(person, where, controls, overshoot, report)  # stage 2: codes
+            generated, composite, mask = self.draw(ws, aligned.image, where, controls)  # stage 3
             report("measuring the finished photo", 0.85)
             new = paste(canvas, face, composite.cpu(), mask.cpu())
             new = match_grain(canvas.pixels, new, np.random.default_rng(controls.seed))
@@ -257,7 +257,8 @@ class Anonymizer:
                 best = tried, new
             if best and not (number == 1 and not optimizes and nearly_matched(tried)):
                 return best
-            controls = next_controls(tried, optimize=number > 1 and not optimizes)
+            area = where.mean().item()
+            controls = next_controls(tried.controls, area, optimize=number > 1 and not optimizes)
             overshoot = OVERSHOOT
         if best is None:
             raise refused(tried, photo, face)
@@ -291,14 +292,16 @@ class Anonymizer:
 
     def draw(
         self, ws: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, controls: Controls = Controls()
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run stage 3: the picture of `ws`, and its composite with `image (1, 3, S, S)`."""
-        return self.regenerator.pictures(ws, image, mask, own_eyes=controls.own_eyes)
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Run stage 3: the picture of `ws`, its composite with `image (1, 3, S, S)`, and the part of the
+        mask that is new in it."""
+        return self.regenerator.pictures(ws, image, mask, controls=controls)
 
     def regenerate(
         self, face: AlignedFace, mask: torch.Tensor, controls: Controls = Controls()
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Run stages 2 and 3 on one aligned face: codes, the generated picture and the composite."""
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Run stages 2 and 3 on one aligned face: codes, the generated picture, the composite, and the
+        part of the mask that is new in it."""
         ws = self.encode(face, mask, controls)
         return ws, *self.draw(ws, face.image, mask, controls)
 

@@ -18,11 +18,14 @@ LID_RIM = 0.14  # of what belongs to an eye around the lids, over the eye's widt
 FOREHEAD = 0.6  # height of the forehead above the brows, in distances from brow to nose tip
 
 
-def region_masks(points: torch.Tensor, size: int = 256) -> dict[str, torch.Tensor]:
+def region_masks(
+    points: torch.Tensor, size: int = 256, forehead: float = FOREHEAD
+) -> dict[str, torch.Tensor]:
     """Draw all of `REGIONS` from one face's points `(1, 68, 2)`: masks `(1, 1, size, size)` of 0 and 1.
 
     They do not overlap, wherever the points are: the first one named below gets what two share. Forehead
-    is what of the face lies above the brows, jaw what lies below the mouth, cheeks the rest.
+    is what of the face lies above the brows, up to `forehead` distances from brow to nose tip, jaw what
+    lies below the mouth, cheeks the rest.
     """
     at, wider = points[0].detach().cpu().numpy() * size, max(1, round(MARGIN * size))
     parts = {
@@ -31,7 +34,7 @@ def region_masks(points: torch.Tensor, size: int = 256) -> dict[str, torch.Tenso
         "mouth": _hull(at[48:60], size, wider),
         "nose": _hull(np.concatenate([at[27:36], at[[39, 42]]]), size),
     }
-    up = (at[19:25].mean(0) - at[30]) * FOREHEAD  # from the tip of the nose to the brows, and on
+    up = (at[19:25].mean(0) - at[30]) * forehead  # from the tip of the nose to the brows, and on
     face = _hull(np.concatenate([at[:17], at[17:27] + up]), size)
     rows = np.arange(size)[:, None]
     parts["forehead"] = face & (rows < at[17:27, 1].max())
@@ -45,9 +48,9 @@ def region_masks(points: torch.Tensor, size: int = 256) -> dict[str, torch.Tenso
     return {name: torch.from_numpy(masks[name]).float()[None, None] for name in REGIONS}
 
 
-def whole_face(points: torch.Tensor, size: int = 256) -> torch.Tensor:
+def whole_face(points: torch.Tensor, size: int = 256, forehead: float = FOREHEAD) -> torch.Tensor:
     """Draw all regions of one face together, from chin to forehead: `(1, 1, size, size)` of 0 and 1."""
-    return torch.stack([*region_masks(points, size).values()]).sum(0)
+    return torch.stack([*region_masks(points, size, forehead).values()]).sum(0)
 
 
 def share_of_face(mask: torch.Tensor, face: torch.Tensor) -> float:

@@ -19,7 +19,8 @@ from ..perception.networks import LandmarkNetwork
 from ..recognizers import Recognizer, distance
 from ..recognizers.perceptual import PerceptualDistance
 from ..watch import Watch, quiet
-from .compose import join, measure_blend
+from .compose import colour_shift, join, measure_blend
+from .needed import needed_mask
 from .optimize import LatentOptimConfig, optimize_latents
 
 REFINE_STEPS = 60  # of the method optimize
@@ -69,7 +70,7 @@ class Regenerator:
         rng = torch.Generator().manual_seed(controls.seed)
 
         def reached(ws: torch.Tensor, resolution: int | None = None) -> float:
-            return self.reached(ws, image, mask, resolution, controls.own_eyes)
+            return self.reached(ws, image, mask, resolution, controls)
 
         def start(aim: torch.Tensor) -> torch.Tensor:
             return self.start(image, mask, path.source, aim)
@@ -103,18 +104,24 @@ class Regenerator:
         image: torch.Tensor,
         mask: torch.Tensor,
         resolution: int | None = None,
-        own_eyes: bool = True,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw the generated face and the composite, both of the size of `image (1, 3, S, S)`, at
-        `resolution`, by default the least that the generator has for S. With `own_eyes` what lies
-        between the lids stays the photo's."""
+        controls: Controls = Controls(),
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Draw the generated face and the composite with `image (1, 3, S, S)`, at `resolution`, by
+        default the least that the generator has for S; and return the part of the `mask (1, 1, S, S)`
+        that is new in it, all of it unless `controls` ask to `give_back` some, see `needed_mask`."""
         enough = (size for size in self.generator.resolutions if size >= image.shape[-1])
         resolution = resolution or min(enough, default=None)
         generated = self.generator.synthesis(ws, resolution).clamp(-1, 1)
         generated = resize(generated, image.shape[-1])
         points, new_points = self.landmarks(image), self.landmarks(generated)
-        blend, ready = measure_blend(generated, image, mask, new_points, points, own_eyes)
-        return generated, join(blend, ready, image, mask)
+        blend, ready = measure_blend(generated, image, mask, new_points, points, controls.own_eyes)
+        composite = join(blend, ready, image, mask)
+        part = needed_mask(self.recognizer, image, composite, mask, points, controls)
+        if part is not mask:
+            seen = 1 - blend.stays
+            blend = replace(blend, shift=colour_shift(ready, image, part * seen, seen, points))
+            composite = join(blend, ready, image, part)
+        return generated, composite, part
 
     @torch.no_grad()
     def reached(
@@ -123,10 +130,10 @@ class Regenerator:
         image: torch.Tensor,
         mask: torch.Tensor,
         resolution: int | None = None,
-        own_eyes: bool = True,
+        controls: Controls = Controls(),
     ) -> float:
         """Measure the recogniser's distance between composite and photo; arguments as of `pictures`."""
-        _, composite = self.pictures(ws, image, mask, resolution, own_eyes)
+        _, composite, _ = self.pictures(ws, image, mask, resolution, controls)
         both = self.recognizer.embed(torch.cat([composite, image]))
         return distance(self.recognizer, both[:1], both[1:]).item()
 

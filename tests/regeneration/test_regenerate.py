@@ -62,7 +62,7 @@ def test_a_picture_is_drawn_no_larger_than_it_must_be(regenerator, asked, size, 
     monkeypatch.setattr(regenerator.generator, "synthesis", synthesis)
     face, mask = (resize(one, size) for one in asked[:2])
     ws = torch.zeros(1, regenerator.generator.num_ws, 512)
-    made, composite = regenerator.pictures(ws, face, mask)
+    made, composite, _ = regenerator.pictures(ws, face, mask)
     assert made.shape == composite.shape == (1, 3, size, size)
     drawn = {200: 256, 256: 256, 300: 512, 1024: 1024, 1200: None}[size]
     synthesis.assert_called_once_with(ws, drawn)
@@ -75,7 +75,7 @@ def test_refinement_starts_there_and_brings_the_picture_nearer(regenerator, aske
     small = resize(face, 256), resize(mask, 256)
     misses = []
     for ws in (plain, refined):
-        made, _ = regenerator.pictures(ws, *small, 256)
+        made, *_ = regenerator.pictures(ws, *small, 256)
         misses.append(((made - small[0]).abs() * (1 - small[1])).mean().item())
     assert misses[1] < 0.9 * misses[0]
     apart = (refined - plain).norm(dim=2).mean()
@@ -92,7 +92,9 @@ def test_a_distance_that_was_asked_for_is_reached(shipped, asked):
     assert abs(optimizing.reached(ws, face, mask) - 0.6) <= TOLERANCE
     mask = torch.ones_like(mask)
     ws = one_pass.codes(face, mask, path, Controls(target_distance=0.5, include=("eyes",)))
-    own, new = (one_pass.reached(ws, face, mask, own_eyes=own) for own in (True, False))
+    own, new = (
+        one_pass.reached(ws, face, mask, controls=Controls(include=new)) for new in ((), ("eyes",))
+    )
     assert abs(new - 0.5) <= TOLERANCE and abs(new - 0.5) < abs(own - 0.5)
 
 
@@ -108,7 +110,7 @@ def test_the_eyes_are_those_of_the_photo_unless_new_ones_are_asked_for(regenerat
             face,
             regenerator.pictures(ws, face, mask, 512)[1],
             regenerator.pictures(ws, painted, mask, 512)[1],
-            regenerator.pictures(ws, painted, mask, 512, own_eyes=False)[1],
+            regenerator.pictures(ws, painted, mask, 512, Controls(include=("eyes",)))[1],
         )
     )
     assert black < plain - 0.1 and black < new - 0.1 and abs(plain - own) < 0.05

@@ -128,7 +128,7 @@ class Workbench:
             current()
             image = self.image if side == SIZE else self.sharp
             mask = resize(view.mask, side)
-            _, composite = regenerator.pictures(ws, image, mask, own_eyes=controls.own_eyes)
+            _, composite, _ = regenerator.pictures(ws, image, mask, controls=controls)
             return composite, self._away(composite)
 
         strength, wanted = controls.strength, controls.target_distance

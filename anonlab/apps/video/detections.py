@@ -149,7 +149,9 @@ def upright(anonymizer: Anonymizer, photo: Photo, fine: bool, others: Sequence[F
         part = photo.pixels[corner[1] : end[1], corner[0] : end[0]]
         if part.size:
             scale = min(1.0, NEAR / side)
-            faces = anonymizer.detector.by_mtcnn(part, scale, LIKELY, round(min(LEAST, side * scale / 2)))
+            faces = anonymizer.detector.by_mtcnn(
+                part, scale, LIKELY, round(min(LEAST, side * scale / 2))
+            )
             faces = [moved(one, np.column_stack([np.eye(2), corner])) for one in faces]
             seen.append([one for one in faces if same(one, other)])
     return merged(seen)

@@ -89,7 +89,7 @@ class Painter:
         self.anonymizer, self.plans, self.controls = anonymizer, plans, controls
         self.fallback, self.name, self.follower = fallback, name, Follower(anonymizer)
         self.recognizer, self.perception = anonymizer.recognizer, anonymizer.perception
-        self.mask = lru_cache(MASKS)(self._mask)
+        self.mask, self.new = lru_cache(MASKS)(self._mask), lru_cache(MASKS)(self._new)
         self.seen: dict[tuple[int, int], Seen] = {}  # by track and frame
         self.generator = anonymizer.generator
         if isinstance(self.generator, OpenVINOMobileStyleGAN) and "bf16" in cpu_precisions():
@@ -147,6 +147,9 @@ class Painter:
     def _mask(self, track: int, area: float) -> torch.Tensor:
         return self.plans[track].mask(self.controls, area).to(self.anonymizer.device)
 
+    def _new(self, track: int, area: float) -> torch.Tensor:
+        return self.plans[track].new(self.controls, area).to(self.anonymizer.device)
+
     def _around(self, track: int, number: int, what: str, reach: int, sigma: float) -> tuple[list, list]:
         """The field `what` of a track's faces in the frames around one, and their weights."""
         weights, values = [], []
@@ -192,7 +195,7 @@ class Painter:
         seen.generated = resize(made, plan.resolution)
         seen.generated_points = self.perception.landmarks(seen.generated)
         if number % LOOKS_EVERY == 0 or number in (plan.first, plan.last):
-            seen.blend = self._blend(seen, self.mask(track, plan.mask_area))
+            seen.blend = self._blend(seen, self.new(track, plan.mask_area))
             seen.moved = seen.blend.moved
         else:
             seen.moved = displacement(seen.generated_points, seen.points).to(seen.generated)
@@ -229,7 +232,7 @@ class Painter:
         """One face put into the frame's pixels, through a mask of this area or covered."""
         photo, seen, plan = Photo(pixels, self.name), self.seen[track, number], self.plans[track]
         if area > 0:
-            mask = self.mask(track, area)
+            mask = self.new(track, area)
             blends = self._around(track, number, "blend", LOOKS_REACH, LOOKS_SIGMA)
             blend = mean_blend(*blends) if blends[0] else self._blend(seen, mask)
             blend = replace(blend, moved=self._mean(track, number, "moved", SHAPE_REACH, SHAPE_SIGMA))

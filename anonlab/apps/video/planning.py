@@ -19,7 +19,7 @@ from ...checking import ATTEMPTS
 from ...controls import Controls
 from ...errors import AnonlabError, NoFaceFound
 from ...identity.population import Attributes
-from ...images import FACE_SIZE
+from ...images import FACE_SIZE, resize
 from ...photo.faces import Face, align
 from ...photo.photos import Photo
 from ...pipeline import AlignedFace, Anonymizer
@@ -102,6 +102,7 @@ class Planner:
             embedding=embedding, person=person, mean=nothing, target=nothing,
             attribution=np.zeros((1, 1, 256, 256), np.float32),
             landmarks=np.zeros((1, 68, 2), np.float32), mask_area=self.controls.mask_area,
+            needed=np.zeros((1, 1, 256, 256), np.float32),
             resolution=min(enough, self.anonymizer.generator.img_resolution),
             keys=self.follower.key_frames(seen), codes=np.empty(0),
         )  # fmt: skip
@@ -154,20 +155,27 @@ class Planner:
         plan = replace(plan, attribution=attribution.numpy(), landmarks=landmarks.numpy())
         for area in plan.areas()[:ATTEMPTS]:
             plan = replace(plan, mask_area=area)
-            if all(self._far_enough(plan, face) for face in faces):
+            tried = [self._tried(plan, face) for face in faces]
+            if all(enough for enough, _ in tried):
                 break
-        return plan
+        masks = [resize(mask, FACE_SIZE).cpu() for _, mask in tried if mask is not None]
+        if not masks or not self.controls.give_back:
+            return plan
+        # where it is new in most of the frames: one mask for the whole track does not flicker
+        return replace(plan, needed=torch.stack(masks).median(0).values.numpy())
 
     @torch.no_grad()
-    def _far_enough(self, plan: TrackPlan, face: AlignedFace) -> bool:
-        """Whether the face of one frame is no longer recognised with the plan's mask."""
+    def _tried(self, plan: TrackPlan, face: AlignedFace) -> tuple[bool, torch.Tensor | None]:
+        """Whether the face of one frame is no longer recognised with the plan's mask, and the part of it
+        that is new then."""
         recognizer, mask = self.anonymizer.recognizer, plan.mask(self.controls, plan.mask_area)
         try:
             ws, mask = plan.start(self.anonymizer, face.image, mask), mask.to(face.image)
             pictures = self.anonymizer.regenerator.pictures
-            _, made = pictures(ws, face.image, mask, FACE_SIZE, self.controls.own_eyes)
+            _, made, new = pictures(ws, face.image, mask, FACE_SIZE, self.controls)
         except (AnonlabError, RuntimeError):
-            return True  # another area would not help: its frames are covered
-        new = recognizer.embed(made)
-        own = distance(recognizer, new, face.embedding).item()
-        return min(own, plan.distance(self.anonymizer, new)) >= recognizer.threshold + MARGIN
+            return True, None  # another area would not help: its frames are covered
+        embedding = recognizer.embed(made)
+        own = distance(recognizer, embedding, face.embedding).item()
+        away = min(own, plan.distance(self.anonymizer, embedding))
+        return away >= recognizer.threshold + MARGIN, new

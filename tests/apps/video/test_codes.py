@@ -1,10 +1,13 @@
 """Codes over time: at key frames the start's, between them they follow the face without a picture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from anonlab.apps.video.plans import FOUND, Follower, TrackPlan
+from anonlab.controls import Controls
 from anonlab.perception.networks import openings
 from anonlab.photo.faces import align
 from anonlab.photo.photos import Photo
@@ -26,6 +29,7 @@ def plan(anonymizer, face):
         embedding=np.tile(mean, (count, 1)), person=0, mean=mean, target=target,
         attribution=np.ones((1, 1, 256, 256), np.float32),
         landmarks=anonymizer.perception.landmarks(face.image).numpy(), mask_area=0.25, resolution=256,
+        needed=np.zeros((1, 1, 256, 256), np.float32),
         keys=np.empty(0, int), codes=np.empty(0),
     )  # fmt: skip
 
@@ -34,6 +38,16 @@ def test_key_frames_are_the_ends_and_the_first_found_in_every_24(anonymizer, fas
     found = np.array([10, 11, 12, 26, 27, 49, 50])
     assert Follower(anonymizer).key_frames(found).tolist() == [10, 26, 49, 50]
     assert not len(Follower(fast).key_frames(found))
+
+
+def test_the_new_part_of_a_track_s_mask_is_in_the_mask(plan):
+    controls = Controls(mask_area=0.25)
+    assert torch.equal(plan.new(controls, 0.25), plan.mask(controls, 0.25))
+    half = np.zeros((1, 1, 256, 256), np.float32)
+    half[..., :128] = 1
+    part = replace(plan, needed=half)
+    assert torch.equal(part.new(controls, 0.25), plan.mask(controls, 0.25) * torch.from_numpy(half))
+    assert torch.equal(part.new(controls, 0.35), plan.mask(controls, 0.35))  # of another area
 
 
 def test_codes_are_the_start_s_at_key_frames_and_open_the_mouth_between(anonymizer, face, plan):
