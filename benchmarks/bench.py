@@ -59,7 +59,7 @@ def variants(device: torch.device, stylegan2: Path | None = None) -> dict[str, V
 
     def openvino(precision: str) -> Callable[[torch.device], Generator]:
         def load(device: torch.device) -> Generator:
-            model = load_generator(device=device, backend="openvino")
+            model = load_generator(device=device)
             model.precision = precision
             return model
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..errors import DeviceUnavailable, UnknownOption, check_choice
+from ..errors import UnknownOption, check_choice
 from ..images import FACE_SIZE
-from ..openvino_runtime import openvino_problem
 from ..weights import store
 from .base import Generator as Generator
 from .mobile_stylegan import MobileStyleGAN as MobileStyleGAN
@@ -20,7 +20,7 @@ from .stylegan2 import StyleGAN2 as StyleGAN2
 from .stylegan2_files import load_stylegan2
 
 GENERATORS = ("mobile", "stylegan2")
-BACKENDS = ("auto", "torch", "openvino")
+BACKENDS = ("auto", "torch")
 OFFICIAL = ("stylegan2-ffhq-1024", "stylegan2-ffhq-256")
 
 
@@ -34,17 +34,19 @@ def load_generator(
 
     `path` is the weights file of a `stylegan2`; without one it is an official file that `doctor
     --download` has fetched. `backend` is what makes pictures of `mobile` that need no gradient: `torch`,
-    `openvino` (CPU only), or `auto`, OpenVINO on a CPU where it works; gradients are always torch's.
-    Raises `UnknownOption`, `DeviceUnavailable`, `WeightsMissing`, `WeightsCorrupt` or `WeightsMismatch`.
+    or `auto`, OpenVINO on a CPU; gradients are always torch's. Raises `UnknownOption`, `WeightsMissing`,
+    `WeightsCorrupt` or `WeightsMismatch`.
     """
     check_choice("generator", name, GENERATORS)
     check_choice("backend", backend, BACKENDS)
-    if name != "mobile" and backend == "openvino":
-        raise UnknownOption(f"generator {name} has no OpenVINO backend; choose auto or torch")
     if name == "mobile" and path is not None:
         raise UnknownOption(f"generator mobile has its own weights, not {path}; choose stylegan2")
     if name == "mobile":
-        model: Any = _mobile(backend, torch.device(device).type == "cpu")
+        by_openvino = backend == "auto" and torch.device(device).type == "cpu"
+        model: Any = OpenVINOMobileStyleGAN() if by_openvino else MobileStyleGAN()
+        keys = [key for key in store.WEIGHTS if key.startswith("mobile-")]
+        folder = store.path_of("mobile-mapping").parent
+        model.load_state_dict(store.converted("mobile-stylegan", keys, partial(read_openvino, folder)))
     elif path is None:
         key = next(filter(store.find, OFFICIAL), OFFICIAL[0])
         model = load_stylegan2(store.locate(key))
@@ -52,21 +54,6 @@ def load_generator(
         model = load_stylegan2(Path(path))
     # this layout is faster on CPUs and no slower on GPUs
     return model.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-
-
-def _mobile(backend: str, on_cpu: bool) -> MobileStyleGAN:
-    """Load the embedded generator; its pictures are made by OpenVINO where that is wanted and works."""
-    wanted = backend == "openvino" or (backend == "auto" and on_cpu)
-    problem = (openvino_problem() if on_cpu else "it runs on CPUs only") if wanted else ""
-    if problem and backend == "openvino":
-        raise DeviceUnavailable(
-            f"OpenVINO cannot make pictures here ({problem}); load the generator with backend torch"
-        )
-    model = OpenVINOMobileStyleGAN() if wanted and not problem else MobileStyleGAN()
-    keys = [key for key in store.WEIGHTS if key.startswith("mobile-")]
-    read = lambda: read_openvino(store.path_of("mobile-mapping").parent)  # noqa: E731
-    model.load_state_dict(store.converted("mobile-stylegan", keys, read))
-    return model
 
 
 def find_stylegan2(
