@@ -21,7 +21,6 @@ DAMAGED = (
     "damaged or not an image (no photo format that is known)",
     "open and re-save it in a photo editor",
 )
-OTHERS = {".psd": "Photoshop file", ".jxl": "JPEG XL photo", ".jp2": "JPEG 2000 photo", ".pdf": "PDF"}
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
 PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8")
@@ -36,13 +35,9 @@ def what_else(start: bytes, name: str) -> tuple[str, str]:
     brand = start[8:12] if start[4:8] == b"ftyp" else b""
     if brand in HEIC_BRANDS and "HEIF" not in Image.OPEN:
         return "a HEIC photo", "read it with: pip install pillow-heif, or export it as JPEG"
-    if brand in AVIF_BRANDS and "AVIF" not in Image.OPEN:
-        return "an AVIF photo", "read it with: pip install -U pillow, or export it as JPEG"
     if suffix in RAWS:
         return RAW
-    if suffix in CLIPS or (brand and brand not in (*HEIC_BRANDS, *AVIF_BRANDS)):
-        return CLIP
-    return (f"a {OTHERS[suffix]}", "export it as JPEG or PNG first") if suffix in OTHERS else DAMAGED
+    return CLIP if suffix in CLIPS or (brand and brand not in HEIC_BRANDS + AVIF_BRANDS) else DAMAGED
 
 
 def passed_over(path: Path, readable: Sequence[str]) -> tuple[str, str] | None:

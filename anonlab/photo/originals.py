@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from ..errors import SeveralPictures, UnreadableImage
@@ -48,7 +47,6 @@ class Original:
     options: dict = field(default_factory=dict)  # of `Image.save`, to write it alike
     notes: tuple[str, ...] = ()  # what the result cannot keep
     fields: Fields = field(default_factory=dict)  # EXIF that may stay when asked for
-    deep: np.ndarray | None = None  # (H, W) uint16 of a 16-bit grey picture
 
 
 def describe(image: Opened, name: str) -> Original:
@@ -93,7 +91,7 @@ def describe(image: Opened, name: str) -> Original:
             options["dpi"] = resolution
     deep = (image.info.get("bit_depth") or 8) > 8  # of a HEIC
     deep |= any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
-    if deep and kind != "BMP" and not image.mode.startswith("I"):  # a BMP's 16 are those of a pixel
+    if image.mode.startswith("I") or (deep and kind != "BMP"):  # a BMP's 16 are those of a pixel
         notes.append("more than 8 bits a channel became 8")
     if not image.info.get("icc_profile") and OTHER_COLOURS.search(_head(image)):
         notes.append("its colours are not those of sRGB, and are called so")

@@ -162,10 +162,9 @@ def _decode(image: Image.Image, name: str) -> Photo:
     if profile and not _is_profile(profile):
         profile = b""
         notes.append("its colour profile is none, and is dropped")
-    alpha = deep = None
+    alpha = None
     if image.mode.startswith("I"):  # 16 bits of grey
-        deep = np.asarray(image).astype(np.uint16)
-        eight = ((deep.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        eight = ((np.asarray(image).astype(np.uint32) + 128) // 257).astype(np.uint8)
         pixels = np.repeat(eight[..., None], 3, 2)
     elif image.mode == "F":
         raise UnreadableImage(
@@ -187,7 +186,7 @@ def _decode(image: Image.Image, name: str) -> Photo:
     if profile[16:20] not in ((b"RGB ", b"GRAY") if grey else (b"RGB ",)):
         profile = b""  # it describes inks, or grey where colours are
     monochrome = grey and profile[16:20] != b"RGB "
-    original = replace(original, notes=tuple(notes), deep=deep)
+    original = replace(original, notes=tuple(notes))
     return _checked(Photo(pixels, name, alpha, monochrome, profile or None, original))
 
 
@@ -216,19 +215,14 @@ def write_photo(
 ) -> list[str]:
     """Write `image` to `path` at once or not at all, without metadata.
 
-    `like` the photo that it was made of: the same format, JPEG tables and subsampling, bit depth and
-    resolution, and of its EXIF the fields of `keep_metadata`. Unchanged pixels of a 16-bit picture are
-    those of the file, changed ones have 8 bits' worth of values: finer ones would be the original
-    face's. Without it the format follows the file name, and JPEG is written at quality 95. Returns what
-    could not be kept. Raises `OutputNotWritable` and `UnknownOption`.
+    `like` the photo that it was made of: the same format, JPEG tables, subsampling and resolution, and
+    of its EXIF the fields of `keep_metadata`. Without it the format follows the file name, and JPEG is
+    written at quality 95. Returns what could not be kept. Raises `OutputNotWritable` and
+    `UnknownOption`.
     """
     original = like.original if like else None
-    if like and original and original.format:  # whatever the name says; a picture in memory has none
+    if original and original.format:  # whatever the name says; a picture in memory has none
         kind, options = original.format, dict(original.options)
-        if original.deep is not None:  # it is grey, so that one channel has everything
-            new = np.asarray(image.convert("L"))
-            finer = np.where(new == like.pixels[..., 0], original.deep, new.astype(np.uint16) * 257)
-            image = Image.fromarray(finer)
     else:
         suffix = path.suffix.lower()
         kind = Image.registered_extensions().get(suffix, "") if suffix in READABLE else ""
