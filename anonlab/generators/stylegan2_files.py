@@ -1,14 +1,15 @@
 """Files that hold a StyleGAN2: NVIDIA's pickles, rosinality's checkpoints, and their tensors alone.
 
 Nothing in a file is executed. Every tensor of a file must be used and every one of ours filled, or
-the error lists both.
+the error lists both. The original keeps weights at unit variance and scales them when it runs
+(equalised learning rates, Karras et al. 2018); our network has them scaled.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -17,14 +18,50 @@ from safetensors.torch import load_file
 
 from ..errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
 from .safe_pickle import SavedModule, read_safely
-from .stylegan2 import StyleGAN2
-from .stylegan2_names import NAMINGS, Naming, is_filter
+from .stylegan2 import StyleGAN2, StyleGAN2Config
 
 TORCH_MAGIC = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")  # torch.save before torch 1.6
 DRAWS = 16384  # of z, for the mean and the spread of w
 LISTED = 6  # names in an error
 FORMATS = "a .pkl of NVIDIA, a .pt of rosinality or a .safetensors with the names of either"
+FILTERS = re.compile(  # names of stored copies of the resampling filter
+    r"synthesis\.b\d+\.(conv\d\.)?resample_filter|(convs\.\d+\.conv\.blur|to_rgbs\.\d+\.upsample)\.kernel"
+)
+TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+MAPPING_RATE = 0.01  # the mapping network learns that much more slowly
 Tensors = dict[str, torch.Tensor]  # by the publisher's names
+Names = Callable[[str], str]  # from one of our names, such as `convs.3.affine.weight`, to a publisher's
+
+
+def nvidia(ours: str) -> str:
+    """Translate one of our names to that of stylegan2-ada-pytorch."""
+    module, number, tensor = (*ours.split(".", 2), "0", "")[:3]
+    at = int(number)
+    where = {
+        "w_avg": "mapping.w_avg",
+        "const": "synthesis.b4.const",
+        "mapping_layers": f"mapping.fc{at}.{tensor}",
+        "convs": f"synthesis.b{4 * 2 ** ((at + 1) // 2)}.conv{(at + 1) % 2}.{tensor}",
+        "to_rgbs": f"synthesis.b{4 * 2**at}.torgb.{tensor}",
+    }[module]
+    return where + "_const" if tensor == "noise" else where
+
+
+def rosinality(ours: str) -> str:
+    """Translate one of our names to that of rosinality's stylegan2-pytorch."""
+    module, number, tensor = (*ours.split(".", 2), "0", "")[:3]
+    at = int(number)
+    if tensor == "noise":
+        return f"noises.noise_{at}"
+    inner = tensor.replace("affine", "conv.modulation").replace("noise_strength", "noise.weight")
+    inner = {"weight": "conv.weight", "bias": "activate.bias"}.get(inner, inner)
+    return {
+        "w_avg": "latent_avg",
+        "const": "input.input",
+        "mapping_layers": f"style.{at + 1}.{tensor}",
+        "convs": f"convs.{at - 1}.{inner}" if at else f"conv1.{inner}",
+        "to_rgbs": (f"to_rgbs.{at - 1}." if at else "to_rgb1.") + inner.replace("activate.", ""),
+    }[module]
 
 
 def load_stylegan2(path: Path) -> StyleGAN2:
@@ -35,19 +72,19 @@ def load_stylegan2(path: Path) -> StyleGAN2:
     `WeightsCorrupt` or `WeightsMismatch`.
     """
     tensors, clamp = read_file(path)
-    naming = next((one for one in NAMINGS if one.tensors["const"] in tensors), None)
-    if naming is None:
+    names = next((one for one in (nvidia, rosinality) if one("const") in tensors), None)
+    if names is None:
         raise WeightsMismatch(
             f"{path} holds no StyleGAN2 that anonlab knows but {_listed(tensors)}; choose {FORMATS}"
         )
-    filters = {name for name in tensors if re.fullmatch(naming.filters, name)}
-    wrong = [name for name in filters if not is_filter(tensors[name])]
+    filters = {name for name in tensors if FILTERS.fullmatch(name)}
+    wrong = [name for name in filters if not _is_filter(tensors[name])]
     if wrong:
         raise WeightsMismatch(
             f"{path} resamples with another filter than [1, 3, 3, 1] ({_listed(wrong)}), which anonlab "
             f"does not know; choose an official StyleGAN2"
         )
-    model = _filled(path, naming, {n: tensors[n] for n in tensors if n not in filters}, clamp)
+    model = _filled(path, names, {n: tensors[n] for n in tensors if n not in filters}, clamp)
     if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
         raise WeightsCorrupt(f"{path} holds numbers that are not finite; copy it again")
     return model.eval().requires_grad_(False)
@@ -87,21 +124,39 @@ def read_file(path: Path) -> tuple[Tensors, float | None]:
     return content, clamp
 
 
-def _filled(path: Path, naming: Naming, tensors: Tensors, clamp: float | None) -> StyleGAN2:
+def config_of(theirs: Names, tensors: Tensors, clamp: float | None) -> StyleGAN2Config:
+    """Infer the network that a file holds, from shapes. Raises `KeyError` with a missing name."""
+    channels: list[int] = []
+    while len(channels) < 2 or theirs(f"convs.{2 * len(channels)}.weight") in tensors:
+        channels.append(tensors[theirs(f"convs.{2 * len(channels)}.weight")].shape[-4])
+    layers = [tensors[theirs("mapping_layers.0.weight")]]
+    while (name := theirs(f"mapping_layers.{len(layers)}.weight")) in tensors:
+        layers.append(tensors[name])
+    z_dim, w_dim, size = layers[0].shape[1], layers[-1].shape[0], 2 * 2 ** len(channels)
+    return StyleGAN2Config(size, tuple(channels), z_dim, w_dim, len(layers), clamp)
+
+
+def factor(ours: str, shape: torch.Size) -> float:
+    """Compute what a publisher's tensor, of our name and `shape`, is multiplied by."""
+    rate = MAPPING_RATE if ours.startswith("mapping") else 1.0
+    return rate / shape[1:].numel() ** 0.5 if ours.endswith("weight") else rate
+
+
+def _filled(path: Path, theirs: Names, tensors: Tensors, clamp: float | None) -> StyleGAN2:
     """Make the network that the tensors describe. Every tensor must be used and every parameter filled,
     in its shape but for axes of 1."""
     try:
-        config = naming.config(tensors, clamp)
+        config = config_of(theirs, tensors, clamp)
     except (KeyError, IndexError, AssertionError) as error:
         raise WeightsMismatch(
-            f"{path} is not a whole StyleGAN2 with the names of {naming.publisher}: {error} is missing; "
+            f"{path} is not a whole StyleGAN2 with the names of {theirs.__name__}: {error} is missing; "
             f"choose another file"
         ) from None
     with torch.device("meta"):  # without memory for them: a header could ask for much
         shapes = {ours: empty.shape for ours, empty in StyleGAN2(config).state_dict().items()}
-    names = {naming.theirs(ours): ours for ours in shapes if ours != "w_std"}
-    if naming.tensors["w_avg"] not in tensors:
-        del names[naming.tensors["w_avg"]]
+    names = {theirs(ours): ours for ours in shapes if ours != "w_std"}
+    if theirs("w_avg") not in tensors:
+        del names[theirs("w_avg")]
     wrong = [
         f"{name} {tuple(tensors[name].shape)} instead of {tuple(shapes[ours])}"
         for name, ours in names.items()
@@ -117,7 +172,7 @@ def _filled(path: Path, naming: Naming, tensors: Tensors, clamp: float | None) -
         )
     model = StyleGAN2(config)
     state = {
-        ours: (tensors[name].float() * naming.factor(ours, shapes[ours])).reshape(shapes[ours])
+        ours: (tensors[name].float() * factor(ours, shapes[ours])).reshape(shapes[ours])
         for name, ours in names.items()
     }
     model.load_state_dict(state, strict=False)
@@ -131,6 +186,12 @@ def _filled(path: Path, naming: Naming, tensors: Tensors, clamp: float | None) -
         digest.update(tensor.detach().numpy().tobytes())
     model.name = f"stylegan2-{digest.hexdigest()[:8]}"
     return model
+
+
+def _is_filter(kernel: torch.Tensor) -> bool:
+    """Tell whether it is the filter [1, 3, 3, 1] that our network has built in, at any gain."""
+    expected = torch.outer(TAPS, TAPS)
+    return kernel.shape == (4, 4) and torch.allclose(kernel.float() / kernel.sum(), expected)
 
 
 def _squeezed(shape: torch.Size) -> list[int]:

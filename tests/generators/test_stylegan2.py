@@ -9,16 +9,16 @@ from scipy.signal import convolve2d
 
 from anonlab.generators.base import truncated
 from anonlab.generators.stylegan2 import StyleGAN2, StyleGAN2Config, modulated_conv2d, upfirdn2d
-from anonlab.generators.stylegan2_names import NAMINGS
+from anonlab.generators.stylegan2_files import config_of, factor, nvidia
 
 
 def build(raw: dict[str, torch.Tensor]) -> StyleGAN2:
     """The network with NVIDIA's raw tensors, by the translation table alone."""
-    model = StyleGAN2(NAMINGS[0].config(raw, None))
+    model = StyleGAN2(config_of(nvidia, raw, None))
     state = model.state_dict()
     for ours in state.keys() - {"w_std"}:
         shape = state[ours].shape
-        state[ours] = (raw[NAMINGS[0].theirs(ours)] * NAMINGS[0].factor(ours, shape)).reshape(shape)
+        state[ours] = (raw[nvidia(ours)] * factor(ours, shape)).reshape(shape)
     model.load_state_dict(state)
     return model.eval().requires_grad_(False)
 
