@@ -177,7 +177,7 @@ def training_figure(log: list[dict], validation: list[dict]) -> Figure:
     """A training's losses and validation numbers over its steps: a small plot for each that has a
     curve of at least three points.
 
-    `log` and `validation` are rows with a `step`, as in `log.csv` and `validation.csv`.
+    `log` and `validation` are rows with a `step`, as in `log.json`.
     """
     curves = [
         (f"{kind}: {name}", colour, points)

@@ -1,13 +1,12 @@
 """The training loop. It knows nothing of what is trained: a task brings model and losses.
 
 AdamW, a cosine schedule, clipped gradients, an exponential moving average, a checkpoint that a
-stopped run resumes from exactly, and a log in CSV.
+stopped run resumes from exactly, and a log.
 """
 
 from __future__ import annotations
 
 import copy
-import csv
 import math
 import time
 from collections.abc import Callable
@@ -20,11 +19,11 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from ..errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
-from ..files import atomic_path
+from ..files import atomic_path, write_json
 from ..watch import Watch, quiet
 
 BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed}"
-KEPT = ("step", "images", "seconds", "batch", "log", "validation")  # of `Trained`, in a checkpoint
+KEPT = ("step", "images", "seconds", "log", "validation")  # of `Trained`, in a checkpoint
 
 
 class Task(Protocol):
@@ -66,13 +65,12 @@ class Trained:
     """Hold what came out of a run."""
 
     model: nn.Module  # the moving average
-    batch: int  # in the end; smaller than planned after running out of memory
     finished: bool = False  # False when the time was up first
     step: int = 0
     images: int = 0
     seconds: float = 0.0
-    log: list[dict] = field(default_factory=list)  # the rows of log.csv
-    validation: list[dict] = field(default_factory=list)  # the rows of validation.csv
+    log: list[dict] = field(default_factory=list)  # mean losses of every `log_every` steps
+    validation: list[dict] = field(default_factory=list)  # what `Task.validate` measured
 
 
 def bars() -> Watch:
@@ -100,13 +98,12 @@ def train(
     task: Task, plan: TrainConfig, out: Path, resume: bool = False, minutes: float | None = None,
     watch: Watch = quiet,
 ) -> Trained:  # fmt: skip
-    """Train `task` and keep `checkpoint.pt`, `log.csv` and `validation.csv` in `out`.
+    """Train `task` and keep `checkpoint.pt` and `log.json` (losses and validation) in `out`.
 
     With `resume` it goes on where `out/checkpoint.pt` stopped, and ends as if it had never
-    stopped. `minutes` stops this call, with a checkpoint, when the time is up. Out of memory
-    halves the batch and says so. Raises `TrainingDiverged` (the checkpoint before stays) and
-    `InputMissing` when there is nothing to resume, `InputDamaged` for a broken checkpoint and
-    `UnknownOption` for one of another plan.
+    stopped. `minutes` stops this call, with a checkpoint, when the time is up. Raises
+    `TrainingDiverged` (the checkpoint before stays) and `InputMissing` when there is nothing to resume,
+    `InputDamaged` for a broken checkpoint and `UnknownOption` for one of another plan.
     """
     device = next(task.model.parameters()).device
     model, average = task.model, copy.deepcopy(task.model).eval().requires_grad_(False)
@@ -114,7 +111,7 @@ def train(
         model.parameters(), lr=plan.learning_rate, weight_decay=plan.weight_decay, betas=(0.9, 0.98)
     )
     rng = torch.Generator().manual_seed(plan.seed)
-    state, sums, path = Trained(average, plan.batch), {}, out / "checkpoint.pt"
+    state, sums, path = Trained(average), {}, out / "checkpoint.pt"
     stateful = {"model": model, "average": average, "optimizer": optimizer}
     if resume:
         saved = _read(path, task.name, plan)
@@ -130,8 +127,7 @@ def train(
         content |= {"task": task.name, "plan": asdict(plan), "rng": rng.get_state(), "sums": sums}
         with atomic_path(path) as partial:
             torch.save(content, partial)
-        _write_csv(out / "log.csv", state.log)
-        _write_csv(out / "validation.csv", state.validation)
+        write_json(out / "log.json", {"log": state.log, "validation": state.validation})
 
     before, start = state.seconds, time.monotonic()
     while state.step < plan.steps:
@@ -142,17 +138,11 @@ def train(
             break
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(plan, state.step)
-        drawn = rng.get_state()
-        try:
-            terms = task.losses(model, state.batch, state.step / plan.steps, rng)
-            loss = torch.stack(list(terms.values())).sum()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
-        except torch.OutOfMemoryError:
-            state.batch = _halve(state.batch, optimizer)
-            rng.set_state(drawn)
-            continue
+        terms = task.losses(model, plan.batch, state.step / plan.steps, rng)
+        loss = torch.stack(list(terms.values())).sum()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
         # one transfer a step: every other would make a GPU wait
         numbers = torch.stack([*terms.values(), loss, norm]).tolist()
         if not all(map(math.isfinite, numbers)):
@@ -163,7 +153,7 @@ def train(
             )
         optimizer.step()
         state.step += 1
-        state.images += state.batch
+        state.images += plan.batch
         _update_average(average, model, min(plan.ema, (1 + state.step) / (10 + state.step)))
         for name, value in zip((*terms, "total", "norm"), numbers, strict=True):
             sums[name] = sums.get(name, 0.0) + value
@@ -201,17 +191,6 @@ def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
         a.copy_(b)
 
 
-def _halve(batch: int, optimizer: torch.optim.Optimizer) -> int:
-    """Halve the batch, after the memory of the failed step is free. Raises when one is too many."""
-    if batch == 1:
-        raise
-    optimizer.zero_grad(set_to_none=True)
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    print(f"out of memory: going on with batches of {batch // 2} instead of {batch}", flush=True)
-    return batch // 2
-
-
 def _read(path: Path, name: str, plan: TrainConfig) -> dict:
     """Read a checkpoint of this task and plan."""
     if not path.is_file():
@@ -231,11 +210,3 @@ def _read(path: Path, name: str, plan: TrainConfig) -> dict:
             f"same options, or start again in another folder"
         )
     return saved
-
-
-def _write_csv(path: Path, rows: list[dict]) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_path(path) as partial, partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names, restval="")
-        writer.writeheader()
-        writer.writerows(rows)

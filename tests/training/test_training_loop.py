@@ -19,15 +19,13 @@ class Line:
 
     name = "line"
 
-    def __init__(self, memory: int = 1000, spoiled: int | None = None):
+    def __init__(self, spoiled: int | None = None):
         torch.manual_seed(0)
         self.model: nn.Module = nn.Linear(1, 1)
-        self.memory, self.spoiled, self.calls = memory, spoiled, 0
+        self.spoiled, self.calls = spoiled, 0
 
     def losses(self, model, batch, progress, rng):
         x = torch.randn(batch, 1, generator=rng)
-        if batch > self.memory:
-            raise torch.OutOfMemoryError("not enough")
         self.calls += 1
         miss = (model(x) - (2 * x - 1)).square().mean()
         return {"miss": miss * (math.nan if self.calls == self.spoiled else 1.0)}
@@ -63,7 +61,7 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path, stop):
     assert same(whole.model, rest.model)
     assert rest.log == whole.log and rest.validation == whole.validation
     assert rest.images == whole.images
-    logs = [(tmp_path / name / "log.csv").read_text() for name in ("whole", "parts")]
+    logs = [(tmp_path / name / "log.json").read_text() for name in ("whole", "parts")]
     assert logs[0] == logs[1]
 
 
@@ -75,20 +73,6 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path):
     assert all(tensor.isfinite().all() for tensor in saved["model"].values())
     slower = TrainConfig(**{**PLAN.__dict__, "learning_rate": 0.01})
     assert train(Line(), slower, tmp_path, resume=True).finished
-
-
-def test_out_of_memory_halves_the_batch_and_says_so(tmp_path, capsys):
-    out = train(Line(memory=3), PLAN, tmp_path)
-    assert out.finished and out.batch == 2
-    assert capsys.readouterr().out.splitlines() == [
-        "out of memory: going on with batches of 4 instead of 8",
-        "out of memory: going on with batches of 2 instead of 4",
-    ]
-    with pytest.raises(torch.OutOfMemoryError):
-        train(Line(memory=0), PLAN, tmp_path / "none")
-    # what was drawn for the failed steps is drawn again: the same as batches of 2 from the start
-    small = train(Line(), TrainConfig(**{**PLAN.__dict__, "batch": 2}), tmp_path / "small")
-    assert same(out.model, small.model)
 
 
 def test_nothing_to_resume_another_plan_and_a_broken_checkpoint_are_told(tmp_path):
