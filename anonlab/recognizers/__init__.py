@@ -29,9 +29,9 @@ def load_recognizer(
 ) -> Recognizer:
     """Load a pretrained recogniser by name, frozen.
 
-    `dlib` is embedded. `facenet` takes `path` or a downloaded file and `pretrained` (`vggface2` or
-    `casia-webface`). `onnx` takes the `path` of any embedding model, ONNX or TensorFlow Lite, and the
-    options of `OnnxRecognizer`. Raises `UnknownOption`, `WeightsMissing` or `WeightsCorrupt`.
+    `dlib` is embedded. `facenet` takes `path` or a downloaded file. `onnx` takes the `path` of any
+    embedding model, ONNX or TensorFlow Lite, and the options of `OnnxRecognizer`. Raises
+    `UnknownOption`, `WeightsMissing` or `WeightsCorrupt`.
     """
     check_choice("recogniser", name, RECOGNIZERS)
     if name == "dlib":
@@ -39,7 +39,7 @@ def load_recognizer(
         model.mean.copy_(store.load_shipped("population")["mean"])
         return model.to(device)
     if name == "facenet":
-        return load_facenet(path, device=device, **options)
+        return load_facenet(path, device)
     if path is None:
         raise UnknownOption("recogniser 'onnx' needs the path of an .onnx file")
     check_options(options)

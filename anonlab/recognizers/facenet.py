@@ -12,11 +12,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..errors import WeightsCorrupt, WeightsMissing, check_choice
+from ..errors import WeightsCorrupt, WeightsMissing
 from ..weights import store
 from .base import Metric, crop
 
-PRETRAINED = ("vggface2", "casia-webface")
 # MTCNN's box, on average over 346 photos, in an aligned image of side 512
 FACE_BOX = (117.5, 97.3, 386.6, 468.4)
 
@@ -24,7 +23,7 @@ FACE_BOX = (117.5, 97.3, 386.6, 468.4)
 class FaceNet(nn.Module):
     """The recogniser: see `anonlab.recognizers.base.Recognizer` for the contract."""
 
-    dim = 512
+    name, dim = "facenet-vggface2", 512
     metric: Metric = "euclidean"
     threshold = 1.1
     far = 0.01  # facenet's LFW protocol, order of magnitude; calibrate on your own photos
@@ -33,9 +32,8 @@ class FaceNet(nn.Module):
     cam_layer = "network.repeat_2"
     mean: torch.Tensor
 
-    def __init__(self, network: nn.Module, pretrained: str):
+    def __init__(self, network: nn.Module):
         super().__init__()
-        self.name = f"facenet-{pretrained}"
         self.network = network
         self.register_buffer("mean", torch.zeros(self.dim))
 
@@ -44,19 +42,14 @@ class FaceNet(nn.Module):
         return self.network(crop(images, FACE_BOX, 160))
 
 
-def load_facenet(
-    path: str | os.PathLike | None = None,
-    pretrained: str = "vggface2",
-    device: torch.device | str = "cpu",
-) -> FaceNet:
+def load_facenet(path: str | os.PathLike | None = None, device: torch.device | str = "cpu") -> FaceNet:
     """Load FaceNet from `path`, or from the file that `doctor --download` put into torch's cache.
 
-    Raises `UnknownOption`, `WeightsMissing` (never downloads by itself) or `WeightsCorrupt`.
+    Raises `WeightsMissing` (never downloads by itself) or `WeightsCorrupt`.
     """
     from facenet_pytorch import InceptionResnetV1
 
-    check_choice("pretrained", pretrained, PRETRAINED)
-    file = Path(path) if path else store.locate(f"facenet-{pretrained}")
+    file = Path(path) if path else store.locate("facenet-vggface2")
     if not file.is_file():
         raise WeightsMissing(f"{file} (FaceNet weights) does not exist; check the path")
     network = InceptionResnetV1()
@@ -68,6 +61,6 @@ def load_facenet(
     except Exception as error:
         raise WeightsCorrupt(
             f"{file} does not hold FaceNet's weights ({str(error).splitlines()[0]}); "
-            f"repair it with: {store.repair(f'facenet-{pretrained}')}"
+            f"repair it with: {store.repair('facenet-vggface2')}"
         ) from None
-    return FaceNet(network.eval(), pretrained).requires_grad_(False).to(device)
+    return FaceNet(network.eval()).requires_grad_(False).to(device)
