@@ -56,15 +56,6 @@ def truth_table(found: dict) -> str:
     return table([*head, "the photo is read as"], rows)
 
 
-def realism_table(found: dict) -> str:
-    """Compare inner faces as a set with the unchanged ones and the other photos."""
-    one, measures = found["realism"], ("frechet", "precision", "recall")
-    names = ("unchanged", "result", OTHER_PHOTO)
-    rows = [[name, *(f"{one[name][key]:.3f}" for key in measures)] for name in names]
-    head = f"{one['pictures']} inner faces of {one['side']} px; {one['backbone']}"
-    return table([head, "Fréchet", "precision", "recall"], rows)
-
-
 def reference(judged: dict) -> str:
     """Write all tables, set by set."""
     parts = []
@@ -73,7 +64,6 @@ def reference(judged: dict) -> str:
         made = {
             "What stays": tables.kept_table(found),
             "By group": cells_table(found),
-            "Realism": realism_table(found) if found["realism"] else "",
             "Against what people state": truth_table(found) if found["truth"] else "",
             "Recognisers that took no part": tables.recognisers_table(found),
             f"Who is found (chance {chance:.1%} at rank 1)": tables.privacy_table(found),

@@ -16,10 +16,8 @@ from tqdm.auto import tqdm
 
 from ..errors import InputMissing
 from ..metrics.intervals import bootstrap, interval
-from ..metrics.realism import FEATURES, frechet_distance, load_features, precision_recall
 from ..pipeline import Anonymizer
-from ..recognizers import crop
-from .judges.kept import SMALLEST, cells, floor, kept, truth
+from .judges.kept import cells, floor, kept, truth
 from .judges.reading import FaceRes, Judges
 from .judging import SHARES, Judge, Similarity
 from .learned import fine_tune
@@ -38,7 +36,6 @@ from .pictures import (
 )
 from .privacy import ORIGINAL, OTHER_PHOTO, UNION, Embeddings, attacks, found, united
 
-INNER, INNER_SIDE = (136.0, 160.0, 376.0, 400.0), 128  # brows to chin, of an aligned side of 512
 TUNED = "recogniser fine-tuned on the same tool"
 
 
@@ -108,7 +105,6 @@ def evaluate(
             "people": len(one),
             "similarity": similar(one, similarity, shown, progress),
             **(judged(one, estimators, shown, progress) if estimators else {}),
-            "realism": realism(one),
             "found": by_judge,
             "fingerprint": fingerprints_of(anonymizer),
         }
@@ -203,32 +199,3 @@ def judged(
         "cells": cells(people, before, read["result"]),
         "truth": truth(people, stated),
     }
-
-
-@torch.no_grad()
-def realism(people: Sequence[Pictures]) -> dict:
-    """Compare inner faces with the photos' by Fréchet distance, precision and recall: those of the
-    floor, the result and the other photos; with number, side and backbone. {} below `SMALLEST` people.
-
-    Three quarters of an aligned picture stay as they are and would flatter.
-    """
-    if len(people) < SMALLEST:
-        return {}
-    embed_faces, photos = load_features(), stacked(people, "photo")
-
-    def features(images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([embed_faces(crop(one[None], INNER, INNER_SIDE)) for one in images])
-
-    real = features(photos)
-    told: dict = {"pictures": len(photos), "side": INNER_SIDE, "backbone": FEATURES}
-    for name, images in (
-        ("unchanged", floor(photos)),
-        ("result", stacked(people, "result")),
-        (OTHER_PHOTO, stacked(people, "other photo")),
-    ):
-        other = features(images)
-        precision, recall = precision_recall(real, other)
-        told[name] = {
-            "frechet": frechet_distance(real, other), "precision": precision, "recall": recall
-        }  # fmt: skip
-    return told

@@ -1,5 +1,5 @@
 """What is measured: one documented function a number, grouped by the question it answers.
 
-`privacy` asks which people are still found, `realism` whether pictures look like faces, `faithfulness`
-whether a map shows the identity, `intervals` how sure a number is.
+`privacy` asks which people are still found, `faithfulness` whether a map shows the identity, `intervals`
+how sure a number is.
 """
