@@ -38,10 +38,10 @@ class EncoderConfig:
     w_dim: int = 512
     identity_dim: int = 128
     resolution: int = 256  # of the picture that is looked at
-    channels: tuple[int, ...] = (64, 128, 256, 352)  # at 1/4, 1/8, 1/16, 1/32 of it
-    width: int = 320  # of a token
+    channels: tuple[int, ...] = (32, 64, 160, 288)  # at 1/4, 1/8, 1/16, 1/32 of it
+    width: int = 288  # of a token
     layers: int = 4  # of cross-attention
-    heads: int = 5
+    heads: int = 6
 
 
 class Residual(nn.Module):

@@ -41,7 +41,7 @@ def train_part(
     device: str = "auto",
     generator: str = "mobile",
     generator_weights: Path | None = None,
-    size: str = "base",
+    size: str = "medium",
     samples: int | None = None,
     start: Path | None = None,
     resume: bool = False,

@@ -51,10 +51,8 @@ class Recipe:
 
 
 SIZES = {
-    "base": EncoderConfig(),
-    # as much is seen, a quarter of the work
-    "medium": EncoderConfig(channels=(32, 64, 160, 288), width=288, layers=4, heads=6),
-    # for a CPU: a ninth of the work
+    "medium": EncoderConfig(),
+    # for a CPU: less than half of the work
     "small": EncoderConfig(resolution=128, channels=(32, 64, 128, 256), width=256, layers=3, heads=4),
 }
 _SMALL = TrainConfig(steps=2000, batch=32, learning_rate=1e-3, ema=0.995, validate_every=500)
@@ -65,9 +63,6 @@ RECIPES = {  # the encoder's by its size
     "perception": Recipe(replace(_SMALL, batch=24), 2500),
     "rims": Recipe(replace(_SMALL, batch=16), 1000, quick=True),
     "correction": Recipe(TrainConfig(), 5000, quick=True),  # no steps: it is fitted at once
-    "base": Recipe(
-        TrainConfig(steps=16000, batch=48, warm_up=500, validate_every=2000), 12000, 0.25, quick=True
-    ),
     "medium": Recipe(  # as many steps that draw as the encoder that ships had
         TrainConfig(steps=1600, batch=96, learning_rate=4e-4, ema=0.998, validate_every=1000),
         16000, 0.25, quick=True,

@@ -188,7 +188,7 @@ TRAIN = {
     **dict.fromkeys(("--steps", "--batch", "--seed"), option(type=int)),
     "--learning-rate": option(type=float),
     "--samples": option(help="generated faces to learn from", type=int),
-    "--size": chosen_of("base", "medium", "small", help="of the encoder"),
+    "--size": chosen_of("medium", "small", help="of the encoder"),
     **shared("--generator", "--generator-weights", "--device"),
     "--start": option("FILE", "go on from these encoder's weights"),
     "--resume": switch("go on from OUT/checkpoint.pt"),
