@@ -1,4 +1,4 @@
-"""Masks: by threshold and region, mirrored, softened; and the regions of a face."""
+"""Masks: by threshold and region, mirrored, softened; the regions of a face, and how warm each is."""
 
 import warnings
 
@@ -19,7 +19,7 @@ from anonlab.perception.masks import (
     masked_face,
 )
 from anonlab.perception.networks import load_landmarks
-from anonlab.perception.regions import region_masks
+from anonlab.perception.regions import heat_of_regions, region_masks, share_of_face, whole_face
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -98,33 +98,21 @@ def test_a_mask_has_its_area_and_inclusion_makes_it_larger(heat, points, regions
     assert torch.equal(wider, plain.maximum(regions["mouth"]))
 
 
-def test_a_threshold_goes_before_the_area(heat):
-    mask = build_mask(heat, Controls(mask_area=0.9, mask_threshold=0.7, softness=0))
-    assert torch.equal(mask, (heat > 0.7).float())
-    assert 0 < mask.mean() < 0.5
+def test_a_threshold_goes_before_the_area_and_what_is_excluded_is_out_whatever_is_in(
+    heat, points, regions
+):
+    def built(**controls) -> torch.Tensor:
+        return build_mask(heat, Controls(softness=0, **controls), points)
 
-
-def test_what_is_excluded_is_out_even_when_it_is_included(heat, points, regions):
-    controls = Controls(include=("eyes", "mouth"), exclude=("eyes",), softness=0)
-    mask = build_mask(heat, controls, points)
-    assert (mask * regions["eyes"]).sum() == 0
-    assert (mask * regions["mouth"]).sum() == regions["mouth"].sum()
-
-
-def test_what_is_excluded_is_out_even_when_its_mirror_image_is_in(heat, points, regions):
+    mask = built(mask_area=0.9, mask_threshold=0.7)
+    assert torch.equal(mask, (heat > 0.7).float()) and 0 < mask.mean() < 0.5
+    mask = built(include=("eyes", "mouth"), exclude=("eyes",))
+    assert (mask * regions["eyes"]).sum() == 0 and (mask >= regions["mouth"]).all()
     cheeks = regions["cheeks"]
     assert not torch.equal(cheeks, cheeks.flip(-1))  # or the order would not show
-    mask = build_mask(
-        heat, Controls(mask_area=1, symmetric=True, exclude=("cheeks",), softness=0), points
-    )
-    assert torch.equal(mask, 1 - cheeks)
-
-
-def test_what_is_included_is_mirrored(heat, points):
-    mask = build_mask(
-        heat, Controls(mask_area=0.1, include=("nose",), symmetric=True, softness=0), points
-    )
-    assert torch.equal(mask, mask.flip(-1))
+    assert torch.equal(built(mask_area=1, symmetric=True, exclude=("cheeks",)), 1 - cheeks)
+    mask = built(mask_area=0.1, include=("nose",), symmetric=True)
+    assert torch.equal(mask, mask.flip(-1)) and (mask >= regions["nose"]).all()
 
 
 def test_a_mask_comes_in_the_size_that_is_asked_for(heat):
@@ -149,6 +137,25 @@ def test_regions_are_parts_of_the_face_that_do_not_overlap(regions):
 def test_regions_contain_the_points_that_another_model_finds(regions, dlibs_points, name, which):
     x, y = dlibs_points[list(which)].T
     assert (regions[name][0, 0, y, x] == 1).all()
+
+
+def test_the_share_of_the_face_is_not_the_share_of_the_picture(points, regions):
+    face = whole_face(points)
+    assert torch.equal(face, sum(regions.values()))
+    assert share_of_face(face, face) == 1 and share_of_face(1 - face, face) == 0
+    eyes = regions["eyes"]
+    assert share_of_face(eyes, face) == pytest.approx((eyes.sum() / face.sum()).item())
+    assert share_of_face(eyes, face) > 2 * eyes.mean()  # the face is less than half of the picture
+
+
+def test_heat_of_regions_is_one_where_heat_is_even_and_says_what_is_warm(points, regions):
+    even = heat_of_regions(torch.full((1, 1, 256, 256), 0.3), points)
+    assert list(even) == list(REGIONS)
+    assert list(even.values()) == pytest.approx([1] * len(REGIONS), abs=1e-4)
+    nose = heat_of_regions(0.5 + regions["nose"], points)
+    share = share_of_face(regions["nose"], whole_face(points))
+    assert nose["nose"] == pytest.approx(1.5 / (0.5 + share), rel=1e-4)
+    assert nose["mouth"] == pytest.approx(0.5 / (0.5 + share), rel=1e-4)
 
 
 def test_an_unknown_region_is_refused_with_those_that_exist(points):
