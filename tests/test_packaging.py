@@ -57,5 +57,4 @@ def test_making_the_tables_again_changes_nothing():
 
 
 def test_the_readme_is_short():
-    text = re.sub(r"```.*?```", "", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert len(re.sub(r"[|]|---", " ", text).split()) <= 800
+    assert len((ROOT / "README.md").read_text().split()) <= 800  # as `wc -w` counts

@@ -36,8 +36,8 @@ NO_SHARES = ("distance_own", "distance_other", "auc", "eer")  # of PRIVACY
 
 def table(head: list[str], rows: list[list[str]]) -> str:
     """Write a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    first, *others = ("| " + " | ".join(cells) + " |" for cells in (head, *rows))
+    return "\n".join([first, "|" + "---|" * len(head), *others])
 
 
 def written(value: float | None, form: str) -> str:
