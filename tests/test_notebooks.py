@@ -20,7 +20,8 @@ PATHS = sorted(FOLDER.glob("*.ipynb"))
 def test_anatomy(path):
     node = json.loads(path.read_text())
     cells = node["cells"]
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    install, *code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert install["source"] == json.loads(PATHS[0].read_text())["cells"][1]["source"]
     assert node["metadata"]["kernelspec"]["name"] == "python3"
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
     assert "parameters" in code[0]["metadata"]["tags"]
@@ -29,7 +30,7 @@ def test_anatomy(path):
     assert all("#" in line for line in "".join(code[0]["source"]).splitlines())
     assert "settings(" in "".join(code[1]["source"])
     assert "record(" in "".join(code[-1]["source"])
-    assert all(cell["metadata"]["jupyter"]["source_hidden"] for cell in (code[1], code[-1]))
+    assert all(cell["metadata"]["jupyter"]["source_hidden"] for cell in (install, code[1], code[-1]))
     hidden = [c["metadata"] for c in code if c["metadata"].get("jupyter", {}).get("source_hidden")]
     assert all({"hide-input", "remove-input"} & set(about["tags"]) for about in hidden)
     for cell in code:
@@ -44,6 +45,32 @@ def test_anatomy(path):
         assert part in text, part
     [link] = re.findall(r"\*\*Next:\*\* .*\[.+\]\((.+)\)", text)
     assert (FOLDER / link).exists()
+
+
+def prose_in(source: str) -> int:
+    """The lines of code that hold a text of six words or more; docstrings, which say shapes, aside."""
+    tree, found = ast.parse(source), set()
+    quoted = {id(one.value) for one in ast.walk(tree) if isinstance(one, ast.Expr)}
+    for one in ast.walk(tree):
+        if isinstance(one, ast.Constant | ast.JoinedStr) and id(one) not in quoted:
+            parts = one.values if isinstance(one, ast.JoinedStr) else [one]
+            text = " ".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
+            if len(re.findall(r"[^\W\d]{2,}", text)) >= 6:
+                found |= {*range(one.lineno, one.end_lineno + 1)}
+    return len(found)
+
+
+def test_prose_is_not_code():
+    """Of the code that a reader sees, at most 2 % of the lines are sentences in quotation marks."""
+    assert prose_in("x = f'One of {n} says what it does, always'\ny = 'one two three'") == 1
+    lines = prose = 0
+    for path in PATHS:
+        for cell in json.loads(path.read_text())["cells"]:
+            if cell["cell_type"] == "code" and "jupyter" not in cell["metadata"]:
+                source = "".join(cell["source"])
+                lines += sum(bool(line.strip()) for line in source.splitlines())
+                prose += prose_in(source)
+    assert lines > 500 and prose <= 0.02 * lines, (prose, lines)
 
 
 def test_every_notebook_has_accepted_numbers():

@@ -12,6 +12,11 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
+PLATFORM = """
+class get_ipython:
+    def run_line_magic(self, name, line):
+        print(name, line)
+"""
 
 
 def needed(asked: str, found: dict[tuple[str, str], importlib.metadata.Distribution]) -> None:
@@ -27,15 +32,15 @@ def needed(asked: str, found: dict[tuple[str, str], importlib.metadata.Distribut
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """The folder of a new environment: the wheel, installed by pip, and links to what it requires.
+    """The folder of a new environment with what the wheel requires, torch too, as a platform has it: the
+    wheel, installed as the first cell of a notebook asks pip to.
 
-    (Installing torch and JupyterLab again would take minutes.)
+    (The rest are links: installing torch and JupyterLab again would take minutes.)
     """
     pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True)
-    [wheel] = folder.glob("*.whl")
     place = folder / "env"
     venv.create(place, with_pip=False)
     site = Path(sys.prefix).joinpath("lib", f"python3.{sys.version_info.minor}", "site-packages")
@@ -51,8 +56,16 @@ def installed(tmp_path_factory) -> Path:
     templates = place / "share" / "jupyter" / "nbconvert"
     templates.parent.mkdir(parents=True)
     templates.symlink_to(Path(sys.prefix) / "share/jupyter/nbconvert")
-    pip = [sys.executable, "-m", "pip", "--python", str(place / "bin" / "python"), "install", "-q"]
-    subprocess.run([*pip, "--no-deps", "--no-index", "--no-compile", str(wheel)], check=True)
+    cells = json.loads((ROOT / "notebooks" / "00_setup_and_faces.ipynb").read_text())["cells"]
+    python = str(place / "bin" / "python")
+    asking = subprocess.run(
+        [python, "-I", "-c", PLATFORM + "".join(cells[1]["source"])],
+        cwd=folder, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    pip, *asked = asking.stdout.split()
+    assert pip == "pip" and f"torch=={importlib.metadata.version('torch')}" in asked
+    command = [sys.executable, "-m", "pip", "--python", python, *asked, "--no-index", "--no-compile"]
+    subprocess.run(command, cwd=folder, check=True)
     return place
 
 
@@ -85,6 +98,12 @@ def test_it_is_the_installed_copy_without_development_packages(anonlab, installe
         str(next(installed.rglob("site-packages/anonlab")) / "__init__.py"),
         "None",
     ]
+
+
+def test_the_first_cell_of_a_notebook_leaves_what_the_platform_has_as_it_is(installed):
+    [site] = installed.rglob("site-packages")
+    own = {path.name.split("-")[0] for path in site.iterdir() if not path.is_symlink()}
+    assert own == {"anonlab"} and (site / "torch").is_symlink()
 
 
 def test_it_writes_nothing_beside_the_package(installed):
