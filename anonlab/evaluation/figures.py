@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 from ..metrics.privacy import roc
@@ -22,7 +23,7 @@ ROC_LINES = {  # colour and style of each; dashes show what lies below
     ORIGINAL: ("#222222", "--"),
     "result": (OURS, "-"),
 }
-SHEET = 8  # people on a contact sheet
+SHEET = 4  # people on a contact sheet, in two lines each
 
 
 def tradeoff_figure(found: dict, judge: str) -> Figure:
@@ -37,7 +38,7 @@ def tradeoff_figure(found: dict, judge: str) -> Figure:
     ours = [name for name in x if name.startswith("anonlab") and "strength" not in name]
     areas = {AREA: "result"} | {float(name.split()[1]): name for name in ours}
     colour = {name: OURS if name.startswith(("result", "anonlab")) else THEIRS for name in methods}
-    figure = Figure(figsize=(13, 6.4), layout="constrained")
+    figure = Figure(figsize=(11, 6.4), layout="constrained")
     chance = f"chance {next(iter(methods.values()))['chance']:.1%}"
     asked = {
         "match_rate_other": "matched with another photo",
@@ -65,7 +66,7 @@ def tradeoff_figure(found: dict, judge: str) -> Figure:
         line = [(x[areas[area]], methods[areas[area]][measure]) for area in sorted(areas)]
         axis.plot(*zip(*line, strict=True), color=OURS, lw=1.6, zorder=2)
     key = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*key, loc="outside right center", frameon=False, fontsize=8)
+    figure.legend(*key, loc="outside right center", frameon=False)
     return figure
 
 
@@ -125,7 +126,7 @@ def nearness(evaluation: Evaluation, dataset: str) -> np.ndarray:
 
 
 def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] = ()) -> list[Figure]:
-    """Draw a line of pictures for each person, worst hidden first: the photo, methods, another photo.
+    """Draw two lines of pictures for each person, worst hidden first: the photo, methods, another photo.
 
     Above each is the distance that an unseen recogniser sees, or the guide without one.
     """
@@ -140,12 +141,15 @@ def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] 
     order = nearness(evaluation, dataset).argsort(kind="stable").tolist()
     sheets = []
     for start in range(0, len(order), SHEET):
-        cells = [(index, name) for index in order[start : start + SHEET] for name in shown]
-        images = [people[index].image(shown[name]) for index, name in cells]
-        titles = [f"{name}: {gaps[name][index]:.2f}".replace("anonlab", "ours") for index, name in cells]
-        rows = [people[index].person.name[:16] for index in order[start : start + SHEET]]
-        figure = gallery(images, titles, len(shown), rows)
+        images, titles, rows = [], [], []
+        for index in order[start : start + SHEET]:
+            images += [people[index].image(one) for one in shown.values()]
+            titles += [f"{name}: {gaps[name][index]:.2f}".replace("anonlab", "ours") for name in shown]
+            rows += [people[index].person.name[:16], ""]
+            if len(shown) % 2:  # both lines of a person are full
+                images, titles = [*images, torch.ones_like(images[0])], [*titles, ""]
+        figure = gallery(images, titles, -(-len(shown) // 2), rows)
         limit = f"matched below {judge.recognizer.threshold:.3g}"
-        figure.supxlabel(f"distance by {judge.name} to another photo of the person; {limit}", fontsize=8)
+        figure.supxlabel(f"distance by {judge.name} to another photo of the person; {limit}")
         sheets.append(figure)
     return sheets

@@ -74,7 +74,7 @@ def attribution_figure(image: torch.Tensor, signed: torch.Tensor, heat: torch.Te
     titles = ["the face", "attribution per pixel,\nsummed over colours",
               "heat: |attribution|,\nsmoothed, maximum 1", "heat over the face"]  # fmt: skip
     pictures = [image, both_signs.to_rgba(summed), hot.to_rgba(heated), overlay(image, heat)]
-    figure = gallery(pictures, titles)
+    figure = gallery(pictures, titles, columns=2)
     for axis, scale in zip(figure.axes[1:], (both_signs, hot, hot), strict=True):
         figure.colorbar(scale, ax=axis, shrink=0.8, format="%.1g")
     return figure
@@ -158,10 +158,10 @@ def encoder_diagram(config: EncoderConfig) -> Figure:
         (-0.6, 7, 22, 7), (77, 8, 106, 8), (115.5, 29, 115.5, 12),
     )  # fmt: skip
     words = (
-        (52, 47, f"{whole} tokens"), (52, 35, f"{' + '.join(kept[:-1])} +\n{kept[-1]} tokens"),
+        (52, 47, f"{whole} tokens"), (52, 29.4, f"{' + '.join(kept[:-1])} +\n{kept[-1]} tokens"),
         (52, 19, f"{person} token"), (117, 19, "+"),
     )  # fmt: skip
-    figure, axis = one_axis(12.8, 5.2)
+    figure, axis = one_axis(10, 4.4)
     axis.set(xlim=(-1, 126), ylim=(0, 52))
     axis.set_axis_off()
     axis.plot([-0.6, -0.6], [46, 7], color="#555555", lw=1.1)  # from the photo down to the linear start

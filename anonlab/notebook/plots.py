@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..results import FaceResult
 
 PICTURE_INCHES = 2.6  # side of a picture in a figure
-PAGE_INCHES = 14.6  # width of a gallery: in three columns a picture has 350 pixels of a page
+PAGE_INCHES = 11.8  # width of a gallery: in three columns a picture has 370 pixels of a page
 HEAT = "inferno"
 RED, BLUE = "#c0392b", "#2e86ab"
 
@@ -134,7 +134,7 @@ def curves_figure(
     if threshold is not None:
         axis.axhline(threshold, color="black", ls="--", lw=1, label="threshold")
     if axis.get_ylim()[0] > 0:
-        axis.set_ylim(bottom=0)  # a cut axis makes small differences look large
+        axis.set_ylim(0, 1.1 * axis.get_ylim()[1])  # a cut axis makes small differences look large
     axis.legend(frameon=False)
     return figure
 
@@ -192,8 +192,8 @@ def training_figure(log: list[dict], validation: list[dict]) -> Figure:
     for number, (title, colour, points) in enumerate(curves, 1):
         axis = figure.add_subplot(lines, columns, number)
         axis.plot(*zip(*points, strict=True), "o-", ms=2, c=colour)
-        axis.set_title(title, fontsize=9)
-        axis.tick_params(labelsize=7)
+        axis.set_title(title)
+        axis.set_xlabel("step")
         axis.grid(alpha=0.3)
     return figure
 

@@ -45,7 +45,7 @@ def save_figure(figure: Figure, output: str | Path, name: str) -> Image:
     path = Path(output) / f"{name}.png"
     with atomic_path(path) as partial:
         figure.savefig(partial, format="png", dpi=110)
-    width = int(figure.get_figwidth() * 72)
+    width = int(figure.get_figwidth() * 96)  # of a page, where an inch has 96
     return Image(filename=str(path), width=width, alt=alternative(figure, name))
 
 

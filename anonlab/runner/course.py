@@ -129,10 +129,11 @@ def page_of(node: NotebookNode, names: Collection[str] = ()) -> NotebookNode:
         rewrite_markdown(cell, lambda text: in_the_book(text, names))
         if "solution" in tags:
             tags.add("hide-cell")
-            cell.metadata["mystnb"] = {"code_prompt_show": "Solution"}
+        folded = next((one for one in ("solution", "check") if one in tags), "code")
+        cell.metadata["mystnb"] = {"code_prompt_show": folded.capitalize()}
         for output in cell.get("outputs", ()):
             if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
-                cell.metadata["mystnb"] = cell.metadata.get("mystnb", {}) | {"image": {"alt": alt}}
+                cell.metadata["mystnb"]["image"] = {"alt": alt}
         cell.metadata["tags"] = sorted(tags)
     node.cells = [cell for cell in node.cells if cell.source]
     return node

@@ -20,7 +20,7 @@ from .execution import Run
 from .regression import VERDICTS, brief
 
 NAMED = 5  # failures that the terminal names
-LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?://|#|mailto:|attachment:)([^)\s]+)\)")
+LINK = re.compile(r"(!?)\[([^\[\]]*)\]\((?!https?://|#|mailto:|attachment:)([^)\s]+)\)")
 MATHJAX = "mathjax"  # the folder of it beside the pages
 PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # of MathJax: all that formulas in TeX need
 TEMPLATES = Path(__file__).parent / "templates"
@@ -151,7 +151,8 @@ def links_inside(text: str, pages: Collection[str], pictures: str = "") -> str:
         for page in (f"{Path(path).stem}.html", Path(path).name):
             if page in pages:
                 return f"[{words}]({page}{hash_}{place})"
-        return f"{words} (`{target.removeprefix('../')}`)"
+        named = f"`{target.removeprefix('../')}`"
+        return named if words in named else f"{words} ({named})"
 
     return LINK.sub(moved, text)
 

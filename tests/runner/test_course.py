@@ -1,5 +1,6 @@
 """The course: what gets into it, what is folded, and that no page needs the network."""
 
+import base64
 import json
 import re
 import shutil
@@ -31,6 +32,8 @@ def two_notebooks(place: Path) -> Path:
     folder, run = place / "notebooks", place / "runs" / "2026-01-01"
     folder.mkdir()
     run.mkdir(parents=True)
+    (place / "data").mkdir()
+    (place / "data" / "panel.png").write_bytes(base64.b64decode(PICTURE))
     image = nbformat.v4.new_output("display_data", data={"image/png": PICTURE, "text/plain": "a dot"})
     prose = nbformat.v4.new_output("display_data", data={"text/markdown": "It is *forty-three*."})
     said = code("Markdown('spoiler')", prose, tags=("remove-input",), jupyter={"source_hidden": True})
@@ -42,8 +45,10 @@ def two_notebooks(place: Path) -> Path:
         code("import zipapp", tags=("hide-input",)),
         code("show()", image),
         said,
+        code("check_1(answer)", tags=("check", "hide-input"), jupyter={"source_hidden": True}),
         code("answer = 41 + 1", result, tags=("solution",), jupyter={"source_hidden": True}),
         nbformat.v4.new_markdown_cell("[next](01_two.ipynb), [tables](../data/README.md)"),
+        nbformat.v4.new_markdown_cell("![a panel](../data/panel.png)"),
     )
     needle = nbformat.v4.new_markdown_cell("A needle in a haystack.")
     second = page("01 · Two", code("explorer and explorer.panel"), needle)
@@ -78,7 +83,7 @@ def test_the_book_has_every_notebook_its_results_and_a_search(book):
         assert (book / name).is_file()
     page = (book / "00_one.html").read_text()
     assert "forty-two" in page
-    assert re.search(r'<img [^>]*src="_images/[^"]+\.png"', page)
+    assert re.search(r'<img [^>]*src="_images/[^"]+\.png"', page) and 'src="_images/panel.png"' in page
     assert re.search(r'href="01_two\.html"', page)
     assert "needl" in (book / "searchindex.js").read_text()  # words are stemmed
 
@@ -88,7 +93,8 @@ def test_solutions_and_set_up_are_folded(book):
     folded = re.findall(r"<details.*?</details>", page, re.DOTALL)
     [solution] = [one for one in folded if "Solution" in one]
     assert "forty-two" in solution
-    assert any("zipapp" in one for one in folded)
+    assert any("zipapp" in one and "Code" in one for one in folded)
+    assert any("check_1" in one and "Check" in one for one in folded)
     assert page.count("forty-two") == 1
     assert "forty-three" in page and "spoiler" not in page  # prose without the code that made it
 
