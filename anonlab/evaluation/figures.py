@@ -88,7 +88,7 @@ def roc_figure(evaluation: Evaluation, dataset: str) -> Figure:
                 curve = roc(table.diagonal(), strangers(table))
                 axis.step(*curve, where="post", label=name, color=colour, ls=style, lw=1.8)
     axes[0].set_ylabel("true accepts, with another photo")
-    axes[0].legend(fontsize=8, loc="upper left")
+    axes[0].legend(fontsize=8, loc="lower right")
     return figure
 
 
