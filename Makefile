@@ -10,8 +10,6 @@ TORCH := torch==2.14.1 torchvision==0.29.1
 BENCH ?=
 BREAKS ?=
 FUZZ ?=
-# Where the slides find reveal.js; nothing: on the network
-REVEAL ?=
 # Set where `make gate` has run already
 GATED ?=
 # The folder of the notebooks' run that the tests read, and of the one on an emulated processor
@@ -62,8 +60,8 @@ course: $(VENV)/.installed  ## the newest executed notebooks as a book to browse
 assignments: $(VENV)/.installed  ## the exercises for nbgrader and otter-grader, open and solved
 	$(BIN)/python -m anonlab course assignments
 
-slides: $(VENV)/.installed  ## slides of the newest executed notebooks; REVEAL=folder for a reveal.js of your own
-	$(BIN)/python -m anonlab course slides $(if $(REVEAL),--reveal $(REVEAL))
+slides: $(VENV)/.installed  ## slides of the newest executed notebooks
+	$(BIN)/python -m anonlab course slides
 
 tables: $(VENV)/.installed  ## the tables of the READMEs, from data/judged.json
 	$(BIN)/python benchmarks/pages.py

@@ -9,6 +9,7 @@ the teacher's answer.
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import json
 import re
@@ -26,7 +27,14 @@ from ..errors import CourseFailed
 from ..files import atomic_path, output_folder
 from ..weights.store import notebooks_folder
 from .execution import PLACES, notebook_paths, read_notebook, tags_of
-from .pages import LINK, MATHJAX, TEMPLATES, copy_mathjax, links_inside, rewrite_markdown
+from .pages import (
+    MATHJAX,
+    TEMPLATES,
+    copy_mathjax,
+    links_inside,
+    rewrite_markdown,
+    write_exported,
+)
 
 HIDDEN = ("#", *PLACES)  # of injected parameters: papermill's heading, and where files went
 TURNING = "turning"  # pictures of the explorer
@@ -87,11 +95,9 @@ def build_course(
     out = output_folder(out.resolve().parent) / out.name
     with tempfile.TemporaryDirectory(prefix=".course-", dir=out.parent) as temporary:
         source = Path(temporary) / "source"
-        (source / "pictures").mkdir(parents=True)
-        shown = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.*"))
-        for bang, _, target in LINK.findall(shown):
-            if bang and (folder / target).is_file():
-                shutil.copyfile(folder / target, source / "pictures" / Path(target).name)
+        source.mkdir()
+        with contextlib.suppress(FileNotFoundError):  # an installed copy has no pictures
+            shutil.copytree(folder.parent / "data" / "pictures", source / "pictures")
         for name in names:
             node = nbformat.read(executed.get(Path(name).stem, folder / name), as_version=4)
             page = page_of(node, [*names, TEACHING])
@@ -224,19 +230,12 @@ def write_assignments(out: Path) -> list[Path]:
     return written
 
 
-def write_slides(out: Path, runs: Path, reveal: str = "") -> list[Path]:
+def write_slides(out: Path, runs: Path) -> list[Path]:
     """Write slides of the newest executed notebooks in `runs`, made of the cells tagged `slide`, and
-    return their files.
-
-    `reveal` is where reveal.js is, a folder or an address; by default nbconvert's, on the network.
-    Raises `OutputNotWritable`.
-    """
+    return their files. They take reveal.js from the network. Raises `OutputNotWritable`."""
     from nbconvert import SlidesExporter
 
-    exporter = SlidesExporter(exclude_input=True, exclude_output_prompt=True, reveal_scroll=True)
-    if reveal:
-        exporter.reveal_url_prefix = reveal
-    output_folder(out)
+    exporter = SlidesExporter(exclude_input=True, exclude_output_prompt=True, embed_images=True)
     written = []
     for name, path in executed_notebooks(runs).items():
         node = nbformat.read(path, as_version=4)
@@ -244,8 +243,6 @@ def write_slides(out: Path, runs: Path, reveal: str = "") -> list[Path]:
         node.metadata.pop("widgets", None)
         for cell in node.cells:
             cell.metadata["slideshow"] = {"slide_type": "slide"}
-            cell.source = cell.source.replace("../data/", f"{notebooks_folder().parent}/data/")
         written.append(out / f"{name}.slides.html")
-        with atomic_path(written[-1]) as partial:
-            partial.write_text(exporter.from_notebook_node(node)[0], encoding="utf-8")
+        write_exported(exporter, node, notebooks_folder(), written[-1])
     return written

@@ -64,7 +64,6 @@ class Run:
     page: str = ""  # of the executed notebook, beside it; "" if it never started
     figures: list[str] = field(default_factory=list)
     comparison: Comparison | None = None  # None without accepted numbers
-    earlier_figures: list[str] = field(default_factory=list)  # of the accepted run, if they are here
     changed: list[str] = field(default_factory=list)  # what the accepted run had otherwise
 
     @property

@@ -12,31 +12,19 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
+import nbformat
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
 from ..files import atomic_path
 from .execution import Run
 from .regression import VERDICTS, brief
 
-NAMED = 5  # failures that the terminal names
 LINK = re.compile(r"(!?)\[([^\[\]]*)\]\((?!https?://|#|mailto:|attachment:)([^)\s]+)\)")
 MATHJAX = "mathjax"  # the folder of it beside the pages
 PARTS = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # of MathJax: all that formulas in TeX need
 TEMPLATES = Path(__file__).parent / "templates"
-ADVICE = {  # what the accepted run had otherwise → what to do
-    ("weights",): "Weights are not the accepted ones: python -m anonlab doctor says whether they are of"
-    " this commit, and how to repair them.",
-    ("cpu", "device", "hardware", "python", "packages"): "The machine or the packages are not the"
-    " accepted ones: if the same commit passes on another machine, report the table below, because a"
-    " tolerance is too narrow.",
-    ("commit",): "The code is not the accepted one: read that difference first. If the change was meant,"
-    " accept it: python -m anonlab run --accept --only ONLY",
-}  # fmt: skip
-UNEXPLAINED = (
-    "Commit, packages and machine are the accepted ones: look for chance that the tolerances do not "
-    "cover. Repeat: python -m anonlab run --only ONLY"
-)
 
 
 def answers(runs: Sequence[Run]) -> list[tuple[str, bool | None, str]]:
@@ -61,10 +49,12 @@ def answers(runs: Sequence[Run]) -> list[tuple[str, bool | None, str]]:
     if broken:
         next_step = "Open the page of the first notebook that failed: its last cell shows the error."
     elif failed:
-        changed = [line for one in held if one.failed for line in one.changed]
-        told = [said for kinds, said in ADVICE.items() if any(x.startswith(kinds) for x in changed)]
         only = ",".join(one.name[:2] for one in held if one.failed)
-        next_step = " ".join(told or [UNEXPLAINED]).replace("ONLY", only)
+        next_step = (
+            "See what is not as in the accepted run: weights (python -m anonlab doctor), machine and "
+            "packages (then a tolerance is too narrow), or the code. If the change was meant, accept "
+            f"it: python -m anonlab run --accept --only {only}"
+        )
     elif {"better", "new"} & {*found}:
         next_step = (
             f"Judged numbers that are better than accepted: {found.count('better')}, new ones: "
@@ -77,21 +67,13 @@ def answers(runs: Sequence[Run]) -> list[tuple[str, bool | None, str]]:
     ]
 
 
-def headline(runs: Sequence[Run]) -> list[str]:
-    """Return the three answers as lines for a terminal, with the first failures."""
-    lines = [f"{question} {answer}" for question, _, answer in answers(runs)]
-    found = [f"  {one.name[:2]}: {row}" for one in runs for row in one.failed]
-    more = [f"  and {len(found) - NAMED} more"] if len(found) > NAMED else []
-    return [*lines[:2], *found[:NAMED], *more, lines[2]]
-
-
 def write_index(target: Path, profile: str, commit: str | None, runs: Sequence[Run]) -> None:
     """Write `target/index.html`: three answers, what moved, all numbers, all pictures."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters |= {"brief": brief, "pairs": pairs, "stem": lambda path: Path(path).stem}
+    made.filters |= {"brief": brief, "stem": lambda path: Path(path).stem}
     page = made.get_template("index.html").render(
         title=f"anonlab run {target.name}", answers=answers(runs), profile=profile, commit=commit,
         runs=runs, verdicts=VERDICTS,
@@ -100,31 +82,26 @@ def write_index(target: Path, profile: str, commit: str | None, runs: Sequence[R
         partial.write_text(page, encoding="utf-8")
 
 
-def pairs(one: Run) -> list[tuple[str, str | None, str | None]]:
-    """Return name, accepted picture and new picture; None where there is no such picture."""
-    old, new = ({Path(path).stem: path for path in x} for x in (one.earlier_figures, one.figures))
-    return [(name, old.get(name), new.get(name)) for name in sorted(old | new)]
-
-
 def write_page(executed: Path, source: Path, pages: Collection[str]) -> None:
     """Write an executed notebook as HTML beside it; what is folded in Jupyter is folded there.
 
     Pictures of its texts are looked for in the folder `source` and become part of the page. A link leads
     to one of `pages`, or becomes plain words. MathJax lies beside the pages, where it is installed.
     """
-    import nbformat
-    from nbconvert import HTMLExporter
-
     node = nbformat.read(executed, as_version=4)
     for cell in node.cells:
         rewrite_markdown(cell, lambda text: links_inside(text, pages))
     node.metadata.pop("widgets", None)  # a run makes none
     exporter = HTMLExporter(template_file=str(TEMPLATES / "notebook.html.j2"), embed_images=True)
     exporter.mathjax_url = f"{MATHJAX}/{PARTS[0]}" if copy_mathjax(executed.parent / MATHJAX) else ""
-    about = {"metadata": {"name": executed.stem, "path": str(source)}}
-    body, _ = exporter.from_notebook_node(node, resources=about)
-    with atomic_path(executed.with_suffix(".html")) as partial:
-        partial.write_text(body, encoding="utf-8")
+    write_exported(exporter, node, source, executed.with_suffix(".html"))
+
+
+def write_exported(exporter: HTMLExporter, node: NotebookNode, source: Path, page: Path) -> None:
+    """Write a notebook as nbconvert's `exporter` shows it, pictures of the folder `source` inside."""
+    about = {"metadata": {"name": page.stem, "path": str(source)}}
+    with atomic_path(page) as partial:
+        partial.write_text(exporter.from_notebook_node(node, resources=about)[0], encoding="utf-8")
 
 
 def rewrite_markdown(cell: NotebookNode, rewrite: Callable[[str], str]) -> None:

