@@ -120,7 +120,7 @@ def test_what_is_left_is_shown_beside_who_it_was_taken_for(anonymizer, pair, por
     [entry] = [one for one in result.records() if "left" in one]
     assert entry["taken_for"] == str(person) and 0 <= entry["nearness"] < STAYS
     record = {"photos": [{"source": str(photo), "faces": result.records()}]}
-    page = left_page(record, anonymizer.detector)
+    page = left_page(record, anonymizer.detector, tmp_path / "left.html").read_text()
     assert page.count("<img") == 2 and "him.png" in page
     large = anonymizer.detector(read_photo(photo))[0]
     scale = (JUDGED - 2) / np.sqrt(large.area)  # where strangers are one person to a recogniser

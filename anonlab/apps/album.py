@@ -47,7 +47,6 @@ class Person:
 
     embedding: torch.Tensor  # (1, dim), the mean over the photos
     attributes: Attributes
-    faces: int = 1  # of which it is the mean
 
 
 class Album:
@@ -68,8 +67,8 @@ class Album:
         if path.is_file():
             try:
                 for one in json.loads(_cipher(key).decrypt(path.read_bytes()))["people"]:
-                    embedding, attributes = torch.tensor([one["embedding"]]), one["attributes"]
-                    people.append(Person(embedding, Attributes(*attributes), one["faces"]))
+                    embedding = torch.tensor([one["embedding"]])
+                    people.append(Person(embedding, Attributes(*one["attributes"])))
             except (InvalidToken, ValueError, KeyError, TypeError):
                 raise InputDamaged(
                     f"{path} cannot be read with this key; use the key it was made with, or choose "
@@ -81,7 +80,7 @@ class Album:
         """Write all people, encrypted: a recogniser knows a person from the mean embedding. Raises
         `OutputNotWritable`."""
         rows = [
-            vars(one) | {"embedding": one.embedding[0].tolist(), "attributes": astuple(one.attributes)}
+            {"embedding": one.embedding[0].tolist(), "attributes": astuple(one.attributes)}
             for one in self.people
         ]
         with atomic_path(path) as partial:
@@ -101,7 +100,7 @@ class Album:
         for members in group(embeddings, [number for _, number in new], self.threshold, self.strangers):
             attributes = [astuple(new[member][0].attributes) for member in members]
             mean = Attributes(*np.mean(attributes, 0).tolist())
-            self.people.append(Person(embeddings[members].mean(0, keepdim=True), mean, len(members)))
+            self.people.append(Person(embeddings[members].mean(0, keepdim=True), mean))
 
     def nearest(self, embedding: torch.Tensor) -> Person | None:
         """Find the person of a face with `embedding (1, dim)`; None for a stranger."""

@@ -62,9 +62,12 @@ def _unseen_difference(generator: Generator, seed: int, photo: int) -> torch.Ten
     return other - (other @ directions) @ directions.T
 
 
+def is_sample(name: str) -> bool:
+    """Say whether a name is that of a sample, which is no secret."""
+    return name == ASTRONAUT or SYNTHETIC.fullmatch(name) is not None
+
+
 def open_photo(name: str, generator: Generator | None = None) -> Image.Image | Path:
     """Return a sample by its name, or else the path of a photo, as `read_photo` and `Anonymizer` take
     it."""
-    if name == ASTRONAUT or name.startswith("synthetic-"):
-        return sample_photo(name, generator)
-    return Path(name)
+    return sample_photo(name, generator) if is_sample(name) else Path(name)

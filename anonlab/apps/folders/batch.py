@@ -16,7 +16,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ...controls import Controls
-from ...errors import OutputNotWritable
 from ...files import atomic_path, folder_lock, open_file, output_folder, remove_partials, write_json
 from ...photo.metadata import check_groups
 from ...photo.photos import Photo, read_photo, write_photo
@@ -95,7 +94,7 @@ def anonymize_files(
         here = {str(output.absolute()) for _, output in pairs}
         with recording(record_path, head, key, resume) as (record, add):
             kept = {os.path.abspath(one["output"]): one for one in record["photos"] if one["output"]}
-            record["photos"] = [entry for output, entry in kept.items() if output not in here]
+            record["photos"][:] = [entry for output, entry in kept.items() if output not in here]
             for source, _, entry, error in each(pairs, out, work):
                 failed = {"source": str(source), "error": error}
                 add(entry or failed | {"source_sha256": digest(source)} | NOTHING)
@@ -132,30 +131,22 @@ def recording(
     before, photos = read_previous(path) if resume else ({}, [])
     same = same_settings(before, head["controls"] | head["run"], key, path)
     record = json.loads(json.dumps(head | {"run": head["run"] | {"key": same["key"]}}))
-    write_json(path, record | {"photos": photos})
     with atomic_path(journal_of(path)) as partial:
         partial.write_text("".join(json.dumps(one) + "\n" for one in (record, *photos)))
     record["photos"] = photos
-    file = open(journal_of(path), "a")  # noqa: SIM115
+    with open(journal_of(path), "ab", buffering=0) as file:
 
-    def add(entry: dict) -> None:
-        record["photos"].append(entry)
-        with contextlib.suppress(OSError):  # a full disk: the entry is still in the record at the end
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        def add(entry: dict) -> None:
+            photos.append(entry)
+            with contextlib.suppress(OSError):  # a full disk: the entry is in the record at the end
+                file.write(json.dumps(entry).encode() + b"\n")
+                os.fsync(file.fileno())
 
-    try:
-        yield record, add
-    finally:
         try:
-            file.close()
-        except OSError as full:  # what the disk did not take
-            raise OutputNotWritable(
-                f"{path} cannot be written ({full.strerror}); make room, and use --resume"
-            ) from None
-        write_json(path, record)
-        journal_of(path).unlink(missing_ok=True)
+            yield record, add
+        finally:
+            write_json(path, record)
+            journal_of(path).unlink(missing_ok=True)
 
 
 def journal_of(record: Path) -> Path:

@@ -6,10 +6,12 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader
 from PIL import Image, ImageDraw, ImageFont
 
+from ...files import atomic_path
 from ...photo.cover import cover
 from ...photo.detection import Detector
 from ...photo.faces import Face
@@ -56,26 +58,21 @@ def face_picture(photo: Photo, box: Sequence[float]) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def left_page(record: Mapping, detector: Detector) -> str:
-    """Build a page of the faces that a run left for `--leave`, by its `record`, each beside the person
-    that it was taken for."""
+def left_page(record: Mapping, detector: Detector, page: Path) -> Path:
+    """Write a page of the faces that a run left for `--leave`, by its `record`, each beside the person
+    that it was taken for; returns `page`. Raises `OutputNotWritable`."""
     faces = [
         face | {"source": entry["source"]}
         for entry in record["photos"]
         for face in entry["faces"]
         if face.get("taken_for")
     ]
-    people = {name: read_photo(name) for name in {face["taken_for"] for face in faces}}
-    known = {name: face_picture(photo, detector(photo)[0].box) for name, photo in people.items()}
     for face in faces:
         face["picture"] = face_picture(read_photo(face["source"]), face["box"])
-    return page_of("folders", "left.html", faces=faces, known=known)
-
-
-def page_of(room: str, name: str, **told: object) -> str:
-    """Fill in a page of one of the rooms of `apps`, in whose texts nothing is taken for HTML."""
-    pages = Environment(
-        loader=PackageLoader(f"anonlab.apps.{room}"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return pages.get_template(name).render(**told)
+    people = {name: read_photo(name) for name in {face["taken_for"] for face in faces}}
+    known = {name: face_picture(photo, detector(photo)[0].box) for name, photo in people.items()}
+    pages = Environment(loader=PackageLoader("anonlab.apps.folders"), autoescape=True)
+    with atomic_path(page) as partial:
+        text = pages.get_template("left.html").render(faces=faces, known=known)
+        partial.write_text(text, encoding="utf-8")
+    return page

@@ -1,18 +1,21 @@
-"""A job: the list of photos, Ray on this machine, and what is left to do after a stop."""
+"""A job: the list of photos, workers of a Ray on this machine, and what is left to do after a stop."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
+import json
 import logging
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -23,30 +26,139 @@ import torch
 from ...controls import Controls
 from ...device import cores, pick_device
 from ...errors import AnonlabError, InputDamaged, InputMissing, OutputNotWritable
-from ...files import atomic_path, folder_lock, output_folder, remove_partials
+from ...files import atomic_path, folder_lock, open_file, output_folder, remove_partials
 from ...photo.metadata import check_groups
-from ..folders.settings import make_key, read_key
-from ..folders.sources import plan
+from ...photo.photos import read_photo
+from ...pipeline import Anonymizer
+from ..folders.batch import anonymize_photo
+from ..folders.sources import plan, sentence
 from ..resume import keep_settings
-from .worker import LOADING, TEXT, Task, Worker
 
 ROWS_PER_PART = 100  # photos in one part of the manifest; as many are done again when a worker dies
 AT_ONCE = 50_000  # rows of the list of photos that are read at once
 OWN_CPUS = 3  # for Ray's own: without them workers hold all CPUs, and nothing feeds them
 STARTS = 3  # of Ray, which gives its processes 30 s: too little on a busy machine
 OBJECT_STORE = 500_000_000  # bytes; rows go through it, never photos
+MAX_BYTES = 1 << 29  # of a photo's file; what is longer is cut off there, and so damaged
+LIMIT = 3  # workers that may die of one photo
+LOADING = "loading"  # the attempt that is no photo's
+# of results, where it is not the format's name
+SUFFIX = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic", "DIB": ".bmp"}
+TEXT = pa.string()
 PHOTOS = pa.schema({"id": TEXT, "path": TEXT})
+ROWS = pa.schema({
+    "name": TEXT, "id": TEXT, "source": TEXT,
+    "output": TEXT,  # below OUT; null for a photo that failed
+    "error": TEXT,
+    "covered": pa.int32(),  # faces, by the fall-back
+    "faces": TEXT,  # JSON: what `record.json` says of every face
+    "notes": pa.list_(TEXT),  # what could not be kept of the file
+    "source_sha256": TEXT, "output_sha256": TEXT,
+})  # fmt: skip
 OF_A_RUN = ("out", "key", "threads", "workers", "device", "load")  # the pictures don't depend on these
 
 
 class JobFailed(AnonlabError):
-    """A job could not go on; what was finished stays, and the job can be resumed."""
+    """A job could not go on, or the same photo ended several workers; what was finished stays."""
+
+
+def load(task: Task) -> Anonymizer:
+    """Load the anonymizer of a task."""
+    torch.set_num_threads(task.threads)
+    return Anonymizer.load(
+        task.generator, task.method, task.device, task.key, generator_path=task.generator_weights
+    )
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all workers of a job are told."""
+
+    out: Path
+    key: bytes  # the secret of which the new faces are made, the same for every worker
+    controls: Controls = Controls()  # noqa: RUF009
+    faces: str | tuple[int, ...] = "all"
+    fallback: str = "none"
+    keep_metadata: tuple[str, ...] = ()
+    generator: str = "mobile"
+    generator_weights: str | None = None
+    method: str = "auto"
+    device: str = "auto"
+    threads: int = 1  # of one worker
+    workers: int = 1
+    load: Callable[[Task], Callable] = load  # its anonymizer, in a worker
+
+    @property
+    def attempts(self) -> Path:
+        """The folder in which workers note what they begin."""
+        return self.out / "job" / "attempts"
+
+
+@contextlib.contextmanager
+def attempt(note: Path, what: str, limit: int = LIMIT) -> Iterator[None]:
+    """Note that something is begun: a note that stays means that it ended its process. Raises
+    `JobFailed` at the `limit`."""
+    if note.exists() and note.stat().st_size >= limit:
+        raise JobFailed(
+            f"{what} ended its worker {LIMIT} times (out of memory, or a decoder that crashes); try a "
+            f"smaller copy, fewer workers, or a machine with more memory"
+        )
+    with open(note, "ab") as file:
+        file.write(b".")
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+class Worker:
+    """One process: anonymize one block of photos after another, with weights that are loaded once."""
+
+    def __init__(self, task: Task):
+        """Raises what loading raises, and `JobFailed` when it has ended the process several times."""
+        self.task = task
+        with attempt(task.attempts / LOADING, "loading the weights", LIMIT * task.workers):
+            self.anonymize = task.load(task)
+
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """Anonymize the photos of rows with name, id and path, and write their `ROWS` as a part of the
+        manifest; returns their names."""
+        rows = pa.Table.from_pylist([self.row(**photo) for photo in block.to_pylist()], schema=ROWS)
+        part = self.task.out / "manifest" / f"{block['name'][0].as_py()}.parquet"
+        with atomic_path(part) as partial:
+            pq.write_table(rows, partial)
+        return rows.select(["name"])
+
+    def row(self, name: str, id: str, path: str) -> dict:
+        """Anonymize and write one photo, a file or a URL; what is not in the row is null there."""
+        task, row = self.task, {"name": name, "id": id, "source": path}
+        folder = task.out / "photos" / name[:3]
+        try:
+            with attempt(task.attempts / name, path):
+                with fsspec.open(path, "rb") if "://" in path else open_file(Path(path)) as file:
+                    content = io.BytesIO(file.read(MAX_BYTES))
+                row["source_sha256"] = hashlib.sha256(content.getbuffer()).hexdigest()
+                content.name = path
+                photo = read_photo(content)
+                kind = photo.original.format
+                output = folder / f"{name}{SUFFIX.get(kind, f'.{kind.lower()}')}"
+                row |= anonymize_photo(
+                    self.anonymize, photo, output, task.controls, task.keep_metadata,
+                    faces=task.faces, fallback=task.fallback,
+                )  # fmt: skip
+                row["covered"] = sum("covered" in face for face in row["faces"])
+                row |= {"output": str(output.relative_to(task.out)), "faces": json.dumps(row["faces"])}
+        except Exception as error:  # whatever it is, the other photos are still done
+            row["error"] = sentence(error, path)
+            for one in folder.glob(f"{name}.*"):  # of an earlier attempt, whose row was lost
+                one.unlink()
+        return row
 
 
 def anonymize_set(
     source: Path,
     out: Path,
-    key: bytes | None = None,
+    key: bytes,
     controls: Controls = Controls(),
     *,
     workers: int | None = None,
@@ -56,26 +168,22 @@ def anonymize_set(
 ) -> dict[str, int]:
     """Anonymize all photos of a folder, or of a Parquet file with a column `path` and perhaps `id`.
 
-    `options` are fields of `Task`. Without a `key` one is drawn, kept while the job is unfinished, and
-    then forgotten. `workers` None is one a CPU. Every photo gets a row: one that fails says why and is
-    not written, and so does one that ended its worker `LIMIT` times. A job that was stopped goes on with
-    `resume`, the same settings, and the same photos or more; of a worker's photos at most
-    `rows_per_part` are done again. Returns the numbers of `photos`, of those that `failed`, and of those
-    in which a face is `covered`. Raises `OutputNotWritable`, `FolderBusy`, `InputMissing`,
+    `options` are fields of `Task`. `workers` None is one a CPU. Every photo gets a row: one that fails
+    says why and is not written, and so does one that ended its worker `LIMIT` times. A stopped job goes
+    on with `resume`, the same settings, and the same photos or more; of a worker's photos at most
+    `rows_per_part` are done again. Returns the numbers of `photos`, of those that `failed`, and of
+    those in which a face is `covered`. Raises `OutputNotWritable`, `FolderBusy`, `InputMissing`,
     `InputDamaged`, `UnknownOption`, and `JobFailed` when Ray gives up.
     """
     check_groups(options.get("keep_metadata", ()))
     workers = workers or cores()
     out = output_folder(out).absolute()
-    job, parts, work, drawn = out / "job", out / "manifest", out / "job/photos.parquet", out / "job/key"
+    job, parts, work = out / "job", out / "manifest", out / "job/photos.parquet"
     with folder_lock(out):
         if (job / "settings.json").exists() and not resume:
             raise OutputNotWritable(
                 f"{out} holds a job already; go on with it by --resume, or choose another output folder"
             )
-        if not key:
-            make_key(drawn)
-            key = read_key(drawn)
         threads = max(1, cores() // workers)
         task = Task(out, key, controls, threads=threads, workers=workers, **options)
         for folder in (parts, task.attempts, out / "photos"):
@@ -95,7 +203,6 @@ def anonymize_set(
             raise JobFailed(f"{out} has {len(rows)} rows for {total} photos; use --resume")
         remove_partials([*(out / "photos").iterdir(), parts, job])  # of a job that was killed
         shutil.rmtree(task.attempts)
-        drawn.unlink(missing_ok=True)
     covered = pc.sum(pc.greater(rows["covered"], 0)).as_py() or 0
     return {"photos": len(rows), "failed": len(rows) - rows["error"].null_count, "covered": covered}
 
@@ -140,11 +247,9 @@ def write_work(
 
 def _manifest(path: Path) -> pa.Table:
     """Ids and paths of a Parquet file; relative paths are beside it."""
-    if not path.exists():
-        raise InputMissing(f"{path} does not exist; check the spelling")
     try:
-        file = pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
+        file = pq.ParquetFile(open_file(path))
+    except pa.ArrowException as error:
         raise InputDamaged(
             f"{path} is no Parquet file ({str(error).splitlines()[0]}); write it again"
         ) from None

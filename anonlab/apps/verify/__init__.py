@@ -1,6 +1,6 @@
 """Whether anonymized photos leak: faces, metadata, hidden pictures, photos that are missing."""
 
 from .checks import PhotoCheck, report, verify_pairs
-from .pairs import pair_photos, pairs_of_record
+from .pairs import pair_photos
 
-__all__ = ["PhotoCheck", "pair_photos", "pairs_of_record", "report", "verify_pairs"]
+__all__ = ["PhotoCheck", "pair_photos", "report", "verify_pairs"]

@@ -6,30 +6,25 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from ...errors import AnonlabError, NoFaceFound
 from ...evaluation.judging import Judge, load_judges
-from ...files import atomic_path, printable
+from ...files import printable
 from ...photo.boxes import overlap
 from ...photo.detection import Detector
 from ...photo.faces import JUDGED, Face, align
 from ...photo.photos import Photo, read_photo
 from ...recognizers import Recognizer, distance
-from ..folders.numbered import face_picture, page_of
 from .containers import hidden_parts
 from .pairs import Pair
 
 OVERLAP = 0.3  # of two boxes, over their union, that makes them one face's
 LOSSY_NOISE = 16  # of 255; how far a pixel moves when a JPEG is written again
 UNCHANGED = 0.05  # share of a face's pixels, of which fewer changed when it was left as it was
-SQUARE = np.array([[-1, -1, 40], [41, -1, 40], [41, 41, 40], [-1, 41, 40]]) / 40  # with a small margin
-NOTICED = 0.001  # share of the pixels outside of faces
 LOSSLESS = ("PNG", "BMP", "PPM")
 NEW, COVERED, LEFT, SAME, SMALL = "new", "covered", "left", "as it was", "too small to judge"
 
@@ -46,7 +41,6 @@ class FaceCheck:
     state: str
     measured: dict[str, tuple[float, float]]  # by recogniser: distance to the original, threshold
     leak: str = ""  # how the person can still be seen, where that was not meant
-    picture: str = ""  # the new face as a data URI; empty where it would show the person
 
 
 @dataclass(frozen=True)
@@ -56,7 +50,6 @@ class PhotoCheck:
     name: str
     leaks: list[str] = field(default_factory=list)  # a line each; what could not be verified is one
     faces: list[FaceCheck] = field(default_factory=list)
-    changed_outside: float = 0.0  # share of the pixels outside of faces that changed
     missing: str = ""  # why nothing was written, which leaks nothing
 
 
@@ -83,7 +76,7 @@ def check_pair(
 ) -> PhotoCheck:
     """One pair; whatever goes wrong with it is one of its `leaks`."""
     if pair.anonymized is None:
-        return PhotoCheck(pair.name, missing=pair.error or "nothing was written")
+        return PhotoCheck(pair.name, missing="nothing was written")
     if pair.original is None:
         return PhotoCheck(pair.name, ["has no original, so nothing can be compared"])
     try:
@@ -97,7 +90,7 @@ def check_pair(
     faces, found = _faces(detector, before), _faces(detector, after)
     difference = np.abs(before.pixels.astype(np.int16) - after.pixels).max(-1)
     moved = difference > (LOSSY_NOISE if _is_lossy(after) else 0)
-    checks, outside = [], Image.new("1", before.size, 1)
+    checks = []
     for face in faces:
         near = [one for one in found if overlap(face, one) >= OVERLAP]
         state = _state(face, NEW if near else COVERED, moved, pair.left)
@@ -107,13 +100,8 @@ def check_pair(
         if state in (NEW, COVERED) and matching:
             how = f"is matched by {', '.join(matching)}"
         leak = how and f"the face at {[round(side) for side in face.box]} {how}"
-        shown = face_picture(after, face.box) if state != LEFT and not leak else ""
-        checks.append(FaceCheck(face.box, state, measured, leak, shown))
-        corners = SQUARE @ face.to_photo(1).T
-        ImageDraw.Draw(outside).polygon(corners.flatten().tolist(), fill=0)
-    leaks = [check.leak for check in checks if check.leak] + leaks
-    others = moved[np.asarray(outside)]
-    return PhotoCheck(pair.name, leaks, checks, float(others.mean()) if len(others) else 0.0)
+        checks.append(FaceCheck(face.box, state, measured, leak))
+    return PhotoCheck(pair.name, [check.leak for check in checks if check.leak] + leaks, checks)
 
 
 def _faces(detector: Detector, photo: Photo) -> list[Face]:
@@ -163,36 +151,26 @@ def _measure(
     return measured
 
 
-def report(checks: Sequence[PhotoCheck], page: Path) -> int:
-    """Print a line a photo, write them as a page with small pictures of the new faces, and return how
-    many photos leak. A face that still shows the person, or was left, is not pictured. Raises
-    `OutputNotWritable`."""
+def report(checks: Sequence[PhotoCheck]) -> int:
+    """Print a line a photo and a headline; return how many photos leak."""
+    for one in checks:
+        verdict = "LEAK" if one.leaks else "missing" if one.missing else "ok"
+        print(printable(f"{verdict:8}{one.name}: {in_words(one)}"))
     leaking, missing = sum(bool(one.leaks) for one in checks), sum(bool(one.missing) for one in checks)
     faces = [face for one in checks for face in one.faces]
     said = f"{leaking} of {len(checks)} photos leak" if leaking else "no leak found"
     told = f"{len(faces)} faces ({states(faces)})" if faces else "no face"
-    headline = f"{said}: {len(checks)} photos ({missing} missing), {told}"
-    lines = []
-    for one in checks:
-        verdict = "LEAK" if one.leaks else "missing" if one.missing else "ok"
-        lines.append((one, verdict, printable(one.name), printable(in_words(one))))
-        print(f"{verdict:8}{lines[-1][2]}: {lines[-1][3]}")
-    with atomic_path(page) as partial:
-        text = page_of("verify", "verify.html", headline=headline, photos=lines)
-        partial.write_text(text, encoding="utf-8")
-    print(f"{headline}\npage: {page}")
+    print(f"{said}: {len(checks)} photos ({missing} missing), {told}")
     return leaking
 
 
 def in_words(one: PhotoCheck) -> str:
-    """What was found of a photo: its leaks, its faces, the nearest distance of each recogniser before
-    its threshold, and how much changed outside of faces."""
+    """What was found of a photo: its leaks, its faces, and the nearest distance of each recogniser
+    before its threshold."""
     words = [one.missing, *one.leaks, states(one.faces)]
     seen = [each for face in one.faces if face.state != LEFT for each in face.measured.items()]
     for name, (away, threshold) in dict(sorted(seen, reverse=True)).items():  # the nearest comes last
         words.append(f"nearest {name} {away:.2f} / {threshold:.2f}")
-    if one.changed_outside >= NOTICED:
-        words.append(f"{one.changed_outside:.1%} of the rest changed")
     return "; ".join(filter(None, words)) or "no face"
 
 

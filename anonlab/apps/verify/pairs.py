@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import InputMissing
-from ...photo.containers import CLIP, passed_over
-from ...photo.photos import READABLE
 from ..folders.sources import digest, plan
 
 PHOTOS_ONLY = "verify compares photos only"
@@ -25,7 +23,6 @@ class Pair:
     anonymized: Path | None
     left: tuple[tuple[float, ...], ...] = ()  # boxes of faces that were to stay, by the record
     kept: tuple[str, ...] = ()  # groups of EXIF fields that were to stay, by the record
-    error: str | None = None  # why nothing was written, by the record
 
 
 def pair_photos(originals: Path, anonymized: Path) -> tuple[list[Pair], list[dict]]:
@@ -34,8 +31,6 @@ def pair_photos(originals: Path, anonymized: Path) -> tuple[list[Pair], list[dic
     for path in (originals, anonymized):
         if not path.exists():
             raise InputMissing(f"{path} does not exist; check the spelling")
-        if path.is_file() and (passed_over(path, READABLE) or ("",))[0] == CLIP[0]:
-            raise InputMissing(f"{path} is a clip; {PHOTOS_ONLY}")
     if originals.is_dir() != anonymized.is_dir():
         raise InputMissing(f"{originals} and {anonymized} must be two folders, or two photos")
     record, left_out = {}, []
@@ -56,22 +51,13 @@ def pair_photos(originals: Path, anonymized: Path) -> tuple[list[Pair], list[dic
     return _pairs([(name, before.get(name), after.get(name)) for name in names], record), left_out
 
 
-def pairs_of_record(record: Mapping) -> list[Pair]:
-    """Pair photos as a run has just written them."""
-    photos = [(one["source"], one["output"]) for one in record["photos"]]
-    return _pairs([(new or old, Path(old), new and Path(new)) for old, new in photos], record)
-
-
 def _pairs(files: Iterable[tuple[str, Path | None, Path | None]], record: Mapping) -> list[Pair]:
     """With what the record says of these very bytes. Its verdicts are not asked."""
     kept = tuple((record.get("run") or {}).get("keep_metadata", ()))
-    entries = [*record.get("photos", ())]
-    done = {one["output_sha256"]: one for one in entries if one.get("output_sha256")}
-    failed = {one.get("source_sha256"): one for one in entries if one.get("error")}
+    done = {one.get("output_sha256"): one["faces"] for one in record.get("photos", ())}
     pairs = []
     for name, original, anonymized in files:
-        entry = done.get(digest(anonymized)) if anonymized else failed.get(digest(original))
-        faces, error = (entry.get("faces", ()), entry.get("error")) if entry else ([], None)
+        faces = done.get(digest(anonymized), ()) if anonymized else ()
         left = tuple(tuple(face["box"]) for face in faces if face.get("left"))
-        pairs.append(Pair(name, original, anonymized, left, kept, error))
+        pairs.append(Pair(name, original, anonymized, left, kept))
     return pairs

@@ -1,10 +1,13 @@
-"""Folders of photos: going on after any end, one run at a time, and little memory."""
+"""Folders of photos: going on after any end, one run at a time; links, FIFOs and hostile names."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ from anonlab.apps.folders.batch import anonymize_files, read_previous, recording
 from anonlab.apps.resume import FINGERPRINT_BYTES
 from anonlab.controls import Controls
 from anonlab.errors import FolderBusy, InputDamaged, OutputNotWritable
-from anonlab.files import LOCK, folder_lock, remove_partials
+from anonlab.files import LOCK, folder_lock, printable, remove_partials
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = b"0123456789abcdef"
@@ -25,6 +28,12 @@ KEY = b"0123456789abcdef"
 def anonymize(inverter: Inverter, source: Path, out: Path, **options: object) -> dict:
     controls = options.pop("controls", Controls())
     return anonymize_files(inverter, [source], out, controls, "all", out / "record.json", **options)
+
+
+def by_name(*sources: Path, out: Path) -> dict[str, dict]:
+    """The record's entries of these photos."""
+    record = anonymize_files(Inverter(), list(sources), out, Controls(), "all", out / "record.json")
+    return {os.path.basename(one["source"]): one for one in record["photos"]}
 
 
 def assert_negatives(made: dict) -> None:
@@ -118,7 +127,7 @@ def test_killed_while_writing_and_resumed(folder, tmp_path):
     killed = subprocess.run([sys.executable, "-c", code], timeout=120)
     assert killed.returncode == -signal.SIGKILL
     left = files(out)
-    whole = ["a.png", "b.png", "record.journal", "record.json"]
+    whole = ["a.png", "b.png", "record.journal"]
     assert [name for name in left if ".anonlab" not in name] == whole
     assert sum(name.endswith(".partial") for name in left) == 1
     assert LOCK in left
@@ -210,21 +219,77 @@ def test_resume_and_keep_metadata_are_options(folder, tmp_path, command, loads):
     assert outcome.status == 2 and "metadata thumbnail does not exist" in outcome.err
 
 
-def test_verify_at_the_end(folder, tmp_path, command, monkeypatch):
-    from anonlab.apps import verify
-    from anonlab.apps.cli import files as commands
+# Links, FIFOs and names that are meant to trip a program
 
-    asked = []
 
-    def check(pairs: list, *_: object, **__: object) -> list:
-        asked.append([(one.original, one.anonymized) for one in pairs])
-        return [verify.PhotoCheck(one.name, ["comment"] * leaks) for one in pairs]
+@pytest.fixture
+def within_a_minute() -> Iterator[None]:
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it took more than a minute"))
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
-    monkeypatch.setattr(commands, "verify_pairs", check)
-    for name in ("detector", "recognizer", "device"):
-        monkeypatch.setattr(Inverter, name, None, raising=False)
-    for leaks in (0, 1):
-        assert command("anonymize", folder, "--out", tmp_path / "out", "--verify").status == leaks
-    names = ["a.png", "b.png", "below/c.png", "d.png"]
-    assert asked[0] == [(folder / name, tmp_path / "out" / name) for name in names]
-    assert (tmp_path / "out" / "verify.html").is_file()
+
+def test_a_linked_folder_is_named_and_not_followed(tmp_path):
+    """It may lead in a circle; nothing in it is skipped in silence."""
+    photo_file(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
+    entries = by_name(tmp_path / "in", out=tmp_path / "out")
+    assert entries["a.png"]["error"] is None
+    assert "is a link to a folder and not followed; name it on its own" in entries["loop"]["error"]
+    assert files(tmp_path / "out") == ["a.png", "record.json"]
+
+
+def test_fifos_sockets_and_devices_are_not_opened(tmp_path, within_a_minute):
+    """Opening a FIFO waits for somebody to write; reading /dev/zero has no end."""
+    photo_file(tmp_path / "in" / "a.png")
+    os.mkfifo(tmp_path / "in" / "fifo.jpg")
+    (tmp_path / "in" / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "in" / "folder.png").mkdir()
+    with socket.socket(socket.AF_UNIX) as listening, contextlib.chdir(tmp_path / "in"):
+        listening.bind("socket.png")
+        entries = by_name(tmp_path / "in", Path("/dev/null"), out=tmp_path / "out")
+    for name in ("fifo.jpg", "socket.png", "zero.png", "null"):
+        assert "is a FIFO, a socket or a device; name a photo" in entries[name]["error"]
+    assert files(tmp_path / "out") == ["a.png", "record.json"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Großmutter 👵 und 孫.png",
+        "e\u0301 beside é.png",
+        "-rf.png",
+        " space .png",
+        "line\nbreak.png",
+        "quote'\"$(x).png",
+        "x" * 251 + ".png",  # as long as a name can be
+        b"latin-\xe9.png".decode(errors="surrogateescape"),
+    ],
+    ids=lambda name: ascii(name[:12]),
+)
+def test_names_of_every_kind(tmp_path, name, command):
+    pixels = photo_file(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "a.png").rename(tmp_path / "in" / name)
+    outcome = command("anonymize", tmp_path / "in", "--out", tmp_path / "out")
+    assert outcome.status == 0
+    found = os.listdir(os.fsencode(tmp_path / "out"))
+    assert {*found} == {os.fsencode(name), b"record.json"}
+    np.testing.assert_array_equal(pixels_of(tmp_path / "out" / name), 255 - pixels)
+    (line,) = outcome.out.splitlines()
+    assert printable(name) in line
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["photos"][0]["source"] == str(tmp_path / "in" / name)
+
+
+def test_input_in_output_in_input(tmp_path):
+    photo_file(tmp_path / "in" / "a.png")
+    for _ in range(3):
+        entries = by_name(tmp_path / "in", out=tmp_path / "in" / "out")
+        assert list(entries) == ["a.png"]
+    photo_file(tmp_path / "album" / "in" / "b.png")
+    for _ in range(2):
+        entries = by_name(tmp_path / "album" / "in", out=tmp_path / "album")
+        assert list(entries) == ["b.png"]
+    assert files(tmp_path / "album") == ["b.png", "in/b.png", "record.json"]

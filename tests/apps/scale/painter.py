@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from anonlab.apps.scale import anonymize_set
-from anonlab.apps.scale.worker import Task
+from anonlab.apps.scale.job import Task
 from anonlab.controls import Controls
 from anonlab.errors import AnonlabError, NoFaceFound
 from anonlab.photo.photos import Photo

@@ -18,8 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from painter import KEY, painted
 
 from anonlab.apps.scale import anonymize_set
-from anonlab.apps.scale.job import names_by, write_work
-from anonlab.apps.scale.worker import LIMIT
+from anonlab.apps.scale.job import LIMIT, names_by, write_work
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged, InputMissing, OutputNotWritable
 
@@ -52,7 +51,7 @@ def photos(tmp_path_factory) -> Path:
             (folder / path).write_bytes(b"\x89PNG\r\n\x1a\n and no more")
         elif SPECIAL.get(number) != "missing":
             written(folder / path, noise(number, 64, 64))
-    paths[7] = (folder / paths[7]).as_uri()
+    paths[7] = f"file://{folder / paths[7]}"
     pq.write_table(pa.table({"id": ids, "path": paths}), folder / "manifest.parquet")
     return folder
 
