@@ -210,7 +210,7 @@ class Explorer:
         self._show(
             "mask", area=area, threshold=threshold, by=by, shares=view.shares, heat=heat,
             stays=f"{1 - view.share_of_face:.0%} of the face stays",
-            warning="" if view.share > 0 else EMPTY, command=command_of(controls, Path(self.photo).name),
+            warning="" if view.share > 0 else EMPTY, command=command_of(controls, self.photo),
             **view.measured("the person when the mask is blurred", view.distance),
             **layers(view.mask),
         )  # fmt: skip
@@ -262,6 +262,7 @@ class Explorer:
 
 def command_of(controls: Controls, photo: str) -> str:
     """Say on the command line what the page does with a photo at full quality, but for its key."""
+    photo = "PHOTO" if is_sample(photo) else photo
     words = ["python", "-m", "anonlab", "anonymize", photo, "--out", "anonymized"]
     for one in fields(Controls):
         value, flag = getattr(controls, one.name), "--" + one.name.replace("_", "-")

@@ -1,8 +1,8 @@
 """`anonlab anonymize` and its function, with an anonymizer without networks."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from faked import Inverter, photo_file
@@ -11,27 +11,10 @@ from anonlab.apps import cli
 from anonlab.pipeline import Anonymizer
 
 
-@dataclass
-class Outcome:
-    """What a command left: its exit status and what it printed."""
-
-    status: int
-    out: str
-    err: str
-
-
-@dataclass
-class Loads:
-    """Arguments of each `Anonymizer.load`, and what it gave."""
-
-    arguments: list[tuple] = field(default_factory=list)
-    given: list[Inverter] = field(default_factory=list)
-
-
 @pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
-    """Every `Anonymizer.load` gives an `Inverter`."""
-    made = Loads()
+def loads(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Every `Anonymizer.load` gives an `Inverter`: the `arguments` of each, and what was `given`."""
+    made = SimpleNamespace(arguments=[], given=[])
 
     def load(*arguments: object, **_: object) -> Inverter:
         made.arguments.append(arguments)
@@ -43,10 +26,12 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
 
 
 @pytest.fixture
-def command(loads: Loads, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """Runs `anonlab ...`; argparse's own exit counts as an exit status."""
+def command(
+    loads: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., SimpleNamespace]:
+    """Run `anonlab ...`: `status`, `out` and `err`; argparse's own exit counts as an exit status."""
 
-    def run(*arguments: object) -> Outcome:
+    def run(*arguments: object) -> SimpleNamespace:
         capsys.readouterr()
         try:
             status = cli.main([*map(str, arguments)])
@@ -54,7 +39,7 @@ def command(loads: Loads, capsys: pytest.CaptureFixture[str]) -> Callable[..., O
             status = stop.code
         printed = capsys.readouterr()
         assert "Traceback" not in printed.err
-        return Outcome(status, printed.out, printed.err)
+        return SimpleNamespace(status=status, out=printed.out, err=printed.err)
 
     return run
 
