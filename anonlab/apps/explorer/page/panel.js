@@ -45,10 +45,11 @@ const html = (id) => `
     <button data-save="picture" hidden>save picture</button>
     <span data-part="working" hidden><progress max="1" aria-label="progress"></progress> <button data-do="cancel">cancel</button></span>
   </div>
-  <div data-part="says" role="status" aria-live="polite"><p data-part="verdict"></p><p data-part="note"></p><code data-part="command"></code></div>
+  <div data-part="says" role="status" aria-live="polite"><p data-part="verdict"></p><p data-part="note"></p></div>
   <div class="pictures" data-part="pictures">
     ${figure("mask", ["heat", "edge"])}${figure("stays", ["person", "grey"])}${figure("new", ["preview", "before"])}
   </div>
+  <code data-part="command"></code>
   <div class="people" data-part="people" role="group" aria-label="Faces in the photo, numbered from the largest" hidden></div>
   <figure data-part="result" hidden><img data-part="result-image" alt="the finished photo"><figcaption data-part="result-words"></figcaption></figure>
 </div>`;
