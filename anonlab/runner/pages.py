@@ -32,8 +32,7 @@ def answers(runs: Sequence[Run]) -> list[tuple[str, bool | None, str]]:
     broken = [one for one in runs if one.status != "ok"]
     held = [one for one in runs if one.comparison and not one.comparison.differing]
     judged = [row for one in held for row in one.comparison.rows if row.verdict != "shown"]
-    found = [row.verdict for row in judged]
-    failed = found.count("failed")
+    failed = sum(row.verdict == "failed" for row in judged)
     minutes = max(1, round(sum(one.seconds for one in runs) / 60))
     many = f"{len(runs)} notebook{'s' * (len(runs) != 1)}"
     ran = f"Yes: {many} ran to the end in about {minutes} min."
@@ -54,11 +53,6 @@ def answers(runs: Sequence[Run]) -> list[tuple[str, bool | None, str]]:
             "See what is not as in the accepted run: weights (python -m anonlab doctor), machine and "
             "packages (then a tolerance is too narrow), or the code. If the change was meant, accept "
             f"it: python -m anonlab run --accept --only {only}"
-        )
-    elif {"better", "new"} & {*found}:
-        next_step = (
-            f"Judged numbers that are better than accepted: {found.count('better')}, new ones: "
-            f"{found.count('new')}. If that was meant, accept them: python -m anonlab run --accept"
         )
     return [
         ("Did everything run?", not broken, ran),

@@ -25,7 +25,7 @@ REPEATS = (("sse41", 1), ("avx2-1-thread", 2))  # by --accept: environment, what
 MARGIN = 2  # tolerance in largest deviations: the repeats are few
 FLOOR = 0.02  # ... and not below this share of the number, where the guard states no step
 MISSING = "missing"  # what is shown where there is no number
-VERDICTS = ("failed", "new", "better", "ok", "shown")  # in the order of interest
+VERDICTS = ("failed", "ok", "shown")  # in the order of interest
 
 
 @dataclass(frozen=True)
@@ -104,21 +104,20 @@ def tolerance(values: list[float], guard: Guard, cases: int | None = None) -> fl
 
 
 def judge(better: str, accepted: object, now: object, allowed: float) -> str:
-    """Return `ok`, `better` or `failed`. What is no finite number has to be equal (NaN equals NaN)."""
+    """Return `ok` or `failed`. What is no finite number has to be equal (NaN equals NaN)."""
     if not (is_number(accepted) and is_number(now)):
         return "ok" if _same(accepted, now) else "failed"
     change = now - accepted
-    if abs(change) <= allowed:
-        return "ok"
-    return "better" if (better, change > 0) in ((LOWER, False), (HIGHER, True)) else "failed"
+    worse = {LOWER: change, HIGHER: -change}.get(better, abs(change))
+    return "ok" if worse <= allowed else "failed"
 
 
 def compare(accepted: Accepted, metrics: dict[str, Measured], parameters: dict) -> Comparison:
     """Judge the flat `metrics` of a notebook that was run with `parameters`.
 
     With other parameters than the accepted ones nothing is judged, and `differing` names them. A number
-    that was accepted and is no longer judged, or claims another direction, fails: that has to be
-    accepted like a number.
+    that is newly judged, is no longer judged or claims another direction fails: that has to be accepted
+    like a number.
     """
     before, names = accepted.parameters, accepted.parameters.keys() | parameters.keys()
     if len({one["seed"] for one in accepted.repeats}) > 1:  # the tolerances hold for any seed
@@ -142,7 +141,7 @@ def _row(name: str, accepted: Accepted, was: dict | None, measured: Measured | N
     elif guard.bounded:
         verdict = "ok" if guard.holds(now) else "failed"
     elif was is None:
-        verdict, value = "new", MISSING
+        verdict, value = "failed", MISSING
     else:
         verdict = judge(better, value, now, allowed or 0.0) if was["better"] == better else "failed"
     return Row(name, value, now, verdict, better, allowed, guard)

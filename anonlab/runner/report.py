@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from ..errors import InputMissing, OutputNotWritable, UnknownOption
+from ..errors import OutputNotWritable, UnknownOption, check_choice
 from ..files import output_folder, write_json
 from ..provenance import changes, provenance
 from ..weights import store
@@ -39,26 +39,21 @@ def run(
     this run's numbers go there instead, one notebook after the other: each is run again as `repeats`
     say, pairs of an environment's name and what is added to SEED. `environment` is one of
     `ENVIRONMENTS`. Raises `UnknownOption` for a notebook or parameter that does not exist,
-    `InputMissing` without notebooks, `DamagedAccepted`, and `OutputNotWritable`, also for accepting in
-    an installed copy.
+    `DamagedAccepted`, and `OutputNotWritable`, also for accepting in an installed copy.
     """
     folder, chosen = folder or store.notebooks_folder(), tuple((only or "").split(","))
     if accept and accepted is None and store.installed():
         raise OutputNotWritable(
             f"{folder} is an installed copy, whose files are not changed; clone the repository and run "
-            "--accept there, or name a folder: --accepted DIR"
+            "--accept there"
         )
-    paths = notebook_paths(folder)
+    paths = [path for path in notebook_paths(folder) if path.name.startswith(chosen)]
     if not paths:
-        raise InputMissing(f"{folder} has no notebooks; run from the repository, or install it again")
-    notebooks = [read_notebook(path, profile) for path in paths if path.name.startswith(chosen)]
-    if not notebooks:
-        raise UnknownOption(f"{folder} has no notebook {only}; see what is there with: ls {folder}")
-    if environment not in regression.ENVIRONMENTS or (accept and environment != regression.NATIVE):
         raise UnknownOption(
-            f"environment {environment!r} does not exist, or is not what --accept starts from; choose "
-            f"from: {', '.join(regression.ENVIRONMENTS)} (--accept: native)"
+            f"{folder} has no notebook {only or ''}; see what is there with: ls {folder}"
         )
+    notebooks = [read_notebook(path, profile) for path in paths]
+    check_choice("environment", environment, [regression.NATIVE] if accept else regression.ENVIRONMENTS)
     given, accepted = _parse(parameters, notebooks), accepted or store.accepted_folder()
     stored = {one.name: accepted / f"{one.name}-{profile}.json" for one in notebooks}
     for path in stored.values():  # a damaged one is reported before the work, not after it
