@@ -57,7 +57,7 @@ explore: $(VENV)/.installed  ## the mask explorer as a web page, on this machine
 course: $(VENV)/.installed  ## the newest executed notebooks as a book to browse, without a network
 	$(BIN)/python -m anonlab course
 
-assignments: $(VENV)/.installed  ## the exercises for nbgrader
+assignments: $(VENV)/.installed  ## the exercises for nbgrader and otter-grader, open and solved
 	$(BIN)/python -m anonlab course assignments
 
 slides: $(VENV)/.installed  ## slides of the newest executed notebooks

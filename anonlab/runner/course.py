@@ -1,4 +1,4 @@
-"""What a class needs: the course as a book, assignments for nbgrader, and slides.
+"""What a class needs: the course as a book, assignments for nbgrader and otter-grader, and slides.
 
 The book is made of executed notebooks by Jupyter Book. What a notebook's tags fold is folded there, its
 solutions too, and formulas are typeset by a MathJax that lies beside the pages: nothing is loaded from a
@@ -45,6 +45,10 @@ NBGRADER = """c = get_config()
 c.CourseDirectory.course_id = "anonlab"
 c.ClearSolutions.code_stub = {"python": "# your answer goes in place of the dots above"}
 c.ExecutePreprocessor.timeout = 1800
+"""
+OTTER = """OK_FORMAT = True
+test = {{"name": "q{0}", "points": 1, "suites": [{{"type": "doctest", "scored": True, "setup": "",
+    "teardown": "", "cases": [{{"code": ">>> {1}.right\\nTrue", "hidden": False, "locked": False}}]}}]}}
 """
 
 
@@ -167,38 +171,61 @@ def answered(exercise: str, check: str, solution: str) -> str:
     """
     asked, ours = (ast.parse(text).body[-1] for text in (check, solution))
     names, answers = (", ".join(map(ast.unparse, one.value.args)) for one in (asked, ours))
-    code = "\n".join(solution.splitlines()[: ours.lineno - 1]).strip()
+    code = "\n".join(solution.splitlines()[: ours.lineno - 1]).rstrip()
     comma = "," if answers.startswith("*") else ""
-    return f"{exercise}\n{BEGIN}\n{code}\n{names} = {answers}{comma}\n{END}"
+    return f"{exercise}\n{BEGIN}\n{code}\n{names} = {answers}{comma}\n{END}".replace(
+        "\n\n\n\n", "\n\n\n"
+    )
 
 
-def assignment(node: NotebookNode) -> NotebookNode:
-    """Return a notebook as nbgrader's source: its exercises are answered, its checks are graded, and its
-    solution cells are left out."""
+def assignment(node: NotebookNode, tool: str, solved: bool) -> NotebookNode:
+    """Return a notebook as an assignment for `tool`, `nbgrader` or `otter`, without its solution cells;
+    with `solved` the answers are filled in."""
     node = copy.deepcopy(node)
     tagged = ([c for c in node.cells if tag in tags_of(c)] for tag in ("exercise", "check", "solution"))
     for number, (exercise, check, solution) in enumerate(zip(*tagged, strict=True), 1):
-            exercise.source = answered(exercise.source, check.source, solution.source)
         call = check.source.splitlines()[-1]
+        if solved:
+            exercise.source = answered(exercise.source, check.source, solution.source)
+        if tool == "nbgrader":
             check.source += f"\nassert {call}.right, {call}"
-        for cell, graded in ((exercise, False), (check, True)):
+            for cell, kind in ((exercise, "exercise"), (check, "check")):
+                graded = kind == "check"
                 cell.metadata.nbgrader = {
                     "schema_version": 3, "task": False, "grade": graded, "solution": not graded,
-                "locked": graded, "grade_id": f"{'check' if graded else 'exercise'}-{number}",
+                    "locked": graded, "grade_id": f"{kind}-{number}",
                 } | ({"points": 1} if graded else {})  # fmt: skip
+        else:
+            grade = nbformat.v4.new_code_cell(f'grader.check("q{number}")', id=f"grade-{number}")
+            node.cells.insert(node.cells.index(check) + 1, grade)
     node.cells = [cell for cell in node.cells if "solution" not in tags_of(cell)]
+    if tool == "otter":
+        begin = nbformat.v4.new_code_cell("import otter\n\ngrader = otter.Notebook()", id="otter")
+        node.cells.insert(1, begin)
     return node
 
 
 def write_assignments(out: Path) -> list[Path]:
-    """Write all notebooks as a course of nbgrader and return their files: `out/source` has the answers
-    that `nbgrader generate_assignment` takes out. Raises `OutputNotWritable`."""
-    shutil.rmtree(out / "source", ignore_errors=True)
+    """Write the assignments of all notebooks and return their files.
+
+    `out/nbgrader` is a course of nbgrader, whose `source` has the answers that `nbgrader
+    generate_assignment` takes out; `out/otter` has a `student` and a `solved` copy of each notebook,
+    with its tests beside it. Raises `OutputNotWritable`.
+    """
+    shutil.rmtree(out / "nbgrader" / "source", ignore_errors=True)
     written = []
     for path in notebook_paths(notebooks_folder()):
-        written.append(output_folder(out / "source" / path.stem) / path.name)
-        nbformat.write(assignment(nbformat.read(path, as_version=4)), written[-1])
-    with atomic_path(out / "nbgrader_config.py") as partial:
+        node = nbformat.read(path, as_version=4)
+        calls = [cell.source.splitlines()[-1] for cell in node.cells if "check" in tags_of(cell)]
+        for place in ("nbgrader/source", "otter/student", "otter/solved"):
+            folder, tool = output_folder(out / place / path.stem), place.partition("/")[0]
+            made = assignment(node, tool, solved=place != "otter/student")
+            nbformat.write(made, folder / path.name)
+            written.append(folder / path.name)
+            for number, call in enumerate(calls if tool == "otter" else (), 1):
+                test = output_folder(folder / "tests") / f"q{number}.py"
+                test.write_text(OTTER.format(number, call), encoding="utf-8")
+    with atomic_path(out / "nbgrader" / "nbgrader_config.py") as partial:
         partial.write_text(NBGRADER, encoding="utf-8")
     return written
 

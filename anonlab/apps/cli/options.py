@@ -208,7 +208,7 @@ COMMANDS: dict[str, tuple[str, Options, str]] = {  # where its function is, its 
               "results in OUT/photos, named by a keyed hash, and a row for every photo in OUT/manifest"),
     "run": ("research", RUN, "execute the notebooks and write an HTML report"),
     "course": ("research", COURSE, "make a browsable book of the newest executed notebooks, or slides, "
-               "or assignments for nbgrader"),
+               "or assignments for nbgrader and otter-grader"),
     "explore": ("research", EXPLORE, "serve the mask explorer as a web page, for this machine only"),
     "train": ("research", TRAIN, "train a network on generated faces"),
     "evaluate": ("research", EVALUATE, "measure privacy and what stays of people, by judges that guide "
