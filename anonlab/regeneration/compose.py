@@ -105,7 +105,8 @@ def apply_blend(
         return image
     sigma = blend.smear.trace().clamp_min(0).sqrt() + blend.blur
     reach = int(3 * float(sigma) * size / DETAIL_SIZE) + 2
-    window = (..., *(_span(shown.amax(axis)[0, 0], size, reach) for axis in (3, 2)))
+    rows, columns = (_span(shown.amax(axis)[0, 0], size, reach) for axis in (3, 2))
+    window = ..., rows, columns
     ready = with_exposure(displaced(generated, blend.moved, window), blend.gain)
     ready = with_blur(with_motion(ready, blend.smear, size), blend.blur, size)
     ready = ready + resize(blend.shift, size)[window]
