@@ -18,23 +18,31 @@ from ...recognizers import load_recognizer
 from ...selection import Selection
 from ..album import Album, RememberingDetector, faces_in
 from ..folders.batch import anonymize_files
-from ..folders.keys import make_key, read_key
 from ..folders.numbered import left_page, numbered
+from ..folders.settings import make_key, read_key, read_settings
 from ..folders.sources import each, plan
 from ..verify import pair_photos, report, verify_pairs
 from .parser import COVERED, FAILED, complain
 
 
 def chosen(options: argparse.Namespace, own: str = "") -> tuple[Controls, bytes | None]:
-    """Controls, and the secret: None for one that is to be drawn. `own` names a key in the output folder
-    that is used where none is given; a key that is not there is then made. Raises `InputMissing`,
-    `InputDamaged` or `UnknownOption`."""
+    """Controls and secret: of a settings file, and over them those that were given as options; a secret
+    of None is to be drawn. `own` names a key in the output folder that is used where none is given; a
+    key that is not there is then made. Raises `InputMissing`, `InputDamaged` or `UnknownOption`.
+
+    Area and threshold are two ways to say one mask: an area that is given replaces a saved threshold.
+    """
+    saved, key = read_settings(options.settings) if options.settings else ({}, None)
     given = {one.name: getattr(options, one.name, None) for one in fields(Controls)}
     given = {name: value for name, value in given.items() if value is not None}
-    controls, path = make_controls(given), options.key or (options.out / own if own else None)
-    if own and make_key(path):
+    if "mask_area" in given:
+        saved["mask_threshold"] = None
+    controls, path = make_controls(saved | given), options.key
+    if own and not (path or key):
+        path = options.out / own
+    if own and path and make_key(path):
         print(f"a new key is in {path}: keep it, nothing else gives the same faces again")
-    return controls, read_key(path) if path else None
+    return controls, read_key(path) if path else key
 
 
 def anonymize(options: argparse.Namespace, people: Callable[..., Known] | None = None) -> int:

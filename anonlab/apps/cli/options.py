@@ -65,8 +65,9 @@ def out(help: str, default: str | None = None, metavar: str = "FOLDER") -> Optio
 
 # fmt: off
 SHARED: Options = {  # by several commands
-    "--key": option("FILE", "secret: the same person gets the same new face (default: a new "
-                    "one, which album and scale keep)"),
+    "--settings": option("FILE", "controls and key saved by the explorer; options win"),
+    "--key": option("FILE", "secret: the same person gets the same new face (default: the one in "
+                    "--settings, or a new one, which album and scale keep)"),
     "--method": chosen_of(*METHODS, help="encode, by the trained encoder, takes a second a face (auto, "
                           "the default, where there is one); optimize takes a minute; one-pass, the "
                           "linear start, is the coarsest"),
@@ -92,8 +93,8 @@ def shared(*flags: str) -> Options:
 
 
 def controls(without: Sequence[str] = ()) -> Options:
-    """An option for every field of `Controls`, and the key."""
-    made = {}
+    """An option for every field of `Controls`, a file of them, and the key."""
+    made = shared("--settings")
     for one in fields(Controls):
         help, kind = one.metadata["help"], KINDS.get(one.type.split()[0], names)
         how = option(one.metadata["metavar"], help, type=kind)

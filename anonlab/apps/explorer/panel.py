@@ -9,29 +9,29 @@ from __future__ import annotations
 import base64
 import io
 import secrets
-import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields, replace
-from functools import cached_property
+from dataclasses import asdict, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from ...controls import KEEP, PERCEPTIONS, REGIONS, Controls, make_controls
-from ...errors import AnonlabError, InputMissing, StaleRequest
+from ...errors import AnonlabError, InputMissing, StaleRequest, UnreadableImage
 from ...notebook.plots import overlay, picture
 from ...notebook.samples import SAMPLES, is_sample, open_photo
-from ...photo.photos import READABLE, Photo, read_photo, write_photo
+from ...photo.photos import READABLE, write_photo
 from ...pipeline import Anonymizer
 from ...weights.store import notebooks_folder
-from ..folders.keys import checked_key
-from .figures import SHARP, data_uri, layers, small
+from ..folders.settings import checked_key, settings_text
+from .figures import SHARP, View, data_uri, layers, small
 from .workbench import Workbench
 
+LARGEST_UPLOAD = 200 * 10**6  # bytes; it arrives in parts, so no server's own limit counts
+SEEDS = range(6)  # of the gallery
 EMPTY = "The mask is empty: nothing would be changed. Raise the area, or lower the threshold."
 Message = dict[str, Any]
 Check = Callable[[], None]  # raises `StaleRequest` when a newer request has come
@@ -41,8 +41,8 @@ class Explorer:
     """One page: its photo, setting and key. `explorer.panel` is what a notebook shows.
 
     `hear` takes a message of the page, whose `do` names one of the methods `do_…`; `tell` is called with
-    each answer, from several threads. Samples use the key of `anonymizer`, as text, and a user's own
-    photos one that is drawn here.
+    each answer, from several threads. Samples use the key of `anonymizer` if it is text, and a user's
+    own photos one that is drawn here.
     """
 
     def __init__(
@@ -55,11 +55,13 @@ class Explorer:
         self.bench = Workbench(anonymizer)
         self.background, self.request = ThreadPoolExecutor(1), object()  # of which the newest counts
         self.photos = [*photos] if photo in photos else [*photos, photo]
-        self.photo, self.controls = photo, controls
-        self.uploads: dict[str, Photo] = {}  # by file name
-        self.incoming = io.BytesIO()
+        self.photo, self.controls, self.with_key = photo, controls, False
+        self.uploads: dict[str, bytes] = {}  # by file name
+        self.incoming = bytearray()
+        text = anonymizer.key.decode(errors="ignore")
+        typed = text.encode() == anonymizer.key and text.isprintable()
         # of samples, and of other photos
-        self.keys = {True: anonymizer.key.decode(errors="replace"), False: secrets.token_hex(32)}
+        self.keys = {True: text if typed else secrets.token_hex(32), False: secrets.token_hex(32)}
         self.heat = ""  # the method whose map the page has
         self.tell: Callable[[Message], None] = lambda _: None
 
@@ -104,26 +106,35 @@ class Explorer:
     def do_open(self, photo: str) -> None:
         """Show a photo of the choices; one that cannot be shown takes the old face away."""
         self._clear()
-        if photo not in {*self.photos, *self.uploads}:  # a page may name no other file of this machine
+        if photo in self.uploads:
+            file = io.BytesIO(self.uploads[photo])
+            file.name = photo  # by which errors call it
+            self.bench.open(file)
+        elif photo in self.photos:
+            self.bench.open(open_photo(photo, self.bench.anonymizer.generator))
+        else:  # a page may name no other file of this machine
             raise InputMissing(f"{photo} is not among the photos here; choose one of the list")
-        self._open(photo, self.uploads.get(photo) or open_photo(photo, self.bench.anonymizer.generator))
-
-    def do_upload(self, name: str, data: str, first: bool, last: bool) -> None:
-        """Take a part of a file (base64; servers limit a message); with the last one it is opened."""
-        if first:
-            self.incoming = io.BytesIO()
-            self._clear()
-        self.incoming.write(base64.b64decode(data))
-        if last:
-            self.incoming.name = name  # by which errors call it
-            photo = read_photo(self.incoming)
-            self._open(name, photo)
-            self.uploads[name] = photo
-
-    def _open(self, name: str, photo: Photo | Image.Image | Path) -> None:
-        self.bench.open(photo)
-        self.photo = name
+        self.photo = photo
         self._show_face()
+
+    def do_upload(self, name: str, size: int, data: str, first: bool, last: bool) -> None:
+        """Take a part of a file (base64); with the last one it is opened."""
+        if first:
+            self.incoming = bytearray()
+            self._clear()
+        self.incoming += base64.b64decode(data)
+        if max(size, len(self.incoming)) > LARGEST_UPLOAD:
+            raise UnreadableImage(
+                f"{name} is too large: {size / 1e6:.0f} MB, and {LARGEST_UPLOAD / 1e6:.0f} MB can be "
+                "uploaded; save a smaller copy"
+            )
+        if last:
+            self.uploads[name], self.incoming = bytes(self.incoming), bytearray()
+            try:
+                self.do_open(name)
+            except AnonlabError:
+                del self.uploads[name]
+                raise
 
     def do_choose(self, number: int) -> None:
         """Look at another face of the photo."""
@@ -131,41 +142,54 @@ class Explorer:
         self.bench.choose(number)
         self._show_face()
 
-    def do_set(self, controls: Message, final: bool = True) -> None:
+    def do_set(self, controls: Message, final: bool = True, with_key: bool = False) -> None:
         """Take a setting. While a slider is dragged it is not `final`, and only its mask is drawn."""
         self.controls = make_controls(vars(self.controls) | controls)
+        self.with_key = with_key
         self._draw(final)
 
     def do_key(self, key: str) -> None:
         """Take a secret, for photos of this kind."""
-        self.keys[is_sample(self.photo)] = checked_key(key.encode(), "the key").decode()
+        self.keys[is_sample(self.photo)] = checked_key(key.strip(), "the key").decode()
         self._show_face()
+
+    def do_seeds(self) -> None:
+        """Show the same setting with several virtual identities, one by one."""
+        controls, view = self.controls, self.bench.view(self.controls)
+
+        def work(current: Check) -> None:
+            for seed in SEEDS:
+                self._show_busy(current, f"drawing seed {seed}", seed / len(SEEDS))
+                found = self.bench.preview(view, replace(controls, seed=seed), current)
+                self._show_preview("seed", found, f"seed {seed}", seed=seed)
+            self._show("idle", text="")
+
+        self._later(work)
 
     def do_make(self, everybody: bool = True) -> None:
         """Anonymize the photo as the command line does, and show it with its file."""
-        controls, path, photo = self.controls, Path(self.photo), self.bench.photo
-        anonymizer, faces = self.bench.anonymizer, "all" if everybody else (self.bench.number,)
+        controls, path, bench = self.controls, Path(self.photo), self.bench
+        photo, faces = bench.photo, "all" if everybody else (bench.number,)
         suffix = path.suffix if path.suffix.lower() in READABLE else ".png"
+        anonymizer = bench.anonymizer
 
         def work(current: Check) -> None:
-            def watch(doing: str, share: float) -> None:
-                current()
-                self._show("busy", text=f"{doing} …", share=share)
-
+            watch = partial(self._show_busy, current)
             result = anonymizer(photo, controls, faces=faces, watch=watch)
             with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / f"{path.stem}-anonymized{suffix}"
+                file = Path(folder) / f"picture{suffix}"
                 write_photo(result.image, file, result.icc_profile, photo)
-                content = base64.b64encode(file.read_bytes()).decode()
+                content = file.read_bytes()
             current()
             away = ", ".join(f"{face.distance:.2f}" for face in result.faces)
+            self._show("idle", text="")
             verdict = (
                 f"finished and checked: {anonymizer.recognizer.name} no longer recognises the photo, "
                 f"distance {away}; a match is below {anonymizer.recognizer.threshold:g}"
             )
-            shown = small(result.image.convert("RGB"))
-            self._show("idle", text="")
-            self._show("result", picture=shown, name=file.name, file=content, verdict=verdict)
+            shown, file = small(result.image.convert("RGB")), base64.b64encode(content).decode()
+            name = f"{path.stem}-anonymized{suffix}"
+            self._show("result", picture=shown, name=name, file=file, verdict=verdict)
 
         self._later(work)
 
@@ -178,17 +202,24 @@ class Explorer:
     def _show(self, what: str, **told: object) -> None:
         self.tell({"show": what, **told})
 
+    def _show_busy(self, current: Check, doing: str, share: float) -> None:
+        current()
+        self._show("busy", text=f"{doing} …", share=share)
+
     def _show_face(self) -> None:
         bench, sample = self.bench, is_sample(self.photo)
         key = self.keys[sample]
         bench.anonymizer = bench.anonymizer.replace(key=key.encode())
         several = len(bench.faces) > 1
-        sides = np.tile(bench.photo.size, 2)
-        boxes = [(100 * np.array(face.box) / sides).tolist() for face in bench.faces]  # percent
+        width, height = (side / 100 for side in bench.photo.size)
+        boxes = [  # left, top, width and height in percent
+            (left / width, top / height, (right - left) / width, (bottom - top) / height)
+            for left, top, right, bottom in (face.box for face in bench.faces)
+        ]
         self.heat = ""
         self._show(
             "face", photo=self.photo, own=not sample, key=key, number=bench.number,
-            boxes=boxes if several else (),  # left, top, right, bottom
+            boxes=boxes if several else (),
             whole=small(Image.fromarray(bench.photo.pixels)) if several else "",
             person=data_uri(picture(bench.sharp, SHARP), 92),
         )  # fmt: skip
@@ -204,13 +235,15 @@ class Explorer:
         controls = self.controls = replace(
             self.controls, mask_area=area, mask_threshold=None if by == "area" else threshold
         )
-        view, heat = self.bench.view(controls), ""  # where the page has it
+        key, view = self.keys[is_sample(self.photo)], self.bench.view(controls)
+        heat = ""  # where the page has it
         if controls.perception != self.heat:
             heat = data_uri(overlay(self.bench.sharp, view.attribution, SHARP))
         self._show(
             "mask", area=area, threshold=threshold, by=by, shares=view.shares, heat=heat,
             stays=f"{1 - view.share_of_face:.0%} of the face stays",
-            warning="" if view.share > 0 else EMPTY, command=command_of(controls, self.photo),
+            warning="" if view.share > 0 else EMPTY,
+            settings=settings_text(asdict(controls), key if self.with_key else None),
             **view.measured("the person when the mask is blurred", view.distance),
             **layers(view.mask),
         )  # fmt: skip
@@ -218,12 +251,15 @@ class Explorer:
 
         def work(current: Check) -> None:
             found = self.bench.preview(view, controls, current, SHARP)
-            measured = found.measured("the preview", found.preview_distance)
-            drawn = data_uri(picture(found.preview, SHARP), 90)
-            self._show("preview", picture=drawn, strength=found.strength, **measured)
+            self._show_preview("preview", found, "the preview")
 
         if final:
             self._later(work)
+
+    def _show_preview(self, show: str, view: View, what: str, **more: object) -> None:
+        image = data_uri(picture(view.preview, SHARP), 90)
+        measured = view.measured(what, view.preview_distance)
+        self._show(show, picture=image, strength=view.strength, **measured, **more)
 
     def _later(self, work: Callable[[Check], None]) -> None:
         """Do `work(current)` in the background, unless a newer request comes first."""
@@ -258,19 +294,6 @@ class Explorer:
     def _fail(self, error: Exception) -> None:
         told = str(error) if isinstance(error, AnonlabError | OSError) else repr(error)
         self._show("error", text=told)
-
-
-def command_of(controls: Controls, photo: str) -> str:
-    """Say on the command line what the page does with a photo at full quality, but for its key."""
-    photo = "PHOTO" if is_sample(photo) else photo
-    words = ["python", "-m", "anonlab", "anonymize", photo, "--out", "anonymized"]
-    for one in fields(Controls):
-        value, flag = getattr(controls, one.name), "--" + one.name.replace("_", "-")
-        if value != one.default and not (one.name == "mask_area" and controls.mask_threshold):
-            value = ",".join(value) or "none" if isinstance(value, tuple) else value
-            said = f"{value:.6g}" if isinstance(value, float) else str(value)
-            words += [flag] if value is True else [flag, said]
-    return shlex.join(words)
 
 
 def page_file(name: str) -> str:

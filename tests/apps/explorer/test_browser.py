@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[3]
@@ -29,6 +30,22 @@ QUIET = [
 ]
 NAMELESS = """all => all.filter(one => !(one.labels?.length || one.getAttribute('aria-label')
     || one.textContent.trim())).map(one => one.outerHTML)"""
+FAINT = """all => {
+  const light = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map(x => x / 255)
+      .map(x => x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4);
+    return .2126 * r + .7152 * g + .0722 * b + .05;
+  };
+  const behind = (one) => {
+    const colour = getComputedStyle(one).backgroundColor;
+    return colour == 'rgba(0, 0, 0, 0)' && one.parentElement ? behind(one.parentElement) : colour;
+  };
+  const written = one => [...one.childNodes].some(node => node.data?.trim());
+  return all.filter(one => one.offsetParent && !one.disabled && written(one))
+    .map(one => [light(getComputedStyle(one).color), light(behind(one)), one.outerHTML.slice(0, 80)])
+    .filter(([a, b]) => Math.max(a, b) / Math.min(a, b) < 4.5);
+}"""
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.serial,
@@ -47,13 +64,12 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Where the explorer's server, which has just begun, is."""
+def serving() -> Iterator[tuple[psutil.Process, str]]:
+    """The explorer's server, which has just begun, and its address."""
     command = [sys.executable, "-m", "anonlab", "explore", "--no-browser", "--port", "0"]
     server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        found = (re.search(r"http://\S+/", line) for line in iter(server.stdout.readline, ""))
-        yield next(filter(None, found))[0]
+        yield psutil.Process(server.pid), re.search(r"http://\S+/", server.stdout.readline())[0]
     finally:
         server.terminate()
         server.wait(30)
@@ -66,13 +82,14 @@ def new_page(browser, **options):
 
 
 @pytest.fixture(scope="module")
-def opened(browser, address):
+def opened(browser, serving):
     page = new_page(browser)
     asked, page.faults = [], []  # every address that the page loads something from, every script's error
     page.asked = asked
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.goto(address)
+    page.goto(serving[1])
+    page.before = page.locator("body").inner_text()
     settled(page)
     yield page
     assert page.faults == []
@@ -144,6 +161,13 @@ def shoot(page, name: str) -> None:
     page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
 
+def test_a_page_says_what_it_is_and_what_happens_while_networks_are_loaded(opened):
+    assert opened.title() == "anonlab explorer"
+    assert opened.before.startswith("anonlab explorer: turn the mask, watch the new face")
+    assert "The networks are being loaded" in opened.before
+    assert not opened.locator("#waiting").is_visible()
+
+
 def test_a_dragged_slider_moves_the_mask_and_the_other_slider(page):
     drawn, face = src(page, "edge"), src(page, "preview")
     box = page.locator("input[name=area]").bounding_box()
@@ -181,12 +205,24 @@ def test_the_preview_stays_in_sight_with_a_group_and_comes_under_the_controls_on
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+def test_pictures_are_sharp_on_a_screen_of_double_density(browser, serving):
+    page = new_page(browser, device_scale_factor=2)
+    page.goto(serving[1])
+    settled(page)
+    shoot(page, "double-density")
+    for name in ("heat", "edge", "person", "preview"):
+        found = page.locator(f"img[data-part={name}]").evaluate("one => [one.naturalWidth, one.width]")
+        assert found[0] >= 1.6 * found[1], name
+    page.close()
+
+
 def test_everything_has_a_name_works_by_keys_and_can_be_read(page):
     page.locator("summary").press("Enter")
     controls = page.locator("input, select, button")
     assert controls.count() > 25 and controls.evaluate_all(NAMELESS) == []
     assert page.locator("img:visible:not([alt])").count() == 0
     assert page.locator(".pictures img:visible[alt='']").count() == 0
+    assert page.locator("body *").evaluate_all(FAINT) == []
     before = src(page, "edge")
     assert "recognises the preview" in move(page, "area", 6)
     assert src(page, "edge") != before
@@ -213,14 +249,18 @@ def test_a_photo_larger_than_a_message_arrives(page, photos):
     assert re.fullmatch("[0-9a-f]{64}", page.locator("[name=key]").input_value())
 
 
-def test_two_people_are_clicked_cancelled_made_and_saved(page, photos, tmp_path):
+def test_two_people_are_clicked_cancelled_made_saved_and_there_after_a_reload(page, photos, tmp_path):
     from PIL import Image
 
     page.set_input_files("[name=upload]", photos / "two.jpg")
     page.get_by_role("button", name="face 2").click()
     page.locator("[aria-label='face 2'][aria-pressed=true]").wait_for()
     settled(page)
-    move(page, "seed", 3)
+    page.get_by_role("button", name="six seeds").click()
+    seed = page.get_by_role("button", name="seed 3")
+    seed.click()
+    page.wait_for_function("document.querySelector('[data-of=seed]').innerText == '3'")
+    settled(page)
     page.get_by_role("button", name="full quality").click()
     page.get_by_role("button", name="cancel").click()
     page.get_by_text("cancelled; nothing was made").wait_for()
@@ -231,15 +271,39 @@ def test_two_people_are_clicked_cancelled_made_and_saved(page, photos, tmp_path)
     shoot(page, "finished")
     saved = download(page, "save picture", tmp_path)
     assert saved.name == "two-anonymized.jpg" and Image.open(saved).size == (900, 512)
-    command = page.locator("[data-part=command]").inner_text()
-    assert command.startswith("python -m anonlab anonymize two.jpg --out ") and "--seed 3" in command
+    settings = json.loads(download(page, "save settings", tmp_path).read_text())
+    assert settings["seed"] == 3 and "key" not in settings
+    warned = []
+    page.once("dialog", lambda dialog: (warned.append(dialog.type), dialog.accept()))
+    page.reload()  # the key was not saved
+    assert warned == ["beforeunload"]
+    page.locator("[aria-label='face 2'][aria-pressed=true]").wait_for()
+    settled(page)
+    assert page.locator("[name=photo]").input_value() == "two.jpg"
+    assert page.locator("[data-of=seed]").inner_text() == "3"
     key = page.locator("[name=key]").input_value()
-    assert page.evaluate("document.querySelector('#panel').dataset.unsaved") == "key"
     assert download(page, "save key", tmp_path).read_text() == key
-    assert page.evaluate("document.querySelector('#panel').dataset.unsaved") is None
 
 
-def test_the_page_asks_the_network_for_nothing_and_answers_this_machine_only(opened, address):
+def test_ten_loads_leave_the_server_below_4_gb_and_nothing_of_the_pages(browser, serving):
+    server, address = serving
+    for _ in range(10):
+        page = new_page(browser)
+        page.goto(address)
+        page.locator("img[data-part=edge]").wait_for()
+        page.close()
+    tree = [server, *server.children(recursive=True)]
+    assert sum(one.memory_info().rss for one in tree) < 4e9
+    names = [one.name() for one in tree]
+    assert len(names) == 1, names  # one process for all pages
+    deadline = time.monotonic() + 60
+    while server.num_threads() > 30 and time.monotonic() < deadline:  # forgotten pages end theirs
+        time.sleep(1)
+    assert sum(one.memory_info().rss for one in tree) < 4e9
+
+
+def test_the_page_asks_the_network_for_nothing_and_answers_this_machine_only(opened, serving):
+    address = serving[1]
     assert len(opened.asked) >= 3
     assert [url for url in opened.asked if not url.startswith((address, "data:", "blob:"))] == []
     port = int(address.rstrip("/").rpartition(":")[2])

@@ -36,12 +36,14 @@ const html = (id) => `
     ${slider(id, "seed", "seed", 0, 99, 1, "which new identity")}
     <div class="grid" role="group" aria-label="kept of the person" data-part="keep"><span>kept:</span></div>
     <label>key <input type="text" name="key" autocomplete="off" spellcheck="false"></label>
+    ${box("with_key", "the key in saved settings")}
   </fieldset>
 </form>
 <div class="shown">
   <div class="actions">
     <button data-do="make" class="first">full quality</button><label class="box" data-part="everybody" hidden><input type="checkbox" name="everybody" checked> everybody in the photo</label>
-    <button data-save="key">save key</button>
+    <button data-do="seeds">six seeds</button>
+    <button data-save="settings">save settings</button><button data-save="key">save key</button>
     <button data-save="picture" hidden>save picture</button>
     <span data-part="working" hidden><progress max="1" aria-label="progress"></progress> <button data-do="cancel">cancel</button></span>
   </div>
@@ -49,8 +51,8 @@ const html = (id) => `
   <div class="pictures" data-part="pictures">
     ${figure("mask", ["heat", "edge"])}${figure("stays", ["person", "grey"])}${figure("new", ["preview", "before"])}
   </div>
-  <code data-part="command"></code>
   <div class="people" data-part="people" role="group" aria-label="Faces in the photo, numbered from the largest" hidden></div>
+  <div class="seeds" data-part="seeds" role="group" aria-label="Six seeds: click one to choose it" hidden></div>
   <figure data-part="result" hidden><img data-part="result-image" alt="the finished photo"><figcaption data-part="result-words"></figcaption></figure>
 </div>`;
 
@@ -81,13 +83,14 @@ export function panel(root, send) {
   function set(final = true) {
     const { mask_area, mask_threshold, ...others } = state;
     const mask = by == "area" ? { mask_area, mask_threshold: null } : { mask_threshold };
-    ask({ do: "set", controls: { ...others, ...mask }, final });
+    ask({ do: "set", controls: { ...others, ...mask }, final, with_key: input.with_key.checked });
     part["new"].classList.add("old");
     say("note", "");
   }
-  function outdate() {
+  function outdate(keepSeeds = false) {
     part.result.hidden = button.picture.hidden = true;
     delete files.picture;
+    if (!keepSeeds) part.seeds.hidden = true;
   }
 
   const numbers = { area: "mask_area", threshold: "mask_threshold", softness: "softness", strength: "strength", target: "target_distance", seed: "seed" };
@@ -106,7 +109,7 @@ export function panel(root, send) {
       if (name == "area" || name == "threshold") by = name;
       state[numbers[name]] = number;
       place(name, number);
-      outdate();
+      outdate(name == "seed");
       set(final);
     };
     input[name].addEventListener("input", () => moved(false));
@@ -114,6 +117,7 @@ export function panel(root, send) {
   }
   input.symmetric.onchange = () => (state.symmetric = input.symmetric.checked, outdate(), set());
   input.perception.onchange = () => (state.perception = input.perception.value, outdate(), set());
+  input.with_key.onchange = () => set(false);
   input.aim.onchange = () => {
     state.target_distance = input.aim.checked ? Number(input.target.value) : null;
     aimed();
@@ -130,7 +134,7 @@ export function panel(root, send) {
       let text = "";
       for (let one = 0; one < bytes.length; one += 8192) text += String.fromCharCode(...bytes.subarray(one, one + 8192));
       const last = at + PART >= file.size;
-      ask({ do: "upload", name: file.name, data: btoa(text), first: at == 0, last });
+      ask({ do: "upload", name: file.name, size: file.size, data: btoa(text), first: at == 0, last });
       say("verdict", last ? "opening the photo …" : `sending ${file.name}: ${Math.round((100 * at) / file.size)}%`);
       while (waiting.length > 4) await new Promise((done) => setTimeout(done, 20));
     }
@@ -139,16 +143,17 @@ export function panel(root, send) {
   root.querySelector("form").onsubmit = (event) => event.preventDefault();
 
   button.make.onclick = () => (outdate(), ask({ do: "make", everybody: input.everybody.checked }));
+  button.seeds.onclick = () => (outdate(), part.seeds.replaceChildren(), (part.seeds.hidden = false), ask({ do: "seeds" }));
   button.cancel.onclick = () => ask({ do: "cancel" });
   input.everybody.onchange = () => outdate();
-  const names = { key: () => "anonlab.key", picture: () => files.name };
+  const names = { settings: () => "settings.json", key: () => "anonlab.key", picture: () => files.name };
   for (const [what, name] of Object.entries(names)) {
     button[what].onclick = () => {
-      const content = what == "picture" ? Uint8Array.from(atob(files.picture), (c) => c.charCodeAt(0)) : input.key.value;
+      const content = what == "picture" ? Uint8Array.from(atob(files.picture), (c) => c.charCodeAt(0)) : what == "key" ? input.key.value : files.settings;
       const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([content])), download: name() });
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-      if (what == "key") delete root.dataset.unsaved;
+      if (what == "key" || (what == "settings" && input.with_key.checked)) delete root.dataset.unsaved;
     };
   }
   const compare = document.createElement("button");
@@ -208,7 +213,7 @@ export function panel(root, send) {
       outdate();
       part.people.hidden = part.pictures.hidden = true;
       delete root.dataset.unsaved;
-      button.make.disabled = true;
+      button.make.disabled = button.seeds.disabled = true;
       say("verdict", "opening the photo …");
       say("note", "");
     },
@@ -220,7 +225,7 @@ export function panel(root, send) {
       if (input.upload.files[0]?.name != told.photo) input.upload.value = "";
       input.key.value = told.key;
       part.pictures.hidden = false;
-      button.make.disabled = false;
+      button.make.disabled = button.seeds.disabled = false;
       outdate();
       for (const name of ["preview", "before"]) image(name, "");
       image("person", told.person);
@@ -228,9 +233,9 @@ export function panel(root, send) {
       compare.setAttribute("aria-pressed", "false");
       part.everybody.hidden = part.people.hidden = !told.boxes.length;
       const whole = Object.assign(new Image(), { src: told.whole, alt: "the whole photo" });
-      const frames = told.boxes.map(([left, top, right, bottom], index) => {
+      const frames = told.boxes.map(([left, top, width, height], index) => {
         const frame = Object.assign(document.createElement("button"), { type: "button", textContent: index + 1, title: `look at face ${index + 1}` });
-        frame.style = `left: ${left}%; top: ${top}%; width: ${right - left}%; height: ${bottom - top}%`;
+        frame.style = `left: ${left}%; top: ${top}%; width: ${width}%; height: ${height}%`;
         frame.setAttribute("aria-label", `face ${index + 1}`);
         frame.setAttribute("aria-pressed", index + 1 == told.number);
         frame.onclick = () => ask({ do: "choose", number: index + 1 });
@@ -247,12 +252,12 @@ export function panel(root, send) {
         place("threshold", told.threshold);
       } else if (by == "area") place("threshold", told.threshold);
       else place("area", told.area);
-      say("kept", `You moved the ${told.by}: it is what the next photo gets, and the other one follows it.`);
+      say("kept", `You moved the ${told.by}: it is what the next photo and saved settings get, and the other one follows it.`);
       if (told.heat) image("heat", told.heat, "the face under a map of where the recogniser finds the identity");
       image("edge", told.edge, `outline of a mask of ${told.shares}`);
       part.person.alt = "the person's face";
       image("grey", told.grey, told.stays);
-      say("command", told.command);
+      files.settings = told.settings;
       say("mask-words", `mask: ${told.shares}`);
       bar("stays", told, `${told.stays}. ${told.verdict}`);
       say("verdict", told.warning || told.verdict, told.warning ? "warning" : told.matched ? "matched" : "free");
@@ -264,6 +269,20 @@ export function panel(root, send) {
       part["new"].classList.remove("old");
       bar("new", told, told.verdict + (face && state.target_distance != null ? `; strength ${told.strength.toFixed(2)}` : ""));
       if (part.verdict.className != "warning") say("verdict", told.verdict, told.matched ? "matched" : "free");
+    },
+    seed(told) {
+      const one = document.createElement("button");
+      one.type = "button";
+      one.append(Object.assign(new Image(), { src: told.picture, alt: "" }), `seed ${told.seed}: ${told.distance.toFixed(2)}${told.matched ? ", recognised" : ""}`);
+      one.onclick = () => {
+        for (const other of part.seeds.children) other.setAttribute("aria-pressed", other == one);
+        state.seed = told.seed;
+        place("seed", told.seed);
+        outdate(true);
+        set();
+      };
+      one.setAttribute("aria-pressed", told.seed == state.seed);
+      part.seeds.append(one);
     },
     busy(told) {
       part.working.hidden = false;
