@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 
 from ..metrics.privacy import roc
@@ -23,7 +22,6 @@ ROC_LINES = {  # colour and style of each; dashes show what lies below
     ORIGINAL: ("#222222", "--"),
     "result": (OURS, "-"),
 }
-SHEET = 4  # people on a contact sheet, in two lines each
 
 
 def tradeoff_figure(found: dict, judge: str) -> Figure:
@@ -126,7 +124,7 @@ def nearness(evaluation: Evaluation, dataset: str) -> np.ndarray:
 
 
 def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] = ()) -> list[Figure]:
-    """Draw two lines of pictures for each person, worst hidden first: the photo, methods, another photo.
+    """Draw a sheet for each person, worst hidden first: the photo, methods, another photo, in two lines.
 
     Above each is the distance that an unseen recogniser sees, or the guide without one.
     """
@@ -140,15 +138,10 @@ def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] 
     }
     order = nearness(evaluation, dataset).argsort(kind="stable").tolist()
     sheets = []
-    for start in range(0, len(order), SHEET):
-        images, titles, rows = [], [], []
-        for index in order[start : start + SHEET]:
-            images += [people[index].image(one) for one in shown.values()]
-            titles += [f"{name}: {gaps[name][index]:.2f}".replace("anonlab", "ours") for name in shown]
-            rows += [people[index].person.name[:16], ""]
-            if len(shown) % 2:  # both lines of a person are full
-                images, titles = [*images, torch.ones_like(images[0])], [*titles, ""]
-        figure = gallery(images, titles, -(-len(shown) // 2), rows)
+    for index in order:
+        images = [people[index].image(one) for one in shown.values()]
+        titles = [f"{name}: {gaps[name][index]:.2f}".replace("anonlab", "ours") for name in shown]
+        figure = gallery(images, titles, -(-len(shown) // 2), [people[index].person.name[:16]])
         limit = f"matched below {judge.recognizer.threshold:.3g}"
         figure.supxlabel(f"distance by {judge.name} to another photo of the person; {limit}")
         sheets.append(figure)

@@ -20,7 +20,6 @@ from ..photo.photos import Photo
 if TYPE_CHECKING:
     from ..results import FaceResult
 
-PICTURE_INCHES = 2.6  # side of a picture in a figure
 PAGE_INCHES = 11.8  # width of a gallery: in three columns a picture has 370 pixels of a page
 HEAT = "inferno"
 RED, BLUE = "#c0392b", "#2e86ab"
