@@ -57,7 +57,7 @@ def painting(
 
     def draw(*given: object) -> tuple:
         _, image, mask, controls = given[-4:]  # before them the anonymizer, if it is a class
-        return image, paint(image, mask, controls)
+        return image, paint(image, mask, controls), mask
 
     monkeypatch.setattr(anonymizer, "encode", encode)
     monkeypatch.setattr(anonymizer, "draw", draw)
