@@ -8,7 +8,6 @@ looked at a second time from near, by both. What is left of doubt is in a face's
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -91,9 +90,9 @@ class Detector:
         """Find what CenterFace sees in a photo, scaled down, upright and turned; with exact points."""
         return self._from_near(photo, self.centerface(photo.pixels, CONFIRMED, fine=False))
 
-    def confirmed(self, photo: Photo, faces: Iterable[Face], known: Sequence[Face]) -> list[Face]:
-        """Confirm from near which of CenterFace's `faces` that it is sure of add to the `known` ones."""
-        return self._from_near(photo, [one for one in faces if one.confidence >= CONFIRMED], known)
+    def hidden(self, photo: Photo, known: Sequence[Face]) -> list[Face]:
+        """Find what one look of CenterFace at a photo, scaled down, adds to the `known` faces."""
+        return self._from_near(photo, self.centerface.once(photo.pixels, CONFIRMED), known)
 
     def rest(self) -> None:
         """Give memory back that only the next look needs."""
@@ -130,15 +129,12 @@ class Detector:
                 break
         return face
 
-    def by_mtcnn(
-        self, image: Picture, scale: float, confidence: float = MIN_CONFIDENCE, least: int = MIN_FACE
-    ) -> list[Face]:
-        """Find faces in `image` by MTCNN in a scaled copy, from a `confidence` and `least` pixels on."""
+    def by_mtcnn(self, image: Picture, scale: float, confidence: float = MIN_CONFIDENCE) -> list[Face]:
+        """Find faces in `image` by MTCNN in a scaled copy, from a `confidence` on."""
         pixels = np.asarray(image)
-        seen, mtcnn = scaled(pixels, scale), copy.copy(self.mtcnn)
-        mtcnn.min_face_size = max(least, 12)  # of which P-Net is one look
+        seen = scaled(pixels, scale)
         try:
-            boxes, confidences, points = mtcnn.detect(seen, landmarks=True)
+            boxes, confidences, points = self.mtcnn.detect(seen, landmarks=True)
         except (ValueError, RuntimeError, IndexError):
             return []  # MTCNN's image pyramid fails on very narrow pictures
         if boxes is None:

@@ -32,8 +32,8 @@ def two_notebooks(place: Path) -> Path:
     folder, run = place / "notebooks", place / "runs" / "2026-01-01"
     folder.mkdir()
     run.mkdir(parents=True)
-    (place / "data").mkdir()
-    (place / "data" / "panel.png").write_bytes(base64.b64decode(PICTURE))
+    (place / "data" / "pictures").mkdir(parents=True)
+    (place / "data" / "pictures" / "panel.png").write_bytes(base64.b64decode(PICTURE))
     image = nbformat.v4.new_output("display_data", data={"image/png": PICTURE, "text/plain": "a dot"})
     prose = nbformat.v4.new_output("display_data", data={"text/markdown": "It is *forty-three*."})
     said = code("Markdown('spoiler')", prose, tags=("remove-input",), jupyter={"source_hidden": True})
@@ -48,7 +48,7 @@ def two_notebooks(place: Path) -> Path:
         code("check_1(answer)", tags=("check", "hide-input"), jupyter={"source_hidden": True}),
         code("answer = 41 + 1", result, tags=("solution",), jupyter={"source_hidden": True}),
         nbformat.v4.new_markdown_cell("[next](01_two.ipynb), [tables](../data/README.md)"),
-        nbformat.v4.new_markdown_cell("![a panel](../data/panel.png)"),
+        nbformat.v4.new_markdown_cell("![a panel](../data/pictures/panel.png)"),
     )
     needle = nbformat.v4.new_markdown_cell("A needle in a haystack.")
     second = page("01 · Two", code("explorer and explorer.panel"), needle)

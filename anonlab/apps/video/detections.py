@@ -1,9 +1,9 @@
 """Pass 1 over a clip: every face of every frame, and its embedding, as numbers.
 
-CenterFace looks at every frame as a whole, and at one in `TURNED_EVERY` turned. MTCNN looks at one frame
-in `FINE_EVERY` as a whole, finely; at the others only where CenterFace sees what may be a face. A face
-that is in one frame and not in the next is looked for there from near, forwards and backwards. Faces of
-low confidence are kept too: they never begin a track, but they can go on with one.
+One frame in `FINE_EVERY` is looked at closely, the others at half that scale, three times as fast: what
+only the close look finds is joined to a track, and the frames between are filled in. CenterFace is asked
+for faces that something hides or the frame cuts off. Faces of low confidence are kept too: they never
+begin a track, but they can go on with one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from ...errors import NoFaceFound
-from ...photo.boxes import among, merged, moved, same
+from ...photo.boxes import among, merged
 from ...photo.detection import ROLLED, Detector
 from ...photo.faces import Face, align
 from ...photo.photos import Photo
@@ -30,16 +30,13 @@ if TYPE_CHECKING:
 
 FINE_EVERY = 5  # frames
 FINE_SIDE, COARSE_SIDE = 1280, 640  # longest side of a frame as looked at
-POSSIBLE = 0.1  # confidence of CenterFace from which on MTCNN looks, too …
-CROWD = 3  # … at each place of so many, else at the whole frame
-NEAR, LEAST = 128, 48  # pixels that a face has in that look, and at least
 SURE = 0.9  # confidence that begins a track …
 LIKELY = 0.7  # … and that goes on with one
 LOOK_SIZE = 256  # of the aligned face for the recogniser
 THUMBNAIL = (32, 18)  # in which cuts are seen
 TURNED_EVERY = 12  # frames, half a second; how often a frame is looked at turned
 CUT = 40.0  # mean change of a thumbnail's brightness, of 255, from one frame to the next
-# a frame, its faces, and what is seen in it turned
+# a frame, its upright faces, and what is seen in it turned
 Looks = tuple[Photo, list[Face], list[Face] | None]
 
 
@@ -79,10 +76,10 @@ def detect(
     """
 
     def seen(frame: Frame) -> Looks:
+        side = COARSE_SIDE if frame.number % FINE_EVERY else FINE_SIDE
         photo = Photo(frame.pixels, name)
-        others = anonymizer.detector.centerface.once(photo.pixels, POSSIBLE)
-        seen = upright(anonymizer, photo, frame.number % FINE_EVERY == 0, others)
-        faces = merged([seen, occluded(anonymizer, photo, seen, others)])
+        upright = look(anonymizer, frame.pixels, side)
+        faces = merged([upright, occluded(anonymizer, photo, upright)])
         due = frame.number % TURNED_EVERY == 0 or frame is frames[0]
         return photo, faces, anonymizer.detector.turned(photo) if due else None
 
@@ -90,7 +87,7 @@ def detect(
         return embedding(anonymizer, *row)
 
     looks = [*in_order(seen, frames)]
-    faces = followed(anonymizer.detector, looks)
+    faces = with_rolled(anonymizer.detector, looks)
     rows = [(photo, face) for (photo, *_), own in zip(looks, faces, strict=True) for face in own]
     small = [thumbnail(one.pixels) for one in frames]
     earlier = [*small[:1], *small[:-1]] if before is None else [before, *small[:-1]]
@@ -108,12 +105,12 @@ def detect(
     )
 
 
-def followed(detector: Detector, looks: Sequence[Looks]) -> list[list[Face]]:
-    """Follow faces through consecutive frames; returns all faces of each.
+def with_rolled(detector: Detector, looks: Sequence[Looks]) -> list[list[Face]]:
+    """Follow rolled faces through consecutive frames; returns all faces of each.
 
-    A face that a frame lacks of the one before is looked for again from near, in its own upright square,
-    and so is a new one in the frames before. Rolled faces always are: the detector knows upright ones,
-    and looking at a turned frame costs as much as five other frames.
+    The detector knows upright faces, and looking at a turned frame costs as much as five other frames.
+    So one frame in `TURNED_EVERY` is looked at that way; a rolled face is then looked for again from
+    near, in its own upright square, in the frames after and before.
     """
 
     def again(photo: Photo, faces: Iterable[Face]) -> list[Face]:
@@ -124,37 +121,19 @@ def followed(detector: Detector, looks: Sequence[Looks]) -> list[list[Face]]:
         return [face for face in seen if face is not None]
 
     found: list[list[Face]] = []
-    for at, (photo, faces, turned) in enumerate(looks):
-        before = found[-1] if found else []
-        faces = [detector.nearer(photo, one) if one.roll > ROLLED else one for one in faces]
-        lost = [one for one in before if one.roll > ROLLED or not among(one, faces)]
-        faces = merged([faces, again(photo, lost), [one for one in turned or () if one.roll > ROLLED]])
-        new = [one for one in faces if not among(one, before)]
-        for earlier in range(at - 1, max(-1, at - 1 - TURNED_EVERY), -1):
-            new = [one for one in again(looks[earlier][0], new) if not among(one, found[earlier])]
-            found[earlier] += new
+    for at, (photo, upright, turned) in enumerate(looks):
+        rolled = [one for one in found[-1] if one.roll > ROLLED] if found else []
+        faces = [detector.nearer(photo, one) if one.roll > ROLLED else one for one in upright]
+        faces = merged([faces, again(photo, rolled)])
+        if turned is not None:
+            turned = [one for one in turned if one.roll > ROLLED]
+            faces = merged([faces, turned])
+            new = [one for one in faces if among(one, turned)]
+            for earlier in range(at - 1, max(-1, at - 1 - TURNED_EVERY), -1):
+                new = [one for one in again(looks[earlier][0], new) if not among(one, found[earlier])]
+                found[earlier] += new
         found.append(faces)
     return found
-
-
-def upright(anonymizer: Anonymizer, photo: Photo, fine: bool, others: Sequence[Face]) -> list[Face]:
-    """Find upright faces by MTCNN: in the whole frame, finely or in a crowd, else where `others` are."""
-    if fine or len(others) > CROWD:
-        return look(anonymizer, photo.pixels, FINE_SIDE if fine else COARSE_SIDE)
-    seen = []
-    for other in others:
-        first, last = np.array(other.box).reshape(2, 2)
-        middle, side = (first + last) / 2, (last - first).max()  # a square twice as large
-        corner, end = np.stack([middle - side, middle + side]).astype(int).clip(0, photo.size)
-        part = photo.pixels[corner[1] : end[1], corner[0] : end[0]]
-        if part.size:
-            scale = min(1.0, NEAR / side)
-            faces = anonymizer.detector.by_mtcnn(
-                part, scale, LIKELY, round(min(LEAST, side * scale / 2))
-            )
-            faces = [moved(one, np.column_stack([np.eye(2), corner])) for one in faces]
-            seen.append([one for one in faces if same(one, other)])
-    return merged(seen)
 
 
 def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
@@ -163,14 +142,12 @@ def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
     return anonymizer.detector.by_mtcnn(image, min(1.0, side / max(image.size)), LIKELY)
 
 
-def occluded(
-    anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face], others: Sequence[Face]
-) -> list[Face]:
-    """Occluded and truncated faces among the `others`, those of CenterFace, that are not surely among
-    those `seen`; its word is enough to begin a track: its confidence is on another scale."""
+def occluded(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list[Face]:
+    """Occluded and truncated faces that are not surely among those `seen`, by the other detector, whose
+    word is enough to begin a track: its confidence is on another scale."""
     sure = [face for face in seen if face.confidence >= SURE]
-    hidden = anonymizer.detector.confirmed(photo, others, sure)
-    return [replace(face, confidence=max(face.confidence, SURE)) for face in hidden]
+    others = anonymizer.detector.hidden(photo, sure)
+    return [replace(face, confidence=max(face.confidence, SURE)) for face in others]
 
 
 @torch.no_grad()

@@ -174,7 +174,7 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same_file(walk, folder, fas
                       "embedding": (3, 128), "times": (3,), "change": (3,)}  # fmt: skip
     assert {*kept["plan-000000"]} == {  # nothing that shows the original
         "first", "kind", "box", "points", "embedding", "person", "mean", "target", "attribution",
-        "landmarks", "mask_area", "resolution", "keys", "codes",
+        "landmarks", "mask_area", "needed", "resolution", "keys", "codes",
     }  # fmt: skip
     with pytest.raises(InputDamaged, match="begun with another seed; use the same"):
         anonymize_clip(fast, walk, out, replace(NETWORK, seed=1), resume=True)
