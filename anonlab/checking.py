@@ -47,7 +47,6 @@ def next_controls(tried: Controls, area: float, optimize: bool) -> Controls:
         tried,
         mask_area=min(AREA_LIMIT, max(round(area * AREA_STEP, 3), 0.1)),
         mask_threshold=None,
-        give_back=0.0,
         strength=1.0,
         target_distance=None,
         refine_steps=max(steps or 0, RETRY_STEPS) if optimize else steps,
