@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -25,10 +25,9 @@ from ..verify import pair_photos, report, verify_pairs
 from .parser import COVERED, FAILED, complain
 
 
-def chosen(options: argparse.Namespace, own: str = "") -> tuple[Controls, bytes | None]:
+def chosen(options: argparse.Namespace) -> tuple[Controls, bytes | None]:
     """Controls and secret: of a settings file, and over them those that were given as options; a secret
-    of None is to be drawn. `own` names a key in the output folder that is used where none is given; a
-    key that is not there is then made. Raises `InputMissing`, `InputDamaged` or `UnknownOption`.
+    of None is to be drawn. Raises `InputMissing`, `InputDamaged` or `UnknownOption`.
 
     Area and threshold are two ways to say one mask: an area that is given replaces a saved threshold.
     """
@@ -37,28 +36,22 @@ def chosen(options: argparse.Namespace, own: str = "") -> tuple[Controls, bytes 
     given = {name: value for name, value in given.items() if value is not None}
     if "mask_area" in given:
         saved["mask_threshold"] = None
-    controls, path = make_controls(saved | given), options.key
-    if own and not (path or key):
-        path = options.out / own
-    if own and path and make_key(path):
-        print(f"a new key is in {path}: keep it, nothing else gives the same faces again")
-    return controls, read_key(path) if path else key
+    return make_controls(saved | given), read_key(options.key) if options.key else key
 
 
-def anonymize(options: argparse.Namespace, people: Callable[..., Known] | None = None) -> int:
-    """Photos in, anonymized photos and a record out; `people` finds those of an album first."""
+def anonymize(options: argparse.Namespace, album: bool = False) -> int:
+    """Photos in, anonymized photos and a record out; of an `album` the people are found first."""
     if options.preview:
         return preview(options)
-    controls, key = chosen(options, "album.key" if people else "")
-    weights, known = options.generator_weights, None
+    (controls, key), weights, known = chosen(options), options.generator_weights, None
     anonymizer = Anonymizer.load(
         options.generator, options.method, options.device, key, generator_path=weights
     )
     made_by = {"generator": options.generator, "generator_weights": weights and str(weights)}
-    made_by |= {"method": options.method} | ({"album": True} if people else {})
-    if people:
+    made_by |= {"method": options.method} | ({"album": True} if album else {})
+    if album:
         anonymizer = anonymizer.replace(detector=RememberingDetector(anonymizer.detector))
-        known = people(anonymizer, options, key)
+        known = find_people(anonymizer, options, key)
     path = options.json or options.out / "record.json"
     record = anonymize_files(
         anonymizer, options.photos, options.out, controls, options.faces, path,
@@ -72,8 +65,14 @@ def anonymize(options: argparse.Namespace, people: Callable[..., Known] | None =
 
 
 def album(options: argparse.Namespace) -> int:
-    """The same, and a person gets one new face in all photos."""
-    return anonymize(options, find_people)
+    """The key is made if its file does not exist; with it, the album's people are kept for the next
+    photos."""
+    if not options.preview and (options.key or not chosen(options)[1]):
+        options.key = options.key or options.out / "album.key"
+        with folder_lock(output_folder(options.out)):
+            if make_key(options.key):
+                print(f"a new key is in {options.key}: keep it, nothing else gives the same faces again")
+    return anonymize(options, album=True)
 
 
 def find_people(anonymizer: Anonymizer, options: argparse.Namespace, key: bytes) -> Known:
@@ -147,7 +146,7 @@ def scale(options: argparse.Namespace) -> int:
     """A manifest or folder in, hashed names and a manifest out."""
     from ..scale import anonymize_set  # which needs `anonlab[scale]`
 
-    controls, key = chosen(options, "job/key")
+    controls, key = chosen(options)
     if options.generator_weights:
         options.generator_weights = str(options.generator_weights.absolute())
     same = ("workers", "resume", "faces", "fallback", "keep_metadata", "generator",

@@ -30,6 +30,14 @@ def names(text: str) -> tuple[str, ...]:
     return () if text == "none" else tuple(text.split(","))
 
 
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
 def seconds(text: str) -> float:
     """Seconds, or minutes and hours before them: `90`, `1:30`, `0:01:30.5`."""
     parts, value = text.split(":"), 0.0
@@ -67,7 +75,7 @@ def out(help: str, default: str | None = None, metavar: str = "FOLDER") -> Optio
 SHARED: Options = {  # by several commands
     "--settings": option("FILE", "controls and key saved by the explorer; options win"),
     "--key": option("FILE", "secret: the same person gets the same new face (default: the one in "
-                    "--settings, or a new one, which album and scale keep)"),
+                    "--settings, or a new one)"),
     "--method": chosen_of(*METHODS, help="encode, by the trained encoder, takes a second a face (auto, "
                           "the default, where there is one); optimize takes a minute; one-pass, the "
                           "linear start, is the coarsest"),
@@ -140,7 +148,7 @@ SCALE = {
     "photos": option("MANIFEST.parquet|FOLDER", "a Parquet file with a column path (files or URLs) and "
                      "perhaps id, or a folder of photos", type=Path),
     **out("folder for results, manifest and job"),
-    "--workers": option("N", "processes that anonymize (default: one a CPU)", type=int),
+    "--workers": option("N", "processes that anonymize (default: one a CPU)", type=positive),
     **controls(),
     **shared(*PARTS, "--fallback", "--keep-metadata"),
     "--faces": chosen_of(*FACES),

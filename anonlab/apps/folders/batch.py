@@ -131,6 +131,7 @@ def recording(
     before, photos = read_previous(path) if resume else ({}, [])
     same = same_settings(before, head["controls"] | head["run"], key, path)
     record = json.loads(json.dumps(head | {"run": head["run"] | {"key": same["key"]}}))
+    write_json(path, record | {"photos": photos})
     with atomic_path(journal_of(path)) as partial:
         partial.write_text("".join(json.dumps(one) + "\n" for one in (record, *photos)))
     record["photos"] = photos

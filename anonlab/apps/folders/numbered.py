@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image, ImageDraw, ImageFont
 
 from ...files import atomic_path
@@ -71,7 +71,9 @@ def left_page(record: Mapping, detector: Detector, page: Path) -> Path:
         face["picture"] = face_picture(read_photo(face["source"]), face["box"])
     people = {name: read_photo(name) for name in {face["taken_for"] for face in faces}}
     known = {name: face_picture(photo, detector(photo)[0].box) for name, photo in people.items()}
-    pages = Environment(loader=PackageLoader("anonlab.apps.folders"), autoescape=True)
+    pages = Environment(
+        loader=PackageLoader("anonlab.apps.folders"), autoescape=True, undefined=StrictUndefined
+    )
     with atomic_path(page) as partial:
         text = pages.get_template("left.html").render(faces=faces, known=known)
         partial.write_text(text, encoding="utf-8")

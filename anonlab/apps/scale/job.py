@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import fsspec
 import pyarrow as pa
@@ -25,12 +26,13 @@ import torch
 
 from ...controls import Controls
 from ...device import cores, pick_device
-from ...errors import AnonlabError, InputDamaged, InputMissing, OutputNotWritable
+from ...errors import AnonlabError, InputDamaged, InputMissing, OutputNotWritable, UnreadableImage
 from ...files import atomic_path, folder_lock, open_file, output_folder, remove_partials
 from ...photo.metadata import check_groups
 from ...photo.photos import read_photo
 from ...pipeline import Anonymizer
 from ..folders.batch import anonymize_photo
+from ..folders.settings import make_key, read_key
 from ..folders.sources import plan, sentence
 from ..resume import keep_settings
 
@@ -39,7 +41,7 @@ AT_ONCE = 50_000  # rows of the list of photos that are read at once
 OWN_CPUS = 3  # for Ray's own: without them workers hold all CPUs, and nothing feeds them
 STARTS = 3  # of Ray, which gives its processes 30 s: too little on a busy machine
 OBJECT_STORE = 500_000_000  # bytes; rows go through it, never photos
-MAX_BYTES = 1 << 29  # of a photo's file; what is longer is cut off there, and so damaged
+MAX_BYTES = 1 << 29  # of a photo's file
 LIMIT = 3  # workers that may die of one photo
 LOADING = "loading"  # the attempt that is no photo's
 # of results, where it is not the format's name
@@ -135,8 +137,7 @@ class Worker:
         folder = task.out / "photos" / name[:3]
         try:
             with attempt(task.attempts / name, path):
-                with fsspec.open(path, "rb") if "://" in path else open_file(Path(path)) as file:
-                    content = io.BytesIO(file.read(MAX_BYTES))
+                content = io.BytesIO(fetch(path))
                 row["source_sha256"] = hashlib.sha256(content.getbuffer()).hexdigest()
                 content.name = path
                 photo = read_photo(content)
@@ -147,7 +148,8 @@ class Worker:
                     faces=task.faces, fallback=task.fallback,
                 )  # fmt: skip
                 row["covered"] = sum("covered" in face for face in row["faces"])
-                row |= {"output": str(output.relative_to(task.out)), "faces": json.dumps(row["faces"])}
+                row |= {"output": output.relative_to(task.out).as_posix()}
+                row["faces"] = json.dumps(row["faces"])
         except Exception as error:  # whatever it is, the other photos are still done
             row["error"] = sentence(error, path)
             for one in folder.glob(f"{name}.*"):  # of an earlier attempt, whose row was lost
@@ -155,10 +157,21 @@ class Worker:
         return row
 
 
+def fetch(path: str) -> bytes:
+    """Read a file or URL. Raises `UnreadableImage`, and whatever the protocol raises."""
+    if path.startswith("file://"):
+        path = unquote(urlparse(path).path)
+    with fsspec.open(path, "rb") if "://" in path else open_file(Path(path)) as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UnreadableImage(f"{path} has more than {MAX_BYTES >> 20} MB; scale it down first")
+    return data
+
+
 def anonymize_set(
     source: Path,
     out: Path,
-    key: bytes,
+    key: bytes | None,
     controls: Controls = Controls(),
     *,
     workers: int | None = None,
@@ -178,12 +191,15 @@ def anonymize_set(
     check_groups(options.get("keep_metadata", ()))
     workers = workers or cores()
     out = output_folder(out).absolute()
-    job, parts, work = out / "job", out / "manifest", out / "job/photos.parquet"
+    job, parts, work, drawn = out / "job", out / "manifest", out / "job/photos.parquet", out / "job/key"
     with folder_lock(out):
         if (job / "settings.json").exists() and not resume:
             raise OutputNotWritable(
                 f"{out} holds a job already; go on with it by --resume, or choose another output folder"
             )
+        if not key:
+            make_key(drawn)
+            key = read_key(drawn)
         threads = max(1, cores() // workers)
         task = Task(out, key, controls, threads=threads, workers=workers, **options)
         for folder in (parts, task.attempts, out / "photos"):
@@ -203,6 +219,7 @@ def anonymize_set(
             raise JobFailed(f"{out} has {len(rows)} rows for {total} photos; use --resume")
         remove_partials([*(out / "photos").iterdir(), parts, job])  # of a job that was killed
         shutil.rmtree(task.attempts)
+        drawn.unlink(missing_ok=True)
     covered = pc.sum(pc.greater(rows["covered"], 0)).as_py() or 0
     return {"photos": len(rows), "failed": len(rows) - rows["error"].null_count, "covered": covered}
 

@@ -76,7 +76,7 @@ def check_pair(
 ) -> PhotoCheck:
     """One pair; whatever goes wrong with it is one of its `leaks`."""
     if pair.anonymized is None:
-        return PhotoCheck(pair.name, missing="nothing was written")
+        return PhotoCheck(pair.name, missing=pair.error or "nothing was written")
     if pair.original is None:
         return PhotoCheck(pair.name, ["has no original, so nothing can be compared"])
     try:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import InputMissing
+from ...photo.containers import CLIP, passed_over
+from ...photo.photos import READABLE
 from ..folders.sources import digest, plan
 
 PHOTOS_ONLY = "verify compares photos only"
@@ -23,6 +25,7 @@ class Pair:
     anonymized: Path | None
     left: tuple[tuple[float, ...], ...] = ()  # boxes of faces that were to stay, by the record
     kept: tuple[str, ...] = ()  # groups of EXIF fields that were to stay, by the record
+    error: str | None = None  # why nothing was written, by the record
 
 
 def pair_photos(originals: Path, anonymized: Path) -> tuple[list[Pair], list[dict]]:
@@ -31,6 +34,8 @@ def pair_photos(originals: Path, anonymized: Path) -> tuple[list[Pair], list[dic
     for path in (originals, anonymized):
         if not path.exists():
             raise InputMissing(f"{path} does not exist; check the spelling")
+        if path.is_file() and (passed_over(path, READABLE) or ("",))[0] == CLIP[0]:
+            raise InputMissing(f"{path} is a clip; {PHOTOS_ONLY}")
     if originals.is_dir() != anonymized.is_dir():
         raise InputMissing(f"{originals} and {anonymized} must be two folders, or two photos")
     record, left_out = {}, []
@@ -54,10 +59,13 @@ def pair_photos(originals: Path, anonymized: Path) -> tuple[list[Pair], list[dic
 def _pairs(files: Iterable[tuple[str, Path | None, Path | None]], record: Mapping) -> list[Pair]:
     """With what the record says of these very bytes. Its verdicts are not asked."""
     kept = tuple((record.get("run") or {}).get("keep_metadata", ()))
-    done = {one.get("output_sha256"): one["faces"] for one in record.get("photos", ())}
+    entries = [*record.get("photos", ())]
+    done = {one["output_sha256"]: one for one in entries if one.get("output_sha256")}
+    failed = {one.get("source_sha256"): one for one in entries if one.get("error")}
     pairs = []
     for name, original, anonymized in files:
-        faces = done.get(digest(anonymized), ()) if anonymized else ()
+        entry = done.get(digest(anonymized)) if anonymized else failed.get(digest(original))
+        faces, error = (entry.get("faces", ()), entry.get("error")) if entry else ([], None)
         left = tuple(tuple(face["box"]) for face in faces if face.get("left"))
-        pairs.append(Pair(name, original, anonymized, left, kept))
+        pairs.append(Pair(name, original, anonymized, left, kept, error))
     return pairs

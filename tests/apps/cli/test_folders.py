@@ -127,7 +127,7 @@ def test_killed_while_writing_and_resumed(folder, tmp_path):
     killed = subprocess.run([sys.executable, "-c", code], timeout=120)
     assert killed.returncode == -signal.SIGKILL
     left = files(out)
-    whole = ["a.png", "b.png", "record.journal"]
+    whole = ["a.png", "b.png", "record.journal", "record.json"]
     assert [name for name in left if ".anonlab" not in name] == whole
     assert sum(name.endswith(".partial") for name in left) == 1
     assert LOCK in left
@@ -231,7 +231,7 @@ def within_a_minute() -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
-def test_a_linked_folder_is_named_and_not_followed(tmp_path):
+def test_a_linked_folder_is_named_and_not_followed(tmp_path, within_a_minute):
     """It may lead in a circle; nothing in it is skipped in silence."""
     photo_file(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
@@ -269,7 +269,7 @@ def test_fifos_sockets_and_devices_are_not_opened(tmp_path, within_a_minute):
     ],
     ids=lambda name: ascii(name[:12]),
 )
-def test_names_of_every_kind(tmp_path, name, command):
+def test_names_of_every_kind(tmp_path, name, command, within_a_minute):
     pixels = photo_file(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "a.png").rename(tmp_path / "in" / name)
     outcome = command("anonymize", tmp_path / "in", "--out", tmp_path / "out")
@@ -283,7 +283,7 @@ def test_names_of_every_kind(tmp_path, name, command):
     assert record["photos"][0]["source"] == str(tmp_path / "in" / name)
 
 
-def test_input_in_output_in_input(tmp_path):
+def test_input_in_output_in_input(tmp_path, within_a_minute):
     photo_file(tmp_path / "in" / "a.png")
     for _ in range(3):
         entries = by_name(tmp_path / "in", out=tmp_path / "in" / "out")

@@ -51,7 +51,7 @@ def photos(tmp_path_factory) -> Path:
             (folder / path).write_bytes(b"\x89PNG\r\n\x1a\n and no more")
         elif SPECIAL.get(number) != "missing":
             written(folder / path, noise(number, 64, 64))
-    paths[7] = f"file://{folder / paths[7]}"
+    paths[7] = (folder / paths[7]).as_uri()
     pq.write_table(pa.table({"id": ids, "path": paths}), folder / "manifest.parquet")
     return folder
 

@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 
 from anonlab.apps import cli
-from anonlab.apps.verify import pair_photos, report
+from anonlab.apps.verify import pair_photos, report, verify_pairs
 from anonlab.apps.verify.checks import COVERED, LEFT, NEW, SAME, SMALL, check_pair, in_words
 from anonlab.apps.verify.pairs import Pair
 from anonlab.errors import InputMissing, NoFaceFound
 from anonlab.evaluation.judging import Judge
-from anonlab.photo.faces import JUDGED, Face
-from anonlab.photo.photos import Photo
+from anonlab.photo.faces import JUDGED, Face, paste
+from anonlab.photo.photos import Photo, read_photo
 
 SIDE = 240
 BOX = (60.0, 60.0, 180.0, 180.0)
@@ -126,8 +126,8 @@ def test_what_cannot_be_verified_is_a_leak_and_what_was_not_written_is_none(tmp_
     assert "cannot be verified" in check_pair(one, Finds(), JUDGES).leaks[0]
     alone = Pair("a", None, one.original)
     assert check_pair(alone, Finds(), JUDGES).leaks == ["has no original, so nothing can be compared"]
-    check = check_pair(Pair("a", one.original, None), Finds(), JUDGES)
-    assert (check.missing, check.leaks) == ("nothing was written", [])
+    check = check_pair(Pair("a", one.original, None, error="no face"), Finds(), JUDGES)
+    assert (check.missing, check.leaks) == ("no face", [])
 
 
 # Pairs
@@ -152,6 +152,8 @@ def test_pairs_by_relative_path(tmp_path):
     _, left_out = pair_photos(tmp_path / "in", tmp_path / "in" / "out")
     named = [(Path(one["source"]).name, one["what"]) for one in left_out]
     assert named == [("b.mp4", "a clip"), ("b.DNG", "a raw file of a camera")]
+    with pytest.raises(InputMissing, match=r"b\.mp4 is a clip; verify compares photos only"):
+        pair_photos(tmp_path / "in" / "b.mp4", tmp_path / "in" / "b.mp4")
 
 
 def test_two_files_and_what_is_none(tmp_path):
@@ -218,3 +220,15 @@ def test_status_of_the_command(tmp_path, monkeypatch, detector, recognizer, astr
         assert why in printed.out and "left.mov (a clip); verify compares photos only" in printed.err
         (one,) = json.loads((tmp_path / "page" / "verify.json").read_text())
         assert one["faces"][0]["state"] == ("as it was" if why == "is as it was" else "new")
+
+
+def test_another_person_passes(tmp_path, shipped, astronaut, astronaut_found, synthetic_faces):
+    mask = torch.zeros(1, 1, 512, 512)
+    mask[..., 60:490, 60:450] = 1
+    pixels = paste(astronaut, astronaut_found, synthetic_faces[:1], mask)
+    one = pair(tmp_path, astronaut.pixels, pixels)
+    (check,) = verify_pairs([one], shipped.detector, shipped.recognizer)
+    assert check.faces[0].state == NEW
+    assert check.faces[0].measured["dlib"][0] > shipped.recognizer.threshold
+    assert check.leaks == []
+    assert read_photo(one.anonymized).size == astronaut.size
