@@ -85,13 +85,12 @@ def between_lids(points: torch.Tensor, size: int) -> torch.Tensor:
     for eye in EYES:
         corners = points[0, list(eye)].detach().cpu().numpy() * size
         rim = LID_RIM * np.ptp(corners[:, 0])
-        if not np.isfinite(corners).all() or rim <= 0:
+        beyond = (corners.max(0) < 0).any() or (corners.min(0) > size - 1).any()  # the picture
+        if beyond or not np.isfinite(corners).all() or rim <= 0:
             continue
         first = np.floor(corners.min(0) - 2 * rim).astype(int).clip(0, size)  # farther it is 0
         last = np.ceil(corners.max(0) + 2 * rim + 1).astype(int).clip(0, size)
         shape = (*(last - first)[::-1],)
-        if not all(shape):
-            continue
         inside = polygon2mask(shape, (corners - first)[:, ::-1])
         inside[polygon_perimeter(*(corners - first).T[::-1], shape=shape, clip=True)] = True
         if inside.any():

@@ -109,16 +109,19 @@ def apply_blend(
     window = ..., rows, columns
     ready = with_exposure(displaced(generated, blend.moved, window), blend.gain)
     ready = with_blur(with_motion(ready, blend.smear, size), blend.blur, size)
-    ready = ready + resize(blend.shift, size)[window]
     result = image.clone()
-    result[window] = pasted(image[window], ready, shown[window])
-    return result.clamp(-1, 1)
+    result[window] = join(blend, ready, image, mask, window)
+    return result
 
 
-def join(blend: Blend, ready: torch.Tensor, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Put the picture that `measure_blend` has made ready into `image (1, 3, S, S)`; in [-1, 1]."""
-    ready = ready + resize(blend.shift, ready.shape[-1])
-    return pasted(image, ready, mask * (1 - blend.stays)).clamp(-1, 1)
+def join(
+    blend: Blend, ready: torch.Tensor, image: torch.Tensor, mask: torch.Tensor, window: tuple = (...,)
+) -> torch.Tensor:
+    """Put the picture that `measure_blend` has made ready, or the `window` of it, an index, into `image
+    (1, 3, S, S)`, and return as much; in [-1, 1]."""
+    ready = ready + resize(blend.shift, image.shape[-1])[window]
+    shown = (mask * (1 - blend.stays))[window]
+    return pasted(image[window], ready, shown).clamp(-1, 1)
 
 
 def exposure(generated: torch.Tensor, image: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,13 @@ from anonlab.perception.masks import (
     masked_face,
 )
 from anonlab.perception.networks import load_landmarks
-from anonlab.perception.regions import heat_of_regions, region_masks, share_of_face, whole_face
+from anonlab.perception.regions import (
+    between_lids,
+    heat_of_regions,
+    region_masks,
+    share_of_face,
+    whole_face,
+)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -146,6 +152,12 @@ def test_the_share_of_the_face_is_not_the_share_of_the_picture(points, regions):
     eyes = regions["eyes"]
     assert share_of_face(eyes, face) == pytest.approx((eyes.sum() / face.sum()).item())
     assert share_of_face(eyes, face) > 2 * eyes.mean()  # the face is less than half of the picture
+
+
+def test_an_eye_just_beyond_the_picture_is_none(points):
+    beyond = points.clone()
+    beyond[:, 36:48, 1] -= beyond[:, 36:48, 1].max() + 1 / 256
+    assert not between_lids(beyond, 256).any() and between_lids(points, 256).any()
 
 
 def test_heat_of_regions_is_one_where_heat_is_even_and_says_what_is_warm(points, regions):

@@ -89,7 +89,7 @@ class Painter:
         self.anonymizer, self.plans, self.controls = anonymizer, plans, controls
         self.fallback, self.name, self.follower = fallback, name, Follower(anonymizer)
         self.recognizer, self.perception = anonymizer.recognizer, anonymizer.perception
-        self.mask, self.new = lru_cache(MASKS)(self._mask), lru_cache(MASKS)(self._new)
+        self.mask = lru_cache(MASKS)(self._mask)
         self.seen: dict[tuple[int, int], Seen] = {}  # by track and frame
         self.generator = anonymizer.generator
         if isinstance(self.generator, OpenVINOMobileStyleGAN) and "bf16" in cpu_precisions():
@@ -147,8 +147,9 @@ class Painter:
     def _mask(self, track: int, area: float) -> torch.Tensor:
         return self.plans[track].mask(self.controls, area).to(self.anonymizer.device)
 
-    def _new(self, track: int, area: float) -> torch.Tensor:
-        return self.plans[track].new(self.controls, area).to(self.anonymizer.device)
+    def new(self, track: int, area: float) -> torch.Tensor:
+        """The part of the track's mask of that area through which its new face is seen."""
+        return self.plans[track].new(self.mask(track, area), area)
 
     def _around(self, track: int, number: int, what: str, reach: int, sigma: float) -> tuple[list, list]:
         """The field `what` of a track's faces in the frames around one, and their weights."""

@@ -158,9 +158,10 @@ class Planner:
             tried = [self._tried(plan, face) for face in faces]
             if all(enough for enough, _ in tried):
                 break
-        masks = [resize(mask, FACE_SIZE).cpu() for _, mask in tried if mask is not None]
-        if not masks or not self.controls.give_back:
+        parts = [part for _, part in tried if part is not None] if self.controls.give_back else []
+        if not parts:
             return plan
+        masks = [resize(part, FACE_SIZE).cpu() for part in parts]
         # where it is new in most of the frames: one mask for the whole track does not flicker
         return replace(plan, needed=torch.stack(masks).median(0).values.numpy())
 

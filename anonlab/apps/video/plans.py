@@ -53,7 +53,7 @@ class TrackPlan:
     attribution: np.ndarray  # (1, 1, 256, 256)
     landmarks: np.ndarray  # (1, 68, 2) of a good frame, for regions of the mask
     mask_area: float
-    needed: np.ndarray  # (1, 1, 256, 256), the part of the mask of that area that is new
+    needed: np.ndarray  # (1, 1, 256, 256), the part of that mask that is new; 0 for all of it
     resolution: int  # of the generator's pictures
     keys: np.ndarray  # (K,) numbers of its key frames
     codes: np.ndarray  # (K, num_ws, w_dim) of these, see `Follower`
@@ -84,12 +84,12 @@ class TrackPlan:
         attribution, points = torch.from_numpy(self.attribution), torch.from_numpy(self.landmarks)
         return build_mask(attribution, controls, points, self.resolution)
 
-    def new(self, controls: Controls, area: float) -> torch.Tensor:
-        """The part of that mask through which the new face is seen; all of it where nothing is known of
-        the part, or the area is another than the track's."""
-        mask = self.mask(controls, area)
-        known = area == self.mask_area and self.needed.any()
-        return mask.minimum(resize(torch.from_numpy(self.needed), self.resolution)) if known else mask
+    def new(self, mask: torch.Tensor, area: float) -> torch.Tensor:
+        """The part of the `mask` of that area through which the new face is seen; all of it where
+        nothing is given back, or the area is another than the track's."""
+        if area != self.mask_area or not self.needed.any():
+            return mask
+        return mask.minimum(resize(torch.from_numpy(self.needed).to(mask), self.resolution))
 
     def areas(self) -> list[float]:
         """The mask's area, and larger ones for frames that need them."""

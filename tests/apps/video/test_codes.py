@@ -42,12 +42,13 @@ def test_key_frames_are_the_ends_and_the_first_found_in_every_24(anonymizer, fas
 
 def test_the_new_part_of_a_track_s_mask_is_in_the_mask(plan):
     controls = Controls(mask_area=0.25)
-    assert torch.equal(plan.new(controls, 0.25), plan.mask(controls, 0.25))
+    mask, larger = (plan.mask(controls, area) for area in (0.25, 0.35))
+    assert torch.equal(plan.new(mask, 0.25), mask)
     half = np.zeros((1, 1, 256, 256), np.float32)
     half[..., :128] = 1
     part = replace(plan, needed=half)
-    assert torch.equal(part.new(controls, 0.25), plan.mask(controls, 0.25) * torch.from_numpy(half))
-    assert torch.equal(part.new(controls, 0.35), plan.mask(controls, 0.35))  # of another area
+    assert torch.equal(part.new(mask, 0.25), mask * torch.from_numpy(half))
+    assert torch.equal(part.new(larger, 0.35), larger)  # of another area
 
 
 def test_codes_are_the_start_s_at_key_frames_and_open_the_mouth_between(anonymizer, face, plan):
