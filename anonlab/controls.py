@@ -44,8 +44,8 @@ class Controls:
     """
 
     mask_area: float = _control(
-        0.25,
-        "share of the aligned picture that is regenerated (default 0.25: about three quarters of the "
+        0.4,
+        "share of the aligned picture that is drawn anew, before some is given back (default 0.4: the "
         "face)",
         0,
         1,
@@ -78,9 +78,9 @@ class Controls:
     )
     exclude: tuple[str, ...] = _control((), "never regenerated", metavar="REGIONS")
     give_back: float = _control(
-        0.0,
+        0.25,
         "share of the mask that stays the photo's after all, where the new face hides the person least "
-        "for what it changes; with it take more --mask-area (default 0)",
+        "for what it changes (default 0.25)",
         0,
         0.9,
         metavar="0-0.9",

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import chain
 from pathlib import Path
 
@@ -39,10 +39,11 @@ from ..weights import store
 from .peers import single_face_peers
 from .people import Person
 
-VERSION = 4  # raise it when a change of code alters a kept picture
+VERSION = 5  # raise it when a change of code alters a kept picture
 SIZE, SIDE = 512, 256  # pixels at which faces are made, and judged
 GREY, EDGE = 128, 12  # what hides the face in its surroundings; width of a mask's edge, of `SIDE`
-AREA, STRICT, OTHER_AREA = 0.25, 0.55, 0.35  # the default mask, a larger one, an attacker's guess
+AREA = Controls.mask_area
+STRICT, OTHER_AREA = 0.55, 0.3  # a larger mask, an attacker's guess
 MOST_WORKERS = 8  # people at a time; each takes some hundred megabytes
 PAIR_SEED = 900_000  # of the generated people that attackers learn from; no other set is drawn from it
 OPTIONAL = "third photo, same key"  # of people with a third photo
@@ -62,7 +63,7 @@ class Pictures:
 
     @property
     def mask(self) -> torch.Tensor:
-        """The default mask, `(1, 1, SIDE, SIDE)`, 1 = regenerated."""
+        """What is new in the result, `(1, 1, SIDE, SIDE)`, 1 = regenerated."""
         return (self.image("mask")[:, :1] + 1) / 2
 
 
@@ -99,21 +100,31 @@ class Sitting:
 
     def make(self, number: int, tool: Anonymizer | None = None, area: float = AREA, **controls):
         """Make the composite `(1, 3, SIZE, SIZE)` of one attempt, by the user's tool or another."""
+        return self.regenerated(number, tool, area, **controls)[0]
+
+    def regenerated(self, number: int, tool: Anonymizer | None = None, area: float = AREA, **controls):
+        """Make the same, and the part of the mask `(1, 1, SIZE, SIZE)` that is new in it."""
         chosen = Controls(mask_area=area, **{"seed": self.seed} | controls)
-        return (tool or self.user).regenerate(self.look(number)[0], self.mask(number, area), chosen)[2]
+        face, mask = self.look(number)[0], self.mask(number, area)
+        return (tool or self.user).regenerate(face, mask, chosen)[2:]
+
+    @cached_property
+    def result(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first photo as the user makes it: composite, and what is new of it."""
+        return self.regenerated(0)
 
 
 Recipe = Callable[[Sitting], torch.Tensor]
 BASE: dict[str, Recipe] = {
     "photo": lambda s: s.image(0),
     "other photo": lambda s: s.image(1),
-    "result": lambda s: s.make(0),
+    "result": lambda s: s.result[0],
     "other photo, other key": lambda s: s.make(1, s.attacker),
     "other photo, other settings": lambda s: s.make(1, s.attacker, OTHER_AREA, seed=s.seed + 1),
     "other photo, same key": lambda s: s.make(1),
     OPTIONAL: lambda s: s.make(2),
     "stranger": lambda s: stranger(s.anonymizer, s.look(0)[0], s.mask(0)),
-    "mask": lambda s: 2 * s.mask(0).expand(-1, 3, -1, -1) - 1,
+    "mask": lambda s: 2 * s.result[1].expand(-1, 3, -1, -1) - 1,
     "surroundings": lambda s: surroundings(s.image(0), s.mask(0)),
     "other surroundings": lambda s: surroundings(s.image(1), s.mask(1)),
     "strict surroundings": lambda s: surroundings(s.image(0), s.mask(0, STRICT)),

@@ -10,6 +10,7 @@ make-up, stubble and light stay where they hide nothing (curves in `data/tried.m
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from captum.attr import IntegratedGradients
 
 from ..controls import Controls
@@ -22,9 +23,10 @@ STEPS = 4  # of the path; eight rank alike
 SMOOTH = 8.0  # Gaussian under which both are compared, in pixels of 256: no patches of single pixels
 LITTLE = 0.15  # of a change (of 2) that is hardly seen, and does not make a pixel cheap
 RIM, BESIDE = 6.0, 0.15  # Gaussian of the face's outline, in those pixels, and where it ends
-# Height above the brows, in distances from brow to nose tip, and the change from which on what is above
-# stays: new hair would meet old skin in spots
-BROWS, OTHER = 0.15, 0.25
+# Height above the brows, in distances from brow to nose tip. What is above stays within NEAR pixels of
+# where another thing is shown, which a change by OTHER under a Gaussian FINE tells: new hair would meet
+# old skin in spots
+BROWS, NEAR, OTHER, FINE = 0.15, 10, 0.25, 3.0
 
 
 def hiding(recognizer: Recognizer, photo: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
@@ -57,15 +59,16 @@ def needed_mask(
         return mask
     photo, changed = (resize(one, FACE_SIZE) for one in (image, composite))
     hides = blurred(hiding(recognizer, photo, changed), SMOOTH).clamp_min(0)
-    cost = blurred((changed - photo).abs().mean(1, keepdim=True), SMOOTH)
+    change = (changed - photo).abs().mean(1, keepdim=True)
+    cost = blurred(change, SMOOTH)
+    other = F.max_pool2d(blurred(change, FINE), 2 * NEAR + 1, stride=1, padding=NEAR) > OTHER
     low, whole = (
         blurred(whole_face(points, FACE_SIZE, height).to(cost), RIM) > BESIDE
         for height in (BROWS, FOREHEAD)
     )
-    face = low | whole & (cost < OTHER)  # beside it hair and wall stay
+    face = low | whole & ~other  # beside it hair and wall stay
     worth = hides / (cost + LITTLE) * face * (resize(mask, FACE_SIZE) > 0)
-    best = mask_from_attribution(
-        worth, (1 - controls.give_back) * mask.mean().item(), size=mask.shape[-1]
-    )
+    area = min((1 - controls.give_back) * mask.mean().item(), (worth > 0).float().mean().item())
+    best = mask_from_attribution(worth, area, size=mask.shape[-1])
     always = resize(mask_of_regions(points, controls.include).to(mask), mask.shape[-1])
     return mask.minimum(best.maximum(always))

@@ -45,6 +45,24 @@ def test_the_part_that_is_new_hides_more_than_the_rest_and_changes_less(recogniz
     assert hidden > 1.2 * rest
 
 
+def test_beside_the_face_nothing_is_new_however_little_is_asked_back(recognizer, two):
+    new, old, mask, points = two
+    everywhere = torch.ones_like(mask)
+    part = needed_mask(
+        recognizer, old, compose(new, old, everywhere), everywhere, points, Controls(give_back=0.1)
+    )
+    assert (part * (1 - whole_face(points))).sum() < 0.15 * part.sum()
+
+
+def test_new_hair_is_not_painted_over_a_forehead(recognizer, two):
+    _, old, mask, points = two
+    dark = old.clone()
+    rows = (points[0, 17:27, 1].min() * 256).int() - 24  # well above the brows
+    dark[..., : rows + 8, :] = -1
+    part = needed_mask(recognizer, old, dark, torch.ones_like(mask), points, Controls(give_back=0.1))
+    assert part[..., :rows, :].max() < 0.1
+
+
 def test_regions_that_were_asked_for_are_new(recognizer, two):
     new, old, mask, points = two
     part = needed_mask(
@@ -63,6 +81,6 @@ def test_without_gradients_and_without_a_mask_nothing_is_given_back(recognizer, 
     new, old, mask, points = two
     blind = type("Blind", (), {"differentiable": False})()
     assert needed_mask(blind, old, new, mask, points, Controls(give_back=0.4)) is mask
-    assert needed_mask(recognizer, old, new, mask, points, Controls()) is mask
+    assert needed_mask(recognizer, old, new, mask, points, Controls(give_back=0)) is mask
     empty = 0 * mask
     assert needed_mask(recognizer, old, new, empty, points, Controls(give_back=0.4)) is empty
