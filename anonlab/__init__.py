@@ -1,7 +1,7 @@
 """anonlab: high-similarity, controllable face anonymization.
 
     from anonlab import Anonymizer
-    result = Anonymizer.load()("photo.jpg", mask_area=0.25, seed=0)
+    result = Anonymizer.load()("photo.jpg", mask_area=0.4, seed=0)
 
 The method is eleven files, in this order:
 
