@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -21,18 +22,23 @@ from timing import OUT, Case, Work, has_compiler, run
 from anonlab import Anonymizer, Controls
 from anonlab.apps.explorer.figures import SHARP, layers
 from anonlab.apps.explorer.workbench import Workbench
+from anonlab.checking import measure_again
 from anonlab.controls import PERCEPTIONS
 from anonlab.device import pick_device
 from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder
 from anonlab.errors import NoFaceFound
 from anonlab.generators import Generator, find_stylegan2, load_generator
 from anonlab.generators.base import draw_z
-from anonlab.images import resize
+from anonlab.identity.virtual import IdentityPath
+from anonlab.images import FACE_SIZE, resize
 from anonlab.notebook.samples import sample_photo
 from anonlab.openvino_runtime import cpu_precisions
-from anonlab.perception.masks import mask_from_attribution
-from anonlab.photo.faces import align
-from anonlab.photo.photos import read_photo
+from anonlab.perception.masks import build_mask
+from anonlab.photo.detection import CLOSE_SIDE
+from anonlab.photo.faces import Face, align
+from anonlab.photo.photos import Photo, read_photo
+from anonlab.pipeline import AlignedFace
+from anonlab.regeneration import needed
 from anonlab.weights import store
 
 SEEDS = (3, 8, 15, 21)  # of generated faces in one photo
@@ -101,6 +107,34 @@ def compiled(load: Callable[[torch.device], Generator]) -> Callable[[torch.devic
     return loaded
 
 
+@dataclass(frozen=True)
+class Portrait:
+    """A photo with one face, and what each stage makes of it."""
+
+    photo: Photo
+    found: Face
+    face: AlignedFace
+    mask: torch.Tensor
+    path: IdentityPath
+    ws: torch.Tensor
+    composite: torch.Tensor
+
+    @property
+    def small(self) -> torch.Tensor:
+        """The aligned face `(1, 3, 256, 256)`."""
+        return resize(self.face.image, FACE_SIZE)
+
+    @property
+    def large(self) -> torch.Tensor:
+        """What the encoder takes: `(1, 3, 512, 512)`."""
+        return resize(self.face.image, 2 * FACE_SIZE)
+
+    @property
+    def large_mask(self) -> torch.Tensor:
+        """The mask of the same size."""
+        return resize(self.mask, 2 * FACE_SIZE)
+
+
 class Parts:
     """Everything the cases need, loaded when it is first asked for."""
 
@@ -127,6 +161,17 @@ class Parts:
         workbench = Workbench(self.by_method("auto"))
         workbench.open(sample_photo("astronaut"))
         return workbench
+
+    @cached_property
+    def portrait(self) -> Portrait:
+        """The astronaut's photo, and what each stage makes of it."""
+        tool, controls = self.by_method("auto"), Controls()
+        photo = read_photo(sample_photo("astronaut"))
+        found = tool.detector(photo)[0]
+        face = tool.analyze(align(photo, found, found.own_size))
+        mask = build_mask(tool.perception(face.image), controls, None, face.image.shape[-1])
+        ws, _, composite, _ = tool.regenerate(face, mask, controls)
+        return Portrait(photo, found, face, mask, tool.path(face, controls), ws, composite)
 
     @cached_property
     def face(self) -> torch.Tensor:
@@ -166,6 +211,7 @@ def all_cases(device: torch.device, found: dict[str, Variant], quick: bool = Fal
         *generators(found, sizes, (1,) if quick else batches),
         *explorer(),
         *photos((1, 2) if quick else (1, 2, 4), (1, 4) if quick else (1, 4, 12)),
+        *one_face(),
         *methods(quick),
     ]
 
@@ -206,7 +252,7 @@ def encoding(batches: Iterable[int]) -> list[Case]:
         def prepare(parts: Parts) -> Work:
             faces, targets = parts.faces(batch, 512), parts.anonymizer.population.embeddings[:batch]
             heat = parts.anonymizer.perception(parts.face, "network")
-            masks = mask_from_attribution(heat, 0.25, size=512).expand(batch, -1, -1, -1)
+            masks = build_mask(heat, Controls(), size=512).expand(batch, -1, -1, -1)
             return torch.no_grad()(lambda: parts.encoder(faces, masks, targets))
 
         return prepare
@@ -214,7 +260,7 @@ def encoding(batches: Iterable[int]) -> list[Case]:
     def corrected(parts: Parts) -> Work:
         tool = parts.by_method("encode")
         face, path = tool.analyze(parts.face), tool.path(tool.analyze(parts.face))
-        mask = mask_from_attribution(tool.perception(parts.face, "network"), 0.25, size=512)
+        mask = build_mask(tool.perception(parts.face, "network"), Controls(), size=512)
         return lambda: tool.regenerator.start(face.image, mask, path.source, path.at(1.0).target)
 
     name = "encoder, trained" if encoder_is_here() else "encoder, untrained, same shape"
@@ -260,6 +306,59 @@ def explorer() -> list[Case]:
         return lambda: parts.workbench.preview(view, controls, side=SHARP)
 
     return [Case("explorer", "overlay", mask), Case("explorer", "preview", preview)]
+
+
+def one_face() -> list[Case]:
+    """What the default method does with one face, part by part, each before its floor: the networks that
+    it cannot do without, alone."""
+    controls = Controls()
+
+    def part(work: Callable[[Anonymizer, Portrait], Any]) -> Prepare:
+        def prepare(parts: Parts) -> Work:
+            tool, portrait = parts.by_method("auto"), parts.portrait
+            return torch.no_grad()(lambda: work(tool, portrait))
+
+        return prepare
+
+    def twice(tool: Anonymizer, one: Portrait) -> None:
+        tool.regenerator.start.encoder(one.large, one.large_mask, one.path.aim())
+        for _ in range(2):  # a correction reads what the codes draw
+            tool.generator.synthesis(one.ws, FACE_SIZE)
+
+    def slopes(tool: Anonymizer, one: Portrait) -> None:
+        with torch.enable_grad():
+            seen = one.small.repeat(needed.STEPS, 1, 1, 1).requires_grad_()
+            torch.autograd.grad(tool.recognizer.embed(seen).square().sum(), seen)
+
+    def what_is_needed(tool: Anonymizer, one: Portrait) -> None:
+        points = tool.perception.landmarks(one.face.image)
+        needed.needed_mask(tool.recognizer, one.face.image, one.composite, one.mask, points, controls)
+
+    works = {
+        "finding faces": lambda tool, one: tool.detector(one.photo),
+        "floor: one look of both detectors": lambda tool, one: (
+            tool.detector.by_mtcnn(one.photo.pixels, 1.0),
+            tool.detector.centerface.once(one.photo.pixels, 0.5),
+        ),
+        "mask": lambda tool, one: tool.perception(one.face.image, controls.perception),
+        "floor: its network": lambda tool, one: tool.perception.network(one.small),
+        "codes": lambda tool, one: tool.encode(one.face, one.mask, controls),
+        "floor: the encoder, two drawings": twice,
+        "drawing and blending": lambda tool, one: tool.draw(one.ws, one.face.image, one.mask, controls),
+        "floor: one drawing": lambda tool, one: tool.generator.synthesis(
+            one.ws, one.face.image.shape[-1]
+        ),
+        "of it, what need not be new": what_is_needed,
+        "floor: the slopes": slopes,
+        "measuring again": lambda tool, one: measure_again(
+            tool.detector, tool.recognizer, one.photo, one.found, one.face.embedding
+        ),
+        "floor: one look, one embedding": lambda tool, one: (
+            tool.detector.by_mtcnn(one.photo.pixels, CLOSE_SIDE / max(one.photo.size)),
+            tool.recognizer.embed(one.small),
+        ),
+    }
+    return [Case("one face", name, part(work)) for name, work in works.items()]
 
 
 def anonymize(method: str, image: Callable[[Parts], Image.Image]) -> Prepare:

@@ -53,6 +53,16 @@ def whole_face(points: torch.Tensor, size: int = 256, forehead: float = FOREHEAD
     return torch.stack([*region_masks(points, size, forehead).values()]).sum(0)
 
 
+def around_the_mouth(points: torch.Tensor, size: int = 256) -> torch.Tensor:
+    """Draw what of one face lies below its nose, without the lips: `(1, 1, size, size)` of 0 and 1."""
+    at = points[0].detach().cpu().numpy() * size
+    across, (x, y) = at[45] - at[36], at[33]  # from eye to eye; the nose's base
+    columns, rows = np.meshgrid(np.arange(size), np.arange(size))
+    below = across[0] * (rows - y) > across[1] * (columns - x)
+    below &= ~polygon2mask((size, size), at[48:60, ::-1])
+    return whole_face(points, size) * torch.from_numpy(below).float()
+
+
 def share_of_face(mask: torch.Tensor, face: torch.Tensor) -> float:
     """Measure how much of a `face`, as `whole_face` draws it, a `mask (1, 1, S, S)` covers, 0–1. (Its
     mean is its share of the aligned picture, of which the face fills about a third.)"""

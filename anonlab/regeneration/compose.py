@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from ..images import FACE_SIZE, blurred, pasted, resize
 from ..perception.regions import between_lids, face_band, region_masks
 from ..photo.grain import grain
-from .occlusion import glasses, in_front
+from .occlusion import beard, glasses, in_front
 from .thin_plate import displaced, displacement
 
 NEAR, FAR = 6.0, 16.0  # Gaussian reach of the colour correction, in those pixels
@@ -83,6 +83,10 @@ def measure_blend(
     blur = detail_blur(generated, image, mask)
     generated = with_blur(generated, blur)
     shift = colour_shift(generated, image, mask, 1 - front, points)
+    hair = resize(beard(image, generated + resize(shift, size), points), size)
+    if hair.any():
+        stays, mask, front = stays.maximum(hair), mask * (1 - hair), front.maximum(hair)
+        shift = colour_shift(generated, image, mask, 1 - front, points)
     return Blend(moved, gain, smear, blur, shift, stays), generated
 
 

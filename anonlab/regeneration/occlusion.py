@@ -1,8 +1,9 @@
-"""What stands before a face stays the photo's: sleeves, microphones, masks, hats, hair, glasses.
+"""What stands before a face or is worn stays the photo's: sleeves, microphones, hats, glasses, beards.
 
 A generator draws a bare face. So where it shows skin and the photo shows something that is not of this
 person's skin colour, something is in front. What has the colour of skin (a bare hand) is not seen this
-way, nor is what is smaller than a coin beside the face. Glasses are found by a network.
+way, nor is what is smaller than a coin beside the face. Glasses are found by a network, beards and
+moustaches as what is darker than the new face in the lower half of one whose wearer a readout knows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from skimage.color import rgb2lab
 from skimage.measure import label
 from skimage.morphology import closing, dilation, disk, opening
@@ -18,7 +20,9 @@ from skimage.morphology import closing, dilation, disk, opening
 from ..encoding.start import brightened
 from ..images import FACE_SIZE, blurred, resize, to_uint8
 from ..perception.networks import GlassesNetwork, RimNetwork, load_glasses, load_rims
-from ..perception.regions import face_band, region_masks
+from ..perception.regions import around_the_mouth, face_band, region_masks
+from ..perception.texture import facial_hair
+from ..weights import store
 
 SIZE = 128  # pixels at which colours are compared
 OTHER = 22.0  # CIELAB distance from the person's skin of what is something else …
@@ -29,6 +33,8 @@ SMALLEST = 0.015  # share of the face
 OF_FEATURES = 0.04  # the same of what lies on eyes, brows or mouth: pupils, teeth, open mouths
 FOREHEAD = 0.9  # height above the brows, in distances from brow to nose tip
 EDGE = 1.0  # Gaussian of its outline, in pixels
+DARKER, DOUBT = 0.12, 0.1  # than the new face facial hair is, of 2; and more by each logit below 0
+GRAIN, ROOTS = 2.0, 2  # the Gaussian under which it is; what is taken around it, in pixels of 256
 
 
 def in_front(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
@@ -68,6 +74,24 @@ def glasses(image: torch.Tensor) -> torch.Tensor:
     if worn(brightened(image)) < 0:
         return image.new_zeros(1, 1, FACE_SIZE, FACE_SIZE)
     return rims(image)
+
+
+@lru_cache
+def _readout(device: torch.device) -> torch.Tensor:
+    return store.load_shipped("correction")["facial_hair"].to(device).float()
+
+
+def beard(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Find moustache, beard and stubble on the face of `image (1, 3, S, S)` that `generated`, the new
+    face in its place and light, has not: `(1, 1, 256, 256)` in [0, 1].
+
+    A readout says how likely facial hair is worn: the less likely, the darker it must be.
+    """
+    photo, new = (resize(one, FACE_SIZE) for one in (image, generated))
+    doubt = -facial_hair(photo, _readout(image.device)).clamp_max(0)
+    darker = blurred((new - photo).mean(1, keepdim=True), GRAIN) > DARKER + DOUBT * doubt
+    seen = F.max_pool2d(darker.to(photo), 2 * ROOTS + 1, stride=1, padding=ROOTS)
+    return blurred(seen * around_the_mouth(points, FACE_SIZE).to(photo), EDGE)
 
 
 def _from_skin(image: torch.Tensor, cheeks: np.ndarray) -> np.ndarray:

@@ -6,8 +6,9 @@ import torch
 
 from anonlab.images import blurred, resize, to_tensor, to_uint8
 from anonlab.perception.networks import load_landmarks
+from anonlab.perception.regions import around_the_mouth
 from anonlab.regeneration.compose import harmonise, measure_blend
-from anonlab.regeneration.occlusion import SIZE, glasses, in_front
+from anonlab.regeneration.occlusion import SIZE, beard, glasses, in_front
 from anonlab.training.frames import put_on
 
 
@@ -86,3 +87,35 @@ def test_what_is_in_front_does_not_colour_the_skin(faces):
         return ((made - truth).abs() * beside).sum().item() / beside.sum().item()
 
     assert error(harmonise(truth, photo, mask, 1 - where)) < 0.5 * error(harmonise(truth, photo, mask))
+
+
+def moustached(image: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The face with a black moustache, and where it is."""
+    nose, (left, right), lip = points[0, 33] * 256, points[0, [48, 54], 0] * 256, points[0, 51, 1] * 256
+    return covered(image, (int(left), int(nose[1]) + 4, int(right), int(lip) - 1), (-0.9, -0.9, -0.85))
+
+
+def test_a_moustache_that_the_new_face_has_not_stays(faces):
+    images, points = faces
+    photo, where = moustached(images[:1], points)
+    found = beard(photo, images[:1], points)
+    assert (found * where).sum() > 0.7 * where.sum()
+    assert (found * (1 - blurred(where, 4).gt(0.01).float())).sum() < 0.05 * where.sum()
+    assert beard(photo, photo, points).max() == 0  # the new face has it, too
+    assert beard(images[:1], photo, points).max() == 0  # only the new one has it
+    blend, _ = measure_blend(images[:1], photo, torch.ones(1, 1, 256, 256), points, points)
+    assert (blend.stays * where).sum() > 0.7 * where.sum()
+
+
+def test_a_bare_chin_in_another_light_is_no_beard(faces):
+    images, points = faces
+    darker = (images[:1] + 1) * 0.9 - 1
+    assert beard(darker, images[:1], points).max() == 0
+
+
+def test_around_the_mouth_is_below_the_nose_and_no_lip(faces):
+    _, points = faces
+    where = around_the_mouth(points)[0, 0]
+    x, y = (points[0] * 256).round().long().unbind(1)
+    assert where[y[57] + 8, x[57]] == 1 and where[y[51] - 4, x[51]] == 1
+    assert where[y[30], x[30]] == 0 and where[y[66], x[66]] == 0
