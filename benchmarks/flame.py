@@ -2,8 +2,9 @@
 
     python benchmarks/flame.py [photo.jpg | clip.mp4] [--out outputs/bench]
 
-py-spy samples the command line in a process of its own, start and loading included; width in the picture
-is processor time of Python's threads. Without a file the photo is the astronaut's.
+py-spy samples the command line in a process of its own, start and loading included. Width in the picture
+is time of all threads, those that wait too, because Python's waits while OpenVINO computes; the table
+leaves out what waits for another thread of Python. Without a file the photo is the astronaut's.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from anonlab.notebook.samples import sample_photo
 from anonlab.photo.containers import CLIPS
 
 RATE = 100  # samples a second
+WAITING = ("threading.py", "queue.py", "thread.py", "selectors.py", "connection.py", "subprocess.py")
 PARTS = {  # by function and file, the innermost first: a sample counts once
     "what need not be new": ("needed_mask", "needed.py"),
     "blending": ("measure_blend", "compose.py"),
@@ -32,8 +34,8 @@ PARTS = {  # by function and file, the innermost first: a sample counts once
     "painting, the rest": ("", "painting.py"),
     "planning, the rest": ("", "planning.py"),
     "reading and writing clips": ("", "video_files.py"),
-    "loading": ("load", "pipeline.py"),
     "imports": ("_find_and_load", ""),
+    "loading": ("load", "pipeline.py"),
 }
 
 
@@ -42,7 +44,9 @@ def parts_of(stacks: str) -> Counter:
     counted: Counter = Counter()
     for line in stacks.splitlines():
         stack, _, samples = line.rpartition(" ")
-        frames = re.findall(r"([\w<>.]+) \((?:[^();]*/)?([\w<>.]+)(?::\d+)?\)", stack)
+        frames = re.findall(r"([\w<>]+) \((?:[^()]*/)?([^():]+)[^()]*\)", stack)
+        if frames[-1:] and frames[-1][1] in WAITING:
+            continue
         found = (
             name
             for name, (function, file) in PARTS.items()
@@ -66,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
         for kind, suffix in (("flamegraph", "svg"), ("raw", "txt")):
             out = Path(folder, kind, file.name) if command == "video" else Path(folder, kind)
             out.parent.mkdir(exist_ok=True)
-            spy = ["py-spy", "record", "--rate", f"{RATE}", "--format", kind]
+            spy = ["py-spy", "record", "--idle", "--rate", f"{RATE}", "--format", kind]
             spy += ["--output", str(options.out / f"{command}.{suffix}"), "--"]
             asked = [sys.executable, "-m", "anonlab", command, str(file), "--out", str(out)]
             subprocess.run([*spy, *asked], check=True)

@@ -48,9 +48,9 @@ def test_a_photo_is_the_same_there(here, there, generator, steps):
     changes = {"perception": "integrated_gradients", "refine_steps": steps, "include": ("mouth",)}
     expected, found = here(photo, verify=False, **changes), there(photo, verify=False, **changes)
     difference = np.abs(np.asarray(found.image).astype(int) - np.asarray(expected.image))
-    # Sums in another order; the first steps of an optimisation follow the signs of gradients, however
-    # near to nothing these are.
-    most, mean, far = (10, 0.3, 0.02) if steps else (4, 0.02, 2e-3)
+    # Sums in another order, by which pixels at the edge of what is new change sides; the first steps of
+    # an optimisation follow the signs of gradients, however near to nothing these are.
+    most, mean, far = (10, 0.3, 0.02) if steps else (8, 0.02, 2e-3)
     assert np.quantile(difference, 0.999 if steps else 1) <= most and difference.mean() < mean
     assert found.faces[0].distance == pytest.approx(expected.faces[0].distance, abs=far)
 

@@ -104,7 +104,7 @@ def test_a_face_that_is_nearly_matched_is_tried_once_more_further_away(
     assert [overshoot for overshoot, _ in asked] == aims
     assert (face.distance, face.attempts) == (distances[kept], kept + 1)
     assert face.controls.mask_area == asked[kept][1]
-    assert asked[-1][1] == pytest.approx(0.25 if len(aims) == 1 else 0.35, abs=0.01)
+    assert asked[-1][1] == pytest.approx(0.4 if len(aims) == 1 else 0.56, abs=0.01)
 
 
 def test_a_face_that_is_gone_is_refused(optimizing, photo, monkeypatch):

@@ -130,7 +130,6 @@ BASE: dict[str, Recipe] = {
     "strict surroundings": lambda s: surroundings(s.image(0), s.mask(0, STRICT)),
     "strict other surroundings": lambda s: surroundings(s.image(1), s.mask(1, STRICT)),
 }
-NAMES = tuple(name for name in BASE if name != OPTIONAL)
 LEARNED = ("photo", "result", "surroundings")  # what attackers learn from
 
 

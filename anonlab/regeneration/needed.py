@@ -16,13 +16,14 @@ from captum.attr import IntegratedGradients
 from ..controls import Controls
 from ..images import FACE_SIZE, blurred, resize
 from ..perception.masks import mask_from_attribution, mask_of_regions
-from ..perception.regions import FOREHEAD, whole_face
+from ..perception.regions import FOREHEAD, face_band, whole_face
 from ..recognizers import Recognizer
 
 STEPS = 4  # of the path; eight rank alike
 SMOOTH = 8.0  # Gaussian under which both are compared, in pixels of 256: no patches of single pixels
 LITTLE = 0.15  # of a change (of 2) that is hardly seen, and does not make a pixel cheap
 RIM, BESIDE = 6.0, 0.15  # Gaussian of the face's outline, in those pixels, and where it ends
+EDGE = 1.0  # Gaussian of the part's end at cheeks and jaw; beyond, thin arcs of the new face would show
 # Height above the brows, in distances from brow to nose tip. What is above stays within NEAR pixels of
 # where another thing is shown, which a change by OTHER under a Gaussian FINE tells: new hair would meet
 # old skin in spots
@@ -69,6 +70,7 @@ def needed_mask(
     face = low | whole & ~other  # beside it hair and wall stay
     worth = hides / (cost + LITTLE) * face * (resize(mask, FACE_SIZE) > 0)
     area = min((1 - controls.give_back) * mask.mean().item(), (worth > 0).float().mean().item())
-    best = mask_from_attribution(worth, area, size=mask.shape[-1])
+    band = blurred(face_band(points, FACE_SIZE).to(cost), EDGE)
+    best = resize(mask_from_attribution(worth, area).minimum(band), mask.shape[-1])
     always = resize(mask_of_regions(points, controls.include).to(mask), mask.shape[-1])
     return mask.minimum(best.maximum(always))

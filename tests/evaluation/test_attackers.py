@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from anonlab.evaluation.judging import Judge
 from anonlab.evaluation.learned import fine_tune, guessed_distances, learn_ridge
-from anonlab.evaluation.pictures import BASE, EDGE, NAMES, OPTIONAL, surroundings, with_what_stays
+from anonlab.evaluation.pictures import BASE, EDGE, OPTIONAL, surroundings, with_what_stays
 from anonlab.evaluation.privacy import (
     ANOTHER,
     ATTACKS,
@@ -100,7 +100,7 @@ def scene(secret, crowd) -> dict[str, torch.Tensor]:
         "other photo, other settings": noise(PEOPLE, DIM, seed=7),
         "other photo, same key": first @ secret,
         OPTIONAL: third,
-        **{name: noise(PEOPLE, DIM, seed=20 + i) for i, name in enumerate(NAMES) if "surr" in name},
+        **{name: noise(PEOPLE, DIM, seed=20 + i) for i, name in enumerate(BASE) if "surr" in name},
         "stranger": noise(PEOPLE, DIM, seed=12),
         "blur": second,
     }

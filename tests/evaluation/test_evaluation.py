@@ -12,7 +12,7 @@ from anonlab.errors import FolderBusy, InputMissing
 from anonlab.evaluation.evaluate import evaluate
 from anonlab.evaluation.judging import Judge, load_judges
 from anonlab.evaluation.people import load_people
-from anonlab.evaluation.pictures import BASE, LEARNED, NAMES, Gallery, Sitting, peer_recipes
+from anonlab.evaluation.pictures import BASE, LEARNED, OPTIONAL, Gallery, Sitting, peer_recipes
 from anonlab.evaluation.tables import numbers
 from anonlab.files import folder_lock
 from anonlab.notebook.measured import to_json
@@ -94,7 +94,9 @@ def test_other_recognisers_compute_where_the_guide_does(one_pass, monkeypatch):
 def test_everybody_with_two_photos_is_evaluated_and_others_are_named(made):
     people = made.people["made"]
     assert [one.person.name for one in people] == ["ann", "bob", "cid"]
-    assert all({*NAMES, "blur weak", "k-same 2"} <= one.pixels.keys() for one in people)
+    assert all(
+        {*BASE.keys() - {OPTIONAL}, "blur weak", "k-same 2"} <= one.pixels.keys() for one in people
+    )
     told = {(one["person"], one["problem"]) for one in made.problems}
     assert ("dee", "one usable photo only; add another") in told and ("lawn", "no usable photo") in told
     assert {name for name, _ in told} == {"bob", "dee", "lawn"}
@@ -117,18 +119,18 @@ def test_an_interrupted_run_goes_on_and_a_damaged_file_is_made_again(
 ):
     people = load_people(folder)
     recipes = {name: BASE[name] for name in ("photo", "other photo", "result")}
-    make = Sitting.make
+    regenerated = Sitting.regenerated
 
     def stop(self, *arguments, **options):
         if len(keys) == 1:
             raise KeyboardInterrupt
-        return make(self, *arguments, **options)
+        return regenerated(self, *arguments, **options)
 
-    monkeypatch.setattr(Sitting, "make", stop)
+    monkeypatch.setattr(Sitting, "regenerated", stop)
     with pytest.raises(KeyboardInterrupt):
         Gallery(one_pass, tmp_path).people(people, recipes, [], False)
     assert len(list(tmp_path.iterdir())) == 1  # of ann: no half-written file, no lock
-    monkeypatch.setattr(Sitting, "make", make)
+    monkeypatch.setattr(Sitting, "regenerated", regenerated)
     [kept] = tmp_path.glob("*.safetensors")
     content = kept.read_bytes()
     again = Gallery(one_pass, tmp_path).people(people, recipes, [], False)
