@@ -3,7 +3,7 @@
 A generator draws a bare face. So where it shows skin and the photo shows something that is not of this
 person's skin colour, something is in front. What has the colour of skin (a bare hand) is not seen this
 way, nor is what is smaller than a coin beside the face. Glasses are found by a network, beards and
-moustaches as what is darker than the new face in the lower half of one whose wearer a readout knows.
+moustaches as what is darker around the mouth than the new face.
 """
 
 from __future__ import annotations
