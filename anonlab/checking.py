@@ -24,7 +24,8 @@ OVERSHOOT = 1.5  # times as far as usual from the person do the later ones aim
 # thresholds from the person, up to which a face is tried once more: distances differ by .03 by the crop
 RETRY_MARGIN = 1.17
 AREA_STEP, AREA_LIMIT = 1.4, 0.6  # of the mask, from one attempt to the next
-RETRY_STEPS = 20  # of refinement, in the last one
+RETRY_STEPS = 20  # of refinement, in the last one, …
+REFINED = 48  # … which only faces of so many pixels get, as a square
 
 
 def acceptable(tried: FaceResult) -> bool:
@@ -39,14 +40,18 @@ def nearly_matched(tried: FaceResult) -> bool:
     return whole and not tried.controls.refine_steps and tried.distance < RETRY_MARGIN * tried.threshold
 
 
-def next_controls(tried: Controls, area: float, optimize: bool) -> Controls:
-    """Return the controls of the attempt after one whose mask had this `area`: more area, full strength,
-    and steps of optimisation if `optimize`."""
-    steps = tried.refine_steps
+def next_controls(tried: FaceResult, area: float, optimize: bool) -> Controls:
+    """Return the controls of the attempt after `tried`, whose mask had this `area`: more area, no own
+    beard, full strength; where it `optimize`s, steps of that, and nothing given back."""
+    controls, steps = tried.controls, tried.controls.refine_steps
+    if optimize:
+        area = tried.mask.mean().item()
     return replace(
-        tried,
+        controls,
         mask_area=min(AREA_LIMIT, max(round(area * AREA_STEP, 3), 0.1)),
         mask_threshold=None,
+        give_back=0.0 if optimize else controls.give_back,
+        include=tuple(dict.fromkeys((*controls.include, "mouth"))),
         strength=1.0,
         target_distance=None,
         refine_steps=max(steps or 0, RETRY_STEPS) if optimize else steps,

@@ -125,6 +125,11 @@ class Controls:
         """Whether what lies between the lids stays the photo's: unless new eyes are asked for."""
         return "eyes" not in self.include
 
+    @property
+    def own_beard(self) -> bool:
+        """Whether beards and moustaches stay the photo's: unless a new mouth is asked for."""
+        return "mouth" not in self.include
+
 
 def make_controls(given: Mapping[str, Any]) -> Controls:
     """Make controls from names and values. Raises `UnknownOption`, also for a wrong kind."""

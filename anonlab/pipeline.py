@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import time
@@ -19,6 +20,7 @@ from .checking import (
     ATTEMPTS,
     MAX_TURN,
     OVERSHOOT,
+    REFINED,
     acceptable,
     check_turn,
     cover_face,
@@ -221,48 +223,74 @@ class Anonymizer:
         photo, or `pixels`, in which its other faces are new already. The options are those of a call.
         Raises `FaceTurnedAway`, `NoFaceFound` or `StillRecognised`.
         """
-        began = time.monotonic()
-        watch("finding the mask", 0.05)
         if verify:
             check_turn(photo, face)
         aligned = self.analyze(align(photo, face, face.own_size).to(self.device))
         person = replace(known(aligned), image=aligned.image) if known else aligned
         canvas = photo if pixels is None else replace(photo, pixels=pixels)
-        points, size = self.perception.landmarks(aligned.image), aligned.image.shape[-1]
-        heat = self.perception(aligned.image, controls.perception)  # stage 1: where identity shows, …
-        best: tuple[FaceResult, np.ndarray] | None = None
+        finished: dict[int, np.ndarray] = {}
+
+        def check(tried: FaceResult) -> tuple[float, float]:
+            new = paste(canvas, face, tried.anonymized, tried.mask)
+            new = match_grain(canvas.pixels, new, np.random.default_rng(controls.seed))
+            finished[tried.attempts] = new
+            source, again = aligned.embedding, replace(canvas, pixels=new)
+            return measure_again(self.detector, self.recognizer, again, face, source)
+
+        best = self.attempt(person, controls, check, face.box, verify=verify, watch=watch)
+        if verify and not acceptable(best):
+            raise refused(best, photo, face)
+        return best, finished[best.attempts]
+
+    def attempt(
+        self,
+        person: AlignedFace,
+        controls: Controls,
+        check: Callable[[FaceResult], tuple[float, float]],
+        box: tuple[float, float, float, float],
+        *,
+        verify: bool = True,
+        watch: Watch = quiet,
+    ) -> FaceResult:
+        """Run the three stages on an aligned face, again with more area where `check` says that the
+        result is still recognised, or nearly; return the best attempt, or the last if none may be
+        written.
+
+        `check` measures the distance of a finished attempt to the person and how far its points have
+        moved, see `measure_again`. `box` is where the face is in its photo.
+        """
+        began, area = time.monotonic(), (box[2] - box[0]) * (box[3] - box[1])
+        watch("finding the mask", 0.05)
+        image = person.image
+        points, size = self.perception.landmarks(image), image.shape[-1]
+        heat = self.perception(image, controls.perception)  # stage 1: where identity shows, …
+        best: FaceResult | None = None
         optimizes, overshoot = self.regenerator.refine_steps > 0, 1.0
         for number in range(1, ATTEMPTS + 1 if verify else 2):
             report = partial(_attempt, watch, number)
             report("making the new face", 0.3)
             where = build_mask(heat, controls, points, size)  # … and the mask of it
             ws = self.encode(person, where, controls, overshoot, report)  # stage 2: codes
-            generated, composite, mask = self.draw(ws, aligned.image, where, controls)  # stage 3
+            generated, composite, mask = self.draw(ws, image, where, controls)  # stage 3
             report("measuring the finished photo", 0.85)
-            new = paste(canvas, face, composite.cpu(), mask.cpu())
-            new = match_grain(canvas.pixels, new, np.random.default_rng(controls.seed))
-            finished = replace(canvas, pixels=new)
-            away, drift = measure_again(  # the check
-                self.detector, self.recognizer, finished, face, aligned.embedding
-            )
             tried = FaceResult(
-                box=face.box, attribution=heat.cpu(), mask=mask.cpu(), aligned=aligned.image.cpu(),
+                box=box, attribution=heat.cpu(), mask=mask.cpu(), aligned=image.cpu(),
                 generated=generated.cpu(), anonymized=composite.cpu(), ws=ws.cpu(),
-                share_of_face=share_of_face(mask, whole_face(points)), distance=away, drift=drift,
+                share_of_face=share_of_face(mask, whole_face(points)), distance=math.nan, drift=math.inf,
                 threshold=self.recognizer.threshold, controls=controls, attempts=number,
-                seconds=time.monotonic() - began,
+                seconds=0.0,
             )  # fmt: skip
-            may = acceptable(tried) or not verify
-            if may and (best is None or tried.distance > best[0].distance):
-                best = tried, new
+            away, drift = check(tried)  # the check
+            tried = replace(tried, distance=away, drift=drift, seconds=time.monotonic() - began)
+            if acceptable(tried) and (best is None or tried.distance > best.distance):
+                best = tried
             if best and not (number == 1 and not optimizes and nearly_matched(tried)):
-                return best
-            area = where.mean().item()
-            controls = next_controls(tried.controls, area, optimize=number > 1 and not optimizes)
+                break
+            if number > 1 and not optimizes and area < REFINED**2:
+                break  # half a minute for what a cover hides as well
+            controls = next_controls(tried, where.mean().item(), number > 1 and not optimizes)
             overshoot = OVERSHOOT
-        if best is None:
-            raise refused(tried, photo, face)
-        return best
+        return best or tried
 
     @torch.no_grad()
     def analyze(self, image: torch.Tensor) -> AlignedFace:

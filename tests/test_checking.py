@@ -1,6 +1,7 @@
 """What may be written, what is tried next, and how far a face is covered: without networks."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,9 +53,13 @@ def test_only_a_face_in_its_place_that_nobody_matches_may_be_written(tried, acce
 
 @given(st.floats(0, 1), st.floats(0, 1), st.none() | st.integers(0, 100), st.booleans())
 def test_the_next_attempt_changes_more_and_nothing_else(area, strength, steps, more):
-    tried = Controls(strength=strength, refine_steps=steps, mask_threshold=0.2, seed=7)
+    given_ = {"strength": strength, "refine_steps": steps, "mask_threshold": 0.2, "seed": 7}
+    tried = replace(attempt(**given_, include=("jaw",)), mask=torch.full((1, 1, 4, 4), 0.3))
     asked = checking.next_controls(tried, area, optimize=more)
-    assert asked.mask_area == pytest.approx(min(max(area * 1.4, 0.1), AREA_LIMIT), abs=6e-4)
+    wider = 0.3 if more else area  # what was new, where nothing is given back any more
+    assert asked.mask_area == pytest.approx(min(max(wider * 1.4, 0.1), AREA_LIMIT), abs=6e-4)
+    assert asked.give_back == (0 if more else Controls().give_back)
+    assert asked.include == ("jaw", "mouth") and not asked.own_beard and asked.own_eyes
     assert (asked.strength, asked.mask_threshold, asked.target_distance) == (1.0, None, None)
     assert (asked.seed, asked.keep, asked.softness) == (7, Controls().keep, Controls().softness)
     assert asked.refine_steps == (max(steps or 0, RETRY_STEPS) if more else steps)

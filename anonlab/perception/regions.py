@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
@@ -16,6 +18,7 @@ from .eyes import EYES
 MARGIN = 0.02  # by which eyes, brows and mouth are widened, in shares of the side
 LID_RIM = 0.14  # of what belongs to an eye around the lids, over the eye's width
 FOREHEAD = 0.6  # height of the forehead above the brows, in distances from brow to nose tip
+KEPT = 32  # drawings, of .1 to .5 MB, because every stage asks for the same ones of a face
 
 
 def region_masks(
@@ -27,7 +30,13 @@ def region_masks(
     is what of the face lies above the brows, up to `forehead` distances from brow to nose tip, jaw what
     lies below the mouth, cheeks the rest.
     """
-    at, wider = points[0].detach().cpu().numpy() * size, max(1, round(MARGIN * size))
+    return dict(zip(REGIONS, _regions(_key(points), size, forehead).clone(), strict=True))
+
+
+@lru_cache(KEPT)
+def _regions(points: bytes, size: int, forehead: float) -> torch.Tensor:
+    """Draw `REGIONS` from points as `_key` writes them: `(7, 1, 1, size, size)`."""
+    at, wider = _at(points) * size, max(1, round(MARGIN * size))
     parts = {
         "eyes": _hull(at[36:42], size, wider) | _hull(at[42:48], size, wider),
         "brows": _hull(at[17:22], size, wider) | _hull(at[22:27], size, wider),
@@ -45,12 +54,12 @@ def region_masks(
     for name, part in parts.items():  # the first one named gets what they share
         masks[name] = part & ~taken
         taken |= part
-    return {name: torch.from_numpy(masks[name]).float()[None, None] for name in REGIONS}
+    return torch.from_numpy(np.stack([masks[name] for name in REGIONS])).float()[:, None, None]
 
 
 def whole_face(points: torch.Tensor, size: int = 256, forehead: float = FOREHEAD) -> torch.Tensor:
     """Draw all regions of one face together, from chin to forehead: `(1, 1, size, size)` of 0 and 1."""
-    return torch.stack([*region_masks(points, size, forehead).values()]).sum(0)
+    return _regions(_key(points), size, forehead).sum(0)
 
 
 def around_the_mouth(points: torch.Tensor, size: int = 256) -> torch.Tensor:
@@ -76,7 +85,12 @@ def face_band(points: torch.Tensor, size: int = 256, wider: float = 0.0) -> torc
     The jaw line of `points (1, 68, 2)`, continued upwards along the face from both ends, because no
     point says where hair begins. `wider` moves the line outwards, in shares of the face's width.
     """
-    at = points[0].detach().cpu().numpy() * size
+    return _band(_key(points), size, wider).clone()
+
+
+@lru_cache(KEPT)
+def _band(points: bytes, size: int, wider: float) -> torch.Tensor:
+    at = _at(points) * size
     jaw, across = at[:17], at[16] - at[0]
     up = np.array([across[1], -across[0]]) * size / max(np.hypot(*across), 1e-6)  # as long as a side
     middle = (at[0] + at[16]) / 2
@@ -120,6 +134,16 @@ def heat_of_regions(heat: torch.Tensor, points: torch.Tensor) -> dict[str, float
         for name, mask in masks.items()
         if mask.any()
     }
+
+
+def _key(points: torch.Tensor) -> bytes:
+    """Write the points of one face `(1, 68, 2)` as what drawings are kept by."""
+    return points[0].detach().cpu().float().numpy().tobytes()
+
+
+def _at(points: bytes) -> np.ndarray:
+    """Read them back: `(68, 2)`."""
+    return np.frombuffer(points, np.float32).reshape(-1, 2)
 
 
 def _hull(points: np.ndarray, size: int, wider: int = 0) -> np.ndarray:

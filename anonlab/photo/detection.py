@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from ..errors import NoFaceFound
 from ..images import to_uint8
+from ..openvino_runtime import Networks, import_openvino
 from ..weights import store
 from .boxes import SAME, SURER, among, merged, moved, overlap, same
 from .centerface import CenterFace, Picture, scaled
@@ -46,8 +49,8 @@ class Detector:
         for key in ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet"):
             store.locate(key)
         self.mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE, device=device)
-        # Pooling goes through three channels at once then, which is a fifth of the time on a CPU.
-        self.mtcnn.to(memory_format=torch.channels_last)
+        if torch.device(device).type == "cpu":
+            self.mtcnn.pnet = FirstStage(self.mtcnn.pnet)
         self.centerface = CenterFace()
 
     def __call__(self, photo: Photo) -> list[Face]:
@@ -146,6 +149,43 @@ class Detector:
                 corners = tuple((box.reshape(2, 2) * ratio).flatten().tolist())
                 faces.append(Face(corners, (point * ratio).astype(float), sure))
         return faces
+
+
+class FirstStage(nn.Module):
+    """MTCNN's first stage, which looks at all of a picture in many sizes, by OpenVINO: the same answers
+    in half the time."""
+
+    def __init__(self, pnet: nn.Module):
+        super().__init__()
+        self.pnet, self.networks = pnet, Networks(lambda _: _first_stage(pnet))
+
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map pictures `(N, 3, H, W)` to regressions `(N, 4, h, w)` and chances `(N, 2, h, w)`."""
+        with self.networks.acquire(0) as network:
+            answers = network([pictures.numpy()])
+            regressions, chances = (torch.from_numpy(answers[at].copy()) for at in (0, 1))
+        return regressions, chances
+
+
+def _first_stage(pnet: nn.Module) -> Any:
+    """Write MTCNN's P-Net as an `openvino.Model` for pictures of any size."""
+    ov = import_openvino()
+    ops, one, none = ov.opset13, [1, 1], [0, 0]
+
+    def convolution(x: Any, layer: nn.Module) -> Any:
+        weight, bias = (tensor.detach().numpy() for tensor in (layer.weight, layer.bias))
+        x = ops.convolution(x, weight, one, none, none, one)
+        return ops.add(x, bias.reshape(1, -1, 1, 1))
+
+    picture = ops.parameter([-1, 3, -1, -1], np.float32, name="picture")
+    x: Any = picture
+    for number in (1, 2, 3):
+        x = convolution(x, getattr(pnet, f"conv{number}"))
+        x = ops.prelu(x, getattr(pnet, f"prelu{number}").weight.detach().numpy())
+        if number == 1:
+            x = ops.max_pool(x, [2, 2], one, none, none, [2, 2], "ceil").output(0)
+    chances = ops.softmax(convolution(x, pnet.conv4_1), 1)
+    return ov.Model([convolution(x, pnet.conv4_2), chances], [picture], "P-Net")
 
 
 def _confirmed(face: Face, others: Iterable[Face]) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 import torch
 import torch.nn.functional as F
 
+from ..controls import Controls
 from ..images import FACE_SIZE, blurred, pasted, resize
 from ..perception.regions import between_lids, face_band, region_masks
 from ..photo.grain import grain
@@ -59,21 +60,22 @@ def measure_blend(
     mask: torch.Tensor,
     new_points: torch.Tensor,
     points: torch.Tensor,
-    own_eyes: bool = True,
+    controls: Controls = Controls(),
 ) -> tuple[Blend, torch.Tensor]:
     """Measure how `generated (1, 3, S, S)` comes into `image (1, 3, S, S)` where the `mask (1, 1, S, S)`
     is 1, in this order: shape, exposure, sharpness and colours are made the photo's.
 
     `new_points, points (1, 68, 2)` are those of the two. What stands before the face, what lies beside
-    it and, with `own_eyes`, what lies between the lids stays the photo's. Returns the blend, and the
-    picture under all of it but `shift` and `stays`, ready to `join`.
+    it, what lies between the lids and beards stay the photo's, unless `controls` ask for new eyes or a
+    new mouth. Returns the blend, and the picture under all of it but `shift` and `stays`, ready to
+    `join`.
     """
     size = image.shape[-1]
     moved = displacement(new_points, points).to(image)
     generated = displaced(generated, moved)
     front = resize(in_front(image, generated, points), size).maximum(resize(glasses(image), size))
     kept = [front, beside_the_face(points, size).to(image)]
-    kept += [between_lids(points, size).to(image)] if own_eyes else []
+    kept += [between_lids(points, size).to(image)] if controls.own_eyes else []
     stays = 1 - torch.stack([1 - part for part in kept]).prod(0)
     mask = mask * (1 - stays)
     gain = exposure(generated, image, points)
@@ -83,8 +85,8 @@ def measure_blend(
     blur = detail_blur(generated, image, mask)
     generated = with_blur(generated, blur)
     shift = colour_shift(generated, image, mask, 1 - front, points)
-    hair = resize(beard(image, generated + resize(shift, size), points), size)
-    if hair.any():
+    if controls.own_beard:
+        hair = resize(beard(image, generated + resize(shift, size), points), size)
         stays, mask, front = stays.maximum(hair), mask * (1 - hair), front.maximum(hair)
         shift = colour_shift(generated, image, mask, 1 - front, points)
     return Blend(moved, gain, smear, blur, shift, stays), generated

@@ -62,7 +62,9 @@ def needed_mask(
     hides = blurred(hiding(recognizer, photo, changed), SMOOTH).clamp_min(0)
     change = (changed - photo).abs().mean(1, keepdim=True)
     cost = blurred(change, SMOOTH)
-    other = F.max_pool2d(blurred(change, FINE), 2 * NEAR + 1, stride=1, padding=NEAR) > OTHER
+    other, side = (blurred(change, FINE) > OTHER).to(cost), 2 * NEAR + 1
+    other = F.max_pool2d(other, (side, 1), 1, (NEAR, 0))  # one side after the other: a tenth of the time
+    other = F.max_pool2d(other, (1, side), 1, (0, NEAR)) > 0
     low, whole = (
         blurred(whole_face(points, FACE_SIZE, height).to(cost), RIM) > BESIDE
         for height in (BROWS, FOREHEAD)

@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from skimage.color import rgb2lab
 from skimage.measure import label
 from skimage.morphology import closing, dilation, disk, opening
@@ -34,7 +33,9 @@ OF_FEATURES = 0.04  # the same of what lies on eyes, brows or mouth: pupils, tee
 FOREHEAD = 0.9  # height above the brows, in distances from brow to nose tip
 EDGE = 1.0  # Gaussian of its outline, in pixels
 DARKER, DOUBT = 0.12, 0.1  # than the new face facial hair is, of 2; and more by each logit below 0
-GRAIN, ROOTS = 2.0, 2  # the Gaussian under which it is; what is taken around it, in pixels of 256
+# The Gaussian under which it is, half of what is a line (the edge of a jaw) and no beard, and what is
+# taken around it, in pixels of 256; and the least share of the picture: the shadows of lips have less
+GRAIN, LINE, ROOTS, LEAST = 2.0, 2, 2, 0.0045
 
 
 def in_front(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
@@ -90,8 +91,11 @@ def beard(image: torch.Tensor, generated: torch.Tensor, points: torch.Tensor) ->
     photo, new = (resize(one, FACE_SIZE) for one in (image, generated))
     doubt = -facial_hair(photo, _readout(image.device)).clamp_max(0)
     darker = blurred((new - photo).mean(1, keepdim=True), GRAIN) > DARKER + DOUBT * doubt
-    seen = F.max_pool2d(darker.to(photo), 2 * ROOTS + 1, stride=1, padding=ROOTS)
-    return blurred(seen * around_the_mouth(points, FACE_SIZE).to(photo), EDGE)
+    below_nose = around_the_mouth(points, FACE_SIZE)[0, 0].numpy() > 0
+    pieces = label(opening(darker[0, 0].cpu().numpy() & below_nose, disk(LINE)))
+    pieces[(np.bincount(pieces.flatten()) < LEAST * pieces.size)[pieces]] = 0
+    seen = dilation(pieces > 0, disk(ROOTS)) & below_nose
+    return blurred(torch.from_numpy(seen).float()[None, None].to(photo), EDGE)
 
 
 def _from_skin(image: torch.Tensor, cheeks: np.ndarray) -> np.ndarray:

@@ -114,7 +114,7 @@ class Regenerator:
         generated = self.generator.synthesis(ws, resolution).clamp(-1, 1)
         generated = resize(generated, image.shape[-1])
         points, new_points = self.landmarks(image), self.landmarks(generated)
-        blend, ready = measure_blend(generated, image, mask, new_points, points, controls.own_eyes)
+        blend, ready = measure_blend(generated, image, mask, new_points, points, controls)
         composite = join(blend, ready, image, mask)
         part = needed_mask(self.recognizer, image, composite, mask, points, controls)
         if part is not mask:

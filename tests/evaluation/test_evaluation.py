@@ -119,18 +119,18 @@ def test_an_interrupted_run_goes_on_and_a_damaged_file_is_made_again(
 ):
     people = load_people(folder)
     recipes = {name: BASE[name] for name in ("photo", "other photo", "result")}
-    regenerated = Sitting.regenerated
+    ship = Sitting.ship
 
     def stop(self, *arguments, **options):
         if len(keys) == 1:
             raise KeyboardInterrupt
-        return regenerated(self, *arguments, **options)
+        return ship(self, *arguments, **options)
 
-    monkeypatch.setattr(Sitting, "regenerated", stop)
+    monkeypatch.setattr(Sitting, "ship", stop)
     with pytest.raises(KeyboardInterrupt):
         Gallery(one_pass, tmp_path).people(people, recipes, [], False)
     assert len(list(tmp_path.iterdir())) == 1  # of ann: no half-written file, no lock
-    monkeypatch.setattr(Sitting, "regenerated", regenerated)
+    monkeypatch.setattr(Sitting, "ship", ship)
     [kept] = tmp_path.glob("*.safetensors")
     content = kept.read_bytes()
     again = Gallery(one_pass, tmp_path).people(people, recipes, [], False)

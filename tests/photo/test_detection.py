@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from anonlab.photo.boxes import overlap
@@ -14,6 +15,12 @@ from anonlab.photo.photos import Photo
 @pytest.fixture(scope="module")
 def upright(astronaut_found) -> Face:
     return astronaut_found
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 12, 12), (2, 3, 61, 74), (1, 3, 13, 200)])
+def test_mtcnn_s_first_stage_answers_as_it_does_in_torch(detector, shape):
+    first, pictures = detector.mtcnn.pnet, torch.rand(shape, generator=torch.Generator()) * 2 - 1
+    torch.testing.assert_close(first(pictures), first.pnet(pictures), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("quarters", [1, 3])

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from anonlab.controls import Controls
 from anonlab.images import blurred, pasted, resize
 from anonlab.perception.networks import landmark_error, load_landmarks
 from anonlab.perception.regions import between_lids, face_band
@@ -73,13 +74,13 @@ def test_shape_and_eyes_become_those_of_the_photo(synthetic_faces):
     landmarks = load_landmarks()
     photo, made = synthetic_faces[:1], synthetic_faces[1:2]
     points, own = landmarks(photo), landmarks(made)
-    for own_eyes in (True, False):
-        blend, ready = measure_blend(made, photo, ALL, own, points, own_eyes)
+    for include in ((), ("eyes",)):
+        blend, ready = measure_blend(made, photo, ALL, own, points, Controls(include=include))
         result = apply_blend(blend, made, photo, ALL)
         assert torch.equal(result, join(blend, ready, photo, ALL))
         eyes = between_lids(points, 512) == 1
         same = (result - photo).abs().amax(1, keepdim=True)[eyes].max()
-        assert (same < 1e-6) == own_eyes
+        assert (same < 1e-6) == (not include)
         assert landmark_error(landmarks(result), points) < 0.5 * landmark_error(own, points)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from anonlab.controls import Controls
 from anonlab.images import blurred, resize, to_tensor, to_uint8
 from anonlab.perception.networks import load_landmarks
 from anonlab.perception.regions import around_the_mouth
@@ -105,6 +106,18 @@ def test_a_moustache_that_the_new_face_has_not_stays(faces):
     assert beard(images[:1], photo, points).max() == 0  # only the new one has it
     blend, _ = measure_blend(images[:1], photo, torch.ones(1, 1, 256, 256), points, points)
     assert (blend.stays * where).sum() > 0.7 * where.sum()
+    bare = Controls(include=("mouth",))  # a new mouth is asked for
+    blend, _ = measure_blend(images[:1], photo, torch.ones(1, 1, 256, 256), points, points, bare)
+    assert (blend.stays * where).sum() < 0.1 * where.sum()
+
+
+@pytest.mark.parametrize("box", [(-30, 2, 30, 5), (-5, 2, 5, 9)], ids=["a line", "a spot"])
+def test_the_shadow_of_a_lip_is_no_beard(faces, box):
+    images, points = faces
+    x, y = (points[0, 57] * 256).round().int().tolist()  # below the lips
+    left, top, right, bottom = box
+    photo, _ = covered(images[:1], (x + left, y + top, x + right, y + bottom), (-0.9, -0.9, -0.9))
+    assert beard(photo, images[:1], points).max() == 0
 
 
 def test_a_bare_chin_in_another_light_is_no_beard(faces):

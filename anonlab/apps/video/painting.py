@@ -196,14 +196,14 @@ class Painter:
         seen.generated = resize(made, plan.resolution)
         seen.generated_points = self.perception.landmarks(seen.generated)
         if number % LOOKS_EVERY == 0 or number in (plan.first, plan.last):
-            seen.blend = self._blend(seen, self.new(track, plan.mask_area))
+            seen.blend = self._blend(seen, self.new(track, plan.mask_area), self.controls)
             seen.moved = seen.blend.moved
         else:
             seen.moved = displacement(seen.generated_points, seen.points).to(seen.generated)
 
-    def _blend(self, seen: Seen, mask: torch.Tensor) -> Blend:
-        own_eyes, points = self.controls.own_eyes, (seen.generated_points, seen.points)
-        return measure_blend(seen.generated, seen.image, mask, *points, own_eyes)[0]
+    def _blend(self, seen: Seen, mask: torch.Tensor, controls: Controls) -> Blend:
+        points = seen.generated_points, seen.points
+        return measure_blend(seen.generated, seen.image, mask, *points, controls)[0]
 
     @torch.no_grad()
     def _finish(self, frame: Frame) -> tuple[Frame, np.ndarray, list[Painted]]:
@@ -235,11 +235,13 @@ class Painter:
         if area > 0:
             mask = self.new(track, area)
             blends = self._around(track, number, "blend", LOOKS_REACH, LOOKS_SIGMA)
-            blend = mean_blend(*blends) if blends[0] else self._blend(seen, mask)
+            blend = mean_blend(*blends) if blends[0] else self._blend(seen, mask, self.controls)
             blend = replace(blend, moved=self._mean(track, number, "moved", SHAPE_REACH, SHAPE_SIGMA))
             if area != plan.mask_area:
-                other = self._blend(seen, mask)
-                blend = replace(blend, smear=other.smear, blur=other.blur, shift=other.shift)
+                other = self._blend(
+                    seen, mask, replace(self.controls, include=(*self.controls.include, "mouth"))
+                )
+                blend = replace(other, moved=blend.moved, gain=blend.gain)
             made = apply_blend(blend, seen.generated, seen.image, mask)
             painted = paste(photo, seen.face, made.cpu(), mask.cpu())
             rng = np.random.default_rng((self.controls.seed, number, track))
