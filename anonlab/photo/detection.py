@@ -167,12 +167,12 @@ class FirstStage(nn.Module):
         return regressions, chances
 
 
-def _first_stage(pnet: nn.Module) -> Any:
+def _first_stage(pnet: Any) -> Any:
     """Write MTCNN's P-Net as an `openvino.Model` for pictures of any size."""
     ov = import_openvino()
     ops, one, none = ov.opset13, [1, 1], [0, 0]
 
-    def convolution(x: Any, layer: nn.Module) -> Any:
+    def convolution(x: Any, layer: Any) -> Any:
         weight, bias = (tensor.detach().numpy() for tensor in (layer.weight, layer.bias))
         x = ops.convolution(x, weight, one, none, none, one)
         return ops.add(x, bias.reshape(1, -1, 1, 1))
