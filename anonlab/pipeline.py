@@ -128,7 +128,7 @@ class Anonymizer:
             if own:
                 readers = Readers.load(population, chosen)
                 weights = store.load_shipped("correction")
-                correction = Correction(weights, drawn_by, recognizer, readers)
+                correction = Correction(weights, drawn_by.rough(), recognizer, readers)
             start: Start = EncoderStart(encoder, correction, AIM)
         else:
             overshoot = OVERSHOOT_OF_ONE_PASS if method == "one-pass" else 1.0

@@ -164,8 +164,8 @@ class Parts:
 
     @cached_property
     def portrait(self) -> Portrait:
-        """A part of the astronaut's photo, 250 pixels as those of Labeled Faces in the Wild, and what each
-        stage makes of it."""
+        """A part of the astronaut's photo, of 250 pixels as those of Labeled Faces in the Wild, and what
+        each stage makes of it."""
         tool, controls = self.by_method("auto"), Controls()
         photo = read_photo(sample_photo("astronaut").crop((100, 0, 350, 250)))
         found = tool.detector(photo)[0]

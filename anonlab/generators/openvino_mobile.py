@@ -8,6 +8,7 @@ CPU has it, takes about half the time, 0.6/255 off on average and up to 73/255 i
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..images import FACE_SIZE
-from ..openvino_runtime import Networks, import_openvino
+from ..openvino_runtime import Networks, cpu_precisions, import_openvino
 from .mobile_stylegan import Block, MobileStyleGAN, StyledConv, haar_matrix
 
 GROUP = 16  # channels that a wavelet's convolution mixes at a time: as many as a CPU's vector holds
@@ -53,6 +54,15 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
                 picture = network([row[None].numpy()], share_outputs=True)[0]
                 image.copy_(torch.from_numpy(picture[0]))
         return images
+
+    def rough(self) -> OpenVINOMobileStyleGAN:
+        """Return the same generator in bf16, where the CPU has it: for pictures that are only read, and
+        for frames, whose encoding loses what differs."""
+        if "bf16" not in cpu_precisions():
+            return self
+        other = copy.copy(self)
+        other.precision = "bf16"
+        return other
 
 
 def graph(model: MobileStyleGAN, resolution: int) -> Any:

@@ -11,7 +11,6 @@ fall-back.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,9 +24,7 @@ import torch
 from ...checking import MAX_DRIFT, MAX_TURN
 from ...controls import Controls
 from ...errors import AnonlabError, NoFaceFound, StillRecognised
-from ...generators.openvino_mobile import OpenVINOMobileStyleGAN
 from ...images import resize, to_uint8
-from ...openvino_runtime import cpu_precisions
 from ...photo.cover import CELLS, cover
 from ...photo.faces import Face, align, paste, visible_share
 from ...photo.grain import match_grain
@@ -91,11 +88,7 @@ class Painter:
         self.recognizer, self.perception = anonymizer.recognizer, anonymizer.perception
         self.mask = lru_cache(MASKS)(self._mask)
         self.seen: dict[tuple[int, int], Seen] = {}  # by track and frame
-        self.generator = anonymizer.generator
-        if isinstance(self.generator, OpenVINOMobileStyleGAN) and "bf16" in cpu_precisions():
-            # half the time, and what differs is lost in encoding
-            self.generator = copy.copy(self.generator)
-            self.generator.precision = "bf16"
+        self.generator = anonymizer.generator.rough()
 
     def paint(
         self, frames: Iterable[Frame], first: int = 0, in_order: InOrder = map
