@@ -37,7 +37,7 @@ from ..pipeline import Anonymizer
 from .folders.batch import anonymize_photo
 from .folders.settings import make_key, read_key
 from .folders.sources import plan, sentence
-from .resume import keep_settings
+from .resume import SETTINGS, keep_settings
 
 # What Ray reads when it is imported: no telemetry, ports only on 127.0.0.1 (as on Windows and macOS) and
 # with a token; processes start when they are needed, stay, and have the priority of work.
@@ -215,7 +215,7 @@ def anonymize_set(
     job, parts, attempts = out / "job", out / "manifest", out / ATTEMPTS
     work, drawn = job / "photos.parquet", job / "key"
     with folder_lock(out):
-        if (job / "settings.json").exists() and not resume:
+        if (job / SETTINGS).exists() and not resume:
             raise OutputNotWritable(
                 f"{out} holds a job already; go on with it by --resume, or choose another output folder"
             )
@@ -227,7 +227,7 @@ def anonymize_set(
             folder.mkdir(parents=True, exist_ok=True)
         total, left = write_work(source, out, names_by(key), _finished(parts), work)
         settings = {name: value for name, value in asdict(task).items() if name not in OF_A_RUN}
-        keep_settings(job / "settings.json", settings, key, resume)
+        keep_settings(job, settings, key, resume)
         (attempts / LOADING).unlink(missing_ok=True)
         try:
             if left:
