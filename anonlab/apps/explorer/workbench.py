@@ -6,7 +6,7 @@ No widgets here. Everything that does not change when a slider moves is computed
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +24,7 @@ from ...photo.faces import Face, align
 from ...photo.photos import Photo, read_photo
 from ...pipeline import Anonymizer
 from ...recognizers import distance
+from ...watch import Watch, quiet
 from .figures import SHARP, SIZE, View
 
 LARGEST_AREA = 0.6  # of a mask by threshold; more leaves nothing of a face
@@ -107,25 +108,19 @@ class Workbench:
         )  # fmt: skip
 
     @torch.no_grad()
-    def preview(
-        self,
-        view: View,
-        controls: Controls,
-        current: Callable[[], None] = lambda: None,
-        side: int = SIZE,
-    ) -> View:
+    def preview(self, view: View, controls: Controls, watch: Watch = quiet, side: int = SIZE) -> View:
         """The view with its regenerated face in one pass: as the codes start, without refinement.
 
         `side`, 256 or 512, is that of the composite. With `target_distance` the strength is searched to
-        a 32nd. `current` is called between the steps: what it raises ends them.
+        a 32nd. `watch` is called between the steps, without words: what it raises ends them.
         """
         regenerator = self.anonymizer.regenerator
         path = self.anonymizer.path(self.face, controls)
 
         def drawn(strength: float, side: int = SIZE) -> tuple[torch.Tensor, float]:
-            current()
+            watch("", 0.0)
             ws = regenerator.start(self.image, view.mask, path.source, path.aim(strength))
-            current()
+            watch("", 0.0)
             image = self.image if side == SIZE else self.sharp
             mask = resize(view.mask, side)
             _, composite, _ = regenerator.pictures(ws, image, mask, controls=controls)
@@ -137,7 +132,7 @@ class Workbench:
             found = bisect_left(steps, wanted, key=lambda step: drawn(step / STEPS)[1])
             strength = (1 + found) / STEPS
         composite, away = drawn(strength, side)
-        current()
+        watch("", 1.0)
         return replace(view, preview=composite, preview_distance=away, strength=strength)
 
     @torch.no_grad()
