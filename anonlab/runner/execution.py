@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 import nbformat
 
+from ..errors import UnknownOption
 from ..notebook.measured import Measured, from_json
 from ..notebook.record import HEADLESS
 from .regression import Comparison, Row
@@ -122,6 +123,9 @@ def execute(notebook: Notebook, given: dict, target: Path, switches: Mapping[str
     print(f"{notebook.name} …", flush=True)
     start = time.monotonic()
     try:
+        unknown = ", ".join(sorted(notebook.chosen.keys() - notebook.declared.keys()))
+        if unknown:
+            raise UnknownOption(f"the profile sets {unknown}, which the notebook does not declare")
         with patch.dict(os.environ, {HEADLESS: "1"} | dict(switches)):
             done = papermill.execute_notebook(
                 str(notebook.path),
