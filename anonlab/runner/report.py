@@ -56,7 +56,7 @@ def run(
     check_choice("environment", environment, [regression.NATIVE] if accept else regression.ENVIRONMENTS)
     given, accepted = _parse(parameters), accepted or store.accepted_folder()
     check_choice("parameter", given, {name: None for one in notebooks for name in one.declared})
-    stored = {one.name: accepted / f"{one.name}-{profile}.json" for one in notebooks}
+    stored = {one.path: accepted / f"{one.path.stem}-{profile}.json" for one in notebooks}
     for path in stored.values():  # a damaged one is reported before the work, not after it
         regression.read_accepted(path)
     seeds = dict.fromkeys(notebook.parameters(given).get("SEED") for notebook in notebooks)
@@ -68,14 +68,14 @@ def run(
         broken = {done.name[:2] for done in runs if done.status != "ok"}.intersection(notebook.needs)
         if broken:
             told = f"needs {', '.join(sorted(broken))}, which did not run"
-            one = Run(notebook.name, status="skipped", error=told)
+            one = Run(notebook.path.stem, status="skipped", error=told)
         else:
             one = execute(notebook, given, target, regression.ENVIRONMENTS[environment])
-        print(f"{notebook.name}: {one.status} ({one.seconds:.0f} s)", flush=True)
+        print(f"{notebook.path.stem}: {one.status} ({one.seconds:.0f} s)", flush=True)
         if one.status == "ok" and accept:
-            _accept(notebook, one, given, target, origin, repeats, stored[notebook.name])
+            _accept(notebook, one, given, target, origin, repeats, stored[notebook.path])
         if one.status == "ok":
-            _compare(one, origin, stored[notebook.name])
+            _compare(one, origin, stored[notebook.path])
         runs.append(one)
         _write_summary(target, profile, origin, runs)
     for notebook, one in zip(notebooks, runs, strict=True):
@@ -115,7 +115,7 @@ def _accept(
     for number, (name, added) in enumerate(repeats, 1):
         switches, value = regression.ENVIRONMENTS[name], None if seed is None else seed + added
         print(f"  again: {name}, SEED {value}", flush=True)
-        place = target / "repeats" / f"{notebook.name}-{number}"
+        place = target / "repeats" / f"{notebook.path.stem}-{number}"
         # where a notebook keeps what it measured: every repeat measures
         own = given | {"SEED": value, "STATE": str(place / "state")}
         again = execute(notebook, own, place, switches)
