@@ -27,12 +27,12 @@ from sklearn.cluster import HDBSCAN
 from ..errors import AnonlabError, InputDamaged
 from ..files import atomic_path
 from ..identity.population import Attributes, Population
+from ..images import FACE_SIZE
 from ..photo.detection import Detector
 from ..photo.faces import Face, align
 from ..photo.photos import Photo, read_photo
 from ..pipeline import AlignedFace, Anonymizer
 
-SIZE = 256  # pixels of an aligned face, for embedding and attributes
 # Share of the recogniser's threshold within which a face is of a person. On 741 photos of 273 people
 # (Labeled Faces in the Wild, Face Research Lab London Set): 96 % of the pairs in a group are of one
 # person, 93 % of the pairs of one person are in a group. Of albums of one person with three photos all
@@ -117,7 +117,7 @@ def faces_in(anonymizer: Anonymizer, source: Path) -> list[AlignedFace]:
     photo, faces = read_photo(source), []
     for face in anonymizer.detector(photo):
         with contextlib.suppress(AnonlabError):
-            found = anonymizer.analyze(align(photo, face, SIZE).to(anonymizer.device))
+            found = anonymizer.analyze(align(photo, face, FACE_SIZE).to(anonymizer.device))
             faces.append(replace(found, image=NONE))
     return faces
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from ...controls import Controls
 from ...errors import NoFaceFound
-from ...images import blurred, pasted, resize
+from ...images import FACE_SIZE, blurred, pasted, resize
 from ...perception.attribution import BLUR_SIGMA
 from ...perception.masks import build_mask, masked_face
 from ...perception.regions import share_of_face, whole_face
@@ -25,7 +25,7 @@ from ...photo.photos import Photo, read_photo
 from ...pipeline import Anonymizer
 from ...recognizers import distance
 from ...watch import Watch, quiet
-from .figures import SHARP, SIZE, View
+from .figures import SHARP, View
 
 LARGEST_AREA = 0.6  # of a mask by threshold; more leaves nothing of a face
 STEPS = 32  # of the strength, for a preview at a distance
@@ -67,7 +67,7 @@ class Workbench:
 
     def _look(self, photo: Photo, faces: Sequence[Face], number: int) -> None:
         aligned = align(photo, faces[number - 1])
-        image = resize(aligned, SIZE)
+        image = resize(aligned, FACE_SIZE)
         with torch.no_grad():
             points = self.anonymizer.perception.landmarks(image)
         self.photo, self.faces, self.number = photo, faces, number
@@ -108,7 +108,9 @@ class Workbench:
         )  # fmt: skip
 
     @torch.no_grad()
-    def preview(self, view: View, controls: Controls, watch: Watch = quiet, side: int = SIZE) -> View:
+    def preview(
+        self, view: View, controls: Controls, watch: Watch = quiet, side: int = FACE_SIZE
+    ) -> View:
         """The view with its regenerated face in one pass: as the codes start, without refinement.
 
         `side`, 256 or 512, is that of the composite. With `target_distance` the strength is searched to
@@ -117,11 +119,11 @@ class Workbench:
         regenerator = self.anonymizer.regenerator
         path = self.anonymizer.path(self.face, controls)
 
-        def drawn(strength: float, side: int = SIZE) -> tuple[torch.Tensor, float]:
+        def drawn(strength: float, side: int = FACE_SIZE) -> tuple[torch.Tensor, float]:
             watch("", 0.0)
             ws = regenerator.start(self.image, view.mask, path.source, path.aim(strength))
             watch("", 0.0)
-            image = self.image if side == SIZE else self.sharp
+            image = self.image if side == FACE_SIZE else self.sharp
             mask = resize(view.mask, side)
             _, composite, _ = regenerator.pictures(ws, image, mask, controls=controls)
             return composite, self._away(composite)
