@@ -61,10 +61,10 @@ try:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
     import ray.data
-except ImportError as error:
+except ImportError:
     raise PackageMissing(
-        f'large jobs need {error.name}; install with: pip install "anonlab[scale]" (or: pip install '
-        f'"ray[data]" pyarrow fsspec)'
+        'large jobs need fsspec, pyarrow and ray; install with: pip install "anonlab[scale]" (or: pip '
+        'install "ray[data]" pyarrow fsspec)'
     ) from None
 
 ROWS_PER_PART = 100  # photos in one part of the manifest; as many are done again when a worker dies
