@@ -21,8 +21,7 @@ from pathlib import Path
 
 import torch
 
-from anonlab.apps.scale import anonymize_set
-from anonlab.apps.scale.job import LOADING
+from anonlab.apps.scale import LOADING, anonymize_set
 from anonlab.generators import load_generator
 from anonlab.notebook.samples import sample_photo
 from anonlab.photo.photos import read_photo, write_photo

@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,35 +27,29 @@ from sklearn.cluster import HDBSCAN
 from ..errors import AnonlabError, InputDamaged
 from ..files import atomic_path
 from ..identity.population import Attributes, Population
+from ..images import FACE_SIZE
 from ..photo.detection import Detector
 from ..photo.faces import Face, align
 from ..photo.photos import Photo, read_photo
 from ..pipeline import AlignedFace, Anonymizer
 
-SIZE = 256  # pixels of an aligned face, for embedding and attributes
 # Share of the recogniser's threshold within which a face is of a person. On 741 photos of 273 people
 # (Labeled Faces in the Wild, Face Research Lab London Set): 96 % of the pairs in a group are of one
 # person, 93 % of the pairs of one person are in a group. Of albums of one person with three photos all
 # twelve are one group with 100 strangers among them, none without.
 NEAR = 2 / 3
 STRANGERS = 100
-
-
-@dataclass(frozen=True)
-class Person:
-    """A person of an album as first seen: later photos join, and change nothing."""
-
-    embedding: torch.Tensor  # (1, dim), the mean over the photos
-    attributes: Attributes
+NONE = torch.empty(0)  # the picture of a face of which only numbers are kept
 
 
 class Album:
     """Keep the new faces of people the same from photo to photo.
 
-    `known` is for the `Anonymizer`: `anonymizer(photo, known=album.known)`.
+    Its `people` are means of the faces of a person as first seen, without a picture: later photos join,
+    and change nothing. `known` is for the `Anonymizer`: `anonymizer(photo, known=album.known)`.
     """
 
-    def __init__(self, people: list[Person], threshold: float, population: Population):
+    def __init__(self, people: list[AlignedFace], threshold: float, population: Population):
         self.people, self.threshold = people, threshold
         self.strangers = population.embeddings[:STRANGERS]
 
@@ -68,7 +62,7 @@ class Album:
             try:
                 for one in json.loads(_cipher(key).decrypt(path.read_bytes()))["people"]:
                     embedding = torch.tensor([one["embedding"]])
-                    people.append(Person(embedding, Attributes(*one["attributes"])))
+                    people.append(AlignedFace(NONE, embedding, Attributes(*one["attributes"])))
             except (InvalidToken, ValueError, KeyError, TypeError):
                 raise InputDamaged(
                     f"{path} cannot be read with this key; use the key it was made with, or choose "
@@ -100,9 +94,9 @@ class Album:
         for members in group(embeddings, [number for _, number in new], self.threshold, self.strangers):
             attributes = [astuple(new[member][0].attributes) for member in members]
             mean = Attributes(*np.mean(attributes, 0).tolist())
-            self.people.append(Person(embeddings[members].mean(0, keepdim=True), mean))
+            self.people.append(AlignedFace(NONE, embeddings[members].mean(0, keepdim=True), mean))
 
-    def nearest(self, embedding: torch.Tensor) -> Person | None:
+    def nearest(self, embedding: torch.Tensor) -> AlignedFace | None:
         """Find the person of a face with `embedding (1, dim)`; None for a stranger."""
         if not self.people:
             return None
@@ -112,9 +106,7 @@ class Album:
 
     def known(self, face: AlignedFace) -> AlignedFace:
         """Give a face the embedding and attributes of its person; a stranger's stays as it is."""
-        person = self.nearest(face.embedding)
-        if person is None:
-            return face
+        person = self.nearest(face.embedding) or face
         embedding = person.embedding.to(face.embedding)
         return replace(face, embedding=embedding, attributes=person.attributes)
 
@@ -125,8 +117,8 @@ def faces_in(anonymizer: Anonymizer, source: Path) -> list[AlignedFace]:
     photo, faces = read_photo(source), []
     for face in anonymizer.detector(photo):
         with contextlib.suppress(AnonlabError):
-            found = anonymizer.analyze(align(photo, face, SIZE).to(anonymizer.device))
-            faces.append(replace(found, image=torch.empty(0)))
+            found = anonymizer.analyze(align(photo, face, FACE_SIZE).to(anonymizer.device))
+            faces.append(replace(found, image=NONE))
     return faces
 
 

@@ -1,19 +1,28 @@
 """Going on with work that was stopped: settings and key must be those of before, by name.
 
 In one way for folders, clips and large jobs; which parts of the work are finished is theirs to know.
+What is finished of a clip is kept in a hidden folder beside the result, which is removed at the end. It
+holds numbers (places of faces, embeddings, what is to be done) and finished segments, which show
+anonymized faces only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from ..errors import InputDamaged
-from ..files import write_json
+import numpy as np
 
+from ..errors import InputDamaged, OutputNotWritable
+from ..files import LOCK, atomic_path, folder_lock, write_json
+
+SETTINGS = "settings.json"  # in the folder of the work
 FINGERPRINT_BYTES = 4  # too few to guess a key by, enough to notice that it is another one
 
 
@@ -33,16 +42,69 @@ def same_settings(before: Mapping, settings: Mapping, key: bytes | None, where: 
     return now
 
 
-def keep_settings(path: Path, settings: Mapping, key: bytes | None, resume: bool) -> bool:
-    """Write settings and a key's fingerprint to a JSON file; with `resume` those of an earlier run must
-    be the same. Returns whether there is something to go on with. Raises `InputDamaged`."""
-    before = {}
+def keep_settings(folder: Path, settings: Mapping, key: bytes | None, resume: bool) -> bool:
+    """Write settings and a key's fingerprint to a JSON file in `folder`; with `resume` those of an
+    earlier run must be the same. Returns whether there is something to go on with. Raises
+    `InputDamaged`."""
+    path, before = folder / SETTINGS, {}
     if resume and path.is_file():
         try:
             before = dict(json.loads(path.read_text()))
         except (ValueError, TypeError):
             raise InputDamaged(f"{path} is damaged; choose another output") from None
-    now = same_settings(before, settings, key, path.parent)
+    now = same_settings(before, settings, key, folder)
     if not before:
         write_json(path, now)
     return bool(before)
+
+
+class State(NamedTuple):
+    """Arrays that are kept in a folder by name."""
+
+    folder: Path
+
+    def remove(self) -> None:
+        """All of it, when the work is finished or cannot be."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def has(self, name: str) -> bool:
+        """Whether something of that name is kept."""
+        return (self.folder / f"{name}.npz").is_file()
+
+    def keep(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Arrays in a file, at once or not at all. Raises `OutputNotWritable`."""
+        with atomic_path(self.folder / f"{name}.npz") as partial, partial.open("wb") as file:
+            np.savez(file, **arrays)
+
+    def kept(self, name: str) -> dict[str, Any]:
+        """What was kept; what was a number is one. Raises `InputDamaged`."""
+        path = self.folder / f"{name}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return {name: one if one.ndim else one.item() for name, one in file.items()}
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise InputDamaged(
+                f"{path} is damaged ({error}); run without --resume to begin again"
+            ) from None
+
+
+@contextlib.contextmanager
+def unfinished(out: Path, settings: Mapping, key: bytes | None, resume: bool) -> Iterator[State]:
+    """Lock the hidden folder of the result `out`; with `resume` what an earlier run with the same
+    `settings` and `key` has kept is there.
+
+    Raises `OutputNotWritable`, also when another run has it, and `InputDamaged` when `resume` is asked
+    for and the folder belongs to other work.
+    """
+    folder = out.parent / f".{out.name}.unfinished"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputNotWritable(f"{out} cannot be written ({reason}); choose another place") from None
+    with folder_lock(folder):
+        if not keep_settings(folder, settings, key, resume):
+            for other in folder.iterdir():
+                if other.name not in (LOCK, SETTINGS):
+                    other.unlink()
+        yield State(folder)

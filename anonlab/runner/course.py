@@ -74,10 +74,7 @@ def executed_notebooks(runs: Path, folder: Path | None = None) -> dict[str, Path
 
 
 def build_course(
-    runs: Path = Path("outputs/runs"),
-    out: Path = Path("outputs/course"),
-    folder: Path | None = None,
-    turning: Callable[[Path], str] | None = None,
+    runs: Path, out: Path, turning: Callable[[Path], str], folder: Path | None = None
 ) -> list[str]:
     """Build the book of the notebooks and README.md in `folder` into `out`; its front page is
     `out/index.html`.
@@ -102,7 +99,7 @@ def build_course(
             node = nbformat.read(executed.get(Path(name).stem, folder / name), as_version=4)
             page = page_of(node, [*names, TEACHING])
             panel = next((cell for cell in page.cells if "explorer.panel" in cell.source.split()), None)
-            if panel and turning:
+            if panel:
                 html = turning(Path(temporary) / TURNING)
                 shown = nbformat.v4.new_markdown_cell(f"````{{raw}} html\n{html}\n````")
                 page.cells.insert(page.cells.index(panel) + 1, shown)
@@ -124,7 +121,7 @@ def build_course(
     return [Path(name).stem for name in names if Path(name).stem not in executed]
 
 
-def page_of(node: NotebookNode, names: Collection[str] = ()) -> NotebookNode:
+def page_of(node: NotebookNode, names: Collection[str]) -> NotebookNode:
     """Make an executed notebook what the book shows: folded where tags say so, solutions with what
     they show, without paths of the machine that ran it, and with links to the notebooks `names` only."""
     for cell in node.cells:

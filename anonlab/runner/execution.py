@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 import nbformat
 
+from ..errors import UnknownOption
 from ..notebook.measured import Measured, from_json
 from ..notebook.record import HEADLESS
 from .regression import Comparison, Row
@@ -35,11 +36,6 @@ class Notebook:
     declared: dict  # name → default of each parameter; text where it is no literal
     chosen: dict  # what the profile sets
     needs: tuple[str, ...]  # numbers of notebooks
-
-    @property
-    def name(self) -> str:
-        """The file's name without its ending."""
-        return self.path.stem
 
     def parameters(self, given: dict) -> dict:
         """Return all parameters of a run, `given` over the profile's, without `PLACES`."""
@@ -115,13 +111,16 @@ def execute(notebook: Notebook, given: dict, target: Path, switches: Mapping[str
     """
     import papermill
 
-    output, executed = target / notebook.name, target / notebook.path.name
+    output, executed = target / notebook.path.stem, target / notebook.path.name
     output.mkdir(parents=True, exist_ok=True)
-    one = Run(notebook.name, notebook.parameters(given), status="failed")
+    one = Run(notebook.path.stem, notebook.parameters(given), status="failed")
     own = {name: value for name, value in given.items() if name in notebook.declared}
-    print(f"{notebook.name} …", flush=True)
+    print(f"{notebook.path.stem} …", flush=True)
     start = time.monotonic()
     try:
+        unknown = ", ".join(sorted(notebook.chosen.keys() - notebook.declared.keys()))
+        if unknown:
+            raise UnknownOption(f"the profile sets {unknown}, which the notebook does not declare")
         with patch.dict(os.environ, {HEADLESS: "1"} | dict(switches)):
             done = papermill.execute_notebook(
                 str(notebook.path),
@@ -147,6 +146,6 @@ def execute(notebook: Notebook, given: dict, target: Path, switches: Mapping[str
     except Exception as error:  # a dead kernel, a broken file: this notebook's failure, not the run's
         one.error = f"{type(error).__name__}: {error}"
     one.seconds = time.monotonic() - start
-    one.page = f"{notebook.name}.html" if executed.is_file() else ""
+    one.page = f"{notebook.path.stem}.html" if executed.is_file() else ""
     one.figures = [str(picture.relative_to(target)) for picture in sorted(output.glob("*.png"))]
     return one

@@ -54,24 +54,28 @@ def run(
         )
     notebooks = [read_notebook(path, profile) for path in paths]
     check_choice("environment", environment, [regression.NATIVE] if accept else regression.ENVIRONMENTS)
-    given, accepted = _parse(parameters, notebooks), accepted or store.accepted_folder()
-    stored = {one.name: accepted / f"{one.name}-{profile}.json" for one in notebooks}
+    given, accepted = _parse(parameters), accepted or store.accepted_folder()
+    check_choice("parameter", given, {name: None for one in notebooks for name in one.declared})
+    stored = {one.path: accepted / f"{one.path.stem}-{profile}.json" for one in notebooks}
     for path in stored.values():  # a damaged one is reported before the work, not after it
         regression.read_accepted(path)
     seeds = dict.fromkeys(notebook.parameters(given).get("SEED") for notebook in notebooks)
     origin = provenance(seeds=[seed for seed in seeds if isinstance(seed, int)])
-    target, runs = _new_folder(out), []
+    target, runs = output_folder(out.resolve() / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"), []
     if accept and any("STATE" in notebook.declared for notebook in notebooks):
         given = {"STATE": str(target / "people")} | given  # what is accepted is measured now
     for notebook in notebooks:
-        one = _refused(notebook, profile, runs) or execute(
-            notebook, given, target, regression.ENVIRONMENTS[environment]
-        )
-        print(f"{notebook.name}: {one.status} ({one.seconds:.0f} s)", flush=True)
+        broken = {done.name[:2] for done in runs if done.status != "ok"}.intersection(notebook.needs)
+        if broken:
+            told = f"needs {', '.join(sorted(broken))}, which did not run"
+            one = Run(notebook.path.stem, status="skipped", error=told)
+        else:
+            one = execute(notebook, given, target, regression.ENVIRONMENTS[environment])
+        print(f"{notebook.path.stem}: {one.status} ({one.seconds:.0f} s)", flush=True)
         if one.status == "ok" and accept:
-            _accept(notebook, one, given, target, origin, repeats, stored[notebook.name])
+            _accept(notebook, one, given, target, origin, repeats, stored[notebook.path])
         if one.status == "ok":
-            _compare(one, origin, stored[notebook.name])
+            _compare(one, origin, stored[notebook.path])
         runs.append(one)
         _write_summary(target, profile, origin, runs)
     for notebook, one in zip(notebooks, runs, strict=True):
@@ -81,20 +85,6 @@ def run(
     told = [f"{question} {answer}" for question, _, answer in answers(runs)]
     print(*told, f"report: {target / 'index.html'}", sep="\n")
     return 1 if any(one.status != "ok" or one.failed for one in runs) else 0
-
-
-def _refused(notebook: Notebook, profile: str, before: Sequence[Run]) -> Run | None:
-    """Return why a notebook is not run, as the `Run` of it; None where nothing speaks against it."""
-    unknown = ", ".join(sorted(notebook.chosen.keys() - notebook.declared.keys()))
-    broken = ", ".join(
-        one.name[:2] for one in before if one.status != "ok" and one.name[:2] in notebook.needs
-    )
-    if unknown:
-        told = f"profile {profile} sets {unknown}, which the notebook does not declare"
-        return Run(notebook.name, status="failed", error=told)
-    if broken:
-        return Run(notebook.name, status="skipped", error=f"needs {broken}, which did not run")
-    return None
 
 
 def _compare(one: Run, origin: dict, stored: Path) -> None:
@@ -125,7 +115,7 @@ def _accept(
     for number, (name, added) in enumerate(repeats, 1):
         switches, value = regression.ENVIRONMENTS[name], None if seed is None else seed + added
         print(f"  again: {name}, SEED {value}", flush=True)
-        place = target / "repeats" / f"{notebook.name}-{number}"
+        place = target / "repeats" / f"{notebook.path.stem}-{number}"
         # where a notebook keeps what it measured: every repeat measures
         own = given | {"SEED": value, "STATE": str(place / "state")}
         again = execute(notebook, own, place, switches)
@@ -140,21 +130,12 @@ def _accept(
     print(f"  accepted: {len(new.judged)} judged numbers, in {path}")
 
 
-def _parse(parameters: Sequence[str], notebooks: Sequence[Notebook]) -> dict:
-    """Read `NAME=VALUE`, of names that one of the notebooks declares."""
-    given = {}
+def _parse(parameters: Sequence[str]) -> dict:
+    """Read `NAME=VALUE`."""
     for text in parameters:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UnknownOption(f"parameter {name!r} is not of the form NAME=VALUE")
-        if not any(name in notebook.declared for notebook in notebooks):
-            raise UnknownOption(f"no notebook declares a parameter {name}; see their parameters cells")
-        given[name] = literal(value)
-    return given
-
-
-def _new_folder(out: Path) -> Path:
-    return output_folder(out.resolve() / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}")
+        if "=" not in text:
+            raise UnknownOption(f"parameter {text!r} is not of the form NAME=VALUE")
+    return {name: literal(value) for name, _, value in (text.partition("=") for text in parameters)}
 
 
 def _write_summary(target: Path, profile: str, origin: dict, runs: list[Run]) -> None:

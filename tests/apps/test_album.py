@@ -10,7 +10,7 @@ from painting import painting
 
 from anonlab import Anonymizer
 from anonlab.apps import cli
-from anonlab.apps.album import Album, Person, group
+from anonlab.apps.album import NONE, Album, group
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged
 from anonlab.identity.population import Attributes
@@ -54,7 +54,7 @@ def test_the_file_holds_everybody_and_only_the_key_opens_it(tmp_path, population
         SimpleNamespace(recognizer=recognizer, population=population),
     )
     assert Album.open(path, KEY, parts).people == []
-    person = Person(people(1, 1, 0.0), Attributes(-1.0, 41.5, 12.0))
+    person = AlignedFace(NONE, people(1, 1, 0.0), Attributes(-1.0, 41.5, 12.0))
     Album([person], THRESHOLD, population).save(path, KEY)
     [again] = Album.open(path, KEY, parts).people
     assert torch.equal(again.embedding, person.embedding)

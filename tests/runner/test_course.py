@@ -74,7 +74,7 @@ def turning(folder: Path) -> str:
 def book(tmp_path_factory) -> Path:
     """The pages of two small notebooks, built once."""
     where = two_notebooks(tmp_path_factory.mktemp("course"))
-    assert build_course(where / "runs", where / "course", where / "notebooks", turning) == []
+    assert build_course(where / "runs", where / "course", turning, where / "notebooks") == []
     return where / "course"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -121,8 +120,7 @@ def video(options: argparse.Namespace) -> int:
     open_clip(options.clip, result, options.start, options.end)
     record = anonymize_clip(
         Anonymizer.load(device=options.device, key=key), options.clip, result, controls,
-        fallback=options.fallback, start=options.start, end=options.end, key=key,
-        resume=options.resume, progress=sys.stderr.isatty(),
+        fallback=options.fallback, start=options.start, end=options.end, key=key, resume=options.resume,
     )  # fmt: skip
     if options.json:
         write_json(options.json, record)

@@ -60,9 +60,9 @@ def switch(help: str) -> dict:
     return {"action": "store_true", "help": help}
 
 
-def chosen_of(*choices: str, default: str | None = None, help: str | None = None) -> dict:
+def chosen_of(*choices: str, help: str | None = None) -> dict:
     """One of some words, the first by default."""
-    return {"choices": choices, "default": default or choices[0], "help": help}
+    return {"choices": choices, "default": choices[0], "help": help}
 
 
 def out(help: str, default: str | None = None, metavar: str = "FOLDER") -> Options:

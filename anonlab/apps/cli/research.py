@@ -44,7 +44,7 @@ def course(options: argparse.Namespace) -> int:
     elif options.what == "slides":
         print(*write_slides(folder, options.runs) or ["no notebook was run yet: make run"], sep="\n")
     else:
-        missing = build_course(options.runs, folder, turning=write_turning)
+        missing = build_course(options.runs, folder, write_turning)
         if missing:
             print(f"not run yet, so shown without results: {', '.join(missing)}; run: make run")
         print(f"course: {folder / 'index.html'}")

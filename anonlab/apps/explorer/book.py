@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,25 +23,20 @@ AREAS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def write_turning(
-    folder: Path,
-    anonymizer: Anonymizer | None = None,
-    areas: Sequence[float] = AREAS,
-    strengths: Sequence[float] = STRENGTHS,
-) -> str:
+def write_turning(folder: Path) -> str:
     """Draw the sample face at every area and strength into `folder`, as JPEGs of 512 px.
 
     Returns HTML with two sliders that shows them from a folder of the same name beside its page. About a
     minute on 2 CPU cores. Raises as `Anonymizer.load` does.
     """
-    bench = Workbench(anonymizer or Anonymizer.load(key=KEY))
+    bench = Workbench(Anonymizer.load(key=KEY))
     bench.open(sample_photo(SAMPLE, bench.anonymizer.generator))
-    pictures, rows = {"person": picture(bench.sharp, SHARP)}, []
-    for row, area in enumerate(tqdm(areas, desc="the book's explorer", disable=None)):
+    pictures, rows = {}, []
+    for row, area in enumerate(tqdm(AREAS, desc="the book's explorer", disable=None)):
         view = bench.view(Controls(mask_area=area, perception="network"))
         pictures[f"mask-{row}"] = mask_overlay_with_heat(replace(view, image=bench.sharp), SHARP)
         faces = []
-        for column, strength in enumerate(strengths):
+        for column, strength in enumerate(STRENGTHS):
             found = bench.preview(view, Controls(mask_area=area, strength=strength), side=SHARP)
             pictures[f"face-{row}-{column}"] = picture(found.preview, SHARP)
             faces.append(found.measured("the new face", found.preview_distance))
@@ -50,5 +44,5 @@ def write_turning(
     folder.mkdir(parents=True)
     for name, pixels in pictures.items():
         Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=80)
-    told = json.dumps({"folder": folder.name, "rows": rows, "strengths": list(strengths)})
+    told = json.dumps({"folder": folder.name, "rows": rows, "strengths": STRENGTHS})
     return page_file("book.html").replace("/*told*/", told.replace("<", "\\u003c"))

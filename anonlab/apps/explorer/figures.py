@@ -11,10 +11,9 @@ import torch
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from ...images import resize
+from ...images import FACE_SIZE, resize
 from ...notebook.plots import overlay
 
-SIZE = 256  # pixels of everything that must answer at once
 SHARP = 512  # pixels of a face on the page: twice as many as a screen's own where it is shown
 SHOWN = 1600  # pixels of the longer side of a whole photo on the page; the file has all of them
 
@@ -51,7 +50,7 @@ class View:
         return {"distance": distance, "limit": self.threshold, "matched": matched, "verdict": verdict}
 
 
-def mask_overlay_with_heat(view: View, side: int = SIZE) -> np.ndarray:
+def mask_overlay_with_heat(view: View, side: int = FACE_SIZE) -> np.ndarray:
     """The face under its heat map, with the mask's edge in white: `(side, side, 3)` uint8."""
     drawn = overlay(view.image, view.attribution, side).copy()
     drawn[mask_edge(view.mask, side)] = 255

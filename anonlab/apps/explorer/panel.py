@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from ...notebook.plots import overlay, picture
 from ...notebook.samples import SAMPLES, is_sample, open_photo
 from ...photo.photos import READABLE, write_photo
 from ...pipeline import Anonymizer
+from ...watch import Watch
 from ...weights.store import notebooks_folder
 from ..folders.settings import checked_key, settings_text
 from .figures import SHARP, View, data_uri, layers, small
@@ -34,7 +35,6 @@ LARGEST_UPLOAD = 200 * 10**6  # bytes; it arrives in parts, so no server's own l
 SEEDS = range(6)  # of the gallery
 EMPTY = "The mask is empty: nothing would be changed. Raise the area, or lower the threshold."
 Message = dict[str, Any]
-Check = Callable[[], None]  # raises `StaleRequest` when a newer request has come
 
 
 class Explorer:
@@ -157,10 +157,10 @@ class Explorer:
         """Show the same setting with several virtual identities, one by one."""
         controls, view = self.controls, self.bench.view(self.controls)
 
-        def work(current: Check) -> None:
+        def work(watch: Watch) -> None:
             for seed in SEEDS:
-                self._show_busy(current, f"drawing seed {seed}", seed / len(SEEDS))
-                found = self.bench.preview(view, replace(controls, seed=seed), current)
+                watch(f"drawing seed {seed}", seed / len(SEEDS))
+                found = self.bench.preview(view, replace(controls, seed=seed), watch)
                 self._show_preview("seed", found, f"seed {seed}", seed=seed)
             self._show("idle", text="")
 
@@ -173,14 +173,13 @@ class Explorer:
         suffix = path.suffix if path.suffix.lower() in READABLE else ".png"
         anonymizer = bench.anonymizer
 
-        def work(current: Check) -> None:
-            watch = partial(self._show_busy, current)
+        def work(watch: Watch) -> None:
             result = anonymizer(photo, controls, faces=faces, watch=watch)
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / f"picture{suffix}"
                 write_photo(result.image, file, result.icc_profile, photo)
                 content = file.read_bytes()
-            current()
+            watch("", 1.0)
             away = ", ".join(f"{face.distance:.2f}" for face in result.faces)
             self._show("idle", text="")
             verdict = (
@@ -201,10 +200,6 @@ class Explorer:
 
     def _show(self, what: str, **told: object) -> None:
         self.tell({"show": what, **told})
-
-    def _show_busy(self, current: Check, doing: str, share: float) -> None:
-        current()
-        self._show("busy", text=f"{doing} …", share=share)
 
     def _show_face(self) -> None:
         bench, sample = self.bench, is_sample(self.photo)
@@ -249,8 +244,8 @@ class Explorer:
         )  # fmt: skip
         self.heat = controls.perception
 
-        def work(current: Check) -> None:
-            found = self.bench.preview(view, controls, current, SHARP)
+        def work(watch: Watch) -> None:
+            found = self.bench.preview(view, controls, watch, SHARP)
             self._show_preview("preview", found, "the preview")
 
         if final:
@@ -261,19 +256,21 @@ class Explorer:
         measured = view.measured(what, view.preview_distance)
         self._show(show, picture=image, strength=view.strength, **measured, **more)
 
-    def _later(self, work: Callable[[Check], None]) -> None:
-        """Do `work(current)` in the background, unless a newer request comes first."""
+    def _later(self, work: Callable[[Watch], None]) -> None:
+        """Do `work(watch)` in the background; `watch` ends it when a newer request has come."""
         self._outdate()
         request = self.request
 
-        def current() -> None:
+        def watch(doing: str, share: float) -> None:
             if request is not self.request:
                 raise StaleRequest("a newer request has come")
+            if doing:
+                self._show("busy", text=f"{doing} …", share=share)
 
         def run() -> None:
             try:
-                current()
-                work(current)
+                watch("", 0.0)
+                work(watch)
             except Exception as error:  # shown on the page, whatever it is
                 if request is self.request:
                     self._show("idle", text="")

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import webbrowser
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,6 @@ from tornado.web import Application, StaticFileHandler
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 if TYPE_CHECKING:
-    from ...pipeline import Anonymizer
     from .panel import Explorer
 
 KEPT = 30.0  # seconds
@@ -31,7 +31,7 @@ KEY = b"a classroom key is no secret"  # of the sample photos; a user's own get 
 class Session:
     """One page's explorer, and a thread that does what the page asks in order."""
 
-    def __init__(self, loading: Future[Anonymizer]):
+    def __init__(self, loading: Future[Callable[[], Explorer]]):
         self.loading, self.thread, self.loop = loading, ThreadPoolExecutor(1), asyncio.get_running_loop()
         self.explorer: Explorer | None = None
         self.socket: Socket | None = None
@@ -39,9 +39,7 @@ class Session:
     def hear(self, text: str) -> None:
         """Do what a message asks, when the networks are there."""
         if self.explorer is None:
-            from .panel import Explorer, photo_choices
-
-            self.explorer = Explorer(self.loading.result(), photo_choices())
+            self.explorer = self.loading.result()()
             self.explorer.tell = lambda said: self.loop.call_soon_threadsafe(self.tell, json.dumps(said))
         self.explorer.hear(json.loads(text))
 
@@ -63,7 +61,7 @@ class Socket(WebSocketHandler):
     A reloaded page finds its session; a copy of an open page gets one of its own.
     """
 
-    def initialize(self, sessions: dict[str, Session], loading: Future[Anonymizer]) -> None:
+    def initialize(self, sessions: dict[str, Session], loading: Future) -> None:
         self.sessions, self.loading = sessions, loading
 
     def open(self, name: str) -> None:
@@ -86,12 +84,13 @@ class Socket(WebSocketHandler):
             self.session.close()
 
 
-def load() -> Anonymizer:
-    """Load the networks, with what the first picture needs."""
-    from ...pipeline import Anonymizer
-    from . import panel  # noqa: F401, its imports take seconds
+def load() -> Callable[[], Explorer]:
+    """Load the networks; returns what makes the explorer of a page."""
+    from ...pipeline import Anonymizer  # these imports take seconds
+    from .panel import Explorer, photo_choices
 
-    return Anonymizer.load(key=KEY)
+    anonymizer = Anonymizer.load(key=KEY)
+    return lambda: Explorer(anonymizer, photo_choices())
 
 
 async def serve(port: int, browser: bool) -> None:

@@ -6,7 +6,7 @@ No widgets here. Everything that does not change when a slider moves is computed
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +16,7 @@ from PIL import Image
 
 from ...controls import Controls
 from ...errors import NoFaceFound
-from ...images import blurred, pasted, resize
+from ...images import FACE_SIZE, blurred, pasted, resize
 from ...perception.attribution import BLUR_SIGMA
 from ...perception.masks import build_mask, masked_face
 from ...perception.regions import share_of_face, whole_face
@@ -24,7 +24,8 @@ from ...photo.faces import Face, align
 from ...photo.photos import Photo, read_photo
 from ...pipeline import Anonymizer
 from ...recognizers import distance
-from .figures import SHARP, SIZE, View
+from ...watch import Watch, quiet
+from .figures import SHARP, View
 
 LARGEST_AREA = 0.6  # of a mask by threshold; more leaves nothing of a face
 STEPS = 32  # of the strength, for a preview at a distance
@@ -66,7 +67,7 @@ class Workbench:
 
     def _look(self, photo: Photo, faces: Sequence[Face], number: int) -> None:
         aligned = align(photo, faces[number - 1])
-        image = resize(aligned, SIZE)
+        image = resize(aligned, FACE_SIZE)
         with torch.no_grad():
             points = self.anonymizer.perception.landmarks(image)
         self.photo, self.faces, self.number = photo, faces, number
@@ -108,25 +109,21 @@ class Workbench:
 
     @torch.no_grad()
     def preview(
-        self,
-        view: View,
-        controls: Controls,
-        current: Callable[[], None] = lambda: None,
-        side: int = SIZE,
+        self, view: View, controls: Controls, watch: Watch = quiet, side: int = FACE_SIZE
     ) -> View:
         """The view with its regenerated face in one pass: as the codes start, without refinement.
 
         `side`, 256 or 512, is that of the composite. With `target_distance` the strength is searched to
-        a 32nd. `current` is called between the steps: what it raises ends them.
+        a 32nd. `watch` is called between the steps, without words: what it raises ends them.
         """
         regenerator = self.anonymizer.regenerator
         path = self.anonymizer.path(self.face, controls)
 
-        def drawn(strength: float, side: int = SIZE) -> tuple[torch.Tensor, float]:
-            current()
+        def drawn(strength: float, side: int = FACE_SIZE) -> tuple[torch.Tensor, float]:
+            watch("", 0.0)
             ws = regenerator.start(self.image, view.mask, path.source, path.aim(strength))
-            current()
-            image = self.image if side == SIZE else self.sharp
+            watch("", 0.0)
+            image = self.image if side == FACE_SIZE else self.sharp
             mask = resize(view.mask, side)
             _, composite, _ = regenerator.pictures(ws, image, mask, controls=controls)
             return composite, self._away(composite)
@@ -137,7 +134,7 @@ class Workbench:
             found = bisect_left(steps, wanted, key=lambda step: drawn(step / STEPS)[1])
             strength = (1 + found) / STEPS
         composite, away = drawn(strength, side)
-        current()
+        watch("", 1.0)
         return replace(view, preview=composite, preview_distance=away, strength=strength)
 
     @torch.no_grad()

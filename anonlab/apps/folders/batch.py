@@ -33,8 +33,8 @@ def anonymize_files(
     sources: list[Path],
     out: Path,
     controls: Controls,
-    faces: str | Sequence[int] = "all",
-    record_path: Path | None = None,
+    faces: str | Sequence[int],
+    record_path: Path,
     *,
     fallback: str = "none",
     leave: Sequence[Path] = (),
@@ -50,15 +50,14 @@ def anonymize_files(
     A photo that fails is named in the record with its error and the others are still done; so is what
     else is in a folder. Nothing but anonymized pictures is ever written. `faces`, `fallback` and `known`
     are those of the `Anonymizer`; `leave` and `only` are photos of people, the largest face of each.
-    With `resume` a photo is not done again if the record (`record_path`, by default
-    `out/record.json`) has it and it and its result are the same bytes; all other options must be the
-    same. `key` None is one that was drawn, and `made_by` names the parts of the `anonymizer`.
+    With `resume` a photo is not done again if the record at `record_path` has it and it and its result
+    are the same bytes; all other options must be the same. `key` None is one that was drawn, and
+    `made_by` names the parts of the `anonymizer`.
     Raises `OutputNotWritable` when the output folder cannot be used at all, `FolderBusy` when another
     run uses it, `InputDamaged` when a record to go on with has other options, and `UnknownOption`.
     """
     check_groups(keep_metadata)
     output_folder(out)
-    record_path = record_path or out / "record.json"
     names = {"leave": [str(path) for path in leave], "only": [str(path) for path in only]}
     selection = Selection(
         faces,

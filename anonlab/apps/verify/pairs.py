@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,34 +37,29 @@ def pair_photos(originals: Path, anonymized: Path) -> tuple[list[Pair], list[dic
             raise InputMissing(f"{path} is a clip; {PHOTOS_ONLY}")
     if originals.is_dir() != anonymized.is_dir():
         raise InputMissing(f"{originals} and {anonymized} must be two folders, or two photos")
-    record, left_out = {}, []
+    files, left_out = [(anonymized.name, originals, anonymized)], []
+    folder = anonymized if anonymized.is_dir() else anonymized.parent
+    if originals.is_dir():
+        photos: list[dict[str, Path]] = []
+        for one, other in ((originals, anonymized), (anonymized, originals)):
+            found, others = plan([one], other)
+            photos.append({str(path.relative_to(one)): path for path, _ in found if not path.is_dir()})
+            left_out += [rest | {"remedy": PHOTOS_ONLY} for rest in others if rest["remedy"]]
+        before, after = photos
+        if not before and not after:
+            raise InputMissing(f"{originals} has no photos; name a folder that has some")
+        files = [(name, before.get(name), after.get(name)) for name in sorted({*before, *after})]
+    record = {}
     with contextlib.suppress(OSError, ValueError, TypeError):
-        folder = anonymized if anonymized.is_dir() else anonymized.parent
         record = dict(json.loads((folder / "record.json").read_text()))
-    if not originals.is_dir():
-        return _pairs([(anonymized.name, originals, anonymized)], record), []
-    photos: list[dict[str, Path]] = []
-    for folder, other in ((originals, anonymized), (anonymized, originals)):
-        found, others = plan([folder], other)
-        photos.append({str(one.relative_to(folder)): one for one, _ in found if not one.is_dir()})
-        left_out += [one | {"remedy": PHOTOS_ONLY} for one in others if one["remedy"]]
-    before, after = photos
-    if not before and not after:
-        raise InputMissing(f"{originals} has no photos; name a folder that has some")
-    names = sorted({*before, *after})
-    return _pairs([(name, before.get(name), after.get(name)) for name in names], record), left_out
-
-
-def _pairs(files: Iterable[tuple[str, Path | None, Path | None]], record: Mapping) -> list[Pair]:
-    """With what the record says of these very bytes. Its verdicts are not asked."""
     kept = tuple((record.get("run") or {}).get("keep_metadata", ()))
     entries = [*record.get("photos", ())]
     done = {one["output_sha256"]: one for one in entries if one.get("output_sha256")}
     failed = {one.get("source_sha256"): one for one in entries if one.get("error")}
     pairs = []
-    for name, original, anonymized in files:
-        entry = done.get(digest(anonymized)) if anonymized else failed.get(digest(original))
-        faces, error = (entry.get("faces", ()), entry.get("error")) if entry else ([], None)
-        left = tuple(tuple(face["box"]) for face in faces if face.get("left"))
-        pairs.append(Pair(name, original, anonymized, left, kept, error))
-    return pairs
+    for name, original, result in files:
+        # what the record says of these very bytes; its verdicts are not asked
+        entry = (done.get(digest(result)) if result else failed.get(digest(original))) or {}
+        left = tuple(tuple(face["box"]) for face in entry.get("faces", ()) if face.get("left"))
+        pairs.append(Pair(name, original, result, left, kept, entry.get("error")))
+    return pairs, left_out

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from ...controls import FALLBACKS, Controls
 from ...errors import (
@@ -30,6 +30,7 @@ from ...files import atomic_path
 from ...generators.openvino_mobile import OpenVINOMobileStyleGAN
 from ...pipeline import Anonymizer
 from ..folders.sources import digest
+from ..resume import State, unfinished
 from .clips import Clip, open_clip
 from .detections import Detections, detect, joined, thumbnail
 from .frames import Frame
@@ -37,7 +38,6 @@ from .painting import COVERED, DELAY, WIDER, Painted, Painter
 from .planning import Planner
 from .plans import BEYOND, FILLED, TrackPlan
 from .side_by_side import InOrder, side_by_side
-from .state import State, unfinished
 
 Frames = Callable[[str], Iterator[Frame]]  # all of a clip, once more; what for is shown to the user
 LEAST_SEGMENT, SEGMENT = 8, 24  # frames, which are in memory together while faces are looked for
@@ -55,7 +55,6 @@ def anonymize_clip(
     end: float = math.inf,
     key: bytes | None = None,
     resume: bool = False,
-    progress: bool = False,
 ) -> dict:
     """Anonymize the clip in the file `path` and write it to the file `out`, at once or not at all.
 
@@ -80,8 +79,7 @@ def anonymize_clip(
     }  # fmt: skip
 
     def frames(what: str) -> Iterator[Frame]:
-        total = clip.count
-        return iter(tqdm(clip.frames(), what, total, unit="frame", disable=not progress))
+        return iter(tqdm(clip.frames(), what, clip.count, unit="frame", disable=None))
 
     with unfinished(out, settings, key, resume) as state, side_by_side(anonymizer.device) as in_order:
         work = clip, state, frames, length, in_order

@@ -17,7 +17,6 @@ from .animations import KINDS, Animation
 if TYPE_CHECKING:
     from .video_files import VideoFile
 
-ANIMATIONS = {*KINDS}  # by Pillow
 # Both have `path`; `count` (frames that are wanted and can be decoded: asking reads the clip once),
 # `lost` (those that cannot) and `left_out` (what does not travel), both complete when `count` is known;
 # `frames()`, which may be called again; `encode` and `join` for finished frames.
@@ -36,10 +35,10 @@ def open_clip(path: Path, out: Path, start: float = 0.0, end: float = math.inf) 
     if not 0 <= start < end:
         raise UnknownOption(f"the part from {start:g} to {end:g} seconds is empty; choose another")
     kind = path.suffix.lower()
-    if kind in ANIMATIONS:
+    if kind in KINDS:  # by Pillow
         return Animation(path, out, start, end)
     if kind not in CLIPS:
-        known = ", ".join(sorted(CLIPS | ANIMATIONS))
+        known = ", ".join(sorted({*CLIPS, *KINDS}))
         raise UnreadableImage(f"{path} is no clip that can be read by its name; rename it, to: {known}")
     try:
         from .video_files import VideoFile

@@ -27,7 +27,7 @@ from ...errors import OutputNotWritable, UnreadableImage
 from .facts import changed, display_matrix, facts, language, personal, shown_size
 from .frames import Decoded, Frame, Segment, Shape, stored, upright
 from .packets import ERRORS, Clock, lost_frames
-from .writing import Writer, candidates
+from .writing import candidates
 
 MAX_SIDE = 8192
 SLOWEST, FASTEST = Fraction(1, 1000), 240  # frames a second; what a file says beyond is no rate
@@ -89,11 +89,12 @@ class VideoFile:
         """Decode every wanted frame; its `native` is `(frame, pts, duration)`, ready to be encoded."""
         before, _ = None, self.count  # which settles the size
         for number, one in enumerate(self._decoded([])):
-            yield self.frame(one, self.writer, number, before not in (None, one.shape))
+            yield self.frame(one, number, before not in (None, one.shape))
             before = one.shape
 
-    def frame(self, one: Decoded, writer: Writer, number: int = 0, cut: bool = False) -> Frame:
+    def frame(self, one: Decoded, number: int = 0, cut: bool = False) -> Frame:
         """A frame in the pixel format, size and orientation of the result."""
+        writer = self.writer
         native, shape, kind = one.native, writer.shape, writer.pixel_format
         if one.shape != shape:
             native = av.VideoFrame.from_ndarray(_fitted(native, one.shape, shape), "rgb24")
@@ -205,13 +206,12 @@ class VideoFile:
             before = facts(container, one.native, self.picture(container), self.sounds)
         before |= shown_size(one.shape)
         for writer in candidates(self, one):
+            self.writer = writer
             try:
-                after = writer.tried()
+                self.left_out = [*self.behind, *changed(before, writer.tried())]
+                return
             except OutputNotWritable as error:
                 failed = error
-            else:
-                self.writer, self.left_out = writer, [*self.behind, *changed(before, after)]
-                return
         raise failed
 
 

@@ -102,7 +102,7 @@ class Writer:
 
     def tried(self) -> dict[str, object]:
         """The facts of a file with one frame and the beginning of the sound."""
-        frame = self.clip.frame(self.first, self)
+        frame = self.clip.frame(self.first)
         file = io.BytesIO()
         file.name = self.clip.out.name
         self.mux([self.encode([(frame, frame.pixels)])], file, SOME)

@@ -16,7 +16,6 @@ from types import SimpleNamespace
 import numpy as np
 
 from anonlab.apps.scale import anonymize_set
-from anonlab.apps.scale.job import Task
 from anonlab.controls import Controls
 from anonlab.errors import AnonlabError, NoFaceFound
 from anonlab.photo.photos import Photo
@@ -34,9 +33,9 @@ def painted(pixels: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def load(task: Task):
-    """What `Task.load` is."""
-    assert len(task.key) >= 16
+def load(generator: str, method: str, device: str, key: bytes, *_: object):
+    """As `Anonymizer.load`."""
+    assert len(key) >= 16
 
     def anonymize(photo: Photo, controls: Controls, *, faces: str, fallback: str) -> SimpleNamespace:
         time.sleep(0.01)

@@ -17,8 +17,7 @@ from faked import noise, pixels_of, written
 sys.path.insert(0, str(Path(__file__).parent))
 from painter import KEY, painted
 
-from anonlab.apps.scale import anonymize_set
-from anonlab.apps.scale.job import LIMIT, names_by, write_work
+from anonlab.apps.scale import LIMIT, anonymize_set, names_by, write_work
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged, InputMissing, OutputNotWritable
 

@@ -9,11 +9,11 @@ import pytest
 from making import CLOCK, STEP, decoded, filmed, sound_packets, write_clip
 from PIL import Image
 
+from anonlab.apps.resume import unfinished
 from anonlab.apps.video.anonymize_clip import anonymize_clip
 from anonlab.apps.video.clips import open_clip
 from anonlab.apps.video.facts import display_matrix, facts
 from anonlab.apps.video.frames import orientation, patched, stored, upright
-from anonlab.apps.video.state import unfinished
 from anonlab.controls import Controls
 from anonlab.errors import OutputNotWritable, PackageMissing, UnknownOption, UnreadableImage
 from anonlab.photo.containers import CLIPS

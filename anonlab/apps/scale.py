@@ -1,4 +1,11 @@
-"""A job: the list of photos, workers of a Ray on this machine, and what is left to do after a stop."""
+"""Millions of photos on Ray Data: a list of photos in, hashed names and a manifest out.
+
+OUT/photos/3f2/3f2c….jpg    the results: all that is meant to be shared
+OUT/manifest/*.parquet      one row a photo, whatever became of it; also what a stopped job goes on from
+OUT/job/                    settings, list of photos and attempts of an unfinished job
+
+Raises `PackageMissing` when it is imported without Ray.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +14,8 @@ import hashlib
 import io
 import json
 import logging
+import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -16,25 +25,47 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-import fsspec
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-import ray
-import ray.data
 import torch
 
-from ...controls import Controls
-from ...device import cores, pick_device
-from ...errors import AnonlabError, InputDamaged, InputMissing, OutputNotWritable, UnreadableImage
-from ...files import atomic_path, folder_lock, open_file, output_folder, remove_partials
-from ...photo.metadata import check_groups
-from ...photo.photos import read_photo
-from ...pipeline import Anonymizer
-from ..folders.batch import anonymize_photo
-from ..folders.settings import make_key, read_key
-from ..folders.sources import plan, sentence
-from ..resume import keep_settings
+from ..controls import Controls
+from ..device import cores, pick_device
+from ..errors import AnonlabError, InputDamaged, InputMissing, OutputNotWritable, PackageMissing
+from ..files import atomic_path, folder_lock, open_file, output_folder, remove_partials
+from ..photo.metadata import check_groups
+from ..photo.photos import read_photo
+from ..pipeline import Anonymizer
+from .folders.batch import anonymize_photo
+from .folders.settings import make_key, read_key
+from .folders.sources import plan, sentence
+from .resume import SETTINGS, keep_settings
+
+# What Ray reads when it is imported: no telemetry, ports only on 127.0.0.1 (as on Windows and macOS) and
+# with a token; processes start when they are needed, stay, and have the priority of work.
+ENVIRONMENT = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_idle_worker_killing_time_threshold_ms": "600000",
+    "RAY_worker_niceness": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_AUTH_MODE": "token",
+    "RAY_agent_register_timeout_ms": "300000",  # a busy machine takes longer than 15 s
+}
+if "ray" not in sys.modules:
+    os.environ.update(ENVIRONMENT, RAY_AUTH_TOKEN=secrets.token_hex(32))
+try:
+    import fsspec
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+    import ray.data
+except ImportError:
+    raise PackageMissing(
+        'large jobs need fsspec, pyarrow and ray; install with: pip install "anonlab[scale]" (or: pip '
+        'install "ray[data]" pyarrow fsspec)'
+    ) from None
 
 ROWS_PER_PART = 100  # photos in one part of the manifest; as many are done again when a worker dies
 AT_ONCE = 50_000  # rows of the list of photos that are read at once
@@ -43,6 +74,7 @@ STARTS = 3  # of Ray, which gives its processes 30 s: too little on a busy machi
 OBJECT_STORE = 500_000_000  # bytes; rows go through it, never photos
 MAX_BYTES = 1 << 29  # of a photo's file
 LIMIT = 3  # workers that may die of one photo
+ATTEMPTS = "job/attempts"  # below OUT: where workers note what they begin
 LOADING = "loading"  # the attempt that is no photo's
 # of results, where it is not the format's name
 SUFFIX = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "HEIF": ".heic", "DIB": ".bmp"}
@@ -64,14 +96,6 @@ class JobFailed(AnonlabError):
     """A job could not go on, or the same photo ended several workers; what was finished stays."""
 
 
-def load(task: Task) -> Anonymizer:
-    """Load the anonymizer of a task."""
-    torch.set_num_threads(task.threads)
-    return Anonymizer.load(
-        task.generator, task.method, task.device, task.key, generator_path=task.generator_weights
-    )
-
-
 @dataclass(frozen=True)
 class Task:
     """What all workers of a job are told."""
@@ -88,12 +112,7 @@ class Task:
     device: str = "auto"
     threads: int = 1  # of one worker
     workers: int = 1
-    load: Callable[[Task], Callable] = load  # its anonymizer, in a worker
-
-    @property
-    def attempts(self) -> Path:
-        """The folder in which workers note what they begin."""
-        return self.out / "job" / "attempts"
+    load: Callable[..., Callable] = Anonymizer.load  # by a worker
 
 
 @contextlib.contextmanager
@@ -119,8 +138,10 @@ class Worker:
     def __init__(self, task: Task):
         """Raises what loading raises, and `JobFailed` when it has ended the process several times."""
         self.task = task
-        with attempt(task.attempts / LOADING, "loading the weights", LIMIT * task.workers):
-            self.anonymize = task.load(task)
+        with attempt(task.out / ATTEMPTS / LOADING, "loading the weights", LIMIT * task.workers):
+            torch.set_num_threads(task.threads)
+            parts = (task.generator, task.method, task.device, task.key, task.generator_weights)
+            self.anonymize = task.load(*parts)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         """Anonymize the photos of rows with name, id and path, and write their `ROWS` as a part of the
@@ -136,7 +157,7 @@ class Worker:
         task, row = self.task, {"name": name, "id": id, "source": path}
         folder = task.out / "photos" / name[:3]
         try:
-            with attempt(task.attempts / name, path):
+            with attempt(task.out / ATTEMPTS / name, path):
                 content = io.BytesIO(fetch(path))
                 row["source_sha256"] = hashlib.sha256(content.getbuffer()).hexdigest()
                 content.name = path
@@ -158,13 +179,13 @@ class Worker:
 
 
 def fetch(path: str) -> bytes:
-    """Read a file or URL. Raises `UnreadableImage`, and whatever the protocol raises."""
+    """Read a file or URL. Raises `InputMissing`, `InputDamaged`, and whatever the protocol raises."""
     if path.startswith("file://"):
         path = unquote(urlparse(path).path)
     with fsspec.open(path, "rb") if "://" in path else open_file(Path(path)) as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
-        raise UnreadableImage(f"{path} has more than {MAX_BYTES >> 20} MB; scale it down first")
+        raise InputDamaged(f"{path} has more than {MAX_BYTES >> 20} MB; scale it down first")
     return data
 
 
@@ -191,34 +212,34 @@ def anonymize_set(
     check_groups(options.get("keep_metadata", ()))
     workers = workers or cores()
     out = output_folder(out).absolute()
-    job, parts, work, drawn = out / "job", out / "manifest", out / "job/photos.parquet", out / "job/key"
+    job, parts, attempts = out / "job", out / "manifest", out / ATTEMPTS
+    work, drawn = job / "photos.parquet", job / "key"
     with folder_lock(out):
-        if (job / "settings.json").exists() and not resume:
+        if (job / SETTINGS).exists() and not resume:
             raise OutputNotWritable(
                 f"{out} holds a job already; go on with it by --resume, or choose another output folder"
             )
         if not key:
             make_key(drawn)
             key = read_key(drawn)
-        threads = max(1, cores() // workers)
-        task = Task(out, key, controls, threads=threads, workers=workers, **options)
-        for folder in (parts, task.attempts, out / "photos"):
+        task = Task(out, key, controls, threads=max(1, cores() // workers), workers=workers, **options)
+        for folder in (parts, attempts, out / "photos"):
             folder.mkdir(parents=True, exist_ok=True)
         total, left = write_work(source, out, names_by(key), _finished(parts), work)
         settings = {name: value for name, value in asdict(task).items() if name not in OF_A_RUN}
-        keep_settings(job / "settings.json", settings, key, resume)
-        (task.attempts / LOADING).unlink(missing_ok=True)
+        keep_settings(job, settings, key, resume)
+        (attempts / LOADING).unlink(missing_ok=True)
         try:
             if left:
                 _run(task, work, left, rows_per_part)
         except KeyboardInterrupt:  # no photo is to blame
-            shutil.rmtree(task.attempts, ignore_errors=True)
+            shutil.rmtree(attempts, ignore_errors=True)
             raise
         rows = pq.read_table(parts, columns=["name", "error", "covered"])
         if len(rows) < total or len(rows["name"].unique()) < len(rows):
             raise JobFailed(f"{out} has {len(rows)} rows for {total} photos; use --resume")
         remove_partials([*(out / "photos").iterdir(), parts, job])  # of a job that was killed
-        shutil.rmtree(task.attempts)
+        shutil.rmtree(attempts)
         drawn.unlink(missing_ok=True)
     covered = pc.sum(pc.greater(rows["covered"], 0)).as_py() or 0
     return {"photos": len(rows), "failed": len(rows) - rows["error"].null_count, "covered": covered}
