@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import OutputNotWritable, UnknownOption, check_choice
 from ..files import output_folder, write_json
-from ..provenance import changes, provenance
+from ..notebook.provenance import changes, provenance
 from ..weights import store
 from . import regression
 from .execution import Notebook, Run, execute, literal, notebook_paths, read_notebook

@@ -18,9 +18,9 @@ from ..files import atomic_path, output_folder
 from ..generators import Generator, load_generator, require_preview
 from ..identity.population import Population
 from ..notebook.plots import training_figure
+from ..notebook.provenance import commit
 from ..openvino_runtime import cpu_precisions
 from ..perception.networks import load_glasses, load_landmarks, load_perception_network
-from ..provenance import commit
 from ..recognizers import Recognizer, load_recognizer
 from ..recognizers.perceptual import load_stlpips
 from ..watch import Watch, quiet

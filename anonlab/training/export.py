@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from ..files import atomic_path, write_json
-from ..provenance import provenance
+from ..notebook.provenance import provenance
 from ..weights import store
 from .loop import TrainConfig, Trained
 
