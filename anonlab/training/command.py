@@ -27,7 +27,7 @@ from ..watch import Watch, quiet
 from ..weights import store
 from .correction import check_correction, fit_correction
 from .encoder import EncoderTask, FrozenNetworks
-from .export import export, facts_of, write_tensors
+from .export import export, facts_of, ship_folder, write_tensors
 from .labels import Labels, learn_facial_hair, learn_texture
 from .loop import Task, train
 from .networks import TASKS
@@ -64,7 +64,7 @@ def train_part(
             f"the labels of glasses are of faces of the generator mobile, by {CHUNK}: choose that "
             f"generator, and at least so many samples"
         )
-    folders = [out, *([store.ship_folder()] if ship else [])]  # refuses an installed copy at once
+    folders = [out, *([ship_folder()] if ship else [])]  # refuses an installed copy at once
     began = time.monotonic()
     recipe = RECIPES[size if what == "encoder" else what]
     plan = replace(recipe.plan, **{name: value for name, value in changes.items() if value is not None})
