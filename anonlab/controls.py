@@ -32,7 +32,9 @@ MAX_SEED = 2**63 - 1
 
 
 def _control(default: object, help: str, *ends: float, metavar: str | None = None) -> Any:
-    """Make a field with the help text of its option, and the smallest and largest number it can be."""
+    """Make a field with the help text of its option, and the smallest and largest number it can be, from
+    which its metavar is made unless one is given."""
+    metavar = metavar or "-".join(f"{end:g}" for end in ends) or None
     return field(default=default, metadata={"help": help, "ends": ends, "metavar": metavar})
 
 
@@ -49,20 +51,17 @@ class Controls:
         "face)",
         0,
         1,
-        metavar="0-1",
     )
-    strength: float = _control(
-        1.0, "from the person (0) to the virtual identity (1, default)", 0, 1, metavar="0-1"
-    )
+    strength: float = _control(1.0, "from the person (0) to the virtual identity (1, default)", 0, 1)
     target_distance: float | None = _control(
         *(None, "the recogniser's distance to reach, above 0, instead of --strength", 0, 2), metavar="D"
     )
-    seed: int = _control(0, "which virtual identity (default 0)", 0, MAX_SEED)
+    seed: int = _control(0, "which virtual identity (default 0)", 0, MAX_SEED, metavar="SEED")
     keep: tuple[str, ...] = _control(
         KEEP, "attributes that the virtual identity shares, or none (default gender,age,tone,look)"
     )
     refine_steps: int | None = _control(
-        *(None, "of optimisation, from the method's start", 0, MAX_REFINE_STEPS), metavar="0-100"
+        None, "of optimisation, from the method's start", 0, MAX_REFINE_STEPS
     )
     perception: str = _control(
         "auto",
@@ -70,8 +69,7 @@ class Controls:
         metavar="METHOD",
     )
     mask_threshold: float | None = _control(
-        *(None, "the attribution from which on pixels are regenerated, instead of --mask-area", 0, 1),
-        metavar="0-1",
+        *(None, "the attribution from which on pixels are regenerated, instead of --mask-area", 0, 1)
     )
     include: tuple[str, ...] = _control(
         (), "facial regions that are always regenerated: mouth,eyes …", metavar="REGIONS"
@@ -83,7 +81,6 @@ class Controls:
         "for what it changes (default 0.25)",
         0,
         0.9,
-        metavar="0-0.9",
     )
     softness: float = _control(
         3.0,

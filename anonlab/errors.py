@@ -1,4 +1,5 @@
-"""Named errors. Each message is one sentence that says which file, what is wrong and what to do."""
+"""Named errors of more than one room; those of one stand there. Each message is one sentence that says
+which file, what is wrong and what to do."""
 
 from collections.abc import Iterable
 
@@ -69,36 +70,8 @@ class WeightsMismatch(AnonlabError):
     """A pretrained file is whole, but belongs to another network."""
 
 
-class TrainingDiverged(AnonlabError):
-    """The loss is no longer a number; the last good checkpoint is kept."""
-
-
-class StaleRequest(AnonlabError):
-    """A newer request has replaced this one; its result is not needed any more."""
-
-
 class DeviceUnavailable(AnonlabError):
     """The device that was asked for does not exist on this machine."""
-
-
-class DamagedAccepted(AnonlabError):
-    """A file of accepted numbers cannot be read."""
-
-
-class CourseFailed(AnonlabError):
-    """The browsable course could not be built, or would load something from the network."""
-
-
-class UndeclaredMetric(AnonlabError):
-    """A recorded number does not say whether higher or lower is better, or that it must stay."""
-
-
-class CheckTooWeak(AnonlabError):
-    """The check of an exercise accepts an answer that is known to be wrong."""
-
-
-class CheckTooStrict(AnonlabError):
-    """The check of an exercise refuses a spelling of the right answer."""
 
 
 class PackageMissing(AnonlabError):

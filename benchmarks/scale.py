@@ -23,10 +23,10 @@ import torch
 
 from anonlab.apps.scale import LOADING, anonymize_set
 from anonlab.generators import load_generator
+from anonlab.notebook.provenance import provenance
 from anonlab.notebook.samples import sample_photo
 from anonlab.photo.photos import read_photo, write_photo
 from anonlab.pipeline import Anonymizer
-from anonlab.provenance import provenance
 
 KEY = b"a key of the benchmark, no secret"
 

@@ -14,7 +14,7 @@ import torch
 from torch.utils import benchmark
 
 from anonlab.files import write_json
-from anonlab.provenance import provenance
+from anonlab.notebook.provenance import provenance
 
 OUT = Path("outputs/bench")
 Work = Callable[[], Any]

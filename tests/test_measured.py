@@ -2,9 +2,9 @@
 
 import pytest
 
-from anonlab.errors import UndeclaredMetric
 from anonlab.notebook.measured import (
     Measured,
+    UndeclaredMetric,
     as_accepted,
     at_least,
     flatten,

@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "anonlab"
 ORDER = (  # each may use what stands before it
     *("errors", "images", "device", "files", "controls", "watch"),
     "openvino_runtime",  # the ground floor
-    *("weights", "provenance", "photo", "recognizers"),
+    *("weights", "photo", "recognizers"),
     "identity",  # before stage 1, which compares with its reference population
     *("generators", "perception", "encoding", "regeneration"),
     *("results", "checking", "selection", "pipeline"),

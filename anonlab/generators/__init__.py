@@ -13,10 +13,8 @@ from ..errors import UnknownOption, check_choice
 from ..images import FACE_SIZE
 from ..weights import store
 from .base import Generator as Generator
-from .mobile_stylegan import MobileStyleGAN as MobileStyleGAN
-from .mobile_stylegan import read_openvino
+from .mobile_stylegan import MobileStyleGAN, read_openvino
 from .openvino_mobile import OpenVINOMobileStyleGAN
-from .stylegan2 import StyleGAN2 as StyleGAN2
 from .stylegan2_files import load_stylegan2
 
 GENERATORS = ("mobile", "stylegan2")

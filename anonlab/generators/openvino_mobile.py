@@ -32,10 +32,10 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
     """
 
     backend = "openvino"
+    precision = "f32"
 
-    def __init__(self, precision: str = "f32") -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.precision = precision
         self.networks = Networks(lambda resolution: graph(self, resolution))  # 350 to 700 MB each
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:

@@ -133,13 +133,14 @@ class StyleGAN2(Generator):
     paper: in config F most of the contrast).
     """
 
+    name = "stylegan2"
     taps: torch.Tensor
     convs: Any  # modules in a list have no type of their own
 
-    def __init__(self, config: StyleGAN2Config = StyleGAN2Config(), name: str = "stylegan2"):
+    def __init__(self, config: StyleGAN2Config = StyleGAN2Config()):
         sizes = tuple(4 * 2**level for level in range(len(config.channels)))
         super().__init__(2 * len(sizes), config.z_dim, config.w_dim, config.mapping_layers)
-        self.config, self.name, self.sizes = config, name, sizes
+        self.config, self.sizes = config, sizes
         self.img_resolution = config.img_resolution
         self.resolutions = tuple(size for size in sizes if size >= min(FACE_SIZE, sizes[-1]))
         channels, rest = config.channels, config.conv_clamp

@@ -39,13 +39,6 @@ def skin_tones(images: torch.Tensor) -> np.ndarray:
     return np.degrees(np.arctan2(lightness - 50, yellow))
 
 
-def skin_colours(images: torch.Tensor) -> torch.Tensor:
-    """Compute mean colours of both cheeks and the forehead: `(N, C, S, S)` to `(N, C, 3)`."""
-    scale = images.shape[-1] / 256
-    boxes = (tuple(round(side * scale) for side in box) for box in SKIN)
-    return torch.stack([images[:, :, a:b, c:d].mean((2, 3)) for a, b, c, d in boxes], 2)
-
-
 @dataclass(frozen=True)
 class Attributes:
     """What a person shares with many others, as read by anonlab (estimates, not facts)."""

@@ -15,9 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..errors import CheckTooStrict, CheckTooWeak
+from ..errors import AnonlabError
 
 OPEN = "Put your answer in place of the dots."
+
+
+class CheckTooWeak(AnonlabError):
+    """The check of an exercise accepts an answer that is known to be wrong."""
+
+
+class CheckTooStrict(AnonlabError):
+    """The check of an exercise refuses a spelling of the right answer."""
 
 
 @dataclass(frozen=True)

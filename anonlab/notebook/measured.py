@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..errors import UndeclaredMetric
+from ..errors import AnonlabError
 
 HIGHER, LOWER, REFERENCE, SHOWN = "higher", "lower", "reference", "shown"
 WORDS = {
@@ -21,6 +21,10 @@ WORDS = {
     REFERENCE: "neither way is better",
     SHOWN: "no direction",
 }
+
+
+class UndeclaredMetric(AnonlabError):
+    """A recorded number does not say whether higher or lower is better, or that it must stay."""
 
 
 @dataclass(frozen=True)

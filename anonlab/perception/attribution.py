@@ -54,7 +54,6 @@ class AttributionInputs:
     rng: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
     steps: int = STEPS
     baseline: str = "blurred"
-    layer: str = ""  # for Grad-CAM; "" for the recogniser's own choice
 
     def score(self) -> Score:
         """Make the person's `identity_score`."""
@@ -203,16 +202,15 @@ def smooth_grad(inquiry: AttributionInputs) -> torch.Tensor:
 
 
 def layer_grad_cam(inquiry: AttributionInputs) -> torch.Tensor:
-    """Run Grad-CAM on a named layer (Selvaraju et al. 2017), put back where the crop was."""
+    """Run Grad-CAM on the recogniser's `cam_layer` (Selvaraju et al. 2017), put back where the crop
+    was."""
     recognizer, image = inquiry.recognizer, inquiry.image
-    layers = dict(recognizer.named_modules()) if isinstance(recognizer, nn.Module) else {}
-    name = inquiry.layer or getattr(recognizer, "cam_layer", "")
-    if not name or name not in layers:
-        known = ", ".join(layer for layer in layers if layer.count(".") == 1)
-        raise UnknownOption(f"recogniser {recognizer.name} has no layer {name!r}; choose from: {known}")
-    cam = LayerGradCam(inquiry.margin(), layers[name]).attribute(image, relu_attributions=True).detach()
+    name = getattr(recognizer, "cam_layer", "")
+    if not isinstance(recognizer, nn.Module) or not name:
+        raise UnknownOption(f"recogniser {recognizer.name} has no layer for Grad-CAM; use occlusion")
+    layer, box = recognizer.get_submodule(name), recognizer.box
+    cam = LayerGradCam(inquiry.margin(), layer).attribute(image, relu_attributions=True).detach()
     # `crop` backwards: its gradient spreads the small map over the box that it was cut from
-    box = getattr(recognizer, "box", (0, 0, 512, 512))
     where = torch.zeros_like(image[:, :1]).requires_grad_(True)
     cut = crop(where, box, 64)
     [spread] = torch.autograd.grad((cut * resize(cam, 64)).sum(), where)
@@ -247,8 +245,3 @@ def feature_ablation(inquiry: AttributionInputs) -> torch.Tensor:
     # a region's loss is spread over its pixels: a small region that matters is hot
     share = torch.bincount(features.flatten(), minlength=len(REGIONS) + 1).clamp_min(1)
     return lost[:, :1] / share[features].to(lost)
-
-
-METHODS = (integrated_gradients, gradient_shap, saliency, input_x_gradient, smooth_grad, layer_grad_cam,
-           occlusion, feature_ablation)  # fmt: skip
-REGISTRY: dict[str, Callable[[AttributionInputs], torch.Tensor]] = {one.__name__: one for one in METHODS}

@@ -51,29 +51,13 @@ class Perception:
         """The map in one pass."""
         return load_perception_network(self.recognizer.mean.device)
 
-    def refusal(self, image: torch.Tensor, method: str) -> str:
-        """Say why a method cannot answer here; empty when it can."""
-        try:
-            self(image, method)
-        except UnknownOption as error:
-            return str(error)
-        return ""
-
     def __call__(
-        self,
-        image: torch.Tensor,
-        method: str = "auto",
-        smoothing: float = SMOOTHING_SIGMA,
-        steps: int = MAP_STEPS,
-        baseline: str = "blurred",
-        layer: str = "",
-        rng: torch.Generator | None = None,
+        self, image: torch.Tensor, method: str = "auto", steps: int = MAP_STEPS
     ) -> torch.Tensor:
         """Find where the identity is: `(1, 1, 256, 256)` between 0 and 1, for one aligned face.
 
-        `auto` is the network for the recogniser that it learned from, else integrated gradients.
-
-        Raises `UnknownOption`, with the reason, for a method, baseline or layer that does not exist or
+        `auto` is the network for the recogniser that it learned from, else integrated gradients; `steps`
+        are those of a path. Raises `UnknownOption`, with the reason, for a method that does not exist or
         that the recogniser cannot answer.
         """
         image = resize(image, FACE_SIZE)
@@ -92,18 +76,13 @@ class Perception:
             with torch.no_grad():
                 heat = resize(self.network(image).square(), FACE_SIZE)
             return heat / heat.amax().clamp_min(1e-12)
-        population = self.population
         inquiry = AttributionInputs(
             self.recognizer,
             image,
-            impostors=population.embeddings if population else None,
+            impostors=self.population.embeddings if self.population else None,
             points=self.landmarks(image).detach() if method == "feature_ablation" else None,
-            mean_face=population.thumbnails.mean(0)[None] if population else None,
-            rng=rng or torch.Generator().manual_seed(0),
             steps=steps,
-            baseline=baseline,
-            layer=layer,
         )
-        signed = attribution.REGISTRY[method](inquiry)
-        # a region's or a window's number is already smooth
-        return as_map(signed, 0 if method == "feature_ablation" else smoothing)
+        signed = getattr(attribution, method)(inquiry)
+        # a region's number is already smooth
+        return as_map(signed, 0 if method == "feature_ablation" else SMOOTHING_SIGMA)

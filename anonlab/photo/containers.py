@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -23,7 +22,6 @@ DAMAGED = (
 )
 HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
-PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8")
 
 
 def what_else(start: bytes, name: str) -> tuple[str, str]:
@@ -38,21 +36,3 @@ def what_else(start: bytes, name: str) -> tuple[str, str]:
     if suffix in RAWS:
         return RAW
     return CLIP if suffix in CLIPS or (brand and brand not in HEIC_BRANDS + AVIF_BRANDS) else DAMAGED
-
-
-def passed_over(path: Path, readable: Sequence[str]) -> tuple[str, str] | None:
-    """Tell what a file of a folder is that is not done, and what can be done with it; None for one whose
-    name says that it is a photo."""
-    if path.name.startswith("."):
-        return ("hidden", "")
-    if path.suffix.lower() in readable:
-        return None
-    try:
-        with open(path, "rb") as file:
-            start = file.read(12)
-    except (OSError, ValueError):
-        start = b""
-    if start.startswith(PHOTOS) or start[8:12] in (b"WEBP", *HEIC_BRANDS, *AVIF_BRANDS):
-        return ("a photo whose name does not say so", "rename it, for example to .jpg")
-    what, remedy = what_else(start, path.name)
-    return ("no photo", "") if what == DAMAGED[0] else (what, remedy)

@@ -42,7 +42,8 @@ def convolution(in_channels: int, out_channels: int, size: int, stride: int) -> 
 
 
 class Residual(nn.Module):
-    """Two convolutions and a skip; where shapes differ dlib pads the smaller one with zeros."""
+    """Two convolutions and a skip. dlib pads with zeros what is smaller: the skip's channels, and the
+    convolutions' pixels."""
 
     def __init__(self, in_channels: int, out_channels: int, down: bool):
         super().__init__()
@@ -54,9 +55,8 @@ class Residual(nn.Module):
         y = self.second(F.relu(self.first(x)))
         if self.down:
             x = F.avg_pool2d(x, 2)
-            height, width = max(x.shape[2], y.shape[2]), max(x.shape[3], y.shape[3])
-            x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2], 0, y.shape[1] - x.shape[1]))
-            y = F.pad(y, (0, width - y.shape[3], 0, height - y.shape[2]))
+            y = F.pad(y, (0, x.shape[3] - y.shape[3], 0, x.shape[2] - y.shape[2]))
+            x = F.pad(x, (0, 0, 0, 0, 0, y.shape[1] - x.shape[1]))
         return F.relu(x + y)
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from ..errors import CourseFailed
+from ..errors import AnonlabError
 from ..files import atomic_path, output_folder
 from ..weights.store import notebooks_folder
 from .execution import PLACES, notebook_paths, read_notebook, tags_of
@@ -50,6 +50,10 @@ OTTER = """OK_FORMAT = True
 test = {{"name": "q{0}", "points": 1, "suites": [{{"type": "doctest", "scored": True, "setup": "",
     "teardown": "", "cases": [{{"code": ">>> {1}.right\\nTrue", "hidden": False, "locked": False}}]}}]}}
 """
+
+
+class CourseFailed(AnonlabError):
+    """The browsable course could not be built, or would load something from the network."""
 
 
 def executed_notebooks(runs: Path, folder: Path | None = None) -> dict[str, Path]:

@@ -14,7 +14,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DamagedAccepted
+from ..errors import InputDamaged
 from ..notebook.measured import HIGHER, LOWER, SHOWN, WORDS, Guard, Measured
 
 NATIVE = "native"
@@ -173,7 +173,7 @@ def accept(
 
 
 def read_accepted(path: Path) -> Accepted | None:
-    """Read what lies in `path`; None when there is no such file. Raises `DamagedAccepted`."""
+    """Read what lies in `path`; None when there is no such file. Raises `InputDamaged`."""
     if not path.is_file():
         return None
     try:
@@ -183,7 +183,7 @@ def read_accepted(path: Path) -> Accepted | None:
         accepted.provenance.items(), accepted.parameters.items()
         return accepted
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DamagedAccepted(
+        raise InputDamaged(
             f"{path} holds no accepted numbers ({error}); restore it, or delete it and run with --accept"
         ) from None
 

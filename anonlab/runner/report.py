@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import OutputNotWritable, UnknownOption, check_choice
 from ..files import output_folder, write_json
-from ..provenance import changes, provenance
+from ..notebook.provenance import changes, provenance
 from ..weights import store
 from . import regression
 from .execution import Notebook, Run, execute, literal, notebook_paths, read_notebook
@@ -39,7 +39,7 @@ def run(
     this run's numbers go there instead, one notebook after the other: each is run again as `repeats`
     say, pairs of an environment's name and what is added to SEED. `environment` is one of
     `ENVIRONMENTS`. Raises `UnknownOption` for a notebook or parameter that does not exist,
-    `DamagedAccepted`, and `OutputNotWritable`, also for accepting in an installed copy.
+    `InputDamaged`, and `OutputNotWritable`, also for accepting in an installed copy.
     """
     folder, chosen = folder or store.notebooks_folder(), tuple((only or "").split(","))
     if accept and accepted is None and store.installed():

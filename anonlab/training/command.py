@@ -18,15 +18,15 @@ from ..files import atomic_path, output_folder
 from ..generators import Generator, load_generator, require_preview
 from ..identity.population import Population
 from ..notebook.plots import training_figure
+from ..notebook.provenance import commit
 from ..perception.networks import load_glasses, load_landmarks, load_perception_network
-from ..provenance import commit
 from ..recognizers import Recognizer, load_recognizer
 from ..recognizers.perceptual import load_stlpips
 from ..watch import Watch, quiet
 from ..weights import store
 from .correction import check_correction, fit_correction
 from .encoder import EncoderTask, FrozenNetworks
-from .export import export, facts_of, write_tensors
+from .export import export, facts_of, ship_folder, write_tensors
 from .labels import Labels, learn_facial_hair, learn_texture
 from .loop import Task, train
 from .networks import TASKS
@@ -63,7 +63,7 @@ def train_part(
             f"the labels of glasses are of faces of the generator mobile, by {CHUNK}: choose that "
             f"generator, and at least so many samples"
         )
-    folders = [out, *([store.ship_folder()] if ship else [])]  # refuses an installed copy at once
+    folders = [out, *([ship_folder()] if ship else [])]  # refuses an installed copy at once
     began = time.monotonic()
     recipe = RECIPES[size if what == "encoder" else what]
     plan = replace(recipe.plan, **{name: value for name, value in changes.items() if value is not None})

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from ..encoding.encoder import Encoder, EncoderConfig
 from ..encoding.linear import LinearInitialization
 from ..generators import Generator
-from ..identity.population import Population, skin_colours
+from ..identity.population import Population
 from ..images import blurred, pasted, resize
 from ..notebook.measured import Declaration, higher, lower
 from ..perception.eyes import iris_patches
@@ -23,7 +23,7 @@ from ..regeneration.compose import compose, harmonise
 from .augment import CLEAN, augment
 from .loop import seeded_model
 from .recipes import LossWeights, Mix
-from .synthetic import SIZE, Samples, synthesize
+from .synthetic import SIZE, Samples, skin_colours, synthesize
 
 AREA = (0.05, 0.5)  # of the dynamic mask, drawn for every batch
 RING = 6.0  # width of the surroundings of the mask, in pixels of 256

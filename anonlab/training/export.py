@@ -8,10 +8,22 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from ..errors import OutputNotWritable
 from ..files import atomic_path, write_json
-from ..provenance import provenance
+from ..notebook.provenance import provenance
 from ..weights import store
 from .loop import TrainConfig, Trained
+
+
+def ship_folder() -> Path:
+    """Return the folder where training ships its files to. Raises `OutputNotWritable` in a wheel."""
+    folder = store.data_folder()
+    if store.installed():
+        raise OutputNotWritable(
+            f"{folder} belongs to an installed copy, whose files are not changed; clone the "
+            "repository and train there, or leave --ship out and name a file with --out"
+        )
+    return folder
 
 
 def export(

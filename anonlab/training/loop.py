@@ -18,12 +18,16 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
+from ..errors import AnonlabError, InputDamaged, InputMissing, UnknownOption
 from ..files import atomic_path, write_json
 from ..watch import Watch, quiet
 
 BAR = "{desc} {percentage:3.0f}% |{bar}| {elapsed}"
 KEPT = ("step", "images", "seconds", "log", "validation")  # of `Trained`, in a checkpoint
+
+
+class TrainingDiverged(AnonlabError):
+    """The loss is no longer a number; the last good checkpoint is kept."""
 
 
 class Task(Protocol):

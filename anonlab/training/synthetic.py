@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from ..files import atomic_path
 from ..generators import Generator
 from ..generators.base import truncated
-from ..identity.population import Population, ridge, skin_colours
+from ..identity.population import SKIN, Population, ridge
 from ..images import from_bytes, resize, to_bytes
 from ..perception.networks import PerceptionNetwork, interocular, load_landmarks, openings
 from ..perception.perception import Perception
@@ -208,6 +208,13 @@ def fit_traits(generator: Generator, samples: Samples) -> torch.Tensor:
     readout = ridge(x, traits)  # (w_dim, T)
     natural = (x.T @ x / len(x)) @ readout
     return (natural / (readout * natural).sum(0)).T
+
+
+def skin_colours(images: torch.Tensor) -> torch.Tensor:
+    """Compute mean colours of both cheeks and the forehead: `(N, C, S, S)` to `(N, C, 3)`."""
+    scale = images.shape[-1] / 256
+    boxes = (tuple(round(side * scale) for side in box) for box in SKIN)
+    return torch.stack([images[:, :, a:b, c:d].mean((2, 3)) for a, b, c, d in boxes], 2)
 
 
 def measure_traits(points: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:

@@ -72,16 +72,6 @@ def accepted_folder() -> Path:
     return _folder("_accepted", "tests/accepted")
 
 
-def ship_folder() -> Path:
-    """Return the folder where training ships its files to. Raises `OutputNotWritable` in a wheel."""
-    if installed():
-        raise OutputNotWritable(
-            f"{data_folder()} belongs to an installed copy, whose files are not changed; clone the "
-            "repository and train there, or leave --ship out and name a file with --out"
-        )
-    return data_folder()
-
-
 def cache_folder() -> Path:
     """Return `$ANONLAB_CACHE`, or the user's cache folder for anonlab."""
     return Path(os.environ.get("ANONLAB_CACHE") or user_cache_path("anonlab"))

@@ -140,9 +140,17 @@ def test_a_recogniser_without_gradients_is_asked_only_what_needs_none(face):
     for method in NEED_GRADIENTS:
         with pytest.raises(UnknownOption, match=f"corner has no gradients, which {method} needs"):
             perception(face, method)
-    heat = perception(face, "occlusion", smoothing=0)
+    heat = perception(face, "occlusion")
     assert heat.max() == 1
     assert heat[..., :128, :128].sum() > 0.8 * heat.sum()
+
+
+def test_grad_cam_is_refused_where_a_recogniser_names_no_layer(recognizer, population, face):
+    class Bare(torch.nn.Module):
+        name, differentiable, embed = "bare", True, recognizer.embed
+
+    with pytest.raises(UnknownOption, match="bare has no layer for Grad-CAM"):
+        Perception(Bare(), population)(face, "layer_grad_cam")
 
 
 def test_the_network_answers_only_for_the_recogniser_it_learned_from(face):

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from anonlab.errors import CheckTooStrict, CheckTooWeak
-from anonlab.notebook.exercises import Check, nearly, same
+from anonlab.notebook.exercises import Check, CheckTooStrict, CheckTooWeak, nearly, same
 from anonlab.runner.course import assignment
 from anonlab.runner.execution import tags_of
 

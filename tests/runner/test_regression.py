@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from lessons import code, lesson
 
-from anonlab.errors import DamagedAccepted
+from anonlab.errors import InputDamaged
 from anonlab.notebook.measured import (
     Guard,
     as_accepted,
@@ -240,6 +240,6 @@ def test_damaged_accepted_numbers_stop_before_the_work(tmp_path, run):
     bad = [good | {"judged": [1]}, good | {"judged": {"x": {"value": 1}}}, good | {"provenance": 1}]
     for text in ("{", "[]", '{"metrics": {}}', *map(json.dumps, bad)):
         (tmp_path / "b" / "00_one-quick.json").write_text(text)
-        with pytest.raises(DamagedAccepted, match="00_one-quick"):
+        with pytest.raises(InputDamaged, match="00_one-quick"):
             run()
     assert not (tmp_path / "runs").exists()

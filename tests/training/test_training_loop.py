@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from anonlab.errors import InputDamaged, InputMissing, TrainingDiverged, UnknownOption
-from anonlab.training.loop import TrainConfig, train
+from anonlab.errors import InputDamaged, InputMissing, UnknownOption
+from anonlab.training.loop import TrainConfig, TrainingDiverged, train
 
 PLAN = TrainConfig(
     steps=12, batch=8, learning_rate=0.05, warm_up=3, log_every=5, validate_every=4, save_every=6

@@ -84,8 +84,8 @@ def evaluate(options: argparse.Namespace) -> int:
     from ...evaluation.pictures import peer_recipes
     from ...evaluation.tables import headline
     from ...files import output_folder, write_json
+    from ...notebook.provenance import provenance
     from ...pipeline import Anonymizer
-    from ...provenance import provenance
 
     output_folder(options.out)  # before anything takes time
     strong = [Judge(one.name, one, False) for one in (load_mobilefacenet(), FaceRes())]

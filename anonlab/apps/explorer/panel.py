@@ -20,7 +20,7 @@ from typing import Any
 from PIL import Image
 
 from ...controls import KEEP, PERCEPTIONS, REGIONS, Controls, make_controls
-from ...errors import AnonlabError, InputMissing, StaleRequest, UnreadableImage
+from ...errors import AnonlabError, InputMissing, UnreadableImage
 from ...notebook.plots import overlay, picture
 from ...notebook.samples import SAMPLES, is_sample, open_photo
 from ...photo.photos import READABLE, write_photo
@@ -35,6 +35,10 @@ LARGEST_UPLOAD = 200 * 10**6  # bytes; it arrives in parts, so no server's own l
 SEEDS = range(6)  # of the gallery
 EMPTY = "The mask is empty: nothing would be changed. Raise the area, or lower the threshold."
 Message = dict[str, Any]
+
+
+class StaleRequest(AnonlabError):
+    """A newer request has replaced this one; its result is not needed any more."""
 
 
 class Explorer:

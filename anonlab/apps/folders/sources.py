@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from ...errors import AnonlabError, OutputNotWritable, UnreadableImage
 from ...files import open_file
-from ...photo.containers import passed_over
+from ...photo.containers import AVIF_BRANDS, DAMAGED, HEIC_BRANDS, what_else
 from ...photo.photos import READABLE
 
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8")  # first bytes of photos
 T = TypeVar("T")
 Pairs = list[tuple[Path, Path]]  # a photo, and where its result goes
 
@@ -33,12 +34,30 @@ def plan(sources: Sequence[Path], out: Path) -> tuple[Pairs, list[dict[str, str]
         inside = []
         for path in sorted(_files(source, out.resolve())) if os.path.isdir(source) else ():
             folder = path.is_dir() and not path.name.startswith(".")
-            if not folder and (other := passed_over(path, READABLE)):
+            if not folder and (other := passed_over(path)):
                 left_out.append({"source": str(path), "what": other[0], "remedy": other[1]})
             else:
                 inside.append((path, out / path.relative_to(source)))
         pairs += inside or [(source, out / source.name)]
     return pairs, left_out
+
+
+def passed_over(path: Path) -> tuple[str, str] | None:
+    """Tell what a file of a folder is that is not done, and what can be done with it; None for one whose
+    name says that it is a photo."""
+    if path.name.startswith("."):
+        return ("hidden", "")
+    if path.suffix.lower() in READABLE:
+        return None
+    try:
+        with open(path, "rb") as file:
+            start = file.read(12)
+    except (OSError, ValueError):
+        start = b""
+    if start.startswith(SIGNATURES) or start[8:12] in (b"WEBP", *HEIC_BRANDS, *AVIF_BRANDS):
+        return ("a photo whose name does not say so", "rename it, for example to .jpg")
+    what, remedy = what_else(start, path.name)
+    return ("no photo", "") if what == DAMAGED[0] else (what, remedy)
 
 
 def _files(folder: Path, out: Path) -> Iterable[Path]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import InputMissing
-from ...photo.containers import CLIP, passed_over
-from ...photo.photos import READABLE
-from ..folders.sources import digest, plan
+from ...photo.containers import CLIP
+from ..folders.sources import digest, passed_over, plan
 
 PHOTOS_ONLY = "verify compares photos only"
 
@@ -33,7 +32,7 @@ def pair_photos(originals: Path, anonymized: Path) -> tuple[list[Pair], list[dic
     for path in (originals, anonymized):
         if not path.exists():
             raise InputMissing(f"{path} does not exist; check the spelling")
-        if path.is_file() and (passed_over(path, READABLE) or ("",))[0] == CLIP[0]:
+        if path.is_file() and (passed_over(path) or ("",))[0] == CLIP[0]:
             raise InputMissing(f"{path} is a clip; {PHOTOS_ONLY}")
     if originals.is_dir() != anonymized.is_dir():
         raise InputMissing(f"{originals} and {anonymized} must be two folders, or two photos")

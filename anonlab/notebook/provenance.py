@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from .weights import store
+from ..weights import store
 
 PACKAGES = ("torch", "torchvision", "captum", "facenet-pytorch", "numpy", "openvino", "onnxruntime")
 INSTRUCTIONS = ("sse4_1", "avx", "fma", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16",
