@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -13,18 +13,20 @@ import torch
 from anonlab.apps.album import RememberingDetector
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import OVERSHOOT, LinearStart
+from anonlab.images import resize
 from anonlab.notebook.samples import sample_photo
+from anonlab.perception.networks import load_perception_network
 from anonlab.perception.perception import Perception
 from anonlab.photo.faces import ALIGNED_SIZE, Face, align
 from anonlab.photo.photos import Photo, read_photo
 from anonlab.pipeline import Anonymizer
+from anonlab.training.synthetic import Samples, load_samples
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread each, kernels too
     os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 KEY = b"a secret of at least 16 bytes"
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None)
@@ -80,42 +82,32 @@ def shipped() -> Anonymizer:
 
 
 @pytest.fixture(scope="session")
-def one_pass(shipped) -> Anonymizer:
+def linear(shipped) -> LinearInitialization:
+    return LinearInitialization(shipped.generator, shipped.population)
+
+
+@pytest.fixture(scope="session")
+def one_pass(shipped, linear) -> Anonymizer:
     """The method `one-pass`."""
-    start = LinearStart(LinearInitialization(shipped.generator, shipped.population), OVERSHOOT)
-    return shipped.replace(start=start)
+    return shipped.replace(start=LinearStart(linear, OVERSHOOT))
 
 
 @pytest.fixture(scope="session")
-def optimizing(shipped) -> Anonymizer:
+def optimizing(shipped, linear) -> Anonymizer:
     """The method `optimize`, by a few steps from the linear start."""
-    start = LinearStart(LinearInitialization(shipped.generator, shipped.population))
-    return shipped.replace(start=start, refine_steps=4)
+    return shipped.replace(start=LinearStart(linear), refine_steps=4)
 
 
-@pytest.fixture(scope="session")
-def generator(shipped):
-    return shipped.generator
+def part(of: Callable[[Anonymizer], object]) -> object:
+    """A fixture of one of its parts."""
+    return pytest.fixture(scope="session")(lambda shipped: of(shipped))
 
 
-@pytest.fixture(scope="session")
-def recognizer(shipped):
-    return shipped.recognizer
-
-
-@pytest.fixture(scope="session")
-def detector(shipped):
-    return shipped.detector
-
-
-@pytest.fixture(scope="session")
-def perceptual(shipped):
-    return shipped.regenerator.perceptual
-
-
-@pytest.fixture(scope="session")
-def population(shipped):
-    return shipped.population
+generator = part(lambda one: one.generator)
+recognizer = part(lambda one: one.recognizer)
+detector = part(lambda one: one.detector)
+perceptual = part(lambda one: one.regenerator.perceptual)
+population = part(lambda one: one.population)
 
 
 @pytest.fixture(scope="session")
@@ -136,12 +128,25 @@ def astronaut_face(astronaut, astronaut_found) -> torch.Tensor:
 
 
 @pytest.fixture(scope="session")
+def face(astronaut_face) -> torch.Tensor:
+    """Her face where networks look at it, `(1, 3, 256, 256)`."""
+    return resize(astronaut_face, 256)
+
+
+@pytest.fixture(scope="session")
 def synthetic_faces(generator) -> torch.Tensor:
     """Six generated people, `(6, 3, 512, 512)`."""
     with torch.no_grad():
         z = torch.randn(6, 512, generator=torch.Generator().manual_seed(7))
         ws = generator.broadcast(generator.mapping(z, truncation_psi=0.8))
         return torch.cat([generator.synthesis(row[None], 512) for row in ws]).clamp(-1, 1)
+
+
+@pytest.fixture(scope="session")
+def samples(generator, recognizer, population, tmp_path_factory) -> Samples:
+    """Generated faces whose codes are known."""
+    folder, network = tmp_path_factory.mktemp("samples"), load_perception_network()
+    return load_samples(generator, recognizer, population, 48, 3, folder, network=network)
 
 
 @pytest.fixture(scope="session")
@@ -159,10 +164,3 @@ def tiny_onnx(tmp_path_factory) -> Path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, str(path))
     return path
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    if not (SHARED / "faces").is_dir():
-        pytest.skip("the photos for measuring are not here")
-    return SHARED

@@ -49,10 +49,6 @@ class Evaluation:
     judges: list[Judge] = field(default_factory=list)
     embeddings: dict[str, dict[str, Embeddings]] = field(default_factory=dict)  # by set and judge
 
-    def record(self) -> dict:
-        """Return the content of `judged.json`."""
-        return {"sets": self.sets, "problems": self.problems}
-
 
 def evaluate(
     sources: Mapping[str, int | None],

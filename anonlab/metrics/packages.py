@@ -54,15 +54,15 @@ def find(name: str) -> Path:
     return path
 
 
-def missing() -> list[tuple[Package, str]]:
-    """List the packages whose files are not all in the cache, each with the reason."""
+def missing() -> list[Package]:
+    """List the packages whose files are not all in the cache, or are damaged."""
     found = []
     for package in PACKAGES:
         try:
             for path in package.members:
                 find(Path(path).name)
-        except (WeightsMissing, WeightsCorrupt) as error:
-            found.append((package, str(error)))
+        except (WeightsMissing, WeightsCorrupt):
+            found.append(package)
     return found
 
 

@@ -18,16 +18,12 @@ AWAY = 0.5  # how far the codes of such a face are led astray, towards another's
 
 @torch.no_grad()
 def fit_correction(
-    samples: Samples,
-    generator: Generator,
-    readers: Readers,
-    readouts: dict[str, torch.Tensor],
-    rank: int = RANK,
+    samples: Samples, generator: Generator, readers: Readers, readouts: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
     """Fit the tensors of `Correction` to all samples but the held-out ones.
 
     The covariance `(num_ws·w_dim, Y)` of some 5,000 samples is noise beyond its first directions
-    (its singular values), so `rank` of them are kept.
+    (its singular values), so `RANK` of them are kept.
     """
     index = torch.arange(samples.held_out, len(samples))
     parts = [
@@ -42,7 +38,7 @@ def fit_correction(
     codes, spread, directions = torch.linalg.svd(x.T @ y / len(y), full_matrices=False)
     covariance = y.T @ y / len(y)
     tensors = {
-        "codes": (codes * spread)[:, :rank], "readings": directions[:rank].T, "covariance": covariance
+        "codes": (codes * spread)[:, :RANK], "readings": directions[:RANK].T, "covariance": covariance
     }  # fmt: skip
     return tensors | {"scales": scales} | readouts
 

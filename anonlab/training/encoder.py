@@ -79,7 +79,7 @@ class EncoderTask:
         samples: Samples,
         networks: FrozenNetworks,
         population: Population,
-        config: EncoderConfig = EncoderConfig(),
+        config: EncoderConfig,
         codes_only: float = 0.0,
         seed: int = 0,
     ):

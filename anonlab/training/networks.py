@@ -42,10 +42,6 @@ from .labels import FOLD, Labels
 from .loop import seeded_model
 from .synthetic import BATCH, Samples, attribution_maps
 
-EXPRESSED = 3000  # changed pictures whose expressions are told
-MAPPED = 1500  # changed pictures with maps of their own
-LABELLED = 6000  # changed pictures that are labelled, half of them with glasses
-DRAWN = 6000  # changed faces with drawn frames, or bare
 HIDDEN = 0.3  # share of the window that something in front may cover: beyond it cannot be told
 CERTAINTY = 0.97  # what a label is worth: a few of a thousand are wrong
 BARE = 0.3  # share of the faces without a drawn frame
@@ -62,14 +58,20 @@ class NetworkTask:
 
     name: str
     network: type[nn.Module]
+    pictures: int  # that are changed, before training
     images: torch.Tensor
     wanted: torch.Tensor
 
-    def __init__(self, samples: Samples, seed: int):
+    def __init__(self, samples: Samples, seed: int = 0, watch: Watch = quiet):
         self.samples, self.held_out = samples, samples.held_out
         self.device = samples.images.device
         self.model: nn.Module = seeded_model(self.network, seed).to(self.device)
         self.rng = torch.Generator().manual_seed(seed)
+        self.prepare(watch)
+
+    def prepare(self, watch: Watch) -> None:
+        """Make what the network learns from: `wanted`, and `images` where they are changed before."""
+        raise NotImplementedError
 
     def batches(
         self, count: int, watch: Watch, pool: torch.Tensor | None = None
@@ -104,12 +106,11 @@ class LandmarkTask(NetworkTask):
 
     name, network = "landmarks", LandmarkNetwork
 
-    def __init__(self, samples: Samples, seed: int = 0, watch: Watch = quiet):
-        super().__init__(samples, seed)
+    def prepare(self, watch: Watch) -> None:
         teacher, found = DlibLandmarks(), []
-        for number in range(len(samples)):
-            watch("finding points", number / len(samples))
-            found.append(teacher(samples.pictures(slice(number, number + 1))))
+        for number in range(len(self.samples)):
+            watch("finding points", number / len(self.samples))
+            found.append(teacher(self.samples.pictures(slice(number, number + 1))))
         self.wanted = torch.cat(found).to(self.device)
 
     def losses(
@@ -142,15 +143,14 @@ class LandmarkTask(NetworkTask):
 class ExpressionTask(NetworkTask):
     """Teach the network mini-Xception's logits, of clean faces and of photo-like ones."""
 
-    name, network = "expression", ExpressionNetwork
+    name, network, pictures = "expression", ExpressionNetwork, 3000
 
-    def __init__(self, samples: Samples, seed: int = 0, watch: Watch = quiet, pictures: int = EXPRESSED):
-        super().__init__(samples, seed)
+    def prepare(self, watch: Watch) -> None:
         changed = [
-            to_bytes(photo_like(samples.pictures(index), self.rng).images)
-            for index in self.batches(pictures, watch)
+            to_bytes(photo_like(self.samples.pictures(index), self.rng).images)
+            for index in self.batches(self.pictures, watch)
         ]
-        self.images, teacher = torch.cat([samples.images, *changed]), ExpressionEstimator()
+        self.images, teacher = torch.cat([self.samples.images, *changed]), ExpressionEstimator()
         told = [teacher(from_bytes(part)) for part in self.images.split(BATCH)]
         self.wanted = torch.cat(told).to(self.device)
 
@@ -175,14 +175,13 @@ class PerceptionTask(NetworkTask):
     asked again for every picture that is changed.
     """
 
-    name, network = "perception", PerceptionNetwork
+    name, network, pictures = "perception", PerceptionNetwork, 1500
 
-    def __init__(self, samples: Samples, seed: int = 0, watch: Watch = quiet, pictures: int = MAPPED):
-        super().__init__(samples, seed)
+    def prepare(self, watch: Watch) -> None:
         recognizer = load_recognizer(device=self.device)
-        images, maps = [samples.images], [samples.attribution]
-        for index in self.batches(pictures, watch):
-            seen = photo_like(samples.pictures(index), self.rng).images
+        images, maps = [self.samples.images], [self.samples.attribution]
+        for index in self.batches(self.pictures, watch):
+            seen = photo_like(self.samples.pictures(index), self.rng).images
             images.append(to_bytes(seen))
             maps.append(attribution_maps(recognizer, seen))
         self.images, self.wanted = torch.cat(images), torch.cat(maps)
@@ -212,18 +211,10 @@ class GlassesTask(NetworkTask):
     Worn and bare weigh the same, whatever their shares are.
     """
 
-    name, network = "glasses", GlassesNetwork
+    name, network, pictures = "glasses", GlassesNetwork, 6000  # half of them with glasses
 
-    def __init__(
-        self,
-        samples: Samples,
-        seed: int = 0,
-        watch: Watch = quiet,
-        labels: Labels | None = None,
-        pictures: int = LABELLED,
-    ):
-        super().__init__(samples, seed)
-        labels = (labels or Labels.load()).among(len(samples))
+    def prepare(self, watch: Watch) -> None:
+        samples, labels = self.samples, Labels.load().among(len(self.samples))
         both = [index.to(self.device) for index in (labels.bare, labels.worn)]
         unseen, learned = ([i[(i % FOLD == 0) == held] for i in both] for held in (True, False))
         clean = [(label, i) for part in (unseen, learned) for label, i in enumerate(part)]
@@ -232,7 +223,7 @@ class GlassesTask(NetworkTask):
         rows += [
             (to_bytes(changed(samples.pictures(index), self.rng)), label)
             for label, pool in enumerate(learned)
-            for index in self.batches(-(-pictures // 2), watch, pool)
+            for index in self.batches(-(-self.pictures // 2), watch, pool)
         ]
         self.images = torch.cat([images for images, _ in rows])
         told = [torch.full((len(images),), float(label)) for images, label in rows]
@@ -270,15 +261,14 @@ def changed(pictures: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
 class RimTask(NetworkTask):
     """Teach the network where drawn frames are; a fifth of the pictures is for validation only."""
 
-    name, network = "rims", RimNetwork
+    name, network, pictures = "rims", RimNetwork, 6000  # with drawn frames, or bare
 
-    def __init__(self, samples: Samples, seed: int = 0, watch: Watch = quiet, pictures: int = DRAWN):
-        super().__init__(samples, seed)
-        draw = np.random.default_rng(seed)
+    def prepare(self, watch: Watch) -> None:
+        samples, draw = self.samples, np.random.default_rng(self.rng.initial_seed())
         landmarks, glasses = load_landmarks(self.device), load_glasses(self.device)
         said = torch.cat([glasses(from_bytes(part)) for part in samples.images.split(BATCH)])
         images, places = [], []
-        for index in self.batches(pictures, watch, (said < SURELY_BARE).nonzero().flatten()):
+        for index in self.batches(self.pictures, watch, (said < SURELY_BARE).nonzero().flatten()):
             faces = samples.pictures(index)
             points = landmarks(faces).cpu().numpy()
             drawn = [dressed(*one, draw) for one in zip(faces.cpu().split(1), points, strict=True)]

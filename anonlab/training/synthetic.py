@@ -36,7 +36,6 @@ TYPICAL = 8  # chunks that are drawn as they come; of the later ones every secon
 CHUNK, BATCH = 250, 50  # samples in a file, and at a time
 SEED = 1  # of the samples that networks learn from
 VERSION = 4  # of the files; count it up when other codes would be drawn
-KEPT = ("images", "ws", "embeddings", "attribution")  # in the files
 TRAITS = ("yaw", "pitch", "mouth", "eyes", "smile", "skin", "warmth", "light")
 RARE = {"mouth": 1, "eyes": -1, "skin": -1}  # the end that is: open, shut, dark
 STEPS = (1.0, 3.0)  # how far a trait is moved, in standard deviations
@@ -132,20 +131,12 @@ def load_samples(
     return join(parts)
 
 
-def generate(
-    generator: Generator, recognizer: Recognizer, population: Population, count: int, seed: int,
-    network: PerceptionNetwork | None = None, traits: torch.Tensor | None = None,
-) -> Samples:  # fmt: skip
-    """Generate `count` faces and what is known of them; with `traits (T, w_dim)` harder ones."""
-    known = _generate(generator, recognizer, count, seed, network, traits)
-    return _with_targets(population, known, seed)
-
-
 @torch.no_grad()
 def _generate(
     generator: Generator, recognizer: Recognizer, count: int, seed: int,
     network: PerceptionNetwork | None, traits: torch.Tensor | None,
 ) -> dict[str, torch.Tensor]:  # fmt: skip
+    """Generate faces and what a file keeps of them; with `traits (T, w_dim)` harder ones."""
     rng = torch.Generator().manual_seed(seed)
     ws = draw_codes(generator, count, rng)
     if traits is not None:
@@ -154,7 +145,7 @@ def _generate(
     seen = [from_bytes(part) for part in images.split(BATCH)]
     embeddings = torch.cat([recognizer.embed(pictures) for pictures in seen])
     maps = torch.cat([attribution_maps(recognizer, pictures, network) for pictures in seen])
-    return dict(zip(KEPT, (images, ws.half(), embeddings, maps), strict=True))
+    return {"images": images, "ws": ws.half(), "embeddings": embeddings, "attribution": maps}
 
 
 def _with_targets(population: Population, known: dict[str, torch.Tensor], seed: int) -> Samples:
@@ -163,7 +154,7 @@ def _with_targets(population: Population, known: dict[str, torch.Tensor], seed: 
         wanted_identities(population, embeddings, from_bytes(images), seed + BATCH * number)
         for number, (embeddings, images) in enumerate(parts)
     ]
-    return Samples(**{name: known[name] for name in KEPT}, targets=torch.cat(targets))
+    return Samples(**known, targets=torch.cat(targets))
 
 
 def synthesize(generator: Generator, ws: torch.Tensor) -> torch.Tensor:

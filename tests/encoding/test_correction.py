@@ -2,29 +2,21 @@
 
 import pytest
 import torch
+from small import TINY
 
 from anonlab.encoding.correction import Correction, Readers
-from anonlab.encoding.encoder import Encoder, EncoderConfig
-from anonlab.encoding.linear import LinearInitialization
+from anonlab.encoding.encoder import Encoder
 from anonlab.encoding.start import MAX_RMS, EncoderStart
 from anonlab.generators.base import truncate_to_rms
 from anonlab.images import COLOR_GRID, resize
-from anonlab.perception.networks import landmark_error, load_perception_network
+from anonlab.perception.networks import landmark_error
 from anonlab.recognizers import centred
-from anonlab.training.synthetic import Samples, generate
 from anonlab.weights import store
-
-TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
 
 
 @pytest.fixture(scope="module")
 def correction(generator, recognizer, population) -> Correction:
     return Correction(store.load_shipped("correction"), generator, recognizer, Readers.load(population))
-
-
-@pytest.fixture(scope="module")
-def samples(generator, recognizer, population) -> Samples:
-    return generate(generator, recognizer, population, 12, 11, load_perception_network())
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +81,9 @@ def test_one_round_is_the_formula(correction, case, samples, generator, recogniz
 
 
 @torch.no_grad()
-def test_encoder_and_correction_aim_beyond_the_identity(
-    generator, population, synthetic_faces, recognizer
-):
+def test_encoder_and_correction_aim_beyond_the_identity(population, synthetic_faces, linear):
     """Both are asked for the same point, six times as far from the person, and stay among people."""
-    encoder = Encoder(TINY).start_at(LinearInitialization(generator, population)).eval()
+    encoder = Encoder(TINY).start_at(linear).eval()
     asked = []
 
     def noted(ws, image, mask, target, noise, max_rms):

@@ -6,22 +6,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from small import TINY
 
 from anonlab import Anonymizer
-from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder, metadata
-from anonlab.encoding.linear import LinearInitialization
+from anonlab.encoding.encoder import Encoder, load_encoder, metadata
 from anonlab.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
 from anonlab.regeneration.regenerate import REFINE_STEPS
 from anonlab.training.export import write_tensors
 from anonlab.weights import store
 
-TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
-
 
 @pytest.fixture(scope="module")
-def tiny(generator, population) -> Encoder:
+def tiny(linear) -> Encoder:
     torch.manual_seed(0)
-    model = Encoder(TINY).start_at(LinearInitialization(generator, population))
+    model = Encoder(TINY).start_at(linear)
     torch.nn.init.normal_(model.to_ws, std=0.02)
     return model.eval().requires_grad_(False)
 
@@ -42,14 +40,15 @@ def ask(model: Encoder, n: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.T
     return images, mask, torch.randn(n, model.config.identity_dim, generator=rng) / 10
 
 
-def test_an_untrained_encoder_is_the_linear_initialisation(generator, population, synthetic_faces):
-    guess = LinearInitialization(generator, population)
-    model = Encoder(TINY).start_at(guess)
+def test_an_untrained_encoder_is_the_linear_initialisation(
+    generator, population, synthetic_faces, linear
+):
+    model = Encoder(TINY).start_at(linear)
     targets = population.embeddings[:6]
     with torch.no_grad():
         ws = model(synthetic_faces, torch.zeros_like(synthetic_faces[:, :1]), targets)
     # the encoder looks at 64 pixels, the guess at the 16×16 means of all of them: the same means
-    expected = generator.broadcast(guess(synthetic_faces, targets))
+    expected = generator.broadcast(linear(synthetic_faces, targets))
     assert torch.allclose(ws, expected, atol=1e-4)
 
 

@@ -14,7 +14,7 @@ from anonlab.evaluation.judges.worn import PLACES
 from anonlab.metrics import packages
 
 PEOPLE = 60
-lacking = "; ".join(f"{one.what}: {one.fetch}" for one, _ in packages.missing())
+lacking = "; ".join(f"{one.what}: {one.fetch}" for one in packages.missing())
 needs_files = pytest.mark.skipif(bool(lacking), reason=lacking)
 SPREAD = {"gaze_x": 8.0, "gaze_y": 5.0, "yaw": 12.0, "pitch": 8.0, "age": 12.0, "tone": 15.0}
 

@@ -1,14 +1,12 @@
 """StyleGAN2 against slow, direct formulas: the same network, computed another way."""
 
-import numpy as np
 import pytest
 import stylegan2_reference as slow
 import torch
 import torch.nn.functional as F
-from scipy.signal import convolve2d
 
 from anonlab.generators.base import truncated
-from anonlab.generators.stylegan2 import StyleGAN2, StyleGAN2Config, modulated_conv2d, upfirdn2d
+from anonlab.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from anonlab.generators.stylegan2_files import config_of, factor, nvidia
 
 
@@ -30,49 +28,11 @@ def draw(*shape: int, seed: int = 1) -> torch.Tensor:
 RAW = slow.raw_tensors(16, [6, 5, 4])
 
 
-@pytest.mark.parametrize(("up", "padding", "gain"), [
-    (1, (1, 1), 4.0), (2, (2, 1), 4.0), (3, (0, 5), 2.0), (2, (-1, 3), 1.0),
-])  # fmt: skip
-def test_upfirdn_is_zero_insertion_and_convolution(up, padding, gain):
-    x, taps = draw(2, 3, 9, 9), torch.tensor([0.1, 0.5, 0.25, 0.9])  # asymmetric: a flip would show
-    found = upfirdn2d(x, taps, up, padding, gain)
-    kernel = gain * np.outer(taps, taps)
-    for image, expected in zip(found.flatten(0, 1), x.flatten(0, 1), strict=True):
-        sparse = np.zeros((9 * up, 9 * up))
-        sparse[::up, ::up] = expected
-        before, after = padding
-        sparse = np.pad(sparse, (max(before, 0), max(after, 0)))[max(-before, 0) :, max(-before, 0) :]
-        np.testing.assert_allclose(image, convolve2d(sparse, kernel, mode="valid"), atol=1e-5)
-
-
-@pytest.mark.parametrize("up", [False, True])
-@pytest.mark.parametrize("demodulate", [False, True])
-def test_a_modulated_convolution_is_the_sum_over_explicit_kernels(up, demodulate):
-    x, weight, styles = draw(3, 4, 6, 6), draw(5, 4, 3, 3, seed=2), draw(3, 4, seed=3)
-    found = modulated_conv2d(x, weight, styles, demodulate, up)
-    for n in range(3):
-        kernel = (weight * styles[n][None, :, None, None]).numpy()
-        if demodulate:
-            kernel = kernel / np.sqrt((kernel**2).sum((1, 2, 3), keepdims=True) + 1e-8)
-        for a in range(5):
-            expected = 0
-            for b in range(4):
-                if up:
-                    sparse = np.zeros((11, 11))
-                    sparse[::2, ::2] = x[n, b]
-                    expected = expected + convolve2d(sparse, kernel[a, b], mode="full")
-                else:
-                    expected = expected + convolve2d(x[n, b], kernel[a, b, ::-1, ::-1], mode="same")
-            np.testing.assert_allclose(found[n, a], expected, atol=1e-5)
-
-
-def test_a_64_pixel_generator_agrees_with_the_formulas_and_with_its_recorded_slice():
+def test_a_64_pixel_generator_agrees_with_the_formulas():
     raw = slow.raw_tensors(64, [6, 5, 4, 4, 3], seed=5)
     ws = build(raw).broadcast(build(raw).mapping(draw(1, 16, seed=9), 0.7))
     found = build(raw).synthesis(ws)
     torch.testing.assert_close(found.double(), slow.slow_synthesis(raw, ws, 64), atol=2e-5, rtol=1e-4)
-    recorded = torch.tensor(RECORDED)
-    torch.testing.assert_close(found[0, 0, 30:33, 30:33], recorded, atol=1e-4, rtol=0)
 
 
 def test_previews_are_means_of_the_native_picture():
@@ -118,15 +78,3 @@ def test_gradients_are_those_of_finite_differences():
     torch.manual_seed(0)
     assert torch.autograd.gradcheck(model.synthesis, (ws,), fast_mode=True)
     assert torch.autograd.gradcheck(model.mapping, (draw(2, 16).double().requires_grad_(True),))
-    x, weight, styles = (draw(2, *shape).double() for shape in ((3, 4, 4), (3, 3, 3), (3,)))
-    inputs = tuple(one.clone().requires_grad_(True) for one in (x, weight, styles))
-    assert torch.autograd.gradcheck(
-        lambda *args: modulated_conv2d(*args, up=True), inputs, fast_mode=True
-    )
-
-
-RECORDED = [
-    [18.9968376, 17.4126930, 17.1468544],
-    [18.9729557, 17.6371555, 14.6326971],
-    [14.4516325, 13.9641838, 13.0609341],
-]

@@ -1,21 +1,21 @@
 """A StyleGAN2 from a file, through everything that asks for a generator."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import stylegan2_reference as slow
 import torch
+from small import TINY
 
 from anonlab import Anonymizer
 from anonlab.apps import cli
-from anonlab.encoding.encoder import Encoder, EncoderConfig, load_encoder, metadata
+from anonlab.encoding.encoder import Encoder, load_encoder, metadata
 from anonlab.errors import UnknownOption, WeightsMismatch, WeightsMissing
 from anonlab.generators import load_generator
 from anonlab.training.export import write_tensors
 
 CHANNELS = [8, 8, 8, 8, 4, 4, 4]  # 256 px
-TINY = EncoderConfig(
-    num_ws=14, w_dim=16, resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2
-)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_the_command_line_takes_the_file(path, tmp_path, capsys):
 
 
 def test_an_encoder_belongs_to_one_checkpoint(random_generator, tmp_path):
-    config = EncoderConfig(**TINY.__dict__ | {"generator": random_generator.name})
+    config = replace(TINY, generator=random_generator.name, num_ws=14, w_dim=16)
     write_tensors(Encoder(config).state_dict(), tmp_path / "one.safetensors", metadata(config))
     assert load_encoder(random_generator, tmp_path / "one.safetensors").config == config
     other = tmp_path / "other.pkl"

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
+from small import seeded
 
 from anonlab.controls import KEEP
 from anonlab.identity.population import Attributes
@@ -29,10 +30,6 @@ from anonlab.recognizers import matches
 KEY = b"a secret of at least 16 bytes"
 EUCLIDEAN = SimpleNamespace(metric="euclidean", threshold=0.6)
 COSINE = SimpleNamespace(metric="cosine", threshold=0.3)
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def below(distances: torch.Tensor, threshold: float) -> float:
@@ -74,11 +71,8 @@ def test_linked_is_the_place_in_the_sorted_gallery(seed, probes, others, rank):
     assert linkage(distances, rank) == pytest.approx(sum(expected) / probes)
 
 
-def test_a_tie_counts_for_the_attacker_and_chance_is_the_rank_over_the_gallery():
+def test_a_tie_counts_for_the_attacker():
     assert linkage(torch.ones(4, 4)) == 1
-    distances = torch.rand(400, 400, generator=seeded(0))
-    for rank in (1, 40, 200):
-        assert abs(linkage(distances, rank) - rank / 400) < 0.06
 
 
 def test_protection_counts_only_people_that_were_matched_before():
@@ -144,12 +138,3 @@ def test_a_plain_reflection_is_undone_and_a_keyed_identity_is_not(population, si
         assert linkage(pairwise(EUCLIDEAN, made[name], embeddings)) < first
     undone = {name: linkage(undone_distances(population, one, embeddings)) for name, one in made.items()}
     assert undone["reflected"] > 0.5 and undone["keyed"] < 0.2 and undone["looks"] < 0.2
-
-
-def test_undoing_a_reflection_about_a_known_group_gives_distance_zero(population, sixty):
-    person = sixty[0][:1]
-    labels = torch.cat([torch.tensor([[-1.0, 35.0, 25.0]]), population.read(person)[:, 3:]], 1)
-    for _ in range(200):  # the look that the reflected face reads
-        reflected = 2 * (population.membership(labels) @ population.embeddings) - person
-        labels[:, 3:] = population.read(reflected)[:, 3:].lerp(labels[:, 3:], 0.5)
-    assert undone_distances(population, reflected, person).item() == pytest.approx(0, abs=1e-5)

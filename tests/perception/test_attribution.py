@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from small import seeded
 
 from anonlab.controls import PERCEPTIONS
 from anonlab.errors import UnknownOption
@@ -33,11 +34,6 @@ class Corner:
 
 
 @pytest.fixture(scope="module")
-def face(astronaut_face):
-    return resize(astronaut_face, 256)
-
-
-@pytest.fixture(scope="module")
 def perception(recognizer, population):
     return Perception(recognizer, population)
 
@@ -56,10 +52,6 @@ def ask(recognizer, population, face, points):
         "mean_face": population.thumbnails.mean(0)[None],
     }
     return lambda **options: AttributionInputs(recognizer, face, **(known | options))
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize("method", ASKED)

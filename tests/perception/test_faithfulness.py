@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from small import seeded
 
-from anonlab.images import blurred, resize
+from anonlab.images import blurred
 from anonlab.metrics.faithfulness import (
     compare_methods,
     deletion_curve,
@@ -13,15 +14,6 @@ from anonlab.metrics.faithfulness import (
     stability,
 )
 from anonlab.recognizers import distance
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-@pytest.fixture(scope="module")
-def face(astronaut_face):
-    return resize(astronaut_face, 256)
 
 
 def grey(image: torch.Tensor) -> torch.Tensor:

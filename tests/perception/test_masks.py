@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small import seeded
 
 from anonlab.controls import REGIONS, Controls
 from anonlab.errors import UnknownOption
@@ -28,13 +29,9 @@ from anonlab.perception.regions import (
 )
 
 
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 @pytest.fixture(scope="module")
-def points(astronaut_face):
-    return load_landmarks()(resize(astronaut_face, 256)).detach()
+def points(face):
+    return load_landmarks()(face).detach()
 
 
 @pytest.fixture(scope="module")

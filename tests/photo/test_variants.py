@@ -20,7 +20,6 @@ from anonlab.photo.photos import read_photo, write_photo
 SMALL = np.random.default_rng(1).integers(30, 226, (5, 6, 3), dtype=np.uint8)
 RGB = np.asarray(Image.fromarray(SMALL).resize((80, 64), Image.Resampling.BICUBIC))
 GREY = RGB[..., 0]
-GREYS = np.repeat(GREY[..., None], 3, axis=2)
 TURNED = np.ascontiguousarray(np.rot90(RGB))  # as a camera stores it that says orientation 6
 SRGB = ImageCms.createProfile("sRGB")
 LAB = ImageCms.createProfile("LAB")

@@ -56,16 +56,6 @@ def test_embedding_does_not_depend_on_the_pictures_size(recognizer, astronaut_fa
     assert distance(recognizer, large, small).item() < 0.1
 
 
-def test_gradient_agrees_with_differences(recognizer, astronaut_face):
-    face = F.avg_pool2d(astronaut_face, 4).requires_grad_(True)
-    weight = torch.randn(1, 128, generator=torch.Generator().manual_seed(0))
-    (gradient,) = torch.autograd.grad((recognizer.embed(face) * weight).sum(), face)
-    step = gradient / gradient.norm() * 1e-2
-    with torch.no_grad():
-        up, down = ((recognizer.embed(face + s * step) * weight).sum() for s in (1, -1))
-    assert abs((up - down).item() / 2e-2 / gradient.norm().item() - 1) < 0.05
-
-
 def test_strangers_do_not_match_and_a_face_matches_itself(recognizer, synthetic_faces):
     with torch.no_grad():
         embeddings = recognizer.embed(synthetic_faces)

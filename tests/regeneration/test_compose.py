@@ -30,14 +30,19 @@ from anonlab.regeneration.thin_plate import displaced, displacement
 ALL = torch.ones(1, 1, 512, 512)
 
 
+@pytest.fixture(scope="module")
+def points(synthetic_faces) -> torch.Tensor:
+    """Of the first face."""
+    return load_landmarks()(synthetic_faces[:1])
+
+
 def match_sharpness(generated, image, mask):
     """As a blend does: along one direction, then in all."""
     generated = with_motion(generated, motion_blur(generated, image, mask))
     return with_blur(generated, detail_blur(generated, image, mask))
 
 
-def test_the_band_holds_the_face_and_what_is_above_it(synthetic_faces):
-    points = load_landmarks()(synthetic_faces[:1])
+def test_the_band_holds_the_face_and_what_is_above_it(points):
     band = face_band(points)
     x, y = (256 * points[0, 30]).round().int().tolist()  # the tip of the nose
     chin = round(256 * points[0, 8, 1].item())
@@ -48,8 +53,7 @@ def test_the_band_holds_the_face_and_what_is_above_it(synthetic_faces):
     assert wider.sum() > band.sum() and (wider >= band).float().mean() > 0.999
 
 
-def test_the_rim_beside_the_face_stays(synthetic_faces):
-    points = load_landmarks()(synthetic_faces[:1])
+def test_the_rim_beside_the_face_stays(points):
     rim = beside_the_face(points, 256)
     outside = face_band(points, wider=0.03) * (1 - face_band(points, wider=0.01))
     assert rim[outside > 0].mean() > 0.5
@@ -57,9 +61,8 @@ def test_the_rim_beside_the_face_stays(synthetic_faces):
     assert rim[0, 0, y, x] == 0 and rim[0, 0, -4:].max() == 0  # nor what is far from it
 
 
-def test_the_blend_of_a_face_with_itself_changes_nothing(synthetic_faces):
+def test_the_blend_of_a_face_with_itself_changes_nothing(synthetic_faces, points):
     face = synthetic_faces[:1]
-    points = load_landmarks()(face)
     blend, ready = measure_blend(face, face, ALL, points, points)
     assert blend.gain.eq(1).all() and blend.smear.eq(0).all()
     assert blend.blur < 0.4  # pixels of 512: what the warp's sampling costs
@@ -69,11 +72,10 @@ def test_the_blend_of_a_face_with_itself_changes_nothing(synthetic_faces):
     torch.testing.assert_close(vars(again), vars(blend))
 
 
-def test_shape_and_eyes_become_those_of_the_photo(synthetic_faces):
+def test_shape_and_eyes_become_those_of_the_photo(synthetic_faces, points):
     """And no eye is kept where the new ones are asked for."""
-    landmarks = load_landmarks()
-    photo, made = synthetic_faces[:1], synthetic_faces[1:2]
-    points, own = landmarks(photo), landmarks(made)
+    photo, made, landmarks = synthetic_faces[:1], synthetic_faces[1:2], load_landmarks()
+    own = landmarks(made)
     for include in ((), ("eyes",)):
         blend, ready = measure_blend(made, photo, ALL, own, points, Controls(include=include))
         result = apply_blend(blend, made, photo, ALL)
@@ -84,9 +86,8 @@ def test_shape_and_eyes_become_those_of_the_photo(synthetic_faces):
         assert landmark_error(landmarks(result), points) < 0.5 * landmark_error(own, points)
 
 
-def test_the_new_face_is_as_dark_as_the_photo(synthetic_faces):
-    photo, made = synthetic_faces[:1], synthetic_faces[:1]
-    points = load_landmarks()(photo)
+def test_the_new_face_is_as_dark_as_the_photo(synthetic_faces, points):
+    photo = made = synthetic_faces[:1]
     dark = with_exposure(photo, torch.tensor(0.2))
     gain = exposure(made, dark, points)
     torch.testing.assert_close(gain, torch.full((3, 1, 1), 0.2), atol=0.004, rtol=0)
@@ -125,8 +126,7 @@ def test_only_what_is_masked_says_how_sharp(synthetic_faces):
     assert (matched - synthetic_faces[:1]).abs().mean() < 0.01
 
 
-def test_harmonising_removes_a_colour_cast(astronaut_face):
-    face = resize(astronaut_face, 256)
+def test_harmonising_removes_a_colour_cast(face):
     mask = torch.zeros(1, 1, 256, 256)
     mask[..., 100:180, 90:166] = 1
     cast = face + torch.tensor([0.2, -0.1, 0.05])[None, :, None, None]
@@ -136,8 +136,7 @@ def test_harmonising_removes_a_colour_cast(astronaut_face):
     assert (joined - face).abs().max() < 0.05
 
 
-def test_harmonising_carries_no_detail_of_the_original_inside(astronaut_face, recognizer):
-    face = resize(astronaut_face, 256)
+def test_harmonising_carries_no_detail_of_the_original_inside(face, recognizer):
     mask = torch.zeros(1, 1, 256, 256)
     mask[..., 60:220, 60:196] = 1
     flat = torch.zeros_like(face)

@@ -6,10 +6,10 @@ from unittest.mock import Mock
 import pytest
 import torch
 from painting import with_irises
+from small import TINY
 
 from anonlab import Anonymizer, Controls
-from anonlab.encoding.encoder import Encoder, EncoderConfig
-from anonlab.encoding.linear import LinearInitialization
+from anonlab.encoding.encoder import Encoder
 from anonlab.encoding.start import EncoderStart
 from anonlab.errors import UnknownOption
 from anonlab.identity.virtual import identity_path
@@ -20,13 +20,7 @@ from anonlab.perception.networks import load_landmarks
 from anonlab.perception.perception import Perception
 from anonlab.regeneration.regenerate import TOLERANCE, Regenerator
 
-TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
 KEY = b"a secret of at least 16 bytes"
-
-
-@pytest.fixture(scope="module")
-def linear(generator, population) -> LinearInitialization:
-    return LinearInitialization(generator, population)
 
 
 @pytest.fixture(scope="module")

@@ -1,21 +1,13 @@
-"""Generated faces that all tests of training share, and the task of a tiny encoder."""
+"""The task of a tiny encoder, on a few generated faces."""
 
 from dataclasses import fields
 
 import pytest
-import torch
+from small import TINY, seeded
 
-from anonlab.encoding.encoder import EncoderConfig
-from anonlab.perception.networks import load_glasses, load_landmarks, load_perception_network
+from anonlab.perception.networks import load_glasses, load_landmarks
 from anonlab.training.encoder import EncoderTask, FrozenNetworks
-from anonlab.training.synthetic import Samples, generate
-
-TINY = EncoderConfig(resolution=64, channels=(8, 8, 16, 16), width=16, layers=1, heads=2)
-
-
-@pytest.fixture(scope="session")
-def samples(generator, recognizer, population) -> Samples:
-    return generate(generator, recognizer, population, 48, 3, load_perception_network())
+from anonlab.training.synthetic import Samples
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +28,6 @@ def minutes(monkeypatch) -> None:
     monkeypatch.setattr("anonlab.training.loop.time.monotonic", lambda: 60.0 * next(clock))
 
 
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-@pytest.fixture(name="rng", scope="session")
-def seeded():
-    return rng
+@pytest.fixture(scope="session")
+def rng():
+    return seeded

