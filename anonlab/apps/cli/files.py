@@ -121,15 +121,19 @@ def video(options: argparse.Namespace) -> int:
     record = anonymize_clip(
         Anonymizer.load(device=options.device, key=key), options.clip, result, controls,
         fallback=options.fallback, start=options.start, end=options.end, key=key, resume=options.resume,
+        review=options.review,
     )  # fmt: skip
     if options.json:
         write_json(options.json, record)
     covered = sum(len(track["covered_frames"]) for track in record["tracks"])
     people = len({track["person"] for track in record["tracks"]})
+    result = options.review or record["output"]
     print(
-        f"{record['source']} -> {record['output']} ({record['frames']} frames, {people} "
+        f"{record['source']} -> {result} ({record['frames']} frames, {people} "
         f"{'person' if people == 1 else 'people'}, {record['frames_per_second']:.2f} frames/s)"
     )
+    if options.review:
+        print("no clip yet: look at it, then --resume without --review writes it")
     if record["left_out"]:
         print(f"left out: {'; '.join(record['left_out'])}")
     if covered:

@@ -142,6 +142,8 @@ VIDEO = {
                      default=0.0),
     "--to": option("SECONDS", "and ends before this", dest="end", type=seconds, default=float("inf")),
     "--resume": switch("go on with a run that was stopped"),
+    "--review": option("FILE.png", "draw the worst frames of each person there, and write no clip yet: "
+                       "--resume without this does", type=Path),
     "--json": option("FILE", "where a record goes"),
 }
 SCALE = {

@@ -37,6 +37,7 @@ from .frames import Frame
 from .painting import COVERED, DELAY, WIDER, Painted, Painter
 from .planning import Planner
 from .plans import BEYOND, FILLED, TrackPlan
+from .review import contact_sheet
 from .side_by_side import InOrder, side_by_side
 
 Frames = Callable[[str], Iterator[Frame]]  # all of a clip, once more; what for is shown to the user
@@ -55,14 +56,17 @@ def anonymize_clip(
     end: float = math.inf,
     key: bytes | None = None,
     resume: bool = False,
+    review: Path | None = None,
 ) -> dict:
     """Anonymize the clip in the file `path` and write it to the file `out`, at once or not at all.
 
     `start` and `end` are seconds: only what lies between them is in the result. `key` is the user's
-    own, if there is one: unfinished work of another key is not gone on with. Returns the record: what
-    was done with each track. Raises `UnreadableImage`, `NoFaceFound`, `StillRecognised` (only with the
-    fall-back `none`), `OutputNotWritable`, `UnknownOption`, `PackageMissing` and `InputDamaged`; without
-    a result there is no file. Frames that cannot be decoded are left out and counted as `lost_frames`.
+    own, if there is one: unfinished work of another key is not gone on with. With `review` a picture of
+    the worst frames is written there instead of the clip, which `resume` then writes. Returns the
+    record: what was done with each track. Raises `UnreadableImage`, `NoFaceFound`, `StillRecognised`
+    (only with the fall-back `none`), `OutputNotWritable`, `UnknownOption`, `PackageMissing` and
+    `InputDamaged`; without a result there is no file. Frames that cannot be decoded are left out and
+    counted as `lost_frames`.
     """
     check_choice("fallback", fallback, FALLBACKS)
     if controls.target_distance is not None or controls.refine_steps:
@@ -89,10 +93,17 @@ def anonymize_clip(
         except (NoFaceFound, StillRecognised, UnreadableImage):
             state.remove()  # going on would come to the same
             raise
-        with atomic_path(out) as partial:
+        faces = [Painted(*row) for name in names for row in state.kept(name)["faces"].tolist()]
+        with atomic_path(state.folder / out.name if review else out) as partial:
             clip.join(map(state.kept, names), partial)
-        faces = np.concatenate([state.kept(name)["faces"] for name in names]).tolist()
-        state.remove()
+        if review:
+            made = state.folder / out.name
+            sheet = contact_sheet(open_clip(made, out).frames(), plans, faces)
+            with atomic_path(review) as partial:
+                sheet.save(partial, "PNG")
+            made.unlink()
+        else:
+            state.remove()
     seconds = time.monotonic() - begun
     return {
         "source": str(path),
@@ -104,7 +115,7 @@ def anonymize_clip(
         "frames_per_second": round(clip.count / seconds, 3),
         "left_out": clip.left_out,
         "tracks": [
-            _track_record(plan, [Painted(*row) for row in faces if row[0] == track])
+            _track_record(plan, [one for one in faces if one.track == track])
             | {"threshold": anonymizer.recognizer.threshold}
             for track, plan in enumerate(plans)
         ],

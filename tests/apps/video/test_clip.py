@@ -10,10 +10,11 @@ from PIL import Image
 
 from anonlab.apps.cli import main
 from anonlab.apps.video import anonymize_clip as module
-from anonlab.apps.video import detections
+from anonlab.apps.video import detections, review
 from anonlab.apps.video.anonymize_clip import anonymize_clip
 from anonlab.apps.video.clips import open_clip
 from anonlab.apps.video.frames import Frame, stored
+from anonlab.apps.video.painting import COVERED, REGENERATED, WIDER, Painted
 from anonlab.apps.video.temporal import seen_in_both, strip
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged, NoFaceFound, StillRecognised
@@ -182,6 +183,30 @@ def test_a_run_that_was_killed_goes_on_and_gives_the_same_file(walk, folder, fas
     anonymize_clip(stranger, walk, out, NETWORK, resume=True)  # the plans say who to be
     assert out.read_bytes() == whole.read_bytes()
     assert not state.exists()
+
+
+def test_the_worst_frames_are_looked_at_before_the_clip_is_written(walk, folder, fast):
+    out, sheet, whole = (folder / name for name in ("looked.mkv", "looked.png", "unlooked.mkv"))
+    record = anonymize_clip(fast, walk, out, NETWORK, review=sheet)
+    assert not out.exists() and (folder / ".looked.mkv.unfinished").is_dir()
+    assert not [*(folder / ".looked.mkv.unfinished").glob("*.mkv")]
+    pixels = np.asarray(Image.open(sheet))
+    assert pixels.shape == (review.SIDE + review.LINE, review.WORST * review.SIDE, 3)
+    for column in range(min(review.WORST, record["frames"])):
+        shown = pixels[: review.SIDE, column * review.SIDE : (column + 1) * review.SIDE]
+        assert shown.std() > 20  # a head, and neither paper nor beyond the frame
+    anonymize_clip(fast, walk, out, NETWORK, resume=True)
+    anonymize_clip(fast, walk, whole, NETWORK)
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_the_worst_frames_are_the_covered_ones_then_the_nearest_and_not_neighbours():
+    near = [Painted(0, number, REGENERATED, 1 - number / 100) for number in range(30)]
+    near[4], near[20] = near[4]._replace(done=COVERED, distance=0.9), near[20]._replace(done=WIDER)
+    assert [one.frame for one in review.worst(near, 4)] == [4, 14, 20, 29]
+    assert [one.frame for one in review.worst(near[:3], 2)] == [1, 2]  # there are no others
+    lost = [one._replace(distance=float("nan")) for one in near[:9]]
+    assert len(review.worst(lost + near[9:], 3)) == 3
 
 
 @pytest.mark.parametrize("matrix", [(90, False), (180, True)])
