@@ -8,8 +8,11 @@ looked at a second time from near, by both. What is left of doubt is in a face's
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -44,11 +47,9 @@ class Detector:
     """MTCNN and CenterFace on photos of any size. Weights come with facenet-pytorch and anonlab."""
 
     def __init__(self, device: torch.device | str = "cpu"):
-        from facenet_pytorch import MTCNN
-
         for key in ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet"):
             store.locate(key)
-        self.mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE, device=device)
+        self.mtcnn = _import_mtcnn()(keep_all=True, min_face_size=MIN_FACE, device=device)
         if torch.device(device).type == "cpu":
             self.mtcnn.pnet = FirstStage(self.mtcnn.pnet)
         self.centerface = CenterFace()
@@ -149,6 +150,22 @@ class Detector:
                 corners = tuple((box.reshape(2, 2) * ratio).flatten().tolist())
                 faces.append(Face(corners, (point * ratio).astype(float), sure))
         return faces
+
+
+def _import_mtcnn() -> Any:
+    """Import the class without `torch._dynamo`, a third of the time in which anonlab starts: torchvision
+    takes it along for one question that MTCNN does not ask, and which is answered when it is asked."""
+    later: Any = ModuleType("torch._dynamo.utils")
+    later.is_compile_supported = lambda device: import_module(later.__name__).is_compile_supported(
+        device
+    )
+    added = [later, ModuleType("torch._dynamo")] if "torch._dynamo" not in sys.modules else []
+    sys.modules.update({one.__name__: one for one in added})
+    try:
+        return import_module("facenet_pytorch").MTCNN
+    finally:
+        for one in added:
+            del sys.modules[one.__name__]
 
 
 class FirstStage(nn.Module):
