@@ -114,7 +114,8 @@ class Workbench:
         current: Callable[[], None] = lambda: None,
         side: int = SIZE,
     ) -> View:
-        """The view with its regenerated face in one pass: as the codes start, without refinement.
+        """The view with its regenerated face in one pass: as the codes start, without refinement. Its
+        shares are of what is new, which is the mask without what `controls` give back.
 
         `side`, 256 or 512, is that of the composite. With `target_distance` the strength is searched to
         a 32nd. `current` is called between the steps: what it raises ends them.
@@ -122,23 +123,26 @@ class Workbench:
         regenerator = self.anonymizer.regenerator
         path = self.anonymizer.path(self.face, controls)
 
-        def drawn(strength: float, side: int = SIZE) -> tuple[torch.Tensor, float]:
+        def drawn(strength: float, side: int = SIZE) -> tuple[torch.Tensor, torch.Tensor, float]:
             current()
             ws = regenerator.start(self.image, view.mask, path.source, path.aim(strength))
             current()
             image = self.image if side == SIZE else self.sharp
             mask = resize(view.mask, side)
-            _, composite, _ = regenerator.pictures(ws, image, mask, controls=controls)
-            return composite, self._away(composite)
+            _, composite, part = regenerator.pictures(ws, image, mask, controls=controls)
+            return composite, part, self._away(composite)
 
         strength, wanted = controls.strength, controls.target_distance
         if wanted is not None:
             steps = range(1, STEPS)
-            found = bisect_left(steps, wanted, key=lambda step: drawn(step / STEPS)[1])
+            found = bisect_left(steps, wanted, key=lambda step: drawn(step / STEPS)[2])
             strength = (1 + found) / STEPS
-        composite, away = drawn(strength, side)
+        composite, part, away = drawn(strength, side)
         current()
-        return replace(view, preview=composite, preview_distance=away, strength=strength)
+        return replace(
+            view, preview=composite, preview_distance=away, strength=strength, share=part.mean().item(),
+            share_of_face=share_of_face(resize(part, SIZE), self.whole),
+        )  # fmt: skip
 
     @torch.no_grad()
     def _away(self, image: torch.Tensor) -> float:
