@@ -21,8 +21,9 @@ MAX_TURN = 0.6  # `Face.turn` beyond which nothing is known of what is drawn; in
 MAX_DRIFT = 0.06  # mean distance of the five points before and after, in sides; in these at most .034
 ATTEMPTS = 3  # the first, and two with more area, of which the last is refined
 OVERSHOOT = 1.5  # times as far as usual from the person do the later ones aim
-# thresholds from the person, up to which a face is tried once more: distances differ by .03 by the crop
-RETRY_MARGIN = 1.17
+# thresholds from the person, up to which a face is tried once more, and for the last time: distances
+# differ by .03 by the crop
+RETRY_MARGIN, LAST_MARGIN = 1.17, 1.05
 AREA_STEP, AREA_LIMIT = 1.4, 0.6  # of the mask, from one attempt to the next
 RETRY_STEPS = 20  # of refinement, in the last one, …
 REFINED = 48  # … which only faces of so many pixels get, as a square
@@ -35,9 +36,10 @@ def acceptable(tried: FaceResult) -> bool:
 
 def nearly_matched(tried: FaceResult) -> bool:
     """Tell whether an attempt without optimisation went all the way, and ended so near that other
-    recognisers may match the person."""
+    recognisers, or this one in another crop, may match the person."""
     whole = tried.controls.strength == 1 and tried.controls.target_distance is None
-    return whole and not tried.controls.refine_steps and tried.distance < RETRY_MARGIN * tried.threshold
+    margin = RETRY_MARGIN if tried.attempts == 1 else LAST_MARGIN
+    return whole and not tried.controls.refine_steps and tried.distance < margin * tried.threshold
 
 
 def next_controls(tried: FaceResult, area: float, optimize: bool) -> Controls:

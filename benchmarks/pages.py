@@ -1,8 +1,12 @@
 """Write the tables of README.md, data/README.md and anonlab/README.md between their marks (`make
-tables`), and draw the README's picture (`make figure`).
+tables`), and draw the README's picture (`make figure`) and that of training in notebook 03.
 
 The tables come from `data/judged.json` and the fields of `Controls`; what is there already stays as it
-is. Only the astronaut (public domain) is in the picture, which takes a minute on 2 CPU cores.
+is. Only the astronaut (public domain) is in the README's picture, which takes a minute on 2 CPU cores.
+Generated faces are in the other one, drawn in half a minute with an encoder that shipped earlier:
+
+    git show 5464f0d:data/encoder-mobile.safetensors > /tmp/earlier.safetensors
+    python benchmarks/pages.py training /tmp/earlier.safetensors
 """
 
 from __future__ import annotations
@@ -12,21 +16,33 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import torch
+
 from anonlab.controls import Controls
+from anonlab.encoding.encoder import load_encoder
+from anonlab.encoding.linear import LinearInitialization
 from anonlab.errors import InputDamaged
 from anonlab.evaluation import tables
 from anonlab.evaluation.privacy import ANOTHER, OTHER_PHOTO
 from anonlab.evaluation.tables import number, percent, table
 from anonlab.files import atomic_path
-from anonlab.notebook.plots import stages_figure
+from anonlab.notebook.plots import gallery, stages_figure
 from anonlab.notebook.samples import ASTRONAUT, sample_photo
+from anonlab.perception.masks import mask_from_attribution
+from anonlab.perception.networks import load_perception_network
 from anonlab.pipeline import Anonymizer
+from anonlab.recognizers import distance
+from anonlab.regeneration.compose import compose
+from anonlab.training.synthetic import generate
 from anonlab.weights.store import data_folder
 
 BEGIN, END = "<!-- made by make tables -->", "<!-- end -->"
 IN_CELLS = ("gaze_error", "eye_error", "mouth_error", "mesh_error", "expression_kept", "ethnicity_kept",
             "age_error")  # fmt: skip
 KEY = b"the key of the README's picture"
+HELD_OUT, SEED = 16, 2000  # generated faces that no encoder learned from; those of notebook 03
+SHOWN = (0, 1, 2, 6)  # of them
+LEARNED = "linear start", "earlier encoder, 8,800 faces", "shipped, 117,120 faces"
 
 
 def cells_table(found: dict) -> str:
@@ -124,9 +140,44 @@ def draw() -> None:
         stages_figure(result.faces).savefig(partial, format="jpg", dpi=90)
 
 
+@torch.no_grad()
+def draw_training(earlier: Path) -> None:
+    """Save `data/pictures/training.jpg`: held-out faces, each drawn by the linear start, by the encoder
+    of the file `earlier` and by the one that ships, without correction.
+
+    In the upper row of a face its own identity is asked for, and all that the generator draws is shown;
+    in the lower row a virtual identity, and the composite through a mask of a quarter of the picture.
+    """
+    anonymizer = Anonymizer.load()
+    generator, recognizer = anonymizer.generator, anonymizer.recognizer
+    linear = LinearInitialization(generator, anonymizer.population)
+    encoders = [load_encoder(generator, earlier), load_encoder(generator)]
+    maps = load_perception_network()
+    samples = generate(generator, recognizer, anonymizer.population, HELD_OUT, SEED, maps)
+    pictures, titles = [], []
+    for face in (slice(one, one + 1) for one in SHOWN):
+        image, own = samples.pictures(face), samples.embeddings[face]
+        mask = mask_from_attribution(samples.attribution[face].float(), 0.25, 1.0, image.shape[-1])
+        for wanted in (own, samples.targets[face, 0]):
+            codes = [generator.broadcast(linear(image, wanted))]
+            codes += [encoder(image, mask, wanted) for encoder in encoders]
+            drawn = [generator.synthesis(ws, image.shape[-1]).clamp(-1, 1) for ws in codes]
+            if wanted is not own:
+                drawn = [compose(one, image, mask) for one in drawn]
+            apart = [distance(recognizer, recognizer.embed(one), own).item() for one in drawn]
+            pictures += [image if wanted is own else image * (1 - mask), *drawn]
+            titles += ["rebuild this" if wanted is own else "somebody else around this"]
+            titles += [f"{name}: {value:.2f}" for name, value in zip(LEARNED, apart, strict=True)]
+    with atomic_path(data_folder() / "pictures" / "training.jpg") as partial:
+        figure = gallery(pictures, titles, columns=4)
+        figure.savefig(partial, format="jpg", dpi=90, pil_kwargs={"quality": 63, "optimize": True})
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["picture"]:
         draw()
+    elif sys.argv[1:2] == ["training"]:
+        draw_training(Path(sys.argv[2]))
     else:
         for page, text in pages().items():
             with atomic_path(page) as partial:

@@ -124,7 +124,8 @@ def nearness(evaluation: Evaluation, dataset: str) -> np.ndarray:
 
 
 def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] = ()) -> list[Figure]:
-    """Draw a sheet for each person, worst hidden first: the photo, methods, another photo, in two lines.
+    """Draw a sheet for each person, worst hidden first: the photo, methods, another photo, in two
+    columns, so that a picture is large enough to be judged.
 
     Above each is the distance that an unseen recogniser sees, or the guide without one.
     """
@@ -141,7 +142,7 @@ def contact_sheets(evaluation: Evaluation, dataset: str, methods: Sequence[str] 
     for index in order:
         images = [people[index].image(one) for one in shown.values()]
         titles = [f"{name}: {gaps[name][index]:.2f}".replace("anonlab", "ours") for name in shown]
-        figure = gallery(images, titles, -(-len(shown) // 2), [people[index].person.name[:16]])
+        figure = gallery(images, titles, 2, [people[index].person.name[:16]])
         limit = f"matched below {judge.recognizer.threshold:.3g}"
         figure.supxlabel(f"distance by {judge.name} to another photo of the person; {limit}")
         sheets.append(figure)

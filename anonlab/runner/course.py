@@ -139,8 +139,10 @@ def page_of(node: NotebookNode, names: Collection[str]) -> NotebookNode:
         folded = next((one for one in ("solution", "check") if one in tags), "code")
         cell.metadata["mystnb"] = {"code_prompt_show": folded.capitalize()}
         for output in cell.get("outputs", ()):
-            if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
-                cell.metadata["mystnb"]["image"] = {"alt": alt}
+            about = output.get("metadata", {})
+            for kind in ("image/png", "image/jpeg"):
+                if alt := about.get(kind, {}).get("alt"):
+                    cell.metadata["mystnb"]["image"] = {"alt": alt}
         cell.metadata["tags"] = sorted(tags)
     node.cells = [cell for cell in node.cells if cell.source]
     return node

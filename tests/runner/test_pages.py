@@ -56,7 +56,11 @@ def test_a_page_typesets_and_leads_without_a_network(tmp_path):
     secret.metadata = {"tags": ["solution"]}
     said = {"text/markdown": "[said](../data/README.md)"}  # by code: a link like any other
     secret.outputs = [nbformat.v4.new_output("display_data", said)]
-    node.cells = [nbformat.v4.new_markdown_cell(text), secret]
+    drawn = nbformat.v4.new_code_cell("draw()")
+    for kind in ("image/png", "image/jpeg"):
+        about = {kind: {"alt": f"drawn & kept as {kind}"}}
+        drawn.outputs.append(nbformat.v4.new_output("display_data", {kind: "QUJD"}, metadata=about))
+    node.cells = [nbformat.v4.new_markdown_cell(text), secret, drawn]
     nbformat.write(node, tmp_path / "00_one.ipynb")
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "p.png").write_bytes(b"a picture")
@@ -66,5 +70,7 @@ def test_a_page_typesets_and_leads_without_a_network(tmp_path):
     assert 'href="01_two.html#a"' in page and "07_x" in page and 'href="07_x' not in page
     assert 'href="../data' not in page
     assert "data:image/png;base64," in page and "<summary" in page
+    for kind in ("png", "jpeg"):
+        assert f'<img alt="drawn &amp; kept as image/{kind}"' in page
     [script] = re.findall(r'<script src="([^"]+)"></script>', page)
     assert (tmp_path / script).stat().st_size > 1e6  # MathJax itself

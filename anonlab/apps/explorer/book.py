@@ -19,15 +19,16 @@ from .server import KEY
 from .workbench import Workbench
 
 SAMPLE = "synthetic-8"
-AREAS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
+AREAS = (0.05, 0.1, 0.15, 0.2, 0.3, Controls.mask_area, 0.5)
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def write_turning(folder: Path) -> str:
     """Draw the sample face at every area and strength into `folder`, as JPEGs of 512 px.
 
-    Returns HTML with two sliders that shows them from a folder of the same name beside its page. About a
-    minute on 2 CPU cores. Raises as `Anonymizer.load` does.
+    Returns HTML with two sliders that shows them from a folder of the same name beside its page; they
+    begin at the area that is nearest to the default. About a minute on 2 CPU cores. Raises as
+    `Anonymizer.load` does.
     """
     bench = Workbench(Anonymizer.load(key=KEY))
     bench.open(sample_photo(SAMPLE, bench.anonymizer.generator))
@@ -39,10 +40,12 @@ def write_turning(folder: Path) -> str:
         for column, strength in enumerate(STRENGTHS):
             found = bench.preview(view, Controls(mask_area=area, strength=strength), side=SHARP)
             pictures[f"face-{row}-{column}"] = picture(found.preview, SHARP)
-            faces.append(found.measured("the new face", found.preview_distance))
+            measured = found.measured("the new face", found.preview_distance)
+            faces.append(measured | {"shares": found.shares})
         rows.append({"mask": f"mask: {view.shares}", "faces": faces})
     folder.mkdir(parents=True)
     for name, pixels in pictures.items():
         Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=80)
-    told = json.dumps({"folder": folder.name, "rows": rows, "strengths": STRENGTHS})
+    start = min(range(len(AREAS)), key=lambda row: abs(AREAS[row] - Controls.mask_area))
+    told = json.dumps({"folder": folder.name, "rows": rows, "strengths": STRENGTHS, "start": start})
     return page_file("book.html").replace("/*told*/", told.replace("<", "\\u003c"))

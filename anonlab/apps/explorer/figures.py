@@ -37,7 +37,7 @@ class View:
 
     @property
     def shares(self) -> str:
-        """Both shares that the mask covers, each with its name."""
+        """Both shares that are regenerated, each with its name."""
         return f"{self.share:.0%} of the aligned picture, {self.share_of_face:.0%} of the face"
 
     def measured(self, what: str, distance: float) -> dict[str, object]:

@@ -258,7 +258,8 @@ class Explorer:
     def _show_preview(self, show: str, view: View, what: str, **more: object) -> None:
         image = data_uri(picture(view.preview, SHARP), 90)
         measured = view.measured(what, view.preview_distance)
-        self._show(show, picture=image, strength=view.strength, **measured, **more)
+        told = {"shares": view.shares, "strength": view.strength} | measured | more
+        self._show(show, picture=image, **told)
 
     def _later(self, work: Callable[[Watch], None]) -> None:
         """Do `work(watch)` in the background; `watch` ends it when a newer request has come."""

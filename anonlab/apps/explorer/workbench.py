@@ -111,7 +111,8 @@ class Workbench:
     def preview(
         self, view: View, controls: Controls, watch: Watch = quiet, side: int = FACE_SIZE
     ) -> View:
-        """The view with its regenerated face in one pass: as the codes start, without refinement.
+        """The view with its regenerated face in one pass: as the codes start, without refinement. Its
+        shares are of what is new, which is the mask without what `controls` give back.
 
         `side`, 256 or 512, is that of the composite. With `target_distance` the strength is searched to
         a 32nd. `watch` is called between the steps, without words: what it raises ends them.
@@ -119,23 +120,26 @@ class Workbench:
         regenerator = self.anonymizer.regenerator
         path = self.anonymizer.path(self.face, controls)
 
-        def drawn(strength: float, side: int = FACE_SIZE) -> tuple[torch.Tensor, float]:
+        def drawn(strength: float, side: int = FACE_SIZE) -> tuple[torch.Tensor, torch.Tensor, float]:
             watch("", 0.0)
             ws = regenerator.start(self.image, view.mask, path.source, path.aim(strength))
             watch("", 0.0)
             image = self.image if side == FACE_SIZE else self.sharp
             mask = resize(view.mask, side)
-            _, composite, _ = regenerator.pictures(ws, image, mask, controls=controls)
-            return composite, self._away(composite)
+            _, composite, part = regenerator.pictures(ws, image, mask, controls=controls)
+            return composite, part, self._away(composite)
 
         strength, wanted = controls.strength, controls.target_distance
         if wanted is not None:
             steps = range(1, STEPS)
-            found = bisect_left(steps, wanted, key=lambda step: drawn(step / STEPS)[1])
+            found = bisect_left(steps, wanted, key=lambda step: drawn(step / STEPS)[2])
             strength = (1 + found) / STEPS
-        composite, away = drawn(strength, side)
+        composite, part, away = drawn(strength, side)
         watch("", 1.0)
-        return replace(view, preview=composite, preview_distance=away, strength=strength)
+        return replace(
+            view, preview=composite, preview_distance=away, strength=strength, share=part.mean().item(),
+            share_of_face=share_of_face(resize(part, FACE_SIZE), self.whole),
+        )  # fmt: skip
 
     @torch.no_grad()
     def _away(self, image: torch.Tensor) -> float:

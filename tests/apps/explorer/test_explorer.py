@@ -110,7 +110,7 @@ def two_people(anonymizer) -> bytes:
     [
         {"mask_area": 0.1, "seed": 99}, {"mask_threshold": 0.3}, {"softness": 20.0, "strength": 0.5},
         {"symmetric": True, "include": ["mouth"]}, {"exclude": list(REGIONS)}, {"keep": ["age"]},
-        {"perception": "integrated_gradients"},
+        {"perception": "integrated_gradients"}, {"give_back": 0.6},
     ],
     ids=str,
 )  # fmt: skip
@@ -125,6 +125,8 @@ def test_every_control_shows_its_mask_and_its_new_face(page, change):
     assert shown["mask"]["distance"] == pytest.approx(view.distance)
     preview = page.bench.preview(view, controls, side=SHARP)
     assert shown["preview"]["distance"] == pytest.approx(preview.preview_distance, abs=1e-4)
+    assert shown["preview"]["shares"] == preview.shares
+    assert preview.share <= (1 - controls.give_back) * view.share + 0.05
     drawn, expected = pixels(shown["preview"]["picture"]), to_uint8(preview.preview)
     assert drawn.shape == (SHARP, SHARP, 3)
     assert np.abs(drawn.astype(int) - expected).mean() < 3  # a JPEG of it

@@ -25,6 +25,7 @@ const html = (id) => `
     ${slider(id, "area", "area", 0, 0.6, 0.01, "share of the aligned picture; the face fills about a third of it")}
     ${slider(id, "threshold", "threshold", -3, 0, 0.01, "the heat (0–1) from which a pixel is taken: lower takes more")}
     <small data-part="kept"></small>
+    ${slider(id, "back", "give back", 0, 0.9, 0.05, "share of the mask that the new face leaves to the photo, where it hides least")}
     ${slider(id, "softness", "softness", 0, 20, 0.5, "of the mask's edge, in 256ths of the picture")}
     ${box("symmetric", "symmetric")}
     <details><summary>facial regions</summary><div class="grid" data-part="regions"></div></details>
@@ -93,9 +94,10 @@ export function panel(root, send) {
     if (!keepSeeds) part.seeds.hidden = true;
   }
 
-  const numbers = { area: "mask_area", threshold: "mask_threshold", softness: "softness", strength: "strength", target: "target_distance", seed: "seed" };
+  const numbers = { area: "mask_area", threshold: "mask_threshold", back: "give_back", softness: "softness", strength: "strength", target: "target_distance", seed: "seed" };
   const value = { threshold: (x) => 10 ** x, seed: (x) => x };
-  const words = { area: (x) => `${Math.round(100 * x)}%`, threshold: (x) => x.toFixed(3), seed: (x) => `${x}` };
+  const percent = (x) => `${Math.round(100 * x)}%`;
+  const words = { area: percent, back: percent, threshold: (x) => x.toFixed(3), seed: (x) => `${x}` };
   function place(name, number) {
     if (number == null) return;
     input[name].value = name == "threshold" ? Math.log10(Math.max(number, 1e-3)) : number;
@@ -252,7 +254,8 @@ export function panel(root, send) {
         place("threshold", told.threshold);
       } else if (by == "area") place("threshold", told.threshold);
       else place("area", told.area);
-      say("kept", `You moved the ${told.by}: it is what the next photo and saved settings get, and the other one follows it.`);
+      const other = told.by == "area" ? "threshold" : "area";
+      say("kept", `The ${told.by} is what the next photo and saved settings get; the ${other} follows it, face by face.`);
       if (told.heat) image("heat", told.heat, "the face under a map of where the recogniser finds the identity");
       image("edge", told.edge, `outline of a mask of ${told.shares}`);
       part.person.alt = "the person's face";
@@ -267,13 +270,13 @@ export function panel(root, send) {
     preview(told) {
       image("preview", told.picture, told.verdict);
       part["new"].classList.remove("old");
-      bar("new", told, told.verdict + (face && state.target_distance != null ? `; strength ${told.strength.toFixed(2)}` : ""));
+      bar("new", told, `new: ${told.shares}. ${told.verdict}` + (face && state.target_distance != null ? `; strength ${told.strength.toFixed(2)}` : ""));
       if (part.verdict.className != "warning") say("verdict", told.verdict, told.matched ? "matched" : "free");
     },
     seed(told) {
       const one = document.createElement("button");
       one.type = "button";
-      one.append(Object.assign(new Image(), { src: told.picture, alt: "" }), `seed ${told.seed}: ${told.distance.toFixed(2)}${told.matched ? ", recognised" : ""}`);
+      one.append(Object.assign(new Image(), { src: told.picture, alt: "" }), `seed ${told.seed}: distance ${told.distance.toFixed(2)}${told.matched ? ", recognised" : ""}`);
       one.onclick = () => {
         for (const other of part.seeds.children) other.setAttribute("aria-pressed", other == one);
         state.seed = told.seed;
