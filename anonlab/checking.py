@@ -34,11 +34,11 @@ def acceptable(tried: FaceResult) -> bool:
     return tried.found and not tried.matched and tried.drift <= MAX_DRIFT
 
 
-def nearly_matched(tried: FaceResult) -> bool:
-    """Tell whether an attempt without optimisation went all the way, and ended so near that other
-    recognisers, or this one in another crop, may match the person."""
+def nearly_matched(tried: FaceResult, attempts: int) -> bool:
+    """Tell whether the best of some `attempts` without optimisation went all the way, and ended so near
+    that other recognisers, or this one in another crop, may match the person."""
     whole = tried.controls.strength == 1 and tried.controls.target_distance is None
-    margin = RETRY_MARGIN if tried.attempts == 1 else LAST_MARGIN
+    margin = RETRY_MARGIN if attempts == 1 else LAST_MARGIN
     return whole and not tried.controls.refine_steps and tried.distance < margin * tried.threshold
 
 

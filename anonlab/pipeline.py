@@ -284,7 +284,7 @@ class Anonymizer:
             tried = replace(tried, distance=away, drift=drift, seconds=time.monotonic() - began)
             if acceptable(tried) and (best is None or tried.distance > best.distance):
                 best = tried
-            if best and (optimizes or not nearly_matched(best)):
+            if best and (optimizes or not nearly_matched(best, number)):
                 break
             if number > 1 and not optimizes and area < REFINED**2:
                 break  # half a minute for what a cover hides as well
