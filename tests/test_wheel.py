@@ -37,7 +37,6 @@ def installed(tmp_path_factory) -> Path:
 
     (The rest are links: installing torch and JupyterLab again would take minutes.)
     """
-    pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True)

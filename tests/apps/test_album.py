@@ -11,12 +11,9 @@ from painting import painting
 from anonlab import Anonymizer
 from anonlab.apps import cli
 from anonlab.apps.album import NONE, Album, group
-from anonlab.controls import Controls
 from anonlab.errors import InputDamaged
 from anonlab.identity.population import Attributes
 from anonlab.notebook.samples import sample_photo
-from anonlab.photo.faces import align
-from anonlab.photo.photos import read_photo
 from anonlab.pipeline import AlignedFace
 
 KEY = b"a secret of at least 16 bytes"
@@ -78,23 +75,6 @@ def test_later_photos_join_and_move_nobody(population):
     assert all(torch.equal(a, b.embedding) for a, b in zip(before, album.people, strict=True))
     assert torch.equal(album.known(faces[3]).embedding, before[0])
     assert torch.equal(album.known(faces[7]).embedding, before[1])
-
-
-def test_two_photos_of_a_person_aim_at_one_identity(shipped, recognizer, population):
-    """Without the album they aim at two, because no two photos have one embedding."""
-    photo, seen = sample_photo("astronaut"), []
-    for one in (photo, photo.resize((300, 300)).rotate(8)):
-        decoded = read_photo(one)
-        seen.append(shipped.analyze(align(decoded, shipped.detector(decoded)[0], 256)))
-    album = Album([], recognizer.threshold, population)
-    album.add([[face] for face in seen])
-    assert len(album.people) == 1
-    alone, together = (
-        [shipped.path(of(face), Controls()).at(1.0).target for face in seen]
-        for of in (lambda face: face, album.known)
-    )
-    assert torch.equal(*together)
-    assert (alone[0] - alone[1]).norm() > 0.05
 
 
 def test_the_command_keeps_who_was_there_for_the_next_photos(tmp_path, shipped, monkeypatch, capsys):

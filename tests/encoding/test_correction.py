@@ -2,13 +2,8 @@
 
 import pytest
 import torch
-from small import TINY
 
 from anonlab.encoding.correction import Correction, Readers
-from anonlab.encoding.encoder import Encoder
-from anonlab.encoding.start import MAX_RMS, EncoderStart
-from anonlab.generators.base import truncate_to_rms
-from anonlab.images import COLOR_GRID, resize
 from anonlab.perception.networks import landmark_error
 from anonlab.recognizers import centred
 from anonlab.weights import store
@@ -61,41 +56,3 @@ def test_codes_stay_as_small_as_asked(correction, samples, generator):
         ws = correction(samples.ws[1:2].float(), image, torch.ones(1, 1, 256, 256), target, max_rms=most)
         size = ((ws - generator.w_avg) / generator.w_std).square().mean().sqrt().item()
         assert size == pytest.approx(most, abs=1e-4) if most < 1 else 1 < size < most
-
-
-@torch.no_grad()
-def test_one_round_is_the_formula(correction, case, samples, generator, recognizer):
-    """ws + γ C_wy (C_yy + R)⁻¹ (y - y(ws)), with the inverse written out in double precision."""
-    from anonlab.encoding.correction import GAIN
-
-    image, mask, astray = case
-    target = samples.embeddings[:1]
-    found = correction(astray, image, mask, target, rounds=1)
-    made = drawn(generator, astray)
-    lack = correction.lack(correction.read(image, target), made)
-    noise = correction.noise(resize(mask, COLOR_GRID))[0].double().square().diag()
-    inverse = torch.linalg.inv(correction.covariance.double() + noise)
-    step = correction.codes.double() @ (correction.readings.double().T @ (inverse @ lack.double().T))
-    expected = astray + GAIN * generator.w_std * step.float().view(astray.shape)
-    torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
-
-
-@torch.no_grad()
-def test_encoder_and_correction_aim_beyond_the_identity(population, synthetic_faces, linear):
-    """Both are asked for the same point, six times as far from the person, and stay among people."""
-    encoder = Encoder(TINY).start_at(linear).eval()
-    asked = []
-
-    def noted(ws, image, mask, target, noise, max_rms):
-        asked.append(target)
-        return ws
-
-    face, mask = synthetic_faces[:1], torch.zeros(1, 1, 512, 512)
-    source, target = population.embeddings[:1], population.embeddings[1:2]
-    ws = EncoderStart(encoder, noted, overshoot=6.0)(face, mask, source, target)
-    beyond = 6 * target - 5 * source
-    torch.testing.assert_close(asked[0], beyond)
-    codes = encoder(face, mask, beyond)
-    torch.testing.assert_close(ws, truncate_to_rms(codes, encoder.w_avg, encoder.w_std, MAX_RMS))
-    size = ((ws - encoder.w_avg) / encoder.w_std).square().mean().sqrt().item()
-    assert not torch.equal(ws, codes) and size == pytest.approx(MAX_RMS, abs=1e-4)

@@ -75,3 +75,10 @@ def test_a_folder_without_people_is_refused_with_the_layout(tmp_path, made):
         photo(folder / "loose.jpg")
     with pytest.raises(InputMissing, match=r"person/photo\.jpg"):
         load_people(folder)
+
+
+def test_embedded_people_are_named_by_their_seeds():
+    people = load_people("embedded", 3)
+    assert names(people) == ["synthetic-100", "synthetic-101", "synthetic-102"]
+    assert people[0].photos == ("synthetic-100", "synthetic-100-1")
+    assert len(load_people("embedded")) == 8

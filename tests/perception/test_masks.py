@@ -37,7 +37,6 @@ def points(face):
 @pytest.fixture(scope="module")
 def dlibs_points(astronaut_face):
     """Of the same face, by who did not draw the regions; column and row in pixels of 256."""
-    pytest.importorskip("dlib")
     return (DlibLandmarks()(astronaut_face)[0] * 256).long()
 
 

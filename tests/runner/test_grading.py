@@ -47,7 +47,6 @@ def run(folder: Path, *command: str) -> None:
 
 
 def test_nbgrader_gives_the_solved_copy_all_points_and_the_open_one_none(assignments):
-    pytest.importorskip("nbgrader")
     place = assignments / "nbgrader"
     run(place, "nbgrader", "generate_assignment", "00_two")
     released = place / "release" / "00_two" / "00_two.ipynb"
@@ -63,7 +62,6 @@ def test_nbgrader_gives_the_solved_copy_all_points_and_the_open_one_none(assignm
 
 
 def test_otter_passes_all_tests_of_the_solved_copy_and_none_of_the_open_one(assignments):
-    pytest.importorskip("otter")
     passed = {}
     for copy in ("student", "solved"):
         place = assignments / "otter" / copy / "00_two"
