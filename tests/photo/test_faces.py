@@ -6,14 +6,8 @@ import torch
 from PIL import Image
 
 from anonlab.errors import NoFaceFound
-from anonlab.notebook.samples import sample_photo
 from anonlab.photo.faces import Face, align, face_oval, paste, visible_share
 from anonlab.photo.photos import Photo
-
-
-@pytest.fixture(scope="module")
-def portrait(generator) -> Image.Image:
-    return sample_photo("synthetic-4", generator)
 
 
 def scene(portrait: Image.Image, side: int, degrees: float = 0) -> tuple[Photo, Face]:
