@@ -87,6 +87,27 @@ def test_larger_areas_contain_smaller_ones_and_the_most_important_pixels(heat):
     assert heat[small == 1].min() >= heat[small == 0].max()
 
 
+@pytest.mark.parametrize("area", [0.0, 1.0])
+def test_no_area_and_all_of_it_are_exact(heat, area):
+    assert mask_from_attribution(heat, area).eq(area).all()
+    assert build_mask(heat, Controls(mask_area=area)).eq(area).all()
+
+
+def test_of_equal_pixels_the_first_are_taken_and_each_picture_has_its_own():
+    rows = torch.zeros(2, 1, 8, 8)
+    rows[1, 0, 7] = 1
+    masks = mask_from_attribution(rows, 0.25, softness=0)
+    assert [mask[0].any(1).nonzero().flatten().tolist() for mask in masks] == [[0, 1], [0, 7]]
+    assert masks.sum() == 32
+
+
+def test_an_edge_is_soft_by_three_pixels_in_any_size(heat):
+    soft = mask_from_attribution(heat, 0.3)
+    torch.testing.assert_close(soft, blurred(mask_from_attribution(heat, 0.3, softness=0), 3.0))
+    torch.testing.assert_close(mask_from_attribution(heat, 0.3, size=512), resize(soft, 512))
+    assert torch.equal(mask_from_attribution(heat, 0.3, softness=3.0), soft)
+
+
 def test_masked_face_keeps_what_is_outside_and_nothing_inside(synthetic_faces):
     face, mask = synthetic_faces[:1], torch.zeros(1, 1, 512, 512)
     mask[..., 64:128, 64:128] = 1
@@ -173,9 +194,17 @@ def test_heat_of_regions_is_one_where_heat_is_even_and_says_what_is_warm(points,
 def test_an_unknown_region_is_refused_with_those_that_exist(points):
     with pytest.raises(UnknownOption) as refused:
         mask_of_regions(points, ("eyes", "third eye"))
-    assert all(name in str(refused.value) for name in ("third eye", *REGIONS))
+    assert all(name in str(refused.value) for name in ("region third eye does", *REGIONS))
     with pytest.raises(UnknownOption, match="third eye"):
         Controls(exclude=("third eye",))
+
+
+def test_regions_are_drawn_by_name_in_the_size_that_is_asked_for(points):
+    names = ("eyes", "nose")
+    for size, drawn in ((256, mask_of_regions(points, names)), (64, mask_of_regions(points, names, 64))):
+        regions = region_masks(points, size)
+        assert torch.equal(drawn, regions["eyes"].maximum(regions["nose"]))
+    assert not mask_of_regions(points, ()).any()
 
 
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 1e-6, 1.0, 4.0]), st.floats(-4, 4))
