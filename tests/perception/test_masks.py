@@ -79,6 +79,8 @@ def test_softening_keeps_the_middle_and_the_area():
     assert abs(soft.mean().item() - mask.mean().item()) < 1e-4
     assert soft.min() >= 0 and soft.max() <= 1
     assert torch.equal(build_mask(mask, Controls(mask_threshold=0.5, softness=0)), mask)
+    barely = build_mask(mask, Controls(mask_threshold=0.5, softness=0.5))
+    torch.testing.assert_close(barely, blurred(mask, 0.5))
 
 
 def test_larger_areas_contain_smaller_ones_and_the_most_important_pixels(heat):
@@ -146,6 +148,14 @@ def test_a_mask_comes_in_the_size_that_is_asked_for(heat):
     small, large = (build_mask(heat, Controls(), size=size) for size in (256, 1024))
     assert large.shape == (1, 1, 1024, 1024)
     assert (resize(large, 256) - small).abs().max() < 0.05
+    torch.testing.assert_close(small, build_mask(heat, Controls()))
+
+
+def test_regions_have_the_size_of_the_attribution(heat, points):
+    quarter, mouth = resize(heat, 64), region_masks(points, 64)["mouth"]
+    plain = build_mask(quarter, Controls(softness=0))
+    wider = build_mask(quarter, Controls(softness=0, include=("mouth",)), points)
+    assert torch.equal(wider, plain.maximum(mouth))
 
 
 def test_regions_are_parts_of_the_face_that_do_not_overlap(regions):
