@@ -41,7 +41,7 @@ bench: $(VENV)/.installed  ## how fast every part is here; BENCH="--quick --only
 
 breaks: $(VENV)/.installed  ## mutants of the files where a silent error costs a face; BREAKS="anonlab.photo.boxes*"
 	-$(BIN)/mutmut run $(BREAKS)
-	$(BIN)/mutmut results > tests/survivors.txt  # commit it: `git diff` then says what changed
+	$(BIN)/python benchmarks/breaks.py  # commit tests/survivors.txt: `git diff` then says what changed
 
 fuzz: $(VENV)/.installed  ## 10,000 mutated picture files, and whether anything worse than an error comes of one
 	$(BIN)/python benchmarks/fuzz.py $(FUZZ)

@@ -1,18 +1,23 @@
 """Real parts, loaded once a session, and the folder of photos that is only for measuring."""
 
+import functools
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from anonlab.apps.album import RememberingDetector
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import OVERSHOOT, LinearStart
+from anonlab.files import atomic_path
 from anonlab.images import resize
 from anonlab.notebook.samples import sample_photo
 from anonlab.perception.networks import load_perception_network
@@ -22,14 +27,22 @@ from anonlab.photo.photos import Photo, read_photo
 from anonlab.pipeline import Anonymizer
 from anonlab.training.synthetic import Samples, load_samples
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread each, kernels too
+MUTATED = "MUTANT_UNDER_TEST" in os.environ  # `make breaks`
+# as many workers as cores: one thread each, kernels too; and a fork of several threads waits for ever
+ALONE = MUTATED or "PYTEST_XDIST_WORKER" in os.environ
+if ALONE:
     os.environ["OMP_NUM_THREADS"] = "1"
-torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
+torch.set_num_threads(1 if ALONE else 2)
 sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 KEY = b"a secret of at least 16 bytes"
 
 
-hypothesis.settings.register_profile("same", deadline=None, derandomize=True, database=None)
+phases = [  # a mutant's failure is all that counts, not the smallest
+    phase for phase in hypothesis.Phase if not MUTATED or phase.name in ("explicit", "generate")
+]
+hypothesis.settings.register_profile(
+    "same", deadline=None, derandomize=True, database=None, phases=phases
+)
 hypothesis.settings.load_profile("same")
 
 LONGEST = (  # a minute or more each: if one of these began last, the other worker would wait for it
@@ -41,14 +54,43 @@ LONGEST = (  # a minute or more each: if one of these began last, the other work
 @pytest.hookimpl(wrapper=True)  # before pytest chooses by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """A file's tests go to one worker, which makes their fixtures once (xdist's `loadfile`); the longest
-    come first (`--no-loadscope-reorder`)."""
+    come first (`--no-loadscope-reorder`), but for mutants the shortest: one that fails is enough."""
+    statistics = Path("mutmut-stats.json")
+    known = MUTATED and statistics.exists()
+    seconds = json.loads(statistics.read_text())["duration_by_test"] if known else {}
 
-    def place(item: pytest.Item) -> int:
+    def place(item: pytest.Item) -> float:
+        if MUTATED:
+            return seconds.get(item.nodeid, 0) + ("shipped" in item.fixturenames)
         found = [number for number, part in enumerate(LONGEST) if part in item.nodeid]
         return found[0] if found else len(LONGEST)
 
     items.sort(key=place)
     return (yield)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Load the networks before mutmut forks, once for all mutants: for that it collects the tests."""
+    if MUTATED and session.config.option.collectonly:
+        loaded()
+        for path in Path().glob("*.pt"):
+            path.unlink()
+
+
+@functools.cache
+def loaded() -> Anonymizer:
+    return Anonymizer.load(device="cpu", key=KEY)
+
+
+def once(name: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+    """Make a tensor; for mutants it is made for the first of them, and read for the others."""
+    path = Path(f"{name}.pt")
+    if not MUTATED:
+        return make()
+    if not path.exists():
+        with atomic_path(path) as partial:
+            torch.save(make(), partial)
+    return torch.load(path)
 
 
 class Remembering:
@@ -73,12 +115,12 @@ class Remembering:
 @pytest.fixture(scope="session")
 def shipped() -> Anonymizer:
     """One pass of the encoder, as it is without options; photos and faces are looked at once."""
-    loaded = Anonymizer.load(device="cpu", key=KEY)
+    parts = loaded()
     seen = {
-        "detector": RememberingDetector(loaded.detector),
-        "perception": Remembering(loaded.perception),
+        "detector": RememberingDetector(parts.detector),
+        "perception": Remembering(parts.perception),
     }
-    return loaded.replace(**seen)
+    return parts.replace(**seen)
 
 
 @pytest.fixture(scope="session")
@@ -136,10 +178,21 @@ def face(astronaut_face) -> torch.Tensor:
 @pytest.fixture(scope="session")
 def synthetic_faces(generator) -> torch.Tensor:
     """Six generated people, `(6, 3, 512, 512)`."""
-    with torch.no_grad():
+
+    @torch.no_grad()
+    def drawn() -> torch.Tensor:
         z = torch.randn(6, 512, generator=torch.Generator().manual_seed(7))
         ws = generator.broadcast(generator.mapping(z, truncation_psi=0.8))
         return torch.cat([generator.synthesis(row[None], 512) for row in ws]).clamp(-1, 1)
+
+    return once("synthetic_faces", drawn)
+
+
+@pytest.fixture(scope="session")
+def portrait(generator) -> Image.Image:
+    """A generated person, 1024 pixels a side."""
+    drawn = once("portrait", lambda: torch.tensor(np.array(sample_photo("synthetic-4", generator))))
+    return Image.fromarray(drawn.numpy())
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anonlab import checking
-from anonlab.checking import AREA_LIMIT, MAX_DRIFT, RETRY_STEPS
+from anonlab.checking import AREA_LIMIT, MAX_DRIFT, MAX_TURN, RETRY_MARGIN, RETRY_STEPS
 from anonlab.controls import Controls
 from anonlab.errors import FaceTurnedAway, NoFaceFound, StillRecognised
-from anonlab.photo.faces import Face
+from anonlab.photo.faces import Face, align
 from anonlab.photo.photos import Photo
 from anonlab.results import FaceResult
 
@@ -40,7 +40,7 @@ def attempt(distance=0.8, drift=0.0, **controls) -> FaceResult:
         (attempt(drift=MAX_DRIFT), True, None, ""),
         (attempt(drift=MAX_DRIFT + 1e-9), False, FaceTurnedAway, "does not fit"),
         (attempt(distance=0.59), False, StillRecognised, "is still recognised after 2 attempts"),
-        (attempt(distance=math.nan), False, StillRecognised, "is no longer found"),
+        (attempt(distance=math.nan), False, StillRecognised, "is no longer found as a face after 2"),
     ],
 )
 def test_only_a_face_in_its_place_that_nobody_matches_may_be_written(tried, acceptable, error, words):
@@ -51,13 +51,38 @@ def test_only_a_face_in_its_place_that_nobody_matches_may_be_written(tried, acce
         assert str(refused).startswith("a.png shows a face at [60, 60, 180, 180] that ")
 
 
+@pytest.mark.parametrize(
+    ("tried", "nearly"),
+    [
+        (attempt(distance=0.7), True),
+        (attempt(distance=RETRY_MARGIN * 0.6), False),
+        (attempt(distance=0.71), False),
+        (attempt(distance=0.7, refine_steps=0), True),
+        (attempt(distance=0.7, refine_steps=5), False),
+        (attempt(distance=0.5, strength=0.9), False),
+        (attempt(distance=0.5, target_distance=0.9), False),
+    ],
+)
+def test_a_face_that_others_may_match_is_one_that_went_all_the_way(tried, nearly):
+    assert checking.nearly_matched(tried) is nearly
+
+
+def test_a_face_is_turned_away_beyond_the_limit():
+    checking.check_turn(PHOTO, SimpleNamespace(turn=MAX_TURN, box=FACE.box))
+    with pytest.raises(FaceTurnedAway, match="turned too far away; choose a fallback"):
+        checking.check_turn(PHOTO, SimpleNamespace(turn=MAX_TURN + 1e-9, box=FACE.box))
+
+
 @given(st.floats(0, 1), st.floats(0, 1), st.none() | st.integers(0, 100), st.booleans())
 def test_the_next_attempt_changes_more_and_nothing_else(area, strength, steps, more):
     given_ = {"strength": strength, "refine_steps": steps, "mask_threshold": 0.2, "seed": 7}
-    tried = replace(attempt(**given_, include=("jaw",)), mask=torch.full((1, 1, 4, 4), 0.3))
+    tried = replace(
+        attempt(**given_, include=("jaw",), target_distance=0.7), mask=torch.full((1, 1, 4, 4), 0.3)
+    )
     asked = checking.next_controls(tried, area, optimize=more)
     wider = 0.3 if more else area  # what was new, where nothing is given back any more
     assert asked.mask_area == pytest.approx(min(max(wider * 1.4, 0.1), AREA_LIMIT), abs=6e-4)
+    assert asked.mask_area == round(asked.mask_area, 3)
     assert asked.give_back == (0 if more else Controls().give_back)
     assert asked.include == ("jaw", "mouth") and not asked.own_beard and asked.own_eyes
     assert (asked.strength, asked.mask_threshold, asked.target_distance) == (1.0, None, None)
@@ -65,26 +90,38 @@ def test_the_next_attempt_changes_more_and_nothing_else(area, strength, steps, m
     assert asked.refine_steps == (max(steps or 0, RETRY_STEPS) if more else steps)
 
 
-class Brightness:
-    """A recogniser of the mean brightness; faces of `few` equal pixels are told apart from others."""
+class Patient:
+    """A recogniser that takes a face for another from the look after `until` more than the first."""
 
-    mean, threshold, dim, metric = torch.zeros(1), 0.6, 1, "euclidean"
+    mean, threshold, dim, metric = torch.zeros(1), 0.5, 1, "euclidean"
 
     def __init__(self, until: int):
-        self.until, self.asked = until, 0
+        self.until, self.seen = until, []
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
-        self.asked += 1
-        return torch.tensor([[0.6 if self.asked > self.until + 1 else 0.0]])
+        self.seen.append(images)
+        return torch.tensor([[0.5 if len(self.seen) > self.until + 1 else 0.0]])
 
 
 @pytest.mark.parametrize(("until", "cells"), [(0, 6), (2, 4), (9, 1)])
 def test_a_face_is_covered_in_as_few_colours_as_it_takes(until, cells):
-    covered, pixels = checking.cover_face(Brightness(until), PHOTO, FACE, "pixels")
+    covered, pixels = checking.cover_face(Patient(until), PHOTO, FACE, "pixels")
     assert np.array_equal(pixels, checking.cover(PHOTO, FACE, "pixels", cells))
-    assert covered.distance == pytest.approx(0.6 if until < 6 else 0.0)
-    assert (covered.box, covered.how, covered.threshold) == (FACE.box, "pixels", 0.6)
-    assert covered.confidence == 0.9
+    assert covered.distance == pytest.approx(0.5 if until < 6 else 0.0)
+    assert (covered.box, covered.how, covered.threshold) == (FACE.box, "pixels", 0.5)
+    assert (covered.confidence, covered.number, covered.reason) == (0.9, 0, "")
+
+
+def test_what_is_measured_is_the_covered_face_and_what_was_done_before_stays():
+    """Of two faces the second is covered in the pixels that the first has left."""
+    recognizer, before = Patient(2), noise(1, 240, 240)
+    _, pixels = checking.cover_face(recognizer, PHOTO, FACE, "pixels", before)
+    done = replace(PHOTO, pixels=before)
+    assert np.array_equal(pixels, checking.cover(done, FACE, "pixels", 4))
+    assert torch.equal(recognizer.seen[0], align(PHOTO, FACE, FACE.own_size))
+    for cells, seen in zip((6, 5, 4), recognizer.seen[1:], strict=True):
+        covered = replace(PHOTO, pixels=checking.cover(done, FACE, "pixels", cells))
+        assert torch.equal(seen, align(covered, FACE, FACE.own_size))
 
 
 def test_a_face_that_no_recogniser_can_see_is_covered_all_the_same(monkeypatch):
@@ -92,15 +129,24 @@ def test_a_face_that_no_recogniser_can_see_is_covered_all_the_same(monkeypatch):
         raise NoFaceFound("too little of it")
 
     monkeypatch.setattr(checking, "align", nothing)
-    covered, pixels = checking.cover_face(Brightness(0), PHOTO, FACE, "blur")
-    assert math.isnan(covered.distance) and np.array_equal(pixels, checking.cover(PHOTO, FACE, "blur"))
+    covered, pixels = checking.cover_face(Patient(0), PHOTO, FACE, "pixels")
+    assert math.isnan(covered.distance)
+    assert np.array_equal(pixels, checking.cover(PHOTO, FACE, "pixels"))
 
 
 def test_the_finished_photo_is_measured_where_the_face_was():
     moved = Face(FACE.box, POINTS + [3.0, 4.0], 1.0)
-    detector = SimpleNamespace(again=lambda *_: moved)
-    measured = checking.measure_again(detector, Brightness(-1), PHOTO, FACE, torch.tensor([[0.1]]))
-    assert measured == (pytest.approx(0.5), pytest.approx(5 / FACE.side))
+
+    def again(photo: Photo, face: Face) -> Face:
+        assert photo is PHOTO and face is FACE
+        return moved
+
+    recognizer = Patient(-1)
+    measured = checking.measure_again(
+        SimpleNamespace(again=again), recognizer, PHOTO, FACE, torch.tensor([[0.1]])
+    )
+    assert measured == (pytest.approx(0.4), pytest.approx(5 / FACE.side))
+    assert torch.equal(recognizer.seen[0], align(PHOTO, moved, moved.own_size))
     nobody = SimpleNamespace(again=lambda *_: None)
-    away, drift = checking.measure_again(nobody, Brightness(0), PHOTO, FACE, DOT)
+    away, drift = checking.measure_again(nobody, Patient(0), PHOTO, FACE, DOT)
     assert math.isnan(away) and drift == math.inf

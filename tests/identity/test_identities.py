@@ -10,7 +10,15 @@ import torch.nn.functional as F
 from anonlab.controls import KEEP
 from anonlab.errors import UnknownOption
 from anonlab.identity.population import COLUMNS, LOOKS, MEMBERS, Attributes, Population, skin_tones
-from anonlab.identity.virtual import BEYOND, TURN, Identity, identity_path
+from anonlab.identity.virtual import (
+    BEYOND,
+    TURN,
+    Identity,
+    IdentityPath,
+    identity_path,
+    keyed,
+    random_orthogonal,
+)
 from anonlab.weights import store
 
 KEY = b"a secret of at least 16 bytes"
@@ -47,6 +55,60 @@ def virtual_identity(population, embedding, attributes, key, strength=1.0, **opt
 def targets(population, people, **options) -> torch.Tensor:
     options = {"key": KEY} | options
     return torch.cat([virtual_identity(population, *person, **options).target for person in people])
+
+
+def test_key_and_seed_draw_the_same_in_every_release():
+    assert keyed(KEY, 7).initial_seed() == 393617554509238337
+    known = [[0.5583, -0.1088, -0.8224], [-0.6789, 0.5098, -0.5284], [-0.4768, -0.8534, -0.2107]]
+    torch.testing.assert_close(random_orthogonal(3, KEY, 7), torch.tensor(known), atol=1e-4, rtol=0)
+
+
+def test_a_path_is_an_arc_whose_radius_grows_to_the_groups():
+    """Of two people, at distances 2 and 5 from their mean, in a group of radius 4."""
+    right, up = torch.tensor([[1.0, 0.0]] * 2), torch.tensor([[0.0, 1.0]] * 2)
+    source, four = torch.tensor([[2.0, 1.0], [5.0, 1.0]]), torch.full((2, 1), 4.0)
+    path = IdentityPath(source, up, right, up, torch.full((2, 1), math.pi / 2), four)
+    half = math.sqrt(0.5)
+    for at, expected in {
+        (0.0, 0.0): source,
+        (0.5, 0.0): torch.tensor([[3 * half, 1 + 3 * half], [5 * half, 1 + 5 * half]]),
+        (1.0, 0.0): torch.tensor([[0.0, 5.0], [0.0, 6.0]]),
+        (1.0, math.pi / 2): torch.tensor([[-4.0, 1.0], [-5.0, 1.0]]),
+        (0.5, math.pi / 2): torch.tensor([[0.0, 4.0], [0.0, 6.0]]),
+    }.items():
+        torch.testing.assert_close(path.targets(*at), expected)
+    assert torch.equal(path.targets(), path.targets(1.0, 0.0))
+    assert torch.equal(path.aim(), path.targets(1.0, BEYOND))
+    assert torch.equal(path.aim(0.5), path.targets(0.5, BEYOND))
+    alone = IdentityPath(*(part[:1] for part in vars(path).values())).at(0.5)
+    assert alone.cosine == pytest.approx(half) and torch.equal(alone.origin, up[:1])
+    assert torch.equal(alone.target, path.targets(0.5)[:1])
+
+
+@pytest.mark.parametrize("keep", [(), ("age",), KEEP])
+def test_origin_direction_and_radius_are_those_of_the_formula(population, people, keep):
+    (embedding, attributes), kept = people[4], [at for name in keep for at in COLUMNS[name]]
+    path = identity_path(population, embedding, attributes, KEY, seed=3, keep=keep, turn=1.2)
+    members = population.membership(population.labels(embedding, [attributes]), keep)
+    squares = (population.embeddings - path.origin).square().sum(1)
+    assert path.group_radius.item() == pytest.approx((members @ squares).sqrt().item(), rel=1e-4)
+    assert path.angle.item() == pytest.approx(math.pi - 1.2)
+    torch.testing.assert_close(path.axis, F.normalize(embedding - path.origin))
+    assert path.direction.norm().item() == pytest.approx(1)
+    assert abs((path.direction * path.axis).sum()) < 1e-3
+    assert (path.direction @ population.readout)[:, kept].abs().sum() < 1e-3
+    wanted = population.read(embedding)
+    wanted[:, 0] = wanted[:, 0].abs().clamp_min(1) * math.copysign(1, attributes.gender)
+    torch.testing.assert_close(
+        population.read(path.origin)[:, kept], wanted[:, kept], atol=1e-3, rtol=1e-3
+    )
+    if not keep:
+        torch.testing.assert_close(path.origin, members @ population.embeddings)
+        whitened = path.axis @ population.directions.T / population.spread
+        rotated = whitened @ random_orthogonal(len(population.spread), KEY, 3).T
+        drawn = rotated * population.spread @ population.directions
+        drawn = F.normalize(drawn - (drawn * path.axis).sum() * path.axis)
+        torch.testing.assert_close(path.direction, drawn, atol=1e-4, rtol=0)
 
 
 def test_same_key_and_seed_same_identity_else_another(population, people):

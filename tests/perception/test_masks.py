@@ -75,12 +75,36 @@ def test_softening_keeps_the_middle_and_the_area():
     assert abs(soft.mean().item() - mask.mean().item()) < 1e-4
     assert soft.min() >= 0 and soft.max() <= 1
     assert torch.equal(build_mask(mask, Controls(mask_threshold=0.5, softness=0)), mask)
+    barely = build_mask(mask, Controls(mask_threshold=0.5, softness=0.5))
+    torch.testing.assert_close(barely, blurred(mask, 0.5))
 
 
 def test_larger_areas_contain_smaller_ones_and_the_most_important_pixels(heat):
     small, large = (mask_from_attribution(heat, area, softness=0) for area in (0.1, 0.3))
     assert (large >= small).all()
     assert heat[small == 1].min() >= heat[small == 0].max()
+
+
+@pytest.mark.parametrize("area", [0.0, 1.0])
+def test_no_area_and_all_of_it_are_exact(heat, area):
+    assert mask_from_attribution(heat, area).eq(area).all()
+    assert build_mask(heat, Controls(mask_area=area)).eq(area).all()
+
+
+def test_of_equal_pixels_the_first_are_taken_and_each_picture_has_its_own():
+    rows = torch.zeros(2, 1, 8, 8)
+    rows[1, 0, 7] = 1
+    masks = mask_from_attribution(rows, 0.25, softness=0)
+    assert [mask[0].any(1).nonzero().flatten().tolist() for mask in masks] == [[0, 1], [0, 7]]
+    assert masks.sum() == 32
+
+
+def test_an_edge_is_soft_by_three_pixels_in_any_size(heat):
+    soft = mask_from_attribution(heat, 0.3)
+    torch.testing.assert_close(soft, blurred(mask_from_attribution(heat, 0.3, softness=0), 3.0))
+    torch.testing.assert_close(mask_from_attribution(heat, 0.3, size=512), resize(soft, 512))
+    barely = mask_from_attribution(heat, 0.3, softness=0.5)
+    torch.testing.assert_close(barely, blurred(mask_from_attribution(heat, 0.3, softness=0), 0.5))
 
 
 def test_masked_face_keeps_what_is_outside_and_nothing_inside(synthetic_faces):
@@ -121,6 +145,14 @@ def test_a_mask_comes_in_the_size_that_is_asked_for(heat):
     small, large = (build_mask(heat, Controls(), size=size) for size in (256, 1024))
     assert large.shape == (1, 1, 1024, 1024)
     assert (resize(large, 256) - small).abs().max() < 0.05
+    torch.testing.assert_close(small, build_mask(heat, Controls()))
+
+
+def test_regions_have_the_size_of_the_attribution(heat, points):
+    quarter, mouth = resize(heat, 64), region_masks(points, 64)["mouth"]
+    plain = build_mask(quarter, Controls(softness=0))
+    wider = build_mask(quarter, Controls(softness=0, include=("mouth",)), points)
+    assert torch.equal(wider, plain.maximum(mouth))
 
 
 def test_regions_are_parts_of_the_face_that_do_not_overlap(regions):
@@ -169,9 +201,17 @@ def test_heat_of_regions_is_one_where_heat_is_even_and_says_what_is_warm(points,
 def test_an_unknown_region_is_refused_with_those_that_exist(points):
     with pytest.raises(UnknownOption) as refused:
         mask_of_regions(points, ("eyes", "third eye"))
-    assert all(name in str(refused.value) for name in ("third eye", *REGIONS))
+    assert all(name in str(refused.value) for name in ("region third eye does", *REGIONS))
     with pytest.raises(UnknownOption, match="third eye"):
         Controls(exclude=("third eye",))
+
+
+def test_regions_are_drawn_by_name_in_the_size_that_is_asked_for(points):
+    names = ("eyes", "nose")
+    for size, drawn in ((256, mask_of_regions(points, names)), (64, mask_of_regions(points, names, 64))):
+        regions = region_masks(points, size)
+        assert torch.equal(drawn, regions["eyes"].maximum(regions["nose"]))
+    assert not mask_of_regions(points, ()).any()
 
 
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 1e-6, 1.0, 4.0]), st.floats(-4, 4))

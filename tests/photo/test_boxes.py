@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anonlab.photo.boxes import SAME, WITHIN, among, merged, moved, overlap, same, shared_area
+from anonlab.photo.boxes import SAME, SURER, WITHIN, among, merged, moved, overlap, same, shared_area
 from anonlab.photo.faces import Face
 
 SIDE = st.integers(1, 60)
@@ -49,6 +49,16 @@ def test_of_two_looks_at_a_face_the_earlier_stays_unless_the_later_is_surer():
     box = (0.0, 0.0, 10.0, 10.0)
     first, equal, surer = (Face(box, np.zeros((5, 2)), sure) for sure in (0.9, 0.904, 0.906))
     assert merged([[first], [equal]]) == [first] and merged([[first], [surer]]) == [surer]
+    just = Face(box, np.zeros((5, 2)), 0.9 + SURER)
+    assert merged([[first], [just]]) == [just]
+
+
+def test_boxes_that_share_just_the_limit_are_two_faces():
+    def bar(left: float, right: float) -> Face:
+        return Face((left, 0.0, right, 1.0), np.zeros((5, 2)), 0.9)
+
+    assert overlap(bar(0, 13), bar(7, 20)) == SAME and not same(bar(0, 13), bar(7, 20))
+    assert shared_area(bar(0, 10), bar(4, 30)) == WITHIN * 10 and not same(bar(0, 10), bar(4, 30))
 
 
 @given(faces(), st.floats(-3, 3), st.floats(0.5, 2), PLACE, PLACE)

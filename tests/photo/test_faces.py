@@ -1,19 +1,18 @@
 """Geometry: alignment, and putting a face back where it was."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from faked import noise
 from PIL import Image
 
 from anonlab.errors import NoFaceFound
-from anonlab.notebook.samples import sample_photo
+from anonlab.images import pasted, to_tensor, to_uint8
+from anonlab.photo import faces
 from anonlab.photo.faces import Face, align, face_oval, paste, visible_share
 from anonlab.photo.photos import Photo
-
-
-@pytest.fixture(scope="module")
-def portrait(generator) -> Image.Image:
-    return sample_photo("synthetic-4", generator)
 
 
 def scene(portrait: Image.Image, side: int, degrees: float = 0) -> tuple[Photo, Face]:
@@ -29,6 +28,103 @@ def scene(portrait: Image.Image, side: int, degrees: float = 0) -> tuple[Photo, 
     points = canvas.width / 2 + unit * side @ rotation.T
     photo = Photo(np.asarray(canvas).copy(), "scene.png")
     return photo, Face((0, 0, 1, 1), points, 1.0)
+
+
+# a face whose aligned square has 200 pixels a side, from column 20 and row 10 on
+POINTS = np.array([[95, 105], [145, 105], [120, 130], [100, 155], [140, 155]], float)
+FACE = Face((60.0, 60.0, 180.0, 180.0), POINTS, 0.9)
+PHOTO = Photo(noise(0, 230, 240), "noise.png")
+SQUARE = (slice(10, 210), slice(20, 220))
+SMOOTH = np.asarray(Image.fromarray(noise(1, 6, 6)).resize((240, 230), Image.Resampling.BICUBIC))
+
+
+def test_the_aligned_square_is_that_of_ffhqs_formula():
+    np.testing.assert_allclose(FACE.to_photo(100), [[2, 0, 20], [0, 2, 10]], atol=1e-12)
+    np.testing.assert_allclose(FACE.to_photo(), FACE.to_photo(1024))
+    assert (FACE.side, FACE.own_size, FACE.area) == (pytest.approx(200), 256, 14400)
+    assert (FACE.roll, FACE.turn) == (pytest.approx(0), pytest.approx(0))
+    long = replace(FACE, points=POINTS + np.outer([0, 0, 0, 1, 1], [0, 50]))  # as far again to the mouth
+    np.testing.assert_allclose(long.to_photo(1), [[360, 0, -60], [0, 360, -65]], atol=1e-9)
+    turn = np.array([[0.6, -0.8], [0.8, 0.6]])
+    np.testing.assert_allclose(
+        replace(FACE, points=POINTS @ turn.T).to_photo(100), turn @ FACE.to_photo(100), atol=1e-9
+    )
+
+
+def test_the_oval_is_one_within_zero_outside_and_smooth_between():
+    oval = face_oval(1000)
+    assert np.allclose(oval, oval[:, ::-1]) and oval[549, 499] == 1
+    across, down = oval[549], oval[:, 499]
+    for line, middle, radius in ((across, 500, 340), (down, 550, 420)):
+        for share, value in ((0.74, 1), (0.8125, 0.84375), (0.875, 0.5), (0.9375, 0.15625), (1.01, 0)):
+            assert line[round(middle + share * radius)] == pytest.approx(value, abs=0.02)
+            assert line[round(middle - share * radius)] == pytest.approx(value, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("move", "size", "seen"),
+    [
+        ((0, 0), (240, 230), (slice(None), slice(None))),
+        ((-120, 0), (240, 230), (slice(None), slice(32, None))),  # the left half is outside
+        ((0, 0), (120, 230), (slice(None), slice(None, 32))),
+        ((0, -10 - 25), (240, 230), (slice(8, None), slice(None))),
+        ((0, 0), (240, 10 + 150), (slice(None, 48), slice(None))),
+    ],
+)
+def test_what_is_seen_of_a_face_is_what_of_its_oval_lies_in_the_frame(move, size, seen):
+    photo = Photo(np.zeros((size[1], size[0], 3), np.uint8), "cut.png")
+    expected = face_oval(64)[seen].sum() / face_oval(64).sum()
+    face = replace(FACE, points=POINTS + move)
+    assert visible_share(photo, face) == pytest.approx(expected, abs=1e-12)
+    if expected < 0.6:
+        with pytest.raises(NoFaceFound, match=r"cut\.png shows a face that is cut off"):
+            align(photo, face, 64)
+    else:
+        assert (align(photo, face, 64) + 1).abs().max() < 1e-5
+
+
+def test_at_the_photos_own_scale_alignment_is_a_cut_and_pasting_the_way_back():
+    cut = to_tensor(PHOTO.pixels[SQUARE])
+    aligned = align(PHOTO, FACE, 200)
+    torch.testing.assert_close(aligned, cut, atol=1e-4, rtol=0)
+    mask, other = torch.zeros(1, 1, 200, 200), Photo(noise(2, 230, 240), "other.png")
+    mask[..., 30:170, 40:160], mask[..., 100:, 40:160] = 1.0, 0.5
+    mask[..., :20, :] = 1 / 513  # too little
+    expected = other.pixels.copy()
+    mixed = to_uint8(pasted(to_tensor(other.pixels[SQUARE]), aligned, mask))
+    expected[SQUARE][20:] = mixed[20:]
+    for strip in (7, 4096):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(faces, "STRIP", strip)
+            again = paste(other, FACE, aligned, mask)
+        assert np.abs(again.astype(int) - expected).max() <= 1
+        outside = (again != other.pixels).any(2)
+        assert not outside[: 10 + 28].any() and not outside[:, : 20 + 38].any()
+        assert not outside[:, 20 + 162 :].any() and outside[209].any() and not outside[210:].any()
+
+
+@pytest.mark.parametrize("size", [100, 400])
+def test_at_another_scale_the_same_is_seen(size):
+    """As Pillow resizes the square; and what is pasted is seen where it was."""
+    photo = Photo(SMOOTH, "smooth.png")
+    box = Image.fromarray(SMOOTH).crop((20, 10, 220, 210))
+    resized = to_tensor(np.asarray(box.resize((size, size), Image.Resampling.BICUBIC)))
+    aligned = align(photo, FACE, size)
+    assert (aligned - resized)[..., 3:-3, 3:-3].abs().max() < 0.03
+    black = Photo(np.zeros_like(SMOOTH), "black.png")
+    again = paste(black, FACE, aligned, torch.ones(1, 1, size, size))
+    assert np.abs(again[SQUARE].astype(int) - SMOOTH[SQUARE])[3:-3, 3:-3].max() <= 4
+    again[SQUARE] = 0
+    assert not again.any()
+
+
+def test_what_lies_beyond_the_frame_is_not_pasted():
+    """Of a face at the upper left corner, and of one at the lower right."""
+    for move, seen in (((-60, -40), np.s_[:170, :160]), ((60, 50), np.s_[60:, 80:])):
+        face, aligned = replace(FACE, points=POINTS + move), torch.ones(1, 3, 200, 200)
+        expected = PHOTO.pixels.copy()
+        expected[seen] = 255
+        assert np.array_equal(paste(PHOTO, face, aligned, aligned[:, :1]), expected)
 
 
 @pytest.mark.parametrize("side", [256, 512, 1024])

@@ -1,6 +1,7 @@
 """A result is written as its photo was: tables, depth, palette, compression; and one picture only."""
 
 import io
+import math
 import struct
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 
 from anonlab.errors import SeveralPictures, UnreadableImage
 from anonlab.photo import originals
-from anonlab.photo.metadata import GROUPS
+from anonlab.photo.metadata import FIRST, GROUPS, kept_exif
 from anonlab.photo.photos import read_photo, write_photo
 
 SPOT = (slice(10, 30), slice(20, 40))  # where the tests change a picture
@@ -162,6 +163,30 @@ def test_only_named_groups_stay(tmp_path, suffix, names):
         assert [float(one) for one in place[2]] == [48.0, 51.0, 29.0]
     for never in (b"serial-4711", b"maker-note", b"Owner Ada", b"Ada at home", b"a comment", THUMBNAIL):
         assert never not in data
+
+
+GPS, INNER = ExifTags.IFD.GPSInfo, ExifTags.IFD.Exif
+VALUES = [  # directory and number of a field, its value, and whether it stays
+    *((FIRST, 0x013B, text, True) for text in ("A" * 200, "a\0b", "Ada ~ \0", "Jos\xe9")),
+    *((FIRST, 0x013B, text, False) for text in ("A" * 201, "", " \0 ", "a\0b\0c", "a\x1fb", "a\x7fb")),
+    *((GPS, 0x1B, value, value == b"12345678") for value in (b"12345678", b"123456789", b"")),
+    *((INNER, 0xA432, (1.0,) * count, count == 8) for count in (8, 9)),
+    *((INNER, 0x829A, value, value == 0.01) for value in (0.01, math.nan, math.inf, (), {}, [1])),
+]
+
+
+@pytest.mark.parametrize(("directory", "tag", "value", "stays"), VALUES)
+def test_only_short_text_and_few_numbers_stay(directory, tag, value, stays):
+    exif, notes = kept_exif({(directory, tag): value, (INNER, 0x927C): b"a note"}, tuple(GROUPS))
+    if not stays:
+        name = (ExifTags.GPSTAGS if directory == GPS else ExifTags.TAGS)[tag]
+        assert (exif, notes) == (None, [f"its EXIF field {name} could not be kept as it is"])
+        return
+    again = Image.Exif()
+    again.load(exif.tobytes())
+    found = again.get_ifd(directory) if directory else dict(again)
+    assert notes == [] and 0x927C not in again.get_ifd(INNER)
+    assert found[tag] == (value.rstrip("\0 ") if isinstance(value, str) else value)
 
 
 # Several pictures in a file

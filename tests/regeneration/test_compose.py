@@ -11,6 +11,7 @@ from anonlab.perception.networks import landmark_error, load_landmarks
 from anonlab.perception.regions import between_lids, face_band
 from anonlab.recognizers import distance
 from anonlab.regeneration.compose import (
+    Blend,
     apply_blend,
     beside_the_face,
     compose,
@@ -72,6 +73,57 @@ def test_the_blend_of_a_face_with_itself_changes_nothing(synthetic_faces, points
     torch.testing.assert_close(vars(again), vars(blend))
 
 
+NINE = (0, slice(None), slice(64, None, 64), slice(64, None, 64))  # places of a picture of 256
+SHIFT = [
+    [[-0.166, 0.029, -0.104], [0.010, 0.026, -0.056], [-0.161, -0.018, -0.153]],
+    [[-0.061, 0.021, -0.022], [0.029, 0.028, 0.033], [-0.059, 0.023, -0.043]],
+    [[0.024, 0.037, 0.045], [0.034, 0.018, 0.056], [0.022, 0.074, 0.086]],
+]
+STAYS = [[[0, 0, 0.224], [0, 0, 0.595], [0.046, 0, 0]]]
+SHOWN = [
+    [[-0.689, -0.137, -0.778], [-0.148, -0.073, -0.593], [-0.687, -0.174, -0.659]],
+    [[-0.692, -0.192, -0.806], [-0.181, -0.025, -0.646], [-0.738, -0.218, -0.725]],
+    [[-0.633, -0.146, -0.766], [-0.138, 0.058, -0.629], [-0.709, -0.109, -0.637]],
+]
+
+
+def test_a_blend_has_the_numbers_that_it_had(synthetic_faces):
+    """Of another face into a photo that is smeared, soft, dark and of another tone, in a part of it."""
+    landmarks = load_landmarks()
+    photo, made = resize(synthetic_faces[:2], 256).split(1)
+    points, own = landmarks(photo), landmarks(made)
+    line = torch.tensor([0.8, 0.6])
+    photo = with_blur(with_motion(photo, 36 * torch.outer(line, line)), 2.0)
+    photo = with_exposure(photo, torch.tensor([0.5, 0.6, 0.7])[:, None, None])
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 70:220, 60:200] = 1
+    mask = blurred(mask, 4.0)
+    blend, ready = measure_blend(made, photo, mask, own, points)
+
+    def near(found: torch.Tensor, expected: list, within: float) -> None:
+        torch.testing.assert_close(found, torch.tensor(expected).to(found), atol=within, rtol=0)
+
+    near(blend.gain.flatten(), [0.474, 0.615, 0.727], 0.005)
+    near(blend.smear, [[18.98, 9.63], [9.63, 4.88]], 0.6)
+    near(blend.blur, 3.64, 0.1)
+    near(blend.moved.abs().mean((0, 2, 3)), [0.0179, 0.0116], 0.0005)
+    near(blend.shift[NINE], SHIFT, 0.005)
+    near(blend.stays[NINE], STAYS, 0.01)
+    shown = join(blend, ready, photo, mask)
+    near(shown[NINE], SHOWN, 0.01)
+    torch.testing.assert_close(apply_blend(blend, made, photo, mask), shown, atol=1e-5, rtol=0)
+    assert torch.equal(shown[..., mask[0, 0] == 0], photo[..., mask[0, 0] == 0])
+    assert apply_blend(blend, made, photo, 0 * mask) is photo
+
+
+def test_a_frame_gets_the_weighted_mean_of_its_neighbours():
+    one, other = (
+        Blend(*(torch.full((2, 2), float(part)) for part in range(at, at + 6))) for at in (0, 8)
+    )
+    for at, part in enumerate(vars(mean_blend([one, other], [1.0, 3.0])).values()):
+        assert part.eq(at + 6).all()
+
+
 def test_shape_and_eyes_become_those_of_the_photo(synthetic_faces, points):
     """And no eye is kept where the new ones are asked for."""
     photo, made, landmarks = synthetic_faces[:1], synthetic_faces[1:2], load_landmarks()
@@ -105,9 +157,9 @@ def test_a_sharp_face_becomes_as_soft_as_the_photo(synthetic_faces, sigma):
 
 @pytest.mark.parametrize("angle", [0.0, 0.6])
 def test_a_smeared_photo_gets_a_face_smeared_along_the_same_line(synthetic_faces, angle):
-    sharp = synthetic_faces[:1]
+    sharp, another = resize(synthetic_faces[:2], 256).split(1)
     line = torch.tensor([math.cos(angle), math.sin(angle)])
-    smeared = with_motion(sharp, 64 * torch.outer(line, line))
+    smeared = with_motion(sharp, 64 * torch.outer(line, line))  # pixels of 512
     found = motion_blur(sharp, smeared, ALL)
     assert found.trace().sqrt() == pytest.approx(8, rel=0.3)
     assert line @ found @ line > math.cos(0.15) ** 2 * found.trace()
@@ -115,7 +167,7 @@ def test_a_smeared_photo_gets_a_face_smeared_along_the_same_line(synthetic_faces
     matched = match_sharpness(sharp, smeared, ALL)
     assert (matched - smeared).abs().mean() < 0.5 * (round_blur - smeared).abs().mean()
     assert motion_blur(sharp, blurred(sharp, 3.0), ALL).abs().max() == 0  # out of focus is no smear
-    assert motion_blur(synthetic_faces[1:2], sharp, ALL).abs().max() == 0  # nor is another face
+    assert motion_blur(another, sharp, ALL).abs().max() == 0  # nor is another face
 
 
 def test_only_what_is_masked_says_how_sharp(synthetic_faces):

@@ -8,18 +8,23 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
-from faked import Inverter, files, noise, photo_file, pixels_of
+import torch
+from faked import Inverter, files, noise, photo_file, pixels_of, written
 from PIL import Image
 
-from anonlab.apps.folders.batch import anonymize_files, read_previous, recording
+from anonlab.apps.folders.batch import NOTHING, anonymize_files, read_previous, recording
+from anonlab.apps.folders.sources import digest
 from anonlab.apps.resume import FINGERPRINT_BYTES
 from anonlab.controls import Controls
-from anonlab.errors import FolderBusy, InputDamaged, OutputNotWritable
+from anonlab.errors import FolderBusy, InputDamaged, OutputNotWritable, UnknownOption
 from anonlab.files import LOCK, folder_lock, printable, remove_partials
+from anonlab.photo.photos import Photo
+from anonlab.results import Result
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = b"0123456789abcdef"
@@ -98,6 +103,92 @@ def test_the_same_key_is_known_and_not_kept(folder, tmp_path):
     assert KEY.decode() not in text and KEY.hex() not in text
     assert set(json.loads(text)["run"]["key"]) == {"salt", "scrypt"}
     assert len(json.loads(text)["run"]["key"]["scrypt"]) == 2 * FINGERPRINT_BYTES
+
+
+class Asked(Inverter):
+    """That keeps what it was asked for, and knows a person by the number of photos."""
+
+    def recognise(self, photos: list[Path]) -> torch.Tensor:
+        return torch.tensor([[float(ord(path.name[0]))] for path in photos])
+
+    def __call__(self, photo: Photo, controls: Controls, **choice: object) -> Result:
+        self.controls, self.choice = controls, choice
+        return super().__call__(photo, controls)
+
+
+def test_what_is_chosen_reaches_the_anonymizer_and_the_record_says_it(tmp_path):
+    photo_file(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "notes.txt").write_text("no photo")
+    asked, known, out, controls = Asked(), object(), tmp_path / "out", Controls(seed=3, keep=("age",))
+    record = anonymize_files(
+        asked, [tmp_path / "in"], out, controls, [1], fallback="blur", leave=[Path("ann.png")],
+        only=[Path("bob.png")], known=known, keep_metadata=("date",), made_by={"method": "encode"},
+    )  # fmt: skip
+    faces = asked.choice.pop("faces")
+    assert asked.controls == controls and asked.choice == {"fallback": "blur", "known": known}
+    assert (faces.faces, faces.names) == ([1], ["ann.png"])
+    assert faces.leave.item() == ord("a") and faces.only.item() == ord("b")
+    said = {"faces": [1], "fallback": "blur", "leave": ["ann.png"], "only": ["bob.png"]}
+    assert record["controls"] == json.loads(json.dumps(asdict(controls))) | said
+    assert record["run"] == {"method": "encode", "keep_metadata": ["date"], "key": None}
+    assert [one["source"] for one in record["left_out"]] == [str(tmp_path / "in" / "notes.txt")]
+    assert json.loads((out / "record.json").read_text()) == record
+    [entry] = record["photos"]
+    assert entry.pop("faces")[0]["distance"] == 0.75
+    source = tmp_path / "in" / "a.png"
+    assert entry == {
+        "source": str(source), "source_sha256": digest(source), "error": None, "notes": [],
+        "output": str(out / "a.png"), "output_sha256": digest(out / "a.png"),
+    }  # fmt: skip
+    with pytest.raises(UnknownOption, match="metadata thumbnail does not exist"):
+        anonymize_files(asked, [source], tmp_path / "new", controls, keep_metadata=("thumbnail",))
+    assert not (tmp_path / "new").exists()
+
+
+def test_without_choices_all_faces_are_anonymized_and_none_is_covered(tmp_path):
+    photo_file(tmp_path / "in" / "a.png")
+    asked = Asked()
+    record = anonymize_files(asked, [tmp_path / "in"], tmp_path / "out", Controls())
+    faces = asked.choice.pop("faces")
+    assert (faces.faces, faces.leave, faces.only) == ("all", None, None)
+    assert asked.choice == {"fallback": "none", "known": None} and "left_out" not in record
+    assert record["run"] == {"keep_metadata": [], "key": None}
+
+
+def test_a_photo_that_fails_is_named_and_photos_of_earlier_runs_stay_in_the_record(folder, tmp_path):
+    dark = tmp_path / "more" / "dark.png"
+    written(dark, noise() * 0)
+    first = anonymize(Inverter(), folder, tmp_path / "out")
+    made = anonymize(Inverter(), dark.parent, tmp_path / "out", resume=True)
+    assert made["photos"][:-1] == first["photos"]
+    error = f"{dark} shows no face that can be found; use a photo with a face"
+    about = {"source": str(dark), "source_sha256": digest(dark), "error": error}
+    assert made["photos"][-1] == NOTHING | about
+    again = Inverter()
+    assert anonymize(again, tmp_path / "more", tmp_path / "out", resume=True) == made
+    assert again.seen == ["dark.png"]  # what failed is tried again
+
+
+def test_a_record_says_at_any_time_what_is_done(tmp_path, monkeypatch):
+    """Its journal has a line a photo, as long as the disk has room, and is gone at any end."""
+    path, head = tmp_path / "record.json", {"controls": {"seed": 1}, "run": {"method": "encode"}}
+    settings = {"seed": 1, "method": "encode", "key": None}
+    with contextlib.suppress(KeyboardInterrupt), recording(path, head, None, False) as (record, add):
+        assert read_previous(path) == ({}, []) and record["photos"] == []
+        for number in range(3):
+            add({"output": f"{number}.png"})
+            entries = [{"output": f"{one}.png"} for one in range(number + 1)]
+            assert read_previous(path) == (settings, entries)
+        monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+        add({"output": "3.png"})
+        monkeypatch.undo()
+        assert json.loads(path.read_text())["photos"] == []
+        raise KeyboardInterrupt
+    assert files(tmp_path) == ["record.json"]
+    assert read_previous(path) == (settings, [*entries, {"output": "3.png"}])
+    assert json.loads(path.read_text()) == record
+    path.write_text('{"controls": {}, "photos": [{}]}')
+    assert read_previous(path) == ({}, []) == read_previous(tmp_path / "none.json")
 
 
 KILLED = """
