@@ -121,7 +121,8 @@ def test_what_is_chosen_reaches_the_anonymizer_and_the_record_says_it(tmp_path):
     (tmp_path / "in" / "notes.txt").write_text("no photo")
     asked, known, out, controls = Asked(), object(), tmp_path / "out", Controls(seed=3, keep=("age",))
     record = anonymize_files(
-        asked, [tmp_path / "in"], out, controls, [1], fallback="blur", leave=[Path("ann.png")],
+        asked, [tmp_path / "in"], out, controls, [1], out / "record.json", fallback="blur",
+        leave=[Path("ann.png")],
         only=[Path("bob.png")], known=known, keep_metadata=("date",), made_by={"method": "encode"},
     )  # fmt: skip
     faces = asked.choice.pop("faces")
@@ -141,14 +142,18 @@ def test_what_is_chosen_reaches_the_anonymizer_and_the_record_says_it(tmp_path):
         "output": str(out / "a.png"), "output_sha256": digest(out / "a.png"),
     }  # fmt: skip
     with pytest.raises(UnknownOption, match="metadata thumbnail does not exist"):
-        anonymize_files(asked, [source], tmp_path / "new", controls, keep_metadata=("thumbnail",))
+        new = tmp_path / "new"
+        anonymize_files(
+            asked, [source], new, controls, "all", new / "record.json", keep_metadata=("thumbnail",)
+        )
     assert not (tmp_path / "new").exists()
 
 
 def test_without_choices_all_faces_are_anonymized_and_none_is_covered(tmp_path):
     photo_file(tmp_path / "in" / "a.png")
     asked = Asked()
-    record = anonymize_files(asked, [tmp_path / "in"], tmp_path / "out", Controls())
+    out = tmp_path / "out"
+    record = anonymize_files(asked, [tmp_path / "in"], out, Controls(), "all", out / "record.json")
     faces = asked.choice.pop("faces")
     assert (faces.faces, faces.leave, faces.only) == ("all", None, None)
     assert asked.choice == {"fallback": "none", "known": None} and "left_out" not in record
