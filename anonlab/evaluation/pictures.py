@@ -110,13 +110,13 @@ class Sitting:
         away, where the guide still recognises the person, or nearly."""
         face, tool = self.look(number)[0], tool or self.user
 
+        @torch.no_grad()
         def check(tried: FaceResult) -> tuple[float, float]:
             after = tool.recognizer.embed(tried.anonymized.to(face.image.device))
             return distance(tool.recognizer, after, face.embedding).item(), 0.0
 
         chosen = Controls(**{"seed": self.seed} | controls)
-        with torch.no_grad():
-            return tool.attempt(face, chosen, check, (0.0, 0.0, SIZE, SIZE))
+        return tool.attempt(face, chosen, check, (0.0, 0.0, SIZE, SIZE))
 
     @cached_property
     def result(self) -> FaceResult:

@@ -122,8 +122,7 @@ def test_what_is_chosen_reaches_the_anonymizer_and_the_record_says_it(tmp_path):
     asked, known, out, controls = Asked(), object(), tmp_path / "out", Controls(seed=3, keep=("age",))
     record = anonymize_files(
         asked, [tmp_path / "in"], out, controls, [1], out / "record.json", fallback="blur",
-        leave=[Path("ann.png")],
-        only=[Path("bob.png")], known=known, keep_metadata=("date",), made_by={"method": "encode"},
+        leave=[Path("ann.png")], only=[Path("bob.png")], known=known, keep_metadata=("date",), made_by={"method": "encode"},
     )  # fmt: skip
     faces = asked.choice.pop("faces")
     assert asked.controls == controls and asked.choice == {"fallback": "blur", "known": known}
@@ -141,8 +140,8 @@ def test_what_is_chosen_reaches_the_anonymizer_and_the_record_says_it(tmp_path):
         "source": str(source), "source_sha256": digest(source), "error": None, "notes": [],
         "output": str(out / "a.png"), "output_sha256": digest(out / "a.png"),
     }  # fmt: skip
+    new = tmp_path / "new"
     with pytest.raises(UnknownOption, match="metadata thumbnail does not exist"):
-        new = tmp_path / "new"
         anonymize_files(
             asked, [source], new, controls, "all", new / "record.json", keep_metadata=("thumbnail",)
         )
