@@ -122,7 +122,8 @@ def test_what_is_chosen_reaches_the_anonymizer_and_the_record_says_it(tmp_path):
     asked, known, out, controls = Asked(), object(), tmp_path / "out", Controls(seed=3, keep=("age",))
     record = anonymize_files(
         asked, [tmp_path / "in"], out, controls, [1], out / "record.json", fallback="blur",
-        leave=[Path("ann.png")], only=[Path("bob.png")], known=known, keep_metadata=("date",), made_by={"method": "encode"},
+        leave=[Path("ann.png")], only=[Path("bob.png")], known=known, keep_metadata=("date",),
+        made_by={"method": "encode"},
     )  # fmt: skip
     faces = asked.choice.pop("faces")
     assert asked.controls == controls and asked.choice == {"fallback": "blur", "known": known}
