@@ -167,11 +167,17 @@ def test_only_named_groups_stay(tmp_path, suffix, names):
 
 GPS, INNER = ExifTags.IFD.GPSInfo, ExifTags.IFD.Exif
 VALUES = [  # directory and number of a field, its value, and whether it stays
-    *((FIRST, 0x013B, text, True) for text in ("A" * 200, "a\0b", "Ada ~ \0", "Jos\xe9")),
-    *((FIRST, 0x013B, text, False) for text in ("A" * 201, "", " \0 ", "a\0b\0c", "a\x1fb", "a\x7fb")),
-    *((GPS, 0x1B, value, value == b"12345678") for value in (b"12345678", b"123456789", b"")),
+    *((FIRST, 0x013B, text, True) for text in ("A" * 200, "A", "a\0b", "Ada ~ \0", "Jos\xe9")),
+    *(
+        (FIRST, 0x013B, text, False)
+        for text in ("A" * 201, "", " \0 ", "a\0b\0c", "a\x1fb", "a\x7fb", "山")
+    ),
+    *(
+        (GPS, 0x1B, value, value in (b"1", b"12345678"))
+        for value in (b"1", b"12345678", b"123456789", b"")
+    ),
     *((INNER, 0xA432, (1.0,) * count, count == 8) for count in (8, 9)),
-    *((INNER, 0x829A, value, value == 0.01) for value in (0.01, math.nan, math.inf, (), {}, [1])),
+    *((INNER, 0x829A, value, value == 0.01) for value in (0.01, 1e-12, math.nan, math.inf, (), {}, [1])),
 ]
 
 
