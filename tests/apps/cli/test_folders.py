@@ -192,8 +192,20 @@ def test_a_record_says_at_any_time_what_is_done(tmp_path, monkeypatch):
     assert files(tmp_path) == ["record.json"]
     assert read_previous(path) == (settings, [*entries, {"output": "3.png"}])
     assert json.loads(path.read_text()) == record
-    path.write_text('{"controls": {}, "photos": [{}]}')
-    assert read_previous(path) == ({}, []) == read_previous(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "3", '{"photos": [1], "run": {}}', '{"photos": [1], "run": {}, "controls": []}'],
+)
+def test_a_damaged_record_is_none(tmp_path, content):
+    path = tmp_path / "record.json"
+    assert read_previous(path) == ({}, [])
+    path.write_text(content)
+    assert read_previous(path) == ({}, [])
+    (tmp_path / "record.journal").write_text(content)
+    path.write_text('{"photos": [1], "run": {"a": 2}, "controls": {"b": 3}}')
+    assert read_previous(path) == ({"a": 2, "b": 3}, [1])
 
 
 KILLED = """
@@ -363,7 +375,7 @@ def test_fifos_sockets_and_devices_are_not_opened(tmp_path, within_a_minute):
         "x" * 251 + ".png",  # as long as a name can be
         b"latin-\xe9.png".decode(errors="surrogateescape"),
     ],
-    ids=lambda name: ascii(name[:12]),
+    ids=["emoji", "accents", "dash", "spaces", "line", "quotes", "long", "latin"],
 )
 def test_names_of_every_kind(tmp_path, name, command, within_a_minute):
     pixels = photo_file(tmp_path / "in" / "a.png")
