@@ -3,7 +3,9 @@
 import io
 import math
 import struct
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 
 from anonlab.errors import SeveralPictures, UnreadableImage
 from anonlab.photo import originals
-from anonlab.photo.metadata import FIRST, GROUPS, kept_exif
+from anonlab.photo.metadata import FIRST, GROUPS, kept_exif, read_fields
 from anonlab.photo.photos import read_photo, write_photo
 
 SPOT = (slice(10, 30), slice(20, 40))  # where the tests change a picture
@@ -192,6 +194,14 @@ def test_only_short_text_and_few_numbers_stay(directory, tag, value, stays):
     found = again.get_ifd(directory) if directory else dict(again)
     assert notes == [] and 0x927C not in again.get_ifd(INNER)
     assert found[tag] == (value.rstrip("\0 ") if isinstance(value, str) else value)
+
+
+def test_damaged_exif_has_no_fields_and_pillows_warnings_are_not_passed_on(recwarn):
+    def damaged() -> Image.Exif:
+        warnings.warn("Corrupt EXIF data", stacklevel=1)
+        raise SyntaxError("not a TIFF file")
+
+    assert read_fields(SimpleNamespace(getexif=damaged)) == {} and not recwarn
 
 
 # Several pictures in a file
