@@ -26,10 +26,11 @@ def main() -> None:
         counts = collections.Counter(states.values())
         file = str(path.relative_to(ROOT / "mutants").with_suffix(""))
         now.append(f"# {file:32}" + "".join(f"{counts[state]:>12}" for state in STATES))
-        names += [f"{name} {state}" for name, state in states.items() if state != "killed"]
+        names += [
+            f"{name} {state}" for name, state in states.items() if state not in ("killed", "not checked")
+        ]
     head = f"# {datetime.date.today()}" + " " * 22 + "".join(f"{state:>12}" for state in STATES)
-    before = [line for line in last if line.startswith("# ")]
-    before = [f"#{line}" for line in before]
+    before = [f"#{line}" for line in last if line.startswith("# ")]
     SURVIVORS.write_text("\n".join([head, *now, *before, *sorted(names)]) + "\n")
 
 
