@@ -11,10 +11,12 @@ import importlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from queue import LifoQueue
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 
 from .device import cores
@@ -32,10 +34,21 @@ def import_openvino() -> ModuleType:
             del sys.modules[TELEMETRY]
 
 
+@lru_cache
 def cpu_precisions() -> tuple[str, ...]:
-    """List what OpenVINO can compute with here: `f32`, and on some CPUs `bf16`."""
-    offered = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return ("f32", "bf16") if "BF16" in offered else ("f32",)
+    """List what OpenVINO can compute with here: `f32`, and on some CPUs `bf16`, which is tried: it is
+    offered also where instructions are held back (`ONEDNN_MAX_CPU_ISA`)."""
+    ov = import_openvino()
+    if "BF16" not in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        return ("f32",)
+    row = np.ones((1, 64), np.float32)
+    given = ov.opset13.parameter(row.shape, np.float32)
+    product = ov.opset13.matmul(given, np.ones((64, 64), np.float32), False, True)
+    try:
+        compiled(ov.Model([product], [given], "product"), 1, "bf16")([row])
+    except RuntimeError:
+        return ("f32",)
+    return ("f32", "bf16")
 
 
 def compiled(model: Any, threads: int, precision: str = "f32", **options: object) -> Any:
