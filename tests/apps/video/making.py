@@ -147,5 +147,8 @@ class OneFace:
     def __getattr__(self, name):
         return getattr(self.generator, name)
 
+    def rough(self):
+        return self
+
     def synthesis(self, ws, resolution=None):
         return resize(self.picture, resolution or 1024) + 0.02 * ws.mean((1, 2))[:, None, None, None]
