@@ -5,7 +5,7 @@
 
 The method is eleven files, in this order:
 
-    pipeline                  the three stages and the check: `Anonymizer.anonymize_face`
+    pipeline                  the three stages and the check: `Anonymizer.attempt`
     perception/attribution    stage 1: which pixels a recogniser needs to know this person
     perception/masks          stage 1: the mask that is regenerated
     identity/population       stage 2: the reference population

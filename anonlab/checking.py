@@ -45,7 +45,7 @@ def nearly_matched(tried: FaceResult, attempts: int) -> bool:
 def next_controls(tried: FaceResult, area: float, optimize: bool) -> Controls:
     """Return the controls of the attempt after `tried`, whose mask had this `area`: more area, no own
     beard, full strength; where it `optimize`s, steps of that, and nothing given back."""
-    controls, steps = tried.controls, tried.controls.refine_steps
+    controls, steps = tried.controls.with_new_mouth(), tried.controls.refine_steps
     if optimize:
         area = tried.mask.mean().item()
     return replace(
@@ -53,7 +53,6 @@ def next_controls(tried: FaceResult, area: float, optimize: bool) -> Controls:
         mask_area=min(AREA_LIMIT, max(round(area * AREA_STEP, 3), 0.1)),
         mask_threshold=None,
         give_back=0.0 if optimize else controls.give_back,
-        include=tuple(dict.fromkeys((*controls.include, "mouth"))),
         strength=1.0,
         target_distance=None,
         refine_steps=max(steps or 0, RETRY_STEPS) if optimize else steps,

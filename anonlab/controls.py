@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -126,6 +126,10 @@ class Controls:
     def own_beard(self) -> bool:
         """Whether beards and moustaches stay the photo's: unless a new mouth is asked for."""
         return "mouth" not in self.include
+
+    def with_new_mouth(self) -> Controls:
+        """Return the same with a new mouth, without a beard of the photo's."""
+        return replace(self, include=tuple(dict.fromkeys((*self.include, "mouth"))))
 
 
 def make_controls(given: Mapping[str, Any]) -> Controls:

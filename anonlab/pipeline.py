@@ -51,7 +51,7 @@ from .photo.photos import Photo, read_photo
 from .recognizers import load_recognizer
 from .recognizers.perceptual import load_stlpips
 from .regeneration.regenerate import REFINE_STEPS, Regenerator
-from .results import FaceResult, LeftFace, Result
+from .results import Box, FaceResult, LeftFace, Result
 from .selection import Selection
 from .watch import Watch, quiet
 from .weights import store
@@ -247,7 +247,7 @@ class Anonymizer:
         person: AlignedFace,
         controls: Controls,
         check: Callable[[FaceResult], tuple[float, float]],
-        box: tuple[float, float, float, float],
+        box: Box,
         *,
         verify: bool = True,
         watch: Watch = quiet,

@@ -25,7 +25,7 @@ from anonlab.perception.perception import Perception
 from anonlab.photo.faces import ALIGNED_SIZE, Face, align
 from anonlab.photo.photos import Photo, read_photo
 from anonlab.pipeline import Anonymizer
-from anonlab.training.synthetic import Samples, load_samples
+from anonlab.training.synthetic import Samples, _generate, _with_targets
 
 MUTATED = "MUTANT_UNDER_TEST" in os.environ  # `make breaks`
 # as many workers as cores: one thread each, kernels too; and a fork of several threads waits for ever
@@ -196,10 +196,11 @@ def portrait(generator) -> Image.Image:
 
 
 @pytest.fixture(scope="session")
-def samples(generator, recognizer, population, tmp_path_factory) -> Samples:
+def samples(generator, recognizer, population) -> Samples:
     """Generated faces whose codes are known."""
-    folder, network = tmp_path_factory.mktemp("samples"), load_perception_network()
-    return load_samples(generator, recognizer, population, 48, 3, folder, network=network)
+    return _with_targets(
+        population, _generate(generator, recognizer, 48, 3, load_perception_network(), None), 3
+    )
 
 
 @pytest.fixture(scope="session")

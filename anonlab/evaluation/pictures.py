@@ -100,10 +100,10 @@ class Sitting:
         """Build the mask `(1, 1, SIZE, SIZE)`, 1 = regenerated."""
         return build_mask(self.look(number)[1], Controls(mask_area=area), None, SIZE)
 
-    def make(self, number: int, area: float = AREA, **controls) -> torch.Tensor:
-        """Make the composite `(1, 3, SIZE, SIZE)` of one pass at any controls."""
+    def one_pass(self, area: float = AREA, **controls) -> torch.Tensor:
+        """Make the composite `(1, 3, SIZE, SIZE)` of the first photo by one pass at any controls."""
         chosen = Controls(mask_area=area, seed=self.seed, **controls)
-        return self.user.regenerate(self.look(number)[0], self.mask(number, area), chosen)[2]
+        return self.user.regenerate(self.look(0)[0], self.mask(0, area), chosen)[2]
 
     def ship(self, number: int, tool: Anonymizer | None = None, **controls) -> FaceResult:
         """Make the same as the command line does, by the user's tool or another: once more, and further
@@ -157,8 +157,8 @@ def of_other_photo(method: str) -> str:
 
 def our_recipes(areas: Iterable[float] = (), strengths: Iterable[float] = ()) -> dict[str, Recipe]:
     """Return the tool at other areas and strengths, by the names of `ours`."""
-    found: dict[str, Recipe] = {ours(x): lambda s, x=x: s.make(0, area=x) for x in areas if x != AREA}
-    return found | {ours(AREA, x): lambda s, x=x: s.make(0, strength=x) for x in strengths}
+    found: dict[str, Recipe] = {ours(x): lambda s, x=x: s.one_pass(x) for x in areas if x != AREA}
+    return found | {ours(AREA, x): lambda s, x=x: s.one_pass(strength=x) for x in strengths}
 
 
 def peer_recipes() -> dict[str, Recipe]:

@@ -85,8 +85,10 @@ def measure_blend(
     blur = detail_blur(generated, image, mask)
     generated = with_blur(generated, blur)
     shift = colour_shift(generated, image, mask, 1 - front, points)
+    hair = torch.zeros_like(mask)
     if controls.own_beard:
         hair = resize(beard(image, generated + resize(shift, size), points), size)
+    if hair.any():
         stays, mask, front = stays.maximum(hair), mask * (1 - hair), front.maximum(hair)
         shift = colour_shift(generated, image, mask, 1 - front, points)
     return Blend(moved, gain, smear, blur, shift, stays), generated

@@ -34,7 +34,7 @@ def test_samples_are_what_their_codes_make_and_the_recogniser_says(samples, gene
         embeddings = recognizer.embed(samples.pictures(slice(0, 2)))
     assert torch.allclose(embeddings, samples.embeddings[:2], atol=1e-5)
     away = (samples.targets - samples.embeddings[:, None]).norm(dim=2)
-    assert (away[:, 0] > recognizer.threshold).float().mean() > 0.9  # the others may be nearer
+    assert away[:, 0].min() > recognizer.threshold  # the others may be nearer
 
 
 def test_kept_samples_aim_at_what_the_method_is_now(

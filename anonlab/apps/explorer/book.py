@@ -27,7 +27,7 @@ def write_turning(folder: Path) -> str:
     """Draw the sample face at every area and strength into `folder`, as JPEGs of 512 px.
 
     Returns HTML with two sliders that shows them from a folder of the same name beside its page; they
-    begin at the area that is nearest to the default. About a minute on 2 CPU cores. Raises as
+    begin at the default. About a minute on 2 CPU cores. Raises as
     `Anonymizer.load` does.
     """
     bench = Workbench(Anonymizer.load(key=KEY))
@@ -46,6 +46,6 @@ def write_turning(folder: Path) -> str:
     folder.mkdir(parents=True)
     for name, pixels in pictures.items():
         Image.fromarray(pixels).save(folder / f"{name}.jpg", quality=80)
-    start = min(range(len(AREAS)), key=lambda row: abs(AREAS[row] - Controls.mask_area))
+    start = AREAS.index(Controls.mask_area)
     told = json.dumps({"folder": folder.name, "rows": rows, "strengths": STRENGTHS, "start": start})
     return page_file("book.html").replace("/*told*/", told.replace("<", "\\u003c"))

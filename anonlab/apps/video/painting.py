@@ -231,9 +231,7 @@ class Painter:
             blend = mean_blend(*blends) if blends[0] else self._blend(seen, mask, self.controls)
             blend = replace(blend, moved=self._mean(track, number, "moved", SHAPE_REACH, SHAPE_SIGMA))
             if area != plan.mask_area:
-                other = self._blend(
-                    seen, mask, replace(self.controls, include=(*self.controls.include, "mouth"))
-                )
+                other = self._blend(seen, mask, self.controls.with_new_mouth())
                 blend = replace(other, moved=blend.moved, gain=blend.gain)
             made = apply_blend(blend, seen.generated, seen.image, mask)
             painted = paste(photo, seen.face, made.cpu(), mask.cpu())

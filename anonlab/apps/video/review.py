@@ -25,7 +25,7 @@ def worst(faces: Sequence[Painted], count: int = WORST) -> list[Painted]:
     are no others."""
 
     def order(one: Painted) -> tuple[int, float]:
-        return -one.done, one.distance if one.distance == one.distance else -math.inf
+        return -one.done, -math.inf if math.isnan(one.distance) else one.distance
 
     chosen: list[Painted] = []
     for least in (APART, 1):
@@ -43,7 +43,7 @@ def contact_sheet(
     places: dict[int, list[tuple[int, int, Painted]]] = {}
     for row, shown in enumerate(rows):
         for column, one in enumerate(shown):
-            places.setdefault(int(one.frame), []).append((row, column, one))
+            places.setdefault(one.frame, []).append((row, column, one))
     sheet = Image.new("RGB", (WORST * SIDE, len(rows) * (SIDE + LINE)), "white")
     draw = ImageDraw.Draw(sheet)
     for frame in frames:
@@ -54,9 +54,7 @@ def contact_sheet(
             first, last = corners.mean(0) - half, corners.mean(0) + half
             shown = Image.fromarray(frame.pixels).crop((*map(round, first), *map(round, last)))
             sheet.paste(shown.resize((SIDE, SIDE), Image.Resampling.LANCZOS), at)
-            near = f", distance {one.distance:.2f}" if one.distance == one.distance else ""
-            text = (
-                f"person {plans[row].person + 1}, {frame.time:.2f} s{near}{DONE.get(int(one.done), '')}"
-            )
+            near = "" if math.isnan(one.distance) else f", distance {one.distance:.2f}"
+            text = f"person {plans[row].person + 1}, {frame.time:.2f} s{near}{DONE.get(one.done, '')}"
             draw.text((at[0] + 3, at[1] + SIDE + 2), text, "black")
     return sheet
