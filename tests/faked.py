@@ -19,7 +19,7 @@ class Inverter:
     """Gives the negative of every photo, as if one face filled it; dark photos have no face, white ones
     run out of memory. `before` is called with each."""
 
-    key = b""
+    key, device = b"", torch.device("cpu")
 
     def __init__(self, before: Callable[[Photo], None] = lambda _: None):
         self.before, self.seen = before, []

@@ -15,6 +15,7 @@ import anonlab
 PACKAGE = Path(__file__).parents[1] / "anonlab"
 ORDER = (  # each may use what stands before it
     *("errors", "images", "device", "files", "controls", "watch"),
+    "side_by_side",
     "openvino_runtime",  # the ground floor
     *("weights", "photo", "recognizers"),
     "identity",  # before stage 1, which compares with its reference population

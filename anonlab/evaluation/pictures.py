@@ -21,10 +21,9 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from tqdm.contrib.concurrent import thread_map
+from tqdm import tqdm
 
 from ..controls import Controls
-from ..device import cores
 from ..errors import AnonlabError
 from ..files import atomic_path, folder_lock, output_folder
 from ..identity.virtual import keyed
@@ -36,6 +35,7 @@ from ..photo.photos import read_photo
 from ..pipeline import AlignedFace, Anonymizer
 from ..recognizers import distance
 from ..results import FaceResult
+from ..side_by_side import side_by_side
 from ..training.synthetic import draw_codes
 from ..weights import store
 from .peers import single_face_peers
@@ -46,7 +46,6 @@ SIZE, SIDE = 512, 256  # pixels at which faces are made, and judged
 GREY, EDGE = 128, 12  # what hides the face in its surroundings; width of a mask's edge, of `SIDE`
 AREA = Controls.mask_area
 STRICT, OTHER_AREA = 0.55, 0.3  # a larger mask, an attacker's guess
-MOST_WORKERS = 8  # people at a time; each takes some hundred megabytes
 PAIR_SEED = 900_000  # of the generated people that attackers learn from; no other set is drawn from it
 OPTIONAL = "third photo, same key"  # of people with a third photo
 
@@ -274,14 +273,9 @@ class Gallery:
 
     def _each(self, make: Callable, sources: Sequence, title: str, progress: bool) -> list:
         """Make something of each source; on a CPU with several threads one on each of them."""
-        threads = torch.get_num_threads()
-        workers = min(MOST_WORKERS, cores(), threads) if self.anonymizer.device.type == "cpu" else 1
-        torch.set_num_threads(1 if workers > 1 else threads)
-        try:
-            with folder_lock(self.folder):
-                return thread_map(make, sources, max_workers=workers, desc=title, disable=not progress)
-        finally:
-            torch.set_num_threads(threads)
+        with folder_lock(self.folder), side_by_side(self.anonymizer.device) as in_order:
+            made = in_order(make, sources)
+            return [*tqdm(made, title, total=len(sources), disable=not progress)]
 
 
 @torch.no_grad()

@@ -81,7 +81,9 @@ def find_people(anonymizer: Anonymizer, options: argparse.Namespace, key: bytes)
     with folder_lock(options.out):
         people = Album.open(kept, key, anonymizer)
         before, (pairs, _) = len(people.people), plan(options.photos, options.out)
-        looked = each(pairs, options.out, lambda photo, _: faces_in(anonymizer, photo))
+        looked = each(
+            pairs, options.out, lambda photo, _: faces_in(anonymizer, photo), anonymizer.device
+        )
         photos = [faces or [] for _, _, faces, _ in looked]
         people.add(photos)
         people.save(kept, key)
@@ -166,8 +168,9 @@ def scale(options: argparse.Namespace) -> int:
 
 def preview(options: argparse.Namespace) -> int:
     """`anonymize --preview`: which number each face has and which stay, and nothing else is done."""
+    device = pick_device(options.device)
     anonymizer = Anonymizer.load(device=options.device) if options.leave else None
-    detector = anonymizer.detector if anonymizer else Detector()
+    detector = anonymizer.detector if anonymizer else Detector(device)
     leave = anonymizer.recognise(options.leave) if anonymizer else None
     selection = Selection(leave=leave, names=[str(path) for path in options.leave])
     pairs, left_out = plan(options.photos, options.out)
@@ -183,7 +186,7 @@ def preview(options: argparse.Namespace) -> int:
         return len(faces)
 
     status = 0
-    for source, target, count, error in each(pairs, options.out, number):
+    for source, target, count, error in each(pairs, options.out, number, device):
         if error:
             status = FAILED
             complain(error)

@@ -94,7 +94,7 @@ def anonymize_files(
         with recording(record_path, head, key, resume) as (record, add):
             kept = {os.path.abspath(one["output"]): one for one in record["photos"] if one["output"]}
             record["photos"][:] = [entry for output, entry in kept.items() if output not in here]
-            for source, _, entry, error in each(pairs, out, work):
+            for source, _, entry, error in each(pairs, out, work, anonymizer.device):
                 failed = {"source": str(source), "error": error}
                 add(entry or failed | {"source_sha256": digest(source)} | NOTHING)
     return record

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from tqdm import tqdm
 
 from ...errors import AnonlabError, OutputNotWritable, UnreadableImage
 from ...files import open_file
 from ...photo.containers import AVIF_BRANDS, DAMAGED, HEIC_BRANDS, what_else
 from ...photo.photos import READABLE
+from ...side_by_side import side_by_side
 
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8")  # first bytes of photos
 T = TypeVar("T")
@@ -74,27 +76,44 @@ def _files(folder: Path, out: Path) -> Iterable[Path]:
 
 
 def each(
-    pairs: Pairs, out: Path, work: Callable[[Path, Path], T]
+    pairs: Pairs, out: Path, work: Callable[[Path, Path], T], device: torch.device
 ) -> Iterator[tuple[Path, Path, T | None, str | None]]:
-    """Do `work(photo, output)` for each pair, and yield it with the result, or with None and a sentence
-    that says what went wrong. One photo never costs the others, whatever is raised.
+    """Do `work(photo, output)` for each pair, several `side_by_side`, and yield it with the result, or
+    with None and a sentence that says what went wrong. One photo never costs the others, whatever is
+    raised.
 
-    No output may be over an original, through a link below `out`, or over another output.
+    No output may be over an original, through a link below `out`, or over another output: pairs with the
+    same output come one after the other.
     """
     originals = {one for source, _ in pairs if (one := _identity(source))}
-    taken: set[Path] = set()
-    for source, output in tqdm(pairs, unit="photo", disable=None, smoothing=0.1):
-        result = problem = None
-        try:
-            _check(source, output, out, originals, taken)
-            result = work(source, output)
-            taken.add(output)
-        except Exception as error:
-            problem = sentence(error, source)
-        yield source, output, result, problem
+    sources: dict[Path, list[Path]] = {}
+    for source, output in pairs:
+        sources.setdefault(output, []).append(source)
+
+    def one(output: Path) -> list[tuple[Path, Path, T | None, str | None]]:
+        """Work on the photos of one output, of which the first that can be read is written."""
+        done, taken = [], False
+        for source in sources[output]:
+            result = problem = None
+            try:
+                _check(source, output, out, originals, taken)
+                result, taken = work(source, output), True
+            except Exception as error:
+                problem = sentence(error, source)
+            done.append((source, output, result, problem))
+        return done
+
+    alone = contextlib.nullcontext(map)  # one photo has all cores
+    with (
+        side_by_side(device) if len(sources) > 1 else alone as in_order,
+        tqdm(total=len(pairs), unit="photo", disable=None, smoothing=0.1) as progress,
+    ):
+        for done in in_order(one, sources):
+            progress.update(len(done))
+            yield from done
 
 
-def _check(source: Path, output: Path, out: Path, originals: set, taken: set[Path]) -> None:
+def _check(source: Path, output: Path, out: Path, originals: set, taken: bool) -> None:
     """Raise `OutputNotWritable`, or `UnreadableImage` for a folder."""
     if os.path.isdir(source):
         why = "is a folder without photos; name one that has some"
@@ -113,7 +132,7 @@ def _check(source: Path, output: Path, out: Path, originals: set, taken: set[Pat
             raise OutputNotWritable(
                 f"{path} is a link, and results are not written through one; remove it, or {another}"
             )
-    if output in taken:
+    if taken:
         raise OutputNotWritable(
             f"{source} has the same name as a photo before it; anonymize it into another folder"
         )

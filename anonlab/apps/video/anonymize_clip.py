@@ -29,6 +29,7 @@ from ...errors import (
 from ...files import atomic_path
 from ...generators.openvino_mobile import OpenVINOMobileStyleGAN
 from ...pipeline import Anonymizer
+from ...side_by_side import InOrder, side_by_side
 from ..folders.sources import digest
 from ..resume import State, unfinished
 from .clips import Clip, open_clip
@@ -38,7 +39,6 @@ from .painting import COVERED, DELAY, WIDER, Painted, Painter
 from .planning import Planner
 from .plans import BEYOND, FILLED, TrackPlan
 from .review import contact_sheet
-from .side_by_side import InOrder, side_by_side
 
 Frames = Callable[[str], Iterator[Frame]]  # all of a clip, once more; what for is shown to the user
 LEAST_SEGMENT, SEGMENT = 8, 24  # frames, which are in memory together while faces are looked for

@@ -22,8 +22,8 @@ from ...photo.boxes import among, merged
 from ...photo.detection import ROLLED, Detector
 from ...photo.faces import Face, align
 from ...photo.photos import Photo
+from ...side_by_side import InOrder
 from .frames import Frame
-from .side_by_side import InOrder
 
 if TYPE_CHECKING:
     from ...pipeline import Anonymizer

@@ -33,10 +33,10 @@ from ...pipeline import Anonymizer
 from ...recognizers import distance
 from ...regeneration.compose import Blend, apply_blend, mean_blend, measure_blend
 from ...regeneration.thin_plate import displacement
+from ...side_by_side import InOrder
 from .detections import LOOK_SIZE, look
 from .frames import Frame
 from .plans import BEYOND, MARGIN, Follower, TrackPlan
-from .side_by_side import InOrder
 
 CODES_EVERY, LOOKS_EVERY = 2, 3  # frames
 # frames: widths of the Gaussians, and how far they reach, of codes, of shape, of all else in a blend

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -206,6 +207,18 @@ def test_a_damaged_record_is_none(tmp_path, content):
     (tmp_path / "record.journal").write_text(content)
     path.write_text('{"photos": [1], "run": {"a": 2}, "controls": {"b": 3}}')
     assert read_previous(path) == ({"a": 2, "b": 3}, [1])
+
+
+def test_photos_are_done_side_by_side_and_recorded_in_their_order(folder, tmp_path):
+    together, threads = threading.Barrier(2), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        made = anonymize(Inverter(lambda _: together.wait(20)), folder, tmp_path / "out")
+    finally:
+        torch.set_num_threads(threads)
+    names = [Path(one["source"]).name for one in made["photos"]]
+    assert names == ["a.png", "b.png", "c.png", "d.png"]
+    assert_negatives(made)  # fails, too, where one had to wait for another
 
 
 KILLED = """

@@ -1,11 +1,11 @@
-"""Frames side by side: each once and in its order, and an error ends all of it."""
+"""Work side by side: each item once and in its order, and an error ends all of it."""
 
 import threading
 
 import pytest
 import torch
 
-from anonlab.apps.video.side_by_side import side_by_side
+from anonlab.side_by_side import side_by_side
 
 CPU = torch.device("cpu")
 

@@ -1,4 +1,4 @@
-"""Frames of a clip worked on side by side.
+"""Photos, people or frames of a clip worked on side by side.
 
 On a CPU two networks with one core each are half as fast again as one network with two. So every worker
 is a thread, with one of torch's threads.
@@ -15,23 +15,25 @@ from typing import Any
 import torch
 
 InOrder = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]  # as the built-in `map`
+MOST_WORKERS = 8  # each takes some hundred megabytes
 
 
 @contextlib.contextmanager
 def side_by_side(device: torch.device) -> Iterator[InOrder]:
     """Give a `map` that does its work in as many threads as torch has; results come in the order of the
     items, and an error in its turn. No more items are taken than threads can be busy with."""
-    threads = torch.get_num_threads() if device.type == "cpu" else 1
-    if threads < 2:  # in this thread, to which a device's state may belong
+    threads = torch.get_num_threads()
+    workers = min(MOST_WORKERS, threads) if device.type == "cpu" else 1
+    if workers < 2:  # in this thread, to which a device's state may belong
         yield map
         return
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
 
     def in_order(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         waiting = deque()
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) > threads:
+            if len(waiting) > workers:
                 yield waiting.popleft().result()
         yield from (one.result() for one in waiting)
 
