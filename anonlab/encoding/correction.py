@@ -31,9 +31,11 @@ from ..perception.networks import (
     ExpressionNetwork,
     GlassesNetwork,
     LandmarkNetwork,
+    RimNetwork,
     load_expression,
     load_glasses,
     load_landmarks,
+    load_rims,
 )
 from ..perception.texture import facial_hair, texture
 from ..recognizers import Recognizer
@@ -54,6 +56,10 @@ NOISE = {
 # .94 / .84 with it, .85 / .76 asked for 2.5 times and .84 / .71 asked for 5 times, at no other cost.
 # For texture and expression see `data/tried.md`.
 TIMES = {"facial_hair": 4.0, "texture": 2.0, "expression": 6.0}
+# Faint frames that nobody asked for hardly move the logit of glasses, which ends at -3.5. So a bare
+# face asks for so many logits less, as far as the chances of frames in the drawing (in all its 256 × 256
+# pixels) sum up to more than the specks of bare faces, and all of it where they are clear to the eye.
+BARER, SPECKS, FRAMES = 30.0, 70.0, 130.0
 GRAINY = ("facial_hair", "texture")  # linear readouts of contrast, which noise looks like …
 NOISY = 0.02  # … and counts less beyond this standard deviation of it at 256 px
 HIDDEN_NOISE = 1.0  # of colours where the mask is 1
@@ -121,8 +127,13 @@ class Correction:
 
     def lack(self, wanted: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
         """Compute what pictures `drawn (N, 3, 256, 256)` lack of the readings `wanted (N, Y)`, in some
-        `TIMES` over."""
-        return self.times * (wanted - self.read(drawn, self.recognizer.embed(drawn)))
+        `TIMES` over, and what bare faces lack of being bare."""
+        lack = wanted - self.read(drawn, self.recognizer.embed(drawn))
+        sizes, place = [*self.sizes.values()], [*self.sizes].index("glasses")
+        bare, own = wanted.split(sizes, 1)[place] < 0, lack.split(sizes, 1)[place]
+        frames = (self.readers.rims(drawn).sum((2, 3)) - SPECKS) / (FRAMES - SPECKS)
+        own -= BARER / self.scales[place] * frames.clamp(0, 1) * bare
+        return self.times * lack
 
     def by_reading(self, values: Mapping[str, float]) -> torch.Tensor:
         """Repeat the value of each group, 1 where it has none, for each of its readings: `(Y,)`."""
@@ -152,12 +163,14 @@ class Readers(NamedTuple):
     population: Population
     landmarks: LandmarkNetwork
     glasses: GlassesNetwork
+    rims: RimNetwork
     expression: ExpressionNetwork
 
     @classmethod
     def load(cls, population: Population, device: torch.device | str = "cpu") -> Readers:
         """Load the networks. Raises `WeightsMissing` or `WeightsCorrupt`."""
-        return cls(population, load_landmarks(device), load_glasses(device), load_expression(device))
+        worn = load_glasses(device), load_rims(device)
+        return cls(population, load_landmarks(device), *worn, load_expression(device))
 
 
 def readings(
