@@ -41,6 +41,7 @@ from .errors import FaceTurnedAway, NoFaceFound, StillRecognised, UnknownOption,
 from .generators import load_generator
 from .identity.population import Attributes, Population
 from .identity.virtual import IdentityPath, identity_path
+from .images import resize
 from .perception.masks import build_mask
 from .perception.perception import Perception
 from .perception.regions import share_of_face, whole_face
@@ -64,6 +65,7 @@ class AlignedFace:
     image: torch.Tensor  # (1, 3, S, S)
     embedding: torch.Tensor  # (1, dim)
     attributes: Attributes
+    hands: torch.Tensor | None = None  # (1, 1, 256, 256), 1 where a hand is before it
 
 
 Known = Callable[[AlignedFace], AlignedFace]  # a face as seen, to the person as known from elsewhere
@@ -226,6 +228,7 @@ class Anonymizer:
         if verify:
             check_turn(photo, face)
         aligned = self.analyze(align(photo, face, face.own_size).to(self.device))
+        aligned = replace(aligned, hands=self.perception.hands(photo, face))
         person = replace(known(aligned), image=aligned.image) if known else aligned
         canvas = photo if pixels is None else replace(photo, pixels=pixels)
         finished: dict[int, np.ndarray] = {}
@@ -270,6 +273,8 @@ class Anonymizer:
             report = partial(_attempt, watch, number)
             report("making the new face", 0.3)
             where = build_mask(heat, controls, points, size)  # … and the mask of it
+            if person.hands is not None:
+                where = where * (1 - resize(person.hands, size).to(where))
             ws = self.encode(person, where, controls, overshoot, report)  # stage 2: codes
             generated, composite, mask = self.draw(ws, image, where, controls)  # stage 3
             report("measuring the finished photo", 0.85)

@@ -17,6 +17,7 @@ from ..images import FACE_SIZE, blurred, resize
 from ..recognizers import Recognizer
 from . import attribution
 from .attribution import AttributionInputs
+from .hands import Hands
 from .networks import LandmarkNetwork, PerceptionNetwork, load_landmarks, load_perception_network
 
 MAP_STEPS = 16  # of the path: the map ranks as with 80 to 0.9999, though its sum is less exact
@@ -45,6 +46,11 @@ class Perception:
     def landmarks(self) -> LandmarkNetwork:
         """68 points of aligned faces."""
         return load_landmarks(self.recognizer.mean.device)
+
+    @cached_property
+    def hands(self) -> Hands:
+        """Hands before faces of photos."""
+        return Hands()
 
     @cached_property
     def network(self) -> PerceptionNetwork:

@@ -72,7 +72,8 @@ class Seen:
     generated: torch.Tensor | None = None  # (1, 3, S, S)
     generated_points: torch.Tensor | None = None  # (1, 68, 2)
     moved: torch.Tensor | None = None  # (1, 2, G, G), from these points to the face's
-    blend: Blend | None = None  # what else has to be done to it, of one frame in `LOOKS_EVERY`
+    hands: torch.Tensor | None = None  # (1, 1, 256, 256) before it, of one frame in `LOOKS_EVERY`
+    blend: Blend | None = None  # what else has to be done to it, of the same
 
 
 class Painter:
@@ -133,7 +134,9 @@ class Painter:
         if beyond and not plan.distance(self.anonymizer, embedding) < self.recognizer.threshold:
             return None
         seen = Seen(face, image, embedding, self.perception.landmarks(image))
-        if number % CODES_EVERY == 0 or number in (plan.first, plan.last):
+        if plan.due(number, LOOKS_EVERY):
+            seen.hands = self.perception.hands(photo, face)
+        if plan.due(number, CODES_EVERY):
             seen.codes = self.follower.codes(plan, number, image, self.mask(track, plan.mask_area))
         return seen
 
@@ -188,7 +191,7 @@ class Painter:
             return
         seen.generated = resize(made, plan.resolution)
         seen.generated_points = self.perception.landmarks(seen.generated)
-        if number % LOOKS_EVERY == 0 or number in (plan.first, plan.last):
+        if plan.due(number, LOOKS_EVERY):
             seen.blend = self._blend(seen, self.new(track, plan.mask_area), self.controls)
             seen.moved = seen.blend.moved
         else:
@@ -196,7 +199,10 @@ class Painter:
 
     def _blend(self, seen: Seen, mask: torch.Tensor, controls: Controls) -> Blend:
         points = seen.generated_points, seen.points
-        return measure_blend(seen.generated, seen.image, mask, *points, controls)[0]
+        blend = measure_blend(seen.generated, seen.image, mask, *points, controls)[0]
+        if seen.hands is None:
+            return blend
+        return replace(blend, stays=blend.stays.maximum(resize(seen.hands, mask.shape[-1]).to(mask)))
 
     @torch.no_grad()
     def _finish(self, frame: Frame) -> tuple[Frame, np.ndarray, list[Painted]]:

@@ -72,6 +72,11 @@ class TrackPlan:
         """Whether a detector saw it in a frame."""
         return self.first <= number <= self.last and self.kind[number - self.first] == FOUND
 
+    def due(self, number: int, every: int) -> bool:
+        """Whether something is measured in a frame that is measured in one of so many, and in the first
+        and the last."""
+        return number % every == 0 or number in (self.first, self.last)
+
     def face(self, number: int) -> Face:
         """Where it is in a frame."""
         at = number - self.first
