@@ -1,9 +1,9 @@
 """What stands before a face or is worn stays the photo's: sleeves, microphones, hats, glasses, beards.
 
 A generator draws a bare face. So where it shows skin and the photo shows something that is not of this
-person's skin colour, something is in front. What has the colour of skin (a bare hand) is not seen this
-way, nor is what is smaller than a coin beside the face. Glasses are found by a network, beards and
-moustaches as what is darker around the mouth than the new face.
+person's skin colour, something is in front. What is smaller than a coin beside the face is not seen this
+way, nor what has the colour of skin (`perception/hands.py` finds bare hands). Glasses are found by a
+network, beards and moustaches as what is darker around the mouth than the new face.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from painting import with_frames
 
 from anonlab.encoding.correction import Correction, Readers
 from anonlab.perception.networks import landmark_error
@@ -56,3 +57,17 @@ def test_codes_stay_as_small_as_asked(correction, samples, generator):
         ws = correction(samples.ws[1:2].float(), image, torch.ones(1, 1, 256, 256), target, max_rms=most)
         size = ((ws - generator.w_avg) / generator.w_std).square().mean().sqrt().item()
         assert size == pytest.approx(most, abs=1e-4) if most < 1 else 1 < size < most
+
+
+@torch.no_grad()
+def test_faint_frames_on_a_bare_face_ask_for_a_barer_one(correction, case, samples):
+    image, *_ = case
+    place = sum([*correction.sizes.values()][: [*correction.sizes].index("glasses")])
+    framed = with_frames(image, correction.readers.landmarks(image))
+    faint, wanted = torch.lerp(image, framed, 0.35), correction.read(image, samples.embeddings[:1])
+    assert wanted[0, place] < 0
+    asked = [correction.lack(wanted, one)[0, place].item() for one in (image, faint)]
+    plain = wanted[0, place] - correction.read(faint, samples.embeddings[:1])[0, place]
+    assert asked[0] == 0 and asked[1] < plain - 2
+    worn = correction.read(framed, samples.embeddings[:1])
+    assert correction.lack(worn, framed)[0, place] == 0  # glasses that are worn stay
