@@ -19,9 +19,10 @@ MOST_WORKERS = 8  # each takes some hundred megabytes
 
 
 @contextlib.contextmanager
-def side_by_side(device: torch.device) -> Iterator[InOrder]:
+def side_by_side(device: torch.device, waiting: int = 1) -> Iterator[InOrder]:
     """Give a `map` that does its work in as many threads as torch has; results come in the order of the
-    items, and an error in its turn. No more items are taken than threads can be busy with."""
+    items, and an error in its turn. So many more items are taken than there are threads: their results
+    may wait for one that takes long."""
     threads = torch.get_num_threads()
     workers = min(MOST_WORKERS, threads) if device.type == "cpu" else 1
     if workers < 2:  # in this thread, to which a device's state may belong
@@ -30,12 +31,12 @@ def side_by_side(device: torch.device) -> Iterator[InOrder]:
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
 
     def in_order(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        waiting = deque()
+        taken = deque()
         for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > workers:
-                yield waiting.popleft().result()
-        yield from (one.result() for one in waiting)
+            taken.append(pool.submit(work, item))
+            if len(taken) >= workers + waiting:
+                yield taken.popleft().result()
+        yield from (one.result() for one in taken)
 
     try:
         yield in_order

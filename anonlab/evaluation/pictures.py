@@ -273,7 +273,7 @@ class Gallery:
 
     def _each(self, make: Callable, sources: Sequence, title: str, progress: bool) -> list:
         """Make something of each source; on a CPU with several threads one on each of them."""
-        with folder_lock(self.folder), side_by_side(self.anonymizer.device) as in_order:
+        with folder_lock(self.folder), side_by_side(self.anonymizer.device, len(sources)) as in_order:
             made = in_order(make, sources)
             return [*tqdm(made, title, total=len(sources), disable=not progress)]
 

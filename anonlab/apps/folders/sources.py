@@ -19,6 +19,7 @@ from ...photo.photos import READABLE
 from ...side_by_side import side_by_side
 
 SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8")  # first bytes of photos
+WAITING = 100  # results that wait for a photo before them, which takes long
 T = TypeVar("T")
 Pairs = list[tuple[Path, Path]]  # a photo, and where its result goes
 
@@ -105,7 +106,7 @@ def each(
 
     alone = contextlib.nullcontext(map)  # one photo has all cores
     with (
-        side_by_side(device) if len(sources) > 1 else alone as in_order,
+        side_by_side(device, WAITING) if len(sources) > 1 else alone as in_order,
         tqdm(total=len(pairs), unit="photo", disable=None, smoothing=0.1) as progress,
     ):
         for done in in_order(one, sources):
