@@ -67,6 +67,10 @@ class AlignedFace:
     attributes: Attributes
     hands: torch.Tensor | None = None  # (1, 1, 256, 256), 1 where a hand is before it
 
+    def without_hands(self, mask: torch.Tensor) -> torch.Tensor:
+        """Take the hands before the face out of a `mask (1, 1, S, S)`."""
+        return mask if self.hands is None else mask * (1 - resize(self.hands, mask.shape[-1]).to(mask))
+
 
 Known = Callable[[AlignedFace], AlignedFace]  # a face as seen, to the person as known from elsewhere
 
@@ -272,9 +276,7 @@ class Anonymizer:
         for number in range(1, ATTEMPTS + 1 if verify else 2):
             report = partial(_attempt, watch, number)
             report("making the new face", 0.3)
-            where = build_mask(heat, controls, points, size)  # … and the mask of it
-            if person.hands is not None:
-                where = where * (1 - resize(person.hands, size).to(where))
+            where = person.without_hands(build_mask(heat, controls, points, size))  # … its mask
             ws = self.encode(person, where, controls, overshoot, report)  # stage 2: codes
             generated, composite, mask = self.draw(ws, image, where, controls)  # stage 3
             report("measuring the finished photo", 0.85)

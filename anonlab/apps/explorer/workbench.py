@@ -73,7 +73,8 @@ class Workbench:
         self.photo, self.faces, self.number = photo, faces, number
         self.image, self.points, self.whole = image, points, whole_face(points)
         self.sharp = resize(aligned, SHARP)
-        self.face = self.anonymizer.analyze(image)
+        hands = self.anonymizer.perception.hands(photo, faces[number - 1])
+        self.face = replace(self.anonymizer.analyze(image), hands=hands)
         self.blurred = blurred(image, BLUR_SIGMA)
         self.attributions = {}
 
@@ -100,7 +101,7 @@ class Workbench:
     def view(self, controls: Controls) -> View:
         """Mask, what stays of the face, and how far that is from the person."""
         heat = self.attribution(controls.perception)
-        mask = build_mask(heat, controls, self.points)
+        mask = self.face.without_hands(build_mask(heat, controls, self.points))
         masked, recognizer = masked_face(self.image, mask), self.anonymizer.recognizer
         return View(
             self.image, heat, mask, masked, mask.mean().item(), share_of_face(mask, self.whole),
