@@ -206,3 +206,39 @@ def test_beyond_the_frame_is_the_mirror_image(astronaut, astronaut_found):
     wide = align(Photo(mirrored, "wide.jpg"), Face(face.box, moved.points + [100, 0], 1.0), 256)
     assert visible_share(narrow, moved) < 0.95
     assert (align(narrow, moved, 256) - wide).abs().mean() < 2e-3
+
+
+STRIPES = np.zeros((230, 240, 3), np.uint8)
+STRIPES[:, ::2] = 255  # finer than a smaller picture can show
+
+
+def test_what_is_too_fine_for_a_smaller_picture_is_averaged():
+    aligned = align(Photo(STRIPES, "stripes.png"), FACE, 133)  # two thirds of the photo's scale
+    assert aligned[..., 5:-5, 5:-5].abs().max() < 0.2
+    fine = torch.ones(1, 3, 600, 600)
+    fine[..., ::2] = -1
+    pasted_in = paste(PHOTO, FACE, fine, torch.ones(1, 1, 600, 600))[SQUARE]  # a third of its scale
+    assert np.abs(pasted_in[5:-5, 5:-5].astype(int) - 127).max() < 25
+
+
+@pytest.mark.parametrize("size", [50, 400])
+def test_no_pixel_is_brighter_or_darker_than_what_it_is_made_of(size):
+    black_and_white = Photo(np.where(noise(2, 230, 240) > 127, 255, 0).astype(np.uint8), "hard.png")
+    assert align(black_and_white, FACE, 400).abs().max() == 1
+    mask = (torch.arange(size) % 16 < 8).float().expand(1, 1, size, size)
+    grey = Photo(np.full((230, 240, 3), 100, np.uint8), "grey.png")
+    result = paste(grey, FACE, torch.full((1, 3, size, size), 200 / 127.5 - 1), mask)
+    assert (result.min(), result.max()) == (100, 200)
+
+
+def test_nothing_is_pasted_beyond_the_sides_of_a_turned_square():
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    middle = POINTS.mean(0)
+    face = replace(FACE, points=middle + (POINTS - middle) @ turn.T / 2)
+    result = paste(PHOTO, face, torch.ones(1, 3, 64, 64), torch.ones(1, 1, 64, 64))
+    rows, columns = np.mgrid[:230, :240] + 0.5
+    inverse = np.linalg.inv(np.vstack([face.to_photo(1), [0, 0, 1]]))
+    x, y, _ = np.einsum("ij,jhw->ihw", inverse, np.stack([columns, rows, np.ones_like(rows)]))
+    within = (x > 0.02) & (x < 0.98) & (y > 0.02) & (y < 0.98)
+    beyond = (x < -0.02) | (x > 1.02) | (y < -0.02) | (y > 1.02)
+    assert (result[within] == 255).all() and (result[beyond] == PHOTO.pixels[beyond]).all()
