@@ -1,6 +1,7 @@
 """Virtual identities: stable, keyed, different for different people, hard to undo."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from anonlab.identity.virtual import (
     Identity,
     IdentityPath,
     identity_path,
+    identity_paths,
     keyed,
     random_orthogonal,
 )
@@ -61,6 +63,9 @@ def test_key_and_seed_draw_the_same_in_every_release():
     assert keyed(KEY, 7).initial_seed() == 393617554509238337
     known = [[0.5583, -0.1088, -0.8224], [-0.6789, 0.5098, -0.5284], [-0.4768, -0.8534, -0.2107]]
     torch.testing.assert_close(random_orthogonal(3, KEY, 7), torch.tensor(known), atol=1e-4, rtol=0)
+    corner = random_orthogonal(64, KEY, 7)[:2, :2]  # of one as large as turns a person
+    known = [[0.2907, 0.0817], [-0.1607, 0.0611]]
+    torch.testing.assert_close(corner, torch.tensor(known), atol=1e-4, rtol=0)
 
 
 def test_a_path_is_an_arc_whose_radius_grows_to_the_groups():
@@ -109,6 +114,18 @@ def test_origin_direction_and_radius_are_those_of_the_formula(population, people
         drawn = rotated * population.spread @ population.directions
         drawn = F.normalize(drawn - (drawn * path.axis).sum() * path.axis)
         torch.testing.assert_close(path.direction, drawn, atol=1e-4, rtol=0)
+
+
+def test_people_have_the_paths_together_that_they_have_alone(population, people):
+    embeddings = torch.cat([embedding for embedding, _ in people[:3]])
+    labels = population.labels(embeddings, [attributes for _, attributes in people[:3]])
+    turns = torch.tensor([[1.0], [1.2], [1.5]])
+    rotation = random_orthogonal(64, KEY, 0)
+    together = vars(identity_paths(population, embeddings, labels, rotation[None], turn=turns))
+    for at, (person, turn) in enumerate(zip(people[:3], turns.flatten().tolist(), strict=True)):
+        alone = vars(identity_path(population, *person, KEY, turn=turn))
+        for name, part in together.items():
+            torch.testing.assert_close(part[at : at + 1], alone[name], atol=1e-4, rtol=1e-4)
 
 
 def test_same_key_and_seed_same_identity_else_another(population, people):
@@ -189,6 +206,11 @@ def test_a_kept_gender_is_a_whole_one(population, people):
     assert (gender * theirs.sign() >= 0.999).all()
     read = population.read(torch.cat([embedding for embedding, _ in people]))[:, 0]
     assert read.abs().min() < 0.5  # so that it was asked of somebody
+    assert (gender.abs() < read.abs().clamp_min(1) + 0.2).all()  # and no more
+    embedding, attributes = people[0]
+    for given, whole in ((-0.3, -1), (0.0, 1), (0.3, 1)):  # nor does half a label give half a one
+        target = targets(population, [(embedding, replace(attributes, gender=given))])
+        assert population.read(target)[0, 0] * whole >= 0.999
 
 
 def test_who_knows_the_method_but_not_the_key_cannot_undo_it(population, people):

@@ -8,12 +8,13 @@ import torch
 from anonlab.controls import Controls
 from anonlab.images import blurred, pasted, resize
 from anonlab.perception.networks import landmark_error, load_landmarks
-from anonlab.perception.regions import between_lids, face_band
+from anonlab.perception.regions import between_lids, face_band, region_masks
 from anonlab.recognizers import distance
 from anonlab.regeneration.compose import (
     Blend,
     apply_blend,
     beside_the_face,
+    colour_shift,
     compose,
     detail_blur,
     exposure,
@@ -35,6 +36,31 @@ ALL = torch.ones(1, 1, 512, 512)
 def points(synthetic_faces) -> torch.Tensor:
     """Of the first face."""
     return load_landmarks()(synthetic_faces[:1])
+
+
+@pytest.fixture(scope="module")
+def drawn() -> torch.Tensor:
+    """The points of a face with upright sides and a large mouth; all others lie in its middle."""
+    points = torch.full((1, 68, 2), 0.5)
+    points[0, :17] = torch.tensor([[0.2, 0.2]] * 8 + [[0.5, 0.95]] + [[0.8, 0.2]] * 8)
+    points[0, [7, 9], 1] = 0.9
+    angles = torch.arange(12) * math.pi / 6
+    points[0, 48:60] = 0.5 + torch.stack([0.15 * angles.cos(), 0.2 + 0.1 * angles.sin()], 1)
+    return points
+
+
+def noise(size: int, seed: int, most: float = 1.0) -> torch.Tensor:
+    """A picture of which each pixel has a colour of its own, of at most `most`."""
+    rng = torch.Generator().manual_seed(seed)
+    return most * (2 * torch.rand(1, 3, size, size, generator=rng) - 1)
+
+
+def neutral(size: int, **changed: torch.Tensor) -> Blend:
+    """A blend that changes nothing but what is named."""
+    kept = {"moved": torch.zeros(1, 2, 64, 64), "gain": torch.ones(3, 1, 1)}
+    kept |= {"smear": torch.zeros(2, 2), "blur": torch.zeros(())}
+    kept |= {"shift": torch.zeros(1, 3, 256, 256), "stays": torch.zeros(1, 1, size, size)}
+    return Blend(**kept | changed)
 
 
 def match_sharpness(generated, image, mask):
@@ -245,3 +271,164 @@ def test_without_a_mask_nothing_is_compared(synthetic_faces):
     mask = torch.ones(1, 1, 1024, 1024)
     soft = blurred(large, 5.0)
     assert (match_sharpness(large, soft, mask) - soft).abs().mean() < 0.003
+
+
+@pytest.mark.parametrize(("smear", "blur"), [([64, 0], 0), ([0, 64], 0), ([900, 0], 40)])
+@pytest.mark.parametrize(
+    "places", [[(slice(5, 30), slice(85, 110))], [(60, 20)], [(20, 30), (slice(60, 70), slice(90, 95))]]
+)
+def test_a_frame_is_joined_in_a_window_as_it_is_in_the_whole_picture(smear, blur, places):
+    """Wherever the mask is, if it is one pixel or two islands, and however far the blurs reach."""
+    photo, made = noise(128, 1), noise(128, 2)
+    mask = torch.zeros(1, 1, 128, 128)
+    for rows, columns in places:
+        mask[..., rows, columns] = 1
+    blend = neutral(128, smear=torch.diag(torch.tensor(smear).float()), blur=torch.tensor(blur))
+    ready = with_motion(displaced(made, blend.moved), blend.smear)
+    whole = join(blend, with_blur(ready, blend.blur), photo, mask)
+    torch.testing.assert_close(apply_blend(blend, made, photo, mask), whole, atol=1e-5, rtol=0)
+
+
+def test_a_photo_that_stays_everywhere_is_returned_as_it_is():
+    photo = noise(64, 1)
+    stays = neutral(64, stays=torch.ones(1, 1, 64, 64))
+    assert apply_blend(stays, noise(64, 2), photo, torch.ones(1, 1, 64, 64)) is photo
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_no_joined_colour_is_out_of_range(sign):
+    """Grains of all brightnesses under a photo that is nearly white, or nearly black."""
+    photo, made = torch.full((1, 3, 64, 64), 0.9 * sign), noise(64, 1, 0.3) + 0.6 * sign
+    mask = torch.ones(1, 1, 64, 64)
+    mask[..., :16] = 0
+    shift = torch.full((1, 3, 256, 256), 0.3 * sign)
+    assert harmonise(made, photo, mask).abs().max() > 1.05
+    for shown in (compose(made, photo, mask), join(neutral(64, shift=shift), made, photo, mask)):
+        assert shown.abs().max() == 1
+        assert torch.equal(shown[..., :16], photo[..., :16])
+
+
+def test_brightness_is_compared_between_the_highest_brow_and_the_lowest_corner_of_the_mouth(drawn):
+    """Of a photo that is brighter from each row to the next, and of a tilted face: its outer ends."""
+    points = drawn.clone()
+    points[0, 17:27, 1], points[0, 48:60, 1] = 100 / 256, 150 / 256
+    points[0, 17, 1], points[0, 48, 1] = 80.25 / 256, 170.25 / 256
+    photo = torch.arange(256).view(1, 1, 256, 1).expand(1, 3, 256, 256) / 256 * 0.4 - 1
+    gain = exposure(torch.full_like(photo, -0.5), photo, points)
+    torch.testing.assert_close(gain, torch.full((3, 1, 1), 0.8 * 124 / 256))  # rows 80 to 169
+    black = exposure(torch.zeros_like(photo), -torch.ones_like(photo), points)
+    torch.testing.assert_close(black, torch.full((3, 1, 1), 0.05))  # not darker than that
+    nowhere = exposure(photo, photo - 1, torch.zeros(1, 68, 2))
+    assert torch.equal(nowhere, torch.ones(3, 1, 1))  # where no face is, nothing is darkened
+
+
+@pytest.mark.parametrize("sigma", [0.6, 2.0])
+def test_a_smear_spreads_a_point_by_its_deviation_along_its_line_alone(sigma):
+    """In a part of a picture, too: wider than high, and of a plain grey up to its edges."""
+    dot = torch.zeros(1, 3, 21, 41)
+    dot[..., 10, 20] = 1
+    smear = torch.diag(torch.tensor([(8 * sigma) ** 2, 0.0]))  # pixels of 512, of a picture of 64
+    line = with_motion(dot, smear, 64)[0]
+    assert line[:, [*range(10), *range(11, 21)]].abs().max() < 1e-6
+    torch.testing.assert_close(line.sum((1, 2)), torch.ones(3))
+    spread = (line[:, 10] * (torch.arange(41) - 20).square()).sum(1).sqrt()
+    torch.testing.assert_close(spread, torch.full((3,), sigma), rtol=0.02, atol=0)
+    wide = torch.cat([dot, dot[..., :23]], 3)
+    for blur, amount in ((with_motion, smear), (with_blur, torch.tensor(8 * sigma))):
+        torch.testing.assert_close(blur(wide, amount), blur(wide, amount, 64))
+        grey = torch.full((1, 3, 21, 41), 0.7)
+        torch.testing.assert_close(blur(grey, amount, 64), grey)
+
+
+def test_only_where_the_mask_is_does_a_blur_count_wherever_that_is():
+    """Far from the diagonal."""
+    sharp = noise(512, 1, 0.5)
+    mask = torch.zeros(1, 1, 512, 512)
+    mask[..., 20:80, 380:480] = 1
+    photo = torch.lerp(sharp, blurred(sharp, 2.0), blurred(mask, 4.0).gt(0.01).float())
+    assert detail_blur(sharp, photo, mask) == pytest.approx(2.0, abs=0.1)
+
+
+def test_grain_counts_by_what_the_photo_has_more_of_it_than_the_new_face():
+    mask = torch.ones(1, 1, 256, 256)
+    soft = 4 * blurred(noise(256, 1), 4.0)
+    assert detail_blur(soft + noise(256, 2, 0.15), soft + noise(256, 3, 0.2), mask) < 1
+    sharp = 4 * blurred(noise(256, 4), 1.5)
+    photo = blurred(sharp, 2.0) + noise(256, 5, 0.2)
+    assert detail_blur(sharp, photo, mask) == pytest.approx(4, rel=0.2)  # pixels of 512
+
+
+def test_a_difference_counts_the_less_the_larger_it_is():
+    """On the line between two, of which each has the weight that a Gaussian gives it."""
+    photo = torch.full((1, 3, 256, 256), 0.1)
+    photo[..., 128:] = 0.4
+    shift = colour_shift(torch.zeros_like(photo), photo, torch.zeros(1, 1, 256, 256))
+    weights = [math.exp(-((difference / 0.3) ** 2)) for difference in (0.1, 0.4)]
+    expected = (0.1 * weights[0] + 0.4 * weights[1]) / sum(weights)
+    assert shift[..., 127:129].mean().item() == pytest.approx(expected, abs=0.002)
+    assert shift[..., 0].mean() == pytest.approx(0.1) and shift[..., -1].mean() == pytest.approx(0.4)
+
+
+def test_what_is_not_seen_gives_no_colour():
+    photo = torch.full((1, 3, 256, 256), 0.1)
+    photo[..., 128:] = 0.25
+    seen = torch.ones(1, 1, 256, 256)
+    seen[..., 128:] = 0
+    mask = torch.zeros(1, 1, 256, 256)
+    mask[..., 100:156, 100:128] = 1
+    made = harmonise(torch.zeros_like(photo), photo, mask, seen)
+    torch.testing.assert_close(made[..., :130], torch.full((1, 3, 256, 130), 0.1))
+
+
+@pytest.mark.parametrize("size", [256, 128])
+def test_a_mouth_gets_the_tint_that_it_lacks_and_nothing_else_does(drawn, size):
+    """Red lips with teeth between them, on a face of one grey: of each difference that remains the part
+    without its brightness, the larger the less, under a Gaussian."""
+    mouth = region_masks(drawn, size)["mouth"]
+    photo = mouth * torch.tensor([0.35, -0.05, -0.1])[None, :, None, None]
+    teeth = slice(round(0.68 * size), round(0.72 * size))
+    photo[..., teeth, :] = mouth[..., teeth, :] * torch.tensor([0.3, 0.9, 0.6])[None, :, None, None]
+    made, mask = torch.zeros_like(photo), blurred(mouth, 2.0)
+    without = colour_shift(made, photo, mask)
+    added = colour_shift(made, photo, mask, None, drawn) - without
+    lacks = photo - made - without
+    weight = (-lacks.square().mean(1, keepdim=True) / 0.6**2).exp()
+    tint, near = lacks - lacks.mean(1, keepdim=True), 3 * size / 256
+    expected = blurred(mouth, near) * blurred(tint * weight, near) / blurred(weight, near)
+    torch.testing.assert_close(added, expected, atol=1e-5, rtol=0)
+    assert added.mean(1).abs().max() < 1e-6 < 0.05 < added.abs().max()
+    two = torch.cat([photo, photo.flip(1)])
+    both = colour_shift(torch.zeros_like(two), two, mask, None, drawn)
+    torch.testing.assert_close(both[:1], without + added)
+    torch.testing.assert_close(both[1:], (without + added).flip(1))
+
+
+def test_what_is_in_front_and_beards_stay_and_give_no_colour(drawn, monkeypatch):
+    """And a beard is looked for where the new face already has the photo's colours."""
+    hand, hair = torch.zeros(2, 1, 1, 128, 128)
+    hand[..., 30:55, 30:55] = 1
+    hair[..., 75:100, 45:80] = 1
+    hair = blurred(hair, 2.0)
+    compared = []
+
+    def beard(_, made: torch.Tensor, __) -> torch.Tensor:
+        compared.append(made)
+        return hair
+
+    monkeypatch.setattr("anonlab.regeneration.compose.in_front", lambda *_: hand)
+    monkeypatch.setattr("anonlab.regeneration.compose.glasses", lambda _: 0 * hand)
+    monkeypatch.setattr("anonlab.regeneration.compose.beard", beard)
+    mask = torch.zeros(1, 1, 128, 128)
+    mask[..., 20:110, 20:108] = 0.9
+    made = noise(128, 1, 0.2)
+    photo = made + 0.1 + (hand - hair) * torch.tensor([0.2, -0.1, 0.15])[None, :, None, None]
+    shaved, ready = measure_blend(made, photo, mask, drawn, drawn, Controls(include=("mouth",)))
+    shown = mask * (1 - shaved.stays)
+    assert shaved.stays[hand == 1].eq(1).all() and not compared
+    expected = colour_shift(ready, photo, shown, 1 - hand, drawn)
+    torch.testing.assert_close(shaved.shift, expected)
+    blend = measure_blend(made, photo, mask, drawn, drawn)[0]
+    torch.testing.assert_close(compared, [ready + shaved.shift])
+    assert torch.equal(blend.stays, shaved.stays.maximum(hair))
+    expected = colour_shift(ready, photo, shown * (1 - hair), 1 - hand.maximum(hair), drawn)
+    torch.testing.assert_close(blend.shift, expected)
