@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from scipy.ndimage import distance_transform_edt, sobel
 from skimage.draw import polygon2mask
@@ -118,7 +119,18 @@ class Hands:
 
 
 def _network(key: str, _: int) -> Any:
-    return import_openvino().Core().read_model(store.locate(key))
+    """Read a network; what enlarges pictures in it by products of matrices, because OpenVINO's own way
+    (2026.4) needs AVX."""
+    ov = import_openvino()
+    ops, model = ov.opset13, ov.Core().read_model(store.locate(key))
+    for one in model.get_ordered_ops():
+        if one.get_type_name() == "Interpolate":  # of (1, side, side, C), bilinear
+            new, old = (node.get_shape()[1] for node in (one.output(0), one.input_value(0)))
+            columns = F.interpolate(torch.eye(old)[None], size=new, mode="linear")[0].T.numpy()
+            planes = ops.transpose(one.input_value(0), [0, 3, 1, 2])
+            larger = ops.matmul(ops.matmul(columns, planes, False, False), columns, False, True)
+            one.output(0).replace(ops.transpose(larger, [0, 2, 3, 1]).output(0))
+    return model
 
 
 def hand_shape(joints: np.ndarray, grey: np.ndarray) -> np.ndarray:
