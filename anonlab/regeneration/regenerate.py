@@ -5,6 +5,7 @@ Codes come from a start (`anonlab.encoding.start`) and some steps of latent opti
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -28,6 +29,7 @@ TOLERANCE = 0.02  # of a distance that was asked for
 HALVINGS = 7  # of the range of strengths, when one pass searches for a distance
 PUSH_STEPS = 12  # of optimisation, when the distance is still too small …
 MARGINS = (0.05, 0.1, 0.2)  # … and how much more is asked for, round by round
+OPTIMISING = threading.BoundedSemaphore(2)  # optimisations at a time: each takes 2.5 GB
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,12 @@ class Regenerator:
             return self.start(image, mask, path.source, aim)
 
         def optimize(ws: torch.Tensor, steps: int, distance: float | None) -> torch.Tensor:
-            return optimize_latents(
-                self.generator, self.recognizer, self.perceptual, image, mask, identity, ws,
-                steps, distance, self.config, rng,
-                watch=lambda step, *_: watch("refining the new face", 0.3 + 0.5 * step / steps),
-            )  # fmt: skip
+            with OPTIMISING:
+                return optimize_latents(
+                    self.generator, self.recognizer, self.perceptual, image, mask, identity, ws,
+                    steps, distance, self.config, rng,
+                    watch=lambda step, *_: watch("refining the new face", 0.3 + 0.5 * step / steps),
+                )  # fmt: skip
 
         if wanted is not None and not self.refine_steps:
             strength = _search(lambda strength: reached(start(path.aim(strength)), FACE_SIZE), wanted)
