@@ -1,14 +1,24 @@
 """`anonlab anonymize` and its function, with an anonymizer without networks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from faked import Inverter, photo_file
 
 from anonlab.apps import cli
 from anonlab.pipeline import Anonymizer
+
+
+@pytest.fixture(autouse=True)
+def one_after_the_other() -> Iterator[None]:
+    """One thread, so that photos are done in their order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
