@@ -38,7 +38,7 @@ PALM, HAND = (
 )  # least certainties: of 741 photos 18 show a hand before a face, and none a wrong one
 LEAST = 0.2  # width of a palm over the aligned square's side; what is smaller is far behind
 WHOLE, BEYOND = 2.6, 0.5  # a hand's square over its palm's, and its middle, in palms towards the fingers
-CELLS = ((24, 2), (12, 6))  # cells a side, and anchors in each
+CELLS = ((24, 2), (12, 6))  # a side of the palms' network, and anchors in each
 FINGERS = ((0, 1, 2, 3, 4), (5, 6, 7, 8), (9, 10, 11, 12), (13, 14, 15, 16), (17, 18, 19, 20))
 HULL = (0, 1, 5, 9, 13, 17)  # joints around the palm
 # The shape of a hand in centimetres: the palm's width and length, and half the widths of fingers, thumb,
@@ -61,7 +61,8 @@ class Palm(NamedTuple):
 
 
 class Hands:
-    """Find hands before faces. May be called from several threads. Raises `WeightsMissing`."""
+    """Find hands before faces. May be called from several threads. Raises `WeightsMissing` or
+    `WeightsCorrupt` when it is first called."""
 
     def __init__(self) -> None:
         self.palms, self.joints = (
@@ -96,7 +97,7 @@ class Hands:
             if logits[at] < math.log(PALM / (1 - PALM)):
                 break
             middle, sides, *points = places[at].reshape(-1, 2) * (VIEW / PALM_SIDE)
-            side, middle = sides.max(), middle + _anchors()[at] * VIEW
+            side, middle = sides.max(), middle + anchors(CELLS)[at] * VIEW
             up = points[2] - points[0]  # from the wrist to the middle finger
             near = any(np.hypot(*(middle - one.middle)) < max(side, one.side) / 2 for one in found)
             if not near and side >= LEAST * FACE_SIZE and up.any():
@@ -160,10 +161,11 @@ def _distance(at: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _anchors() -> np.ndarray:
-    """Place the anchors of the palms' network, `(2016, 2)` in shares of the side."""
+def anchors(grids: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """Place the anchors of a single-shot detector in shares of the side, `(A, 2)`: for each grid, given
+    as its cells a side and the anchors in each, row by row."""
     rows = []
-    for cells, count in CELLS:
+    for cells, count in grids:
         y, x = (np.mgrid[:cells, :cells] + 0.5) / cells
         rows.append(np.stack([x, y], -1).reshape(-1, 2).repeat(count, 0))
     return np.concatenate(rows)

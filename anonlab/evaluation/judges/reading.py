@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -12,6 +10,7 @@ from ...identity.population import skin_tones
 from ...metrics.estimators import FaceApi
 from ...metrics.packages import find
 from ...metrics.tensorflow_js import TensorFlowJs
+from ...perception.hands import anchors
 from ...perception.networks import EXPRESSION_BOX
 from ...recognizers import OnnxRecognizer, crop
 from ...recognizers.onnx import PictureNetwork
@@ -27,6 +26,7 @@ STEM = "conv_dw_13_relu/clip_by_value"  # ... and of what its last layer of filt
 LAST = ("conv_pw_13/convolution/merged_input", "conv_pw_13_bn/batchnorm_1/sub")  # its weights
 BATCH = 8  # pictures at a time: a gigabyte less than all at once
 FOUND = 0.5  # BlazeFace's score of a face
+BLAZEFACE = ((16, 2), (8, 6))  # cells a side, and anchors in each
 
 Reading = dict[str, torch.Tensor]  # of `N` pictures, see `Judges`
 
@@ -90,17 +90,6 @@ class FaceApiExpression(FaceApi):
         return self.dense(x.mean((2, 3)), "fc")
 
 
-@cache
-def blazeface_anchors() -> torch.Tensor:
-    """Place BlazeFace's anchors `(896, 2)` in [0, 1]: 2 a cell of 16 pixels of 256, 6 a cell of 32."""
-    rows = []
-    for cells, count in ((16, 2), (8, 6)):
-        at = (torch.arange(cells) + 0.5) / cells
-        centres = torch.cartesian_prod(at, at).flip(1)  # (cells², 2), x first, row by row
-        rows.append(centres.repeat_interleave(count, 0))
-    return torch.cat(rows)
-
-
 class Judges:
     """Ask the estimators of `packages`. Raises `WeightsMissing` or `WeightsCorrupt`."""
 
@@ -144,6 +133,6 @@ class Judges:
         """Return `(N,)`: 1 where the box of a BlazeFace face holds the picture's middle, else 0."""
         out = self.finder(crop(images, (0.0, 0.0, 512.0, 512.0), self.finder.side))
         boxes = out["regressors"].view(len(images), -1, 16)[..., :4] / self.finder.side
-        centre, half = boxes[..., :2] + blazeface_anchors(), boxes[..., 2:] / 2
+        centre, half = boxes[..., :2] + torch.from_numpy(anchors(BLAZEFACE)).float(), boxes[..., 2:] / 2
         inside = ((centre - torch.tensor([0.5, 0.55])).abs() < half).all(-1)
         return ((out["classificators"].sigmoid() > FOUND) & inside).any(1).float()
