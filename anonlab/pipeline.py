@@ -120,7 +120,7 @@ class Anonymizer:
         check_choice("method", method, METHODS)
         chosen = pick_device(device)
         recognizer, population = load_recognizer("dlib", device=chosen), Population.load(chosen)
-        drawn_by = load_generator(generator, generator_path, chosen)
+        drawn_by = load_generator(generator, generator_path, chosen).rough()
         perception, own = Perception(recognizer, population), drawn_by.name == population.generator
         if method == "auto":
             method = "encode" if store.find(f"encoder-{drawn_by.name}") else "optimize"
@@ -134,7 +134,7 @@ class Anonymizer:
             if own:
                 readers = Readers.load(population, chosen)
                 weights = store.load_shipped("correction")
-                correction = Correction(weights, drawn_by.rough(), recognizer, readers)
+                correction = Correction(weights, drawn_by, recognizer, readers)
             start: Start = EncoderStart(encoder, correction, AIM)
         else:
             overshoot = OVERSHOOT_OF_ONE_PASS if method == "one-pass" else 1.0

@@ -10,6 +10,7 @@ import torch
 
 from ..generators.base import truncate_to_rms
 from ..images import FACE_SIZE, blurred, resize
+from ..openvino_runtime import roughly
 from ..photo.grain import grain
 from .correction import Correction
 from .encoder import Encoder
@@ -95,7 +96,8 @@ class EncoderStart:
     def __call__(self, image, mask, source, target) -> torch.Tensor:
         noise, image = noise_of(image), brightened(image)
         aim = source + self.overshoot * (target - source)
-        ws = self.encoder(image, mask, aim)
+        with roughly(image.device):
+            ws = self.encoder(image, mask, aim).float()
         ws = truncate_to_rms(ws, self.encoder.w_avg, self.encoder.w_std, MAX_RMS)
         if self.correction is None:
             return ws

@@ -1,13 +1,14 @@
 """Find every face in a photo: small, rolled, occluded and truncated ones, in photos of any size.
 
-Two independent detectors are combined. MTCNN (Zhang et al. 2016, from facenet-pytorch) knows upright
-faces and has the more exact points. CenterFace also finds occluded, truncated and rolled faces. Each
-checks the other: a detection of MTCNN is dropped unless CenterFace confirms it, and one of CenterFace is
-looked at a second time from near, by both. What is left of doubt is in a face's confidence.
+CenterFace looks at all of a photo, upright and turned, and names what may be a face. MTCNN (Zhang et al.
+2016, from facenet-pytorch), an independent detector with the more exact points, looks at each of these
+from near, in its upright square: what both see is a face. Of the others CenterFace is asked a second
+time, from near, too. What is left of doubt is in a face's confidence.
 """
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -17,29 +18,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import nn
 
 from ..errors import NoFaceFound
 from ..images import to_uint8
 from ..openvino_runtime import Networks, import_openvino
 from ..weights import store
-from .boxes import SAME, SURER, among, merged, moved, overlap, same
+from .boxes import SAME, among, merged, moved, overlap
 from .centerface import CenterFace, Picture, scaled
 from .faces import Face, align
 from .photos import Photo
 
-DETECT_SIDE = 1280  # longer photos are scaled down to this for MTCNN, shorter ones up by at most …
-ENLARGED = 2.0  # … this
-MIN_FACE = 20  # pixels, in the photo as looked at
+LONGEST = 1280  # of a photo of which MTCNN sees all; larger ones are scaled down
+MIN_FACE = 20  # pixels, in the photo; of MTCNN in the picture as looked at
 MIN_CONFIDENCE = 0.9  # of MTCNN
-SURE = 0.98  # … in a face that is tiny even in the photo, or of which CenterFace is not sure
+SURE = 0.98  # … in a face that is tiny, or of which CenterFace is not sure
 NONE = 0.2  # confidence of CenterFace below which nothing is a face
-CONFIRMED = 0.4  # … from which on it confirms a face of MTCNN that is not `SURE`
+CONFIRMED = 0.4  # … from which on it and MTCNN, even if not `SURE`, see one
 LIKELY = 0.45  # mean of CenterFace's two looks from which on it is a face, …
 SEEN = 0.3  # … if MTCNN sees it from near, too
 DOUBTFUL = 0.6  # confidence below which it may be no face
-CLOSE_SIDE = 256  # of the aligned square in which a known face is looked for again
+CLOSE_SIDE = 256  # of the aligned square in which a face is looked at from near, …
+CLOSE_FACE = 60  # … and the least face that is one there: it is about 115 pixels wide
 ROLLED = 15.0  # degrees from which on a face is looked at once more, upright
 
 
@@ -50,32 +50,21 @@ class Detector:
         for key in ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet"):
             store.locate(key)
         self.mtcnn = _import_mtcnn()(keep_all=True, min_face_size=MIN_FACE, device=device)
+        for stage in (self.mtcnn.rnet, self.mtcnn.onet):
+            stage.to(memory_format=torch.channels_last)  # a CPU pools so in a fifth of the time
         if torch.device(device).type == "cpu":
             self.mtcnn.pnet = FirstStage(self.mtcnn.pnet)
+        self.close = copy.copy(self.mtcnn)  # the same networks
+        self.close.min_face_size = CLOSE_FACE
         self.centerface = CenterFace()
 
     def __call__(self, photo: Photo) -> list[Face]:
         """Find every face, largest first. Raises `NoFaceFound` when there is none."""
-        return self._faces(photo, True)
+        return _largest_first(photo, self._from_near(photo, self.centerface(photo.pixels, NONE)))
 
     def once(self, photo: Photo) -> list[Face]:
         """Find faces by one look of MTCNN at the whole photo, which is enough for portraits."""
-        return self._faces(photo, False)
-
-    def _faces(self, photo: Photo, thorough: bool) -> list[Face]:
-        scale = min(ENLARGED if thorough else 1.0, DETECT_SIDE / max(photo.size))
-        faces = self.by_mtcnn(photo.pixels, scale)
-        # what is tiny even in the photo is seldom a face
-        faces = [face for face in faces if face.area >= MIN_FACE**2 or face.confidence >= SURE]
-        if thorough:
-            others = self.centerface(photo.pixels, NONE)
-            faces = [face for face in faces if _confirmed(face, others)]
-            faces = [self.nearer(photo, face) if face.roll > ROLLED else face for face in faces]
-            sure = [face for face in faces if face.confidence > 1 - SURER]  # none could be surer
-            faces = merged([faces, self._from_near(photo, others, sure)])
-        if not faces:
-            raise NoFaceFound(f"{photo.name} shows no face that can be found; use a photo with a face")
-        return sorted(faces, key=lambda face: -face.area)
+        return _largest_first(photo, self.by_mtcnn(photo.pixels, min(1.0, LONGEST / max(photo.size))))
 
     def again(self, photo: Photo, face: Face) -> Face | None:
         """Look for a known `face` again where it was, however small or turned it is; None if there is
@@ -83,10 +72,10 @@ class Detector:
 
         What is looked at is its aligned square, in which every face is upright and large.
         """
-        square = Image.fromarray(to_uint8(align(photo, face, CLOSE_SIDE)))
+        square = to_uint8(align(photo, face, CLOSE_SIDE, cut=True))
         matrix = face.to_photo(CLOSE_SIDE)
         before = moved(face, np.linalg.inv(np.vstack([matrix, [0, 0, 1]]))[:2])
-        found = self.by_mtcnn(square, 1.0)
+        found = _detected(self.close, square, 1.0, MIN_CONFIDENCE)
         best = max(found, key=lambda one: overlap(one, before), default=None)
         return moved(best, matrix) if best and overlap(best, before) >= SAME else None
 
@@ -103,23 +92,28 @@ class Detector:
         self.centerface.networks.clear()
 
     def _from_near(self, photo: Photo, faces: Iterable[Face], known: Sequence[Face] = ()) -> list[Face]:
-        """Look from near at CenterFace's `faces` that are not `known`; return those that a second look
-        confirms, with MTCNN's points where it sees them."""
+        """Look from near at CenterFace's `faces` that are not `known`; return those that MTCNN or a
+        second look confirms, with MTCNN's points where it sees them."""
         confirmed = []
         for face in faces:
-            if face.area < MIN_FACE**2 or among(face, known):
+            if among(face, known):
                 continue
-            second = self.centerface.near(photo.pixels, face)
-            mean = (face.confidence + second.confidence) / 2
-            nearer = self.nearer(photo, second) if mean >= SEEN else second
-            if nearer is not second:
+            nearer, large = self.nearer(photo, face), face.area >= MIN_FACE**2
+            sure = nearer.confidence >= SURE or (large and face.confidence >= CONFIRMED)
+            if nearer is not face and sure:
                 confirmed.append(nearer)
-            elif mean >= LIKELY:
-                confirmed.append(replace(second, confidence=mean))
+            elif large:
+                second = self.centerface.near(photo.pixels, face)
+                mean = (face.confidence + second.confidence) / 2
+                nearer = self.nearer(photo, second) if mean >= SEEN else second
+                if nearer is not second:
+                    confirmed.append(nearer)
+                elif mean >= LIKELY:
+                    confirmed.append(replace(second, confidence=mean))
         return merged([confirmed])
 
     def nearer(self, photo: Photo, face: Face) -> Face:
-        """Give a face more exact points, if it can be looked at from near.
+        """Give a face MTCNN's points and confidence if it sees it from near; else return `face` itself.
 
         It is looked at twice where the first look was not upright yet.
         """
@@ -135,21 +129,31 @@ class Detector:
 
     def by_mtcnn(self, image: Picture, scale: float, confidence: float = MIN_CONFIDENCE) -> list[Face]:
         """Find faces in `image` by MTCNN in a scaled copy, from a `confidence` on."""
-        pixels = np.asarray(image)
-        seen = scaled(pixels, scale)
-        try:
-            boxes, confidences, points = self.mtcnn.detect(seen, landmarks=True)
-        except (ValueError, RuntimeError, IndexError):
-            return []  # MTCNN's image pyramid fails on very narrow pictures
-        if boxes is None:
-            return []
-        ratio = np.array(pixels.shape[1::-1]) / np.array(seen.size)
-        faces = []
-        for box, sure, point in zip(boxes, map(float, confidences), points, strict=True):
-            if sure >= confidence:
-                corners = tuple((box.reshape(2, 2) * ratio).flatten().tolist())
-                faces.append(Face(corners, (point * ratio).astype(float), sure))
-        return faces
+        return _detected(self.mtcnn, image, scale, confidence)
+
+
+def _largest_first(photo: Photo, faces: list[Face]) -> list[Face]:
+    if not faces:
+        raise NoFaceFound(f"{photo.name} shows no face that can be found; use a photo with a face")
+    return sorted(faces, key=lambda face: -face.area)
+
+
+def _detected(mtcnn: Any, image: Picture, scale: float, confidence: float) -> list[Face]:
+    pixels = np.asarray(image)
+    seen = scaled(pixels, scale)
+    try:
+        boxes, confidences, points = mtcnn.detect(seen, landmarks=True)
+    except (ValueError, RuntimeError, IndexError):
+        return []  # MTCNN's image pyramid fails on very narrow pictures
+    if boxes is None:
+        return []
+    ratio = np.array(pixels.shape[1::-1]) / np.array(seen.size)
+    faces = []
+    for box, sure, point in zip(boxes, map(float, confidences), points, strict=True):
+        if sure >= confidence:
+            corners = tuple((box.reshape(2, 2) * ratio).flatten().tolist())
+            faces.append(Face(corners, (point * ratio).astype(float), sure))
+    return faces
 
 
 def _import_mtcnn() -> Any:
@@ -203,9 +207,3 @@ def _first_stage(pnet: Any) -> Any:
             x = ops.max_pool(x, [2, 2], one, none, none, [2, 2], "ceil").output(0)
     chances = ops.softmax(convolution(x, pnet.conv4_1), 1)
     return ov.Model([convolution(x, pnet.conv4_2), chances], [picture], "P-Net")
-
-
-def _confirmed(face: Face, others: Iterable[Face]) -> bool:
-    """Tell whether CenterFace's detections `others` hold MTCNN's `face`."""
-    seen = max((other.confidence for other in others if same(face, other)), default=0.0)
-    return seen >= (NONE if face.confidence >= SURE else CONFIRMED)

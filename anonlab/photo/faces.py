@@ -23,7 +23,8 @@ OWN_SIZES = ((200.0, 256), (560.0, 512))
 # Side of a face, in pixels, from which on a recogniser's verdict means something: dlib takes 9.8 % of
 # different people (LFW) for one person at 16 pixels, 1.3 % at 28.
 JUDGED = 28
-MAX_OUTSIDE = 0.4  # share of the face oval that may lie beyond the frame
+MAX_OUTSIDE = 0.4  # share of the face oval that may lie beyond the frame, …
+MOST_OUTSIDE = 0.72  # … and where it is only looked for
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,14 @@ def visible_share(photo: Photo, face: Face) -> float:
     return float((oval * inside).sum() / oval.sum())
 
 
-def align(photo: Photo, face: Face, size: int = ALIGNED_SIZE) -> torch.Tensor:
+def align(photo: Photo, face: Face, size: int = ALIGNED_SIZE, *, cut: bool = False) -> torch.Tensor:
     """Cut the face out in FFHQ alignment: `(1, 3, size, size)` in [-1, 1].
 
     Beyond the photo's frame its mirror image goes on, as in FFHQ. Raises `NoFaceFound` when more than
-    40 % of the face's oval lies outside the frame.
+    40 % of the face's oval lies there. Where it may be `cut` off, grey goes on, and 72 % may.
     """
-    if 1 - visible_share(photo, face) > MAX_OUTSIDE:
+    most, beyond = (MOST_OUTSIDE, "zeros") if cut else (MAX_OUTSIDE, "reflection")
+    if 1 - visible_share(photo, face) > most:
         raise NoFaceFound(f"{photo.name} shows a face that is cut off by the frame; use a wider photo")
     matrix = face.to_photo(size)
     step = np.hypot(*matrix[:, 0])  # photo pixels for one aligned pixel
@@ -118,7 +120,7 @@ def align(photo: Photo, face: Face, size: int = ALIGNED_SIZE) -> torch.Tensor:
     matrix = matrix.copy()
     matrix[:, 2] -= (left, top)
     source = to_tensor(np.asarray(crop))
-    return _sample(source, matrix * scale[:, None], (size, size), "reflection").clamp(-1, 1)
+    return _sample(source, matrix * scale[:, None], (size, size), beyond).clamp(-1, 1)
 
 
 def paste(photo: Photo, face: Face, aligned: torch.Tensor, mask: torch.Tensor) -> np.ndarray:
@@ -169,7 +171,7 @@ def _sample(
     source: torch.Tensor, matrix: np.ndarray, shape: tuple[int, int], beyond: str = "border"
 ) -> torch.Tensor:
     """Take bicubic samples of `source (1, C, H, W)`; `matrix` maps output to source pixels, and `beyond`
-    the source is `border` (its edge goes on) or `reflection`."""
+    the source is `border` (its edge goes on), `reflection` or `zeros`."""
     x, y = _grid(matrix, shape, source.dtype)
     grid = torch.stack([x / source.shape[3] * 2 - 1, y / source.shape[2] * 2 - 1], -1)[None]
     return F.grid_sample(source, grid, "bicubic", beyond, align_corners=False)

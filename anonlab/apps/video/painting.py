@@ -89,7 +89,7 @@ class Painter:
         self.recognizer, self.perception = anonymizer.recognizer, anonymizer.perception
         self.mask = lru_cache(MASKS)(self._mask)
         self.seen: dict[tuple[int, int], Seen] = {}  # by track and frame
-        self.generator = anonymizer.generator.rough()
+        self.generator = anonymizer.generator
 
     def paint(
         self, frames: Iterable[Frame], first: int = 0, in_order: InOrder = map
