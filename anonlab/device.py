@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import torch
 
@@ -17,6 +19,19 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceUnavailable("this machine has no CUDA device that torch can use; choose cpu")
     return torch.device(name)
+
+
+@contextlib.contextmanager
+def all_cores() -> Iterator[None]:
+    """Let torch compute with all cores in this thread, though it is one of several, or with as many as
+    `OMP_NUM_THREADS` says, which Ray's workers have: a long computation is over sooner, and the same
+    whatever is done beside it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or cores()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def cores() -> int:

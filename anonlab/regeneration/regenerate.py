@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..controls import Controls
+from ..device import all_cores
 from ..encoding.start import Start
 from ..generators import Generator, require_preview
 from ..identity.virtual import IdentityPath
@@ -29,7 +30,7 @@ TOLERANCE = 0.02  # of a distance that was asked for
 HALVINGS = 7  # of the range of strengths, when one pass searches for a distance
 PUSH_STEPS = 12  # of optimisation, when the distance is still too small …
 MARGINS = (0.05, 0.1, 0.2)  # … and how much more is asked for, round by round
-OPTIMISING = threading.BoundedSemaphore(2)  # optimisations at a time: each takes 2.5 GB
+OPTIMISING = threading.Lock()  # one at a time: it takes 1 GB and keeps all cores busy
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Regenerator:
             return self.start(image, mask, path.source, aim)
 
         def optimize(ws: torch.Tensor, steps: int, distance: float | None) -> torch.Tensor:
-            with OPTIMISING:
+            with OPTIMISING, all_cores():
                 return optimize_latents(
                     self.generator, self.recognizer, self.perceptual, image, mask, identity, ws,
                     steps, distance, self.config, rng,
