@@ -22,6 +22,9 @@ from .thin_plate import displaced, displacement
 
 NEAR, FAR = 6.0, 16.0  # Gaussian reach of the colour correction, in those pixels
 LIPS = 3.0  # the same of the tint of lips: pale, rosy or made up
+# Difference in brightness, of 2, at which one of the two shows teeth, a moustache or the open mouth and
+# no lips; and the share of the pixels in reach that must show lips for half of a tint
+UNLIKE, FEW = 0.3, 0.05
 TOLERANCE = 0.3  # a larger difference is another thing behind, not another colour
 WIDER = 0.04  # of the photo's face, so that the roots of the ears are in it, over its width
 EDGE = 2.0  # Gaussian of the line along which photo and new face meet beside it, in those pixels
@@ -303,11 +306,12 @@ def colour_shift(
     if points is None:
         return shift
     lacking = difference - shift
-    weight = (-lacking.square().mean(1, keepdim=True) / (2 * TOLERANCE) ** 2).exp() * seen
-    mouth = region_masks(points, size)["mouth"].to(image)
-    tint = blurred((lacking - lacking.mean(1, keepdim=True)) * weight, LIPS * scale)
-    total, near = blurred(weight, LIPS * scale), blurred(mouth, LIPS * scale)
-    return shift + near * tint / total.clamp_min(1e-3)
+    lighter = lacking.mean(1, keepdim=True)
+    tint, mouth = lacking - lighter, region_masks(points, size)["mouth"].to(image)
+    alike = (-((lighter / UNLIKE) ** 2)).exp() * seen
+    weight = (-tint.square().mean(1, keepdim=True) / (2 * TOLERANCE) ** 2).exp() * alike
+    tint, total, near = (blurred(part, LIPS * scale) for part in (tint * weight, weight, mouth))
+    return shift + near * alike * tint / (total + FEW)
 
 
 def beside_the_face(points: torch.Tensor, size: int) -> torch.Tensor:
