@@ -383,7 +383,7 @@ def test_what_is_not_seen_gives_no_colour():
 @pytest.mark.parametrize("size", [256, 128])
 def test_a_mouth_gets_the_tint_that_it_lacks_and_nothing_else_does(drawn, size):
     """Red lips with teeth between them, on a face of one grey: of each difference that remains the part
-    without its brightness, the larger the less, under a Gaussian."""
+    without its brightness, the larger the less, under a Gaussian, and for places as bright as lips."""
     mouth = region_masks(drawn, size)["mouth"]
     photo = mouth * torch.tensor([0.35, -0.05, -0.1])[None, :, None, None]
     teeth = slice(round(0.68 * size), round(0.72 * size))
@@ -392,10 +392,13 @@ def test_a_mouth_gets_the_tint_that_it_lacks_and_nothing_else_does(drawn, size):
     without = colour_shift(made, photo, mask)
     added = colour_shift(made, photo, mask, None, drawn) - without
     lacks = photo - made - without
-    weight = (-lacks.square().mean(1, keepdim=True) / 0.6**2).exp()
-    tint, near = lacks - lacks.mean(1, keepdim=True), 3 * size / 256
-    expected = blurred(mouth, near) * blurred(tint * weight, near) / blurred(weight, near)
-    torch.testing.assert_close(added, expected, atol=1e-5, rtol=0)
+    lighter, near = lacks.mean(1, keepdim=True), 3 * size / 256
+    tint, alike = lacks - lighter, (-((lighter / 0.3) ** 2)).exp()
+    weight = (-tint.square().mean(1, keepdim=True) / 0.6**2).exp() * alike
+    expected = blurred(mouth, near) * blurred(tint * weight, near) / (blurred(weight, near) + 0.05)
+    torch.testing.assert_close(added, expected * alike, atol=1e-5, rtol=0)
+    middle = added[0, 0, round(0.7 * size), size // 2], added[0, 0, round(0.745 * size), size // 2]
+    assert middle[0].abs() < 0.3 * middle[1].abs()  # white teeth stay white between red lips
     assert added.mean(1).abs().max() < 1e-6 < 0.05 < added.abs().max()
     two = torch.cat([photo, photo.flip(1)])
     both = colour_shift(torch.zeros_like(two), two, mask, None, drawn)
