@@ -1,7 +1,6 @@
 """Everything that a user may ask for also runs where tensors do not live on the CPU."""
 
-import copy
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,10 +9,12 @@ from apps.video.making import filmed, write_clip
 from other_device import elsewhere
 from PIL import Image
 
-from anonlab import Anonymizer, pipeline
+from anonlab import Anonymizer, openvino_runtime, pipeline
 from anonlab.apps.video.anonymize_clip import anonymize_clip
 from anonlab.evaluation.judging import Similarity
+from anonlab.generators import openvino_mobile
 from anonlab.notebook.samples import sample_photo
+from anonlab.photo import centerface
 from anonlab.photo.faces import align
 from anonlab.photo.photos import read_photo
 
@@ -21,11 +22,12 @@ KEY = b"0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def here(shipped) -> Anonymizer:
-    """With float32 for what is only read, too, as there."""
-    start, exact = shipped.regenerator.start, copy.copy(shipped.regenerator.start.correction)
-    exact.generator = shipped.generator
-    return shipped.replace(key=KEY, start=replace(start, correction=exact))
+def here() -> Iterator[Anonymizer]:
+    """In float32, as there."""
+    with pytest.MonkeyPatch.context() as patch:
+        for room in (openvino_runtime, openvino_mobile, centerface):
+            patch.setattr(room, "cpu_precisions", lambda: ("f32",))
+        yield Anonymizer.load(key=KEY)
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_a_photo_is_the_same_there(here, there, generator, steps):
     difference = np.abs(np.asarray(found.image).astype(int) - np.asarray(expected.image))
     # Sums in another order, by which pixels at the edge of what is new change sides; the first steps of
     # an optimisation follow the signs of gradients, however near to nothing these are.
-    most, mean, far = (10, 0.5, 0.02) if steps else (8, 0.02, 2e-3)
+    most, mean, far = (10, 0.3, 0.02) if steps else (8, 0.02, 2e-3)
     assert np.quantile(difference, 0.999 if steps else 1) <= most and difference.mean() < mean
     assert found.faces[0].distance == pytest.approx(expected.faces[0].distance, abs=far)
 
