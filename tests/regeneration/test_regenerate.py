@@ -64,9 +64,10 @@ def test_a_picture_is_drawn_no_larger_than_it_must_be(regenerator, asked, size, 
     synthesis.assert_called_once_with(ws, drawn)
 
 
-def test_a_distance_that_was_asked_for_is_reached(shipped, asked):
+def test_a_distance_that_was_asked_for_is_reached(shipped, asked, monkeypatch):
     """By codes that are optimised after the shipped start, and, with new eyes, by that start alone: then
     the distance is that of the new eyes."""
+    monkeypatch.setattr("anonlab.regeneration.regenerate.PUSH_STEPS", 3)  # a second each
     face, mask, path = asked
     one_pass = shipped.regenerator
     optimizing = replace(one_pass, refine_steps=2)
