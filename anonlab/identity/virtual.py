@@ -84,19 +84,6 @@ class IdentityPath:
         return Identity(target, self.origin, cosine)
 
 
-def whitened_rotation(
-    population: Population, axis: torch.Tensor, rotation: torch.Tensor
-) -> torch.Tensor:
-    """Rotate the persons' directions `axis (N, dim)` in the population's principal components, whitened,
-    by `rotation (N or 1, 64, 64)`, and colour them again, so that what is drawn is as face-like.
-
-    Whitened, two keys' directions are less alike by chance (`data/identity.json`).
-    """
-    whitened = axis @ population.directions.T / population.spread  # (N, dim) to (N, 64)
-    rotated = (rotation @ whitened[:, :, None])[:, :, 0]
-    return (rotated * population.spread) @ population.directions
-
-
 def identity_paths(
     population: Population,
     embeddings: torch.Tensor,
@@ -128,7 +115,11 @@ def identity_paths(
     wanted = torch.cat([gender, wanted[:, 1:]], 1)
     origin = origin + population.natural_change(wanted - population.read(origin), keep)
     axis = F.normalize(embeddings - origin, dim=1)
-    drawn = whitened_rotation(population, axis, rotation)
+    # Rotated in principal components, so that what is drawn is as face-like; whitened before, because
+    # two keys' directions are then less alike by chance (`data/identity.json`).
+    whitened = axis @ population.directions.T / population.spread  # (N, dim) to (N, 64)
+    rotated = (rotation @ whitened[:, :, None])[:, :, 0]
+    drawn = (rotated * population.spread) @ population.directions
     # at a right angle to the axis, and without what would change the kept attributes: one tilts the
     # other
     for _ in range(TILTS):
