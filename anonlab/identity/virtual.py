@@ -2,10 +2,8 @@
 
 The target keeps what the person shares with a group (gender, age, skin tone, look) and moves
 everything else: the embedding's difference from the group's mean is turned away from the person, to
-95°, a little beyond a right angle, into a direction that only the holder of the key can compute.
-
-A plain reflection (180°) is the farthest, but anyone can reflect it back. A right angle and a bit
-leaves almost nothing to reflect.
+95°, a little beyond a right angle, into a direction that only the holder of the key can compute. (A
+plain reflection, 180°, is the farthest, but anyone can reflect it back.)
 """
 
 from __future__ import annotations
@@ -140,13 +138,12 @@ def identity_path(
     key: bytes,
     seed: int = 0,
     keep: Sequence[str] = KEEP,
-    turn: float = TURN,
 ) -> IdentityPath:
     """Give the way from the person with `embedding (1, dim)` to the identity of key and seed: the same
     in every photo, and another for another person. Raises `UnknownOption`."""
     labels = population.labels(embedding, [attributes])
     rotation = random_orthogonal(len(population.spread), key, seed).to(embedding)
-    return identity_paths(population, embedding, labels, rotation[None], keep, turn)
+    return identity_paths(population, embedding, labels, rotation[None], keep)
 
 
 def random_orthogonal(size: int, key: bytes, seed: int) -> torch.Tensor:
