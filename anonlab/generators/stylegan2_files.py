@@ -91,8 +91,7 @@ def load_stylegan2(path: Path) -> StyleGAN2:
 
 
 def read_file(path: Path) -> tuple[Tensors, float | None]:
-    """Read the tensors of a file in any of the formats, unchecked, and what clamps the activations.
-    Raises as `load_stylegan2`."""
+    """Read a file's tensors, unchecked, and what clamps the activations. Raises as `load_stylegan2`."""
     if not path.is_file():
         raise WeightsMissing(f"{path} (StyleGAN2) is missing; give the path of {FORMATS}")
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""StyleGAN2 against slow, direct formulas: the same network, computed another way."""
+"""StyleGAN2: its shapes, sizes, truncation and gradients (slow formulas: `test_stylegan2_files`)."""
 
 import pytest
 import stylegan2_reference as slow
@@ -11,8 +11,8 @@ from anonlab.generators.stylegan2 import StyleGAN2, StyleGAN2Config
 from anonlab.generators.stylegan2_files import load_stylegan2
 
 
-def draw(*shape: int, seed: int = 1) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+def draw(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture
@@ -20,15 +20,6 @@ def small(tmp_path) -> StyleGAN2:
     """A generator of 16 pixels."""
     save_file(slow.raw_tensors(16, [6, 5, 4]), tmp_path / "small.safetensors")
     return load_stylegan2(tmp_path / "small.safetensors")
-
-
-def test_a_64_pixel_generator_agrees_with_the_formulas(tmp_path):
-    raw = slow.raw_tensors(64, [6, 5, 4, 4, 3], seed=5)
-    save_file(raw, tmp_path / "raw.safetensors")
-    model = load_stylegan2(tmp_path / "raw.safetensors")
-    ws = model.broadcast(model.mapping(draw(1, 16, seed=9), 0.7))
-    expected = slow.slow_synthesis(raw, ws, 64)
-    torch.testing.assert_close(model.synthesis(ws).double(), expected, atol=2e-5, rtol=1e-4)
 
 
 def test_previews_are_means_of_the_native_picture():
