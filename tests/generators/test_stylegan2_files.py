@@ -187,6 +187,10 @@ WRONG = {  # what is in a file → what is said
         nvidia(RAW | {"synthesis.b8.conv0.weight": torch.zeros(5, 7, 3, 3)}),
         "of a wrong shape: synthesis.b8.conv0.weight (5, 7, 3, 3) instead of (5, 6, 3, 3)",
     ),
+    "an empty tensor": (
+        RAW | {"synthesis.b8.conv0.noise_strength": torch.zeros(0)},
+        "of a wrong shape: synthesis.b8.conv0.noise_strength (0,) instead of ()",
+    ),
     "another filter": (
         nvidia(RAW | {"synthesis.b8.conv0.resample_filter": torch.ones(4, 4) / 16}),
         "another filter than [1, 3, 3, 1]",
