@@ -1,9 +1,12 @@
-"""Where the codes of a face start: at those of the trained encoder, or at the linear ones."""
+"""Where the codes of a face start: at those of the trained encoder, or at the linear ones.
+
+A start maps an aligned face `image (1, 3, S, S)`, its `mask (1, 1, S, S)`, the person's embedding
+`source (1, dim)` and the one to reach, `target`, to `ws (1, num_ws, w_dim)`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -54,19 +57,6 @@ def brightened(image: torch.Tensor) -> torch.Tensor:
     return (gain * (smooth + 1) - 1).clamp(-1, 1)
 
 
-class Start(Protocol):
-    """From a face, its mask and identities to codes."""
-
-    name: str
-
-    def __call__(
-        self, image: torch.Tensor, mask: torch.Tensor, source: torch.Tensor, target: torch.Tensor
-    ) -> torch.Tensor:
-        """Map `image (1, 3, S, S)`, `mask (1, 1, S, S)`, the person's embedding and the one to reach
-        `(1, dim)`, to `ws (1, num_ws, w_dim)`."""
-        ...
-
-
 @dataclass(frozen=True)
 class LinearStart:
     """The linear initialisation, the same row for every style input: `w_avg` for a generator that did
@@ -102,3 +92,6 @@ class EncoderStart:
         if self.correction is None:
             return ws
         return self.correction(ws, image, mask, aim, noise, max_rms=MAX_RMS)
+
+
+Start = LinearStart | EncoderStart

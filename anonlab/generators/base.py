@@ -50,8 +50,7 @@ class Generator(nn.Module):
         return w.mean(0), w.std(0)
 
     def broadcast(self, w: torch.Tensor) -> torch.Tensor:
-        """Repeat `w (N, w_dim)` as `ws (N, num_ws, w_dim)`, without a copy: the same row for every style
-        input."""
+        """Repeat `w (N, w_dim)` for every style input, as `ws (N, num_ws, w_dim)`, without a copy."""
         return w[:, None].expand(-1, self.num_ws, -1)
 
     def synthesis(self, ws: torch.Tensor, resolution: int | None = None) -> torch.Tensor:

@@ -98,7 +98,6 @@ class MobileStyleGAN(Generator):
     """
 
     name = "mobile"
-    backend = "torch"
     img_resolution = 1024
     resolutions = (256, 512, 1024)
     blocks: Any  # modules in a list have no type of their own

@@ -31,7 +31,6 @@ class OpenVINOMobileStyleGAN(MobileStyleGAN):
     `torch.func`. May be called from several threads.
     """
 
-    backend = "openvino"
     precision = "f32"
 
     def __init__(self) -> None:

@@ -69,10 +69,6 @@ def _tensor(flat: torch.Tensor, offset: int, size: tuple, stride: tuple, *_: obj
     return view.clone()
 
 
-def _parameter(tensor: torch.Tensor, *_: object) -> torch.Tensor:
-    return tensor
-
-
 def _text(text: str, encoding: str) -> bytes:
     """Read bytes as protocol 2 writes them."""
     if encoding != "latin1":
@@ -94,7 +90,7 @@ _TABLE: dict[str, Any] = {
     "torch_utils.persistence._reconstruct_persistent_obj": _module,
     "torch.storage._load_from_bytes": _storage,
     "torch._utils._rebuild_tensor_v2": _tensor,
-    "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_parameter": lambda tensor, *_: tensor,
     "_codecs.encode": _text,
     **{f"{room}.{one.__name__}": one for room in BUILTINS for one in (set, dict, list, tuple)},
     **dict.fromkeys(IGNORED, _Ignored),

@@ -37,15 +37,10 @@ class StyleGAN2Config:
 
 
 def upfirdn2d(
-    x: torch.Tensor,
-    taps: torch.Tensor,
-    up: int = 1,
-    padding: tuple[int, int] = (0, 0),
-    gain: float = 1.0,
+    x: torch.Tensor, taps: torch.Tensor, padding: tuple[int, int], up: int = 1
 ) -> torch.Tensor:
-    """Insert `up - 1` zeros between the pixels of `x (N, C, H, W)` and filter, in both directions.
-
-    `taps (K,)` is one factor of a separable filter; `padding` (before, after) is in pixels of the
+    """Insert `up - 1` zeros between the pixels of `x (N, C, H, W)` and filter, in both directions, by
+    twice `taps (K,)`: one of four pixels is no zero. `padding` (before, after) is in pixels of the
     upsampled image.
     """
     n, c, h, w = x.shape
@@ -53,7 +48,7 @@ def upfirdn2d(
         x = F.pad(x.reshape(n, c, h, 1, w, 1), (0, up - 1, 0, 0, 0, up - 1))
         x = x.reshape(n, c, h * up, w * up)
     x = F.pad(x, padding * 2)
-    kernel = taps.flip(0) * gain**0.5  # flipped: conv2d correlates
+    kernel = taps.flip(0) * 2  # flipped: conv2d correlates
     x = F.conv2d(x, kernel.view(1, 1, 1, -1).expand(c, -1, -1, -1), groups=c)
     return F.conv2d(x, kernel.view(1, 1, -1, 1).expand(c, -1, -1, -1), groups=c)
 
@@ -101,7 +96,7 @@ class StyledConv(nn.Module):
     def forward(self, x: torch.Tensor, w: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
         x = modulated_conv2d(x, self.weight, self.affine(w), up=self.up)
         if self.up:
-            x = upfirdn2d(x, taps, padding=(1, 1), gain=4)
+            x = upfirdn2d(x, taps, (1, 1))
         x = x + self.noise * self.noise_strength
         x = F.leaky_relu(x + self.bias[:, None, None], 0.2) * LRELU_GAIN
         return x.clamp(-self.clamp, self.clamp) if self.clamp else x
@@ -162,6 +157,6 @@ class StyleGAN2(Generator):
             for row in range(max(0, 2 * level - 1), 2 * level + 1):
                 x = self.convs[row](x, ws[:, row], self.taps)
             if level:
-                image = upfirdn2d(image, self.taps, up=2, padding=(2, 1), gain=4)
+                image = upfirdn2d(image, self.taps, (2, 1), up=2)
             image = image + self.to_rgbs[level](x, ws[:, 2 * level + 1])
         return resize(image, resolution)

@@ -91,8 +91,7 @@ def load_stylegan2(path: Path) -> StyleGAN2:
 
 
 def read_file(path: Path) -> tuple[Tensors, float | None]:
-    """Read the tensors of a file in any of the formats, unchecked, and what clamps the activations.
-    Raises as `load_stylegan2`."""
+    """Read a file's tensors, unchecked, and what clamps the activations. Raises as `load_stylegan2`."""
     if not path.is_file():
         raise WeightsMissing(f"{path} (StyleGAN2) is missing; give the path of {FORMATS}")
     with path.open("rb") as file:
@@ -153,14 +152,14 @@ def _filled(path: Path, theirs: Names, tensors: Tensors, clamp: float | None) ->
             f"choose another file"
         ) from None
     with torch.device("meta"):  # without memory for them: a header could ask for much
-        shapes = {ours: empty.shape for ours, empty in StyleGAN2(config).state_dict().items()}
-    names = {theirs(ours): ours for ours in shapes if ours != "w_std"}
+        empty = StyleGAN2(config).state_dict()
+    names = {theirs(ours): ours for ours in empty if ours != "w_std"}
     if theirs("w_avg") not in tensors:
         del names[theirs("w_avg")]
     wrong = [
-        f"{name} {tuple(tensors[name].shape)} instead of {tuple(shapes[ours])}"
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(empty[ours].shape)}"
         for name, ours in names.items()
-        if name in tensors and _squeezed(tensors[name].shape) != _squeezed(shapes[ours])
+        if name in tensors and tensors[name].squeeze().shape != empty[ours].squeeze().shape
     ]
     missing, unused = sorted(names.keys() - tensors.keys()), sorted(tensors.keys() - names.keys())
     lists = (("missing", missing), ("not used", unused), ("of a wrong shape", wrong))
@@ -172,7 +171,7 @@ def _filled(path: Path, theirs: Names, tensors: Tensors, clamp: float | None) ->
         )
     model = StyleGAN2(config)
     state = {
-        ours: (tensors[name].float() * factor(ours, shapes[ours])).reshape(shapes[ours])
+        ours: (tensors[name].float() * factor(ours, empty[ours].shape)).reshape(empty[ours].shape)
         for name, ours in names.items()
     }
     model.load_state_dict(state, strict=False)
@@ -192,10 +191,6 @@ def _is_filter(kernel: torch.Tensor) -> bool:
     """Tell whether it is the filter [1, 3, 3, 1] that our network has built in, at any gain."""
     expected = torch.outer(TAPS, TAPS)
     return kernel.shape == (4, 4) and torch.allclose(kernel.float() / kernel.sum(), expected)
-
-
-def _squeezed(shape: torch.Size) -> list[int]:
-    return [side for side in shape if side > 1]
 
 
 def _listed(names: Iterable) -> str:

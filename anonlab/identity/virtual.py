@@ -2,10 +2,8 @@
 
 The target keeps what the person shares with a group (gender, age, skin tone, look) and moves
 everything else: the embedding's difference from the group's mean is turned away from the person, to
-95°, a little beyond a right angle, into a direction that only the holder of the key can compute.
-
-A plain reflection (180°) is the farthest, but anyone can reflect it back. A right angle and a bit
-leaves almost nothing to reflect.
+95°, a little beyond a right angle, into a direction that only the holder of the key can compute. (A
+plain reflection, 180°, is the farthest, but anyone can reflect it back.)
 """
 
 from __future__ import annotations
@@ -84,19 +82,6 @@ class IdentityPath:
         return Identity(target, self.origin, cosine)
 
 
-def whitened_rotation(
-    population: Population, axis: torch.Tensor, rotation: torch.Tensor
-) -> torch.Tensor:
-    """Rotate the persons' directions `axis (N, dim)` in the population's principal components, whitened,
-    by `rotation (N or 1, 64, 64)`, and colour them again, so that what is drawn is as face-like.
-
-    Whitened, two keys' directions are less alike by chance (`data/identity.json`).
-    """
-    whitened = axis @ population.directions.T / population.spread  # (N, dim) to (N, 64)
-    rotated = (rotation @ whitened[:, :, None])[:, :, 0]
-    return (rotated * population.spread) @ population.directions
-
-
 def identity_paths(
     population: Population,
     embeddings: torch.Tensor,
@@ -128,7 +113,11 @@ def identity_paths(
     wanted = torch.cat([gender, wanted[:, 1:]], 1)
     origin = origin + population.natural_change(wanted - population.read(origin), keep)
     axis = F.normalize(embeddings - origin, dim=1)
-    drawn = whitened_rotation(population, axis, rotation)
+    # Rotated in principal components, so that what is drawn is as face-like; whitened before, because
+    # two keys' directions are then less alike by chance (`data/identity.json`).
+    whitened = axis @ population.directions.T / population.spread  # (N, dim) to (N, 64)
+    rotated = (rotation @ whitened[:, :, None])[:, :, 0]
+    drawn = (rotated * population.spread) @ population.directions
     # at a right angle to the axis, and without what would change the kept attributes: one tilts the
     # other
     for _ in range(TILTS):
@@ -149,13 +138,12 @@ def identity_path(
     key: bytes,
     seed: int = 0,
     keep: Sequence[str] = KEEP,
-    turn: float = TURN,
 ) -> IdentityPath:
     """Give the way from the person with `embedding (1, dim)` to the identity of key and seed: the same
     in every photo, and another for another person. Raises `UnknownOption`."""
     labels = population.labels(embedding, [attributes])
     rotation = random_orthogonal(len(population.spread), key, seed).to(embedding)
-    return identity_paths(population, embedding, labels, rotation[None], keep, turn)
+    return identity_paths(population, embedding, labels, rotation[None], keep)
 
 
 def random_orthogonal(size: int, key: bytes, seed: int) -> torch.Tensor:

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 
 EYES = (tuple(range(36, 42)), tuple(range(42, 48)))  # of 68 points: first the eye on the left side
-WIDTH = 0.9  # of a patch, over the distance between the corners of the eye
 
 
 def eye_windows(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -17,7 +16,7 @@ def eye_windows(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def iris_patches(
-    images: torch.Tensor, points: torch.Tensor, size: int = 24, width: float = WIDTH
+    images: torch.Tensor, points: torch.Tensor, size: int = 24, width: float = 0.9
 ) -> torch.Tensor:
     """Cut square patches `(N, 2, 3, size, size)` around both eyes of aligned `images (N, 3, S, S)`.
 

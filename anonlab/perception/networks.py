@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import pairwise, starmap
 from typing import TypeVar
 
 import torch
@@ -62,16 +61,13 @@ class LandmarkNetwork(nn.Module):
 
     resolution = 128
 
-    def __init__(self, channels: int = 32):
+    def __init__(self) -> None:
         super().__init__()
-        c = channels
-        self.to_32 = nn.Sequential(conv_step(3, c, 2), conv_step(c, 2 * c, 2), conv_step(2 * c, 2 * c))
-        self.to_16 = level(2 * c, 3 * c)
-        self.to_8 = nn.Sequential(
-            conv_step(3 * c, 4 * c, 2), conv_step(4 * c, 4 * c), conv_step(4 * c, 3 * c)
-        )
-        self.up_16 = conv_step(3 * c, 2 * c)
-        self.up_32 = nn.Sequential(conv_step(2 * c, 2 * c), nn.Conv2d(2 * c, COUNT, 1))
+        self.to_32 = nn.Sequential(conv_step(3, 32, 2), conv_step(32, 64, 2), conv_step(64, 64))
+        self.to_16 = level(64, 96)
+        self.to_8 = nn.Sequential(conv_step(96, 128, 2), conv_step(128, 128), conv_step(128, 96))
+        self.up_16 = conv_step(96, 64)
+        self.up_32 = nn.Sequential(conv_step(64, 64), nn.Conv2d(64, COUNT, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map aligned `images (N, 3, S, S)` to points `(N, 68, 2)`, x and y in [0, 1] of the side."""
@@ -88,12 +84,12 @@ class LandmarkNetwork(nn.Module):
 class ExpressionNetwork(nn.Module):
     """Seven expressions, from a grey crop of 64 px, learned from mini-Xception."""
 
-    def __init__(self, channels: int = 8):
+    def __init__(self) -> None:
         super().__init__()
-        c = channels
-        sides = c, 2 * c, 4 * c, 6 * c, 6 * c
-        self.features = nn.Sequential(conv_step(1, c), *starmap(level, pairwise(sides)))
-        self.says = nn.Linear(6 * c * 16, len(EXPRESSIONS))
+        self.features = nn.Sequential(
+            conv_step(1, 8), level(8, 16), level(16, 32), level(32, 48), level(48, 48)
+        )
+        self.says = nn.Linear(48 * 4 * 4, len(EXPRESSIONS))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map aligned `images (N, 3, S, S)` in [-1, 1] to logits `(N, 7)` of `EXPRESSIONS`, mean 0."""
@@ -112,15 +108,13 @@ class GlassesNetwork(nn.Module):
     The labels were given by eye (`data/labels.json`).
     """
 
-    def __init__(self, channels: int = 16):
+    def __init__(self) -> None:
         super().__init__()
-        c = channels
         self.features = nn.Sequential(
-            conv_step(3, c, 2), conv_step(c, 2 * c, 2), conv_step(2 * c, 2 * c),
-            conv_step(2 * c, 3 * c, 2), conv_step(3 * c, 3 * c), conv_step(3 * c, 4 * c, 2),
-            conv_step(4 * c, 4 * c),
+            conv_step(3, 16, 2), conv_step(16, 32, 2), conv_step(32, 32),
+            conv_step(32, 48, 2), conv_step(48, 48), conv_step(48, 64, 2), conv_step(64, 64),
         )  # fmt: skip
-        self.says = nn.Linear(8 * c, 1)
+        self.says = nn.Linear(2 * 64, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map aligned `images (N, 3, S, S)` in [-1, 1] to logits `(N,)`: positive where glasses or
@@ -147,14 +141,13 @@ class RimNetwork(nn.Module):
     A U-Net (Ronneberger et al. 2015) that learned from frames drawn onto generated faces.
     """
 
-    def __init__(self, channels: int = 8):
+    def __init__(self) -> None:
         super().__init__()
-        c = channels
-        self.first = conv_step(3, c)
-        self.to_half, self.to_quarter = level(c, 2 * c), level(2 * c, 4 * c)
-        self.to_eighth = level(4 * c, 6 * c)
-        self.up_quarter, self.up_half = conv_step(10 * c, 4 * c), conv_step(6 * c, 2 * c)
-        self.up = nn.Sequential(conv_step(3 * c, c), nn.Conv2d(c, 1, 1))
+        self.first = conv_step(3, 8)
+        self.to_half, self.to_quarter = level(8, 16), level(16, 32)
+        self.to_eighth = level(32, 48)
+        self.up_quarter, self.up_half = conv_step(48 + 32, 32), conv_step(32 + 16, 16)
+        self.up = nn.Sequential(conv_step(16 + 8, 8), nn.Conv2d(8, 1, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map aligned `images (N, 3, S, S)` in [-1, 1] to the chance of glasses, `(N, 1, 256, 256)`."""
@@ -178,20 +171,18 @@ class PerceptionNetwork(nn.Module):
     """
 
     resolution = 128
-    map_size = 64
 
-    def __init__(self, channels: int = 24):
+    def __init__(self) -> None:
         super().__init__()
-        c = channels
-        self.to_64 = level(3, c)
-        self.to_32 = level(c, 2 * c)
-        self.to_16 = level(2 * c, 4 * c)
-        self.to_8 = level(4 * c, 6 * c)
-        self.to_4 = nn.Sequential(level(6 * c, 6 * c), conv_step(6 * c, 6 * c))
-        self.up_8 = conv_step(12 * c, 4 * c)
-        self.up_16 = conv_step(8 * c, 2 * c)
-        self.up_32 = conv_step(4 * c, 2 * c)
-        self.up_64 = nn.Sequential(conv_step(3 * c, c), nn.Conv2d(c, 1, 3, padding=1))
+        self.to_64 = level(3, 24)
+        self.to_32 = level(24, 48)
+        self.to_16 = level(48, 96)
+        self.to_8 = level(96, 144)
+        self.to_4 = nn.Sequential(level(144, 144), conv_step(144, 144))
+        self.up_8 = conv_step(144 + 144, 96)
+        self.up_16 = conv_step(96 + 96, 48)
+        self.up_32 = conv_step(48 + 48, 48)
+        self.up_64 = nn.Sequential(conv_step(48 + 24, 24), nn.Conv2d(24, 1, 3, padding=1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map aligned `images (N, 3, S, S)` to the square root of their map, `(N, 1, 64, 64)`, ≥ 0.

@@ -21,16 +21,13 @@ FOREHEAD = 0.6  # height of the forehead above the brows, in distances from brow
 KEPT = 32  # drawings, of .1 to .5 MB, because every stage asks for the same ones of a face
 
 
-def region_masks(
-    points: torch.Tensor, size: int = 256, forehead: float = FOREHEAD
-) -> dict[str, torch.Tensor]:
+def region_masks(points: torch.Tensor, size: int = 256) -> dict[str, torch.Tensor]:
     """Draw all of `REGIONS` from one face's points `(1, 68, 2)`: masks `(1, 1, size, size)` of 0 and 1.
 
     They do not overlap, wherever the points are: the first one named below gets what two share. Forehead
-    is what of the face lies above the brows, up to `forehead` distances from brow to nose tip, jaw what
-    lies below the mouth, cheeks the rest.
+    is what of the face lies above the brows, jaw what lies below the mouth, cheeks the rest.
     """
-    return dict(zip(REGIONS, _regions(_key(points), size, forehead).clone(), strict=True))
+    return dict(zip(REGIONS, _regions(_key(points), size, FOREHEAD).clone(), strict=True))
 
 
 @lru_cache(KEPT)
@@ -58,7 +55,8 @@ def _regions(points: bytes, size: int, forehead: float) -> torch.Tensor:
 
 
 def whole_face(points: torch.Tensor, size: int = 256, forehead: float = FOREHEAD) -> torch.Tensor:
-    """Draw all regions of one face together, from chin to forehead: `(1, 1, size, size)` of 0 and 1."""
+    """Draw all regions of one face together, from its chin to `forehead` distances from brow to nose tip
+    above the brows: `(1, 1, size, size)` of 0 and 1."""
     return _regions(_key(points), size, forehead).sum(0)
 
 

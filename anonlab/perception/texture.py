@@ -44,6 +44,5 @@ def hair_features(images: torch.Tensor) -> torch.Tensor:
 
 
 def facial_hair(images: torch.Tensor, readout: torch.Tensor) -> torch.Tensor:
-    """Return logits `(N,)` of aligned `images (N, 3, S, S)` by a `readout (449,)`: positive where facial
-    hair is worn."""
+    """Map `images (N, 3, S, S)` by a `readout (449,)` to logits `(N,)`, positive with facial hair."""
     return hair_features(images) @ readout[:-1] + readout[-1]

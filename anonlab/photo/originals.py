@@ -78,10 +78,9 @@ def describe(image: Opened, name: str) -> Original:
     if kind == "JPEG":
         options = _jpeg_options(image)
     elif kind == "TIFF":
-        options["compression"] = image.info.get("compression", "raw")
-        if options["compression"] not in TIFF_COMPRESSIONS:
-            options["compression"] = "tiff_adobe_deflate"
-        if options["compression"] == "jpeg":
+        used = image.info.get("compression", "raw")
+        options["compression"] = used if used in TIFF_COMPRESSIONS else "tiff_adobe_deflate"
+        if used == "jpeg":
             options["quality"] = 95
     elif kind == "WEBP" and b"VP8L" in _head(image):
         options = {"lossless": True, "exact": True}

@@ -81,9 +81,7 @@ class Photo:
         return image
 
 
-def read_photo(
-    source: str | os.PathLike | BinaryIO | Image.Image | np.ndarray | Photo,
-) -> Photo:
+def read_photo(source: str | os.PathLike | BinaryIO | Image.Image | np.ndarray | Photo) -> Photo:
     """Decode a path, an open file, a PIL image or an `(H, W, 3)` uint8 array into an upright `Photo`.
 
     EXIF orientation is applied; grey, palette, CMYK, 16-bit and transparent pictures become 8-bit

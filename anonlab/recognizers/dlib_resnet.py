@@ -42,8 +42,7 @@ def convolution(in_channels: int, out_channels: int, size: int, stride: int) -> 
 
 
 class Residual(nn.Module):
-    """Two convolutions and a skip. dlib pads with zeros what is smaller: the skip's channels, and the
-    convolutions' pixels."""
+    """Two convolutions and a skip. dlib pads with zeros what is smaller, in channels or in pixels."""
 
     def __init__(self, in_channels: int, out_channels: int, down: bool):
         super().__init__()

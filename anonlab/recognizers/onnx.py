@@ -67,13 +67,9 @@ class OnnxRecognizer:
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         """Embed FFHQ-aligned `images (N, 3, S, S)` in [-1, 1] to embeddings `(N, dim)`."""
-        return next(iter(self.network(self.chips(images.detach().cpu())).values()))
-
-    def chips(self, images: torch.Tensor) -> torch.Tensor:
-        """Cut what the model is given of aligned images: `(N, 3, size, size)`, differentiably."""
-        chips = (crop(images, self.box, self.size) + 1) * 127.5
+        chips = (crop(images.detach().cpu(), self.box, self.size) + 1) * 127.5
         chips = chips.clamp(0, 255) * self.scale + self.offset
-        return chips.flip(1) if self.bgr else chips
+        return next(iter(self.network(chips.flip(1) if self.bgr else chips).values()))
 
 
 class PictureNetwork:

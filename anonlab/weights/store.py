@@ -43,33 +43,29 @@ class Weight:
         return bool(self.url)
 
 
+PACKAGE = Path(__file__).parents[1]
 _TABLE = tomllib.loads(Path(__file__).with_name("table.toml").read_text(encoding="utf-8"))
 WEIGHTS = {key: Weight(**row) for key, row in _TABLE.items()}
 
 
 def installed() -> bool:
     """Return whether this is the copy of a wheel, whose files are not changed, and no checkout."""
-    return (Path(__file__).parents[1] / "_data").is_dir()
-
-
-def _folder(inside: str, outside: str) -> Path:
-    package = Path(__file__).parents[1]
-    return package / inside if installed() else package.parent / outside
+    return (PACKAGE / "_data").is_dir()
 
 
 def data_folder() -> Path:
     """Return the folder of what ships with anonlab: `data/` of a checkout, or its copy in a wheel."""
-    return _folder("_data", "data")
+    return PACKAGE / "_data" if installed() else PACKAGE.parent / "data"
 
 
 def notebooks_folder() -> Path:
     """Return the folder of the notebooks, of a checkout or in a wheel."""
-    return _folder("_notebooks", "notebooks")
+    return PACKAGE / "_notebooks" if installed() else PACKAGE.parent / "notebooks"
 
 
 def accepted_folder() -> Path:
     """Return the folder of the accepted numbers, of a checkout or in a wheel."""
-    return _folder("_accepted", "tests/accepted")
+    return PACKAGE / "_accepted" if installed() else PACKAGE.parent / "tests/accepted"
 
 
 def cache_folder() -> Path:

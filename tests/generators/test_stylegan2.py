@@ -1,38 +1,25 @@
-"""StyleGAN2 against slow, direct formulas: the same network, computed another way."""
+"""StyleGAN2: its shapes, sizes, truncation and gradients (slow formulas: `test_stylegan2_files`)."""
 
 import pytest
 import stylegan2_reference as slow
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 
 from anonlab.generators.base import truncated
 from anonlab.generators.stylegan2 import StyleGAN2, StyleGAN2Config
-from anonlab.generators.stylegan2_files import config_of, factor, nvidia
+from anonlab.generators.stylegan2_files import load_stylegan2
 
 
-def build(raw: dict[str, torch.Tensor]) -> StyleGAN2:
-    """The network with NVIDIA's raw tensors, by the translation table alone."""
-    model = StyleGAN2(config_of(nvidia, raw, None))
-    state = model.state_dict()
-    for ours in state.keys() - {"w_std"}:
-        shape = state[ours].shape
-        state[ours] = (raw[nvidia(ours)] * factor(ours, shape)).reshape(shape)
-    model.load_state_dict(state)
-    return model.eval().requires_grad_(False)
+def draw(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
 
 
-def draw(*shape: int, seed: int = 1) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-RAW = slow.raw_tensors(16, [6, 5, 4])
-
-
-def test_a_64_pixel_generator_agrees_with_the_formulas():
-    raw = slow.raw_tensors(64, [6, 5, 4, 4, 3], seed=5)
-    ws = build(raw).broadcast(build(raw).mapping(draw(1, 16, seed=9), 0.7))
-    found = build(raw).synthesis(ws)
-    torch.testing.assert_close(found.double(), slow.slow_synthesis(raw, ws, 64), atol=2e-5, rtol=1e-4)
+@pytest.fixture
+def small(tmp_path) -> StyleGAN2:
+    """A generator of 16 pixels."""
+    save_file(slow.raw_tensors(16, [6, 5, 4]), tmp_path / "small.safetensors")
+    return load_stylegan2(tmp_path / "small.safetensors")
 
 
 def test_previews_are_means_of_the_native_picture():
@@ -61,9 +48,8 @@ def test_the_official_shapes(size, num_ws):
         assert sum(p.numel() for p in two.parameters()) == 30_370_060
 
 
-def test_truncation():
-    model = build(RAW)
-    z = draw(4, 16)
+def test_truncation(small):
+    z, model = draw(4, 16), small
     w = model.mapping(z)
     torch.testing.assert_close(model.mapping(z, 0.5), (w + model.w_avg) / 2)
     assert torch.equal(model.mapping(z, 0.0), model.w_avg.expand(4, -1))
@@ -72,8 +58,8 @@ def test_truncation():
     torch.testing.assert_close(each[::2], torch.stack([w[0], model.w_avg]))
 
 
-def test_gradients_are_those_of_finite_differences():
-    model = build(RAW).double()
+def test_gradients_are_those_of_finite_differences(small):
+    model = small.double()
     ws = draw(1, 6, 16).double().requires_grad_(True)
     torch.manual_seed(0)
     assert torch.autograd.gradcheck(model.synthesis, (ws,), fast_mode=True)

