@@ -237,7 +237,7 @@ def load_encoder(
         )
     model = Encoder(config)
     try:
-        model.load_state_dict(state)
+        model.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise WeightsCorrupt(f"{path} does not hold the tensors its config names: {error}") from None
     if not all(tensor.isfinite().all() for tensor in state.values()):
