@@ -81,11 +81,11 @@ def main() -> None:
     )
     options.add_argument("--rolled", action="store_true")
     chosen = options.parse_args()
-    portraits, heads, detector = [], [], Detector()
+    heads, detector = [], Detector()
     for path in sorted(chosen.folder.glob("*/1.jpg"))[:12] or sorted(chosen.folder.glob("*/*.jpg"))[:12]:
         photo = read_photo(path)
         try:
-            heads.append((Image.fromarray(photo.pixels), portraits(photo)[0]))
+            heads.append((Image.fromarray(photo.pixels), detector.once(photo)[0]))
         except NoFaceFound:
             continue
     for megapixels in chosen.megapixels:
