@@ -114,16 +114,6 @@ class Portrait:
         """The aligned face `(1, 3, 256, 256)`."""
         return resize(self.face.image, FACE_SIZE)
 
-    @property
-    def large(self) -> torch.Tensor:
-        """What the encoder takes: `(1, 3, 512, 512)`."""
-        return resize(self.face.image, 2 * FACE_SIZE)
-
-    @property
-    def large_mask(self) -> torch.Tensor:
-        """The mask of the same size."""
-        return resize(self.mask, 2 * FACE_SIZE)
-
 
 class Parts:
     """Everything the cases need, loaded when it is first asked for."""
@@ -298,7 +288,8 @@ def one_face() -> list[Case]:
         return torch.no_grad()(lambda: work(tool, portrait))
 
     def twice(tool: Anonymizer, one: Portrait) -> None:
-        tool.regenerator.start.encoder(one.large, one.large_mask, one.path.aim())
+        image, mask = (resize(x, 2 * FACE_SIZE) for x in (one.face.image, one.mask))
+        tool.regenerator.start.encoder(image, mask, one.path.aim())
         for _ in range(2):  # a correction reads what the codes draw
             tool.generator.synthesis(one.ws, FACE_SIZE)
 
@@ -376,7 +367,7 @@ def methods(quick: bool = False) -> list[Case]:
     return [Case("methods", name, partial(of_one, method=name)) for name in names]
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer sizes, and no optimisation")
     parser.add_argument("--only", default="", metavar="GROUPS", help="such as attribution,explorer")
@@ -384,7 +375,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--generator-weights", type=Path, metavar="FILE", help="a StyleGAN2 as well")
     parser.add_argument("--out", type=Path, default=OUT)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     device = pick_device(options.device)
     found = variants(device, options.generator_weights)
     cases = all_cases(device, found, options.quick)

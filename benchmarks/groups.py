@@ -11,6 +11,7 @@ so that a face that no detector found is counted too. Only numbers are printed; 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
 from dataclasses import dataclass
@@ -35,7 +36,6 @@ KINDS = ("plain", "turned", "lying", "small", "edge", "blurred", "dark", "grey",
 class Placed:
     """A face in a scene: where it is, and how large."""
 
-    name: str
     box: np.ndarray  # (4,) left, top, right, bottom
     size: float  # the shorter side of the box, pixels
 
@@ -47,7 +47,7 @@ class Placed:
 
 
 def scene(
-    photos: list[tuple[str, Image.Image, Face]], kind: str, rng: np.random.Generator
+    photos: list[tuple[Image.Image, Face]], kind: str, rng: np.random.Generator
 ) -> tuple[Image.Image, list[Placed]]:
     """One composed photo, and the faces in it."""
     many = {"crowd": 12, "small": 10, "plain": 4}.get(kind, 5)
@@ -57,7 +57,7 @@ def scene(
     canvas = Image.fromarray(noise.clip(0, 255).astype(np.uint8)).resize(SIZE)
     placed = []
     for number, index in enumerate(rng.choice(len(photos), many, replace=False)):
-        name, picture, face = photos[index]
+        picture, face = photos[index]
         width = face.box[2] - face.box[0]
         wanted = {"small": rng.uniform(24, 48), "crowd": rng.uniform(60, 110)}.get(
             kind, rng.uniform(90, 170)
@@ -98,7 +98,7 @@ def scene(
         corners = corners + middle
         at = np.rint(middle - np.array(small.size) / 2).astype(int)
         canvas.paste(small, tuple(at.tolist()), oval)
-        placed.append(Placed(name, np.concatenate([corners.min(0), corners.max(0)]), wanted))
+        placed.append(Placed(np.concatenate([corners.min(0), corners.max(0)]), wanted))
     if kind == "blurred":
         canvas = canvas.filter(ImageFilter.GaussianBlur(2.5))
     elif kind == "dark":
@@ -185,14 +185,12 @@ def main() -> None:
     if chosen.unseen:
         judges.append(OnnxRecognizer(chosen.unseen, **chosen.unseen_options))
     finder, photos = Detector(), []
-    for path in sorted(chosen.folder.glob("*/*.jpg")):
-        if photos and photos[-1][0] == path.parent.name:
-            continue
-        photo = read_photo(path)
-        try:
-            photos.append((path.parent.name, Image.fromarray(photo.pixels), finder.once(photo)[0]))
-        except AnonlabError:
-            continue
+    for person in sorted(chosen.folder.iterdir()):
+        for path in sorted(person.glob("*.jpg")):
+            photo = read_photo(path)
+            with contextlib.suppress(AnonlabError):
+                photos.append((Image.fromarray(photo.pixels), finder.once(photo)[0]))
+                break
     rows = []
     for number in range(chosen.scenes):
         kind = chosen.kinds[number % len(chosen.kinds)]

@@ -9,6 +9,7 @@ ten of each height (fewer where they do not fit). One JSON line a picture is pri
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import resource
 import time
@@ -84,10 +85,8 @@ def main() -> None:
     heads, detector = [], Detector()
     for path in sorted(chosen.folder.glob("*/1.jpg"))[:12] or sorted(chosen.folder.glob("*/*.jpg"))[:12]:
         photo = read_photo(path)
-        try:
+        with contextlib.suppress(NoFaceFound):
             heads.append((Image.fromarray(photo.pixels), detector.once(photo)[0]))
-        except NoFaceFound:
-            continue
     for megapixels in chosen.megapixels:
         for height in chosen.heights:
             rng = np.random.default_rng([round(megapixels), height])

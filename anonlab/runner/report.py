@@ -84,7 +84,7 @@ def run(
             write_page(executed, notebook.path.parent, {other.page for other in runs})
     told = [f"{question} {answer}" for question, _, answer in answers(runs)]
     print(*told, f"report: {target / 'index.html'}", sep="\n")
-    return 1 if any(one.status != "ok" or one.failed for one in runs) else 0
+    return 1 if any(one.status != "ok" or one.named("failed") for one in runs) else 0
 
 
 def _compare(one: Run, origin: dict, stored: Path) -> None:
@@ -92,11 +92,13 @@ def _compare(one: Run, origin: dict, stored: Path) -> None:
     old = regression.read_accepted(stored)
     if old is None:
         return
-    one.comparison = regression.compare(old, one.metrics, one.parameters)
     one.changed = changes(old.provenance, origin)
-    if one.comparison.differing:
-        print(f"  not compared: parameters differ ({', '.join(one.comparison.differing)})")
-    for row in one.failed:
+    one.differing = regression.differing(old, one.parameters)
+    if one.differing:
+        print(f"  not compared: parameters differ ({', '.join(one.differing)})")
+        return
+    one.rows = regression.compare(old, one.metrics)
+    for row in one.named("failed"):
         print(f"  failed {row}")
 
 
@@ -147,7 +149,7 @@ def _write_summary(target: Path, profile: str, origin: dict, runs: list[Run]) ->
             "error": one.error or None,
             "parameters": one.parameters,
             "metrics": one.numbers,
-            "failed": [row.name for row in one.failed],
+            "failed": [row.name for row in one.named("failed")],
         }
         for one in runs
     }

@@ -4,12 +4,15 @@ That real kernels are run as they should be is tested in `test_report.py` and `t
 """
 
 import traceback
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
 
+from anonlab.runner import report
 from anonlab.weights import store
 
 SHA256 = cache(store.sha256)
@@ -41,3 +44,18 @@ def without_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Code cells are run in this process, a hundred times sooner; weights are hashed once."""
     monkeypatch.setattr(papermill, "execute_notebook", _executed)
     monkeypatch.setattr(store, "sha256", SHA256)
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, Path]]:
+    """Run the notebooks of tmp_path; (status, what was printed, folder of the run)."""
+
+    def run(**options) -> tuple[int, str, Path]:
+        before = set((tmp_path / "runs").glob("2*"))
+        capsys.readouterr()
+        options = {"out": tmp_path / "runs", "folder": tmp_path, "accepted": tmp_path / "b"} | options
+        status = report.run(**options)
+        [folder] = set((tmp_path / "runs").glob("2*")) - before
+        return status, capsys.readouterr().out, folder
+
+    return run
