@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from population import codes, even_tones
+from population import AgeEstimator, codes, even_tones
 
 from anonlab.errors import WeightsMissing
-from anonlab.metrics.estimators import AgeEstimator, AttributeEstimator
+from anonlab.metrics.estimators import AttributeEstimator
 from anonlab.perception.networks import interocular, landmark_error, openings
 
 
