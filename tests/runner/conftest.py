@@ -47,14 +47,15 @@ def without_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture) -> Callable[..., tuple[int, str, Path]]:
+def run(tmp_path: Path, capsys, monkeypatch) -> Callable[..., tuple[int, str, Path]]:
     """Run the notebooks of tmp_path; (status, what was printed, folder of the run)."""
+    monkeypatch.setattr(store, "notebooks_folder", lambda: tmp_path)
+    monkeypatch.setattr(store, "accepted_folder", lambda: tmp_path / "b")
 
     def run(**options) -> tuple[int, str, Path]:
         before = set((tmp_path / "runs").glob("2*"))
         capsys.readouterr()
-        options = {"out": tmp_path / "runs", "folder": tmp_path, "accepted": tmp_path / "b"} | options
-        status = report.run(**options)
+        status = report.run(out=tmp_path / "runs", **options)
         [folder] = set((tmp_path / "runs").glob("2*")) - before
         return status, capsys.readouterr().out, folder
 

@@ -211,9 +211,10 @@ def test_after_accepting_the_run_passes(tmp_path, run, without_kernel):
     assert run(parameters=["LEAKS=1"])[1].count("not compared: parameters differ (LEAKS)") == 1
 
 
-def test_a_notebook_or_a_repeat_that_fails_is_never_accepted(tmp_path, run, without_kernel):
+def test_a_notebook_or_a_repeat_that_fails_is_never_accepted(tmp_path, run, without_kernel, monkeypatch):
+    monkeypatch.setattr(regression, "REPEATS", (("native", 1),))
     notebook(tmp_path, RECORD + "1 / (SEED - 1)")
-    status, printed, _ = run(accept=True, repeats=(("native", 1),))
+    status, printed, _ = run(accept=True)
     assert status == 1 and "native, SEED 1: ZeroDivisionError" in printed
     assert not (tmp_path / "b").exists()
 
