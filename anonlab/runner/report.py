@@ -32,8 +32,8 @@ def run(
 
     Returns 0 when all of them ran to the end and no judged number failed, else 1. `only` picks notebooks
     by number, `00,03` (their needs are then taken as met); `parameters` are `NAME=VALUE`. Accepted
-    numbers are `tests/accepted/<notebook>-<profile>.json`. With `accept` this run's numbers go there, one
-    notebook after the other: each is run again as `REPEATS` say. `environment` is one of `ENVIRONMENTS`.
+    numbers are `tests/accepted/<notebook>-<profile>.json`. With `accept` this run's numbers go there;
+    for that each notebook is run again as `REPEATS` say. `environment` is one of `ENVIRONMENTS`.
     Raises `UnknownOption` for a notebook or parameter that does not exist, `InputDamaged`, and
     `OutputNotWritable`, also for accepting in an installed copy.
     """
