@@ -11,6 +11,8 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
 from anonlab.runner import report
 from anonlab.weights import store
@@ -20,12 +22,7 @@ SHA256 = cache(store.sha256)
 
 def _executed(path: str, executed: str, parameters: dict, **_: object) -> nbformat.NotebookNode:
     """As `papermill.execute_notebook`: parameters go in after their cell, an error ends the notebook."""
-    node = nbformat.read(path, 4)
-    place = next(
-        number for number, cell in enumerate(node.cells) if "parameters" in cell.metadata.get("tags", [])
-    )
-    source = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
-    node.cells.insert(place + 1, nbformat.v4.new_code_cell(source))
+    node = parameterize_notebook(load_notebook_node(path), parameters)
     names: dict[str, object] = {}
     try:
         for number, cell in enumerate(node.cells, 1):
