@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,6 @@ from anonlab.weights import store
 SEEDS = (3, 8, 15, 21)  # of generated faces in one photo
 TILE = 512  # pixels of each
 KEY = b"a key for measuring time only"
-Prepare = Callable[["Parts"], Work]
 
 
 @dataclass(frozen=True)
@@ -60,51 +59,42 @@ def variants(device: torch.device, stylegan2: Path | None = None) -> dict[str, V
     """Generators, backends and layouts that work here, by name: the embedded generator, and a
     StyleGAN2 if its file is given or was downloaded. Raises as `load_generator`."""
 
-    def mobile(layout: torch.memory_format) -> Callable[[torch.device], Generator]:
-        return lambda device: load_generator(device=device, backend="torch").to(memory_format=layout)
+    def openvino(device: torch.device, precision: str) -> Generator:
+        model = load_generator(device=device)
+        model.precision = precision
+        return model
 
-    def openvino(precision: str) -> Callable[[torch.device], Generator]:
-        def load(device: torch.device) -> Generator:
-            model = load_generator(device=device)
-            model.precision = precision
-            return model
-
-        return load
-
-    found = {
-        "mobile, contiguous": Variant(mobile(torch.contiguous_format)),
-        "mobile, channels_last": Variant(mobile(torch.channels_last)),
-        "mobile, torch.compile": Variant(compiled(mobile(torch.channels_last)), compiles=True),
-    }
+    found = layouts("mobile", partial(load_generator, backend="torch"))
     for precision in cpu_precisions() if device.type == "cpu" else ():
-        found[f"mobile, OpenVINO {precision}"] = Variant(openvino(precision))
+        found[f"mobile, OpenVINO {precision}"] = Variant(partial(openvino, precision=precision))
     theirs = find_stylegan2(stylegan2)
     if theirs is not None:
-
-        def real(layout: torch.memory_format) -> Callable[[torch.device], Generator]:
-            def load(device: torch.device) -> Generator:
-                return load_generator("stylegan2", stylegan2, device).to(memory_format=layout)
-
-            return load
-
         sizes = theirs.resolutions[-1:]  # smaller ones are its means and take as long
-        found["StyleGAN2, contiguous"] = Variant(real(torch.contiguous_format), sizes)
-        found["StyleGAN2, channels_last"] = Variant(real(torch.channels_last), sizes)
-        found["StyleGAN2, torch.compile"] = Variant(
-            compiled(real(torch.channels_last)), sizes, compiles=True
-        )
-    return {name: one for name, one in found.items() if not one.compiles or has_compiler()}
+        found |= layouts("StyleGAN2", partial(load_generator, "stylegan2", stylegan2), sizes)
+    return found
 
 
-def compiled(load: Callable[[torch.device], Generator]) -> Callable[[torch.device], Generator]:
-    """The same, its `synthesis` through `torch.compile`."""
+def layouts(
+    name: str, load: Callable[..., Generator], sizes: tuple[int, ...] = Variant.resolutions
+) -> dict[str, Variant]:
+    """What `load(device=…)` returns, in both layouts of memory and, where a compiler is here, through
+    `torch.compile`."""
 
-    def loaded(device: torch.device) -> Generator:
-        model = load(device)
+    def laid(device: torch.device, layout: torch.memory_format) -> Generator:
+        return load(device=device).to(memory_format=layout)
+
+    def compiled(device: torch.device) -> Generator:
+        model = laid(device, torch.channels_last)
         model.synthesis = torch.compile(model.synthesis)
         return model
 
-    return loaded
+    ways = {
+        "contiguous": Variant(partial(laid, layout=torch.contiguous_format), sizes),
+        "channels_last": Variant(partial(laid, layout=torch.channels_last), sizes),
+    }
+    if has_compiler():
+        ways["torch.compile"] = Variant(compiled, sizes, compiles=True)
+    return {f"{name}, {way}": one for way, one in ways.items()}
 
 
 @dataclass(frozen=True)
@@ -123,16 +113,6 @@ class Portrait:
     def small(self) -> torch.Tensor:
         """The aligned face `(1, 3, 256, 256)`."""
         return resize(self.face.image, FACE_SIZE)
-
-    @property
-    def large(self) -> torch.Tensor:
-        """What the encoder takes: `(1, 3, 512, 512)`."""
-        return resize(self.face.image, 2 * FACE_SIZE)
-
-    @property
-    def large_mask(self) -> torch.Tensor:
-        """The mask of the same size."""
-        return resize(self.mask, 2 * FACE_SIZE)
 
 
 class Parts:
@@ -220,43 +200,34 @@ def all_cases(device: torch.device, found: dict[str, Variant], quick: bool = Fal
 def attribution(batches: Iterable[int]) -> list[Case]:
     """Stage 1: every method on one face, and the network on many at once."""
 
-    def one(name: str) -> Prepare:
-        def prepare(parts: Parts) -> Work:
-            face, ask = parts.faces(1, 256), parts.anonymizer.perception
-            return lambda: ask(face, name)
+    def one(parts: Parts, name: str) -> Work:
+        face, ask = parts.faces(1, 256), parts.anonymizer.perception
+        return lambda: ask(face, name)
 
-        return prepare
+    def network(parts: Parts, batch: int) -> Work:
+        faces, ask = parts.faces(batch, 256), parts.anonymizer.perception.network
+        return torch.no_grad()(lambda: ask(faces))
 
-    def network(batch: int) -> Prepare:
-        def prepare(parts: Parts) -> Work:
-            faces, ask = parts.faces(batch, 256), parts.anonymizer.perception.network
-            return torch.no_grad()(lambda: ask(faces))
-
-        return prepare
-
-    single = [Case("attribution", name, one(name)) for name in PERCEPTIONS if name != "network"]
-    return single + [Case("attribution", "network", network(batch), batch) for batch in batches]
+    single = [name for name in PERCEPTIONS if name != "network"]
+    return [
+        *(Case("attribution", name, partial(one, name=name)) for name in single),
+        *(Case("attribution", "network", partial(network, batch=batch), batch) for batch in batches),
+    ]
 
 
 def encoding(batches: Iterable[int]) -> list[Case]:
     """Stage 2 in one pass: the linear start, and the encoder."""
 
-    def linear(batch: int) -> Prepare:
-        def prepare(parts: Parts) -> Work:
-            faces, targets = parts.faces(batch, 512), parts.anonymizer.population.embeddings[:batch]
-            linear = parts.anonymizer.regenerator.start.linear
-            return torch.no_grad()(lambda: linear(faces, targets))
+    def linear(parts: Parts, batch: int) -> Work:
+        faces, targets = parts.faces(batch, 512), parts.anonymizer.population.embeddings[:batch]
+        start = parts.anonymizer.regenerator.start.linear
+        return torch.no_grad()(lambda: start(faces, targets))
 
-        return prepare
-
-    def encoder(batch: int) -> Prepare:
-        def prepare(parts: Parts) -> Work:
-            faces, targets = parts.faces(batch, 512), parts.anonymizer.population.embeddings[:batch]
-            heat = parts.anonymizer.perception(parts.face, "network")
-            masks = build_mask(heat, Controls(), size=512).expand(batch, -1, -1, -1)
-            return torch.no_grad()(lambda: parts.encoder(faces, masks, targets))
-
-        return prepare
+    def encoder(parts: Parts, batch: int) -> Work:
+        faces, targets = parts.faces(batch, 512), parts.anonymizer.population.embeddings[:batch]
+        heat = parts.anonymizer.perception(parts.face, "network")
+        masks = build_mask(heat, Controls(), size=512).expand(batch, -1, -1, -1)
+        return torch.no_grad()(lambda: parts.encoder(faces, masks, targets))
 
     def corrected(parts: Parts) -> Work:
         tool = parts.by_method("encode")
@@ -266,8 +237,8 @@ def encoding(batches: Iterable[int]) -> list[Case]:
 
     name = "encoder, trained" if encoder_is_here() else "encoder, untrained, same shape"
     return [
-        *(Case("encoding", "linear start", linear(batch), batch) for batch in batches),
-        *(Case("encoding", name, encoder(batch), batch) for batch in batches),
+        *(Case("encoding", "linear start", partial(linear, batch=batch), batch) for batch in batches),
+        *(Case("encoding", name, partial(encoder, batch=batch), batch) for batch in batches),
         *([Case("encoding", "encoder and correction", corrected)] if encoder_is_here() else []),
     ]
 
@@ -277,21 +248,19 @@ def generators(
 ) -> list[Case]:
     """Stage 3's pictures, by variant, size (its own where it has none of these) and batch."""
 
-    def pictures(name: str, size: int, batch: int) -> Prepare:
-        def prepare(parts: Parts) -> Work:
-            generator = parts.generator(name)
-            with torch.no_grad():
-                ws = generator.broadcast(generator.mapping(draw_z(generator, 0, batch), 0.7))
-            return torch.no_grad()(lambda: generator.synthesis(ws, size))
-
-        return prepare
+    def pictures(parts: Parts, name: str, size: int, batch: int) -> Work:
+        generator = parts.generator(name)
+        with torch.no_grad():
+            ws = generator.broadcast(generator.mapping(draw_z(generator, 0, batch), 0.7))
+        return torch.no_grad()(lambda: generator.synthesis(ws, size))
 
     return [
-        Case("generators", f"{name}, {size} px", pictures(name, size, batch), batch)
+        Case("generators", f"{name}, {size} px", partial(pictures, name=name, size=size, batch=batch),
+             batch)
         for name, one in found.items()
         for size in sorted({*resolutions} & {*one.resolutions}) or one.resolutions[-1:]
         for batch in batches
-    ]
+    ]  # fmt: skip
 
 
 def explorer() -> list[Case]:
@@ -314,15 +283,13 @@ def one_face() -> list[Case]:
     it cannot do without, alone."""
     controls = Controls()
 
-    def part(work: Callable[[Anonymizer, Portrait], Any]) -> Prepare:
-        def prepare(parts: Parts) -> Work:
-            tool, portrait = parts.by_method("auto"), parts.portrait
-            return torch.no_grad()(lambda: work(tool, portrait))
-
-        return prepare
+    def part(parts: Parts, work: Callable[[Anonymizer, Portrait], Any]) -> Work:
+        tool, portrait = parts.by_method("auto"), parts.portrait
+        return torch.no_grad()(lambda: work(tool, portrait))
 
     def twice(tool: Anonymizer, one: Portrait) -> None:
-        tool.regenerator.start.encoder(one.large, one.large_mask, one.path.aim())
+        image, mask = (resize(x, 2 * FACE_SIZE) for x in (one.face.image, one.mask))
+        tool.regenerator.start.encoder(image, mask, one.path.aim())
         for _ in range(2):  # a correction reads what the codes draw
             tool.generator.synthesis(one.ws, FACE_SIZE)
 
@@ -359,20 +326,16 @@ def one_face() -> list[Case]:
             tool.recognizer.embed(one.small),
         ),
     }
-    return [Case("one face", name, part(work)) for name, work in works.items()]
+    return [Case("one face", name, partial(part, work=work)) for name, work in works.items()]
 
 
-def anonymize(method: str, image: Callable[[Parts], Image.Image]) -> Prepare:
+def anonymize(parts: Parts, method: str, image: Callable[[Parts], Image.Image]) -> Work:
     """A whole photo: detection, three stages, paste-back and the self-check's measurement."""
-
-    def prepare(parts: Parts) -> Work:
-        photo, tool = image(parts), parts.by_method(method)
-        return lambda: tool(photo, verify=False)
-
-    return prepare
+    photo, tool = image(parts), parts.by_method(method)
+    return lambda: tool(photo, verify=False)
 
 
-def enlarged(megapixels: float) -> Image.Image:
+def enlarged(_: Parts, megapixels: float) -> Image.Image:
     """The astronaut's photo as a larger file."""
     side = round((megapixels * 1e6) ** 0.5)
     return sample_photo("astronaut").resize((side, side), Image.Resampling.BICUBIC)
@@ -380,36 +343,31 @@ def enlarged(megapixels: float) -> Image.Image:
 
 def photos(faces: Iterable[int], megapixels: Iterable[float]) -> list[Case]:
     """The default method on more faces in a photo of one size, and on larger files."""
+    whole = partial(anonymize, method="auto")
 
-    def collage(count: int) -> Prepare:
-        return anonymize("auto", lambda parts: parts.collage(count))
+    def detection(parts: Parts, size: float) -> Work:
+        photo = read_photo(enlarged(parts, size))
+        return lambda: parts.anonymizer.detector(photo)
 
-    def large(size: float) -> Prepare:
-        return anonymize("auto", lambda _: enlarged(size))
-
-    def detection(size: float) -> Prepare:
-        def prepare(parts: Parts) -> Work:
-            photo = read_photo(enlarged(size))
-            return lambda: parts.anonymizer.detector(photo)
-
-        return prepare
-
+    collages = {count: partial(Parts.collage, faces=count) for count in faces}
+    large = {f"{size:g} megapixels": partial(enlarged, megapixels=size) for size in megapixels}
     return [
-        *(Case("photos", "faces in one photo", collage(count), count) for count in faces),
-        *(Case("photos", f"{size:g} megapixels", large(size)) for size in megapixels),
-        *(Case("photos", f"{size:g} megapixels, detection", detection(size)) for size in megapixels),
-    ]
+        *(Case("photos", "faces in one photo", partial(whole, image=image), count)
+          for count, image in collages.items()),
+        *(Case("photos", name, partial(whole, image=image)) for name, image in large.items()),
+        *(Case("photos", f"{size:g} megapixels, detection", partial(detection, size=size))
+          for size in megapixels),
+    ]  # fmt: skip
 
 
 def methods(quick: bool = False) -> list[Case]:
     """One photo with one face by every method; the optimisation, a minute a face, comes last."""
     names = ["one-pass"] + ["encode"] * encoder_is_here() + ["optimize"] * (not quick)
-    return [
-        Case("methods", name, anonymize(name, lambda _: sample_photo("astronaut"))) for name in names
-    ]
+    of_one = partial(anonymize, image=lambda _: sample_photo("astronaut"))
+    return [Case("methods", name, partial(of_one, method=name)) for name in names]
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer sizes, and no optimisation")
     parser.add_argument("--only", default="", metavar="GROUPS", help="such as attribution,explorer")
@@ -417,7 +375,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--generator-weights", type=Path, metavar="FILE", help="a StyleGAN2 as well")
     parser.add_argument("--out", type=Path, default=OUT)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     device = pick_device(options.device)
     found = variants(device, options.generator_weights)
     cases = all_cases(device, found, options.quick)
@@ -425,15 +383,9 @@ def main(arguments: list[str] | None = None) -> int:
     asked = options.only.split(",") if options.only else groups
     if not {*asked} <= {*groups}:
         parser.error(f"--only {options.only}: choose from {', '.join(groups)}")
-    return run(
-        [case for case in cases if case.group in asked],
-        Parts(device, found),
-        options.min_seconds,
-        options.out / "bench.json",
-        device,
-        quick=options.quick,
-        only=asked,
-    )
+    chosen, parts = [case for case in cases if case.group in asked], Parts(device, found)
+    path, settings = options.out / "bench.json", {"quick": options.quick, "only": asked}
+    return run(chosen, parts, options.min_seconds, path, device, **settings)
 
 
 if __name__ == "__main__":

@@ -58,11 +58,11 @@ def parts_of(stacks: str) -> Counter:
     return counted
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, nargs="?", help="a photo or a clip")
     parser.add_argument("--out", type=Path, default=OUT)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         file = options.file or Path(folder, "astronaut.png")
@@ -80,8 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, samples in counted.most_common():
         print(f"{name:28} {samples / RATE:7.2f} s {samples / counted.total():6.1%}")
     print(f"the flame graph: {options.out / command}.svg")
-    return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -11,9 +11,9 @@ so that a face that no detector found is counted too. Only numbers are printed; 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,33 +31,25 @@ SIZE = (1280, 900)
 KINDS = ("plain", "turned", "lying", "small", "edge", "blurred", "dark", "grey", "occluded", "crowd")
 
 
-@dataclass
-class Placed:
-    """A face in a scene: where it is, and how large."""
-
-    name: str
-    box: np.ndarray  # (4,) left, top, right, bottom
-    size: float  # the shorter side of the box, pixels
-
-    def visible(self) -> float:
-        """Share of the box inside of the scene."""
-        left, top, right, bottom = self.box
-        inside = max(0, min(right, SIZE[0]) - max(left, 0)) * max(0, min(bottom, SIZE[1]) - max(top, 0))
-        return inside / ((right - left) * (bottom - top))
+def visible(face: Face) -> float:
+    """Share of a face's box inside of the scene."""
+    left, top, right, bottom = face.box
+    inside = max(0, min(right, SIZE[0]) - max(left, 0)) * max(0, min(bottom, SIZE[1]) - max(top, 0))
+    return inside / ((right - left) * (bottom - top))
 
 
 def scene(
-    photos: list[tuple[str, Image.Image, Face]], kind: str, rng: np.random.Generator
-) -> tuple[Image.Image, list[Placed]]:
-    """One composed photo, and the faces in it."""
+    photos: list[tuple[Image.Image, Face]], kind: str, rng: np.random.Generator
+) -> tuple[Image.Image, list[Face], list[float]]:
+    """One composed photo, the faces in it, and the width of each before it was turned, in pixels."""
     many = {"crowd": 12, "small": 10, "plain": 4}.get(kind, 5)
     columns = {12: 4, 10: 5, 4: 2, 5: 3}[many]
     rows = -(-many // columns)
     noise = rng.normal(0, 6, (SIZE[1] // 4, SIZE[0] // 4, 3)) + rng.integers(60, 200, 3)
     canvas = Image.fromarray(noise.clip(0, 255).astype(np.uint8)).resize(SIZE)
-    placed = []
+    placed, widths = [], []
     for number, index in enumerate(rng.choice(len(photos), many, replace=False)):
-        name, picture, face = photos[index]
+        picture, face = photos[index]
         width = face.box[2] - face.box[0]
         wanted = {"small": rng.uniform(24, 48), "crowd": rng.uniform(60, 110)}.get(
             kind, rng.uniform(90, 170)
@@ -98,7 +90,9 @@ def scene(
         corners = corners + middle
         at = np.rint(middle - np.array(small.size) / 2).astype(int)
         canvas.paste(small, tuple(at.tolist()), oval)
-        placed.append(Placed(name, np.concatenate([corners.min(0), corners.max(0)]), wanted))
+        box = tuple(np.concatenate([corners.min(0), corners.max(0)]).tolist())
+        placed.append(Face(box, np.zeros((5, 2)), 1.0))
+        widths.append(wanted)
     if kind == "blurred":
         canvas = canvas.filter(ImageFilter.GaussianBlur(2.5))
     elif kind == "dark":
@@ -106,13 +100,14 @@ def scene(
         canvas = Image.fromarray((np.asarray(canvas) * 0.25 + grain).clip(0, 255).astype(np.uint8))
     elif kind == "grey":
         canvas = canvas.convert("L").convert("RGB")
-    return canvas, placed
+    return canvas, placed, widths
 
 
 def measure(
     scene_kind: str,
     image: Image.Image,
-    placed: list[Placed],
+    placed: list[Face],
+    widths: list[float],
     anonymizer: Anonymizer,
     judges: list,
     keep: Path | None,
@@ -123,14 +118,13 @@ def measure(
     try:
         result = anonymizer(image, fallback="blur")
     except AnonlabError as error:
-        return [{"kind": scene_kind, "size": one.size, "done": "refused", "error": str(error)}
-                for one in placed]  # fmt: skip
+        return [{"kind": scene_kind, "size": size, "done": "refused", "error": str(error)}
+                for size in widths]  # fmt: skip
     seconds = (time.monotonic() - began) / len(placed)
     after = Photo(np.asarray(result.image.convert("RGB")), "after")
-    places = [Face(tuple(one.box.tolist()), np.zeros((5, 2)), 1.0) for one in placed]
     rows = []
-    for one, place in zip(placed, places, strict=True):
-        row = {"kind": scene_kind, "size": one.size, "visible": one.visible(), "seconds": seconds}
+    for place, size in zip(placed, widths, strict=True):
+        row = {"kind": scene_kind, "size": size, "visible": visible(place), "seconds": seconds}
         row["done"] = "skipped"
         for how, group in (("generated", result.faces), ("covered", result.covered)):
             for face in group:
@@ -138,7 +132,7 @@ def measure(
                     row["done"] = how
                     if how == "covered":
                         row["reason"] = face.reason[-80:]
-        left, top, right, bottom = (int(v) for v in one.box)
+        left, top, right, bottom = (int(v) for v in place.box)
         left, top = max(left, 0), max(top, 0)
         window = (slice(top, max(bottom, top)), slice(left, max(right, left)))
         changed = (before.pixels[window] != after.pixels[window]).any(2)
@@ -152,8 +146,8 @@ def measure(
         seen = []
     originals: dict[str, list] = {judge.name: [] for judge in judges}
     for face in seen:  # an attacker's, with the places of the original
-        best = max(range(len(places)), key=lambda number, face=face: overlap(places[number], face))
-        if overlap(places[best], face) < 0.25:
+        best = max(range(len(placed)), key=lambda number, face=face: overlap(placed[number], face))
+        if overlap(placed[best], face) < 0.25:
             continue
         try:
             pair = align(before, face), align(after, face)
@@ -185,22 +179,20 @@ def main() -> None:
     if chosen.unseen:
         judges.append(OnnxRecognizer(chosen.unseen, **chosen.unseen_options))
     finder, photos = Detector(), []
-    for path in sorted(chosen.folder.glob("*/*.jpg")):
-        if photos and photos[-1][0] == path.parent.name:
-            continue
-        photo = read_photo(path)
-        try:
-            photos.append((path.parent.name, Image.fromarray(photo.pixels), finder.once(photo)[0]))
-        except AnonlabError:
-            continue
+    for person in sorted(chosen.folder.iterdir()):
+        for path in sorted(person.glob("*.jpg")):
+            photo = read_photo(path)
+            with contextlib.suppress(AnonlabError):
+                photos.append((Image.fromarray(photo.pixels), finder.once(photo)[0]))
+                break
     rows = []
     for number in range(chosen.scenes):
         kind = chosen.kinds[number % len(chosen.kinds)]
-        image, placed = scene(photos, kind, np.random.default_rng(number))
+        image, *placed = scene(photos, kind, np.random.default_rng(number))
         if chosen.keep:
             image.save(chosen.out / f"{number:03d}-{kind}.png")
         after = chosen.out / f"{number:03d}-{kind}-after.png" if chosen.keep else None
-        rows += measure(kind, image, placed, anonymizer, judges, after)
+        rows += measure(kind, image, *placed, anonymizer, judges, after)
         (chosen.out / "groups.json").write_text(json.dumps(rows, indent=1))
     report(rows, [judge.name for judge in judges])
 

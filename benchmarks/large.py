@@ -9,6 +9,7 @@ ten of each height (fewer where they do not fit). One JSON line a picture is pri
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import resource
 import time
@@ -81,13 +82,11 @@ def main() -> None:
     )
     options.add_argument("--rolled", action="store_true")
     chosen = options.parse_args()
-    portraits, heads, detector = [], [], Detector()
+    heads, detector = [], Detector()
     for path in sorted(chosen.folder.glob("*/1.jpg"))[:12] or sorted(chosen.folder.glob("*/*.jpg"))[:12]:
         photo = read_photo(path)
-        try:
-            heads.append((Image.fromarray(photo.pixels), portraits(photo)[0]))
-        except NoFaceFound:
-            continue
+        with contextlib.suppress(NoFaceFound):
+            heads.append((Image.fromarray(photo.pixels), detector.once(photo)[0]))
     for megapixels in chosen.megapixels:
         for height in chosen.heights:
             rng = np.random.default_rng([round(megapixels), height])

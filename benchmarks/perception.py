@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +20,7 @@ from anonlab.evaluation.people import load_people
 from anonlab.files import write_json
 from anonlab.identity.population import Population
 from anonlab.images import resize
-from anonlab.metrics.faithfulness import (
-    AREAS,
-    area_under,
-    deletion_curve,
-    disc_ranking,
-    inside_face,
-    rank_correlation,
-)
+from anonlab.metrics.faithfulness import DISC, compare_methods, inside_face, rank_correlation
 from anonlab.perception.perception import Perception
 from anonlab.photo.detection import Detector
 from anonlab.photo.faces import align
@@ -45,32 +36,28 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("outputs/perception"))
     options = parser.parse_args()
     perception, detector = Perception(load_recognizer(), Population.load()), Detector()
-    methods = options.methods.split(",")
-    curves: dict[str, list] = {name: [] for name in (*methods, "disc")}
-    seconds: dict[str, list] = {name: [] for name in methods}
-    correlations: dict[str, list] = {name: [] for name in methods}
-    people = load_people(options.faces, options.people)
-    for person in tqdm(people):
+    methods, faces = options.methods.split(","), []
+    for person in load_people(options.faces, options.people):
         photo = read_photo(person.photos[0])
-        face = resize(align(photo, detector(photo)[0], 512), 256)
-        maps = {}
-        for name in methods:
-            start = time.monotonic()
-            maps[name] = perception(face, name)
-            seconds[name].append(time.monotonic() - start)
+        faces.append(resize(align(photo, detector(photo)[0], 512), 256))
+    correlations: dict[str, list] = {name: [] for name in methods}
+    for face in tqdm(faces):
         slow = perception(face, "integrated_gradients", steps=40)
-        for name, heat in maps.items():
+        for name, rows in correlations.items():
+            heat = perception(face, name)
             whole, inside = (resize(heat, 64), resize(slow, 64)), (inside_face(heat), inside_face(slow))
-            correlations[name].append([rank_correlation(*pair).item() for pair in (whole, inside)])
-        for name, heat in (maps | {"disc": disc_ranking(256)}).items():
-            curves[name].append(deletion_curve(perception.recognizer, face, heat, AREAS))
-    means = {name: np.mean(rows, 0) for name, rows in curves.items()}
+            rows.append([rank_correlation(*pair).item() for pair in (whole, inside)])
     correlation = {name: np.mean(rows, 0).round(3).tolist() for name, rows in correlations.items()}
+    tested = compare_methods(perception, faces, methods, progress=True)
+
+    def column(measure: str, *names: str) -> dict[str, float]:
+        return {name: round(tested[name][measure], 3) for name in names}
+
     found = {
-        "people": len(people),
-        "deletion_at_10": {name: round(mean[AREAS.index(0.1)], 3) for name, mean in means.items()},
-        "area_under_deletion": {name: round(area_under(AREAS, mean), 3) for name, mean in means.items()},
-        "seconds": {name: round(statistics.median(seconds[name]), 3) for name in methods},
+        "people": len(faces),
+        "deletion_at_10": column("deletion_at_10", *methods, DISC),
+        "area_under_deletion": column("deletion", *methods, DISC),
+        "seconds": column("seconds", *methods),
         "rank_correlation_with_40_steps": {name: whole for name, (whole, _) in correlation.items()},
         "the_same_inside_the_face": {name: inside for name, (_, inside) in correlation.items()},
     }

@@ -12,7 +12,6 @@ the plain loop is repeated afterwards, and both are shown.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
 import threading
@@ -22,6 +21,7 @@ from pathlib import Path
 import torch
 
 from anonlab.apps.scale import LOADING, anonymize_set
+from anonlab.files import write_json
 from anonlab.generators import load_generator
 from anonlab.notebook.provenance import provenance
 from anonlab.notebook.samples import sample_photo
@@ -68,14 +68,14 @@ def scaled(photos: Path, out: Path, workers: int, rows: int) -> dict[str, float]
     return {"start": begun[0] - start, "seconds": end - begun[0], "failed": found["failed"]}
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main() -> None:
     """Measure, print a table, write a file."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--photos", type=int, default=24)
     options.add_argument("--workers", default="1,2,4")
     options.add_argument("--rows-per-part", type=int, default=8)
     options.add_argument("--out", type=Path, default=Path("outputs/bench/scale.json"))
-    given = options.parse_args(arguments)
+    given = options.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(prefix="anonlab-bench-") as name:
         folder, generator = Path(name), load_generator()
@@ -87,23 +87,18 @@ def main(arguments: list[str] | None = None) -> int:
 
         def note(what: str, seconds: float, **more: float) -> None:
             rate = 60 * len(photos) / seconds
+            more["load"] = round(os.getloadavg()[0], 1)
             rows.append({"what": what, "seconds": seconds, "rows_per_minute": rate, **more})
-            rows[-1]["load"] = os.getloadavg()[0]
-            print(
-                f"{what:12} {seconds:7.1f} s {rate:7.1f} rows/min {more} load {rows[-1]['load']:.1f}",
-                flush=True,
-            )
+            print(f"{what:12} {seconds:7.1f} s {rate:7.1f} rows/min {more}", flush=True)
 
         note("plain loop", plain(photos, folder / "plain"))
         for workers in map(int, given.workers.split(",")):
             made = scaled(folder / "in", folder / f"scale{workers}", workers, given.rows_per_part)
             note(f"{workers} workers", made.pop("seconds"), **made)
         note("plain loop", plain(photos, folder / "again"))
-    given.out.parent.mkdir(parents=True, exist_ok=True)
     written = {"photos": given.photos, "rows_per_part": given.rows_per_part, "rows": rows}
-    given.out.write_text(json.dumps(written | {"provenance": provenance()}, indent=2) + "\n")
-    return 0
+    write_json(given.out, written | {"provenance": provenance()})
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

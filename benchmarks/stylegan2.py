@@ -13,12 +13,12 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
-from bench import compiled
-from timing import OUT, Case, Work, has_compiler, run
+from bench import Variant, layouts
+from timing import OUT, Case, Work, run
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import stylegan2_reference as slow
@@ -32,29 +32,11 @@ PARITY, TF32_PARITY = 1e-3, 0.1
 
 
 class Parts:
-    """A file of random weights, and the picture that every way must make of one draw: by the slow
-    formulas, or else by the first way that is asked."""
+    """A device, and the picture that every way must make of one draw: by the slow formulas, or else by
+    the first way that is asked."""
 
-    def __init__(self, path: Path, size: int, multiplier: int, device: torch.device, with_slow: bool):
-        raw = slow.raw_tensors(size, slow.official_channels(size, multiplier), w_dim=512, layers=8)
-        path.write_bytes(slow.nvidia_pickle(raw))
-        self.path, self.device = path, device
-        self.expected: torch.Tensor | None = None
-        if with_slow:
-            self.expected = slow.slow_synthesis(raw, codes(load_generator("stylegan2", path)), size)
-
-    def load(self, layout: torch.memory_format) -> Generator:
-        """The file's network on the device."""
-        return load_generator("stylegan2", self.path, self.device).to(memory_format=layout)
-
-    def checked(self, work: Callable[[], torch.Tensor], allowed: float) -> Work:
-        """The call, after one look at its picture. Raises `ValueError` where it is another one."""
-        made = work().cpu().double()
-        self.expected = made if self.expected is None else self.expected
-        difference = ((made - self.expected).abs().max() / self.expected.std()).item()
-        if not difference <= allowed:
-            raise ValueError(f"the picture differs by {difference:.1e} standard deviations")
-        return work
+    def __init__(self, device: torch.device, expected: torch.Tensor | None):
+        self.device, self.expected = device, expected
 
 
 def codes(model: Generator) -> torch.Tensor:
@@ -63,31 +45,18 @@ def codes(model: Generator) -> torch.Tensor:
         return model.broadcast(model.mapping(draw_z(model, 0), 0.7))
 
 
-def ours(layout: torch.memory_format, through: Callable = lambda f: f) -> Callable[[Parts], Work]:
-    """One picture."""
-
-    def prepare(parts: Parts) -> Work:
-        model = through(lambda _: parts.load(layout))(parts.device)
-        ws = codes(model)
-
-        def work() -> torch.Tensor:
-            with torch.no_grad():
-                return model.synthesis(ws)
-
-        return parts.checked(work, PARITY if parts.device.type == "cpu" else TF32_PARITY)
-
-    return prepare
-
-
-def all_cases() -> list[Case]:
-    """Every way."""
-    ways = {
-        "contiguous": ours(torch.contiguous_format),
-        "channels_last": ours(torch.channels_last),
-    }
-    if has_compiler():
-        ways["torch.compile"] = ours(torch.channels_last, compiled)
-    return [Case("StyleGAN2", name, prepare) for name, prepare in ways.items()]
+@torch.no_grad()
+def checked(parts: Parts, way: Variant) -> Work:
+    """One picture, after a look at it. Raises `ValueError` where it is another one than expected."""
+    model = way.load(parts.device)
+    ws = codes(model)
+    work = torch.no_grad()(lambda: model.synthesis(ws))
+    made = work().cpu().double()
+    parts.expected = made if parts.expected is None else parts.expected
+    difference = ((made - parts.expected).abs().max() / parts.expected.std()).item()
+    if not difference <= (PARITY if parts.device.type == "cpu" else TF32_PARITY):
+        raise ValueError(f"the picture differs by {difference:.1e} standard deviations")
+    return work
 
 
 def main() -> int:
@@ -101,10 +70,19 @@ def main() -> int:
     options = parser.parse_args()
     device, path = pick_device(options.device), options.out / "stylegan2.json"
     settings = {"resolution": options.resolution, "multiplier": options.multiplier}
+    raw = slow.raw_tensors(
+        options.resolution, slow.official_channels(options.resolution, options.multiplier), w_dim=512,
+        layers=8,
+    )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        file, with_slow = Path(folder) / "random.pkl", not options.no_slow
-        parts = Parts(file, options.resolution, options.multiplier, device, with_slow)
-        return run(all_cases(), parts, options.min_seconds, path, device, **settings)
+        file = Path(folder) / "random.pkl"
+        file.write_bytes(slow.nvidia_pickle(raw))
+        load, expected = partial(load_generator, "stylegan2", file), None
+        if not options.no_slow:
+            expected = slow.slow_synthesis(raw, codes(load()), options.resolution)
+        ways = layouts("ours", load)
+        cases = [Case("StyleGAN2", name, partial(checked, way=way)) for name, way in ways.items()]
+        return run(cases, Parts(device, expected), options.min_seconds, path, device, **settings)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -35,18 +34,13 @@ class Case:
         return f"{self.group:12} {self.name}" + f" × {self.images}" * (self.images > 1)
 
 
-def timed(work: Work, min_seconds: float, clock: Callable[[], float] | None = None) -> dict:
+def timed(work: Work, min_seconds: float) -> dict:
     """Median and interquartile range of the seconds of a call, over at least `min_seconds`.
 
-    What is slower than that is called twice, once to warm up. `clock` replaces torch's, which waits
-    for the accelerator.
+    What is slower than that is called twice, once to warm up.
     """
-    timer = benchmark.Timer(
-        "work()",
-        globals={"work": work},
-        num_threads=torch.get_num_threads(),  # its default is one
-        timer=clock or benchmark.timer,
-    )
+    threads = torch.get_num_threads()  # the timer's default is one
+    timer = benchmark.Timer("work()", globals={"work": work}, num_threads=threads)
     found = timer.blocked_autorange(min_run_time=min_seconds)
     return {"seconds": found.median, "iqr": found.iqr, "calls": found.number_per_run * len(found.times)}
 
@@ -60,8 +54,8 @@ def run(
     at once and after every case: what was measured survives an interruption.
     """
     rows: list[dict] = []
-    made_by = provenance(device) | {"model": model_of(device)}
-    result = {"provenance": made_by, "settings": {"min_seconds": min_seconds} | settings}
+    settings |= {"min_seconds": min_seconds}
+    result = {"provenance": provenance(device), "settings": settings}
     write_json(path, result | {"rows": rows})
     for case in cases:
         row = {"group": case.group, "name": case.name, "images": case.images}
@@ -77,18 +71,6 @@ def run(
         write_json(path, result | {"rows": rows})
     print(f"written to {path}")
     return int(any("error" in row for row in rows))
-
-
-def model_of(device: torch.device) -> str:
-    """The name of the GPU, or of the CPU where the system tells it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
 
 
 def has_compiler() -> bool:

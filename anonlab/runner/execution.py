@@ -22,7 +22,7 @@ import nbformat
 from ..errors import UnknownOption
 from ..notebook.measured import Measured, from_json
 from ..notebook.record import HEADLESS
-from .regression import Comparison, Row
+from .regression import Row
 
 PLACES = ("OUTPUT", "STATE")  # parameters that say where files go; no number depends on them
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal
@@ -39,11 +39,8 @@ class Notebook:
 
     def parameters(self, given: dict) -> dict:
         """Return all parameters of a run, `given` over the profile's, without `PLACES`."""
-        every = {
-            name: given.get(name, self.chosen.get(name, default))
-            for name, default in (self.declared | self.chosen).items()
-            if name not in PLACES
-        }
+        own = self.declared | self.chosen
+        every = {name: given.get(name, own[name]) for name in own if name not in PLACES}
         return json.loads(json.dumps(every, default=str))  # as a file remembers them
 
 
@@ -59,7 +56,8 @@ class Run:
     metrics: dict[str, Measured] = field(default_factory=dict)  # flat
     page: str = ""  # of the executed notebook, beside it; "" if it never started
     figures: list[str] = field(default_factory=list)
-    comparison: Comparison | None = None  # None without accepted numbers
+    rows: list[Row] | None = None  # None where nothing was compared
+    differing: list[str] = field(default_factory=list)  # parameters that are not the accepted ones
     changed: list[str] = field(default_factory=list)  # what the accepted run had otherwise
 
     @property
@@ -67,10 +65,9 @@ class Run:
         """The values of the metrics."""
         return {name: one.value for name, one in self.metrics.items()}
 
-    @property
-    def failed(self) -> list[Row]:
-        """The judged numbers that do not hold."""
-        return self.comparison.named("failed") if self.comparison else []
+    def named(self, verdict: str) -> list[Row]:
+        """Return the compared numbers with this verdict."""
+        return [row for row in self.rows or () if row.verdict == verdict]
 
 
 def tags_of(cell: nbformat.NotebookNode) -> set[str]:

@@ -30,8 +30,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 def answers(runs: Sequence[Run]) -> list[tuple[str, bool | None, str]]:
     """Answer the three questions of a run: (question, whether all is well or None, answer in words)."""
     broken = [one for one in runs if one.status != "ok"]
-    held = [one for one in runs if one.comparison and not one.comparison.differing]
-    judged = [row for one in held for row in one.comparison.rows if row.verdict != "shown"]
+    held = [one for one in runs if one.rows is not None]
+    judged = [row for one in held for row in one.rows if row.verdict != "shown"]
     failed = sum(row.verdict == "failed" for row in judged)
     minutes = max(1, round(sum(one.seconds for one in runs) / 60))
     many = f"{len(runs)} notebook{'s' * (len(runs) != 1)}"
@@ -48,7 +48,7 @@ def answers(runs: Sequence[Run]) -> list[tuple[str, bool | None, str]]:
     if broken:
         next_step = "Open the page of the first notebook that failed: its last cell shows the error."
     elif failed:
-        only = ",".join(one.name[:2] for one in held if one.failed)
+        only = ",".join(one.name[:2] for one in held if one.named("failed"))
         next_step = (
             "See what is not as in the accepted run: weights (python -m anonlab doctor), machine and "
             "packages (then a tolerance is too narrow), or the code. If the change was meant, accept "

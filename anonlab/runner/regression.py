@@ -78,18 +78,6 @@ class Row:
         return f"{self.name}: {self.change} ({self.size}; {WORDS[self.better]}){sentence}"
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Hold all metrics of a notebook, failures first; empty when its parameters are not comparable."""
-
-    rows: tuple[Row, ...]
-    differing: tuple[str, ...] = ()  # parameters that are not the accepted ones
-
-    def named(self, verdict: str) -> list[Row]:
-        """Return the rows with this verdict."""
-        return [row for row in self.rows if row.verdict == verdict]
-
-
 def tolerance(values: list[float], guard: Guard, cases: int | None = None) -> float:
     """Return how far a number may be off `values[0]`; the others are its repeats.
 
@@ -112,22 +100,23 @@ def judge(better: str, accepted: object, now: object, allowed: float) -> str:
     return "ok" if worse <= allowed else "failed"
 
 
-def compare(accepted: Accepted, metrics: dict[str, Measured], parameters: dict) -> Comparison:
-    """Judge the flat `metrics` of a notebook that was run with `parameters`.
-
-    With other parameters than the accepted ones nothing is judged, and `differing` names them. A number
-    that is newly judged, is no longer judged or claims another direction fails: that has to be accepted
-    like a number.
-    """
+def differing(accepted: Accepted, parameters: dict) -> list[str]:
+    """Name the parameters that are not the accepted ones: with them nothing can be judged."""
     before, names = accepted.parameters, accepted.parameters.keys() | parameters.keys()
     if len({one["seed"] for one in accepted.repeats}) > 1:  # the tolerances hold for any seed
         names -= {"SEED"}
-    other = sorted(name for name in names if before.get(name, MISSING) != parameters.get(name, MISSING))
-    if other:
-        return Comparison((), tuple(other))
+    return sorted(name for name in names if before.get(name, MISSING) != parameters.get(name, MISSING))
+
+
+def compare(accepted: Accepted, metrics: dict[str, Measured]) -> list[Row]:
+    """Judge the flat `metrics` of a notebook, failures first.
+
+    A number that is newly judged, is no longer judged or claims another direction fails: that has to be
+    accepted like a number.
+    """
     every = dict.fromkeys([*metrics, *accepted.judged])
     rows = [_row(name, accepted, accepted.judged.get(name), metrics.get(name)) for name in every]
-    return Comparison(tuple(sorted(rows, key=lambda row: VERDICTS.index(row.verdict))))
+    return sorted(rows, key=lambda row: VERDICTS.index(row.verdict))
 
 
 def _row(name: str, accepted: Accepted, was: dict | None, measured: Measured | None) -> Row:

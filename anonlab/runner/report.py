@@ -25,24 +25,20 @@ def run(
     only: str | None = None,
     out: Path = Path("outputs/runs"),
     parameters: Sequence[str] = (),
-    folder: Path | None = None,
-    accepted: Path | None = None,
     accept: bool = False,
-    repeats: Sequence[tuple[str, int]] = regression.REPEATS,
     environment: str = regression.NATIVE,
 ) -> int:
     """Execute the notebooks in order and judge their numbers.
 
     Returns 0 when all of them ran to the end and no judged number failed, else 1. `only` picks notebooks
-    by number, `00,03` (their needs are then taken as met); `parameters` are `NAME=VALUE`; `accepted` is
-    the folder of `<notebook>-<profile>.json`, by default `tests/accepted` of the checkout. With `accept`
-    this run's numbers go there instead, one notebook after the other: each is run again as `repeats`
-    say, pairs of an environment's name and what is added to SEED. `environment` is one of
-    `ENVIRONMENTS`. Raises `UnknownOption` for a notebook or parameter that does not exist,
-    `InputDamaged`, and `OutputNotWritable`, also for accepting in an installed copy.
+    by number, `00,03` (their needs are then taken as met); `parameters` are `NAME=VALUE`. Accepted
+    numbers are `tests/accepted/<notebook>-<profile>.json`. With `accept` this run's numbers go there;
+    for that each notebook is run again as `REPEATS` say. `environment` is one of `ENVIRONMENTS`.
+    Raises `UnknownOption` for a notebook or parameter that does not exist, `InputDamaged`, and
+    `OutputNotWritable`, also for accepting in an installed copy.
     """
-    folder, chosen = folder or store.notebooks_folder(), tuple((only or "").split(","))
-    if accept and accepted is None and store.installed():
+    folder, chosen = store.notebooks_folder(), tuple((only or "").split(","))
+    if accept and store.installed():
         raise OutputNotWritable(
             f"{folder} is an installed copy, whose files are not changed; clone the repository and run "
             "--accept there"
@@ -54,10 +50,12 @@ def run(
         )
     notebooks = [read_notebook(path, profile) for path in paths]
     check_choice("environment", environment, [regression.NATIVE] if accept else regression.ENVIRONMENTS)
-    given, accepted = _parse(parameters), accepted or store.accepted_folder()
+    given = _parse(parameters)
     check_choice("parameter", given, {name: None for one in notebooks for name in one.declared})
-    stored = {one.path: accepted / f"{one.path.stem}-{profile}.json" for one in notebooks}
-    for path in stored.values():  # a damaged one is reported before the work, not after it
+    accepted = {
+        one.path: store.accepted_folder() / f"{one.path.stem}-{profile}.json" for one in notebooks
+    }
+    for path in accepted.values():  # a damaged one is reported before the work, not after it
         regression.read_accepted(path)
     seeds = dict.fromkeys(notebook.parameters(given).get("SEED") for notebook in notebooks)
     origin = provenance(seeds=[seed for seed in seeds if isinstance(seed, int)])
@@ -73,9 +71,9 @@ def run(
             one = execute(notebook, given, target, regression.ENVIRONMENTS[environment])
         print(f"{notebook.path.stem}: {one.status} ({one.seconds:.0f} s)", flush=True)
         if one.status == "ok" and accept:
-            _accept(notebook, one, given, target, origin, repeats, stored[notebook.path])
+            _accept(notebook, one, given, target, origin, accepted[notebook.path])
         if one.status == "ok":
-            _compare(one, origin, stored[notebook.path])
+            _compare(one, origin, accepted[notebook.path])
         runs.append(one)
         _write_summary(target, profile, origin, runs)
     for notebook, one in zip(notebooks, runs, strict=True):
@@ -84,7 +82,7 @@ def run(
             write_page(executed, notebook.path.parent, {other.page for other in runs})
     told = [f"{question} {answer}" for question, _, answer in answers(runs)]
     print(*told, f"report: {target / 'index.html'}", sep="\n")
-    return 1 if any(one.status != "ok" or one.failed for one in runs) else 0
+    return 1 if any(one.status != "ok" or one.named("failed") for one in runs) else 0
 
 
 def _compare(one: Run, origin: dict, stored: Path) -> None:
@@ -92,27 +90,21 @@ def _compare(one: Run, origin: dict, stored: Path) -> None:
     old = regression.read_accepted(stored)
     if old is None:
         return
-    one.comparison = regression.compare(old, one.metrics, one.parameters)
     one.changed = changes(old.provenance, origin)
-    if one.comparison.differing:
-        print(f"  not compared: parameters differ ({', '.join(one.comparison.differing)})")
-    for row in one.failed:
+    one.differing = regression.differing(old, one.parameters)
+    if one.differing:
+        print(f"  not compared: parameters differ ({', '.join(one.differing)})")
+        return
+    one.rows = regression.compare(old, one.metrics)
+    for row in one.named("failed"):
         print(f"  failed {row}")
 
 
-def _accept(
-    notebook: Notebook,
-    one: Run,
-    given: dict,
-    target: Path,
-    origin: dict,
-    repeats: Sequence[tuple[str, int]],
-    path: Path,
-) -> None:
+def _accept(notebook: Notebook, one: Run, given: dict, target: Path, origin: dict, path: Path) -> None:
     """Repeat a notebook and write its accepted numbers; a repeat's failure is the notebook's."""
     seed = one.parameters.get("SEED")
     kinds, done = [{"environment": regression.NATIVE, "switches": {}, "seed": seed}], [one.metrics]
-    for number, (name, added) in enumerate(repeats, 1):
+    for number, (name, added) in enumerate(regression.REPEATS, 1):
         switches, value = regression.ENVIRONMENTS[name], None if seed is None else seed + added
         print(f"  again: {name}, SEED {value}", flush=True)
         place = target / "repeats" / f"{notebook.path.stem}-{number}"
@@ -147,7 +139,7 @@ def _write_summary(target: Path, profile: str, origin: dict, runs: list[Run]) ->
             "error": one.error or None,
             "parameters": one.parameters,
             "metrics": one.numbers,
-            "failed": [row.name for row in one.failed],
+            "failed": [row.name for row in one.named("failed")],
         }
         for one in runs
     }

@@ -19,13 +19,12 @@ from ..generators import Generator, load_generator, require_preview
 from ..identity.population import Population
 from ..notebook.plots import training_figure
 from ..notebook.provenance import commit
-from ..perception.networks import load_glasses, load_landmarks, load_perception_network
+from ..perception.networks import load_perception_network
 from ..recognizers import Recognizer, load_recognizer
-from ..recognizers.perceptual import load_stlpips
 from ..watch import Watch, quiet
 from ..weights import store
 from .correction import check_correction, fit_correction
-from .encoder import EncoderTask, FrozenNetworks
+from .encoder import EncoderTask
 from .export import export, facts_of, ship_folder, write_tensors
 from .labels import Labels, learn_facial_hair, learn_texture
 from .loop import Task, train
@@ -131,6 +130,4 @@ def _encoder(
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")  # TF32: twice the speed, no visible difference
     half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    judges = load_stlpips(device), load_landmarks(device), load_glasses(device)
-    networks = FrozenNetworks(made, guide, *judges, half=half)
-    return EncoderTask(known, networks, people, config, codes_only=recipe.codes_only, seed=seed)
+    return EncoderTask(known, made, guide, people, config, recipe.codes_only, half, seed)

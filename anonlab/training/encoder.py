@@ -16,9 +16,9 @@ from ..images import blurred, pasted, resize
 from ..notebook.measured import Declaration, higher, lower
 from ..perception.eyes import iris_patches
 from ..perception.masks import mask_from_attribution
-from ..perception.networks import GlassesNetwork, LandmarkNetwork, landmark_error, openings
+from ..perception.networks import landmark_error, load_glasses, load_landmarks, openings
 from ..recognizers import Recognizer, centred, jittered, matches
-from ..recognizers.perceptual import PerceptualDistance
+from ..recognizers.perceptual import load_stlpips
 from ..regeneration.compose import compose, harmonise
 from .augment import CLEAN, augment
 from .loop import seeded_model
@@ -36,18 +36,6 @@ BETTER: dict[str, Declaration] = {  # of what `EncoderTask.validate` measures
     **dict.fromkeys(("own_reached", "virtual_reached", "own_source_cosine"), higher),
     **dict.fromkeys(("virtual_source_cosine", "virtual_matched"), lower),
 }
-
-
-@dataclass(frozen=True)
-class FrozenNetworks:
-    """Hold what draws and judges the pictures; frozen, on one device."""
-
-    generator: Generator
-    recognizer: Recognizer
-    perceptual: PerceptualDistance
-    landmarks: LandmarkNetwork
-    glasses: GlassesNetwork
-    half: bool = False  # in bfloat16
 
 
 @dataclass(frozen=True)
@@ -69,7 +57,7 @@ class EncoderTask:
     """Bring all that training the encoder needs to `anonlab.training.loop.train`.
 
     In the share `codes_only` of the steps, the first, only the codes of generated faces are learned:
-    nothing is drawn, so such a step takes a tenth of the time.
+    nothing is drawn, so such a step takes a tenth of the time. With `half` networks compute in bfloat16.
     """
 
     name = "encoder"
@@ -77,20 +65,22 @@ class EncoderTask:
     def __init__(
         self,
         samples: Samples,
-        networks: FrozenNetworks,
+        generator: Generator,
+        recognizer: Recognizer,
         population: Population,
         config: EncoderConfig,
         codes_only: float = 0.0,
+        half: bool = False,
         seed: int = 0,
     ):
-        self.samples, self.held_out, self.networks = samples, samples.held_out, networks
-        self.generator, self.recognizer = networks.generator, networks.recognizer
-        self.perceptual, self.landmarks = networks.perceptual, networks.landmarks
-        self.glasses = networks.glasses
+        self.samples, self.held_out, device = samples, samples.held_out, generator.w_avg.device
+        self.generator, self.recognizer, self.half = generator, recognizer, half
+        self.perceptual, self.landmarks = load_stlpips(device), load_landmarks(device)
+        self.glasses = load_glasses(device)
         self.weight, self.mix, self.codes_only = LossWeights(), Mix(), codes_only
-        linear = LinearInitialization(self.generator, population)
+        linear = LinearInitialization(generator, population)
         model = seeded_model(lambda: Encoder(config), seed).start_at(linear)
-        self.model: torch.nn.Module = model.to(self.generator.w_avg.device)
+        self.model: torch.nn.Module = model.to(device)
 
     def losses(
         self, model: torch.nn.Module, batch: int, progress: float, rng: torch.Generator
@@ -107,7 +97,7 @@ class EncoderTask:
 
     def autocast(self) -> torch.autocast:
         """Compute a network's convolutions and products in bfloat16, if asked for."""
-        return torch.autocast(self.generator.w_avg.device.type, torch.bfloat16, self.networks.half)
+        return torch.autocast(self.generator.w_avg.device.type, torch.bfloat16, self.half)
 
     def render(self, ws: torch.Tensor) -> torch.Tensor:
         """Draw pictures `(N, 3, 256, 256)` of codes."""

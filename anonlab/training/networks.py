@@ -107,10 +107,8 @@ class LandmarkTask(NetworkTask):
     name, network = "landmarks", LandmarkNetwork
 
     def prepare(self, watch: Watch) -> None:
-        teacher, found = DlibLandmarks(), []
-        for number in range(len(self.samples)):
-            watch("finding points", number / len(self.samples))
-            found.append(teacher(self.samples.pictures(slice(number, number + 1))))
+        teacher = DlibLandmarks()
+        found = [teacher(from_bytes(part)) for part in self.samples.images.split(BATCH)]
         self.wanted = torch.cat(found).to(self.device)
 
     def losses(

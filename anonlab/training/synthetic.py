@@ -7,7 +7,6 @@ attribution: its embedding, the map of where its identity is, and virtual identi
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -98,20 +97,18 @@ def load_samples(
     population: Population,
     count: int,
     seed: int = SEED,
-    folder: Path | None = None,
     watch: Watch = quiet,
     network: PerceptionNetwork | None = None,
 ) -> Samples:
     """Generate `count` faces, always the same for one seed (beyond 250, in whole chunks of 250).
 
-    Chunks are kept in `folder` (the user's cache), so that an interrupted run goes on and a second one
+    Chunks are kept in the user's cache, so that an interrupted run goes on and a second one
     starts at once; without their targets, which change with the method of `identity`. With a `network`
     the maps are the perception network's, 50 times as fast as integrated gradients. From the ninth chunk
     on every second one has faces with stronger `TRAITS`.
     """
-    folder = folder or store.cache_folder() / "samples"
     parts: list[Samples] = []
-    chunk, traits = min(CHUNK, count), None
+    folder, chunk, traits = store.cache_folder() / "samples", min(CHUNK, count), None
     maps = f"network-{store.expected_sha256('perception')[:8]}" if network else "gradients"
     kind = f"{generator.name}-{recognizer.name}-{maps}-v{VERSION}-{seed}-{chunk}"
     chunks = -(-count // chunk)

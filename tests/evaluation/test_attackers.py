@@ -163,13 +163,8 @@ def test_linkability_is_none_of_one_distribution_and_whole_of_two_apart():
         assert metrics.unlinkability(a - apart, b) == pytest.approx(expected, abs=0.03)
 
 
-def distances_of(alike: float, seed: int, people: int = 80) -> torch.Tensor:
-    """Distances `(N, N)` whose diagonal is smaller by `alike` standard deviations."""
-    return noise(people, people, seed=seed) - alike * torch.eye(people)
-
-
 def test_rates_need_enough_pairs_of_strangers():
-    said = recognition(distances_of(20, 0))
+    said = recognition(noise(80, 80) - 20 * torch.eye(80))  # people are 20 standard deviations nearer
     assert said["tar_0.01"] == said["tar_0.001"] == said["rank_1"] == said["auc"] == 1
     assert said["tar_0.0001"] is None  # 6,320 pairs cannot show 1 in 10,000
     assert said["chance"] == 1 / 80

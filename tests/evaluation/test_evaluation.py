@@ -102,8 +102,9 @@ def test_everybody_with_two_photos_is_evaluated_and_others_are_named(made):
 
 def test_nobody_to_evaluate_is_an_error(one_pass, judges, folder, tmp_path):
     (tmp_path / "index.csv").write_text(f"file,identity\n{folder / 'lawn.png'},lawn\n")
-    with pytest.raises(InputMissing, match="no person has two photos"):
-        evaluate({str(tmp_path): None}, one_pass, judges, tmp_path / "state")
+    for sources in ({str(tmp_path): None}, {}):
+        with pytest.raises(InputMissing, match="no person has two photos"):
+            evaluate(sources, one_pass, judges, tmp_path / "state")
 
 
 def test_the_same_people_are_read_and_give_the_same_numbers(made, one_pass, judges, folder, state, keys):

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from population import AgeEstimator, codes, even_tones
 
 from anonlab.errors import WeightsMissing
-from anonlab.metrics.estimators import AgeEstimator, AttributeEstimator
+from anonlab.metrics.estimators import AttributeEstimator
 from anonlab.perception.networks import interocular, landmark_error, openings
-from anonlab.training.population import codes, even_tones
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from lessons import code, lesson
 from offline import loads_of
 
-from anonlab.runner.course import build_course, executed_notebooks
+from anonlab.runner import course
 
 PICTURE = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -74,7 +74,9 @@ def turning(folder: Path) -> str:
 def book(tmp_path_factory) -> Path:
     """The pages of two small notebooks, built once."""
     where = two_notebooks(tmp_path_factory.mktemp("course"))
-    assert build_course(where / "runs", where / "course", turning, where / "notebooks") == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(course, "notebooks_folder", lambda: where / "notebooks")
+        assert course.build_course(where / "runs", where / "course", turning) == []
     return where / "course"
 
 
@@ -111,11 +113,11 @@ def test_paths_of_this_machine_stay_out_of_the_book(book):
     assert '"STEPS = 2"' in (book / "_sources" / "00_one.ipynb").read_text()
 
 
-def test_only_runs_of_the_samples_get_into_the_course(tmp_path):
-    ran = two_notebooks(tmp_path)
-    runs, folder = ran / "runs", ran / "notebooks"
+def test_only_runs_of_the_samples_get_into_the_course(tmp_path, monkeypatch):
+    runs = two_notebooks(tmp_path) / "runs"
+    monkeypatch.setattr(course, "notebooks_folder", lambda: tmp_path / "notebooks")
     usual = runs / "2026-01-01"
-    assert set(executed_notebooks(runs, folder)) == {"00_one", "01_two"}
+    assert set(course.executed_notebooks(runs)) == {"00_one", "01_two"}
     for name, said in (
         ("2026-01-02", {"status": "ok", "parameters": {"STEPS": 2, "PHOTO": "me.jpg"}}),
         ("2026-01-03", {"status": "failed", "parameters": {"STEPS": 2}}),
@@ -124,6 +126,6 @@ def test_only_runs_of_the_samples_get_into_the_course(tmp_path):
         (runs / name / "metrics.json").write_text(json.dumps({"notebooks": {"00_one": said}}))
     (runs / "2026-01-04").mkdir()
     (runs / "2026-01-04" / "metrics.json").write_text("{")  # stopped while it wrote
-    assert executed_notebooks(runs, folder)["00_one"].parent == usual
+    assert course.executed_notebooks(runs)["00_one"].parent == usual
     shutil.copytree(usual, runs / "2026-01-05")
-    assert executed_notebooks(runs, folder)["00_one"].parent.name == "2026-01-05"  # the newest
+    assert course.executed_notebooks(runs)["00_one"].parent.name == "2026-01-05"  # the newest

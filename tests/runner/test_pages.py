@@ -21,7 +21,7 @@ JUDGED = {
 def made(name: str, now: dict) -> Run:
     one = Run(name, seconds=90.0, metrics=flatten(now, JUDGED))
     accepted = accept([flatten(GOOD, JUDGED)], [{"seed": 0}], {}, {})
-    one.comparison = compare(accepted, one.metrics, {})
+    one.rows = compare(accepted, one.metrics)
     return one
 
 
@@ -45,7 +45,7 @@ def test_a_number_that_does_not_hold_is_told_in_words():
     assert (
         "ssim: 0.9 → 0.8 (2 times the smallest change that matters, 0.1 where other seeds and machines "
         "explain 0.018; higher is better) — the photo stays"
-    ) in map(str, bad.failed)
+    ) in map(str, bad.named("failed"))
 
 
 def test_a_page_typesets_and_leads_without_a_network(tmp_path):

@@ -20,7 +20,7 @@ from anonlab.notebook.measured import (
     reference,
     shown,
 )
-from anonlab.runner import regression, report
+from anonlab.runner import regression
 from anonlab.runner.regression import (
     Accepted,
     accept,
@@ -62,8 +62,8 @@ def accepted(metrics: dict, judged: dict[str, Guard], **changes) -> Accepted:
 
 
 def verdicts(was: dict, now: dict, judged: dict[str, Guard], judged_now: dict | None = None) -> dict:
-    rows = compare(accepted(was, judged), flatten(now, judged if judged_now is None else judged_now), {})
-    return {row.name: row.verdict for row in rows.rows}
+    rows = compare(accepted(was, judged), flatten(now, judged if judged_now is None else judged_now))
+    return {row.name: row.verdict for row in rows}
 
 
 def weak(accepted: Accepted) -> list[str]:
@@ -83,21 +83,6 @@ def weak(accepted: Accepted) -> list[str]:
         elif guard.noticed and allowed > guard.noticed:
             found.append(f"{name}: only {brief(allowed)} fails, and {brief(guard.noticed)} matters")
     return found
-
-
-@pytest.fixture
-def run(tmp_path, capsys, without_kernel):
-    """Run the notebooks of tmp_path; (status, what was printed, folder of the run)."""
-
-    def run(**options) -> tuple[int, str, Path]:
-        before = set((tmp_path / "runs").glob("2*"))
-        capsys.readouterr()
-        options = {"out": tmp_path / "runs", "folder": tmp_path, "accepted": tmp_path / "b"} | options
-        status = report.run(**options)
-        [folder] = set((tmp_path / "runs").glob("2*")) - before
-        return status, capsys.readouterr().out, folder
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -197,7 +182,7 @@ def test_every_accepted_number_can_fail(path):
             assert judge(better, value, worse, allowed) == "failed", name
 
 
-def test_after_accepting_the_run_passes(tmp_path, run):
+def test_after_accepting_the_run_passes(tmp_path, run, without_kernel):
     notebook(tmp_path)
     status, printed, _ = run()
     assert status == 0 and "Not compared." in printed and not (tmp_path / "b").exists()
@@ -226,14 +211,15 @@ def test_after_accepting_the_run_passes(tmp_path, run):
     assert run(parameters=["LEAKS=1"])[1].count("not compared: parameters differ (LEAKS)") == 1
 
 
-def test_a_notebook_or_a_repeat_that_fails_is_never_accepted(tmp_path, run):
+def test_a_notebook_or_a_repeat_that_fails_is_never_accepted(tmp_path, run, without_kernel, monkeypatch):
+    monkeypatch.setattr(regression, "REPEATS", (("native", 1),))
     notebook(tmp_path, RECORD + "1 / (SEED - 1)")
-    status, printed, _ = run(accept=True, repeats=(("native", 1),))
+    status, printed, _ = run(accept=True)
     assert status == 1 and "native, SEED 1: ZeroDivisionError" in printed
     assert not (tmp_path / "b").exists()
 
 
-def test_damaged_accepted_numbers_stop_before_the_work(tmp_path, run):
+def test_damaged_accepted_numbers_stop_before_the_work(tmp_path, run, without_kernel):
     notebook(tmp_path)
     (tmp_path / "b").mkdir()
     good = vars(accepted({"x": higher(1)}, {"x": as_accepted(S)}))

@@ -8,8 +8,6 @@ import nbformat
 import pytest
 from lessons import code, lesson
 
-from anonlab.runner import report
-
 RECORD = """
 import json, pathlib
 from anonlab.notebook.measured import shown, to_json
@@ -23,14 +21,8 @@ def notebook(folder: Path, name: str, source: str = RECORD, needs: tuple = (), *
     nbformat.write(node, folder / f"{name}.ipynb")
 
 
-@pytest.fixture
-def run(tmp_path):
-    def run(**options) -> tuple[int, dict, Path]:
-        status = report.run(out=tmp_path / "runs", folder=tmp_path, **options)
-        [folder] = (tmp_path / "runs").iterdir()
-        return status, json.loads((folder / "metrics.json").read_text()), folder
-
-    return run
+def done_in(folder: Path) -> dict:
+    return json.loads((folder / "metrics.json").read_text())["notebooks"]
 
 
 def test_a_failure_stops_only_itself_and_its_dependants(tmp_path, run):
@@ -38,17 +30,17 @@ def test_a_failure_stops_only_itself_and_its_dependants(tmp_path, run):
     notebook(tmp_path, "01_dependant", needs=("00",))
     notebook(tmp_path, "02_dependant_of_dependant", needs=("01",))
     notebook(tmp_path, "03_independent")
-    status, metrics, folder = run()
+    status, _, folder = run()
     assert status == 1
-    statuses = {name: one["status"] for name, one in metrics["notebooks"].items()}
-    assert list(statuses.values()) == ["failed", "skipped", "skipped", "ok"]
+    done = done_in(folder)
+    assert [one["status"] for one in done.values()] == ["failed", "skipped", "skipped", "ok"]
     page = (folder / "index.html").read_text()
     assert "ZeroDivisionError" in page
     assert "\x1b[" not in page
     for target in re.findall(r'href="([^"#]+)', page):  # links lead to pages that exist
         assert (folder / target).is_file(), target
     assert (folder / "00_broken.html").is_file() and not (folder / "01_dependant.html").exists()
-    assert metrics["notebooks"]["03_independent"]["metrics"] == {"x": 1}
+    assert done["03_independent"]["metrics"] == {"x": 1}
 
 
 @pytest.mark.parametrize(
@@ -60,8 +52,8 @@ def test_a_failure_stops_only_itself_and_its_dependants(tmp_path, run):
 )
 def test_the_command_line_wins_over_the_profile(tmp_path, run, without_kernel, options, numbers):
     notebook(tmp_path, "00_one")
-    status, metrics, _ = run(**options)
-    assert (status, metrics["notebooks"]["00_one"]["metrics"]) == (0, numbers)
+    status, _, folder = run(**options)
+    assert (status, done_in(folder)["00_one"]["metrics"]) == (0, numbers)
 
 
 @pytest.mark.parametrize(
@@ -72,5 +64,5 @@ def test_a_notebook_without_numbers_or_with_an_unknown_parameter_has_failed(
     tmp_path, run, without_kernel, source, quick, said
 ):
     notebook(tmp_path, "00_one", source, **quick)
-    status, metrics, _ = run()
-    assert status == 1 and said in metrics["notebooks"]["00_one"]["error"]
+    status, _, folder = run()
+    assert status == 1 and said in done_in(folder)["00_one"]["error"]

