@@ -100,10 +100,8 @@ def verify(options: argparse.Namespace) -> int:
     pairs, left_out = pair_photos(options.originals, options.anonymized)
     tell_left_out(left_out)
     device = pick_device(options.device)
-    checks = verify_pairs(
-        pairs, Detector(device), load_recognizer("dlib", device=device), options.unseen,
-        options.unseen_options, device,
-    )  # fmt: skip
+    guide = load_recognizer("dlib", device=device)
+    checks = verify_pairs(pairs, Detector(device), guide, options.unseen, options.unseen_options)
     leaks = report(checks)
     write_json(options.out / "verify.json", [asdict(one) for one in checks])
     print(f"numbers: {options.out / 'verify.json'}")
