@@ -65,8 +65,7 @@ class Album:
                     people.append(AlignedFace(NONE, embedding, Attributes(*one["attributes"])))
             except (InvalidToken, ValueError, KeyError, TypeError):
                 raise InputDamaged(
-                    f"{path} cannot be read with this key; use the key it was made with, or choose "
-                    f"another output folder"
+                    f"{path} cannot be read with this key; use its own, or choose another output folder"
                 ) from None
         return cls(people, anonymizer.recognizer.threshold, anonymizer.population)
 
@@ -82,18 +81,16 @@ class Album:
 
     def add(self, photos: Sequence[Sequence[AlignedFace]]) -> None:
         """Add the people of each photo's faces who are not in the album yet."""
-        new = [
-            (face, number)
-            for number, faces in enumerate(photos)
-            for face in faces
-            if self.nearest(face.embedding) is None
-        ]
+        new, numbers = [], []
+        for number, faces in enumerate(photos):
+            strangers = [face for face in faces if self.nearest(face.embedding) is None]
+            new += strangers
+            numbers += [number] * len(strangers)
         if not new:
             return
-        embeddings = torch.cat([face.embedding.cpu() for face, _ in new])
-        for members in group(embeddings, [number for _, number in new], self.threshold, self.strangers):
-            attributes = [astuple(new[member][0].attributes) for member in members]
-            mean = Attributes(*np.mean(attributes, 0).tolist())
+        embeddings = torch.cat([face.embedding.cpu() for face in new])
+        for members in group(embeddings, numbers, self.threshold, self.strangers):
+            mean = Attributes(*np.mean([astuple(new[one].attributes) for one in members], 0).tolist())
             self.people.append(AlignedFace(NONE, embeddings[members].mean(0, keepdim=True), mean))
 
     def nearest(self, embedding: torch.Tensor) -> AlignedFace | None:
@@ -153,8 +150,7 @@ def _cipher(key: bytes) -> Fernet:
 
 
 class RememberingDetector:
-    """A detector that searches each photo, by the hash of its pixels, once: an album goes through its
-    photos twice."""
+    """Search each photo, by the hash of its pixels, once: an album goes through its photos twice."""
 
     def __init__(self, detector: Detector):
         self.detector = detector

@@ -168,8 +168,8 @@ class Worker:
                     self.anonymize, photo, output, task.controls, task.keep_metadata,
                     faces=task.faces, fallback=task.fallback,
                 )  # fmt: skip
+                row["output"] = output.relative_to(task.out).as_posix()
                 row["covered"] = sum("covered" in face for face in row["faces"])
-                row |= {"output": output.relative_to(task.out).as_posix()}
                 row["faces"] = json.dumps(row["faces"])
         except Exception as error:  # whatever it is, the other photos are still done
             row["error"] = sentence(error, path)

@@ -127,10 +127,9 @@ def video(options: argparse.Namespace) -> int:
         write_json(options.json, record)
     covered = sum(len(track["covered_frames"]) for track in record["tracks"])
     people = len({track["person"] for track in record["tracks"]})
-    result = options.review or record["output"]
     print(
-        f"{record['source']} -> {result} ({record['frames']} frames, {people} "
-        f"{'person' if people == 1 else 'people'}, {record['frames_per_second']:.2f} frames/s)"
+        f"{record['source']} -> {options.review or record['output']} ({record['frames']} frames, "
+        f"{people} {'person' if people == 1 else 'people'}, {record['frames_per_second']:.2f} frames/s)"
     )
     if options.review:
         print("no clip yet: look at it, then --resume without --review writes it")

@@ -36,7 +36,7 @@ class Session:
         self.explorer: Explorer | None = None
         self.socket: Socket | None = None
 
-    def hear(self, text: str) -> None:
+    def hear(self, text: str | bytes) -> None:
         """Do what a message asks, when the networks are there."""
         if self.explorer is None:
             self.explorer = self.loading.result()()

@@ -95,13 +95,12 @@ def each(
         """Work on the photos of one output, of which the first that can be read is written."""
         done, taken = [], False
         for source in sources[output]:
-            result = problem = None
             try:
                 _check(source, output, out, originals, taken)
-                result, taken = work(source, output), True
+                done.append((source, output, work(source, output), None))
+                taken = True
             except Exception as error:
-                problem = sentence(error, source)
-            done.append((source, output, result, problem))
+                done.append((source, output, None, sentence(error, source)))
         return done
 
     alone = contextlib.nullcontext(map)  # one photo has all cores
