@@ -1,10 +1,9 @@
 """The same person, the same new face, in every photo of a folder: an album and its people.
 
-Faces are grouped by HDBSCAN (Campello, Moulavi and Sander 2013), which needs no number of people and
-leaves out what it cannot place. It finds what is denser than the rest, so an album of one person would
-have no group: some strangers of the reference population are put among the faces. Groups are then
-filtered: at most one face a photo, and all within a maximum distance of the mean. Two people with
-one new face would be worse than one person with two.
+Faces are grouped by HDBSCAN (Campello, Moulavi and Sander 2013). It finds what is denser than the rest,
+so an album of one person would have no group: some strangers of the reference population are put among
+the faces. Groups are then filtered, because two people with one new face would be worse than one person
+with two: at most one face a photo, and all within a maximum distance of the mean.
 """
 
 from __future__ import annotations
@@ -122,11 +121,8 @@ def faces_in(anonymizer: Anonymizer, source: Path) -> list[AlignedFace]:
 def group(
     embeddings: torch.Tensor, photos: list[int], threshold: float, strangers: torch.Tensor
 ) -> list[list[int]]:
-    """Group the faces `embeddings (N, dim)` by person; returns the numbers in each group.
-
-    `photos` says in which photo each face is, `threshold` is the recogniser's, and `strangers (M, dim)`
-    are of people outside the album.
-    """
+    """Group the faces `embeddings (N, dim)` by person; returns the numbers in each group. `photos` says
+    in which photo each face is, and `strangers (M, dim)` are of people outside the album."""
     every = torch.cat([embeddings.cpu(), strangers.cpu()]).numpy()
     method = HDBSCAN(min_cluster_size=2, min_samples=1, cluster_selection_method="leaf", copy=True)
     labels = method.fit_predict(every)[: len(embeddings)]

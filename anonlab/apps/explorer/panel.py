@@ -41,8 +41,7 @@ class Explorer:
     """One page: its photo, setting and key. `explorer.panel` is what a notebook shows.
 
     `hear` takes a message of the page, whose `do` names one of the methods `do_…`; `tell` is called with
-    each answer, from several threads. Samples use the key of `anonymizer` if it is text, and a user's
-    own photos one that is drawn here.
+    each answer, from several threads.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class Explorer:
         self.incoming = bytearray()
         text = anonymizer.key.decode(errors="ignore")
         typed = text.encode() == anonymizer.key and text.isprintable()
-        # of samples, and of other photos
+        # of samples, and drawn here, so that it is a secret, of a user's own photos
         self.keys = {True: text if typed else secrets.token_hex(32), False: secrets.token_hex(32)}
         self.heat = ""  # the method whose map the page has
         self.tell: Callable[[Message], None] = lambda _: None
