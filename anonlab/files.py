@@ -151,9 +151,7 @@ def output_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputNotWritable(
-            f"{path} cannot be a folder ({error.strerror}); choose another output folder"
-        ) from None
+        raise _not_writable(path, error) from None
     with atomic_path(path / ".writable"):
         pass
     (path / ".writable").unlink()

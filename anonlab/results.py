@@ -83,7 +83,7 @@ class CoveredFace:
 
     def record(self) -> dict:
         """Return its entry in `record.json`."""
-        known = self.distance == self.distance
+        known = not math.isnan(self.distance)
         return {
             "number": self.number,
             "box": rounded(self.box),

@@ -1,11 +1,8 @@
 """Every control says which values it has, before any work."""
 
-from dataclasses import asdict
-
 import pytest
 
-from anonlab.apps.folders.settings import read_settings, settings_text
-from anonlab.controls import MAX_REFINE_STEPS, MAX_SOFTNESS, Controls, make_controls
+from anonlab.controls import MAX_REFINE_STEPS, MAX_SOFTNESS, Controls
 from anonlab.errors import UnknownOption
 
 TOO_FAR = {
@@ -48,12 +45,3 @@ def test_a_list_of_names_is_none_of_letters(name, value):
 )  # fmt: skip
 def test_both_ends_are_allowed(name, values):
     assert tuple(getattr(Controls(**{name: value}), name) for value in values) == values
-
-
-@pytest.mark.parametrize("key", [None, "a secret of at least 16 bytes"])
-def test_what_goes_to_a_file_comes_back(key, tmp_path):
-    chosen = Controls(mask_area=0.4, keep=("age",), include=("eyes",), seed=7, symmetric=True)
-    path = tmp_path / "settings.json"
-    path.write_text(settings_text(asdict(chosen), key))
-    controls, found = read_settings(path)
-    assert (make_controls(controls), found) == (chosen, key and key.encode())

@@ -1,10 +1,9 @@
 """The same person, the same new face, in every photo of a folder: an album and its people.
 
-Faces are grouped by HDBSCAN (Campello, Moulavi and Sander 2013), which needs no number of people and
-leaves out what it cannot place. It finds what is denser than the rest, so an album of one person would
-have no group: some strangers of the reference population are put among the faces. Groups are then
-filtered: at most one face a photo, and all within a maximum distance of the mean. Two people with
-one new face would be worse than one person with two.
+Faces are grouped by HDBSCAN (Campello, Moulavi and Sander 2013). It finds what is denser than the rest,
+so an album of one person would have no group: some strangers of the reference population are put among
+the faces. Groups are then filtered, because two people with one new face would be worse than one person
+with two: at most one face a photo, and all within a maximum distance of the mean.
 """
 
 from __future__ import annotations
@@ -65,8 +64,7 @@ class Album:
                     people.append(AlignedFace(NONE, embedding, Attributes(*one["attributes"])))
             except (InvalidToken, ValueError, KeyError, TypeError):
                 raise InputDamaged(
-                    f"{path} cannot be read with this key; use the key it was made with, or choose "
-                    f"another output folder"
+                    f"{path} cannot be read with this key; use its own, or choose another output folder"
                 ) from None
         return cls(people, anonymizer.recognizer.threshold, anonymizer.population)
 
@@ -82,18 +80,16 @@ class Album:
 
     def add(self, photos: Sequence[Sequence[AlignedFace]]) -> None:
         """Add the people of each photo's faces who are not in the album yet."""
-        new = [
-            (face, number)
-            for number, faces in enumerate(photos)
-            for face in faces
-            if self.nearest(face.embedding) is None
-        ]
+        new, numbers = [], []
+        for number, faces in enumerate(photos):
+            strangers = [face for face in faces if self.nearest(face.embedding) is None]
+            new += strangers
+            numbers += [number] * len(strangers)
         if not new:
             return
-        embeddings = torch.cat([face.embedding.cpu() for face, _ in new])
-        for members in group(embeddings, [number for _, number in new], self.threshold, self.strangers):
-            attributes = [astuple(new[member][0].attributes) for member in members]
-            mean = Attributes(*np.mean(attributes, 0).tolist())
+        embeddings = torch.cat([face.embedding.cpu() for face in new])
+        for members in group(embeddings, numbers, self.threshold, self.strangers):
+            mean = Attributes(*np.mean([astuple(new[one].attributes) for one in members], 0).tolist())
             self.people.append(AlignedFace(NONE, embeddings[members].mean(0, keepdim=True), mean))
 
     def nearest(self, embedding: torch.Tensor) -> AlignedFace | None:
@@ -125,11 +121,8 @@ def faces_in(anonymizer: Anonymizer, source: Path) -> list[AlignedFace]:
 def group(
     embeddings: torch.Tensor, photos: list[int], threshold: float, strangers: torch.Tensor
 ) -> list[list[int]]:
-    """Group the faces `embeddings (N, dim)` by person; returns the numbers in each group.
-
-    `photos` says in which photo each face is, `threshold` is the recogniser's, and `strangers (M, dim)`
-    are of people outside the album.
-    """
+    """Group the faces `embeddings (N, dim)` by person; returns the numbers in each group. `photos` says
+    in which photo each face is, and `strangers (M, dim)` are of people outside the album."""
     every = torch.cat([embeddings.cpu(), strangers.cpu()]).numpy()
     method = HDBSCAN(min_cluster_size=2, min_samples=1, cluster_selection_method="leaf", copy=True)
     labels = method.fit_predict(every)[: len(embeddings)]
@@ -153,8 +146,7 @@ def _cipher(key: bytes) -> Fernet:
 
 
 class RememberingDetector:
-    """A detector that searches each photo, by the hash of its pixels, once: an album goes through its
-    photos twice."""
+    """Search each photo, by the hash of its pixels, once: an album goes through its photos twice."""
 
     def __init__(self, detector: Detector):
         self.detector = detector

@@ -1,10 +1,6 @@
-"""Millions of photos on Ray Data: a list of photos in, hashed names and a manifest out.
-
-OUT/photos/3f2/3f2c….jpg    the results: all that is meant to be shared
-OUT/manifest/*.parquet      one row a photo, whatever became of it; also what a stopped job goes on from
-OUT/job/                    settings, list of photos and attempts of an unfinished job
-
-Raises `PackageMissing` when it is imported without Ray.
+"""Millions of photos on Ray Data: results in OUT/photos under hashed names, a row for each photo in
+OUT/manifest, and in OUT/job what an unfinished job goes on with. Raises `PackageMissing` when it is
+imported without Ray.
 """
 
 from __future__ import annotations
@@ -89,7 +85,7 @@ ROWS = pa.schema({
     "notes": pa.list_(TEXT),  # what could not be kept of the file
     "source_sha256": TEXT, "output_sha256": TEXT,
 })  # fmt: skip
-OF_A_RUN = ("out", "key", "threads", "workers", "device", "load")  # the pictures don't depend on these
+OF_A_RUN = ("out", "key", "workers", "device", "load")  # the pictures don't depend on these
 
 
 class JobFailed(AnonlabError):
@@ -110,7 +106,6 @@ class Task:
     generator_weights: str | None = None
     method: str = "auto"
     device: str = "auto"
-    threads: int = 1  # of one worker
     workers: int = 1
     load: Callable[..., Callable] = Anonymizer.load  # by a worker
 
@@ -139,7 +134,7 @@ class Worker:
         """Raises what loading raises, and `JobFailed` when it has ended the process several times."""
         self.task = task
         with attempt(task.out / ATTEMPTS / LOADING, "loading the weights", LIMIT * task.workers):
-            torch.set_num_threads(task.threads)
+            torch.set_num_threads(max(1, cores() // task.workers))
             parts = (task.generator, task.method, task.device, task.key, task.generator_weights)
             self.anonymize = task.load(*parts)
 
@@ -168,8 +163,8 @@ class Worker:
                     self.anonymize, photo, output, task.controls, task.keep_metadata,
                     faces=task.faces, fallback=task.fallback,
                 )  # fmt: skip
+                row["output"] = output.relative_to(task.out).as_posix()
                 row["covered"] = sum("covered" in face for face in row["faces"])
-                row |= {"output": output.relative_to(task.out).as_posix()}
                 row["faces"] = json.dumps(row["faces"])
         except Exception as error:  # whatever it is, the other photos are still done
             row["error"] = sentence(error, path)
@@ -202,12 +197,11 @@ def anonymize_set(
 ) -> dict[str, int]:
     """Anonymize all photos of a folder, or of a Parquet file with a column `path` and perhaps `id`.
 
-    `options` are fields of `Task`. `workers` None is one a CPU. Every photo gets a row: one that fails
-    says why and is not written, and so does one that ended its worker `LIMIT` times. A stopped job goes
-    on with `resume`, the same settings, and the same photos or more; of a worker's photos at most
-    `rows_per_part` are done again. Returns the numbers of `photos`, of those that `failed`, and of
-    those in which a face is `covered`. Raises `OutputNotWritable`, `FolderBusy`, `InputMissing`,
-    `InputDamaged`, `UnknownOption`, and `JobFailed` when Ray gives up.
+    `options` are fields of `Task`. `workers` None is one a CPU. The row of a photo that fails, or ended
+    its worker `LIMIT` times, says why. A stopped job goes on with `resume`, the same settings, and the
+    same photos or more; of a worker's photos at most `rows_per_part` are done again. Returns the numbers
+    of `photos`, of those that `failed`, and of those in which a face is `covered`. Raises
+    `OutputNotWritable`, `FolderBusy`, `InputMissing`, `InputDamaged`, `UnknownOption`, `JobFailed`.
     """
     check_groups(options.get("keep_metadata", ()))
     workers = workers or cores()
@@ -222,7 +216,7 @@ def anonymize_set(
         if not key:
             make_key(drawn)
             key = read_key(drawn)
-        task = Task(out, key, controls, threads=max(1, cores() // workers), workers=workers, **options)
+        task = Task(out, key, controls, workers=workers, **options)
         for folder in (parts, attempts, out / "photos"):
             folder.mkdir(parents=True, exist_ok=True)
         total, left = write_work(source, out, names_by(key), _finished(parts), work)
@@ -246,7 +240,7 @@ def anonymize_set(
 
 
 def names_by(key: bytes) -> Callable[[str], str]:
-    """Names of outputs from ids, by the user's secret: 32 hexadecimal digits.
+    """Give what names outputs by their ids and the user's secret: 32 hexadecimal digits.
 
     A plain hash could be looked up by guessing ids ("anna.jpg"); for this one the key is needed. It goes
     through scrypt first, so that names and ids together are no quick way to try keys either.
@@ -259,11 +253,8 @@ def names_by(key: bytes) -> Callable[[str], str]:
 def write_work(
     source: Path, out: Path, naming: Callable[[str], str], done: pa.Array, work: Path
 ) -> tuple[int, int]:
-    """Write the list of photos whose names are not among those `done`, as Ray reads it.
-
-    Returns how many photos there are in all, and on the list. Raises `InputMissing`, and `InputDamaged`
-    for a manifest that cannot be read, has no photos or has an id twice.
-    """
+    """Write the list of photos whose names are not among those `done`; returns how many photos there are
+    in all, and on the list. Raises `InputMissing`, and `InputDamaged` for a wrong manifest."""
     if source.is_dir():
         found = [path for path, _ in plan([source], out)[0] if path != source]  # which has none
         ids = [path.relative_to(source).as_posix() for path in found]
@@ -284,7 +275,7 @@ def write_work(
 
 
 def _manifest(path: Path) -> pa.Table:
-    """Ids and paths of a Parquet file; relative paths are beside it."""
+    """Read ids and paths of a Parquet file; relative paths are beside it."""
     try:
         file = pq.ParquetFile(open_file(path))
     except pa.ArrowException as error:
@@ -304,7 +295,7 @@ def _manifest(path: Path) -> pa.Table:
 
 
 def _finished(parts: Path) -> pa.Array:
-    """Names of the photos that have a row; parts that a power cut has torn are removed."""
+    """List the names of photos that have a row; parts that a power cut has torn are removed."""
     done = [pa.array([], TEXT)]
     for path in parts.glob("*.parquet"):
         try:

@@ -46,16 +46,13 @@ def test_nobody_is_twice_in_one_photo():
 
 
 def test_the_file_holds_everybody_and_only_the_key_opens_it(tmp_path, population, recognizer):
-    path, parts = (
-        tmp_path / "album.people",
-        SimpleNamespace(recognizer=recognizer, population=population),
-    )
+    path = tmp_path / "album.people"
+    parts = SimpleNamespace(recognizer=recognizer, population=population)
     assert Album.open(path, KEY, parts).people == []
     person = AlignedFace(NONE, people(1, 1, 0.0), Attributes(-1.0, 41.5, 12.0))
     Album([person], THRESHOLD, population).save(path, KEY)
     [again] = Album.open(path, KEY, parts).people
-    assert torch.equal(again.embedding, person.embedding)
-    assert again.attributes == person.attributes
+    assert torch.equal(again.embedding, person.embedding) and again.attributes == person.attributes
     assert b"embedding" not in path.read_bytes()
     with pytest.raises(InputDamaged, match=r"album\.people"):
         Album.open(path, b"another secret of 16 bytes", parts)
@@ -67,7 +64,7 @@ def test_the_file_holds_everybody_and_only_the_key_opens_it(tmp_path, population
 def test_later_photos_join_and_move_nobody(population):
     album = Album([], THRESHOLD, population)
     views = people(2, 4, 0.2)
-    faces = [AlignedFace(torch.empty(0), view[None], Attributes(1.0, 30.0, 40.0)) for view in views]
+    faces = [AlignedFace(NONE, view[None], Attributes(1.0, 30.0, 40.0)) for view in views]
     album.add([[face] for face in (*faces[:3], faces[4], faces[5])])
     before = [person.embedding.clone() for person in album.people]
     album.add([[faces[3]], [faces[6]], [faces[7]]])

@@ -39,7 +39,7 @@ def chosen(options: argparse.Namespace) -> tuple[Controls, bytes | None]:
 
 
 def anonymize(options: argparse.Namespace, album: bool = False) -> int:
-    """Photos in, anonymized photos and a record out; of an `album` the people are found first."""
+    """Write anonymized photos and a record; of an `album` the people are found first."""
     if options.preview:
         return preview(options)
     (controls, key), weights, known = chosen(options), options.generator_weights, None
@@ -64,8 +64,8 @@ def anonymize(options: argparse.Namespace, album: bool = False) -> int:
 
 
 def album(options: argparse.Namespace) -> int:
-    """The key is made if its file does not exist; with it, the album's people are kept for the next
-    photos."""
+    """Do the same with the people of an album. The key, by which they are kept for the next photos, is
+    made if its file does not exist."""
     if not options.preview and (options.key or not chosen(options)[1]):
         options.key = options.key or options.out / "album.key"
         with folder_lock(output_folder(options.out)):
@@ -75,8 +75,8 @@ def album(options: argparse.Namespace) -> int:
 
 
 def find_people(anonymizer: Anonymizer, options: argparse.Namespace, key: bytes) -> Known:
-    """The people of an album: those that it knew, and those that its photos add. What cannot be read is
-    passed over here: the run that anonymizes it next says why."""
+    """Find the people of an album: those that it knew, and those that its photos add. What cannot be
+    read is passed over here: the run that anonymizes it next says why."""
     kept = output_folder(options.out) / "album.people"
     with folder_lock(options.out):
         people = Album.open(kept, key, anonymizer)
@@ -95,15 +95,13 @@ def find_people(anonymizer: Anonymizer, options: argparse.Namespace, key: bytes)
 
 
 def verify(options: argparse.Namespace) -> int:
-    """A line a photo, the numbers in a file, and status 1 if anything leaks."""
+    """Print a line a photo and write the numbers to a file; status 1 if anything leaks."""
     output_folder(options.out)
     pairs, left_out = pair_photos(options.originals, options.anonymized)
     tell_left_out(left_out)
     device = pick_device(options.device)
-    checks = verify_pairs(
-        pairs, Detector(device), load_recognizer("dlib", device=device), options.unseen,
-        options.unseen_options, device,
-    )  # fmt: skip
+    guide = load_recognizer("dlib", device=device)
+    checks = verify_pairs(pairs, Detector(device), guide, options.unseen, options.unseen_options)
     leaks = report(checks)
     write_json(options.out / "verify.json", [asdict(one) for one in checks])
     print(f"numbers: {options.out / 'verify.json'}")
@@ -111,7 +109,7 @@ def verify(options: argparse.Namespace) -> int:
 
 
 def video(options: argparse.Namespace) -> int:
-    """A clip in, an anonymized clip out."""
+    """Anonymize a clip."""
     from ..video.anonymize_clip import anonymize_clip  # which needs `anonlab[video]`
     from ..video.clips import open_clip
 
@@ -129,10 +127,9 @@ def video(options: argparse.Namespace) -> int:
         write_json(options.json, record)
     covered = sum(len(track["covered_frames"]) for track in record["tracks"])
     people = len({track["person"] for track in record["tracks"]})
-    result = options.review or record["output"]
     print(
-        f"{record['source']} -> {result} ({record['frames']} frames, {people} "
-        f"{'person' if people == 1 else 'people'}, {record['frames_per_second']:.2f} frames/s)"
+        f"{record['source']} -> {options.review or record['output']} ({record['frames']} frames, "
+        f"{people} {'person' if people == 1 else 'people'}, {record['frames_per_second']:.2f} frames/s)"
     )
     if options.review:
         print("no clip yet: look at it, then --resume without --review writes it")
@@ -147,7 +144,7 @@ def video(options: argparse.Namespace) -> int:
 
 
 def scale(options: argparse.Namespace) -> int:
-    """A manifest or folder in, hashed names and a manifest out."""
+    """Anonymize a manifest or folder into hashed names and a manifest."""
     from ..scale import anonymize_set  # which needs `anonlab[scale]`
 
     controls, key = chosen(options)
@@ -167,7 +164,7 @@ def scale(options: argparse.Namespace) -> int:
 
 
 def preview(options: argparse.Namespace) -> int:
-    """`anonymize --preview`: which number each face has and which stay, and nothing else is done."""
+    """Show which number each face has and which stay, and do nothing else."""
     device = pick_device(options.device)
     anonymizer = Anonymizer.load(device=options.device) if options.leave else None
     detector = anonymizer.detector if anonymizer else Detector(device)
@@ -197,7 +194,7 @@ def preview(options: argparse.Namespace) -> int:
 
 
 def tell_photos(record: dict) -> int:
-    """A line for every photo; the exit status: 1 if one failed, `COVERED` if a face was only covered."""
+    """Print a line for every photo; returns 1 if one failed, `COVERED` if a face was only covered."""
     status = 0
     tell_left_out(record.get("left_out", ()))
     for photo in record["photos"]:
@@ -216,7 +213,7 @@ def tell_photos(record: dict) -> int:
 
 
 def face_in_words(face: Mapping) -> str:
-    """What was done with a face, by its entry of the record."""
+    """Say what was done with a face, by its entry of the record."""
     if "covered" in face:
         return f"{face['number']} covered"
     if "left" in face:

@@ -65,10 +65,9 @@ def chosen_of(*choices: str, help: str | None = None) -> dict:
     return {"choices": choices, "default": choices[0], "help": help}
 
 
-def out(help: str, default: str | None = None, metavar: str = "FOLDER") -> Options:
+def out(help: str, default: Path | None = None, metavar: str = "FOLDER") -> Options:
     """`--out`, which is required where there is no default."""
-    path = Path(default) if default else None
-    return {"--out": option(metavar, help, default=path, required=not default)}
+    return {"--out": option(metavar, help, default=default, required=not default)}
 
 
 # fmt: off
@@ -104,24 +103,25 @@ def controls(without: Sequence[str] = ()) -> Options:
     """An option for every field of `Controls`, a file of them, and the key."""
     made = shared("--settings")
     for one in fields(Controls):
-        help, kind = one.metadata["help"], KINDS.get(one.type.split()[0], names)
-        how = option(one.metadata["metavar"], help, type=kind)
+        kind, flag = one.type.split()[0], "--" + one.name.replace("_", "-")
+        how = {"metavar": one.metadata["metavar"], "type": KINDS.get(kind, names)}
+        if kind == "bool":
+            how = {"action": "store_true", "default": None}
         if one.name not in without:
-            flag = "--" + one.name.replace("_", "-")
-            made[flag] = switch(help) | {"default": None} if one.default is False else how
+            made[flag] = how | {"help": one.metadata["help"]}
     return made | shared("--key")
 
 
-PEOPLE: dict = {"type": Path, "nargs": "+", "default": ()}
 PHOTOS = {
     "photos": {"nargs": "+", "type": Path, "metavar": "PHOTO_OR_FOLDER"},
     **out("folder for the results"),
     **controls(),
     "--faces": option("all|largest|1,3", "which of them, 1 for the largest; --preview shows the numbers",
                       type=faces, default="all"),
-    "--leave": option("PHOTO", "people to leave alone: the largest face of each photo", **PEOPLE),
+    "--leave": option("PHOTO", "people to leave alone: the largest face of each photo", type=Path,
+                      nargs="+", default=()),
     "--only": option("PHOTO", "anonymize only faces that may be these people, the largest of each photo",
-                     **PEOPLE),
+                     type=Path, nargs="+", default=()),
     "--preview": switch("only write pictures that number the faces, which are covered in them"),
     **shared(*PARTS, "--fallback", "--keep-metadata"),
     "--json": option("FILE", "where the record goes (default OUT/record.json)"),
@@ -130,7 +130,7 @@ PHOTOS = {
 VERIFY = {
     "originals": {"type": Path, "help": "a photo or a folder"},
     "anonymized": {"type": Path, "help": "a photo, or a folder of the same names"},
-    **out("folder for the page and its numbers", "outputs/verify"),
+    **out("folder for the numbers", Path("outputs/verify")),
     **shared("--unseen", "--unseen-options", "--device"),
 }
 VIDEO = {
@@ -159,7 +159,7 @@ SCALE = {
 RUN = {
     "--profile": chosen_of("quick", "full"),
     "--only": option("NN,NN", "these notebooks, by number"),
-    **out("folder for executed notebooks and the report", "outputs/runs"),
+    **out("folder for executed notebooks and the report", Path("outputs/runs")),
     "-p --parameter": option("NAME=VALUE", "set a notebook parameter; an unknown name is an error",
                              action="append", default=[]),
     "--accept": switch(
@@ -178,9 +178,9 @@ EXPLORE = {
     "--port": option(type=int, default=8866),
     "--no-browser": switch("open no browser"),
 }
-NETWORKS = ("expression", "glasses", "landmarks", "perception", "rims")
 TRAIN = {
-    "what": {"choices": ("correction", "encoder", *NETWORKS)},
+    "what": {"choices": ("correction", "encoder", "expression", "glasses", "landmarks", "perception",
+                         "rims")},
     "--out": option("FOLDER", "default outputs/train/WHAT"),
     **dict.fromkeys(("--steps", "--batch", "--seed"), option(type=int)),
     "--learning-rate": option(type=float),
@@ -196,7 +196,7 @@ EVALUATE = {
     "people": option("FOLDER[:COUNT]", "folders in the layout person/photo.jpg, or embedded, or lfw "
                      "(scikit-learn's cache)", nargs="+"),
     **out("for judged.json; pictures are kept below it, so that an interrupted run goes on",
-          "outputs/evaluation"),
+          Path("outputs/evaluation")),
     **shared("--unseen", "--unseen-options", "--device"),
     "--pairs": option(help="generated people that attackers learn from; 0 for none", type=int,
                       default=300),

@@ -26,9 +26,8 @@ STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 def write_turning(folder: Path) -> str:
     """Draw the sample face at every area and strength into `folder`, as JPEGs of 512 px.
 
-    Returns HTML with two sliders that shows them from a folder of the same name beside its page; they
-    begin at the default. About a minute on 2 CPU cores. Raises as
-    `Anonymizer.load` does.
+    Returns HTML with two sliders that shows them from a folder of the same name beside its page. About a
+    minute on 2 CPU cores. Raises as `Anonymizer.load` does.
     """
     bench = Workbench(Anonymizer.load(key=KEY))
     bench.open(sample_photo(SAMPLE, bench.anonymizer.generator))
@@ -38,10 +37,9 @@ def write_turning(folder: Path) -> str:
         pictures[f"mask-{row}"] = mask_overlay_with_heat(replace(view, image=bench.sharp), SHARP)
         faces = []
         for column, strength in enumerate(STRENGTHS):
-            found = bench.preview(view, Controls(mask_area=area, strength=strength), side=SHARP)
-            pictures[f"face-{row}-{column}"] = picture(found.preview, SHARP)
-            measured = found.measured("the new face", found.preview_distance)
-            faces.append(measured | {"shares": found.shares})
+            new = bench.preview(view, Controls(mask_area=area, strength=strength), side=SHARP)
+            pictures[f"face-{row}-{column}"] = picture(new.preview, SHARP)
+            faces.append(new.measured("the new face", new.preview_distance) | {"shares": new.shares})
         rows.append({"mask": f"mask: {view.shares}", "faces": faces})
     folder.mkdir(parents=True)
     for name, pixels in pictures.items():

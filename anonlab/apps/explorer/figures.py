@@ -37,11 +37,11 @@ class View:
 
     @property
     def shares(self) -> str:
-        """Both shares that are regenerated, each with its name."""
+        """Name both shares that are regenerated."""
         return f"{self.share:.0%} of the aligned picture, {self.share_of_face:.0%} of the face"
 
     def measured(self, what: str, distance: float) -> dict[str, object]:
-        """A distance to the person with its `verdict` in words, for the page."""
+        """Give a distance to the person with its `verdict` in words, for the page."""
         matched = distance < self.threshold
         verdict = (
             f"{self.recognizer} {'still' if matched else 'no longer'} recognises {what}: distance "
@@ -51,20 +51,20 @@ class View:
 
 
 def mask_overlay_with_heat(view: View, side: int = FACE_SIZE) -> np.ndarray:
-    """The face under its heat map, with the mask's edge in white: `(side, side, 3)` uint8."""
+    """Draw a face under its heat map, with the mask's edge in white: `(side, side, 3)` uint8."""
     drawn = overlay(view.image, view.attribution, side).copy()
     drawn[mask_edge(view.mask, side)] = 255
     return drawn
 
 
 def mask_edge(mask: torch.Tensor, side: int) -> np.ndarray:
-    """The line round a mask `(1, 1, S, S)`: `(side, side)` bool, 2 of 256 pixels wide."""
+    """Find the line round a mask `(1, 1, S, S)`: `(side, side)` bool, 2 of 256 pixels wide."""
     inside = resize(mask, side)[0, 0].cpu().numpy() > 0.5
     return inside ^ binary_erosion(inside, iterations=side // 128)
 
 
 def data_uri(pixels: np.ndarray | Image.Image, quality: int = 85) -> str:
-    """A picture as a JPEG, or with transparency as a PNG, for the page."""
+    """Write a picture as a JPEG, or with transparency as a PNG, for the page."""
     image = Image.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
     kind = "png" if "A" in image.mode else "jpeg"
     buffer = io.BytesIO()
@@ -73,13 +73,13 @@ def data_uri(pixels: np.ndarray | Image.Image, quality: int = 85) -> str:
 
 
 def small(image: Image.Image) -> str:
-    """A whole photo as large as a page shows it."""
+    """Write a whole photo as large as a page shows it."""
     image.thumbnail((SHOWN, SHOWN), reducing_gap=2)
     return data_uri(image, 90)
 
 
 def layers(mask: torch.Tensor) -> dict[str, str]:
-    """A mask `(1, 1, S, S)` to be laid over a face: its `edge` in white, and what is `grey`."""
+    """Write a mask `(1, 1, S, S)` to be laid over a face: its `edge` in white, and what is `grey`."""
     edge = (mask_edge(mask, SHARP) * 255).astype(np.uint8)
     grey = (mask[0, 0].cpu().clamp(0, 1).numpy() * 255).astype(np.uint8)
     return {

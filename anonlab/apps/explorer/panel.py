@@ -11,7 +11,7 @@ import io
 import secrets
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,16 +37,11 @@ EMPTY = "The mask is empty: nothing would be changed. Raise the area, or lower t
 Message = dict[str, Any]
 
 
-class StaleRequest(AnonlabError):
-    """A newer request has replaced this one; its result is not needed any more."""
-
-
 class Explorer:
     """One page: its photo, setting and key. `explorer.panel` is what a notebook shows.
 
     `hear` takes a message of the page, whose `do` names one of the methods `do_…`; `tell` is called with
-    each answer, from several threads. Samples use the key of `anonymizer` if it is text, and a user's
-    own photos one that is drawn here.
+    each answer, from several threads.
     """
 
     def __init__(
@@ -58,13 +53,13 @@ class Explorer:
     ):
         self.bench = Workbench(anonymizer)
         self.background, self.request = ThreadPoolExecutor(1), object()  # of which the newest counts
-        self.photos = [*photos] if photo in photos else [*photos, photo]
+        self.photos = [*dict.fromkeys([*photos, photo])]
         self.photo, self.controls, self.with_key = photo, controls, False
         self.uploads: dict[str, bytes] = {}  # by file name
         self.incoming = bytearray()
         text = anonymizer.key.decode(errors="ignore")
         typed = text.encode() == anonymizer.key and text.isprintable()
-        # of samples, and of other photos
+        # of samples, and drawn here, so that it is a secret, of a user's own photos
         self.keys = {True: text if typed else secrets.token_hex(32), False: secrets.token_hex(32)}
         self.heat = ""  # the method whose map the page has
         self.tell: Callable[[Message], None] = lambda _: None
@@ -99,9 +94,10 @@ class Explorer:
     def do_hello(self) -> None:
         """Tell a page that begins, or begins again, everything."""
         names = dict.fromkeys([*self.photos, *self.uploads])
-        photos, controls = [[name, Path(name).name] for name in names], asdict(self.controls)
-        choices = {"perceptions": PERCEPTIONS, "regions": REGIONS, "keep": KEEP}
-        self._show("hello", photos=photos, controls=controls, **choices)
+        self._show(
+            "hello", photos=[[name, Path(name).name] for name in names], controls=asdict(self.controls),
+            perceptions=PERCEPTIONS, regions=REGIONS, keep=KEEP,
+        )  # fmt: skip
         if self.bench.photo is None:
             self.do_open(self.photo)
         else:
@@ -172,10 +168,9 @@ class Explorer:
 
     def do_make(self, everybody: bool = True) -> None:
         """Anonymize the photo as the command line does, and show it with its file."""
-        controls, path, bench = self.controls, Path(self.photo), self.bench
-        photo, faces = bench.photo, "all" if everybody else (bench.number,)
+        controls, path, photo = self.controls, Path(self.photo), self.bench.photo
+        faces, anonymizer = "all" if everybody else (self.bench.number,), self.bench.anonymizer
         suffix = path.suffix if path.suffix.lower() in READABLE else ".png"
-        anonymizer = bench.anonymizer
 
         def work(watch: Watch) -> None:
             result = anonymizer(photo, controls, faces=faces, watch=watch)
@@ -186,13 +181,12 @@ class Explorer:
             watch("", 1.0)
             away = ", ".join(f"{face.distance:.2f}" for face in result.faces)
             self._show("idle", text="")
-            verdict = (
-                f"finished and checked: {anonymizer.recognizer.name} no longer recognises the photo, "
-                f"distance {away}; a match is below {anonymizer.recognizer.threshold:g}"
-            )
-            shown, file = small(result.image.convert("RGB")), base64.b64encode(content).decode()
-            name = f"{path.stem}-anonymized{suffix}"
-            self._show("result", picture=shown, name=name, file=file, verdict=verdict)
+            self._show(
+                "result", picture=small(result.image.convert("RGB")),
+                name=f"{path.stem}-anonymized{suffix}", file=base64.b64encode(content).decode(),
+                verdict=f"finished and checked: {anonymizer.recognizer.name} no longer recognises the "
+                f"photo, distance {away}; a match is below {anonymizer.recognizer.threshold:g}",
+            )  # fmt: skip
 
         self._later(work)
 
@@ -207,9 +201,8 @@ class Explorer:
 
     def _show_face(self) -> None:
         bench, sample = self.bench, is_sample(self.photo)
-        key = self.keys[sample]
+        key, several = self.keys[sample], len(bench.faces) > 1
         bench.anonymizer = bench.anonymizer.replace(key=key.encode())
-        several = len(bench.faces) > 1
         width, height = (side / 100 for side in bench.photo.size)
         boxes = [  # left, top, width and height in percent
             (left / width, top / height, (right - left) / width, (bottom - top) / height)
@@ -235,11 +228,10 @@ class Explorer:
             self.controls, mask_area=area, mask_threshold=None if by == "area" else threshold
         )
         key, view = self.keys[is_sample(self.photo)], self.bench.view(controls)
-        heat = ""  # where the page has it
-        if controls.perception != self.heat:
-            heat = data_uri(overlay(self.bench.sharp, view.attribution, SHARP))
+        known = controls.perception == self.heat
         self._show(
-            "mask", area=area, threshold=threshold, by=by, shares=view.shares, heat=heat,
+            "mask", area=area, threshold=threshold, by=by, shares=view.shares,
+            heat="" if known else data_uri(overlay(self.bench.sharp, view.attribution, SHARP)),
             stays=f"{1 - view.share_of_face:.0%} of the face stays",
             warning="" if view.share > 0 else EMPTY,
             settings=settings_text(asdict(controls), key if self.with_key else None),
@@ -256,10 +248,10 @@ class Explorer:
             self._later(work)
 
     def _show_preview(self, show: str, view: View, what: str, **more: object) -> None:
-        image = data_uri(picture(view.preview, SHARP), 90)
-        measured = view.measured(what, view.preview_distance)
-        told = {"shares": view.shares, "strength": view.strength} | measured | more
-        self._show(show, picture=image, **told)
+        self._show(
+            show, picture=data_uri(picture(view.preview, SHARP), 90), shares=view.shares,
+            strength=view.strength, **view.measured(what, view.preview_distance), **more,
+        )  # fmt: skip
 
     def _later(self, work: Callable[[Watch], None]) -> None:
         """Do `work(watch)` in the background; `watch` ends it when a newer request has come."""
@@ -268,7 +260,7 @@ class Explorer:
 
         def watch(doing: str, share: float) -> None:
             if request is not self.request:
-                raise StaleRequest("a newer request has come")
+                raise CancelledError
             if doing:
                 self._show("busy", text=f"{doing} …", share=share)
 
@@ -299,7 +291,7 @@ class Explorer:
 
 
 def page_file(name: str) -> str:
-    """The text of one of the files that make the page."""
+    """Read one of the files that make the page."""
     return (Path(__file__).parent / "page" / name).read_text(encoding="utf-8")
 
 

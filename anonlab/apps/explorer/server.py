@@ -36,7 +36,7 @@ class Session:
         self.explorer: Explorer | None = None
         self.socket: Socket | None = None
 
-    def hear(self, text: str) -> None:
+    def hear(self, text: str | bytes) -> None:
         """Do what a message asks, when the networks are there."""
         if self.explorer is None:
             self.explorer = self.loading.result()()
@@ -56,10 +56,7 @@ class Session:
 
 
 class Socket(WebSocketHandler):
-    """The connection of one page, to the session that it names.
-
-    A reloaded page finds its session; a copy of an open page gets one of its own.
-    """
+    """The connection of one page, to the session that it names; a copy of an open page gets its own."""
 
     def initialize(self, sessions: dict[str, Session], loading: Future) -> None:
         self.sessions, self.loading = sessions, loading

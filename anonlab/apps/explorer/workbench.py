@@ -79,7 +79,7 @@ class Workbench:
         self.attributions = {}
 
     def attribution(self, method: str) -> torch.Tensor:
-        """The face's map by one method, computed once: `(1, 1, 256, 256)`."""
+        """Compute the face's map by one method, once: `(1, 1, 256, 256)`."""
         if method not in self.attributions:
             self.attributions[method] = self.anonymizer.perception(self.image, method)
         return self.attributions[method]
@@ -99,7 +99,7 @@ class Workbench:
         return area, heat.kthvalue(max(len(heat) - count, 1)).values.clamp(0, 1).item()
 
     def view(self, controls: Controls) -> View:
-        """Mask, what stays of the face, and how far that is from the person."""
+        """Compute the mask, what stays of the face, and how far that is from the person."""
         heat = self.attribution(controls.perception)
         mask = self.face.without_hands(build_mask(heat, controls, self.points))
         masked, recognizer = masked_face(self.image, mask), self.anonymizer.recognizer
@@ -112,7 +112,7 @@ class Workbench:
     def preview(
         self, view: View, controls: Controls, watch: Watch = quiet, side: int = FACE_SIZE
     ) -> View:
-        """The view with its regenerated face in one pass: as the codes start, without refinement. Its
+        """Add the regenerated face to a view, in one pass: as the codes start, without refinement. Its
         shares are of what is new, which is the mask without what `controls` give back.
 
         `side`, 256 or 512, is that of the composite. With `target_distance` the strength is searched to
@@ -144,6 +144,6 @@ class Workbench:
 
     @torch.no_grad()
     def _away(self, image: torch.Tensor) -> float:
-        """The recogniser's distance from the face on the bench."""
+        """Measure the recogniser's distance from the face on the bench."""
         recognizer = self.anonymizer.recognizer
         return distance(recognizer, recognizer.embed(image), self.face.embedding).item()

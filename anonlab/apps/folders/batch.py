@@ -1,8 +1,7 @@
-"""Many photos in, many out, and the record: what the command line does, as a function.
+"""Many photos in, many out, and the record.
 
 While it runs the record is a journal with one line a photo, which is on the disk when its photo is, so
-that a run that was killed can go on; `record.json` is made of it at the end. A secret is never in it,
-only its fingerprint.
+that a run that was killed can go on; `record.json` is made of it at the end.
 """
 
 from __future__ import annotations

@@ -71,9 +71,7 @@ def left_page(record: Mapping, detector: Detector, page: Path) -> Path:
         face["picture"] = face_picture(read_photo(face["source"]), face["box"])
     people = {name: read_photo(name) for name in {face["taken_for"] for face in faces}}
     known = {name: face_picture(photo, detector(photo)[0].box) for name, photo in people.items()}
-    pages = Environment(
-        loader=PackageLoader("anonlab.apps.folders"), autoescape=True, undefined=StrictUndefined
-    )
+    pages = Environment(loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined)
     with atomic_path(page) as partial:
         text = pages.get_template("left.html").render(faces=faces, known=known)
         partial.write_text(text, encoding="utf-8")

@@ -40,11 +40,10 @@ def read_settings(path: Path) -> tuple[dict[str, object], bytes | None]:
 
 def checked_key(key: object, where: str) -> bytes:
     """Return a key, text or bytes, as bytes. Raises `InputDamaged` for one of less than `KEY_BYTES`."""
-    key = key.encode() if isinstance(key, str) else key
-    size = len(key) if isinstance(key, bytes) else 0
-    if size < KEY_BYTES:
-        raise InputDamaged(f"{where} holds {size} bytes; a secret needs at least {KEY_BYTES}")
-    return key
+    found = key.encode() if isinstance(key, str) else key if isinstance(key, bytes) else b""
+    if len(found) < KEY_BYTES:
+        raise InputDamaged(f"{where} holds {len(found)} bytes; a secret needs at least {KEY_BYTES}")
+    return found
 
 
 def read_key(path: Path) -> bytes:

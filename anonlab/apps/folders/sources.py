@@ -28,9 +28,8 @@ def plan(sources: Sequence[Path], out: Path) -> tuple[Pairs, list[dict[str, str]
     """List (photo, output) for each photo, and everything else that is in the folders: its `source`,
     `what` it is, and a `remedy`.
 
-    A folder's photos keep their places below it. Names that do not exist stay in the list, so that they
-    are reported like any other failure, and so do folders that are not gone into: links to folders, and
-    those that cannot be listed.
+    A folder's photos keep their places below it. What cannot be done stays in the list, to be reported
+    like any other failure: names that do not exist, links to folders, folders that cannot be listed.
     """
     pairs, left_out = [], []
     for source in sources:
@@ -95,13 +94,12 @@ def each(
         """Work on the photos of one output, of which the first that can be read is written."""
         done, taken = [], False
         for source in sources[output]:
-            result = problem = None
             try:
                 _check(source, output, out, originals, taken)
-                result, taken = work(source, output), True
+                done.append((source, output, work(source, output), None))
+                taken = True
             except Exception as error:
-                problem = sentence(error, source)
-            done.append((source, output, result, problem))
+                done.append((source, output, None, sentence(error, source)))
         return done
 
     alone = contextlib.nullcontext(map)  # one photo has all cores

@@ -1,4 +1,4 @@
-"""One original and its anonymized photo, compared: faces by position, pixels, and what else leaks."""
+"""Compare an original with its anonymized photo: faces by position, pixels, and what else leaks."""
 
 from __future__ import annotations
 
@@ -31,16 +31,11 @@ NEW, COVERED, LEFT, SAME, SMALL = "new", "covered", "left", "as it was", "too sm
 
 @dataclass(frozen=True)
 class FaceCheck:
-    """One face of an original, and what stands in its place.
-
-    Its `state` is `new`, `covered` (no face is found there any more), `left` (by the record), `as it
-    was`, or `too small to judge`.
-    """
+    """One face of an original, and what stands in its place."""
 
     box: tuple[float, float, float, float]
-    state: str
+    state: str  # new, covered (no face is found there), left (by the record), as it was, or too small
     measured: dict[str, tuple[float, float]]  # by recogniser: distance to the original, threshold
-    leak: str = ""  # how the person can still be seen, where that was not meant
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,6 @@ def verify_pairs(
     guide: Recognizer,
     unseen: str | os.PathLike | None = None,
     options: dict | None = None,
-    device: torch.device | str = "cpu",
 ) -> list[PhotoCheck]:
     """Check every pair with every recogniser that is installed, each at its own threshold.
 
@@ -68,13 +62,11 @@ def verify_pairs(
     """
     judges = load_judges(guide, unseen, options)
     bar = tqdm(list(pairs), unit="photo", desc="verifying", disable=None)
-    return [check_pair(pair, detector, judges, device) for pair in bar]
+    return [check_pair(pair, detector, judges) for pair in bar]
 
 
-def check_pair(
-    pair: Pair, detector: Detector, judges: Sequence[Judge], device: torch.device | str = "cpu"
-) -> PhotoCheck:
-    """One pair; whatever goes wrong with it is one of its `leaks`."""
+def check_pair(pair: Pair, detector: Detector, judges: Sequence[Judge]) -> PhotoCheck:
+    """Check one pair; whatever goes wrong with it is one of its `leaks`."""
     if pair.anonymized is None:
         return PhotoCheck(pair.name, missing=pair.error or "nothing was written")
     if pair.original is None:
@@ -87,21 +79,21 @@ def check_pair(
     if before.size != after.size:
         sizes = " and ".join("×".join(map(str, one.size)) for one in (before, after))
         return PhotoCheck(pair.name, [f"has another size ({sizes})", *leaks])
-    faces, found = _faces(detector, before), _faces(detector, after)
+    found = _faces(detector, after)
     difference = np.abs(before.pixels.astype(np.int16) - after.pixels).max(-1)
     moved = difference > (LOSSY_NOISE if _is_lossy(after) else 0)
-    checks = []
-    for face in faces:
+    checks, shown = [], []
+    for face in _faces(detector, before):
         near = [one for one in found if overlap(face, one) >= OVERLAP]
         state = _state(face, NEW if near else COVERED, moved, pair.left)
-        measured = _measure([face, *near], before, after, judges, device)
+        measured = _measure([face, *near], before, after, judges)
         matching = [name for name, (away, threshold) in measured.items() if away < threshold]
         how = "is as it was" if state == SAME else ""
         if state in (NEW, COVERED) and matching:
             how = f"is matched by {', '.join(matching)}"
-        leak = how and f"the face at {[round(side) for side in face.box]} {how}"
-        checks.append(FaceCheck(face.box, state, measured, leak))
-    return PhotoCheck(pair.name, [check.leak for check in checks if check.leak] + leaks, checks)
+        shown += [f"the face at {[round(side) for side in face.box]} {how}"] if how else []
+        checks.append(FaceCheck(face.box, state, measured))
+    return PhotoCheck(pair.name, shown + leaks, checks)
 
 
 def _faces(detector: Detector, photo: Photo) -> list[Face]:
@@ -131,23 +123,19 @@ def _state(face: Face, now: str, moved: np.ndarray, left: Iterable[Sequence[floa
 
 @torch.no_grad()
 def _measure(
-    faces: Sequence[Face],
-    before: Photo,
-    after: Photo,
-    judges: Sequence[Judge],
-    device: torch.device | str,
+    faces: Sequence[Face], before: Photo, after: Photo, judges: Sequence[Judge]
 ) -> dict[str, tuple[float, float]]:
-    """The nearest that each recogniser sees the first of `faces`: there, and where faces are now."""
+    """Measure the nearest that each recogniser sees the first of `faces`: there, and where faces are
+    now."""
     try:
-        was = align(before, faces[0]).to(device)
-        now = torch.cat([align(after, one) for one in faces]).to(device)
+        was, now = align(before, faces[0]), torch.cat([align(after, one) for one in faces])
     except NoFaceFound:  # too much of it is beyond the frame
         return {}
     measured = {}
     for judge in judges:
-        embed, threshold = judge.recognizer.embed, judge.recognizer.threshold
-        away = distance(judge.recognizer, embed(now), embed(was))
-        measured[judge.name] = (away.min().item(), threshold)
+        by, device = judge.recognizer, judge.recognizer.mean.device
+        away = distance(by, by.embed(now.to(device)), by.embed(was.to(device)))
+        measured[judge.name] = (away.min().item(), by.threshold)
     return measured
 
 
@@ -165,7 +153,7 @@ def report(checks: Sequence[PhotoCheck]) -> int:
 
 
 def in_words(one: PhotoCheck) -> str:
-    """What was found of a photo: its leaks, its faces, and the nearest distance of each recogniser
+    """Tell what was found of a photo: its leaks, its faces, and the nearest distance of each recogniser
     before its threshold."""
     words = [one.missing, *one.leaks, states(one.faces)]
     seen = [each for face in one.faces if face.state != LEFT for each in face.measured.items()]
@@ -175,5 +163,5 @@ def in_words(one: PhotoCheck) -> str:
 
 
 def states(faces: Iterable[FaceCheck]) -> str:
-    """How many faces are in each state."""
+    """Count the faces in each state."""
     return ", ".join(f"{count} {state}" for state, count in Counter(one.state for one in faces).items())

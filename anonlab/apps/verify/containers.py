@@ -1,7 +1,5 @@
-"""What a picture's file holds beside its pixels, read from the container itself.
-
-Not a list of known secrets is looked for, but everything that is not on a short list of harmless parts
-is named: an unknown part is a leak, too.
+"""What a picture's file holds beside its pixels, read from the container itself: everything that is not
+on a short list of harmless parts is named, so an unknown part is a leak, too.
 """
 
 from __future__ import annotations

@@ -36,10 +36,10 @@ def anonymize(inverter: Inverter, source: Path, out: Path, **options: object) ->
     return anonymize_files(inverter, [source], out, controls, "all", out / "record.json", **options)
 
 
-def by_name(*sources: Path, out: Path) -> dict[str, dict]:
-    """The record's entries of these photos."""
-    record = anonymize_files(Inverter(), list(sources), out, Controls(), "all", out / "record.json")
-    return {os.path.basename(one["source"]): one for one in record["photos"]}
+def by_name(source: Path, out: Path) -> dict[str, dict]:
+    """The record's entries of a folder's photos."""
+    photos = anonymize(Inverter(), source, out)["photos"]
+    return {os.path.basename(one["source"]): one for one in photos}
 
 
 def assert_negatives(made: dict) -> None:
@@ -49,14 +49,19 @@ def assert_negatives(made: dict) -> None:
         np.testing.assert_array_equal(after, 255 - before)
 
 
-def test_what_is_done_is_not_done_again(folder, tmp_path):
-    first = anonymize(Inverter(), folder, tmp_path / "out")
+def test_what_is_done_is_not_done_again_and_the_key_is_known_and_not_kept(folder, tmp_path):
+    """The record has a short, slow, salted fingerprint of it and nothing else."""
+    first = anonymize(Inverter(), folder, tmp_path / "out", key=KEY)
     times = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in ("a.png", "below/c.png")}
     again = Inverter()
-    assert anonymize(again, folder, tmp_path / "out", resume=True) == first
+    assert anonymize(again, folder, tmp_path / "out", key=KEY, resume=True) == first
     assert again.seen == []
-    assert json.loads((tmp_path / "out" / "record.json").read_text()) == first
+    text = (tmp_path / "out" / "record.json").read_text()
+    assert json.loads(text) == first
     assert {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in times} == times
+    assert KEY.decode() not in text and KEY.hex() not in text
+    assert first["run"]["key"].keys() == {"salt", "scrypt"}
+    assert len(first["run"]["key"]["scrypt"]) == 2 * FINGERPRINT_BYTES
 
 
 def test_only_what_changed_is_done(folder, tmp_path):
@@ -92,18 +97,6 @@ def test_other_settings_are_other_results(folder, tmp_path, changed):
     with pytest.raises(InputDamaged, match=rf"record\.json was begun with another {name}; use the same"):
         anonymize(again, folder, tmp_path / "out", resume=True, **(options | changed))
     assert again.seen == [] and (tmp_path / "out" / "record.json").read_bytes() == before
-
-
-def test_the_same_key_is_known_and_not_kept(folder, tmp_path):
-    """The record has a short, slow, salted fingerprint of it and nothing else."""
-    anonymize(Inverter(), folder, tmp_path / "out", key=KEY)
-    again = Inverter()
-    anonymize(again, folder, tmp_path / "out", key=KEY, resume=True)
-    assert again.seen == []
-    text = (tmp_path / "out" / "record.json").read_text()
-    assert KEY.decode() not in text and KEY.hex() not in text
-    assert set(json.loads(text)["run"]["key"]) == {"salt", "scrypt"}
-    assert len(json.loads(text)["run"]["key"]["scrypt"]) == 2 * FINGERPRINT_BYTES
 
 
 class Asked(Inverter):
@@ -142,19 +135,15 @@ def test_what_is_chosen_reaches_the_anonymizer_and_the_record_says_it(tmp_path):
         "source": str(source), "source_sha256": digest(source), "error": None, "notes": [],
         "output": str(out / "a.png"), "output_sha256": digest(out / "a.png"),
     }  # fmt: skip
-    new = tmp_path / "new"
     with pytest.raises(UnknownOption, match="metadata thumbnail does not exist"):
-        anonymize_files(
-            asked, [source], new, controls, "all", new / "record.json", keep_metadata=("thumbnail",)
-        )
+        anonymize(asked, source, tmp_path / "new", keep_metadata=("thumbnail",))
     assert not (tmp_path / "new").exists()
 
 
 def test_without_choices_all_faces_are_anonymized_and_none_is_covered(tmp_path):
     photo_file(tmp_path / "in" / "a.png")
     asked = Asked()
-    out = tmp_path / "out"
-    record = anonymize_files(asked, [tmp_path / "in"], out, Controls(), "all", out / "record.json")
+    record = anonymize(asked, tmp_path / "in", tmp_path / "out")
     faces = asked.choice.pop("faces")
     assert (faces.faces, faces.leave, faces.only) == ("all", None, None)
     assert asked.choice == {"fallback": "none", "known": None} and "left_out" not in record
@@ -261,25 +250,19 @@ def test_killed_while_writing_and_resumed(folder, tmp_path):
     assert_negatives(made)
 
 
-def test_a_torn_line_of_the_journal_costs_one_photo(folder, tmp_path):
-    made = anonymize(Inverter(), folder, tmp_path / "out")
-    head = {name: made[name] for name in ("controls", "run")}
-    lines = [json.dumps(one) for one in (head, *made["photos"])]
-    (tmp_path / "out" / "record.journal").write_text("\n".join(lines)[:-20])
-    (tmp_path / "out" / "record.json").write_text("{")
-    again = Inverter()
-    assert anonymize(again, folder, tmp_path / "out", resume=True)["photos"][:3] == made["photos"][:3]
-    assert again.seen == ["d.png"]
-
-
-def test_a_resumed_run_that_is_killed_at_once_loses_nothing(folder, tmp_path):
+def test_a_run_killed_at_once_loses_nothing_and_a_torn_line_one_photo(folder, tmp_path):
     made = anonymize(Inverter(), folder, tmp_path / "out")
     head = {name: made[name] for name in ("controls", "run")}
     killed = recording(tmp_path / "out" / "record.json", head, None, resume=True)
     killed.__enter__()  # and nothing more: its end is not reached while it is held
-    assert (tmp_path / "out" / "record.journal").is_file()
+    journal = tmp_path / "out" / "record.journal"
     was = made["controls"] | made["run"], made["photos"]
-    assert read_previous(tmp_path / "out" / "record.json") == was
+    assert read_previous(tmp_path / "out" / "record.json") == was  # a run that is killed at once
+    journal.write_text(journal.read_text()[:-20])
+    (tmp_path / "out" / "record.json").write_text("{")
+    again = Inverter()
+    assert anonymize(again, folder, tmp_path / "out", resume=True)["photos"][:3] == made["photos"][:3]
+    assert again.seen == ["d.png"]
 
 
 def test_a_second_run_into_the_folder_is_refused(folder, tmp_path):
@@ -335,8 +318,7 @@ def test_resume_and_keep_metadata_are_options(folder, tmp_path, command, loads):
     assert [len(one.seen) for one in loads.given] == [4, 0]
     with Image.open(tmp_path / "out" / "a.png") as image:
         assert image.getexif()[0x013B] == "Ada"
-    outcome = command(*words, "thumbnail")
-    assert outcome.status == 2 and "metadata thumbnail does not exist" in outcome.err
+    assert command(*words, "thumbnail").status == 2
 
 
 # Links, FIFOs and names that are meant to trip a program
@@ -355,7 +337,7 @@ def test_a_linked_folder_is_named_and_not_followed(tmp_path, within_a_minute):
     """It may lead in a circle; nothing in it is skipped in silence."""
     photo_file(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "loop").symlink_to(tmp_path / "in")
-    entries = by_name(tmp_path / "in", out=tmp_path / "out")
+    entries = by_name(tmp_path / "in", tmp_path / "out")
     assert entries["a.png"]["error"] is None
     assert "is a link to a folder and not followed; name it on its own" in entries["loop"]["error"]
     assert files(tmp_path / "out") == ["a.png", "record.json"]
@@ -369,7 +351,9 @@ def test_fifos_sockets_and_devices_are_not_opened(tmp_path, within_a_minute):
     (tmp_path / "in" / "folder.png").mkdir()
     with socket.socket(socket.AF_UNIX) as listening, contextlib.chdir(tmp_path / "in"):
         listening.bind("socket.png")
-        entries = by_name(tmp_path / "in", Path("/dev/null"), out=tmp_path / "out")
+        entries = by_name(tmp_path / "in", tmp_path / "out") | by_name(
+            Path("/dev/null"), tmp_path / "out"
+        )
     for name in ("fifo.jpg", "socket.png", "zero.png", "null"):
         assert "is a FIFO, a socket or a device; name a photo" in entries[name]["error"]
     assert files(tmp_path / "out") == ["a.png", "record.json"]
@@ -387,7 +371,7 @@ def test_fifos_sockets_and_devices_are_not_opened(tmp_path, within_a_minute):
         "x" * 251 + ".png",  # as long as a name can be
         b"latin-\xe9.png".decode(errors="surrogateescape"),
     ],
-    ids=["emoji", "accents", "dash", "spaces", "line", "quotes", "long", "latin"],
+    ids=ascii,
 )
 def test_names_of_every_kind(tmp_path, name, command, within_a_minute):
     pixels = photo_file(tmp_path / "in" / "a.png")
@@ -406,10 +390,10 @@ def test_names_of_every_kind(tmp_path, name, command, within_a_minute):
 def test_input_in_output_in_input(tmp_path, within_a_minute):
     photo_file(tmp_path / "in" / "a.png")
     for _ in range(3):
-        entries = by_name(tmp_path / "in", out=tmp_path / "in" / "out")
+        entries = by_name(tmp_path / "in", tmp_path / "in" / "out")
         assert list(entries) == ["a.png"]
     photo_file(tmp_path / "album" / "in" / "b.png")
     for _ in range(2):
-        entries = by_name(tmp_path / "album" / "in", out=tmp_path / "album")
+        entries = by_name(tmp_path / "album" / "in", tmp_path / "album")
         assert list(entries) == ["b.png"]
     assert files(tmp_path / "album") == ["b.png", "in/b.png", "record.json"]

@@ -1,4 +1,4 @@
-"""An anonymizer for the tests that is instant: it paints over the middle of a photo.
+"""The anonymizer without networks for a job, and the job in a process of its own, which a test can kill.
 
 Photos with `kills` in their name end the process that works on them: each time, or the first time.
 """
@@ -10,51 +10,45 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
+from faked import Inverter
 
 from anonlab.apps.scale import anonymize_set
 from anonlab.controls import Controls
-from anonlab.errors import AnonlabError, NoFaceFound
+from anonlab.errors import AnonlabError
 from anonlab.photo.photos import Photo
+from anonlab.results import CoveredFace, Result
 
 KEY = "0123456789abcdef0123456789abcdef"
-PAINT = (255, 0, 255)
-FACE = {"number": 1, "box": [16.0, 16.0, 48.0, 48.0], "distance": 0.75, "matched": False}
 
 
-def painted(pixels: np.ndarray) -> np.ndarray:
-    """A copy of `pixels (H, W, 3)` with the middle half of both sides in `PAINT`."""
-    height, width, _ = pixels.shape
-    pixels = pixels.copy()
-    pixels[height // 4 : -height // 4, width // 4 : -width // 4] = PAINT
-    return pixels
+class Painter(Inverter):
+    """Says of photos with `covered` in their name that the face is."""
 
-
-def load(generator: str, method: str, device: str, key: bytes, *_: object):
-    """As `Anonymizer.load`."""
-    assert len(key) >= 16
-
-    def anonymize(photo: Photo, controls: Controls, *, faces: str, fallback: str) -> SimpleNamespace:
+    def __call__(self, photo: Photo, controls: Controls, *, faces: str, fallback: str) -> Result:
         time.sleep(0.01)
-        path = Path(photo.name)
-        begun = path.with_suffix(".begun")
+        begun = Path(photo.name).with_suffix(".begun")
         if "kills always" in photo.name or ("kills once" in photo.name and not begun.exists()):
             with open(begun, "a") as file:
                 file.write(".")
             os.kill(os.getpid(), signal.SIGKILL)
-        if "nobody" in photo.name:
-            raise NoFaceFound(f"{photo.name} shows no face; choose another photo")
-        records = [FACE | ({"covered": fallback} if "covered" in photo.name else {})]
-        return SimpleNamespace(image=photo.image(painted(photo.pixels)), records=lambda: records)
+        result = super().__call__(photo, controls)
+        if "covered" not in photo.name:
+            return result
+        covered = CoveredFace(1, result.faces[0].box, fallback, "turned too far", 0.75, 0.6)
+        return replace(result, faces=[], covered=[covered])
 
-    return anonymize
+
+def load(generator: str, method: str, device: str, key: bytes, *_: object) -> Painter:
+    """Load as `Anonymizer.load` does."""
+    assert len(key) >= 16
+    return Painter()
 
 
 def main() -> None:
-    """Run a job in this process, which a test can kill: `painter.py '{"source": …, "out": …, …}'`."""
+    """Run a job: `painter.py '{"source": …, "out": …, …}'`."""
     import painter  # whose name workers know
 
     given = {"load": painter.load, "key": KEY} | json.loads(sys.argv[1])

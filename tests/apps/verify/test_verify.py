@@ -43,6 +43,7 @@ class Brightness:
     name: str = "brightness"
     metric: str = "euclidean"
     threshold: float = 0.2
+    mean = torch.zeros(3)
 
     def embed(self, images: torch.Tensor) -> torch.Tensor:
         return images[..., 400:600, 400:600].mean((2, 3))
