@@ -83,25 +83,22 @@ def detect(
         due = frame.number % TURNED_EVERY == 0 or frame is frames[0]
         return photo, faces, anonymizer.detector.turned(photo) if due else None
 
-    def embedded(row: tuple[Photo, Face]) -> np.ndarray:
-        return embedding(anonymizer, *row)
-
     looks = [*in_order(seen, frames)]
     faces = with_rolled(anonymizer.detector, looks)
     rows = [(photo, face) for (photo, *_), own in zip(looks, faces, strict=True) for face in own]
+    embeddings = [*in_order(lambda row: embedding(anonymizer, *row), rows)]
     small = [thumbnail(one.pixels) for one in frames]
-    earlier = [*small[:1], *small[:-1]] if before is None else [before, *small[:-1]]
+    earlier = [small[0] if before is None else before, *small[:-1]]
     change = [np.abs(now - was).mean() for was, now in zip(earlier, small, strict=True)]
-    # places of one size are none of another
-    cuts = np.where([one.cut for one in frames], 2 * CUT, change)
     return Detections(
         np.repeat([one.number for one in frames], [len(own) for own in faces]),
         np.array([face.box for _, face in rows], np.float64).reshape(-1, 4),
         np.array([face.points for _, face in rows], np.float64).reshape(-1, 5, 2),
         np.array([face.confidence for _, face in rows], np.float64),
-        np.array([*in_order(embedded, rows)], np.float32).reshape(-1, anonymizer.recognizer.dim),
+        np.array(embeddings, np.float32).reshape(-1, anonymizer.recognizer.dim),
         np.array([one.time for one in frames]),
-        cuts,
+        # places of one size are none of another
+        np.where([one.cut for one in frames], 2 * CUT, change),
     )
 
 
@@ -114,11 +111,11 @@ def with_rolled(detector: Detector, looks: Sequence[Looks]) -> list[list[Face]]:
     """
 
     def again(photo: Photo, faces: Iterable[Face]) -> list[Face]:
-        seen: list[Face | None] = []
+        seen = []
         for face in faces:
             with contextlib.suppress(NoFaceFound):  # it has left the frame
-                seen.append(detector.again(photo, face))
-        return [face for face in seen if face is not None]
+                seen += filter(None, [detector.again(photo, face)])
+        return seen
 
     found: list[list[Face]] = []
     for at, (photo, upright, turned) in enumerate(looks):

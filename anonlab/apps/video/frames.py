@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+# seconds by which a frame of a broadcast comes too early or too late when its clock has begun anew
+BACK, JUMP = 0.1, 10.0
 Segment = Mapping[str, np.ndarray]  # some encoded frames, as arrays that can be kept in a file
 Orientation = tuple[bool, int]  # mirrored first, then turned by so many quarters counter-clockwise
 COLOURS = 3  # planes; a fourth is alpha
@@ -64,6 +66,27 @@ class Decoded(NamedTuple):
     pts: int
     time: float
     shape: Shape
+
+
+class Clock:
+    """Mend the times of a stream: missing ones, those that go backwards (encoders and muxers refuse
+    them), and those of a broadcast whose clock begins anew. All are in units of `base` seconds."""
+
+    def __init__(self, base: Fraction, broadcast: bool, step: int = 1):
+        self.base, self.broadcast, self.step = base, broadcast, step
+        self.last: int | None = None
+        self.next, self.shift = 0, 0
+
+    def __call__(self, time: int | None, duration: int | None) -> int:
+        """The mended time."""
+        time = self.next if time is None else time + self.shift
+        if self.last is not None:
+            away = float((time - self.next) * self.base)
+            if self.broadcast and not -BACK < away < JUMP:
+                self.shift, time = self.shift + self.next - time, self.next
+            time = max(time, self.last + 1)
+        self.last, self.next = time, time + (duration or self.step)
+        return time
 
 
 def orientation(matrix: Sequence[int]) -> Orientation:

@@ -21,7 +21,7 @@ import torch
 
 from ...checking import AREA_LIMIT, AREA_STEP, ATTEMPTS
 from ...controls import Controls
-from ...encoding.start import MAX_RMS, EncoderStart, brightened
+from ...encoding.start import MAX_RMS, brightened
 from ...errors import AnonlabError
 from ...generators.base import truncate_to_rms
 from ...images import FACE_SIZE, resize
@@ -38,7 +38,7 @@ SLOW = ("glasses", "facial_hair", "texture", "expression")
 FACTORS = 8  # masks whose factors of 4 MB are kept
 
 
-@dataclass(frozen=True)
+@dataclass
 class TrackPlan:
     """One track, `T` frames long without a hole."""
 
@@ -120,8 +120,7 @@ class Follower:
 
     def __init__(self, anonymizer: Anonymizer):
         self.anonymizer = anonymizer
-        start = anonymizer.regenerator.start
-        self.correction = start.correction if isinstance(start, EncoderStart) else None
+        self.correction = getattr(anonymizer.regenerator.start, "correction", None)
         if self.correction:
             self.followed = self.correction.by_reading(dict.fromkeys(SLOW, 0.0))
             self.factor = lru_cache(FACTORS)(self.correction.factor)
