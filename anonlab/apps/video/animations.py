@@ -33,11 +33,10 @@ class Animation:
 
     def __init__(self, path: Path, out: Path, start: float = 0.0, end: float = math.inf):
         self.path, self.start, self.end, self.lost = path, start, end, 0
-        if out.suffix.lower() not in KINDS:
-            raise OutputNotWritable(
-                f"{out} is no animation; {path.name} can become: {', '.join(sorted(KINDS))}"
-            )
-        self.kind = KINDS[out.suffix.lower()]
+        self.kind = KINDS.get(out.suffix.lower(), "")
+        if not self.kind:
+            known = ", ".join(sorted(KINDS))
+            raise OutputNotWritable(f"{out} is no animation; {path.name} can become: {known}")
         with self._opened() as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImage(
@@ -104,8 +103,8 @@ class Animation:
     def _opened(self) -> Iterator[Image.Image]:
         """Raises `UnreadableImage` for what the decoder raises."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # bombs are measured
+            with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
                 image = Image.open(self.path)
             with image:
                 yield image

@@ -1,9 +1,8 @@
 """Pass 1 over a clip: every face of every frame, and its embedding, as numbers.
 
 One frame in `FINE_EVERY` is looked at closely, the others at half that scale, three times as fast: what
-only the close look finds is joined to a track, and the frames between are filled in. CenterFace is asked
-for faces that something hides or the frame cuts off. Faces of low confidence are kept too: they never
-begin a track, but they can go on with one.
+only the close look finds is joined to a track, and the frames between are filled in. Faces of low
+confidence never begin a track, but they can go on with one.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Detections:
     box: np.ndarray  # (N, 4) left, top, right, bottom in pixels
     points: np.ndarray  # (N, 5, 2) as `Face.points`
     confidence: np.ndarray  # (N,)
-    embedding: np.ndarray  # (N, dim) of the recogniser
+    embedding: np.ndarray  # (N, dim) of the recogniser; NaN where too little of a face is in the frame
     times: np.ndarray  # (F,) seconds of every frame
     change: np.ndarray  # (F,) mean change of brightness from the frame before, of 255
 
@@ -70,10 +69,7 @@ def detect(
     in_order: InOrder = map,
 ) -> Detections:
     """Find all faces of consecutive frames of the clip `name`; `before` is the thumbnail of the frame in
-    front of them, and `in_order` as by `side_by_side`.
-
-    The embedding is not a number (NaN) where too little of a face is inside the frame.
-    """
+    front of them, and `in_order` as by `side_by_side`."""
 
     def seen(frame: Frame) -> Looks:
         side = COARSE_SIDE if frame.number % FINE_EVERY else FINE_SIDE
@@ -105,9 +101,8 @@ def detect(
 def with_rolled(detector: Detector, looks: Sequence[Looks]) -> list[list[Face]]:
     """Follow rolled faces through consecutive frames; returns all faces of each.
 
-    The detector knows upright faces, and looking at a turned frame costs as much as five other frames.
-    So one frame in `TURNED_EVERY` is looked at that way; a rolled face is then looked for again from
-    near, in its own upright square, in the frames after and before.
+    Looking at a turned frame costs as much as five other frames. So one in `TURNED_EVERY` is looked at
+    that way; a rolled face is then looked for from near in the frames after and before.
     """
 
     def again(photo: Photo, faces: Iterable[Face]) -> list[Face]:
@@ -140,8 +135,8 @@ def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
 
 
 def occluded(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list[Face]:
-    """Occluded and truncated faces that are not surely among those `seen`, by the other detector, whose
-    word is enough to begin a track: its confidence is on another scale."""
+    """Find occluded and truncated faces that are not surely among those `seen`, by the other detector,
+    whose word is enough to begin a track: its confidence is on another scale."""
     sure = [face for face in seen if face.confidence >= SURE]
     others = anonymizer.detector.hidden(photo, sure)
     return [replace(face, confidence=max(face.confidence, SURE)) for face in others]

@@ -209,8 +209,8 @@ def steady_points(at: np.ndarray, known_at: np.ndarray, points: np.ndarray) -> n
     """Five points of a face `(K, 5, 2)` found at `known_at (K,)`, for a steady crop at `at (T,)`.
 
     Their centre is smoothed a little, and what they are around it (size, angle, proportions) more, as
-    "Stitch it in Time" does with crops (Tzaban et al. 2022). Both axes are in frames. No point is moved
-    by more than `FARTHEST`: where a face jumps, its crop jumps with it.
+    in "Stitch it in Time" (Tzaban et al. 2022). Both axes are in frames. No point is moved by more than
+    `FARTHEST`: where a face jumps, its crop jumps with it.
     """
     whole = filled(at, known_at, points)
     centre = whole.mean(1, keepdims=True)

@@ -73,8 +73,7 @@ class TrackPlan:
         return self.first <= number <= self.last and self.kind[number - self.first] == FOUND
 
     def due(self, number: int, every: int) -> bool:
-        """Whether something is measured in a frame that is measured in one of so many, and in the first
-        and the last."""
+        """Whether a frame is one in so many, or the first or the last."""
         return number % every == 0 or number in (self.first, self.last)
 
     def face(self, number: int) -> Face:
@@ -115,8 +114,8 @@ class TrackPlan:
 
 
 class Follower:
-    """Find the codes of any frame of tracks, by its aligned face `image (1, 3, S, S)` and the track's
-    mask. Where codes have no correction, all are those of the start."""
+    """Find the codes `(1, num_ws, w_dim)` of any frame of a track, by its aligned face `image (1, 3, S,
+    S)` and the track's mask. Where codes have no correction, all are those of the start."""
 
     def __init__(self, anonymizer: Anonymizer):
         self.anonymizer = anonymizer
@@ -126,16 +125,15 @@ class Follower:
             self.factor = lru_cache(FACTORS)(self.correction.factor)
 
     def key_frames(self, found: np.ndarray) -> np.ndarray:
-        """Choose among the numbers `found (N,)` of frames that show the face: the first and the last,
-        and the first in every `KEY_EVERY`."""
+        """Choose among the numbers `found (N,)` of frames: the first, the last, and the first in every
+        `KEY_EVERY`."""
         if self.correction is None:
             return np.empty(0, int)
         return np.unique([found[0], found[-1], *found[1:][np.diff(found // KEY_EVERY) > 0]])
 
     @torch.no_grad()
     def key_codes(self, plan: TrackPlan, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor | None:
-        """Find the codes `(1, num_ws, w_dim)` of a key frame, less what its readings carry; None where
-        the start fails."""
+        """Find the codes of a key frame, less what its readings carry; None where the start fails."""
         ws = self._started(plan, image, mask)
         return None if ws is None else ws - self._carried(plan, image, mask)
 
@@ -143,7 +141,7 @@ class Follower:
     def codes(
         self, plan: TrackPlan, number: int, image: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor | None:
-        """Find the codes `(1, num_ws, w_dim)` of the frame `number`; None where there are none."""
+        """Find the codes of the frame `number`; None where there are none."""
         if self.correction is None:
             return self._started(plan, image, mask)
         if not len(plan.keys):

@@ -20,9 +20,8 @@ DONE = {WIDER: ", larger mask", COVERED: ", covered"}
 
 
 def worst(faces: Sequence[Painted], count: int = WORST) -> list[Painted]:
-    """Choose frames of one track, in the order of time: those where its face was covered, then those
-    that took a larger mask, then those in which it is nearest to the person; neighbours only if there
-    are no others."""
+    """Choose frames of one track, in the order of time: first those where its face was covered, then
+    those with a larger mask, then the nearest to the person; neighbours only if there are no others."""
 
     def order(one: Painted) -> tuple[int, float]:
         return -one.done, -math.inf if math.isnan(one.distance) else one.distance

@@ -30,12 +30,11 @@ class Strip(NamedTuple):
 
 
 def strip(anonymizer: Anonymizer, clip: Path, result: Path, count: int = 6) -> Strip:
-    """`count` frames of a `clip` and its `result`, and the curves of its surest face, which is looked at
-    in both at the same place.
+    """Read `count` frames of a `clip` and its `result`, and the curves of its surest face, which is
+    looked at in both at the same place.
 
     The mean of `new` over that of `own` is TL-ID of "Stitch it in Time" (Tzaban et al. 2022). Raises
-    `NoFaceFound` when there is no face in any frame, `UnreadableImage`, and `InputDamaged` for two files
-    that are not one clip.
+    `NoFaceFound`, `UnreadableImage`, and `InputDamaged` for two files that are not one clip.
     """
     original, recognizer = open_clip(clip, result), anonymizer.recognizer
     chosen = {round(one) for one in np.linspace(0, original.count - 1, count)}

@@ -129,8 +129,7 @@ class VideoFile:
             stream.thread_type = "NONE"
             context.flags |= av.codec.context.Flags.output_corrupt  # as players do
             aspect = stream.sample_aspect_ratio or Fraction(1)
-            if self.start > 0:
-                self.seek(container)
+            self.seek(container)
             for native in self._natives(container, stream, damage):
                 pts = clock(native.pts, None)
                 time = float(pts * self.time_base) - self.origin
@@ -234,7 +233,8 @@ class VideoFile:
     def seek(self, container: Any) -> None:
         """Go to the beginning of the part; a file that cannot seek is read from its own."""
         with contextlib.suppress(*ERRORS):
-            container.seek(int((self.start + self.origin) * av.time_base))
+            if self.start > 0:
+                container.seek(int((self.start + self.origin) * av.time_base))
 
     def picture(self, container: Any) -> Any:
         """The first stream of moving pictures that players show. Raises `UnreadableImage`."""

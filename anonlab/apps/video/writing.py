@@ -156,10 +156,8 @@ class Writer:
         the container `source`; `shift` seconds earlier. At most so many are read."""
         if not sounds:
             return
-        clip = self.clip
-        if clip.start > 0:
-            clip.seek(source)
-        clocks, cut_off = {}, dict.fromkeys(sounds, False)
+        clip, clocks, cut_off = self.clip, {}, dict.fromkeys(sounds, False)
+        clip.seek(source)
         packets = source.demux(*(source.streams[index] for index in sounds))
         while most > 0:
             try:
