@@ -81,7 +81,7 @@ class Animation:
                 self.lost = max(1, self.total - seen)
 
     def encode(self, frames: Iterable[tuple[Frame, np.ndarray]]) -> Segment:
-        """One segment: pixels `(N, H, W, 4)` and durations `(N,)`."""
+        """Give one segment: pixels `(N, H, W, 4)` and durations `(N,)`."""
         kept = [(np.dstack([pixels, frame.native[1]]), frame.native[0]) for frame, pixels in frames]
         pixels, durations = zip(*kept, strict=True)
         return {"pixels": np.stack(pixels), "durations": np.array(durations, np.float64)}
@@ -101,7 +101,7 @@ class Animation:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Image.Image]:
-        """Raises `UnreadableImage` for what the decoder raises."""
+        """Open the file. Raises `UnreadableImage` for what the decoder raises."""
         try:
             # bombs are measured
             with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):

@@ -88,11 +88,12 @@ def anonymize_clip(
             state.remove()  # going on would come to the same
             raise
         faces = [Painted(*row) for name in names for row in state.kept(name)["faces"].tolist()]
-        with atomic_path(state.folder / out.name if review else out) as partial:
+        by_track = [[one for one in faces if one.track == track] for track in range(len(plans))]
+        made = state.folder / out.name if review else out
+        with atomic_path(made) as partial:
             clip.join(map(state.kept, names), partial)
         if review:
-            made = state.folder / out.name
-            sheet = contact_sheet(open_clip(made, out).frames(), plans, faces)
+            sheet = contact_sheet(open_clip(made, out).frames(), plans, by_track)
             with atomic_path(review) as partial:
                 sheet.save(partial, "PNG")
             made.unlink()
@@ -109,9 +110,8 @@ def anonymize_clip(
         "frames_per_second": round(clip.count / seconds, 3),
         "left_out": clip.left_out,
         "tracks": [
-            _track_record(plan, [one for one in faces if one.track == track])
-            | {"threshold": anonymizer.recognizer.threshold}
-            for track, plan in enumerate(plans)
+            _track_record(*one) | {"threshold": anonymizer.recognizer.threshold}
+            for one in zip(plans, by_track, strict=True)
         ],
     }
 

@@ -52,12 +52,12 @@ class Detections:
     change: np.ndarray  # (F,) mean change of brightness from the frame before, of 255
 
     def scenes(self) -> np.ndarray:
-        """The scene of each frame, `(F,)`: a new one begins where the picture changes as a whole."""
+        """Number the scene of each frame, `(F,)`: one begins where the whole picture changes."""
         return np.cumsum(self.change > CUT)
 
 
 def joined(parts: Sequence[Detections]) -> Detections:
-    """Those of consecutive parts of a clip, as one."""
+    """Join those of consecutive parts of a clip."""
     return Detections(*map(np.concatenate, zip(*(vars(one).values() for one in parts), strict=True)))
 
 
@@ -129,7 +129,7 @@ def with_rolled(detector: Detector, looks: Sequence[Looks]) -> list[list[Face]]:
 
 
 def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
-    """Upright faces in `pixels (H, W, 3)`, scaled down to `side` if larger; from `LIKELY` on."""
+    """Find upright faces in `pixels (H, W, 3)`, scaled down to `side` if larger; from `LIKELY` on."""
     image = Image.fromarray(pixels)
     return anonymizer.detector.by_mtcnn(image, min(1.0, side / max(image.size)), LIKELY)
 
@@ -144,7 +144,7 @@ def occluded(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list
 
 @torch.no_grad()
 def embedding(anonymizer: Anonymizer, photo: Photo, face: Face) -> np.ndarray:
-    """The recogniser's embedding `(dim,)`; NaN where too little of the face is inside the frame."""
+    """Embed a face, `(dim,)`; NaN where too little of the face is inside the frame."""
     try:
         image = align(photo, face, LOOK_SIZE).to(anonymizer.device)
     except NoFaceFound:
@@ -153,6 +153,6 @@ def embedding(anonymizer: Anonymizer, photo: Photo, face: Face) -> np.ndarray:
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """The brightness `(18, 32)` of a whole frame, 0–255."""
+    """Compute the brightness `(18, 32)` of a whole frame, 0–255."""
     grey = Image.fromarray(pixels).convert("L")
     return np.asarray(grey.resize(THUMBNAIL, Image.Resampling.BOX), np.float32)

@@ -1,4 +1,4 @@
-"""Frames of a clip: how pictures are stored and shown, and putting changed pixels back into them.
+"""Frames of a clip: how they are stored, timed and shown, and putting changed pixels back into them.
 
 A frame that goes to RGB and back as a whole comes back slightly different everywhere. `patched` replaces
 only the samples under changed pixels.
@@ -6,6 +6,7 @@ only the samples under changed pixels.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,17 +46,17 @@ class Shape:
 
     @property
     def orientation(self) -> Orientation:
-        """How a player turns it."""
+        """Tell how a player turns it."""
         return orientation(self.matrix)
 
     def upright(self) -> Shape:
-        """The same picture stored as a player shows it."""
+        """Store the same picture as a player shows it."""
         if self.orientation[1] % 2:
             return Shape(self.height, self.width, 1 / self.aspect)
         return replace(self, matrix=())
 
     def even(self) -> Shape:
-        """The same with sides of even numbers."""
+        """Make its sides even."""
         return replace(self, width=self.width + self.width % 2, height=self.height + self.height % 2)
 
 
@@ -78,7 +79,7 @@ class Clock:
         self.next, self.shift = 0, 0
 
     def __call__(self, time: int | None, duration: int | None) -> int:
-        """The mended time."""
+        """Mend the next time."""
         time = self.next if time is None else time + self.shift
         if self.last is not None:
             away = float((time - self.next) * self.base)
@@ -90,15 +91,11 @@ class Clock:
 
 
 def orientation(matrix: Sequence[int]) -> Orientation:
-    """The nearest of the eight orientations of a display matrix (FFmpeg's 9 numbers, or none)."""
+    """Find the nearest of the eight orientations of a display matrix (FFmpeg's 9 numbers, or none)."""
     a, b, _, c, d = matrix[:5] or (1, 0, 0, 0, 1)
-
-    def agreement(one: Orientation) -> int:
-        cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[one[1]]
-        mirror = -1 if one[0] else 1
-        return mirror * (a * cos - b * sin) + c * sin + d * cos
-
-    return max(((flip, turns) for flip in (False, True) for turns in range(4)), key=agreement)
+    flip = a * d < b * c
+    across, up = (d - a, c + b) if flip else (d + a, c - b)
+    return flip, round(math.atan2(up, across) / (math.pi / 2)) % 4
 
 
 def upright(pixels: np.ndarray, orientation: Orientation) -> np.ndarray:
@@ -115,7 +112,7 @@ def stored(pixels: np.ndarray, orientation: Orientation) -> np.ndarray:
 
 
 def sample_type(name: str) -> type | None:
-    """The numbers of a pixel format with one component a plane; None for any other format."""
+    """Give the numbers of a pixel format with one component a plane; None for any other."""
     planar = PLANAR.fullmatch(name)
     return planar and (np.uint16 if planar["bits"] else np.uint8)
 
@@ -155,5 +152,5 @@ def patched(frame: Any, before: np.ndarray, after: np.ndarray) -> Any:
 
 
 def _samples(plane: Any, kind: str) -> np.ndarray:
-    """A plane as an array `(height, width)` that shares its memory."""
+    """View a plane as an array `(height, width)` that shares its memory."""
     return np.frombuffer(plane, sample_type(kind)).reshape(plane.height, -1)[:, : plane.width]

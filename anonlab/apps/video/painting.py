@@ -97,7 +97,7 @@ class Painter:
         self.generator = anonymizer.generator.rough()
 
     def paint(
-        self, frames: Iterable[Frame], first: int = 0, in_order: InOrder = map
+        self, frames: Iterable[Frame], first: int, in_order: InOrder
     ) -> Iterator[tuple[Frame, np.ndarray, list[Painted]]]:
         """Finish the frames from number `first` on, with their new pixels `(H, W, 3)` and what became of
         each face. Frames earlier than `DELAY` before the first have no part in it. `in_order` is that of
@@ -148,7 +148,7 @@ class Painter:
         return self.plans[track].mask(self.controls, area).to(self.anonymizer.device)
 
     def _around(self, seen: Seen, what: str, reach: int, sigma: float) -> tuple[list, list]:
-        """The field `what` of a face in the frames around its own, and their weights."""
+        """Take the field `what` of a face in the frames around its own, with their weights."""
         weights, values = [], []
         for away in range(-reach, reach + 1):
             near = self.seen.get(seen.frame + away, {})
@@ -159,7 +159,7 @@ class Painter:
         return values, weights
 
     def _mean(self, *which: Any) -> torch.Tensor | None:
-        """The same, smoothed; None where none has it."""
+        """Smooth the same; None where none has it."""
         values, weights = self._around(*which)
         total = sum(weight * value for weight, value in zip(weights, values, strict=True))
         return total / sum(weights) if values else None
@@ -252,13 +252,13 @@ class Painter:
         return Painted(seen.track, seen.frame, done, away)
 
     def _failed(self, one: Painted) -> bool:
-        """Whether a face has to be tried again, another way."""
+        """Tell whether a face has to be tried again, another way."""
         if one.done == COVERED:
             return one.distance < self.recognizer.threshold
         return not one.distance >= self.recognizer.threshold + MARGIN
 
     def _fits(self, image: torch.Tensor, face: Face) -> bool:
-        """Whether an aligned picture `(1, 3, S, S)` shows a face, with its features where they were."""
+        """Tell whether an aligned picture `(1, 3, S, S)` shows a face, with its features in place."""
         matrix = face.to_photo(LOOK_SIZE)
         old = np.linalg.solve(matrix[:, :2], (face.points - matrix[:, 2]).T).T
         faces = look(self.anonymizer, to_uint8(image), LOOK_SIZE // 2)

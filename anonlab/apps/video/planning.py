@@ -45,7 +45,7 @@ class Planner:
         self.follower = Follower(anonymizer)
 
     def plans(self) -> list[TrackPlan]:
-        """A plan for every track. Raises `NoFaceFound` when there is none."""
+        """Plan every track. Raises `NoFaceFound` when there is none."""
         found, recognizer = self.found, self.anonymizer.recognizer
 
         def relative(one: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -82,7 +82,7 @@ class Planner:
         return sorted(plans, key=lambda plan: plan.first)
 
     def _placed(self, track: Track, person: int) -> TrackPlan:
-        """Where a track is; nothing of its new face yet."""
+        """Plan where a track is, and nothing of its new face yet."""
         found = self.found
         seen, scene = found.frame[track], found.scenes()
         begin, end = found.times[seen[0]] - BEYOND_SECONDS, found.times[seen[-1]] + BEYOND_SECONDS
@@ -109,7 +109,7 @@ class Planner:
         )  # fmt: skip
 
     def _good_frames(self, track: Track) -> list[int]:
-        """The frame with the surest and largest face of each third of a track."""
+        """Choose the frame with the surest and largest face of each third of a track."""
         found = self.found
         good = found.confidence * np.sqrt((found.box[:, 2:] - found.box[:, :2]).prod(1))
         thirds = np.array_split(track, min(SAMPLES, len(track)))
@@ -118,10 +118,8 @@ class Planner:
     def _aligned(
         self, plans: Sequence[TrackPlan], numbers: Iterable[Sequence[int]]
     ) -> Iterator[tuple[int, int, torch.Tensor]]:
-        """Aligned faces `(1, 3, S, S)` of some frames of each track, with both their numbers.
-
-        The clip is decoded once more for them, up to the last.
-        """
+        """Decode the clip once more for aligned faces `(1, 3, S, S)` of some frames of each track, with
+        the numbers of both."""
         wanted = [{*own} for own in numbers]
         count = 1 + max((number for own in wanted for number in own), default=-1)
         for frame in itertools.islice(self.clip.frames(), count):
@@ -133,7 +131,7 @@ class Planner:
                     yield frame.number, index, image.to(self.anonymizer.device)
 
     def _target(self, mean: np.ndarray, faces: Sequence[AlignedFace]) -> np.ndarray:
-        """The embedding `(dim,)` that is aimed at for a person; NaN where none was measured."""
+        """Choose the embedding `(dim,)` that is aimed at for a person; NaN where none was measured."""
         if not faces or np.isnan(mean).any():
             return np.full_like(mean, np.nan)
         parts = zip(*(vars(face.attributes).values() for face in faces), strict=True)
@@ -164,8 +162,8 @@ class Planner:
 
     @torch.no_grad()
     def _tried(self, plan: TrackPlan, face: AlignedFace) -> tuple[bool, torch.Tensor | None]:
-        """Whether the face of one frame is no longer recognised with the plan's mask, and the part of it
-        that is new then."""
+        """Tell whether the face of one frame is no longer recognised with the plan's mask, and which
+        part of it is new then."""
         recognizer, mask = self.anonymizer.recognizer, plan.mask(self.controls, plan.mask_area)
         try:
             ws, mask = plan.start(self.anonymizer, face.image, mask), mask.to(face.image)
@@ -190,8 +188,8 @@ def smooth(at: np.ndarray, values: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def filled(at: np.ndarray, known_at: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """`values (K, …)` known at `known_at (K,)`, linearly between and with the last speed beyond, at `at
-    (T,)`."""
+    """Fill in `values (K, …)` known at `known_at (K,)` at `at (T,)`: linearly between, and with the last
+    speed beyond."""
     flat = values.reshape(len(values), -1).astype(np.float64)
     result = np.stack([np.interp(at, known_at, column) for column in flat.T], 1)
     first, last = known_at[[0, -1]]
@@ -206,7 +204,7 @@ def filled(at: np.ndarray, known_at: np.ndarray, values: np.ndarray) -> np.ndarr
 
 
 def steady_points(at: np.ndarray, known_at: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Five points of a face `(K, 5, 2)` found at `known_at (K,)`, for a steady crop at `at (T,)`.
+    """Steady five points of a face `(K, 5, 2)` found at `known_at (K,)`, for a steady crop at `at (T,)`.
 
     Their centre is smoothed a little, and what they are around it (size, angle, proportions) more, as
     in "Stitch it in Time" (Tzaban et al. 2022). Both axes are in frames. No point is moved by more than

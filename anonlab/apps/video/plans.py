@@ -60,53 +60,53 @@ class TrackPlan:
 
     @property
     def last(self) -> int:
-        """The number of its last frame."""
+        """Give the number of its last frame."""
         return self.first + len(self.kind) - 1
 
     @property
     def aims(self) -> bool:
-        """Whether there is an identity to aim at."""
+        """Tell whether there is an identity to aim at."""
         return not np.isnan(self.target).any()
 
     def found(self, number: int) -> bool:
-        """Whether a detector saw it in a frame."""
+        """Tell whether a detector saw it in a frame."""
         return self.first <= number <= self.last and self.kind[number - self.first] == FOUND
 
     def due(self, number: int, every: int) -> bool:
-        """Whether a frame is one in so many, or the first or the last."""
+        """Tell whether a frame is one in so many, or the first or the last."""
         return number % every == 0 or number in (self.first, self.last)
 
     def face(self, number: int) -> Face:
-        """Where it is in a frame."""
+        """Tell where it is in a frame."""
         at = number - self.first
         return Face(tuple(self.box[at].tolist()), self.points[at], 1.0)
 
     def mask(self, controls: Controls, area: float) -> torch.Tensor:
-        """The mask `(1, 1, resolution, resolution)` of that area."""
+        """Build the mask `(1, 1, resolution, resolution)` of that area."""
         if area != controls.mask_area:
             controls = replace(controls, mask_area=area, mask_threshold=None)
         attribution, points = torch.from_numpy(self.attribution), torch.from_numpy(self.landmarks)
         return build_mask(attribution, controls, points, self.resolution)
 
     def new(self, mask: torch.Tensor, area: float) -> torch.Tensor:
-        """The part of the `mask` of that area through which the new face is seen; all of it where
+        """Take the part of the `mask` of that area through which the new face is seen; all of it where
         nothing is given back, or the area is another than the track's."""
         if area != self.mask_area or not self.needed.any():
             return mask
         return mask.minimum(resize(torch.from_numpy(self.needed).to(mask), self.resolution))
 
     def areas(self) -> list[float]:
-        """The mask's area, and larger ones for frames that need them."""
+        """Give the mask's area, and larger ones for frames that need them."""
         more = [round(max(self.mask_area * AREA_STEP**step, 0.1), 3) for step in range(1, ATTEMPTS)]
         return [self.mask_area, *(area for area in more if self.mask_area < area <= AREA_LIMIT)]
 
     def start(self, anonymizer: Anonymizer, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Codes `(1, num_ws, w_dim)` of one aligned frame `(1, 3, S, S)`, by the start."""
+        """Find codes `(1, num_ws, w_dim)` of one aligned frame `(1, 3, S, S)`, by the start."""
         mean, target = (torch.from_numpy(one)[None].to(image) for one in (self.mean, self.target))
         return anonymizer.regenerator.start(image, mask.to(image), mean, target)
 
     def distance(self, anonymizer: Anonymizer, embedding: torch.Tensor) -> float:
-        """From an embedding `(1, dim)` to the track's person; infinite where that is not known."""
+        """Measure from an embedding `(1, dim)` to the track's person; infinite if that is not known."""
         if np.isnan(self.mean).any():
             return np.inf
         mean = torch.from_numpy(self.mean)[None].to(embedding)
@@ -161,7 +161,7 @@ class Follower:
         return None
 
     def _carried(self, plan: TrackPlan, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """What the readings of a frame carry to the codes."""
+        """Compute what the readings of a frame carry to the codes."""
         target = torch.from_numpy(plan.target)[None].to(image)  # the same in all frames
         seen = self.correction.read(brightened(resize(image, FACE_SIZE)), target)
         return self.correction.carry(self.followed * seen, self.factor(mask))

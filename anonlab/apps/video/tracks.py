@@ -31,12 +31,12 @@ Track = list[int]  # one face over time: which of the detections are its own, in
 
 
 def link(found: Detections, distance: Distance) -> list[Track]:
-    """All tracks, in the order in which they begin. `distance` is over the recogniser's threshold."""
+    """Find all tracks, in the order in which they begin."""
     tracks: list[Track] = []
     scene, times = found.scenes(), found.times
 
     def goes_on(track: Track, number: int, direction: int) -> bool:
-        """Whether a track ended before a frame, not long ago, in the same scene."""
+        """Tell whether a track ended before a frame, not long ago, in the same scene."""
         end = int(found.frame[track[-1 if direction > 0 else 0]])
         soon = abs(times[number] - times[end]) <= GAP_SECONDS or abs(number - end) == 1
         return (number - end) * direction > 0 and scene[end] == scene[number] and bool(soon)
@@ -83,7 +83,7 @@ def _costs(
 
 
 def mean_embedding(embeddings: np.ndarray) -> np.ndarray:
-    """Of those that are known of `(N, dim)`: `(dim,)`, NaN where none is."""
+    """Average those that are known of `(N, dim)`: `(dim,)`, NaN where none is."""
     known = embeddings[~np.isnan(embeddings).any(1)]
     return known.mean(0) if len(known) else embeddings[0]
 

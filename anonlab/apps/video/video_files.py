@@ -70,8 +70,8 @@ class VideoFile:
 
     @cached_property
     def count(self) -> int:
-        """How many frames are wanted and can be decoded. Reads the clip once, for the damage in it and
-        for its largest picture."""
+        """Count the frames that are wanted and can be decoded. Reads the clip once, for the damage in it
+        and for its largest picture."""
         damage: list[float] = []
         count, largest, shapes = 0, self.writer.first, set()
         for one in self._decoded(damage):
@@ -96,7 +96,7 @@ class VideoFile:
             before = one.shape
 
     def frame(self, one: Decoded, number: int = 0, cut: bool = False) -> Frame:
-        """A frame in the pixel format, size and orientation of the result."""
+        """Convert a frame to the pixel format, size and orientation of the result."""
         writer = self.writer
         native, shape, kind = one.native, writer.shape, writer.pixel_format
         if one.shape != shape:
@@ -216,7 +216,7 @@ class VideoFile:
         return damaged + missing
 
     def clock(self) -> Clock:
-        """A clock for the times of the picture."""
+        """Start a clock for the times of the picture."""
         return Clock(self.time_base, self.broadcast, max(1, round(1 / (self.rate * self.time_base))))
 
     def open(self) -> Any:
@@ -237,7 +237,7 @@ class VideoFile:
                 container.seek(int((self.start + self.origin) * av.time_base))
 
     def picture(self, container: Any) -> Any:
-        """The first stream of moving pictures that players show. Raises `UnreadableImage`."""
+        """Find the first moving picture that players show. Raises `UnreadableImage`."""
         kinds = av.stream.Disposition
         still = kinds.attached_pic | kinds.timed_thumbnails | kinds.still_image
         moving = [one for one in container.streams.video if not one.disposition & still]
@@ -268,7 +268,7 @@ class VideoFile:
 
 
 def _sounds(container: Any) -> list[int]:
-    """Indices of the sound that travels: what plays, and what is in another language; not what is
+    """Choose the sound that travels, by index: what plays, and what is in another language; not what is
     hidden, and not what FFmpeg does not know."""
     default = av.stream.Disposition.default
     known = [one for one in container.streams.audio if one.codec_context is not None]
@@ -278,7 +278,7 @@ def _sounds(container: Any) -> list[int]:
 
 
 def _fitted(native: Any, own: Shape, shape: Shape) -> np.ndarray:
-    """The pixels of a frame of its `own` shape in the middle of a picture of another `shape`."""
+    """Put the pixels of a frame of its `own` shape into the middle of a picture of another `shape`."""
     part, whole = own.upright(), shape.upright()
     wide = part.width * part.aspect / whole.aspect
     scale = min(whole.width / wide, whole.height / part.height) if whole != part.even() else 1
@@ -292,7 +292,7 @@ def _fitted(native: Any, own: Shape, shape: Shape) -> np.ndarray:
 
 
 def _duration(container: Any, stream: Any) -> float:
-    """Seconds of a stream; 0 where the file says nothing of it."""
+    """Read the seconds of a stream; 0 where the file says nothing of it."""
     if stream.duration is not None:
         return float(stream.duration * stream.time_base)
     with contextlib.suppress(ValueError):  # a tag of Matroska, as 0:00:02.5

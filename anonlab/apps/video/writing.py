@@ -103,7 +103,7 @@ class Writer:
                 made.mux_one(packet)
 
     def tried(self) -> dict[str, object]:
-        """The facts of a file with one frame and the beginning of the sound."""
+        """Read the facts of a file with one frame and the beginning of the sound."""
         frame = self.clip.frame(self.first)
         file = io.BytesIO()
         file.name = self.clip.out.name
@@ -121,7 +121,7 @@ class Writer:
             return after
 
     def _set_up(self, context: Any) -> None:
-        """Set a new codec context."""
+        """Set up a new codec context."""
         flags = av.codec.context.Flags
         context.width, context.height = self.shape.width, self.shape.height
         context.pix_fmt, context.sample_aspect_ratio = self.pixel_format, self.shape.aspect
@@ -134,7 +134,7 @@ class Writer:
     def _packets(
         self, segments: Iterable[Segment], stream: Any, shift: float
     ) -> Iterator[tuple[float, Any]]:
-        """Packets of the picture with their seconds."""
+        """Give packets of the picture with their seconds."""
         last, clock, base = -math.inf, stream.time_base, self.clip.time_base
         offset, finer = round(shift / base), base / clock
         for segment in segments:
@@ -152,8 +152,8 @@ class Writer:
     def _sound(
         self, source: Any, sounds: Mapping[int, Any], shift: float, most: float
     ) -> Iterator[tuple[float, Any]]:
-        """Packets of sound with their seconds, for the streams `sounds` of the result by their index in
-        the container `source`; `shift` seconds earlier. At most so many are read."""
+        """Give packets of sound with their seconds, for the streams `sounds` of the result by their
+        index in the container `source`; `shift` seconds earlier. At most so many are read."""
         if not sounds:
             return
         clip, clocks, cut_off = self.clip, {}, dict.fromkeys(sounds, False)
