@@ -1,6 +1,5 @@
 """Going on with work that was stopped: settings and key must be those of before, by name.
 
-In one way for folders, clips and large jobs; which parts of the work are finished is theirs to know.
 What is finished of a clip is kept in a hidden folder beside the result, which is removed at the end. It
 holds numbers (places of faces, embeddings, what is to be done) and finished segments, which show
 anonymized faces only.
@@ -64,20 +63,20 @@ class State(NamedTuple):
     folder: Path
 
     def remove(self) -> None:
-        """All of it, when the work is finished or cannot be."""
+        """Remove all of it, when the work is finished or cannot be."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def has(self, name: str) -> bool:
-        """Whether something of that name is kept."""
+        """Tell whether something of that name is kept."""
         return (self.folder / f"{name}.npz").is_file()
 
     def keep(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Arrays in a file, at once or not at all. Raises `OutputNotWritable`."""
+        """Write arrays to a file, at once or not at all. Raises `OutputNotWritable`."""
         with atomic_path(self.folder / f"{name}.npz") as partial, partial.open("wb") as file:
             np.savez(file, **arrays)
 
     def kept(self, name: str) -> dict[str, Any]:
-        """What was kept; what was a number is one. Raises `InputDamaged`."""
+        """Read what was kept; what was a number is one. Raises `InputDamaged`."""
         path = self.folder / f"{name}.npz"
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -91,11 +90,8 @@ class State(NamedTuple):
 @contextlib.contextmanager
 def unfinished(out: Path, settings: Mapping, key: bytes | None, resume: bool) -> Iterator[State]:
     """Lock the hidden folder of the result `out`; with `resume` what an earlier run with the same
-    `settings` and `key` has kept is there.
-
-    Raises `OutputNotWritable`, also when another run has it, and `InputDamaged` when `resume` is asked
-    for and the folder belongs to other work.
-    """
+    `settings` and `key` has kept is there. Raises `OutputNotWritable`, also when another run has it, and
+    `InputDamaged` when `resume` is asked for and the folder belongs to other work."""
     folder = out.parent / f".{out.name}.unfinished"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

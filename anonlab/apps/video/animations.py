@@ -33,11 +33,10 @@ class Animation:
 
     def __init__(self, path: Path, out: Path, start: float = 0.0, end: float = math.inf):
         self.path, self.start, self.end, self.lost = path, start, end, 0
-        if out.suffix.lower() not in KINDS:
-            raise OutputNotWritable(
-                f"{out} is no animation; {path.name} can become: {', '.join(sorted(KINDS))}"
-            )
-        self.kind = KINDS[out.suffix.lower()]
+        self.kind = KINDS.get(out.suffix.lower(), "")
+        if not self.kind:
+            known = ", ".join(sorted(KINDS))
+            raise OutputNotWritable(f"{out} is no animation; {path.name} can become: {known}")
         with self._opened() as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnreadableImage(
@@ -82,7 +81,7 @@ class Animation:
                 self.lost = max(1, self.total - seen)
 
     def encode(self, frames: Iterable[tuple[Frame, np.ndarray]]) -> Segment:
-        """One segment: pixels `(N, H, W, 4)` and durations `(N,)`."""
+        """Give one segment: pixels `(N, H, W, 4)` and durations `(N,)`."""
         kept = [(np.dstack([pixels, frame.native[1]]), frame.native[0]) for frame, pixels in frames]
         pixels, durations = zip(*kept, strict=True)
         return {"pixels": np.stack(pixels), "durations": np.array(durations, np.float64)}
@@ -102,10 +101,10 @@ class Animation:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[Image.Image]:
-        """Raises `UnreadableImage` for what the decoder raises."""
+        """Open the file. Raises `UnreadableImage` for what the decoder raises."""
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # bombs are measured
+            with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
                 image = Image.open(self.path)
             with image:
                 yield image

@@ -1,8 +1,8 @@
 """A clip in, an anonymized clip out.
 
-The clip is decoded twice, once to find and follow all faces and once to paint them; between, a few
-frames of every track are looked at. Frames are worked on several at a time, and kept in segments until
-all are done. So the memory does not grow with the clip, and a run that was stopped goes on where it was.
+The clip is decoded to find and follow all faces, to look at a few frames of every track, and to paint.
+Frames are worked on several at a time, and kept in segments until all are done. So the memory does not
+grow with the clip, and a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -35,12 +35,11 @@ from ..resume import State, unfinished
 from .clips import Clip, open_clip
 from .detections import Detections, detect, joined, thumbnail
 from .frames import Frame
-from .painting import COVERED, DELAY, WIDER, Painted, Painter
+from .painting import COVERED, WIDER, Painted, Painter
 from .planning import Planner
 from .plans import BEYOND, FILLED, TrackPlan
 from .review import contact_sheet
 
-Frames = Callable[[str], Iterator[Frame]]  # all of a clip, once more; what for is shown to the user
 LEAST_SEGMENT, SEGMENT = 8, 24  # frames, which are in memory together while faces are looked for
 SHARES = 4  # there are as many segments as that, or a multiple: a short clip goes on from its quarters
 
@@ -60,13 +59,12 @@ def anonymize_clip(
 ) -> dict:
     """Anonymize the clip in the file `path` and write it to the file `out`, at once or not at all.
 
-    `start` and `end` are seconds: only what lies between them is in the result. `key` is the user's
-    own, if there is one: unfinished work of another key is not gone on with. With `review` a picture of
-    the worst frames is written there instead of the clip, which `resume` then writes. Returns the
-    record: what was done with each track. Raises `UnreadableImage`, `NoFaceFound`, `StillRecognised`
-    (only with the fall-back `none`), `OutputNotWritable`, `UnknownOption`, `PackageMissing` and
-    `InputDamaged`; without a result there is no file. Frames that cannot be decoded are left out and
-    counted as `lost_frames`.
+    Only what lies between the seconds `start` and `end` is in the result. `key` is the user's own, if
+    there is one: unfinished work of another key is not gone on with. With `review` a picture of the
+    worst frames is written there instead of the clip, which `resume` then writes. Returns the record:
+    what was done with each track, and `lost_frames`, which cannot be decoded. Raises `UnreadableImage`,
+    `NoFaceFound`, `StillRecognised` (only with the fall-back `none`), `OutputNotWritable`,
+    `UnknownOption`, `PackageMissing` and `InputDamaged`; then there is no file.
     """
     check_choice("fallback", fallback, FALLBACKS)
     if controls.target_distance is not None or controls.refine_steps:
@@ -81,12 +79,8 @@ def anonymize_clip(
         "content": digest(path), "fallback": fallback, "part": [start, None if math.isinf(end) else end],
         "ending": out.suffix.lower(), "generator": anonymizer.generator.name, "segment": length,
     }  # fmt: skip
-
-    def frames(what: str) -> Iterator[Frame]:
-        return iter(tqdm(clip.frames(), what, clip.count, unit="frame", disable=None))
-
     with unfinished(out, settings, key, resume) as state, side_by_side(anonymizer.device) as in_order:
-        work = clip, state, frames, length, in_order
+        work = clip, state, length, in_order
         try:
             plans = _planned(anonymizer, *work, controls)
             names = _painted(Painter(anonymizer, plans, controls, fallback, str(path)), *work)
@@ -94,11 +88,12 @@ def anonymize_clip(
             state.remove()  # going on would come to the same
             raise
         faces = [Painted(*row) for name in names for row in state.kept(name)["faces"].tolist()]
-        with atomic_path(state.folder / out.name if review else out) as partial:
+        by_track = [[one for one in faces if one.track == track] for track in range(len(plans))]
+        made = state.folder / out.name if review else out
+        with atomic_path(made) as partial:
             clip.join(map(state.kept, names), partial)
         if review:
-            made = state.folder / out.name
-            sheet = contact_sheet(open_clip(made, out).frames(), plans, faces)
+            sheet = contact_sheet(open_clip(made, out).frames(), plans, by_track)
             with atomic_path(review) as partial:
                 sheet.save(partial, "PNG")
             made.unlink()
@@ -115,26 +110,29 @@ def anonymize_clip(
         "frames_per_second": round(clip.count / seconds, 3),
         "left_out": clip.left_out,
         "tracks": [
-            _track_record(plan, [one for one in faces if one.track == track])
-            | {"threshold": anonymizer.recognizer.threshold}
-            for track, plan in enumerate(plans)
+            _track_record(*one) | {"threshold": anonymizer.recognizer.threshold}
+            for one in zip(plans, by_track, strict=True)
         ],
     }
 
 
+def _frames(clip: Clip, what: str) -> Iterator[Frame]:
+    """Decode all of a clip once more; a terminal shows what for, and how far it is."""
+    return iter(tqdm(clip.frames(), what, clip.count, unit="frame", disable=None))
+
+
 def segment_length(count: int) -> int:
-    """Frames of a segment of a clip with `count` frames."""
+    """Choose how many frames of a clip with `count` are in a segment."""
     segments = SHARES * math.ceil(count / (SHARES * SEGMENT))
     return max(LEAST_SEGMENT, math.ceil(count / segments))
 
 
 def _planned(
-    anonymizer: Anonymizer, clip: Clip, state: State, frames: Frames, length: int, in_order: InOrder,
-    controls: Controls,
-) -> list[TrackPlan]:  # fmt: skip
-    """Find all faces (pass 1), and plan what becomes of them."""
+    anonymizer: Anonymizer, clip: Clip, state: State, length: int, in_order: InOrder, controls: Controls
+) -> list[TrackPlan]:
+    """Find all faces and plan what becomes of them, or go on with what an earlier run has planned."""
     if not state.has("planned"):
-        parts, before, rest = [], None, frames("finding faces")
+        parts, before, rest = [], None, _frames(clip, "finding faces")
         while part := [*itertools.islice(rest, length)]:
             name = f"faces-{len(parts):06}"
             if not state.has(name):
@@ -152,15 +150,12 @@ def _planned(
     return [TrackPlan(**state.kept(f"plan-{row:06}")) for row in range(state.kept("planned")["count"])]
 
 
-def _painted(
-    painter: Painter, clip: Clip, state: State, frames: Frames, length: int, in_order: InOrder
-) -> list[str]:
+def _painted(painter: Painter, clip: Clip, state: State, length: int, in_order: InOrder) -> list[str]:
     """Paint every segment that is not there yet (pass 2); returns the names of all."""
     names = [f"segment-{row:06}" for row in range(math.ceil(clip.count / length))]
     missing = [*itertools.dropwhile(state.has, names)]
     first = length * (len(names) - len(missing))
-    wanted = (frame for frame in frames("new faces") if frame.number >= first - DELAY)
-    finished, faces = painter.paint(wanted, first, in_order), []
+    finished, faces = painter.paint(_frames(clip, "new faces"), first, in_order), []
 
     def segment() -> Iterator[tuple[Frame, np.ndarray]]:
         for frame, pixels, own in itertools.islice(finished, length):
@@ -175,7 +170,7 @@ def _painted(
 
 
 def _track_record(plan: TrackPlan, faces: Sequence[Painted]) -> dict:
-    """What `--json` says of one track."""
+    """Describe one track for the record."""
     frames = [int(face.frame) for face in faces]
     kinds = [int(plan.kind[frame - plan.first]) for frame in frames]
     distances = [face.distance for face in faces if not math.isnan(face.distance)]

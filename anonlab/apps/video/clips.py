@@ -1,8 +1,4 @@
-"""Open a clip by the name of its file.
-
-A clip gives its frames and takes finished ones back in segments, which are joined at the end. So a run
-that was stopped goes on after its last whole segment, and memory does not grow with the clip.
-"""
+"""Open a clip by the name of its file."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ if TYPE_CHECKING:
 
 # Both have `path`; `count` (frames that are wanted and can be decoded: asking reads the clip once),
 # `lost` (those that cannot) and `left_out` (what does not travel), both complete when `count` is known;
-# `frames()`, which may be called again; `encode` and `join` for finished frames.
+# `frames()`, which may be called again; `encode` for a segment of finished frames and `join` for all.
 Clip: TypeAlias = "Animation | VideoFile"
 
 

@@ -1,9 +1,8 @@
 """Pass 1 over a clip: every face of every frame, and its embedding, as numbers.
 
 One frame in `FINE_EVERY` is looked at closely, the others at half that scale, three times as fast: what
-only the close look finds is joined to a track, and the frames between are filled in. CenterFace is asked
-for faces that something hides or the frame cuts off. Faces of low confidence are kept too: they never
-begin a track, but they can go on with one.
+only the close look finds is joined to a track, and the frames between are filled in. Faces of low
+confidence never begin a track, but they can go on with one.
 """
 
 from __future__ import annotations
@@ -48,17 +47,17 @@ class Detections:
     box: np.ndarray  # (N, 4) left, top, right, bottom in pixels
     points: np.ndarray  # (N, 5, 2) as `Face.points`
     confidence: np.ndarray  # (N,)
-    embedding: np.ndarray  # (N, dim) of the recogniser
+    embedding: np.ndarray  # (N, dim) of the recogniser; NaN where too little of a face is in the frame
     times: np.ndarray  # (F,) seconds of every frame
     change: np.ndarray  # (F,) mean change of brightness from the frame before, of 255
 
     def scenes(self) -> np.ndarray:
-        """The scene of each frame, `(F,)`: a new one begins where the picture changes as a whole."""
+        """Number the scene of each frame, `(F,)`: one begins where the whole picture changes."""
         return np.cumsum(self.change > CUT)
 
 
 def joined(parts: Sequence[Detections]) -> Detections:
-    """Those of consecutive parts of a clip, as one."""
+    """Join those of consecutive parts of a clip."""
     return Detections(*map(np.concatenate, zip(*(vars(one).values() for one in parts), strict=True)))
 
 
@@ -70,10 +69,7 @@ def detect(
     in_order: InOrder = map,
 ) -> Detections:
     """Find all faces of consecutive frames of the clip `name`; `before` is the thumbnail of the frame in
-    front of them, and `in_order` as by `side_by_side`.
-
-    The embedding is not a number (NaN) where too little of a face is inside the frame.
-    """
+    front of them, and `in_order` as by `side_by_side`."""
 
     def seen(frame: Frame) -> Looks:
         side = COARSE_SIDE if frame.number % FINE_EVERY else FINE_SIDE
@@ -83,42 +79,38 @@ def detect(
         due = frame.number % TURNED_EVERY == 0 or frame is frames[0]
         return photo, faces, anonymizer.detector.turned(photo) if due else None
 
-    def embedded(row: tuple[Photo, Face]) -> np.ndarray:
-        return embedding(anonymizer, *row)
-
     looks = [*in_order(seen, frames)]
     faces = with_rolled(anonymizer.detector, looks)
     rows = [(photo, face) for (photo, *_), own in zip(looks, faces, strict=True) for face in own]
+    embeddings = [*in_order(lambda row: embedding(anonymizer, *row), rows)]
     small = [thumbnail(one.pixels) for one in frames]
-    earlier = [*small[:1], *small[:-1]] if before is None else [before, *small[:-1]]
+    earlier = [small[0] if before is None else before, *small[:-1]]
     change = [np.abs(now - was).mean() for was, now in zip(earlier, small, strict=True)]
-    # places of one size are none of another
-    cuts = np.where([one.cut for one in frames], 2 * CUT, change)
     return Detections(
         np.repeat([one.number for one in frames], [len(own) for own in faces]),
         np.array([face.box for _, face in rows], np.float64).reshape(-1, 4),
         np.array([face.points for _, face in rows], np.float64).reshape(-1, 5, 2),
         np.array([face.confidence for _, face in rows], np.float64),
-        np.array([*in_order(embedded, rows)], np.float32).reshape(-1, anonymizer.recognizer.dim),
+        np.array(embeddings, np.float32).reshape(-1, anonymizer.recognizer.dim),
         np.array([one.time for one in frames]),
-        cuts,
+        # places of one size are none of another
+        np.where([one.cut for one in frames], 2 * CUT, change),
     )
 
 
 def with_rolled(detector: Detector, looks: Sequence[Looks]) -> list[list[Face]]:
     """Follow rolled faces through consecutive frames; returns all faces of each.
 
-    The detector knows upright faces, and looking at a turned frame costs as much as five other frames.
-    So one frame in `TURNED_EVERY` is looked at that way; a rolled face is then looked for again from
-    near, in its own upright square, in the frames after and before.
+    Looking at a turned frame costs as much as five other frames. So one in `TURNED_EVERY` is looked at
+    that way; a rolled face is then looked for from near in the frames after and before.
     """
 
     def again(photo: Photo, faces: Iterable[Face]) -> list[Face]:
-        seen: list[Face | None] = []
+        seen = []
         for face in faces:
             with contextlib.suppress(NoFaceFound):  # it has left the frame
-                seen.append(detector.again(photo, face))
-        return [face for face in seen if face is not None]
+                seen += filter(None, [detector.again(photo, face)])
+        return seen
 
     found: list[list[Face]] = []
     for at, (photo, upright, turned) in enumerate(looks):
@@ -137,14 +129,14 @@ def with_rolled(detector: Detector, looks: Sequence[Looks]) -> list[list[Face]]:
 
 
 def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
-    """Upright faces in `pixels (H, W, 3)`, scaled down to `side` if larger; from `LIKELY` on."""
+    """Find upright faces in `pixels (H, W, 3)`, scaled down to `side` if larger; from `LIKELY` on."""
     image = Image.fromarray(pixels)
     return anonymizer.detector.by_mtcnn(image, min(1.0, side / max(image.size)), LIKELY)
 
 
 def occluded(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list[Face]:
-    """Occluded and truncated faces that are not surely among those `seen`, by the other detector, whose
-    word is enough to begin a track: its confidence is on another scale."""
+    """Find occluded and truncated faces that are not surely among those `seen`, by the other detector,
+    whose word is enough to begin a track: its confidence is on another scale."""
     sure = [face for face in seen if face.confidence >= SURE]
     others = anonymizer.detector.hidden(photo, sure)
     return [replace(face, confidence=max(face.confidence, SURE)) for face in others]
@@ -152,7 +144,7 @@ def occluded(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list
 
 @torch.no_grad()
 def embedding(anonymizer: Anonymizer, photo: Photo, face: Face) -> np.ndarray:
-    """The recogniser's embedding `(dim,)`; NaN where too little of the face is inside the frame."""
+    """Embed a face, `(dim,)`; NaN where too little of the face is inside the frame."""
     try:
         image = align(photo, face, LOOK_SIZE).to(anonymizer.device)
     except NoFaceFound:
@@ -161,6 +153,6 @@ def embedding(anonymizer: Anonymizer, photo: Photo, face: Face) -> np.ndarray:
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """The brightness `(18, 32)` of a whole frame, 0–255."""
+    """Compute the brightness `(18, 32)` of a whole frame, 0–255."""
     grey = Image.fromarray(pixels).convert("L")
     return np.asarray(grey.resize(THUMBNAIL, Image.Resampling.BOX), np.float32)

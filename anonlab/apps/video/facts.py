@@ -55,7 +55,7 @@ def facts(container: Any, frame: Any, picture: Any, sounds: Sequence[int]) -> di
 
 
 def shown_size(shape: Shape) -> dict[str, object]:
-    """The facts of a picture's size, as a player shows it."""
+    """Collect the facts of a picture's size, as a player shows it."""
     shown = shape.upright()
     return {"size": f"{shown.width}×{shown.height}", "pixel aspect": shown.aspect}
 
@@ -79,18 +79,18 @@ def personal(container: Any) -> Iterator[str]:
 
 
 def language(stream: Any) -> str:
-    """Of a stream, in three letters; `und` where it is not said."""
+    """Read the language of a stream, in three letters; `und` where it is not said."""
     return stream.metadata.get("language", "und")
 
 
 def attached(frame: Any) -> dict[str, bytes]:
-    """Data attached to a frame, by the name of its type."""
+    """Read the data attached to a frame, by the name of its type."""
     data = [frame.side_data[row] for row in range(len(frame.side_data))]
     return {one.type.name: bytes(one) for one in data}
 
 
 def display_matrix(frame: Any) -> tuple[int, ...]:
-    """The nine numbers of a frame's display matrix; empty where it turns nothing."""
+    """Read the nine numbers of a frame's display matrix; empty where it turns nothing."""
     data = attached(frame).get("DISPLAYMATRIX", b"")
     matrix = struct.unpack("=9i", data[:36]) if len(data) >= 36 else ()
     return () if matrix[:5] == UPRIGHT else matrix

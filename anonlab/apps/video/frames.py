@@ -1,4 +1,4 @@
-"""Frames of a clip: how pictures are stored and shown, and putting changed pixels back into them.
+"""Frames of a clip: how they are stored, timed and shown, and putting changed pixels back into them.
 
 A frame that goes to RGB and back as a whole comes back slightly different everywhere. `patched` replaces
 only the samples under changed pixels.
@@ -6,6 +6,7 @@ only the samples under changed pixels.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+# seconds by which a frame of a broadcast comes too early or too late when its clock has begun anew
+BACK, JUMP = 0.1, 10.0
 Segment = Mapping[str, np.ndarray]  # some encoded frames, as arrays that can be kept in a file
 Orientation = tuple[bool, int]  # mirrored first, then turned by so many quarters counter-clockwise
 COLOURS = 3  # planes; a fourth is alpha
@@ -43,17 +46,17 @@ class Shape:
 
     @property
     def orientation(self) -> Orientation:
-        """How a player turns it."""
+        """Tell how a player turns it."""
         return orientation(self.matrix)
 
     def upright(self) -> Shape:
-        """The same picture stored as a player shows it."""
+        """Store the same picture as a player shows it."""
         if self.orientation[1] % 2:
             return Shape(self.height, self.width, 1 / self.aspect)
         return replace(self, matrix=())
 
     def even(self) -> Shape:
-        """The same with sides of even numbers."""
+        """Make its sides even."""
         return replace(self, width=self.width + self.width % 2, height=self.height + self.height % 2)
 
 
@@ -66,16 +69,33 @@ class Decoded(NamedTuple):
     shape: Shape
 
 
+class Clock:
+    """Mend the times of a stream: missing ones, those that go backwards (encoders and muxers refuse
+    them), and those of a broadcast whose clock begins anew. All are in units of `base` seconds."""
+
+    def __init__(self, base: Fraction, broadcast: bool, step: int = 1):
+        self.base, self.broadcast, self.step = base, broadcast, step
+        self.last: int | None = None
+        self.next, self.shift = 0, 0
+
+    def __call__(self, time: int | None, duration: int | None) -> int:
+        """Mend the next time."""
+        time = self.next if time is None else time + self.shift
+        if self.last is not None:
+            away = float((time - self.next) * self.base)
+            if self.broadcast and not -BACK < away < JUMP:
+                self.shift, time = self.shift + self.next - time, self.next
+            time = max(time, self.last + 1)
+        self.last, self.next = time, time + (duration or self.step)
+        return time
+
+
 def orientation(matrix: Sequence[int]) -> Orientation:
-    """The nearest of the eight orientations of a display matrix (FFmpeg's 9 numbers, or none)."""
+    """Find the nearest of the eight orientations of a display matrix (FFmpeg's 9 numbers, or none)."""
     a, b, _, c, d = matrix[:5] or (1, 0, 0, 0, 1)
-
-    def agreement(one: Orientation) -> int:
-        cos, sin = ((1, 0), (0, 1), (-1, 0), (0, -1))[one[1]]
-        mirror = -1 if one[0] else 1
-        return mirror * (a * cos - b * sin) + c * sin + d * cos
-
-    return max(((flip, turns) for flip in (False, True) for turns in range(4)), key=agreement)
+    flip = a * d < b * c
+    across, up = (d - a, c + b) if flip else (d + a, c - b)
+    return flip, round(math.atan2(up, across) / (math.pi / 2)) % 4
 
 
 def upright(pixels: np.ndarray, orientation: Orientation) -> np.ndarray:
@@ -92,7 +112,7 @@ def stored(pixels: np.ndarray, orientation: Orientation) -> np.ndarray:
 
 
 def sample_type(name: str) -> type | None:
-    """The numbers of a pixel format with one component a plane; None for any other format."""
+    """Give the numbers of a pixel format with one component a plane; None for any other."""
     planar = PLANAR.fullmatch(name)
     return planar and (np.uint16 if planar["bits"] else np.uint8)
 
@@ -132,5 +152,5 @@ def patched(frame: Any, before: np.ndarray, after: np.ndarray) -> Any:
 
 
 def _samples(plane: Any, kind: str) -> np.ndarray:
-    """A plane as an array `(height, width)` that shares its memory."""
+    """View a plane as an array `(height, width)` that shares its memory."""
     return np.frombuffer(plane, sample_type(kind)).reshape(plane.height, -1)[:, : plane.width]

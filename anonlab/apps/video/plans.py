@@ -21,7 +21,7 @@ import torch
 
 from ...checking import AREA_LIMIT, AREA_STEP, ATTEMPTS
 from ...controls import Controls
-from ...encoding.start import MAX_RMS, EncoderStart, brightened
+from ...encoding.start import MAX_RMS, brightened
 from ...errors import AnonlabError
 from ...generators.base import truncate_to_rms
 from ...images import FACE_SIZE, resize
@@ -38,7 +38,7 @@ SLOW = ("glasses", "facial_hair", "texture", "expression")
 FACTORS = 8  # masks whose factors of 4 MB are kept
 
 
-@dataclass(frozen=True)
+@dataclass
 class TrackPlan:
     """One track, `T` frames long without a hole."""
 
@@ -60,54 +60,53 @@ class TrackPlan:
 
     @property
     def last(self) -> int:
-        """The number of its last frame."""
+        """Give the number of its last frame."""
         return self.first + len(self.kind) - 1
 
     @property
     def aims(self) -> bool:
-        """Whether there is an identity to aim at."""
+        """Tell whether there is an identity to aim at."""
         return not np.isnan(self.target).any()
 
     def found(self, number: int) -> bool:
-        """Whether a detector saw it in a frame."""
+        """Tell whether a detector saw it in a frame."""
         return self.first <= number <= self.last and self.kind[number - self.first] == FOUND
 
     def due(self, number: int, every: int) -> bool:
-        """Whether something is measured in a frame that is measured in one of so many, and in the first
-        and the last."""
+        """Tell whether a frame is one in so many, or the first or the last."""
         return number % every == 0 or number in (self.first, self.last)
 
     def face(self, number: int) -> Face:
-        """Where it is in a frame."""
+        """Tell where it is in a frame."""
         at = number - self.first
         return Face(tuple(self.box[at].tolist()), self.points[at], 1.0)
 
     def mask(self, controls: Controls, area: float) -> torch.Tensor:
-        """The mask `(1, 1, resolution, resolution)` of that area."""
+        """Build the mask `(1, 1, resolution, resolution)` of that area."""
         if area != controls.mask_area:
             controls = replace(controls, mask_area=area, mask_threshold=None)
         attribution, points = torch.from_numpy(self.attribution), torch.from_numpy(self.landmarks)
         return build_mask(attribution, controls, points, self.resolution)
 
     def new(self, mask: torch.Tensor, area: float) -> torch.Tensor:
-        """The part of the `mask` of that area through which the new face is seen; all of it where
+        """Take the part of the `mask` of that area through which the new face is seen; all of it where
         nothing is given back, or the area is another than the track's."""
         if area != self.mask_area or not self.needed.any():
             return mask
         return mask.minimum(resize(torch.from_numpy(self.needed).to(mask), self.resolution))
 
     def areas(self) -> list[float]:
-        """The mask's area, and larger ones for frames that need them."""
+        """Give the mask's area, and larger ones for frames that need them."""
         more = [round(max(self.mask_area * AREA_STEP**step, 0.1), 3) for step in range(1, ATTEMPTS)]
         return [self.mask_area, *(area for area in more if self.mask_area < area <= AREA_LIMIT)]
 
     def start(self, anonymizer: Anonymizer, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Codes `(1, num_ws, w_dim)` of one aligned frame `(1, 3, S, S)`, by the start."""
+        """Find codes `(1, num_ws, w_dim)` of one aligned frame `(1, 3, S, S)`, by the start."""
         mean, target = (torch.from_numpy(one)[None].to(image) for one in (self.mean, self.target))
         return anonymizer.regenerator.start(image, mask.to(image), mean, target)
 
     def distance(self, anonymizer: Anonymizer, embedding: torch.Tensor) -> float:
-        """From an embedding `(1, dim)` to the track's person; infinite where that is not known."""
+        """Measure from an embedding `(1, dim)` to the track's person; infinite if that is not known."""
         if np.isnan(self.mean).any():
             return np.inf
         mean = torch.from_numpy(self.mean)[None].to(embedding)
@@ -115,28 +114,26 @@ class TrackPlan:
 
 
 class Follower:
-    """Find the codes of any frame of tracks, by its aligned face `image (1, 3, S, S)` and the track's
-    mask. Where codes have no correction, all are those of the start."""
+    """Find the codes `(1, num_ws, w_dim)` of any frame of a track, by its aligned face `image (1, 3, S,
+    S)` and the track's mask. Where codes have no correction, all are those of the start."""
 
     def __init__(self, anonymizer: Anonymizer):
         self.anonymizer = anonymizer
-        start = anonymizer.regenerator.start
-        self.correction = start.correction if isinstance(start, EncoderStart) else None
+        self.correction = getattr(anonymizer.regenerator.start, "correction", None)
         if self.correction:
             self.followed = self.correction.by_reading(dict.fromkeys(SLOW, 0.0))
             self.factor = lru_cache(FACTORS)(self.correction.factor)
 
     def key_frames(self, found: np.ndarray) -> np.ndarray:
-        """Choose among the numbers `found (N,)` of frames that show the face: the first and the last,
-        and the first in every `KEY_EVERY`."""
+        """Choose among the numbers `found (N,)` of frames: the first, the last, and the first in every
+        `KEY_EVERY`."""
         if self.correction is None:
             return np.empty(0, int)
         return np.unique([found[0], found[-1], *found[1:][np.diff(found // KEY_EVERY) > 0]])
 
     @torch.no_grad()
     def key_codes(self, plan: TrackPlan, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor | None:
-        """Find the codes `(1, num_ws, w_dim)` of a key frame, less what its readings carry; None where
-        the start fails."""
+        """Find the codes of a key frame, less what its readings carry; None where the start fails."""
         ws = self._started(plan, image, mask)
         return None if ws is None else ws - self._carried(plan, image, mask)
 
@@ -144,7 +141,7 @@ class Follower:
     def codes(
         self, plan: TrackPlan, number: int, image: torch.Tensor, mask: torch.Tensor
     ) -> torch.Tensor | None:
-        """Find the codes `(1, num_ws, w_dim)` of the frame `number`; None where there are none."""
+        """Find the codes of the frame `number`; None where there are none."""
         if self.correction is None:
             return self._started(plan, image, mask)
         if not len(plan.keys):
@@ -164,7 +161,7 @@ class Follower:
         return None
 
     def _carried(self, plan: TrackPlan, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """What the readings of a frame carry to the codes."""
+        """Compute what the readings of a frame carry to the codes."""
         target = torch.from_numpy(plan.target)[None].to(image)  # the same in all frames
         seen = self.correction.read(brightened(resize(image, FACE_SIZE)), target)
         return self.correction.carry(self.followed * seen, self.factor(mask))

@@ -20,9 +20,8 @@ DONE = {WIDER: ", larger mask", COVERED: ", covered"}
 
 
 def worst(faces: Sequence[Painted], count: int = WORST) -> list[Painted]:
-    """Choose frames of one track, in the order of time: those where its face was covered, then those
-    that took a larger mask, then those in which it is nearest to the person; neighbours only if there
-    are no others."""
+    """Choose frames of one track, in the order of time: first those where its face was covered, then
+    those with a larger mask, then the nearest to the person; neighbours only if there are no others."""
 
     def order(one: Painted) -> tuple[int, float]:
         return -one.done, -math.inf if math.isnan(one.distance) else one.distance
@@ -36,18 +35,17 @@ def worst(faces: Sequence[Painted], count: int = WORST) -> list[Painted]:
 
 
 def contact_sheet(
-    frames: Iterable[Frame], plans: Sequence[TrackPlan], faces: Sequence[Painted]
+    frames: Iterable[Frame], plans: Sequence[TrackPlan], faces: Sequence[Sequence[Painted]]
 ) -> Image.Image:
-    """Draw the worst frames of each track, a row each, from the finished `frames` of the clip."""
-    rows = [worst([one for one in faces if one.track == track]) for track in range(len(plans))]
-    places: dict[int, list[tuple[int, int, Painted]]] = {}
-    for row, shown in enumerate(rows):
-        for column, one in enumerate(shown):
-            places.setdefault(one.frame, []).append((row, column, one))
-    sheet = Image.new("RGB", (WORST * SIDE, len(rows) * (SIDE + LINE)), "white")
+    """Draw the worst of each track's `faces`, a row each, from the finished `frames` of the clip."""
+    chosen = enumerate(map(worst, faces))
+    places = [(row, column, one) for row, some in chosen for column, one in enumerate(some)]
+    sheet = Image.new("RGB", (WORST * SIDE, len(plans) * (SIDE + LINE)), "white")
     draw = ImageDraw.Draw(sheet)
     for frame in frames:
-        for row, column, one in places.get(frame.number, ()):
+        for row, column, one in places:
+            if one.frame != frame.number:
+                continue
             at = column * SIDE, row * (SIDE + LINE)
             corners = np.reshape(plans[row].face(frame.number).box, (2, 2))
             half = AROUND * np.ptp(corners, axis=0).max() / 2

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ...errors import InputDamaged, NoFaceFound
-from ...photo.faces import Face, align
+from ...photo.faces import align
 from ...photo.photos import Photo
 from ...pipeline import Anonymizer
 from ...recognizers import centred, distance
@@ -29,13 +29,13 @@ class Strip(NamedTuple):
     threshold: float
 
 
+@torch.no_grad()
 def strip(anonymizer: Anonymizer, clip: Path, result: Path, count: int = 6) -> Strip:
-    """`count` frames of a `clip` and its `result`, and the curves of its surest face, which is looked at
-    in both at the same place.
+    """Read `count` frames of a `clip` and its `result`, and the curves of its surest face, which is
+    looked at in both at the same place.
 
     The mean of `new` over that of `own` is TL-ID of "Stitch it in Time" (Tzaban et al. 2022). Raises
-    `NoFaceFound` when there is no face in any frame, `UnreadableImage`, and `InputDamaged` for two files
-    that are not one clip.
+    `NoFaceFound`, `UnreadableImage`, and `InputDamaged` for two files that are not one clip.
     """
     original, recognizer = open_clip(clip, result), anonymizer.recognizer
     chosen = {round(one) for one in np.linspace(0, original.count - 1, count)}
@@ -48,20 +48,11 @@ def strip(anonymizer: Anonymizer, clip: Path, result: Path, count: int = 6) -> S
         faces = look(anonymizer, before.pixels, FINE_SIDE)
         if faces:
             face = max(faces, key=lambda one: one.confidence)
-            rows.append(seen_in_both(anonymizer, face, before.pixels, after.pixels))
+            images = (align(Photo(one.pixels, "frame"), face, LOOK_SIZE) for one in (before, after))
+            rows.append([recognizer.embed(one.to(anonymizer.device)) for one in images])
     if not rows:
         raise NoFaceFound(f"{clip} shows no face that can be found; choose a clip with one")
     units = [centred(recognizer, torch.cat(one)) for one in zip(*rows, strict=True)]
     own, new = ((one[1:] * one[:-1]).sum(1).tolist() for one in units)
     away = [distance(recognizer, *row).item() for row in rows]
     return Strip(*map(list, zip(*kept, strict=True)), away, own, new, recognizer.threshold)
-
-
-@torch.no_grad()
-def seen_in_both(
-    anonymizer: Anonymizer, face: Face, before: np.ndarray, after: np.ndarray
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Embeddings `(1, dim)` of one face at one place of two frames `(H, W, 3)`."""
-    images = (align(Photo(one, "frame"), face, LOOK_SIZE) for one in (before, after))
-    old, new = (anonymizer.recognizer.embed(one.to(anonymizer.device)) for one in images)
-    return old, new

@@ -31,12 +31,12 @@ Track = list[int]  # one face over time: which of the detections are its own, in
 
 
 def link(found: Detections, distance: Distance) -> list[Track]:
-    """All tracks, in the order in which they begin. `distance` is over the recogniser's threshold."""
+    """Find all tracks, in the order in which they begin."""
     tracks: list[Track] = []
     scene, times = found.scenes(), found.times
 
     def goes_on(track: Track, number: int, direction: int) -> bool:
-        """Whether a track ended before a frame, not long ago, in the same scene."""
+        """Tell whether a track ended before a frame, not long ago, in the same scene."""
         end = int(found.frame[track[-1 if direction > 0 else 0]])
         soon = abs(times[number] - times[end]) <= GAP_SECONDS or abs(number - end) == 1
         return (number - end) * direction > 0 and scene[end] == scene[number] and bool(soon)
@@ -63,9 +63,8 @@ def link(found: Detections, distance: Distance) -> list[Track]:
 def _costs(
     found: Detections, own: Track, number: int, faces: np.ndarray, distance: Distance
 ) -> np.ndarray:
-    """What it costs to continue a track, its detections nearest in time first, with each of `faces`:
-    what they lack of overlap with the place where it is expected, and how far they are from the person.
-    """
+    """Compute what it costs to continue a track, its detections nearest in time first, with each of
+    `faces`: what they lack of overlap with the expected place, and how far they are from the person."""
     frames, boxes = found.frame[own[:MOTION]], found.box[own[:MOTION]]
     gap, others = abs(number - int(frames[0])), found.box[faces]
     expected = boxes[0].copy()
@@ -84,7 +83,7 @@ def _costs(
 
 
 def mean_embedding(embeddings: np.ndarray) -> np.ndarray:
-    """Of those that are known of `(N, dim)`: `(dim,)`, NaN where none is."""
+    """Average those that are known of `(N, dim)`: `(dim,)`, NaN where none is."""
     known = embeddings[~np.isnan(embeddings).any(1)]
     return known.mean(0) if len(known) else embeddings[0]
 
@@ -94,11 +93,8 @@ def _centre(boxes: np.ndarray) -> np.ndarray:
 
 
 def people(found: Detections, tracks: list[Track], distance: Distance) -> list[int]:
-    """Which person each track shows, 0 is the first: tracks of one look that are never in a frame
-    together are one person that left and came back.
-
-    Average linkage by the distance of the tracks' mean embeddings.
-    """
+    """Tell which person each track shows, 0 is the first: tracks of one look that are never in a frame
+    together are one person that left and came back (average linkage by their mean embeddings)."""
     if len(tracks) < 2:
         return [0] * len(tracks)
     means = np.stack([mean_embedding(found.embedding[track]) for track in tracks])

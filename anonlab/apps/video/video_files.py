@@ -22,16 +22,19 @@ from typing import Any
 
 import av
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 
 from ...errors import OutputNotWritable, UnreadableImage
 from .facts import changed, display_matrix, facts, language, personal, shown_size
-from .frames import Decoded, Frame, Segment, Shape, stored, upright
-from .packets import ERRORS, Clock, lost_frames
-from .writing import candidates
+from .frames import Clock, Decoded, Frame, Segment, Shape, stored, upright
+from .writing import ERRORS, candidates
 
 MAX_SIDE = 8192
 SLOWEST, FASTEST = Fraction(1, 1000), 240  # frames a second; what a file says beyond is no rate
 BROADCAST = {"mpegts", "mpeg"}
+MISSING = 0.1  # share of a clip's duration, from which its end counts as lost
+NEAR = 3  # packets before and after a complaint between which some are missing
+SLACK = 0.5  # seconds by which sound may be longer than the picture
 
 
 class VideoFile:
@@ -67,8 +70,8 @@ class VideoFile:
 
     @cached_property
     def count(self) -> int:
-        """How many frames are wanted and can be decoded. Reads the clip once, for the damage in it and
-        for its largest picture."""
+        """Count the frames that are wanted and can be decoded. Reads the clip once, for the damage in it
+        and for its largest picture."""
         damage: list[float] = []
         count, largest, shapes = 0, self.writer.first, set()
         for one in self._decoded(damage):
@@ -79,7 +82,7 @@ class VideoFile:
             self._settle(largest)
         if len(shapes) > 1:
             self.left_out.append(f"{len(shapes) - 1} other sizes or shapes of the picture")
-        self.lost = lost_frames(self, count, len(damage))
+        self.lost = self._lost_frames(count, len(damage))
         if self.lost:
             where = f", the first at {damage[0]:.2f} seconds" if damage else ""
             self.left_out.append(f"some {self.lost} frames that cannot be decoded{where}")
@@ -93,7 +96,7 @@ class VideoFile:
             before = one.shape
 
     def frame(self, one: Decoded, number: int = 0, cut: bool = False) -> Frame:
-        """A frame in the pixel format, size and orientation of the result."""
+        """Convert a frame to the pixel format, size and orientation of the result."""
         writer = self.writer
         native, shape, kind = one.native, writer.shape, writer.pixel_format
         if one.shape != shape:
@@ -126,8 +129,7 @@ class VideoFile:
             stream.thread_type = "NONE"
             context.flags |= av.codec.context.Flags.output_corrupt  # as players do
             aspect = stream.sample_aspect_ratio or Fraction(1)
-            if self.start > 0:
-                self.seek(container)
+            self.seek(container)
             for native in self._natives(container, stream, damage):
                 pts = clock(native.pts, None)
                 time = float(pts * self.time_base) - self.origin
@@ -164,8 +166,57 @@ class VideoFile:
                 ended += 1
                 damage.append(place)
 
+    def _lost_frames(self, count: int, damaged: int) -> int:
+        """Estimate how many frames are lost, where `count` can be decoded and so many `damaged` packets
+        cannot.
+
+        MP4 and AVI have an index. Of other files as many are missing as fit into the gaps of their times
+        where the reader complains, into what no reader gets to (fragments of an MP4 behind a damaged
+        one), and between the last and the end that the file promises.
+        """
+        times, near, last, read, heard, clock = [], [], 0, 1, 0, self.clock()
+        whole, size = self.start <= 0 and math.isinf(self.end), self.path.stat().st_size
+        with contextlib.ExitStack() as stack:
+            av.logging.set_level(av.logging.ERROR)
+            stack.callback(av.logging.set_level, av.logging.PANIC)
+            said, container = stack.enter_context(av.logging.Capture()), stack.enter_context(self.open())
+            stream, kind = self.picture(container), container.format.name
+            mp4, entries, end = "mp4" in kind, stream.index_entries, _duration(container, stream)
+            indexed = [one for one in entries if one.size and not one.is_discard]
+            if mp4 and stream.frames:
+                known = whole and stream.frames == len(entries)
+                return max(damaged, len(indexed) - count if known else 0)
+            early = any(who == kind for _, who, _ in said)  # of the seconds that are read to open it
+            stack.enter_context(contextlib.suppress(*ERRORS))
+            for packet in container.demux():
+                read = max(read, (packet.pos or 0) + packet.size)
+                if packet.size and packet.stream_index == stream.index:
+                    times.append(clock(packet.dts, packet.duration))
+                    told = any(who == kind for _, who, _ in said[heard:])
+                    near.append(early or told or packet.is_corrupt)
+                    last = max(last, packet.pts or 0)
+                    heard = len(said)
+        if len(times) < 3:
+            return damaged
+        tick, steps = float(self.time_base), np.diff(times)
+        places = np.array(times[1:]) * tick - self.origin
+        around = maximum_filter1d(near, 2 * NEAR + 1)[1:]
+        usual = steps[~around].max(initial=0) or np.median(steps)  # the longest, where times are uneven
+        gaps = steps[around & (places >= self.start) & (places < self.end) & (kind != "avi")]
+        until = min(self.end, end)
+        short = until - (last * tick - self.origin)
+        ends_early = short > MISSING * end and count < (1 - MISSING) * (until - self.start) * self.rate
+        if not mp4 and not self.broadcast and (ends_early or any(near)):
+            gaps = np.append(gaps, short / tick)
+        missing = int((np.rint(gaps / usual) - 1).clip(0).sum())
+        if whole and kind == "avi":
+            missing = max(missing, len(indexed) - len(times))
+        if whole and mp4 and size - read > MISSING * read:
+            missing += round(len(times) * (size - read) / read)
+        return damaged + missing
+
     def clock(self) -> Clock:
-        """A clock for the times of the picture."""
+        """Start a clock for the times of the picture."""
         return Clock(self.time_base, self.broadcast, max(1, round(1 / (self.rate * self.time_base))))
 
     def open(self) -> Any:
@@ -182,10 +233,11 @@ class VideoFile:
     def seek(self, container: Any) -> None:
         """Go to the beginning of the part; a file that cannot seek is read from its own."""
         with contextlib.suppress(*ERRORS):
-            container.seek(int((self.start + self.origin) * av.time_base))
+            if self.start > 0:
+                container.seek(int((self.start + self.origin) * av.time_base))
 
     def picture(self, container: Any) -> Any:
-        """The first stream of moving pictures that players show. Raises `UnreadableImage`."""
+        """Find the first moving picture that players show. Raises `UnreadableImage`."""
         kinds = av.stream.Disposition
         still = kinds.attached_pic | kinds.timed_thumbnails | kinds.still_image
         moving = [one for one in container.streams.video if not one.disposition & still]
@@ -216,7 +268,7 @@ class VideoFile:
 
 
 def _sounds(container: Any) -> list[int]:
-    """Indices of the sound that travels: what plays, and what is in another language; not what is
+    """Choose the sound that travels, by index: what plays, and what is in another language; not what is
     hidden, and not what FFmpeg does not know."""
     default = av.stream.Disposition.default
     known = [one for one in container.streams.audio if one.codec_context is not None]
@@ -226,7 +278,7 @@ def _sounds(container: Any) -> list[int]:
 
 
 def _fitted(native: Any, own: Shape, shape: Shape) -> np.ndarray:
-    """The pixels of a frame of its `own` shape in the middle of a picture of another `shape`."""
+    """Put the pixels of a frame of its `own` shape into the middle of a picture of another `shape`."""
     part, whole = own.upright(), shape.upright()
     wide = part.width * part.aspect / whole.aspect
     scale = min(whole.width / wide, whole.height / part.height) if whole != part.even() else 1
@@ -237,3 +289,13 @@ def _fitted(native: Any, own: Shape, shape: Shape) -> np.ndarray:
     beside = (top, whole.height - size[1] - top), (left, whole.width - size[0] - left), (0, 0)
     pixels = np.pad(image, beside, "edge" if whole == part.even() else "constant")
     return np.ascontiguousarray(stored(pixels, shape.orientation))
+
+
+def _duration(container: Any, stream: Any) -> float:
+    """Read the seconds of a stream; 0 where the file says nothing of it."""
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    with contextlib.suppress(ValueError):  # a tag of Matroska, as 0:00:02.5
+        hours, minutes, seconds = map(float, stream.metadata.get("DURATION", "").split(":"))
+        return 3600 * hours + 60 * minutes + seconds
+    return (container.duration or 0) / av.time_base - SLACK  # which may be that of the sound

@@ -13,7 +13,7 @@ import itertools
 import math
 import os
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +22,29 @@ import numpy as np
 
 from ...errors import OutputNotWritable
 from .facts import facts, language
-from .frames import Decoded, Frame, Segment, Shape, patched, sample_type, stored
-from .packets import ERRORS, sound_packets
+from .frames import Clock, Decoded, Frame, Segment, Shape, patched, sample_type, stored
 
 os.environ.setdefault("SVT_LOG", "1")  # this encoder prints, whatever the level
 CODECS = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 FALLBACK = CODECS.pop("fallback")  # codecs by the ending of the result; else H.264
 STRICT = {ending for one in CODECS.values() for ending in one.get("shown_in", ())}
-QUALITY_UNIT = 118  # FF_QP2LAMBDA
 SOME = 500  # packets of sound in which every track begins
 BT709, LIMITED = 1, 1  # colour matrix and range that RGB becomes
+PRIMING = 0.1  # seconds of sound before the first that a decoder needs; what is longer was cut off
+ERRORS = (av.error.FFmpegError, ValueError, OverflowError, MemoryError)  # what PyAV raises
+av.logging.set_level(av.logging.PANIC)  # what decoders think of damaged files is in our errors
 
 
 class Writer:
-    """Encode and mux the frames of a `clip` (`VideoFile`), of which `first` is one, by a `codec` of the
-    table, in a pixel format and shape. Methods raise `OutputNotWritable`."""
+    """Encode and mux the frames of a `clip` (`VideoFile`), of which `first` is one, in a `shape`, by a
+    `codec` of the table; its own keeps the pixel format. Methods raise `OutputNotWritable`."""
 
-    def __init__(self, clip: Any, first: Decoded, codec: str, pixel_format: str, shape: Shape):
+    def __init__(self, clip: Any, first: Decoded, codec: str, shape: Shape):
         self.clip, self.first, self.shape = clip, first, shape
-        self.encoder, self.pixel_format = _encoder(codec), pixel_format
-        self.options = dict(CODECS[codec].get("options", {}))
-        native = first.native
+        self.encoder = CODECS[codec].get("encoder", codec)
+        self.options = CODECS[codec].get("options", {})
+        native, own = first.native, codec == clip.codec
+        self.pixel_format = _pixel_format(self.encoder, native.format) if own else "yuv420p"
         rgb = native.format.is_rgb or native.format.has_palette
         self.colours = {
             "color_primaries": native.color_primaries,
@@ -96,12 +98,12 @@ class Writer:
                 _name(sound, source.streams[index])
             made.start_encoding()
             pictures = self._packets(itertools.chain([first], rest), stream, shift)
-            packets = sound_packets(clip, source, sounds, shift, most)
+            packets = self._sound(source, sounds, shift, most)
             for _, packet in heapq.merge(pictures, packets, key=lambda pair: pair[0]):
                 made.mux_one(packet)
 
     def tried(self) -> dict[str, object]:
-        """The facts of a file with one frame and the beginning of the sound."""
+        """Read the facts of a file with one frame and the beginning of the sound."""
         frame = self.clip.frame(self.first)
         file = io.BytesIO()
         file.name = self.clip.out.name
@@ -119,7 +121,7 @@ class Writer:
             return after
 
     def _set_up(self, context: Any) -> None:
-        """Set a new codec context."""
+        """Set up a new codec context."""
         flags = av.codec.context.Flags
         context.width, context.height = self.shape.width, self.shape.height
         context.pix_fmt, context.sample_aspect_ratio = self.pixel_format, self.shape.aspect
@@ -127,16 +129,12 @@ class Writer:
         for name, value in self.colours.items():
             setattr(context, name, value)
         context.flags |= flags.global_header | flags.bitexact
-        options = dict(self.options)
-        if "qscale" in options:
-            context.flags |= flags.qscale
-            context.global_quality = QUALITY_UNIT * int(options.pop("qscale"))
-        context.options = options
+        context.options = self.options
 
     def _packets(
         self, segments: Iterable[Segment], stream: Any, shift: float
     ) -> Iterator[tuple[float, Any]]:
-        """Packets of the picture with their seconds."""
+        """Give packets of the picture with their seconds."""
         last, clock, base = -math.inf, stream.time_base, self.clip.time_base
         offset, finer = round(shift / base), base / clock
         for segment in segments:
@@ -151,6 +149,40 @@ class Writer:
                 packet.duration = round(duration * finer)
                 yield float(last * clock), packet
 
+    def _sound(
+        self, source: Any, sounds: Mapping[int, Any], shift: float, most: float
+    ) -> Iterator[tuple[float, Any]]:
+        """Give packets of sound with their seconds, for the streams `sounds` of the result by their
+        index in the container `source`; `shift` seconds earlier. At most so many are read."""
+        if not sounds:
+            return
+        clip, clocks, cut_off = self.clip, {}, dict.fromkeys(sounds, False)
+        clip.seek(source)
+        packets = source.demux(*(source.streams[index] for index in sounds))
+        while most > 0:
+            try:
+                packet = next(packets)
+            except (StopIteration, *ERRORS):  # at damage, what was read so far is all there is
+                return
+            index, clock, most = packet.stream_index, packet.time_base, most - 1
+            if packet.dts is None:
+                continue
+            # what an edit list cut off begins long before; what a decoder needs first, only just
+            primes = -PRIMING <= float(packet.dts * clock) < 0
+            cut_off[index] |= packet.is_discard and not primes
+            if (packet.is_discard and not primes) or (cut_off[index] and packet.dts < 0):
+                continue
+            dts = clocks.setdefault(index, Clock(clock, clip.broadcast))(packet.dts, packet.duration)
+            time = float(dts * clock) - clip.origin
+            if time >= clip.end:
+                return
+            if clip.start > 0 and time < clip.start:
+                continue
+            late = 0 if packet.pts is None else max(0, packet.pts - packet.dts)
+            packet.dts = dts - round(shift / clock)
+            packet.pts, packet.stream = packet.dts + late, sounds[index]
+            yield time - shift, packet
+
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
@@ -162,30 +194,20 @@ class Writer:
 
 
 def candidates(clip: Any, first: Decoded) -> Iterator[Writer]:
-    """Ways to encode a `clip` (`VideoFile`) like its frame `first`, best first.
-
-    Its own codec comes first where players show it in that container; then one that they do, with sides
-    as they know them.
-    """
-    ending, shape, kind = clip.out.suffix.lower(), first.shape, first.native.format
+    """Give ways to encode a `clip` (`VideoFile`) like its frame `first`, best first: its own codec where
+    players show it in that container, then one that they do, each with sides as they know them."""
+    ending, shape = clip.out.suffix.lower(), first.shape
     shown = ending not in STRICT or ending in CODECS.get(clip.codec, {}).get("shown_in", ())
     own = [clip.codec] if clip.codec in CODECS and shown else []
     shapes = (shape, shape.upright(), shape.even(), shape.upright().even())
     for codec in dict.fromkeys((*own, FALLBACK.get(ending, "h264"))):
-        pixel_format = _pixel_format(_encoder(codec), kind) if codec in own else "yuv420p"
         for one in dict.fromkeys(shapes):
-            yield Writer(clip, first, codec, pixel_format, one)
-
-
-def _encoder(codec: str) -> str:
-    return CODECS[codec].get("encoder", codec)
+            yield Writer(clip, first, codec, one)
 
 
 def _pixel_format(encoder: str, kind: Any) -> str:
-    """The clip's own where it has one component a plane and the encoder takes it, else the nearest."""
+    """Choose the nearest to the clip's own that the encoder takes, with one component a plane."""
     known = [one.name for one in av.Codec(encoder, "w").video_formats or [] if sample_type(one.name)]
-    if kind.name in known or not known:
-        return kind.name if known else "yuv420p"
     alpha = any(one.is_alpha for one in kind.components)
     best, _ = av.codec.find_best_pix_fmt_of_list(known, kind, alpha)
     return best.name if best else "yuv420p"

@@ -8,49 +8,29 @@ import av
 import numpy as np
 from PIL import Image
 
+from anonlab.apps.video.clips import open_clip
 from anonlab.images import resize
 
 CLOCK = Fraction(1, 12800)
 STEP = 512  # of that clock: 25 frames a second
-COUNTING = ("mpeg2video", "mpeg1video", "zmbv", "wmv2", "flv")  # which know no finer clock
-ONE = 1 << 16
-MATRICES = {  # display matrices, by whether they mirror and the quarters that they turn then
-    (flip, turns): (mirror * -cos * ONE if flip else cos * ONE, (sin if flip else -sin) * ONE, 0,
-                    sin * ONE, cos * ONE, 0, 0, 0, 1 << 30)
-    for flip, mirror in ((False, 1), (True, 1))
-    for turns, (cos, sin) in enumerate(((1, 0), (0, 1), (-1, 0), (0, -1)))
-}  # fmt: skip
 Motion = Callable[[float], tuple[float, float, float, float]]
-
-
-def placed(
-    still: Image.Image, size: tuple[int, int], middle: tuple[float, float], side: float, turn: float = 0
-) -> Image.Image:
-    """`still` as a square of `side` pixels around `middle`, turned by degrees, on a grey canvas; with an
-    alpha channel that is 0 beside it."""
-    shown = still.resize((round(side), round(side)), Image.Resampling.LANCZOS).convert("RGBA")
-    angle = np.deg2rad(turn)
-    c, s = np.cos(angle), np.sin(angle)
-    x, y = middle
-    half = shown.width / 2
-    matrix = (c, s, half - c * x - s * y, -s, c, half + s * x - c * y)
-    return shown.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
 
 
 def filmed(stills: Sequence[tuple[Image.Image, Motion]], size: tuple[int, int], count: int) -> list:
     """`count` frames `(H, W, 3)` of stills that move: each has a function from 0–1 to x, y, side and
     degrees. The later ones are in front."""
-    width, height = size
-    wall = np.zeros((height, width, 3), np.uint8)
-    wall[..., 0], wall[..., 1] = 90 + np.arange(width) % 40, (80 + np.arange(height) % 30)[:, None]
-    wall[..., 2] = 110
+    y, x = np.mgrid[: size[1], : size[0]]
+    wall = np.stack([90 + x % 40, 80 + y % 30, np.full_like(x, 110)], 2).astype(np.uint8)
     frames = []
     for number in range(count):
         frame = Image.fromarray(wall)
         for still, motion in stills:
             x, y, side, turn = motion(number / max(count - 1, 1))
-            one = placed(still, size, (x, y), side, turn)
-            frame.paste(one, (0, 0), one)
+            head = still.resize((round(side), round(side)), Image.Resampling.LANCZOS).convert("RGBA")
+            c, s, half = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn)), head.width / 2
+            matrix = (c, s, half - c * x - s * y, -s, c, half + s * x - c * y)
+            head = head.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
+            frame.paste(head, (0, 0), head)
         frames.append(np.asarray(frame))
     return frames
 
@@ -62,32 +42,34 @@ def write_clip(
     codec: str = "libx264",
     pixel_format: str = "yuv420p",
     options: dict[str, str] | None = None,
-    rotation: int = 0,
+    turn: tuple[int, bool] = (0, False),
     sound: str | None = None,
     metadata: dict[str, str] | None = None,
-    flip: bool = False,
     context: dict[str, object] | None = None,
     languages: Sequence[str] = ("und",),
     container: dict[str, str] | None = None,
 ) -> Path:
     """Write frames as a video, shown at `times` in `CLOCK`, and perhaps tones by an encoder `sound`.
 
-    `context` are further settings of the encoder, `container` those of the container. The last of
+    `turn` is what a player does, in degrees and whether it mirrors; `context` are further settings of
+    the encoder, `container` those of the container. `metadata` is also that of a chapter. The last of
     several `languages` is the default.
     """
     times = times or [STEP * number for number in range(len(frames))]
     with av.open(str(path), "w", container_options=container or {}) as out:
-        out.metadata.update(metadata or {})
+        if metadata:
+            out.metadata.update(metadata)
+            chapter = {"id": 1, "start": 0, "end": STEP, "time_base": CLOCK, "metadata": metadata}
+            out.set_chapters([chapter])
         stream = out.add_stream(codec, rate=25)
         stream.height, stream.width = frames[0].shape[:2]
-        clock = Fraction(1, 25) if codec in COUNTING else CLOCK
+        clock = Fraction(1, 25) if codec == "mpeg2video" else CLOCK  # it knows no finer one
         stream.pix_fmt, stream.codec_context.time_base = pixel_format, clock
         stream.codec_context.options = options or {}
         for name, value in (context or {}).items():
-            value = value | stream.codec_context.flags if name == "flags" else value
             setattr(stream.codec_context, name, value)
-        if rotation or flip:
-            stream.set_display_matrix(MATRICES[flip, rotation // 90 % 4])
+        if any(turn):
+            stream.set_display_rotation(turn[0], hflip=turn[1])
         tones = [out.add_stream(sound, rate=48000) for _ in languages] if sound else []
         for tone, language in zip(tones, languages, strict=False):
             tone.layout, tone.metadata["language"] = "mono", language
@@ -102,13 +84,10 @@ def write_clip(
         seconds = float((times[-1] + STEP) * CLOCK)
         for tone in tones:
             wave = np.sin(np.arange(int(48000 * seconds) - begin) * 0.06 + 1e-5 * tone.index)
-            for at in range(0, len(wave), 1024):
-                part = (wave[at : at + 1024] * 12000).astype(np.int16)[None]
-                frame = av.AudioFrame.from_ndarray(part, "s16", "mono")
-                frame.sample_rate, frame.pts = 48000, begin + at
-                frame.time_base = Fraction(1, 48000)
-                out.mux(tone.encode(frame))
-            out.mux(tone.encode())
+            samples = (wave * 12000).astype(np.int16)[None]
+            frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = 48000, begin, Fraction(1, 48000)
+            out.mux([*tone.encode(frame), *tone.encode()])
     return path
 
 
@@ -125,10 +104,27 @@ def remux(path: Path, out: Path, matrix: tuple[int, bool]) -> None:
                 target.mux(packet)
 
 
-def decoded(path: Path) -> list[tuple[float, np.ndarray]]:
-    """Times in seconds and pixels, as a player gets them without turning."""
+def through(path, out, change=lambda pixels: pixels, segment=3, **part):
+    """Write a clip's frames, changed, in segments of so many; returns the `Clip`."""
+    clip = open_clip(path, out, **part)
+    frames = list(clip.frames())
+    groups = [frames[at : at + segment] for at in range(0, len(frames), segment)]
+    clip.join([clip.encode((one, change(one.pixels)) for one in group) for group in groups], out)
+    return clip
+
+
+def decoded(path: Path) -> tuple[list[float], np.ndarray]:
+    """Times in seconds and pixels `(N, H, W, 3)`, as a player gets them without turning."""
     with av.open(str(path)) as clip:
-        return [(frame.time, frame.to_ndarray(format="rgb24")) for frame in clip.decode(video=0)]
+        frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in clip.decode(video=0)]
+    times, pixels = zip(*frames, strict=True)
+    return [*times], np.stack(pixels)
+
+
+def apart(frames: np.ndarray, others: np.ndarray) -> float:
+    """The largest of the mean differences of two times `(N, H, W, 3)`."""
+    assert frames.shape == others.shape
+    return np.abs(frames.astype(int) - others).mean((1, 2, 3)).max()
 
 
 def sound_packets(path: Path) -> list[tuple[float, bytes]]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from anonlab.apps.video.smoothing import FARTHEST, filled, smooth, steady_points
+from anonlab.apps.video.planning import FARTHEST, filled, smooth, steady_points
 from anonlab.photo.faces import Face
 
 FIVE = np.array([[40.0, 40], [80, 40], [60, 60], [45, 80], [75, 80]])
