@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
@@ -24,7 +24,7 @@ from ..errors import NoFaceFound
 from ..images import to_uint8
 from ..openvino_runtime import Networks, import_openvino
 from ..weights import store
-from .boxes import SAME, among, merged, moved, overlap
+from .boxes import SAME, merged, moved, overlap
 from .centerface import CenterFace, Picture, scaled
 from .faces import Face, align
 from .photos import Photo
@@ -83,21 +83,19 @@ class Detector:
         """Find what CenterFace sees in a photo, scaled down, upright and turned; with exact points."""
         return self._from_near(photo, self.centerface(photo.pixels, CONFIRMED, fine=False))
 
-    def hidden(self, photo: Photo, known: Sequence[Face]) -> list[Face]:
-        """Find what one look of CenterFace at a photo, scaled down, adds to the `known` faces."""
-        return self._from_near(photo, self.centerface.once(photo.pixels, CONFIRMED), known)
+    def upright(self, photo: Photo, side: float) -> list[Face]:
+        """Find what CenterFace sees in one look at a photo, scaled down to at most `side` pixels."""
+        return self._from_near(photo, self.centerface.once(photo.pixels, NONE, side))
 
     def rest(self) -> None:
         """Give memory back that only the next look needs."""
         self.centerface.networks.clear()
 
-    def _from_near(self, photo: Photo, faces: Iterable[Face], known: Sequence[Face] = ()) -> list[Face]:
-        """Look from near at CenterFace's `faces` that are not `known`; return those that MTCNN or a
-        second look confirms, with MTCNN's points where it sees them."""
+    def _from_near(self, photo: Photo, faces: Iterable[Face]) -> list[Face]:
+        """Look from near at CenterFace's `faces`; return those that MTCNN or a second look confirms, by
+        MTCNN's points where it sees them."""
         confirmed = []
         for face in faces:
-            if among(face, known):
-                continue
             nearer, large = self.nearer(photo, face), face.area >= MIN_FACE**2
             sure = nearer.confidence >= SURE or (large and face.confidence >= CONFIRMED)
             if nearer is not face and sure:

@@ -1,8 +1,7 @@
 """Pass 1 over a clip: every face of every frame, and its embedding, as numbers.
 
 One frame in `FINE_EVERY` is looked at closely, the others at half that scale, three times as fast: what
-only the close look finds is joined to a track, and the frames between are filled in. Faces of low
-confidence never begin a track, but they can go on with one.
+only the close look finds is joined to a track, and the frames between are filled in.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ if TYPE_CHECKING:
 
 FINE_EVERY = 5  # frames
 FINE_SIDE, COARSE_SIDE = 1280, 640  # longest side of a frame as looked at
-SURE = 0.9  # confidence that begins a track …
-LIKELY = 0.7  # … and that goes on with one
+SURE = 0.9  # confidence that begins a track
+LIKELY = 0.7  # of MTCNN, in a look at the whole frame
 LOOK_SIZE = 256  # of the aligned face for the recogniser
 THUMBNAIL = (32, 18)  # in which cuts are seen
 TURNED_EVERY = 12  # frames, half a second; how often a frame is looked at turned
@@ -74,8 +73,10 @@ def detect(
     def seen(frame: Frame) -> Looks:
         side = COARSE_SIDE if frame.number % FINE_EVERY else FINE_SIDE
         photo = Photo(frame.pixels, name)
-        upright = look(anonymizer, frame.pixels, side)
-        faces = merged([upright, occluded(anonymizer, photo, upright)])
+        faces = [  # what both see, or one twice, is enough to begin a track
+            replace(face, confidence=max(face.confidence, SURE))
+            for face in anonymizer.detector.upright(photo, side)
+        ]
         due = frame.number % TURNED_EVERY == 0 or frame is frames[0]
         return photo, faces, anonymizer.detector.turned(photo) if due else None
 
@@ -115,8 +116,7 @@ def with_rolled(detector: Detector, looks: Sequence[Looks]) -> list[list[Face]]:
     found: list[list[Face]] = []
     for at, (photo, upright, turned) in enumerate(looks):
         rolled = [one for one in found[-1] if one.roll > ROLLED] if found else []
-        faces = [detector.nearer(photo, one) if one.roll > ROLLED else one for one in upright]
-        faces = merged([faces, again(photo, rolled)])
+        faces = merged([upright, again(photo, rolled)])
         if turned is not None:
             turned = [one for one in turned if one.roll > ROLLED]
             faces = merged([faces, turned])
@@ -132,14 +132,6 @@ def look(anonymizer: Anonymizer, pixels: np.ndarray, side: int) -> list[Face]:
     """Find upright faces in `pixels (H, W, 3)`, scaled down to `side` if larger; from `LIKELY` on."""
     image = Image.fromarray(pixels)
     return anonymizer.detector.by_mtcnn(image, min(1.0, side / max(image.size)), LIKELY)
-
-
-def occluded(anonymizer: Anonymizer, photo: Photo, seen: Sequence[Face]) -> list[Face]:
-    """Find occluded and truncated faces that are not surely among those `seen`, by the other detector,
-    whose word is enough to begin a track: its confidence is on another scale."""
-    sure = [face for face in seen if face.confidence >= SURE]
-    others = anonymizer.detector.hidden(photo, sure)
-    return [replace(face, confidence=max(face.confidence, SURE)) for face in others]
 
 
 @torch.no_grad()

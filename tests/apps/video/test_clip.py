@@ -17,6 +17,7 @@ from anonlab.apps.video.painting import COVERED, REGENERATED, WIDER, Painted
 from anonlab.apps.video.temporal import strip
 from anonlab.controls import Controls
 from anonlab.errors import InputDamaged, NoFaceFound, StillRecognised
+from anonlab.photo.detection import Detector
 from anonlab.photo.faces import Face, align
 from anonlab.photo.photos import Photo
 from anonlab.pipeline import Anonymizer
@@ -128,14 +129,13 @@ def test_what_cannot_be_replaced_without_a_fall_back_is_named_and_not_written(
 
 
 def test_a_frame_in_which_nobody_is_found_is_anonymized_too(walk, folder, fast, monkeypatch):
-    found, unseen, out = detections.look, decoded(walk)[1][4:6], folder / "blind.mkv"
+    found, unseen, out = Detector.upright, decoded(walk)[1][4:6], folder / "blind.mkv"
 
-    def blind(anonymizer, pixels, side):
-        return [] if any((pixels == one).all() for one in unseen) else found(anonymizer, pixels, side)
+    def blind(self, photo, side):
+        return [] if any((photo.pixels == one).all() for one in unseen) else found(self, photo, side)
 
     with monkeypatch.context() as patch:
-        patch.setattr(detections, "look", blind)
-        patch.setattr(detections, "occluded", lambda *_: [])
+        patch.setattr(Detector, "upright", blind)
         (track,) = anonymize_clip(fast, walk, out, NETWORK)["tracks"]
     assert track["filled_in"] == 2 and track["frames"] == 8
     to_person = strip(fast, walk, out).to_person
@@ -259,7 +259,7 @@ def test_half_a_face_at_the_edge_of_a_clip_is_covered_in_every_frame(film, folde
 
 
 def test_a_face_that_lies_is_covered_in_every_frame(film, folder, fast, monkeypatch):
-    monkeypatch.setattr(detections, "occluded", lambda *_: [])  # it sees this one in any frame
+    monkeypatch.setattr(Detector, "upright", lambda *_: [])  # it sees this one in any frame
     path, out = film("lying", lying, 8), folder / "lying-out.mkv"
     (track,) = anonymize_clip(fast, path, out, NETWORK)["tracks"]
     assert track["frames"] == 8 and track["filled_in"] == track["beyond_detection"] == 0
@@ -273,8 +273,7 @@ def test_a_lying_face_that_comes_later_is_found_in_the_frames_before(
     anonymizer, astronaut_still, monkeypatch
 ):
     """Frame 12 is the first that is looked at turned after it came in frame 5; no other look sees it."""
-    monkeypatch.setattr(detections, "look", lambda *_: [])
-    monkeypatch.setattr(detections, "occluded", lambda *_: [])
+    monkeypatch.setattr(Detector, "upright", lambda *_: [])
     there = filmed([(astronaut_still, lying)], SIZE, 14)
     wall = filmed([], SIZE, 14)
     frames = [Frame(n, n / 25, (there if n >= 5 else wall)[n], None) for n in range(14)]
