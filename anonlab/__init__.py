@@ -40,7 +40,7 @@ os.environ.setdefault("KMP_BLOCKTIME", "0")
 __version__ = "0.1.0"
 
 _NAMES = {
-    "pipeline": "Anonymizer AlignedFace",
+    "pipeline": "Anonymizer",
     "controls": "Controls",
     "selection": "Selection",
     "images": "blurred pasted resize",
@@ -54,7 +54,7 @@ _NAMES = {
     "recognizers.perceptual": "load_stlpips",
     "identity.population": "Population",
     "identity.virtual": "identity_path",
-    "perception.perception": "Perception as_map",
+    "perception.perception": "AlignedFace Perception as_map",
     "perception.attribution": "integrated_gradients",
     "perception.networks": "landmark_error load_landmarks",
     "perception.masks": "build_mask mask_from_attribution mask_of_regions",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +17,6 @@ from PIL import Image
 
 from .checking import (
     ATTEMPTS,
-    MAX_TURN,
     OVERSHOOT,
     REFINED,
     acceptable,
@@ -39,38 +37,22 @@ from .encoding.start import AIM, EncoderStart, LinearStart, Start
 from .encoding.start import OVERSHOOT as OVERSHOOT_OF_ONE_PASS
 from .errors import FaceTurnedAway, NoFaceFound, StillRecognised, UnknownOption, check_choice
 from .generators import load_generator
-from .identity.population import Attributes, Population
+from .identity.population import Population
 from .identity.virtual import IdentityPath, identity_path
-from .images import resize
 from .perception.masks import build_mask
-from .perception.perception import Perception
+from .perception.perception import AlignedFace, Perception
 from .perception.regions import share_of_face, whole_face
 from .photo.detection import Detector
-from .photo.faces import JUDGED, Face, align, paste
+from .photo.faces import Face, align, paste
 from .photo.grain import match_grain
 from .photo.photos import Photo, read_photo
 from .recognizers import load_recognizer
 from .recognizers.perceptual import load_stlpips
 from .regeneration.regenerate import REFINE_STEPS, Regenerator
 from .results import Box, FaceResult, LeftFace, Result
-from .selection import Selection
+from .selection import Selection, left_faces
 from .watch import Watch, quiet
 from .weights import store
-
-
-@dataclass(frozen=True)
-class AlignedFace:
-    """An aligned face, and what is read from it once."""
-
-    image: torch.Tensor  # (1, 3, S, S)
-    embedding: torch.Tensor  # (1, dim)
-    attributes: Attributes
-    hands: torch.Tensor | None = None  # (1, 1, 256, 256), 1 where a hand is before it
-
-    def without_hands(self, mask: torch.Tensor) -> torch.Tensor:
-        """Take the hands before the face out of a `mask (1, 1, S, S)`."""
-        return mask if self.hands is None else mask * (1 - resize(self.hands, mask.shape[-1]).to(mask))
-
 
 Known = Callable[[AlignedFace], AlignedFace]  # a face as seen, to the person as known from elsewhere
 
@@ -193,7 +175,8 @@ class Anonymizer:
         detected = dict(enumerate(self.detector(photo), 1))
         chosen = selection.numbers([*detected.values()], photo.name)
         left = [LeftFace(number, face.box) for number, face in detected.items() if number not in chosen]
-        left += self.left(photo, {number: detected[number] for number in chosen}, selection)
+        among = {number: detected[number] for number in chosen}
+        left += left_faces(selection, self.recognizer, self.population, photo, among)
         chosen = [number for number in chosen if number not in {face.number for face in left}]
         result = Result(photo.image(photo.pixels), icc_profile=photo.icc_profile, left=left)
         pixels = photo.pixels
@@ -339,27 +322,6 @@ class Anonymizer:
         part of the mask that is new in it."""
         ws = self.encode(face, mask, controls)
         return ws, *self.draw(ws, face.image, mask, controls)
-
-    def left(self, photo: Photo, faces: Mapping[int, Face], selection: Selection) -> list[LeftFace]:
-        """Find the `faces`, by number, that a `selection` leaves alone for the person they show.
-
-        Small, truncated and turned faces are not left: the person in them is uncertain.
-        """
-        if selection.leave is None and selection.only is None:
-            return []
-        embeddings = {}
-        for number, face in faces.items():
-            if face.turn <= MAX_TURN and face.area >= JUDGED**2:
-                with contextlib.suppress(NoFaceFound):
-                    embeddings[number] = embed_face(self.recognizer, photo, face)
-        if not embeddings:
-            return []
-        stay = selection.left(self.recognizer, self.population, torch.cat([*embeddings.values()]))
-        numbers = [*embeddings]
-        return [
-            LeftFace(numbers[index], faces[numbers[index]].box, selection.name(reference), near)
-            for index, (reference, near) in stay.items()
-        ]
 
     def recognise(self, photos: Sequence[str | os.PathLike | Image.Image]) -> torch.Tensor:
         """Embed the largest face of each photo: `(N, dim)`. Raises `UnreadableImage`, `NoFaceFound`."""

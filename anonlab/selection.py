@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from .checking import MAX_TURN, embed_face
 from .controls import FACES
-from .errors import UnknownOption, check_choice
+from .errors import NoFaceFound, UnknownOption, check_choice
 from .identity.population import Population
-from .photo.faces import Face
+from .photo.faces import JUDGED, Face
+from .photo.photos import Photo
 from .recognizers import Recognizer, distance
+from .results import LeftFace
 
 # Leaving a person that should be hidden is worse than hiding one that should stay. Hence a strict rule
 # for `leave` and a loose threshold for `only`, a multiple of the recogniser's.
@@ -84,6 +88,36 @@ class Selection:
                 stay[index] = (reference, near[index, reference].item())
                 free &= ~one_person[reference]
         return stay
+
+
+def left_faces(
+    selection: Selection,
+    recognizer: Recognizer,
+    population: Population,
+    photo: Photo,
+    faces: Mapping[int, Face],
+) -> list[LeftFace]:
+    """Find the `faces` of a photo, by number, that a `selection` leaves alone for the person they show.
+
+    Small, truncated and turned faces are not left: the person in them is uncertain.
+    """
+    if selection.leave is None and selection.only is None:
+        return []
+    embeddings = {}
+    for number, face in faces.items():
+        if face.turn <= MAX_TURN and face.area >= JUDGED**2:
+            with contextlib.suppress(NoFaceFound):
+                embeddings[number] = embed_face(recognizer, photo, face)
+    if not embeddings:
+        return []
+    stay, numbers = (
+        selection.left(recognizer, population, torch.cat([*embeddings.values()])),
+        [*embeddings],
+    )
+    return [
+        LeftFace(numbers[index], faces[numbers[index]].box, selection.name(reference), near)
+        for index, (reference, near) in stay.items()
+    ]
 
 
 def nearness(

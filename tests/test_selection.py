@@ -15,7 +15,7 @@ from anonlab.errors import StillRecognised, UnknownOption
 from anonlab.notebook.samples import sample_photo
 from anonlab.photo.faces import JUDGED
 from anonlab.photo.photos import read_photo
-from anonlab.selection import COHORT, PERHAPS, STAYS, Selection
+from anonlab.selection import COHORT, PERHAPS, STAYS, Selection, left_faces
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,8 @@ def test_what_is_left_is_shown_beside_who_it_was_taken_for(anonymizer, pair, por
     scale = (JUDGED - 2) / np.sqrt(large.area)  # where strangers are one person to a recogniser
     pair.resize([round(side * scale) for side in pair.size]).save(photo)
     small = replace(large, box=tuple(scale * np.array(large.box)), points=scale * large.points)
-    assert not anonymizer.left(read_photo(photo), {1: small}, selection)
+    parts = anonymizer.recognizer, anonymizer.population
+    assert not left_faces(selection, *parts, read_photo(photo), {1: small})
 
 
 def test_a_face_that_stays_recognised_is_covered(anonymizer, pair, monkeypatch):

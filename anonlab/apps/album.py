@@ -27,10 +27,11 @@ from ..errors import AnonlabError, InputDamaged
 from ..files import atomic_path
 from ..identity.population import Attributes, Population
 from ..images import FACE_SIZE
+from ..perception.perception import AlignedFace
 from ..photo.detection import Detector
 from ..photo.faces import Face, align
 from ..photo.photos import Photo, read_photo
-from ..pipeline import AlignedFace, Anonymizer
+from ..pipeline import Anonymizer
 
 # Share of the recogniser's threshold within which a face is of a person. On 741 photos of 273 people
 # (Labeled Faces in the Wild, Face Research Lab London Set): 96 % of the pairs in a group are of one

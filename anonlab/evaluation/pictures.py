@@ -29,9 +29,10 @@ from ..identity.virtual import keyed
 from ..images import resize, to_tensor, to_uint8
 from ..notebook.samples import open_photo
 from ..perception.masks import build_mask
+from ..perception.perception import AlignedFace
 from ..photo.faces import align
 from ..photo.photos import read_photo
-from ..pipeline import AlignedFace, Anonymizer
+from ..pipeline import Anonymizer
 from ..recognizers import distance
 from ..results import FaceResult
 from ..side_by_side import side_by_side

@@ -6,13 +6,14 @@ and has at hand what they need.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 
 from ..controls import PERCEPTIONS
 from ..errors import UnknownOption, check_choice
-from ..identity.population import Population
+from ..identity.population import Attributes, Population
 from ..images import FACE_SIZE, blurred, resize
 from ..recognizers import Recognizer
 from . import attribution
@@ -34,6 +35,20 @@ def as_map(signed: torch.Tensor, smoothing: float = SMOOTHING_SIGMA) -> torch.Te
     if smoothing > 0:
         heat = blurred(heat, smoothing)
     return heat / heat.amax((2, 3), keepdim=True).clamp_min(1e-12)
+
+
+@dataclass(frozen=True)
+class AlignedFace:
+    """An aligned face, and what is read from it once."""
+
+    image: torch.Tensor  # (1, 3, S, S)
+    embedding: torch.Tensor  # (1, dim)
+    attributes: Attributes
+    hands: torch.Tensor | None = None  # (1, 1, 256, 256), 1 where a hand is before it
+
+    def without_hands(self, mask: torch.Tensor) -> torch.Tensor:
+        """Take the hands before the face out of a `mask (1, 1, S, S)`."""
+        return mask if self.hands is None else mask * (1 - resize(self.hands, mask.shape[-1]).to(mask))
 
 
 class Perception:

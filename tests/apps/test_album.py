@@ -14,7 +14,7 @@ from anonlab.apps.album import NONE, Album, group
 from anonlab.errors import InputDamaged
 from anonlab.identity.population import Attributes
 from anonlab.notebook.samples import sample_photo
-from anonlab.pipeline import AlignedFace
+from anonlab.perception.perception import AlignedFace
 
 KEY = b"a secret of at least 16 bytes"
 THRESHOLD = 0.6

@@ -14,7 +14,7 @@ from ...photo.detection import Detector
 from ...photo.photos import read_photo
 from ...pipeline import Anonymizer, Known
 from ...recognizers import load_recognizer
-from ...selection import Selection
+from ...selection import Selection, left_faces
 from ..album import Album, RememberingDetector, faces_in
 from ..folders.batch import anonymize_files
 from ..folders.numbered import left_page, numbered
@@ -176,8 +176,10 @@ def preview(options: argparse.Namespace) -> int:
     def number(source: Path, target: Path) -> int:
         photo = read_photo(source)
         faces = detector(photo)
-        left = anonymizer.left(photo, dict(enumerate(faces, 1)), selection) if anonymizer else []
-        stays = {one.number: f"{Path(one.taken_for).name} ({one.nearness:.2f})" for one in left}
+        left = anonymizer and left_faces(
+            selection, anonymizer.recognizer, anonymizer.population, photo, dict(enumerate(faces, 1))
+        )
+        stays = {one.number: f"{Path(one.taken_for).name} ({one.nearness:.2f})" for one in left or []}
         with atomic_path(target) as partial:
             numbered(photo, faces, stays).save(partial, format="png")
         return len(faces)

@@ -20,9 +20,10 @@ from ...controls import Controls
 from ...errors import AnonlabError, NoFaceFound
 from ...identity.population import Attributes
 from ...images import FACE_SIZE, resize
+from ...perception.perception import AlignedFace
 from ...photo.faces import Face, align
 from ...photo.photos import Photo
-from ...pipeline import AlignedFace, Anonymizer
+from ...pipeline import Anonymizer
 from ...recognizers import distance
 from .clips import Clip
 from .detections import Detections
