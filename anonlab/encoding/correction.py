@@ -56,7 +56,7 @@ NOISE = {
 # .94 / .84 with it, .85 / .76 asked for 2.5 times and .84 / .71 asked for 5 times, at no other cost.
 # For texture and expression see `data/tried.md`.
 TIMES = {"facial_hair": 4.0, "texture": 2.0, "expression": 6.0}
-# Faint frames that nobody asked for hardly move the logit of glasses, which ends at -3.5. So a bare
+# Faint frames on a bare face hardly move the logit of glasses, which ends at -3.5. So a bare
 # face asks for so many logits less, as far as the chances of frames in the drawing (in all its 256 × 256
 # pixels) sum up to more than the specks of bare faces, and all of it where they are clear to the eye.
 BARER, SPECKS, FRAMES = 30.0, 70.0, 130.0
