@@ -27,7 +27,10 @@ def all_cores() -> Iterator[None]:
     `OMP_NUM_THREADS` says, which Ray's workers have: a long computation is over sooner, and the same
     whatever is done beside it."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or cores()))
+    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[
+        0
+    ]  # OpenMP takes "4,2" for nested loops, too
+    torch.set_num_threads((int(given) if given.isdecimal() else 0) or cores())
     try:
         yield
     finally:

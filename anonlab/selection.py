@@ -110,10 +110,8 @@ def left_faces(
                 embeddings[number] = embed_face(recognizer, photo, face)
     if not embeddings:
         return []
-    stay, numbers = (
-        selection.left(recognizer, population, torch.cat([*embeddings.values()])),
-        [*embeddings],
-    )
+    stay = selection.left(recognizer, population, torch.cat([*embeddings.values()]))
+    numbers = [*embeddings]
     return [
         LeftFace(numbers[index], faces[numbers[index]].box, selection.name(reference), near)
         for index, (reference, near) in stay.items()

@@ -18,6 +18,7 @@ from anonlab.apps.album import RememberingDetector
 from anonlab.encoding.linear import LinearInitialization
 from anonlab.encoding.start import OVERSHOOT, LinearStart
 from anonlab.files import atomic_path
+from anonlab.generators import Generator, load_generator
 from anonlab.images import resize
 from anonlab.notebook.samples import sample_photo
 from anonlab.perception.networks import load_perception_network
@@ -196,11 +197,16 @@ def portrait(generator) -> Image.Image:
 
 
 @pytest.fixture(scope="session")
-def samples(generator, recognizer, population) -> Samples:
+def exact() -> Generator:
+    """The generator in float32, on every processor."""
+    return load_generator()
+
+
+@pytest.fixture(scope="session")
+def samples(exact, recognizer, population) -> Samples:
     """Generated faces whose codes are known."""
-    return _with_targets(
-        population, _generate(generator, recognizer, 48, 3, load_perception_network(), None), 3
-    )
+    drawn = _generate(exact, recognizer, 48, 3, load_perception_network(), None)
+    return _with_targets(population, drawn, 3)
 
 
 @pytest.fixture(scope="session")

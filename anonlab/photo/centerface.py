@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from ..openvino_runtime import Networks, cpu_precisions, import_openvino
+from ..openvino_runtime import Networks, import_openvino
 from ..weights import store
 from .boxes import SAME, merged, moved, overlap
 from .faces import Face
@@ -58,7 +58,6 @@ class CenterFace:
     def __init__(self) -> None:
         path = store.locate("centerface")
         self.networks = Networks(lambda _: _for_any_size(str(path)))
-        self.precision = cpu_precisions()[-1]  # in bf16 confidences differ by .01, half the time
 
     def __call__(self, image: Picture, confidence: float, fine: bool = True) -> list[Face]:
         """Find the faces in an RGB picture, each once, from a `confidence` (0–1) on.
@@ -153,7 +152,7 @@ class CenterFace:
         pixels = np.asarray(image, np.float32)
         beyond = [(0, -side % MULTIPLE) for side in pixels.shape[:2]]
         pixels = np.pad(pixels, (*beyond, (0, 0))).transpose(2, 0, 1)[None]
-        with self.networks.acquire(0, self.precision) as network:
+        with self.networks.acquire(0) as network:
             answers = network([np.ascontiguousarray(pixels)])
             heat, sides, offset, points = (answers[i][0] for i in range(4))
             around = F.max_pool2d(torch.from_numpy(heat[None]), 3, stride=1, padding=1)[0].numpy()

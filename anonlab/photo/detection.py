@@ -30,7 +30,8 @@ from .faces import Face, align
 from .photos import Photo
 
 LONGEST = 1280  # of a photo of which MTCNN sees all; larger ones are scaled down
-MIN_FACE = 20  # pixels, in the photo; of MTCNN in the picture as looked at
+MIN_FACE = 20  # pixels, in the photo, of a face that is no longer tiny; of MTCNN in what it looks at
+LEAST_FACE = 12  # pixels, in the photo, below which nothing is looked at from near
 MIN_CONFIDENCE = 0.9  # of MTCNN
 SURE = 0.98  # … in a face that is tiny, or of which CenterFace is not sure
 NONE = 0.2  # confidence of CenterFace below which nothing is a face
@@ -64,7 +65,8 @@ class Detector:
 
     def once(self, photo: Photo) -> list[Face]:
         """Find faces by one look of MTCNN at the whole photo, which is enough for portraits."""
-        return _largest_first(photo, self.by_mtcnn(photo.pixels, min(1.0, LONGEST / max(photo.size))))
+        faces = self.by_mtcnn(photo.pixels, min(1.0, LONGEST / max(photo.size)))
+        return _largest_first(photo, [one for one in faces if one.confidence >= SURE or _large(one)])
 
     def again(self, photo: Photo, face: Face) -> Face | None:
         """Look for a known `face` again where it was, however small or turned it is; None if there is
@@ -96,7 +98,9 @@ class Detector:
         MTCNN's points where it sees them."""
         confirmed = []
         for face in faces:
-            nearer, large = self.nearer(photo, face), face.area >= MIN_FACE**2
+            if face.area < LEAST_FACE**2:
+                continue
+            nearer, large = self.nearer(photo, face), _large(face)
             sure = nearer.confidence >= SURE or (large and face.confidence >= CONFIRMED)
             if nearer is not face and sure:
                 confirmed.append(nearer)
@@ -128,6 +132,11 @@ class Detector:
     def by_mtcnn(self, image: Picture, scale: float, confidence: float = MIN_CONFIDENCE) -> list[Face]:
         """Find faces in `image` by MTCNN in a scaled copy, from a `confidence` on."""
         return _detected(self.mtcnn, image, scale, confidence)
+
+
+def _large(face: Face) -> bool:
+    """Tell whether a face is large enough for MTCNN to be trusted as usual."""
+    return face.area >= MIN_FACE**2
 
 
 def _largest_first(photo: Photo, faces: list[Face]) -> list[Face]:

@@ -11,8 +11,8 @@ from anonlab.weights import store
 
 
 @pytest.fixture(scope="module")
-def correction(generator, recognizer, population) -> Correction:
-    return Correction(store.load_shipped("correction"), generator, recognizer, Readers.load(population))
+def correction(exact, recognizer, population) -> Correction:
+    return Correction(store.load_shipped("correction"), exact, recognizer, Readers.load(population))
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +28,11 @@ def drawn(generator, ws: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_codes_led_astray_come_nearer(correction, case, generator, recognizer, samples):
+def test_codes_led_astray_come_nearer(correction, case, exact, recognizer, samples):
     image, mask, astray = case
     mended = correction(astray, image, mask, samples.embeddings[:1])
     aim = centred(recognizer, samples.embeddings[:1])
-    before, after = (drawn(generator, ws) for ws in (astray, mended))
+    before, after = (drawn(exact, ws) for ws in (astray, mended))
     cosines = [(centred(recognizer, recognizer.embed(x)) * aim).sum().item() for x in (before, after)]
     points = correction.readers.landmarks(image)
     errors = [landmark_error(correction.readers.landmarks(x), points).item() for x in (before, after)]
@@ -41,11 +41,11 @@ def test_codes_led_astray_come_nearer(correction, case, generator, recognizer, s
 
 
 @torch.no_grad()
-def test_a_picture_that_is_right_stays(correction, case, generator, samples, recognizer):
+def test_a_picture_that_is_right_stays(correction, case, exact, samples, recognizer):
     _, mask, _ = case
     ws = samples.ws[:1].float()
-    image = drawn(generator, ws)
-    again = correction(ws, image, mask, recognizer.embed(image), rounds=1)
+    image = drawn(exact, ws)
+    again = correction(ws, image, mask, recognizer.embed(image))
     torch.testing.assert_close(again, ws, atol=1e-4, rtol=0)
 
 

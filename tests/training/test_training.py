@@ -27,9 +27,9 @@ def test_a_part_is_held_out_and_never_drawn_and_all_else_is(few, rng):
     assert torch.equal(drawn, few.random_index(400, rng()))
 
 
-def test_samples_are_what_their_codes_make_and_the_recogniser_says(samples, generator, recognizer):
+def test_samples_are_what_their_codes_make_and_the_recogniser_says(samples, exact, recognizer):
     with torch.no_grad():
-        made = generator.synthesis(samples.ws[:2].float(), 256).clamp(-1, 1)
+        made = exact.synthesis(samples.ws[:2].float(), 256).clamp(-1, 1)
         assert (made - samples.pictures(slice(0, 2))).abs().max() < 0.03  # half precision, 8 bits
         embeddings = recognizer.embed(samples.pictures(slice(0, 2)))
     assert torch.allclose(embeddings, samples.embeddings[:2], atol=1e-5)
