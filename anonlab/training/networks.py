@@ -107,8 +107,10 @@ class LandmarkTask(NetworkTask):
     name, network = "landmarks", LandmarkNetwork
 
     def prepare(self, watch: Watch) -> None:
-        teacher = DlibLandmarks()
-        found = [teacher(from_bytes(part)) for part in self.samples.images.split(BATCH)]
+        teacher, found, parts = DlibLandmarks(), [], self.samples.images.split(BATCH)
+        for number, part in enumerate(parts):
+            watch("finding landmarks", number / len(parts))
+            found.append(teacher(from_bytes(part)))
         self.wanted = torch.cat(found).to(self.device)
 
     def losses(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import stylegan2_reference as slow
 import torch
@@ -45,12 +46,15 @@ def test_optimizing_takes_any_generator(path, astronaut):
         "stylegan2", method="optimize", device="cpu", key=b"key", generator_path=path
     ).replace(refine_steps=2)
     made = anonymizer(astronaut.image(astronaut.pixels), verify=False, mask_area=0.2)
-    assert made.image.size == astronaut.size
+    before, after = astronaut.pixels, np.asarray(made.image)
+    assert after.shape == before.shape
     assert made.faces[0].ws.shape == (1, 14, 16)
     assert made.faces[0].generated.shape == made.faces[0].aligned.shape
     keep = 1 - made.faces[0].mask
     difference = (made.faces[0].anonymized - made.faces[0].aligned).abs()
     assert (difference * (keep == 1)).max() == 0 and difference.max() > 0.1
+    left, top, right, bottom = made.faces[0].box
+    assert 0 < (after != before).any(2).sum() < 2 * (right - left) * (bottom - top)
     # it starts at the average face, and the steps move it
     average = anonymizer.generator.broadcast(anonymizer.generator.w_avg[None])
     assert not torch.allclose(made.faces[0].ws, average)

