@@ -56,7 +56,7 @@ class Variant:
 
 
 def variants(device: torch.device, stylegan2: Path | None = None) -> dict[str, Variant]:
-    """Generators, backends and layouts that work here, by name: the embedded generator, and a
+    """List generators, backends and layouts that work here, by name: the embedded generator, and a
     StyleGAN2 if its file is given or was downloaded. Raises as `load_generator`."""
 
     def openvino(device: torch.device, precision: str) -> Generator:
@@ -77,8 +77,8 @@ def variants(device: torch.device, stylegan2: Path | None = None) -> dict[str, V
 def layouts(
     name: str, load: Callable[..., Generator], sizes: tuple[int, ...] = Variant.resolutions
 ) -> dict[str, Variant]:
-    """What `load(device=…)` returns, in both layouts of memory and, where a compiler is here, through
-    `torch.compile`."""
+    """Load what `load(device=…)` returns, in both layouts of memory and, where a compiler is here,
+    through `torch.compile`."""
 
     def laid(device: torch.device, layout: torch.memory_format) -> Generator:
         return load(device=device).to(memory_format=layout)
@@ -161,7 +161,7 @@ class Parts:
         return align(photo, self.anonymizer.detector(photo)[0], 512).to(self.device)
 
     def faces(self, batch: int, size: int) -> torch.Tensor:
-        """The same face several times: `(batch, 3, size, size)`."""
+        """Repeat the same face several times: `(batch, 3, size, size)`."""
         return resize(self.face, size).expand(batch, -1, -1, -1).contiguous()
 
     def collage(self, faces: int) -> Image.Image:
@@ -177,12 +177,12 @@ class Parts:
 
 
 def encoder_is_here() -> bool:
-    """Whether the trained encoder of the embedded generator is installed."""
+    """Tell whether the trained encoder of the embedded generator is installed."""
     return store.path_of("encoder-mobile").is_file()
 
 
 def all_cases(device: torch.device, found: dict[str, Variant], quick: bool = False) -> list[Case]:
-    """Every case for a device, in the order in which they run; nothing is loaded yet."""
+    """List every case for a device, in the order in which they run; nothing is loaded yet."""
     batches = (1, 2) if quick else (1, 2, 4, 8, 16) if device.type == "cuda" else (1, 2, 4)
     sizes = (256, 1024) if quick else (256, 512, 1024)
     found = {name: one for name, one in found.items() if not (quick and one.compiles)}
@@ -264,7 +264,7 @@ def generators(
 
 
 def explorer() -> list[Case]:
-    """What a slider waits for: the mask over the face, and the preview of the new one."""
+    """Time what a slider waits for: the mask over the face, and the preview of the new one."""
 
     controls = Controls(perception="network")
 
@@ -279,8 +279,8 @@ def explorer() -> list[Case]:
 
 
 def one_face() -> list[Case]:
-    """What the default method does with one face, part by part, each before its floor: the networks that
-    it cannot do without, alone."""
+    """Time what the default method does with one face, part by part, each before its floor: the networks
+    that it cannot do without, alone."""
     controls = Controls()
 
     def part(parts: Parts, work: Callable[[Anonymizer, Portrait], Any]) -> Work:
@@ -330,19 +330,19 @@ def one_face() -> list[Case]:
 
 
 def anonymize(parts: Parts, method: str, image: Callable[[Parts], Image.Image]) -> Work:
-    """A whole photo: detection, three stages, paste-back and the self-check's measurement."""
+    """Time a whole photo: detection, three stages, paste-back and the self-check's measurement."""
     photo, tool = image(parts), parts.by_method(method)
     return lambda: tool(photo, verify=False)
 
 
 def enlarged(_: Parts, megapixels: float) -> Image.Image:
-    """The astronaut's photo as a larger file."""
+    """Make the astronaut's photo a larger file."""
     side = round((megapixels * 1e6) ** 0.5)
     return sample_photo("astronaut").resize((side, side), Image.Resampling.BICUBIC)
 
 
 def photos(faces: Iterable[int], megapixels: Iterable[float]) -> list[Case]:
-    """The default method on more faces in a photo of one size, and on larger files."""
+    """Time the default method on more faces in a photo of one size, and on larger files."""
     whole = partial(anonymize, method="auto")
 
     def detection(parts: Parts, size: float) -> Work:
@@ -361,7 +361,7 @@ def photos(faces: Iterable[int], megapixels: Iterable[float]) -> list[Case]:
 
 
 def methods(quick: bool = False) -> list[Case]:
-    """One photo with one face by every method; the optimisation, a minute a face, comes last."""
+    """Time one photo with one face by every method; the optimisation, a minute a face, comes last."""
     names = ["one-pass"] + ["encode"] * encoder_is_here() + ["optimize"] * (not quick)
     of_one = partial(anonymize, image=lambda _: sample_photo("astronaut"))
     return [Case("methods", name, partial(of_one, method=name)) for name in names]

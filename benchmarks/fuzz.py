@@ -61,7 +61,8 @@ IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a disk onl
 
 
 def run_clip(path: Path, out: Path, anonymizer: Callable) -> str:
-    """What became of a clip: `refused` or `written`. Raises `AssertionError` for what may not be."""
+    """Tell what became of a clip: `refused` or `written`. Raises `AssertionError` for what may not
+    be."""
     out.mkdir()
     target, partial = out / path.name, out / f"partial{path.suffix}"  # moved when it is whole
 
@@ -101,7 +102,7 @@ def run_clip(path: Path, out: Path, anonymizer: Callable) -> str:
 
 
 def _shown(path: Path) -> list[np.ndarray]:
-    """Every frame of a result, as a player shows it."""
+    """Read every frame of a result, as a player shows it."""
     import av
 
     if path.suffix in KINDS:
@@ -127,7 +128,8 @@ def _sound(path: Path) -> bytes:
 
 
 def run_case(path: Path, out: Path, anonymizer: Callable) -> str:
-    """What became of a file: `refused` or `written`. Raises `AssertionError` for what may not be."""
+    """Tell what became of a file: `refused` or `written`. Raises `AssertionError` for what may not
+    be."""
     record = anonymize_files(anonymizer, [path], out, Controls(), "all", out / "record.json")
     faulthandler.cancel_dump_traceback_later()  # what follows is this benchmark's own time
     (entry,) = record["photos"]
@@ -155,7 +157,7 @@ def run_case(path: Path, out: Path, anonymizer: Callable) -> str:
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> float:
-    """The mean absolute one; of a very large picture, in some of its rows."""
+    """Compute the mean absolute one; of a very large picture, in some of its rows."""
     step = 1 + a.size // 10_000_000
     return float(np.abs(a[::step].astype(np.int16) - b[::step]).mean())
 
@@ -169,7 +171,7 @@ class Copies(Inverter):
 
 
 def _plant(defect: str | None) -> Callable:
-    """The anonymizer, with a defect that this benchmark has to notice."""
+    """Give the anonymizer a defect that this benchmark has to notice."""
 
     def die(_: object) -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -234,7 +236,7 @@ def in_a_fork(folder: Path, *arguments: object) -> int:
 
 
 def came_of(folder: Path) -> tuple[list[dict], str]:
-    """The lines of the cases so far, and what was said on standard error."""
+    """Collect the lines of the cases so far, and what was said on standard error."""
     path = folder / "lines"
     lines = [json.loads(one) for one in path.read_text().splitlines()] if path.is_file() else []
     return lines, (folder / "stderr").read_text(errors="replace")

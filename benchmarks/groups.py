@@ -2,10 +2,10 @@
 
     python benchmarks/groups.py FOLDER --out FOLDER [--scenes 60] [--unseen FILE.onnx …]
 
-Each scene has 4–12 people on a noisy background, and one difficulty: turned by up to 60°, lying,
-small, cut by the edge, blurred, dark, grey, with something in front. Where every face stands is known,
-so that a face that no detector found is counted too. Only numbers are printed; pictures are kept where
---keep says so. FOLDER has the layout person/photo.jpg, one face a photo.
+Each scene has 4–12 people on a noisy background, and one difficulty: rolled by up to 60° or by quarters
+of a turn, small, cut by the edge, blurred, dark, grey, with something in front. Where every face stands
+is known, so that a face that no detector found is counted too. Only numbers are printed; pictures are
+kept where --keep says so. FOLDER has the layout person/photo.jpg, one face a photo.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from anonlab.pipeline import Anonymizer
 from anonlab.recognizers import OnnxRecognizer, matches
 
 SIZE = (1280, 900)
-KINDS = ("plain", "turned", "lying", "small", "edge", "blurred", "dark", "grey", "occluded", "crowd")
+KINDS = ("plain", "slanted", "rolled", "small", "edge", "blurred", "dark", "grey", "occluded", "crowd")
 
 
 def visible(face: Face) -> float:
@@ -41,7 +41,7 @@ def visible(face: Face) -> float:
 def scene(
     photos: list[tuple[Image.Image, Face]], kind: str, rng: np.random.Generator
 ) -> tuple[Image.Image, list[Face], list[float]]:
-    """One composed photo, the faces in it, and the width of each before it was turned, in pixels."""
+    """Compose one photo: it, the faces in it, and the width of each before it was turned, in pixels."""
     many = {"crowd": 12, "small": 10, "plain": 4}.get(kind, 5)
     columns = {12: 4, 10: 5, 4: 2, 5: 3}[many]
     rows = -(-many // columns)
@@ -55,7 +55,7 @@ def scene(
             kind, rng.uniform(90, 170)
         )
         scale = wanted / width
-        angle = {"turned": rng.uniform(-60, 60), "lying": rng.choice([90, 180, 270])}.get(kind, 0.0)
+        angle = {"slanted": rng.uniform(-60, 60), "rolled": rng.choice([90, 180, 270])}.get(kind, 0.0)
         side = round(picture.width * scale)
         small = picture.resize((side, side), Image.Resampling.LANCZOS)
         oval = Image.new("L", (side, side), 0)
@@ -112,7 +112,7 @@ def measure(
     judges: list,
     keep: Path | None,
 ) -> list[dict]:
-    """What became of every face of a scene."""
+    """Tell what became of every face of a scene."""
     before = read_photo(image)
     began = time.monotonic()
     try:
@@ -198,7 +198,8 @@ def main() -> None:
 
 
 def report(rows: list[dict], judges: list[str]) -> None:
-    """One line for each difficulty, faces of 32 pixels and more of which at least half is visible."""
+    """Print one line for each difficulty, faces of 32 pixels and more of which at least half is
+    visible."""
     counted = [row for row in rows if row["size"] >= 32 and row.get("visible", 1) >= 0.4]
     print(f"{'':10} faces generated covered skipped refused", *(f"matched {name}" for name in judges))
     for kind in (*dict.fromkeys(row["kind"] for row in rows), "all"):

@@ -116,7 +116,7 @@ def clip_seeds() -> list[tuple[str, bytes]]:
 
 
 def mutated(rng: random.Random, data: bytes, others: list[bytes]) -> bytes:
-    """`data` after one to four mutations."""
+    """Return `data` after one to four mutations."""
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4))):
         data = rng.choice(MUTATIONS)(rng, bytearray(data or b"\0"), others)
     if data.startswith(b"\x89PNG") and rng.random() < 0.7:
@@ -137,7 +137,7 @@ def _bytes(rng: random.Random, data: bytearray, _: list[bytes]) -> bytes:
 
 
 def _number(rng: random.Random, data: bytearray, _: list[bytes]) -> bytes:
-    """A length, size or offset that is extreme; most of them stand near the start."""
+    """Place a length, size or offset that is extreme; most of them stand near the start."""
     size = rng.choice((1, 2, 4, 8))
     near = min(len(data), rng.choice((40, 200, len(data))))
     at = rng.randrange(max(1, near - size))
@@ -152,7 +152,7 @@ def _cut(rng: random.Random, data: bytearray, _: list[bytes]) -> bytes:
 
 
 def _block(rng: random.Random, data: bytearray, others: list[bytes]) -> bytes:
-    """A block is removed, doubled, blanked, moved, or comes from another file."""
+    """Remove, double, blank or move a block, or take one from another file."""
     start = rng.randrange(len(data))
     end = min(len(data), start + rng.choice((1, 4, 16, 64, 256, 1024)))
     block, rest = bytes(data[start:end]), bytes(data[:start] + data[end:])
@@ -182,7 +182,7 @@ MUTATIONS: tuple[Callable, ...] = (_bits, _bytes, _number, _number, _cut, _block
 
 
 def with_right_checksums(data: bytes) -> bytes:
-    """A PNG whose chunks are believed: without, every decoder stops at the first changed one."""
+    """Make a PNG whose chunks are believed: without, every decoder stops at the first changed one."""
     made, at = [data[:8]], 8
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -195,7 +195,7 @@ def with_right_checksums(data: bytes) -> bytes:
 
 
 def case(number: int, seed: int, files: list[tuple[str, bytes]]) -> tuple[str, bytes]:
-    """The suffix and bytes of one case; the same for the same numbers."""
+    """Make the suffix and bytes of one case; the same for the same numbers."""
     rng = random.Random(f"{seed} {number}")
     suffix, data = rng.choice(files)
     if rng.random() < 0.1:

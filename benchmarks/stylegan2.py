@@ -47,7 +47,8 @@ def codes(model: Generator) -> torch.Tensor:
 
 @torch.no_grad()
 def checked(parts: Parts, way: Variant) -> Work:
-    """One picture, after a look at it. Raises `ValueError` where it is another one than expected."""
+    """Return one picture, after a look at it. Raises `ValueError` where it is another one than
+    expected."""
     model = way.load(parts.device)
     ws = codes(model)
     work = torch.no_grad()(lambda: model.synthesis(ws))

@@ -74,5 +74,5 @@ def run(
 
 
 def has_compiler() -> bool:
-    """Whether there is a C++ compiler, which `torch.compile` needs."""
+    """Tell whether there is a C++ compiler, which `torch.compile` needs."""
     return shutil.which(os.environ.get("CXX", "g++")) is not None

@@ -141,7 +141,7 @@ def group(
 
 
 def _cipher(key: bytes) -> Fernet:
-    """AES and HMAC, with a key derived from the user's by HKDF (RFC 5869)."""
+    """Build a cipher, AES and HMAC, with a key derived from the user's by HKDF (RFC 5869)."""
     derived = HKDF(SHA256(), 32, salt=None, info=b"anonlab album").derive(key)
     return Fernet(base64.urlsafe_b64encode(derived))
 

@@ -131,7 +131,8 @@ class Worker:
     """One process: anonymize one block of photos after another, with weights that are loaded once."""
 
     def __init__(self, task: Task):
-        """Raises what loading raises, and `JobFailed` when it has ended the process several times."""
+        """Load the networks. Raises what that raises, and `JobFailed` where it ended several
+        processes."""
         self.task = task
         with attempt(task.out / ATTEMPTS / LOADING, "loading the weights", LIMIT * task.workers):
             torch.set_num_threads(max(1, cores() // task.workers))

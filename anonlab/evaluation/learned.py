@@ -36,7 +36,7 @@ def learn_ridge(after: torch.Tensor, before: torch.Tensor) -> Guess:
     held = torch.arange(len(inputs)) % HELD_OUT == 0
 
     def score(damping: float) -> float:
-        """How much nearer the own original is than the others, in mean cosines."""
+        """Compute how much nearer the own original is than the others, in mean cosines."""
         guessed = inputs[held] @ ridge(inputs[~held], outputs[~held], damping)
         alike = F.normalize(guessed, dim=1) @ outputs[held].T
         own = alike.diagonal().mean()

@@ -170,8 +170,8 @@ def headline(name: str, found: dict) -> str:
 
 
 def numbers(judged: dict) -> dict:
-    """The numbers of `Evaluation.sets[…]`: no intervals, one level a method. Only the result can become
-    better or worse: what recognisers, untouched photos and other methods score has to stay."""
+    """Collect the numbers of `Evaluation.sets[…]`: no intervals, one level a method. Only the result can
+    become better or worse: what recognisers, untouched photos and other methods score has to stay."""
     people = judged["people"]
     recorded: dict = {"people": reference(people), "fingerprint": reference(judged["fingerprint"])}
     for method, means in judged["similarity"].items():

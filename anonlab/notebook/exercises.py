@@ -140,7 +140,7 @@ def plain(answer: object) -> object:
 
 
 def _noisy(numbers: np.ndarray) -> np.ndarray:
-    """Each number moved by half of the largest one's size or more."""
+    """Move each number by half of the largest one's size or more."""
     rng, size = np.random.default_rng(0), np.abs(numbers).max() or 1.0
     return numbers + size * rng.choice([-1, 1], numbers.shape) * rng.uniform(0.5, 1, numbers.shape)
 

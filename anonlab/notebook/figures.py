@@ -27,8 +27,8 @@ BARS = ("#9aa5b1", "#2e86ab", "#e28413")
 
 
 def integration_figure(inquiry: AttributionInputs, steps: int, baseline: str) -> Figure:
-    """Integrated gradients from one baseline in that many steps: where the path starts, how the score
-    rises along it, the map, and how much of the rise the attributions add up to.
+    """Draw integrated gradients from one baseline in that many steps: where the path starts, how the
+    score rises along it, the map, and how much of the rise the attributions add up to.
 
     Raises `UnknownOption` for a baseline that does not exist or lacks what it needs.
     """
@@ -63,8 +63,9 @@ def integration_figure(inquiry: AttributionInputs, steps: int, baseline: str) ->
 
 
 def attribution_figure(image: torch.Tensor, signed: torch.Tensor, heat: torch.Tensor) -> Figure:
-    """From signed attributions to heat: the face, `signed (1, 3, S, S)` summed over colours, its
-    absolute values smoothed, `heat (1, 1, S, S)`, and that over the face; with colour bars."""
+    """Draw the way from signed attributions to heat: the face, `signed (1, 3, S, S)` summed over
+    colours, its absolute values smoothed, `heat (1, 1, S, S)`, and that over the face; with colour
+    bars."""
     summed, heated = (resize(one, 256)[0, 0].numpy() for one in (signed.sum(1, keepdim=True), heat))
     most = np.quantile(np.abs(summed), 0.998)  # single pixels would leave the rest grey
     both_signs, hot = (
@@ -81,16 +82,16 @@ def attribution_figure(image: torch.Tensor, signed: torch.Tensor, heat: torch.Te
 
 
 def turn_plane(path: IdentityPath, embeddings: torch.Tensor) -> torch.Tensor:
-    """`embeddings (N, dim)` as seen from the path's origin in the plane of its turn, `(N, 2)`: along its
-    axis, on which the person lies, and at a right angle to it towards the keyed direction."""
+    """Project `embeddings (N, dim)`, as seen from the path's origin in the plane of its turn, `(N, 2)`:
+    along its axis, on which the person lies, and at a right angle to it towards the keyed direction."""
     axis = path.axis[0]
     across = F.normalize(path.direction[0] - (path.direction[0] @ axis) * axis, dim=0)
     return (embeddings - path.origin) @ torch.stack([axis, across]).T
 
 
 def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
-    """The plane in which an identity is turned: the person, the reflected axis, the keyed direction, and
-    the way to the target; `others (N, dim)` are people, as they lie in that plane."""
+    """Draw the plane in which an identity is turned: the person, the reflected axis, the keyed
+    direction, and the way to the target; `others (N, dim)` are people, as they lie in that plane."""
     figure, axis = one_axis(6.4, 4.6, "top", "right", xlabel="along the person's own direction")
     people = turn_plane(path, others).cpu()
     axis.plot(*people.T, ".", color=REST, ms=4, zorder=0, label="generated people")
@@ -123,14 +124,15 @@ def turn_figure(path: IdentityPath, others: torch.Tensor) -> Figure:
 
 
 def token_counts(config: EncoderConfig) -> dict[str, int]:
-    """How many tokens each source gives: the whole face, three levels of what stays, the identity."""
+    """Count the tokens that each source gives: the whole face, three levels of what stays, the
+    identity."""
     side = config.resolution // 32
     stays = {f"stays, {scale * side}²": (scale * side) ** 2 for scale in (4, 2, 1)}
     return {f"whole, {side}²": side**2} | stays | {"identity": 1}
 
 
 def encoder_diagram(config: EncoderConfig) -> Figure:
-    """The encoder from left to right, with the shape of everything that flows."""
+    """Draw the encoder from left to right, with the shape of everything that flows."""
     size, width, w_dim, rows = config.resolution, config.width, config.w_dim, config.num_ws
     counts = token_counts(config)
     whole, *kept, person = map(str, counts.values())
@@ -178,7 +180,7 @@ def encoder_diagram(config: EncoderConfig) -> Figure:
 
 
 def attention_maps(weights: torch.Tensor, config: EncoderConfig) -> torch.Tensor:
-    """Where queries look in the picture: attention `weights (Q, T)` over the tokens to maps
+    """Tell where queries look in the picture: attention `weights (Q, T)` over the tokens to maps
     `(Q, 1, 64, 64)` that sum to the share that goes to places; the identity has none."""
     *places, _ = weights.split([*token_counts(config).values()], 1)
     maps = []
@@ -190,7 +192,7 @@ def attention_maps(weights: torch.Tensor, config: EncoderConfig) -> torch.Tensor
 
 
 def grouped_bars_figure(groups: Mapping[str, Mapping[str, float]], label: str) -> Figure:
-    """Bars `{group: {name: number}}`: a line for each name, in it a bar for each group."""
+    """Draw bars `{group: {name: number}}`: a line for each name, in it a bar for each group."""
     names = list(next(iter(groups.values())))
     height = 0.8 / len(groups)
     figure, axis = one_axis(8, 1.1 + 0.32 * len(names), "top", "right", xlabel=label)

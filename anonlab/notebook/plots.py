@@ -36,12 +36,12 @@ def one_axis(width: float, height: float, *hidden: str, **labels: str) -> tuple[
 
 
 def picture(image: torch.Tensor, side: int = 512) -> np.ndarray:
-    """An aligned image tensor as `(side, side, 3)` uint8 for showing."""
+    """Convert an aligned image tensor to `(side, side, 3)` uint8 for showing."""
     return to_uint8(resize(image.cpu(), side))
 
 
 def overlay(image: torch.Tensor, heat: torch.Tensor, side: int = 512) -> np.ndarray:
-    """`heat (1, 1, h, w)` in [0, 1] as colour over a darkened `image (1, 3, S, S)`."""
+    """Show `heat (1, 1, h, w)` in [0, 1] as colour over a darkened `image (1, 3, S, S)`."""
     import matplotlib
 
     values = resize(heat.cpu(), side)[0, 0].clamp(0, 1).numpy()
@@ -52,7 +52,7 @@ def overlay(image: torch.Tensor, heat: torch.Tensor, side: int = 512) -> np.ndar
 
 
 def faces_figure(photo: Photo, faces: Sequence[Face]) -> Figure:
-    """The photo with a box and five points for each face that was found."""
+    """Draw the photo with a box and five points for each face that was found."""
     width, height = photo.size
     figure, axis = one_axis(7, 7 * height / width)
     axis.imshow(photo.pixels)
@@ -71,8 +71,8 @@ def faces_figure(photo: Photo, faces: Sequence[Face]) -> Figure:
 def gallery(
     images: Sequence, titles: Sequence[str] = (), columns: int = 4, rows: Sequence[str] = ()
 ) -> Figure:
-    """Pictures as large as the page: aligned tensors, arrays or PIL images, with a title each, and a
-    name of each of the `rows`."""
+    """Show pictures as large as the page: aligned tensors, arrays or PIL images, with a title each, and
+    a name of each of the `rows`."""
     columns = min(columns, len(images))
     side, lines = PAGE_INCHES / max(2, columns), -(-len(images) // columns)
     shown = [picture(one) if isinstance(one, torch.Tensor) else np.asarray(one) for one in images]
@@ -91,7 +91,7 @@ def gallery(
 
 
 def stages_figure(results: Sequence[FaceResult]) -> Figure:
-    """One row a face: original, attribution, what stays, what was generated, the result."""
+    """Show one row a face: original, attribution, what stays, what was generated, the result."""
     images, titles = [], []
     for one in results:
         images += [one.aligned, overlay(one.aligned, one.attribution)]
@@ -105,7 +105,7 @@ def stages_figure(results: Sequence[FaceResult]) -> Figure:
 def bars_figure(
     values: Mapping[str, float], line: float, label: str, colours: tuple[str, str] = (RED, BLUE)
 ) -> Figure:
-    """Bars of numbers that are compared with a dashed line: `colours` of those below it and above."""
+    """Draw bars of numbers beside a dashed line: `colours` of those below it and above."""
     figure, axis = one_axis(7, 0.7 + 0.35 * len(values), "top", "right", xlabel=label)
     bars = axis.barh([*values], [*values.values()], color=[colours[x >= line] for x in values.values()])
     axis.bar_label(bars, fmt="%.2f", fontsize=8, padding=2)
@@ -115,7 +115,7 @@ def bars_figure(
 
 
 def distance_figure(names: Sequence[str], distances: Sequence[float], threshold: float) -> Figure:
-    """Bars of recogniser distances with the threshold drawn: left of it is the same person."""
+    """Draw bars of recogniser distances with the threshold drawn: left of it is the same person."""
     label = "distance to the original (red, below the threshold: taken for the same person)"
     return bars_figure(dict(zip(names, distances, strict=True)), threshold, label)
 
@@ -126,7 +126,7 @@ def curves_figure(
     labels: tuple[str, str],
     threshold: float | None = None,
 ) -> Figure:
-    """Lines over a common x, each with a name; optionally a horizontal threshold."""
+    """Draw lines over a common x, each with a name; optionally a horizontal threshold."""
     figure, axis = one_axis(6, 3.6, "top", "right", xlabel=labels[0], ylabel=labels[1])
     for name, values in curves.items():
         axis.plot(x, values, marker="o", ms=3, label=name)
@@ -141,8 +141,8 @@ def curves_figure(
 def intervals_figure(
     groups: Mapping[str, Mapping[str, tuple[float, float, float]]], line: float, label: str
 ) -> Figure:
-    """Means with their intervals, `{group: {name: (mean, low, high)}}`: a line for each name, in it a
-    point for each group that has it; `line` is what means are compared with."""
+    """Draw means with their intervals, `{group: {name: (mean, low, high)}}`: a line for each name, in it
+    a point for each group that has it; `line` is what means are compared with."""
     names = list(dict.fromkeys(name for rows in groups.values() for name in rows))
     figure, axis = one_axis(8, 1 + 0.42 * len(names), "top", "right", xlabel=label)
     for number, (group, rows) in enumerate(groups.items()):
@@ -161,7 +161,7 @@ def intervals_figure(
 def histogram_figure(
     values: Sequence[float], threshold: float, marks: dict[str, float], label: str
 ) -> Figure:
-    """How often each value occurs, with a threshold, and single values marked by name."""
+    """Draw how often each value occurs, with a threshold, and single values marked by name."""
     figure, axis = one_axis(9, 2.8, "top", "right", "left", xlabel=label)
     axis.hist(values, bins=80, color="#9db4c0")
     axis.axvline(threshold, color="black", ls="--", lw=1, label=f"threshold {threshold:g}")
@@ -173,7 +173,7 @@ def histogram_figure(
 
 
 def training_figure(log: list[dict], validation: list[dict]) -> Figure:
-    """A training's losses and validation numbers over its steps: a small plot for each that has a
+    """Draw a training's losses and validation numbers over its steps: a small plot for each that has a
     curve of at least three points.
 
     `log` and `validation` are rows with a `step`, as in `log.json`.
@@ -198,7 +198,8 @@ def training_figure(log: list[dict], validation: list[dict]) -> Figure:
 
 
 def matrix_figure(matrix: dict[str, dict[str, float]], title: str) -> Figure:
-    """A square table `{row: {column: number}}` of numbers from 0 to 1, as colours with its numbers."""
+    """Draw a square table `{row: {column: number}}` of numbers from 0 to 1, as colours with its
+    numbers."""
     labels = [name.replace("_", " ") for name in matrix]
     figure, axis = one_axis(1.6 + 0.62 * len(labels), 1.2 + 0.5 * len(labels), title=title)
     values = np.array([[*row.values()] for row in matrix.values()])

@@ -1,8 +1,8 @@
-"""CenterFace: small, half hidden, cut-off and slanting faces, in one pass of a small network.
+"""Find small, occluded, cut-off and rolled faces, in one pass of a small network: CenterFace.
 
 Xu, Yan, Yang, Zhu 2019, "CenterFace: Joint Face Detection and Alignment Using Face as Point"
 (arXiv 1911.03599); the weights ship in `data/`. The network names, for every fourth pixel of
-a picture, how surely a face has its middle there, how large that face is, and where its five points are.
+a picture, how surely it is the middle of a face, how large that face is, and where its five points are.
 """
 
 from __future__ import annotations

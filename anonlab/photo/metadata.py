@@ -43,7 +43,7 @@ class Text(str):
     """Text of EXIF whose bytes are written as they were: Pillow would write `?` for all but ASCII."""
 
     def encode(self, *_: object) -> bytes:
-        """Its bytes in the file, which Pillow has read as Latin-1."""
+        """Return its bytes in the file, which Pillow has read as Latin-1."""
         return super().encode("latin-1", "replace")
 
 

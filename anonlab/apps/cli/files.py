@@ -25,8 +25,8 @@ from .parser import COVERED, FAILED, complain
 
 
 def chosen(options: argparse.Namespace) -> tuple[Controls, bytes | None]:
-    """Controls and secret: of a settings file, and over them those that were given as options; a secret
-    of None is to be drawn. Raises `InputMissing`, `InputDamaged` or `UnknownOption`.
+    """Read controls and secret: of a settings file, and over them those that were given as options; a
+    secret of None is to be drawn. Raises `InputMissing`, `InputDamaged` or `UnknownOption`.
 
     Area and threshold are two ways to say one mask: an area that is given replaces a saved threshold.
     """

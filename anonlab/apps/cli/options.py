@@ -16,7 +16,7 @@ Options = dict[str, dict]  # name or flag -> arguments of `ArgumentParser.add_ar
 
 
 def faces(text: str) -> str | tuple[int, ...]:
-    """`all`, `largest`, or `1,3` as a tuple."""
+    """Parse `all`, `largest`, or `1,3` as a tuple."""
     if text in FACES:
         return text
     if re.fullmatch(r"[1-9]\d*(,[1-9]\d*)*", text):
@@ -26,12 +26,12 @@ def faces(text: str) -> str | tuple[int, ...]:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """`a,b` as a tuple; `none` is empty."""
+    """Parse `a,b` as a tuple; `none` is empty."""
     return () if text == "none" else tuple(text.split(","))
 
 
 def positive(text: str) -> int:
-    """A whole number from 1."""
+    """Parse a whole number from 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
@@ -39,7 +39,7 @@ def positive(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """Seconds, or minutes and hours before them: `90`, `1:30`, `0:01:30.5`."""
+    """Parse seconds, or minutes and hours before them: `90`, `1:30`, `0:01:30.5`."""
     parts, value = text.split(":"), 0.0
     for part in parts:
         value = 60 * value + float(part)
@@ -49,24 +49,24 @@ def seconds(text: str) -> float:
 
 
 def option(metavar: str | None = None, help: str | None = None, **more: object) -> dict:
-    """Arguments of `add_argument`; a metavar that names a file or folder makes the value a path."""
+    """Hold arguments of `add_argument`; a metavar that names a file or folder makes the value a path."""
     if metavar and {"FILE", "FOLDER"} & {*metavar.replace(".", "_").split("_")}:
         more = {"type": Path} | more
     return {"metavar": metavar, "help": help} | more
 
 
 def switch(help: str) -> dict:
-    """An option without a value."""
+    """Describe an option without a value."""
     return {"action": "store_true", "help": help}
 
 
 def chosen_of(*choices: str, help: str | None = None) -> dict:
-    """One of some words, the first by default."""
+    """Describe a choice of some words, the first by default."""
     return {"choices": choices, "default": choices[0], "help": help}
 
 
 def out(help: str, default: Path | None = None, metavar: str = "FOLDER") -> Options:
-    """`--out`, which is required where there is no default."""
+    """Describe `--out`, which is required where there is no default."""
     return {"--out": option(metavar, help, default=default, required=not default)}
 
 
@@ -95,12 +95,12 @@ PARTS = ("--method", "--generator", "--generator-weights", "--device")  # what m
 
 
 def shared(*flags: str) -> Options:
-    """Some of the options that several commands have."""
+    """Select some of the options that several commands have."""
     return {flag: SHARED[flag] for flag in flags}
 
 
 def controls(without: Sequence[str] = ()) -> Options:
-    """An option for every field of `Controls`, a file of them, and the key."""
+    """Make an option for every field of `Controls`, a file of them, and the key."""
     made = shared("--settings")
     for one in fields(Controls):
         kind, flag = one.type.split()[0], "--" + one.name.replace("_", "-")

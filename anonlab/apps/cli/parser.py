@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """All commands and their options."""
+    """Build the parser of all commands and their options."""
     root = argparse.ArgumentParser(
         prog="anonlab", description="High-similarity, controllable face anonymization."
     )

@@ -14,7 +14,7 @@ from .parser import FAILED, complain
 
 
 def run(options: argparse.Namespace) -> int:
-    """Every notebook by papermill, and an index of what they made."""
+    """Run every notebook by papermill, and write an index of what they made."""
     from ...runner import report
 
     status = report.run(
@@ -34,7 +34,7 @@ def from_here(parameter: str) -> str:
 
 
 def course(options: argparse.Namespace) -> int:
-    """Executed notebooks as a book that needs no network, or what a class needs of them."""
+    """Make executed notebooks a book that needs no network, or what a class needs of them."""
     from ...runner.course import build_course, write_assignments, write_slides
     from ..explorer.book import write_turning
 
@@ -52,7 +52,7 @@ def course(options: argparse.Namespace) -> int:
 
 
 def explore(options: argparse.Namespace) -> int:
-    """The explorer's page until Ctrl-C."""
+    """Serve the explorer's page until Ctrl-C."""
     from ..explorer.server import serve
 
     with contextlib.suppress(KeyboardInterrupt):
@@ -61,7 +61,7 @@ def explore(options: argparse.Namespace) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
-    """Weights, a card, a log and its curves."""
+    """Train; write weights, a card, a log and its curves."""
     from ...files import folder_lock, output_folder
     from ...training.command import train_part
     from ...training.loop import bars
@@ -77,7 +77,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def evaluate(options: argparse.Namespace) -> int:
-    """Every data set by itself, `judged.json` below the output folder."""
+    """Evaluate every data set by itself; write `judged.json` below the output folder."""
     from ...evaluation import evaluate as evaluation
     from ...evaluation.judges.reading import FaceRes, Judges, load_mobilefacenet
     from ...evaluation.judging import Judge, load_judges
@@ -109,13 +109,13 @@ def evaluate(options: argparse.Namespace) -> int:
 
 
 def source_and_count(text: str) -> tuple[str, int | None]:
-    """`folder:100` as a folder and a number; all people without one."""
+    """Parse `folder:100` as a folder and a number; all people without one."""
     source, colon, count = text.rpartition(":")
     return (source, int(count)) if colon and count.isdigit() else (text, None)
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """A line for each pretrained file, and how to get those that are missing."""
+    """Print a line for each pretrained file, and how to get those that are missing."""
     from ...metrics.packages import PACKAGES, install, missing
     from ...weights import store
 

@@ -149,13 +149,13 @@ def recording(
 
 
 def journal_of(record: Path) -> Path:
-    """Where the lines are until the record is written."""
+    """Name the file where the lines are until the record is written."""
     return record.with_name(f"{record.stem}.journal")
 
 
 def read_previous(path: Path) -> tuple[dict, list[dict]]:
-    """Settings of an earlier run, and its photos: of the journal of a run that was killed, or else of
-    the record. Both are empty if there is neither, or no photo yet."""
+    """Read settings of an earlier run, and its photos: of the journal of a run that was killed, or else
+    of the record. Both are empty if there is neither, or no photo yet."""
     for file in (journal_of(path), path):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             head, *lines = file.read_text().splitlines() if file != path else [file.read_text()]

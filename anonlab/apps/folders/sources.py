@@ -63,8 +63,8 @@ def passed_over(path: Path) -> tuple[str, str] | None:
 
 
 def _files(folder: Path, out: Path) -> Iterable[Path]:
-    """Everything below a folder, but for the results of an earlier run and what is in hidden or linked
-    folders, which are named themselves."""
+    """List everything below a folder, but for the results of an earlier run and what is in hidden or
+    linked folders, which are named themselves."""
     failed: list[str] = []
     for place, below, names in os.walk(folder, onerror=lambda error: failed.append(error.filename)):
         paths = [path for one in below if (path := Path(place, one)).resolve() != out]
@@ -146,14 +146,14 @@ def sentence(error: Exception, source: Path | str) -> str:
 
 
 def digest(path: Path) -> str | None:
-    """The SHA-256 of a file's content; None where there is none to read."""
+    """Compute the SHA-256 of a file's content; None where there is none to read."""
     with contextlib.suppress(AnonlabError, OSError), open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
     return None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Device and number of a file, the same for all its names; None where there is none."""
+    """Tell device and number of a file, the same for all its names; None where there is none."""
     try:
         found = path.stat()
     except (OSError, ValueError):

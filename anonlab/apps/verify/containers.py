@@ -30,7 +30,7 @@ LAYOUT = {  # fields of a TIFF or EXIF directory that say how pixels lie, and no
 
 
 def hidden_parts(path: Path, kept: Sequence[str] = ()) -> list[str]:
-    """What else is in the file, one short line each; nothing for a clean one.
+    """List what else is in the file, one short line each; nothing for a clean one.
 
     `kept` names groups of EXIF fields that were asked for (see `anonlab.photo.metadata`). Bytes between
     the parts of a TIFF or behind a PPM are not seen. Raises `InputMissing`.
@@ -53,7 +53,7 @@ def hidden_parts(path: Path, kept: Sequence[str] = ()) -> list[str]:
 
 
 def _of_image(image: Image.Image, kept: Sequence[str]) -> list[str]:
-    """What Pillow tells of any format: frames, comments, XMP, EXIF fields."""
+    """List what Pillow tells of any format: frames, comments, XMP, EXIF fields."""
     found = ["more than one picture"] if getattr(image, "is_animated", False) else []
     blocks = ("XML:com.adobe.xmp", "comment", "photoshop", "xmp")
     found += [f"{name} block" for name in blocks if image.info.get(name)]
@@ -69,7 +69,7 @@ def _of_image(image: Image.Image, kept: Sequence[str]) -> list[str]:
 
 
 def _of_jpeg(data: bytes) -> list[str]:
-    """Segments are FF, a number, two bytes of length; in the scans FF is followed by 0 or RST."""
+    """Walk through segments: FF, a number, two bytes of length; in scans 0 or RST follows FF."""
     found, at = [], 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xD9:
         number, length = unpack_from(">BH", data, at + 1)
@@ -88,7 +88,7 @@ def _of_jpeg(data: bytes) -> list[str]:
 
 
 def _of_png(data: bytes) -> list[str]:
-    """Chunks are length, name, content, checksum."""
+    """Walk through chunks: length, name, content, checksum."""
     found, at, name = [], 8, b""
     while at + 12 <= len(data) and name != b"IEND":
         length, name = unpack_from(">I4s", data, at)
@@ -98,7 +98,7 @@ def _of_png(data: bytes) -> list[str]:
 
 
 def _of_webp(data: bytes) -> list[str]:
-    """Chunks are name, length, content, padded to even."""
+    """Walk through chunks: name, length, content, padded to even."""
     found, at, end = [], 12, 8 + unpack_from("<I", data, 4)[0]
     while at + 8 <= min(end, len(data)):
         name, length = unpack_from("<4sI", data, at)
@@ -108,7 +108,7 @@ def _of_webp(data: bytes) -> list[str]:
 
 
 def _of_boxes(data: bytes) -> list[str]:
-    """Boxes of AVIF and HEIC are length (1: 8 more bytes of it, 0: the rest), name, content."""
+    """Walk through boxes of AVIF and HEIC: length (1: 8 more bytes, 0: the rest), name, content."""
     at = 0
     while at + 8 <= len(data):
         length, name = unpack_from(">I4s", data, at)

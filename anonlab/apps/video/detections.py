@@ -51,7 +51,7 @@ class Detections:
     change: np.ndarray  # (F,) mean change of brightness from the frame before, of 255
 
     def scenes(self) -> np.ndarray:
-        """Number the scene of each frame, `(F,)`: one begins where the whole picture changes."""
+        """Tell the scene of each frame by number, `(F,)`: one begins where the whole picture changes."""
         return np.cumsum(self.change > CUT)
 
 
