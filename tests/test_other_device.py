@@ -14,7 +14,6 @@ from anonlab.apps.video.anonymize_clip import anonymize_clip
 from anonlab.evaluation.judging import Similarity
 from anonlab.generators import openvino_mobile
 from anonlab.notebook.samples import sample_photo
-from anonlab.photo import centerface
 from anonlab.photo.faces import align
 from anonlab.photo.photos import read_photo
 
@@ -25,7 +24,7 @@ KEY = b"0123456789abcdef"
 def here() -> Iterator[Anonymizer]:
     """In float32, as there."""
     with pytest.MonkeyPatch.context() as patch:
-        for room in (openvino_runtime, openvino_mobile, centerface):
+        for room in (openvino_runtime, openvino_mobile):
             patch.setattr(room, "cpu_precisions", lambda: ("f32",))
         yield Anonymizer.load(key=KEY)
 
