@@ -1,4 +1,4 @@
-# Every target makes what it needs; each works first, alone, on a machine with Python 3.11 or newer.
+# Every target makes what it needs; each works first, alone, on a machine with Python 3.11 to 3.13.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -78,6 +78,6 @@ $(VENV)/.installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
-clean:  ## everything that was made, but not your photos
+clean:  ## remove the environment, and what runs, course, assignments, slides and mutants made
 	rm -rf $(VENV) outputs/runs outputs/gate outputs/notebooks outputs/course outputs/assignments \
 	  outputs/slides mutants

@@ -165,7 +165,7 @@ class Parts:
         return resize(self.face, size).expand(batch, -1, -1, -1).contiguous()
 
     def collage(self, faces: int) -> Image.Image:
-        """1024 × 1024 pixels with so many generated faces, and grey elsewhere."""
+        """Draw 1024 × 1024 pixels with so many generated faces, and grey elsewhere."""
         canvas = Image.new("RGB", (2 * TILE, 2 * TILE), (128, 128, 128))
         for index, seed in enumerate(SEEDS[:faces]):
             tile = sample_photo(f"synthetic-{seed}", self.anonymizer.generator).resize((TILE, TILE))

@@ -189,7 +189,7 @@ def _plant(defect: str | None) -> Callable:
 def work(
     start: int, stop: int, seed: int, folder: Path, limit: float, defect: str | None, clips: bool
 ) -> None:
-    """In a process of its own: cases from `start` on, one JSON line each."""
+    """Run in a process of its own: cases from `start` on, one JSON line each."""
     import resource
 
     errors = os.open(folder / "stderr", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -220,7 +220,7 @@ def work(
 
 
 def in_a_fork(folder: Path, *arguments: object) -> int:
-    """`work` in a process that may die; its exit code, negative for a signal."""
+    """Run `work` in a process that may die; its exit code, negative for a signal."""
     child = os.fork()
     if not child:
         code = 1

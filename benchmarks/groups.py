@@ -1,6 +1,6 @@
 """Group photos composed from single faces: is every face covered, and is none recognised?
 
-    python benchmarks/groups.py FOLDER --out FOLDER [--scenes 60] [--unseen FILE.onnx …]
+    python benchmarks/groups.py FOLDER --out FOLDER [--unseen FILE.onnx --unseen-options JSON]
 
 Each scene has 4–12 people on a noisy background, and one difficulty: rolled by up to 60° or by quarters
 of a turn, small, cut by the edge, blurred, dark, grey, with something in front. Where every face stands
@@ -32,7 +32,7 @@ KINDS = ("plain", "slanted", "rolled", "small", "edge", "blurred", "dark", "grey
 
 
 def visible(face: Face) -> float:
-    """Share of a face's box inside of the scene."""
+    """Measure the share of a face's box inside of the scene."""
     left, top, right, bottom = face.box
     inside = max(0, min(right, SIZE[0]) - max(left, 0)) * max(0, min(bottom, SIZE[1]) - max(top, 0))
     return inside / ((right - left) * (bottom - top))
@@ -198,7 +198,7 @@ def main() -> None:
 
 
 def report(rows: list[dict], judges: list[str]) -> None:
-    """Print one line for each difficulty, faces of 32 pixels and more of which at least half is
+    """Print one line for each difficulty, faces of 32 pixels and more of which at least .4 is
     visible."""
     counted = [row for row in rows if row["size"] >= 32 and row.get("visible", 1) >= 0.4]
     print(f"{'':10} faces generated covered skipped refused", *(f"matched {name}" for name in judges))

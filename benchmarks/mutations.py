@@ -15,7 +15,7 @@ MARKER = b"the-original-is-hidden-here"
 
 
 def seeds() -> list[tuple[str, bytes]]:
-    """Suffix and bytes of valid files: every format, with all that such a file may carry."""
+    """Make suffix and bytes of valid files: every format, with all that such a file may carry."""
     Image.init()
     small = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     photo = Image.fromarray(small).resize((64, 48), Image.Resampling.BICUBIC)
@@ -82,7 +82,7 @@ CLIPS = [  # ending, codec, pixel format, codec of the sound, options of the con
 
 
 def clip_seeds() -> list[tuple[str, bytes]]:
-    """Suffix and bytes of valid clips: ten containers of video, and two animations."""
+    """Make suffix and bytes of valid clips: ten containers of video, and two animations."""
     import av
 
     rng = np.random.default_rng(0)

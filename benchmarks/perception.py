@@ -3,7 +3,7 @@
     python benchmarks/perception.py FACES_FOLDER --people 73 --out outputs/perception
 
 FACES_FOLDER is as `anonlab evaluate` takes it. Nothing but numbers is written: `attribution.json`, of
-which the README quotes the copy in `data/`.
+which `data/tried.md` quotes the copy in `data/`.
 """
 
 from __future__ import annotations

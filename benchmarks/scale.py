@@ -32,7 +32,7 @@ KEY = b"a key of the benchmark, no secret"
 
 
 def plain(photos: list[Path], out: Path) -> float:
-    """Seconds for all, after the weights are loaded and one photo is done."""
+    """Measure seconds for all, after the weights are loaded and one photo is done."""
     out.mkdir()
     anonymizer = Anonymizer.load(device="cpu", key=KEY)
     for number, path in enumerate((photos[0], *photos)):
@@ -45,7 +45,7 @@ def plain(photos: list[Path], out: Path) -> float:
 
 
 def scaled(photos: Path, out: Path, workers: int, rows: int) -> dict[str, float]:
-    """Seconds until the first photo begins, and from then to the last part of the manifest."""
+    """Measure seconds until the first photo begins, and from then to the last part of the manifest."""
     begun, over = [], threading.Event()
 
     def watch() -> None:

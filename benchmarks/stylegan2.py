@@ -40,7 +40,7 @@ class Parts:
 
 
 def codes(model: Generator) -> torch.Tensor:
-    """W+ `(1, num_ws, 512)` of one fixed draw."""
+    """Make W+ `(1, num_ws, 512)` of one fixed draw."""
     with torch.no_grad():
         return model.broadcast(model.mapping(draw_z(model, 0), 0.7))
 

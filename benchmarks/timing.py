@@ -35,7 +35,7 @@ class Case:
 
 
 def timed(work: Work, min_seconds: float) -> dict:
-    """Median and interquartile range of the seconds of a call, over at least `min_seconds`.
+    """Compute median and interquartile range of the seconds of a call, over at least `min_seconds`.
 
     What is slower than that is called twice, once to warm up.
     """

@@ -39,8 +39,8 @@ def load_judges(
     unseen: str | os.PathLike | None = None,
     options: dict | None = None,
 ) -> list[Judge]:
-    """Load the guide (seen), and every recogniser that took no part: FaceNet where it was downloaded,
-    and the ONNX model at `unseen` with `options` of `OnnxRecognizer`.
+    """Load the guide (seen), and of recognisers that took no part FaceNet where it was downloaded, and
+    the ONNX model at `unseen` with `options` of `OnnxRecognizer`.
 
     Raises `WeightsMissing`, `WeightsCorrupt` or `UnknownOption` for a model that was asked for.
     """

@@ -105,8 +105,8 @@ class Sitting:
         return self.user.regenerate(self.look(0)[0], self.mask(0, area), chosen)[2]
 
     def ship(self, number: int, tool: Anonymizer | None = None, **controls) -> FaceResult:
-        """Make the same as the command line does, by the user's tool or another: once more, and further
-        away, where the guide still recognises the person, or nearly."""
+        """Make the same as the command line does, by the user's tool or another: again, further away,
+        where the guide still recognises the person, or nearly."""
         face, tool = self.look(number)[0], tool or self.user
 
         @torch.no_grad()

@@ -103,7 +103,7 @@ def attacks(
     if judge.seen and population is not None:
         spread = population.read(population.embeddings).std(0)
         kept = [population.read(one) / spread for one in (probes, gallery)]
-        found["kept attributes only"] = torch.cdist(*kept)  # gender, age and tone: kept by design
+        found["kept attributes only"] = torch.cdist(*kept)  # gender, age, tone, look: kept by design
         found["turn undone"] = metrics.undone_distances(population, probes, gallery)
     return found
 

@@ -67,7 +67,7 @@ class Check:
             return Verdict(self.number, passed, "" if passed else self.hint)
         except _Open:
             return Verdict(self.number, False, OPEN)
-        except Exception as error:  # whatever a beginner's answer does to it
+        except Exception as error:  # an answer may raise anything
             said = f"The check stumbled ({type(error).__name__}: {error}). {self.hint}"
             return Verdict(self.number, False, said)
 

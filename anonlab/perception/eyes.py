@@ -1,4 +1,4 @@
-"""Find the eyes of an aligned face, and cut its irises out for a loss."""
+"""Find the eyes of an aligned face, and cut its irises out, for a loss and for the correction."""
 
 from __future__ import annotations
 

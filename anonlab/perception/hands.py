@@ -32,10 +32,8 @@ from ..weights import store
 VIEW, AROUND = 448, 1.75  # side in pixels of what is looked at, and that in sides of the aligned square
 BORDER = (VIEW - FACE_SIZE) // 2  # of it around the aligned square, which has FACE_SIZE pixels
 PALM_SIDE, JOINTS_SIDE = 192, 224  # pixels that the networks see
-PALM, HAND = (
-    0.5,
-    0.6,
-)  # least certainties: of 741 photos 18 show a hand before a face, and none a wrong one
+# Least certainties: of 741 photos 18 show a hand before a face, and none a wrong one
+PALM, HAND = 0.5, 0.6
 LEAST = 0.2  # width of a palm over the aligned square's side; what is smaller is far behind
 WHOLE, BEYOND = 2.6, 0.5  # a hand's square over its palm's, and its middle, in palms towards the fingers
 CELLS = ((24, 2), (12, 6))  # a side of the palms' network, and anchors in each

@@ -22,7 +22,7 @@ from .hands import Hands
 from .networks import LandmarkNetwork, PerceptionNetwork, load_landmarks, load_perception_network
 
 MAP_STEPS = 16  # of the path: the map ranks as with 80 to 0.9999, though its sum is less exact
-SMOOTHING_SIGMA = 5.0  # of the attribution, in those pixels
+SMOOTHING_SIGMA = 5.0  # of the attribution, in pixels of 256
 NEED_GRADIENTS = {*PERCEPTIONS} - {"occlusion", "feature_ablation", "network"}
 
 

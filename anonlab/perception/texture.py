@@ -1,6 +1,7 @@
 """Texture of a face, and linear readouts of it: facial hair, wrinkles, the folds of a smile.
 
-Their weights are in `data/correction.safetensors`, which is what asks them.
+Their weights are in `data/correction.safetensors`. The correction reads them, and facial hair tells
+`regeneration/occlusion.py` what of a beard stays.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ TURNS = (
 
 
 class CenterFace:
-    """Finds faces from about 18 pixels, however they lie. May be called from several threads.
+    """Find faces from about 18 pixels, upright or rolled. May be called from several threads.
 
     Raises `WeightsMissing` without its file.
     """

@@ -1,4 +1,4 @@
-"""The fall-back where no face can be generated: cover it until no recogniser matches.
+"""The fall-back where no face can be generated: cover it until the recogniser no longer matches.
 
 Both ways keep the same few mean colours (five by six for a face, 90 numbers), so neither can be undone:
 `pixels` shows them as blocks, `blur` as a smooth surface.

@@ -1,4 +1,4 @@
-"""Pretrained networks that look at faces: recognisers behind one protocol, distances, estimators."""
+"""Pretrained networks that look at faces: recognisers behind one protocol, and perceptual distances."""
 
 from __future__ import annotations
 

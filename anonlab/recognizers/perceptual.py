@@ -1,4 +1,4 @@
-"""Perceptual distances. ST-LPIPS is embedded; LPIPS needs a download. Never call one the other.
+"""Perceptual distances. ST-LPIPS is embedded; LPIPS needs a download. Their numbers are not comparable.
 
 ST-LPIPS: Ghildyal and Liu, ECCV 2022 (package `stlpips_pytorch`). LPIPS: Zhang et al., CVPR 2018
 (package `lpips`).

@@ -20,14 +20,14 @@ from ..photo.grain import grain
 from .occlusion import beard, glasses, in_front
 from .thin_plate import displaced, displacement
 
-NEAR, FAR = 6.0, 16.0  # Gaussian reach of the colour correction, in those pixels
+NEAR, FAR = 6.0, 16.0  # Gaussian reach of the colour correction, in pixels of 256
 LIPS = 3.0  # the same of the tint of lips: pale, rosy or made up
 # Difference in brightness, of 2, at which one of the two shows teeth, a moustache or the open mouth and
 # no lips; and the share of the pixels in reach that must show lips for half of a tint
 UNLIKE, FEW = 0.3, 0.05
 TOLERANCE = 0.3  # a larger difference is another thing behind, not another colour
 WIDER = 0.04  # of the photo's face, so that the roots of the ears are in it, over its width
-EDGE = 2.0  # Gaussian of the line along which photo and new face meet beside it, in those pixels
+EDGE = 2.0  # Gaussian of the line along which photo and new face meet beside it, in pixels of 256
 # weight of the far one: it decides where no certain pixel is in reach of the near one
 FAR_SHARE = 0.02
 DETAIL_SIZE = 512  # pixels at which sharpness is compared

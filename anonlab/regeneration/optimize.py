@@ -20,7 +20,7 @@ from ..recognizers import Recognizer, distance, jittered
 from ..recognizers.perceptual import PerceptualDistance
 
 FEW_STEPS = 20
-RING = 8.0  # width of the surroundings of the mask, in those pixels
+RING = 8.0  # width of the surroundings of the mask, in pixels of 256
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class CourseFailed(AnonlabError):
 
 
 def executed_notebooks(runs: Path) -> dict[str, Path]:
-    """Name → newest executed copy in `runs` of each notebook, of those that may be shown.
+    """Map each notebook's name to its newest executed copy in `runs`, of those that may be shown.
 
     These ran to their end with the parameters of the quick profile, so they show samples only: a run on
     a user's own photos never gets into the course. A notebook that never ran so is not in the answer.

@@ -1,4 +1,4 @@
-"""What eyes saw on generated faces, and linear readouts that learn it."""
+"""Labels given by eye to generated faces, and linear readouts that learn them."""
 
 from __future__ import annotations
 

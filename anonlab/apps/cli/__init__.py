@@ -1,4 +1,4 @@
-"""The command line: parser, commands, batches of photos."""
+"""The command line: parser, options, commands."""
 
 from .parser import main, parser
 

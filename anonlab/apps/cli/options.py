@@ -163,8 +163,8 @@ RUN = {
     "-p --parameter": option("NAME=VALUE", "set a notebook parameter; an unknown name is an error",
                              action="append", default=[]),
     "--accept": switch(
-        "make this run's numbers the accepted ones, notebook by notebook, and say what changes; the "
-        "tolerances are measured by repeating each with other seeds and instruction sets"
+        "make this run's numbers the accepted ones, notebook by notebook (git diff tests/accepted "
+        "shows what changed); tolerances are measured by repeats with other seeds and instructions"
     ),
     "--environment": option("NAME", "compute as another machine does: sse41, avx, avx2, "
                             "avx2-1-thread or avx512", default="native"),

@@ -1,4 +1,4 @@
-"""`anonlab run` and `course` (notebooks), `train`, `evaluate`, and `doctor` (weights)."""
+"""`anonlab run` and `course` (notebooks), `explore`, `train`, `evaluate`, and `doctor` (weights)."""
 
 from __future__ import annotations
 

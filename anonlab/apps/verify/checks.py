@@ -55,9 +55,9 @@ def verify_pairs(
     unseen: str | os.PathLike | None = None,
     options: dict | None = None,
 ) -> list[PhotoCheck]:
-    """Check every pair with every recogniser that is installed, each at its own threshold.
+    """Check every pair by several recognisers, each at its own threshold.
 
-    Those are `guide`, FaceNet where it was downloaded, and the ONNX model at `unseen` with `options` of
+    They are `guide`, FaceNet where it was downloaded, and the ONNX model at `unseen` with `options` of
     `OnnxRecognizer`. Raises `WeightsMissing`, `WeightsCorrupt` or `UnknownOption`.
     """
     judges = load_judges(guide, unseen, options)

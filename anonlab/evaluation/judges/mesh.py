@@ -1,7 +1,7 @@
 """Geometry of a face by MediaPipe's mesh of 468 points and its iris network (models Apache-2.0).
 
-Points are in units of the aligned picture's side. `geometry` makes of them what a friend would call
-gaze, eyes, mouth, brows and pose; `light` reads nine numbers of spherical harmonics.
+Points are in units of the aligned picture's side. `geometry` computes gaze, openings of
+eyes and mouth, brows and pose of them; `light` reads nine numbers of spherical harmonics.
 """
 
 from __future__ import annotations
