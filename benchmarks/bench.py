@@ -32,9 +32,8 @@ from anonlab.generators.base import draw_z
 from anonlab.identity.virtual import IdentityPath
 from anonlab.images import FACE_SIZE, resize
 from anonlab.notebook.samples import sample_photo
-from anonlab.openvino_runtime import cpu_precisions
+from anonlab.openvino_runtime import cpu_precisions, roughly
 from anonlab.perception.masks import build_mask
-from anonlab.photo.detection import CLOSE_SIDE
 from anonlab.photo.faces import Face, align
 from anonlab.photo.photos import Photo, read_photo
 from anonlab.pipeline import AlignedFace
@@ -289,12 +288,13 @@ def one_face() -> list[Case]:
 
     def twice(tool: Anonymizer, one: Portrait) -> None:
         image, mask = (resize(x, 2 * FACE_SIZE) for x in (one.face.image, one.mask))
-        tool.regenerator.start.encoder(image, mask, one.path.aim())
+        with roughly(image.device):
+            tool.regenerator.start.encoder(image, mask, one.path.aim())
         for _ in range(2):  # a correction reads what the codes draw
             tool.generator.synthesis(one.ws, FACE_SIZE)
 
     def slopes(tool: Anonymizer, one: Portrait) -> None:
-        with torch.enable_grad():
+        with torch.enable_grad(), roughly(one.small.device):
             seen = one.small.repeat(needed.STEPS, 1, 1, 1).requires_grad_()
             torch.autograd.grad(tool.recognizer.embed(seen).square().sum(), seen)
 
@@ -304,9 +304,9 @@ def one_face() -> list[Case]:
 
     works = {
         "finding faces": lambda tool, one: tool.detector(one.photo),
-        "floor: one look of both detectors": lambda tool, one: (
-            tool.detector.by_mtcnn(one.photo.pixels, 1.0),
+        "floor: one look of CenterFace, one of MTCNN from near": lambda tool, one: (
             tool.detector.centerface.once(one.photo.pixels, 0.5),
+            tool.detector.again(one.photo, one.found),
         ),
         "mask": lambda tool, one: tool.perception(one.face.image, controls.perception),
         "floor: its network": lambda tool, one: tool.perception.network(one.small),
@@ -322,7 +322,7 @@ def one_face() -> list[Case]:
             tool.detector, tool.recognizer, one.photo, one.found, one.face.embedding
         ),
         "floor: one look, one embedding": lambda tool, one: (
-            tool.detector.by_mtcnn(one.photo.pixels, CLOSE_SIDE / max(one.photo.size)),
+            tool.detector.again(one.photo, one.found),
             tool.recognizer.embed(one.small),
         ),
     }
