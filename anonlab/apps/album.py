@@ -21,7 +21,6 @@ import torch
 from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sklearn.cluster import HDBSCAN
 
 from ..errors import AnonlabError, InputDamaged
 from ..files import atomic_path
@@ -124,6 +123,8 @@ def group(
 ) -> list[list[int]]:
     """Group the faces `embeddings (N, dim)` by person; returns the numbers in each group. `photos` says
     in which photo each face is, and `strangers (M, dim)` are of people outside the album."""
+    from sklearn.cluster import HDBSCAN  # a second that only albums take
+
     every = torch.cat([embeddings.cpu(), strangers.cpu()]).numpy()
     method = HDBSCAN(min_cluster_size=2, min_samples=1, cluster_selection_method="leaf", copy=True)
     labels = method.fit_predict(every)[: len(embeddings)]
