@@ -22,19 +22,23 @@ def pick_device(name: str) -> torch.device:
 
 
 @contextlib.contextmanager
-def all_cores() -> Iterator[None]:
-    """Let torch compute with all cores in this thread, though it is one of several, or with as many as
-    `OMP_NUM_THREADS` says, which Ray's workers have: a long computation is over sooner, and the same
-    whatever is done beside it."""
+def torch_threads(count: int) -> Iterator[None]:
+    """Let torch compute with `count` threads in this thread. One is fastest for a row of small steps,
+    which would wait for each other longer than they help."""
     threads = torch.get_num_threads()
-    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[
-        0
-    ]  # OpenMP takes "4,2" for nested loops, too
-    torch.set_num_threads((int(given) if given.isdecimal() else 0) or cores())
+    torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def all_cores() -> contextlib.AbstractContextManager[None]:
+    """Let torch compute with all cores in this thread, though it is one of several, or with as many as
+    `OMP_NUM_THREADS` says, which Ray's workers have: a long computation is over sooner, and the same
+    whatever is done beside it."""
+    given = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]  # "4,2" is for nested loops, too
+    return torch_threads((int(given) if given.isdecimal() else 0) or cores())
 
 
 def cores() -> int:
