@@ -23,8 +23,8 @@ def pick_device(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let torch compute with `count` threads in this thread. One is fastest for a row of small steps,
-    which would wait for each other longer than they help."""
+    """Let torch compute with `count` threads in this thread, in a `with` or a decorated function. One is
+    fastest for many small steps: waking a second thread for each takes longer than it saves."""
     threads = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -93,7 +93,7 @@ FACTS = {  # beside the guards, which a notebook states itself and so could loos
         and n["distance_mirrored"] < 0.6 < n["distance_nearest_stranger"]
     ),
     "01": lambda n: (
-        abs(n["completeness"] - 1) <= 0.1
+        abs(n["completeness"] - 1) <= 0.05
         and n["deletion_0.1_integrated_gradients"] > n["deletion_0.1_random"] + 0.2
         and n["network_deletion"] > n["random_deletion"] + 0.1
     ),

@@ -5,6 +5,7 @@ import threading
 import pytest
 import torch
 
+from anonlab.device import torch_threads
 from anonlab.side_by_side import side_by_side
 
 CPU = torch.device("cpu")
@@ -12,10 +13,8 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def four_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(4)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(4):
+        yield
 
 
 def test_several_are_worked_on_at_once_and_come_in_their_order():

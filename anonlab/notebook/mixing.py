@@ -63,7 +63,7 @@ def changes(recognizer: Recognizer, pictures: torch.Tensor) -> tuple[list[float]
 
 def row_changes_figure(pixels: Sequence[float], distances: Sequence[float], threshold: float) -> Figure:
     """Draw what exchanging a single row of W+ changes: bars of pixels (of 255) and of recogniser
-    distance, one for each row, coloured by group; above the dashed threshold it is somebody else."""
+    distance, one for each row, coloured by group; the dashed line is the recogniser's threshold."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots(2, 1, sharex=True)
     labels = "pixels: mean change of 255", "identity: distance to A"

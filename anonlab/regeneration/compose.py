@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from ..controls import Controls
+from ..device import torch_threads
 from ..images import FACE_SIZE, blurred, pasted, resize
 from ..perception.regions import between_lids, face_band, region_masks
 from ..photo.grain import grain
@@ -57,6 +58,7 @@ class Blend:
     stays: torch.Tensor  # (1, 1, S, S), 1 where the photo stays whatever the mask says
 
 
+@torch_threads(1)  # many small steps
 def measure_blend(
     generated: torch.Tensor,
     image: torch.Tensor,

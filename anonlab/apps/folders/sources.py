@@ -146,14 +146,14 @@ def sentence(error: Exception, source: Path | str) -> str:
 
 
 def digest(path: Path) -> str | None:
-    """Compute the SHA-256 of a file's content; None where there is none to read."""
+    """Compute the SHA-256 of a file's content, or None if the file cannot be read."""
     with contextlib.suppress(AnonlabError, OSError), open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
     return None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Tell device and number of a file, the same for all its names; None where there is none."""
+    """Return a file's device and number, which all its names share, or None if it has none."""
     try:
         found = path.stat()
     except (OSError, ValueError):

@@ -5,20 +5,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 from faked import Inverter, photo_file
 
 from anonlab.apps import cli
+from anonlab.device import torch_threads
 from anonlab.pipeline import Anonymizer
 
 
 @pytest.fixture(autouse=True)
 def one_after_the_other() -> Iterator[None]:
     """One thread, so that photos are done in their order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        yield
 
 
 @pytest.fixture
